@@ -1,0 +1,172 @@
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stemsplitter.errors import ModelError, RequestError
+from stemsplitter.separation.layouts import LAYOUTS, STEM_NAMES, StemPlan, parse_stems, plan_stems, rest_stem
+
+PARTITIONS = [
+    *LAYOUTS.values(),
+    ("drums", "bass", "other", "vocals", "guitar", "piano"),
+    ("drums", "bass", "other", "vocals"),
+    ("vocals", "drums", "bass", "piano", "other"),
+    ("instrumental", "vocals"),
+]
+requests = st.lists(st.sampled_from(STEM_NAMES), min_size=1, unique=True).map(tuple)
+
+
+def audio(count: int) -> np.ndarray:
+    return np.random.default_rng(count).standard_normal((count, 2, 50)).astype(np.float32)
+
+
+def given_stems(plan: StemPlan) -> dict[str, np.ndarray]:
+    return dict(zip(plan.requested, plan.apply(audio(len(plan.model_stems))), strict=True))
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_layout_is_a_list_of_stems(layout):
+    assert parse_stems(f" {layout.upper()} ") == LAYOUTS[layout] == parse_stems(",".join(LAYOUTS[layout]))
+
+
+@given(requests)
+def test_any_list_of_stems_is_taken_in_its_order(names):
+    assert parse_stems(" , ".join(names).title()) == names
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "empty name"),
+        (" ", "empty name"),
+        ("vocals,", "empty name"),
+        ("vocals,,drums", "empty name"),
+        ("vocals,Vocals", "twice"),
+        ("voice", "'voice'"),
+        ("5s", "'5s'"),
+        ("vocals,4s", "'4s'"),
+        ("vocals;drums", "'vocals;drums'"),
+    ],
+)
+def test_a_wrong_list_is_refused_in_one_sentence(text, complaint):
+    with pytest.raises(RequestError, match=complaint) as refused:
+        parse_stems(text)
+    assert str(refused.value).endswith(".")
+
+
+def test_an_unknown_name_is_answered_with_what_exists():
+    with pytest.raises(RequestError) as refused:
+        parse_stems("violin")
+    assert all(name in str(refused.value) for name in (*STEM_NAMES, *LAYOUTS))
+
+
+@given(st.text(max_size=20))
+def test_any_text_is_a_list_of_stems_or_a_request_error(text):
+    try:
+        stems = parse_stems(text)
+    except RequestError:
+        return
+    assert stems and set(stems) <= set(STEM_NAMES)
+
+
+@pytest.mark.parametrize("stems", PARTITIONS)
+def test_a_model_gives_its_own_stems_untouched(stems):
+    own = audio(len(stems))
+    plan = plan_stems(stems, stems)
+    assert plan.apply(own) is own
+    assert plan.sums_to_mixture
+
+
+@given(st.sampled_from(PARTITIONS), requests)
+def test_a_request_is_refused_or_keeps_the_meaning_of_each_stem(model_stems, requested):
+    try:
+        plan = plan_stems(model_stems, requested)
+    except RequestError as refused:
+        assert set(requested) - set(model_stems) or "other" in requested
+        assert str(refused).count(".") == 1
+        return
+    own = dict(zip(model_stems, audio(len(model_stems)), strict=True))
+    made = given_stems(plan)
+    assert tuple(made) == requested
+    for stem in set(requested) & set(model_stems) - {"other"}:
+        np.testing.assert_array_equal(made[stem], own[stem])
+    if "instrumental" in requested:
+        mixture = sum(own.values())
+        np.testing.assert_allclose(made["instrumental"], mixture - own["vocals"], atol=1e-5)
+
+
+@given(st.sampled_from(PARTITIONS), st.sampled_from(sorted(LAYOUTS)))
+def test_a_layout_sums_to_the_mixture_or_is_refused(model_stems, layout):
+    try:
+        plan = plan_stems(model_stems, LAYOUTS[layout])
+    except RequestError:
+        return
+    assert plan.sums_to_mixture
+    mixture = audio(len(model_stems)).sum(axis=0)
+    np.testing.assert_allclose(sum(given_stems(plan).values()), mixture, atol=1e-5)
+
+
+@given(st.sampled_from(PARTITIONS), requests)
+def test_it_says_whether_a_pick_sums_to_the_mixture(model_stems, requested):
+    try:
+        plan = plan_stems(model_stems, requested)
+    except RequestError:
+        return
+    mixture = audio(len(model_stems)).sum(axis=0)
+    assert plan.sums_to_mixture == np.allclose(sum(given_stems(plan).values()), mixture, atol=1e-5)
+
+
+def test_six_stems_fold_into_four():
+    plan = plan_stems(("drums", "bass", "other", "vocals", "guitar", "piano"), LAYOUTS["4s"])
+    drums, bass, other, vocals, guitar, piano = audio(6)
+    expected = [vocals, drums, bass, other + guitar + piano]
+    np.testing.assert_allclose(plan.apply(audio(6)), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("requested", "held"),
+    [
+        (("other",), {"guitar", "piano", "other"}),
+        (("vocals", "other"), {"guitar", "piano", "other"}),
+        (("other", "guitar"), {"piano", "other"}),
+        (("piano", "guitar", "other", "drums"), {"other"}),
+    ],
+)
+def test_other_holds_guitar_and_piano_unless_they_are_asked_for(requested, held):
+    plan = plan_stems(LAYOUTS["6s"], requested)
+    group = plan.sources[requested.index("other")]
+    assert {LAYOUTS["6s"][i] for i in group} == held
+
+
+@pytest.mark.parametrize(
+    ("model_stems", "requested"),
+    [(LAYOUTS["4s"], ("guitar",)), (LAYOUTS["4s"], LAYOUTS["6s"]), (LAYOUTS["2s"], ("vocals", "other"))],
+)
+def test_what_no_sum_of_the_models_stems_gives_is_refused(model_stems, requested):
+    with pytest.raises(RequestError, match="cannot give"):
+        plan_stems(model_stems, requested)
+
+
+@pytest.mark.parametrize(
+    "stems",
+    [
+        (),
+        ("vocals",),
+        ("vocals", "drums"),
+        ("vocals", "other"),
+        ("vocals", "drums", "instrumental"),
+        ("vocals", "vocals", "instrumental"),
+        ("vocals", "drums", "bass", "other", "violin"),
+    ],
+)
+def test_a_model_whose_stems_are_no_partition_is_refused(stems):
+    with pytest.raises(ModelError):
+        plan_stems(stems, ("vocals",))
+
+
+def test_the_rest_goes_to_the_stem_for_it():
+    for stems in itertools.permutations(LAYOUTS["4s"]):
+        assert stems[rest_stem(stems)] == "other"
+    assert rest_stem(("instrumental", "vocals")) == 0
