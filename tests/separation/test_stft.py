@@ -1,0 +1,116 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stemsplitter.separation.stft import FRAMES_PER_BLOCK, Stft
+
+RNG = np.random.default_rng(0)
+
+
+def noise(*shape: int) -> np.ndarray:
+    return RNG.standard_normal(shape, dtype=np.float32)
+
+
+def snr(reference: np.ndarray, estimate: np.ndarray) -> float:
+    """Signal-to-noise ratio in dB."""
+    error = np.sum(np.abs(reference.astype(np.complex128) - estimate) ** 2)
+    return float(10 * np.log10(np.sum(np.abs(reference).astype(np.float64) ** 2) / error))
+
+
+def direct_dft(x: np.ndarray, n_fft: int) -> np.ndarray:
+    """The definition, in double precision: ``[samples]`` -> ``[frames, n_fft / 2 + 1]``."""
+    n = np.arange(n_fft)
+    window = np.sin(np.pi * n / n_fft) ** 2
+    kernel = window * np.exp(-2j * np.pi * np.outer(np.arange(n_fft // 2 + 1), n) / n_fft)
+    starts = range(0, len(x) - n_fft + 1, n_fft // 4)
+    return np.stack([kernel @ x[start : start + n_fft].astype(np.float64) for start in starts])
+
+
+@pytest.mark.parametrize("normalized", [False, True])
+def test_forward_is_the_discrete_fourier_transform(normalized: bool) -> None:
+    stft = Stft(64, normalized=normalized)
+    x = noise(2, stft.samples(FRAMES_PER_BLOCK + 5))
+    expected = np.stack([direct_dft(channel, 64) for channel in x]) / (8 if normalized else 1)
+    spectrum = stft.forward(x)
+    assert spectrum.dtype == np.complex64
+    assert snr(expected, spectrum) > 120
+
+
+@pytest.mark.parametrize("n_fft", [64, 4096])
+def test_planes_hold_the_same_spectrum_without_the_nyquist_bin(n_fft: int) -> None:
+    stft = Stft(n_fft)
+    x = noise(2, stft.samples(FRAMES_PER_BLOCK + 5))
+    rows, planes = stft.forward(x)[..., :-1], stft.forward_planes(x)
+    np.testing.assert_array_equal(planes[:, 0], rows.real.swapaxes(1, 2))
+    np.testing.assert_array_equal(planes[:, 1], rows.imag.swapaxes(1, 2))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    n_fft=st.sampled_from([8, 64, 512]),
+    channels=st.integers(1, 3),
+    frames=st.integers(4, 2 * FRAMES_PER_BLOCK + 1),
+    normalized=st.booleans(),
+)
+def test_inverse_gives_the_signal_back(n_fft: int, channels: int, frames: int, normalized: bool) -> None:
+    stft = Stft(n_fft, normalized=normalized)
+    x = noise(channels, stft.samples(frames))
+    y = stft.inverse(stft.forward(x))
+    inner = slice(n_fft - stft.hop, stft.samples(frames) - (n_fft - stft.hop))
+    assert y.dtype == np.float32 and y.shape == x.shape
+    assert snr(x[:, inner], y[:, inner]) > 120
+
+
+def test_inverse_is_exact_at_full_size() -> None:
+    stft = Stft(4096)
+    x = noise(2, stft.samples(60))
+    assert snr(x[:, 3072:-3072], stft.inverse(stft.forward(x))[:, 3072:-3072]) > 120
+
+
+@pytest.mark.parametrize("n_fft", [64, 4096])
+def test_inverse_of_planes_takes_any_spectrum(n_fft: int) -> None:
+    """A network's spectrum is no STFT of anything, and its bin 0 has an imaginary part."""
+    stft = Stft(n_fft, normalized=True)
+    planes = noise(3, 2, n_fft // 2, FRAMES_PER_BLOCK + 5)
+    rows = np.zeros((3, FRAMES_PER_BLOCK + 5, n_fft // 2 + 1), np.complex64)
+    rows[..., :-1] = (planes[:, 0] + 1j * planes[:, 1]).swapaxes(1, 2)
+    np.testing.assert_array_equal(stft.inverse_planes(planes), stft.inverse(rows))
+    rows.imag[..., 0] = 0
+    np.testing.assert_array_equal(stft.inverse_planes(planes), stft.inverse(rows))
+
+
+def test_silence_stays_silence() -> None:
+    stft = Stft(64)
+    assert not stft.inverse_planes(stft.forward_planes(np.zeros((1, 640), np.float32))).any()
+
+
+def test_only_whole_frames_are_taken() -> None:
+    stft = Stft(64)
+    assert stft.frames(stft.samples(7)) == 7
+    for samples in (0, 63, 65, 64 + 17):
+        with pytest.raises(ValueError, match="whole number of frames"):
+            stft.forward(noise(1, samples))
+    with pytest.raises(ValueError, match="multiple of 8"):
+        Stft(100)
+
+
+@pytest.mark.torch
+def test_parity_with_htdemucs() -> None:
+    import types
+
+    import torch
+    from demucs.htdemucs import HTDemucs
+
+    reference = types.SimpleNamespace(hop_length=1024, nfft=4096)
+    length, stft = 343_980, Stft(4096, normalized=True)
+    x = noise(2, length)
+    expected = torch.view_as_real(HTDemucs._spec(reference, torch.from_numpy(x)))
+    padded = np.pad(x, ((0, 0), (1536, 1620)), mode="reflect")
+    planes = stft.forward_planes(padded)
+    assert snr(expected.permute(0, 3, 1, 2).numpy(), planes) > 120
+
+    planes = noise(2, 2, 2048, 336)
+    spectrum = torch.view_as_complex(torch.from_numpy(planes).permute(0, 2, 3, 1).contiguous())
+    expected = HTDemucs._ispec(reference, spectrum, length)
+    assert snr(expected.numpy(), stft.inverse_planes(planes)[:, 1536 : 1536 + length]) > 120
