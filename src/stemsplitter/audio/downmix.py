@@ -1,0 +1,58 @@
+"""From any channel layout to stereo or mono."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.float32]
+
+_MINUS_3_DB = math.sqrt(0.5)
+
+# Share of each channel in left and right: Recommendation ITU-R BS.775-3 (stereo from 3/2 channels), where the
+# low-frequency effects channel has no share. Others count as the nearest of them: rear and wide pairs
+# as surrounds, a single rear channel as one surround at -3 dB on either side.
+_SHARES: dict[str, tuple[float, float]] = {
+    "FL": (1, 0),
+    "FR": (0, 1),
+    "FC": (_MINUS_3_DB, _MINUS_3_DB),
+    "LFE": (0, 0),
+    "LFE2": (0, 0),
+    "BL": (_MINUS_3_DB, 0),
+    "BR": (0, _MINUS_3_DB),
+    "SL": (_MINUS_3_DB, 0),
+    "SR": (0, _MINUS_3_DB),
+    "BC": (0.5, 0.5),
+    "FLC": (1, 0),
+    "FRC": (0, 1),
+    "WL": (_MINUS_3_DB, 0),
+    "WR": (0, _MINUS_3_DB),
+    "DL": (1, 0),
+    "DR": (0, 1),
+}
+# How FFmpeg and WAVEFORMATEX order channels that are not named.
+_UNNAMED = ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR")
+
+
+def stereo_matrix(names: tuple[str, ...]) -> Samples:
+    """The ``[2, len(names)]`` matrix that mixes channels with these FFmpeg names to left and right.
+
+    The result is not scaled down, so a full 5.1 mix can exceed full scale, as float samples may.
+    Channels without a known place are taken in the usual order (left, right, centre, LFE, rear, side).
+    """
+    if any(name not in _SHARES for name in names):
+        names = _UNNAMED[: len(names)]
+    return np.array([_SHARES[name] for name in names], np.float32).T.copy()
+
+
+def to_channels(block: Samples, names: tuple[str, ...], channels: int) -> Samples:
+    """``[len(names), n]`` as ``[channels, n]`` with 1 or 2 ``channels``.
+
+    Mono becomes stereo as two equal channels; stereo becomes mono as the mean of the two.
+    """
+    if block.shape[0] == channels:
+        return block
+    if block.shape[0] == 1:
+        return np.repeat(block, 2, axis=0)
+    stereo = block if block.shape[0] == 2 else stereo_matrix(names) @ block
+    return stereo if channels == 2 else stereo.mean(axis=0, keepdims=True, dtype=np.float32)
