@@ -53,6 +53,7 @@ _CODECS = ",".join(
 # Containers whose header does not tell the length: FFmpeg guesses it from the first bit rate seen, which in a
 # file of variable bit rate can be ten times too much.
 _GUESSED_LENGTH = {"aac", "ac3", "eac3", "mp3", "mpeg", "mpegts"}
+_BARE_FRAMES = {".aac", ".ac3", ".mp3"}
 _GUESS_FACTOR = 10
 _FULL_SCALE = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31}
 _MAX_COVER = 16 << 20
@@ -76,9 +77,13 @@ class AudioInfo:
 
 
 class _LocalFile:
-    """The file as FFmpeg sees it: bytes, without the name and close method it would otherwise make use of."""
+    """The file as FFmpeg sees it: bytes, without the name and close method it would otherwise make use of.
 
-    def __init__(self, file: IO[bytes]) -> None:
+    Only an ending that helps to recognise a very short file of bare frames is passed on.
+    """
+
+    def __init__(self, file: IO[bytes], suffix: str) -> None:
+        self.name = f"source{suffix}" if suffix in _BARE_FRAMES else "source"
         self.read = file.read
         self.seek = file.seek
         self.tell = file.tell
@@ -140,10 +145,11 @@ class AudioSource:
 
     info: AudioInfo
 
-    def __init__(self, file: IO[bytes], name: str, max_seconds: float | None) -> None:
+    def __init__(self, file: IO[bytes], path: Path, max_seconds: float | None) -> None:
         self.samples = 0
         self.warnings: list[str] = []
-        self._name = name
+        self._name = shown(path)
+        self._suffix = path.suffix.lower()
         self._max_seconds = max_seconds
         self._damaged = 0
         self._not_finite = 0
@@ -166,7 +172,7 @@ class AudioSource:
         options = {"format_whitelist": _CONTAINERS, "codec_whitelist": _CODECS, "protocol_whitelist": "none"}
         try:
             return av.open(
-                _LocalFile(self._file),
+                _LocalFile(self._file, self._suffix),
                 mode="r",
                 options=options,
                 io_open=_refuse_to_open,
@@ -369,9 +375,10 @@ def open_source(path: str | os.PathLike[str], *, max_seconds: float | None = Non
     Raises :class:`AudioError` when the file cannot be read, holds no audio, has more than 8 channels, has a
     sample rate outside 8 to 192 kHz, or is longer than ``max_seconds``.
     """
-    file = _open_regular(Path(path))
+    path = Path(path)
+    file = _open_regular(path)
     try:
-        return AudioSource(file, shown(path), max_seconds)
+        return AudioSource(file, path, max_seconds)
     except BaseException:
         file.close()
         raise

@@ -9,9 +9,9 @@ Samples = npt.NDArray[np.float32]
 
 _MINUS_3_DB = math.sqrt(0.5)
 
-# Share of each channel in left and right: Recommendation ITU-R BS.775-3 (stereo from 3/2 channels), where the
-# low-frequency effects channel has no share. Others count as the nearest of them: rear and wide pairs
-# as surrounds, a single rear channel as one surround at -3 dB on either side.
+# Share of each channel in left and right: Recommendation ITU-R BS.775-3, Annex 4 (3/2 to stereo), where the
+# low-frequency effects channel has no share. Others count as the nearest one: rear and wide pairs as
+# surrounds, a single rear channel as one surround at -3 dB on either side.
 _SHARES: dict[str, tuple[float, float]] = {
     "FL": (1, 0),
     "FR": (0, 1),

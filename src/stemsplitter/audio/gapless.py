@@ -29,8 +29,8 @@ _MOST_PADDING = 8192
 class EndTrim:
     """Cuts what a decoder gives after the end that the container states.
 
-    Tell it every packet (:meth:`see`) before decoding it, pass what it decodes to through :meth:`hold`, and end
-    with :meth:`release`.
+    Tell it every packet (:meth:`see`) before decoding it, pass what it decodes to through :meth:`hold`, and
+    end with :meth:`release`.
     """
 
     def __init__(self, container: str, stream: AudioStream) -> None:
@@ -66,7 +66,7 @@ class EndTrim:
     def hold(self, samples: Samples) -> Iterator[Samples]:
         """Take ``[channels, n]`` samples; give those that are certainly before the end."""
         if not self._primed:
-            # "The first packet decoded only primes the overlap" (Vorbis I specification, 1.3.2).
+            # The first packet gives no sound, it only primes the overlap (Vorbis I specification, 4.3.8).
             self._primed = True
             return
         self._total += samples.shape[1]

@@ -1,29 +1,33 @@
 """What a song says about itself."""
 
+from __future__ import annotations
+
+import dataclasses
 from dataclasses import dataclass
 
 from av.audio.stream import AudioStream
 from av.container import InputContainer
+
+from stemsplitter.audio.cover import cover_type
 
 _LONGEST = 1000
 
 
 @dataclass(frozen=True)
 class Tags:
-    """Title, artist, album (empty where unknown) and a JPEG or PNG cover with its media type, or None."""
+    """Title, artist, album, comment (empty where unknown) and a JPEG or PNG cover with its type, or None."""
 
     title: str = ""
     artist: str = ""
     album: str = ""
     cover: bytes | None = None
     cover_mime: str = ""
+    comment: str = ""
 
-
-def cover_type(picture: bytes) -> str:
-    """The media type of a JPEG or PNG picture, told from its first bytes; empty for anything else."""
-    if picture.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    return "image/png" if picture.startswith(b"\x89PNG\r\n\x1a\n") else ""
+    def for_stem(self, stem: str) -> Tags:
+        """The same song's tags for a stem: title ``Title (vocals)``, comment ``stem: vocals``."""
+        title = f"{self.title} ({stem})" if self.title else stem
+        return dataclasses.replace(self, title=title, comment=f"stem: {stem}")
 
 
 def read_tags(container: InputContainer, stream: AudioStream, cover: bytes | None) -> Tags:

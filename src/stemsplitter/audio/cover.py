@@ -1,0 +1,31 @@
+"""Cover pictures: their type and size, read from their first bytes without decoding them."""
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_JPEG = b"\xff\xd8"
+# The JPEG markers that begin a frame and carry its size (ITU-T T.81, table B.1).
+_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+
+
+def cover_type(picture: bytes) -> str:
+    """The media type of a JPEG or PNG picture; empty for anything else, and where its size cannot be told."""
+    if cover_size(picture) == (0, 0):
+        return ""
+    return "image/png" if picture.startswith(_PNG) else "image/jpeg"
+
+
+def cover_size(picture: bytes) -> tuple[int, int]:
+    """Width and height in pixels of a JPEG or PNG picture; (0, 0) where they cannot be told."""
+    if picture.startswith(_PNG) and len(picture) >= 24:
+        return int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24])
+    if picture.startswith(_JPEG):
+        return _jpeg_size(picture)
+    return 0, 0
+
+
+def _jpeg_size(picture: bytes) -> tuple[int, int]:
+    at = len(_JPEG)
+    while at + 9 <= len(picture) and picture[at] == 0xFF:
+        if picture[at + 1] in _FRAME_MARKERS:
+            return int.from_bytes(picture[at + 7 : at + 9]), int.from_bytes(picture[at + 5 : at + 7])
+        at += 2 + int.from_bytes(picture[at + 2 : at + 4])
+    return 0, 0

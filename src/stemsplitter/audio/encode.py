@@ -1,0 +1,105 @@
+"""Writing one stem."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import av.error
+import numpy as np
+import numpy.typing as npt
+import soundfile
+
+from stemsplitter.audio.encoders import LAYOUTS, encoder
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.names import shown
+from stemsplitter.audio.pending import PendingFile, output_error
+from stemsplitter.audio.tags import Tags
+from stemsplitter.errors import OutputError, RequestError
+
+Samples = npt.NDArray[np.float32]
+
+
+class StemWriter:
+    """Writes one audio file that appears under its name on :meth:`commit`, and not before.
+
+    A decoder that honours the encoder's delay and padding gives back exactly the samples written: as many,
+    from the same one on. Integer formats round to nearest and saturate at full scale (±1); float and lossy
+    ones do not clip.
+
+    As a context manager it discards what was not committed. Raises :class:`OutputError` when writing fails
+    (the file is then gone), :class:`RequestError` for a sample rate that the format does not have
+    (:meth:`OutputFormat.supported_rate`) or other than 1 or 2 channels.
+    """
+
+    def __init__(
+        self, path: Path, fmt: OutputFormat, sample_rate: int, channels: int, tags: Tags | None = None
+    ) -> None:
+        if fmt.supported_rate(sample_rate) != sample_rate:
+            raise RequestError(
+                f"{fmt.container} cannot be written at {sample_rate} Hz: resample to "
+                f"{fmt.supported_rate(sample_rate)} Hz or choose wav or flac."
+            )
+        if channels not in LAYOUTS:
+            raise RequestError(f"A stem has 1 or 2 channels, not {channels}: mix it down first.")
+        self.path = path
+        self.samples = 0
+        self._channels = channels
+        self._finished = False
+        self._pending = PendingFile(path)
+        try:
+            self._encoder = encoder(self._pending.file, fmt, sample_rate, channels, tags or Tags())
+        except BaseException as error:
+            self._pending.discard()
+            raise self._translated(error) from error
+
+    def write(self, block: Samples) -> None:
+        """Append float32 ``[channels, n]``; n may be 0."""
+        if block.shape[0] != self._channels or block.dtype != np.float32:
+            raise ValueError(f"a block is float32 [{self._channels}, n], not {block.dtype} {block.shape}")
+        if not block.shape[1]:
+            return
+        try:
+            self._encoder.write(block)
+        except BaseException as error:
+            self.discard()
+            raise self._translated(error) from error
+        self.samples += block.shape[1]
+
+    def finish(self) -> None:
+        """Encode what is left, so that the file is complete, still without its name."""
+        if self._finished:
+            return
+        try:
+            self._encoder.finish()
+            self._pending.file.flush()
+        except BaseException as error:
+            self.discard()
+            raise self._translated(error) from error
+        self._encoder.close()
+        self._finished = True
+
+    def commit(self) -> None:
+        """Give the finished file its name, in place of any file that has it."""
+        self.finish()
+        self._pending.commit()
+
+    def discard(self) -> None:
+        """Forget the file. Harmless after :meth:`commit` or a second time."""
+        self._encoder.close()
+        self._pending.discard()
+
+    def _translated(self, error: BaseException) -> BaseException:
+        if isinstance(error, OSError) and error.errno:
+            return output_error(self.path, error)
+        if isinstance(error, (av.error.FFmpegError, soundfile.SoundFileError, RuntimeError, ValueError)):
+            return OutputError(f"{shown(self.path)} cannot be encoded ({error}): choose another format.")
+        return error
+
+    def __enter__(self) -> StemWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()

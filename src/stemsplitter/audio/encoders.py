@@ -1,0 +1,222 @@
+"""The encoders behind :class:`~stemsplitter.audio.encode.StemWriter`: float32 blocks to an open file."""
+
+from __future__ import annotations
+
+import contextlib
+from fractions import Fraction
+from typing import Any, BinaryIO, Protocol
+
+import av
+import numpy as np
+import numpy.typing as npt
+import soundfile
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.packet import Packet
+from av.stream import Disposition
+
+from stemsplitter.audio import id3, lame
+from stemsplitter.audio.cover import cover_size
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.tags import Tags
+
+Samples = npt.NDArray[np.float32]
+
+LAYOUTS = {1: "mono", 2: "stereo"}
+# libsndfile puts all samples of a call on the stack for libvorbis: three minutes in one call crash it.
+_VORBIS_CHUNK = 8192
+# libsndfile counts compression from 0 to 1 and takes one minus that as the quality: this is Vorbis's quality 6.
+_VORBIS_COMPRESSION = 0.4
+_FLAC_LEVEL = "5"
+_FRAME_SAMPLES = 1 << 16
+
+
+class Encoder(Protocol):
+    """What every encoder does with float32 ``[channels, n]`` blocks."""
+
+    def write(self, block: Samples) -> None:
+        """Encode a block."""
+
+    def finish(self) -> None:
+        """Write what is left, and the header's final values."""
+
+    def close(self) -> None:
+        """Free what is held, whether finished or not."""
+
+
+def quantise(block: Samples, bits: int) -> npt.NDArray[np.int16] | npt.NDArray[np.int32]:
+    """Float samples as 16-bit, or as 24-bit in the upper bits of 32: rounded to nearest, saturating."""
+    scale = 1 << (bits - 1)
+    scaled = np.rint(block.astype(np.float64) * scale)
+    np.clip(scaled, -scale, scale - 1, out=scaled)
+    return scaled.astype(np.int16) if bits == 16 else scaled.astype(np.int32) << 8
+
+
+class AvTrack:
+    """One audio track of an FFmpeg muxer: encodes blocks and gives the packets to the container."""
+
+    def __init__(self, container: Any, codec: str, rate: int, channels: int, sample_format: str) -> None:
+        self._container = container
+        self._rate = rate
+        self._channels = channels
+        self._format = sample_format
+        self._written = 0
+        self.stream: AudioStream = container.add_stream(codec, rate=rate)
+        self.stream.codec_context.layout = LAYOUTS[channels]
+        self.stream.codec_context.format = sample_format
+        self.stream.codec_context.time_base = Fraction(1, rate)
+
+    def write(self, samples: npt.NDArray[Any]) -> None:
+        """Encode ``[channels, n]`` samples of the track's own type."""
+        for start in range(0, samples.shape[1], _FRAME_SAMPLES):
+            part = samples[:, start : start + _FRAME_SAMPLES]
+            planar = self._format.endswith("p")
+            data = np.ascontiguousarray(part if planar else part.T.reshape(1, -1))
+            frame = AudioFrame.from_ndarray(data, format=self._format, layout=LAYOUTS[self._channels])
+            frame.sample_rate = self._rate
+            frame.time_base = Fraction(1, self._rate)
+            frame.pts = self._written
+            self._written += part.shape[1]
+            self._container.mux(self.stream.encode(frame))
+
+    def finish(self) -> None:
+        """Encode what is left."""
+        self._container.mux(self.stream.encode(None))
+
+
+def add_cover(container: Any, tags: Tags) -> Packet[Any] | None:
+    """Give a container a cover picture track; mux the packet before any sound."""
+    if not tags.cover:
+        return None
+    width, height = cover_size(tags.cover)
+    codec = "png" if tags.cover_mime == "image/png" else "mjpeg"
+    stream = container.add_mux_stream(codec, width=width, height=height)
+    stream.disposition = Disposition.attached_pic
+    packet: Packet[Any] = Packet(tags.cover)
+    packet.stream = stream
+    packet.pts = packet.dts = 0
+    return packet
+
+
+def set_tags(container: Any, tags: Tags) -> None:
+    """Write the text tags into a container not yet begun."""
+    texts = {"title": tags.title, "artist": tags.artist, "album": tags.album, "comment": tags.comment}
+    container.metadata.update({key: text for key, text in texts.items() if text})
+
+
+class AvEncoder:
+    """wav, flac, m4a, and mp3 where LAME cannot be reached otherwise: FFmpeg's muxers and encoders."""
+
+    def __init__(self, file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> None:
+        muxer, codec, sample_format, options = _av_settings(fmt, rate)
+        self._bits = fmt.bits if fmt.is_integer else 0
+        self._container = av.open(_Sink(file), mode="w", format=muxer, options=options)
+        set_tags(self._container, tags)
+        self._track = AvTrack(self._container, codec, rate, channels, sample_format)
+        if fmt.bitrate:
+            self._track.stream.codec_context.bit_rate = fmt.bitrate * 1000
+        if codec == "flac":
+            self._track.stream.codec_context.options = {"compression_level": _FLAC_LEVEL}
+        self._cover = None if fmt.container == "wav" else add_cover(self._container, tags)
+
+    def _begin(self) -> None:
+        self._container.start_encoding()
+        if self._cover is not None:
+            self._container.mux(self._cover)
+            self._cover = None
+
+    def write(self, block: Samples) -> None:
+        self._begin()
+        self._track.write(quantise(block, self._bits) if self._bits else block)
+
+    def finish(self) -> None:
+        self._begin()
+        self._track.finish()
+        self._container.close()
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self._container.close()
+
+
+class _Sink:
+    """A file as FFmpeg's muxers see it: without its name, and never closed by them."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.write = file.write
+        self.seek = file.seek
+        self.tell = file.tell
+
+
+def _av_settings(fmt: OutputFormat, rate: int) -> tuple[str, str, str, dict[str, str]]:
+    """FFmpeg's names for a format: muxer, codec, sample format, and options of the muxer."""
+    if fmt.container == "wav":
+        codec = "pcm_f32le" if fmt.is_float else f"pcm_s{fmt.bits}le"
+        # RF64 (EBU Tech 3306) from 4 GiB on
+        return "wav", codec, "flt" if fmt.is_float else "s16" if fmt.bits == 16 else "s32", {"rf64": "auto"}
+    if fmt.container == "flac":
+        return "flac", "flac", "s16" if fmt.bits == 16 else "s32", {}
+    if fmt.container == "mp3":
+        return "mp3", "libmp3lame", "fltp", {"id3v2_version": "4"}
+    # The unit of the edit list, which tells delay and length: its default, a millisecond, is too coarse.
+    return "mp4", "aac", "fltp", {"movie_timescale": str(rate), "brand": "M4A "}
+
+
+class Mp3Encoder:
+    """mp3 by LAME: its tag at the head tells decoders the delay and the exact length."""
+
+    def __init__(self, file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> None:
+        self._file = file
+        self._lame = lame.Lame(rate, channels, fmt.bitrate)
+        file.write(id3.tag(tags))
+        self._start = file.tell()
+
+    def write(self, block: Samples) -> None:
+        self._file.write(self._lame.encode(block))
+
+    def finish(self) -> None:
+        self._file.write(self._lame.flush())
+        self._file.seek(self._start)
+        self._file.write(self._lame.info_frame())
+        self._file.seek(0, 2)
+
+    def close(self) -> None:
+        self._lame.close()
+
+
+class VorbisEncoder:
+    """ogg by libvorbis through libsndfile: PyAV's wheels have only FFmpeg's own encoder, which is poor."""
+
+    def __init__(self, file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> None:
+        self._sound = soundfile.SoundFile(
+            file,
+            "w",
+            samplerate=rate,
+            channels=channels,
+            format="OGG",
+            subtype="VORBIS",
+            compression_level=_VORBIS_COMPRESSION,
+        )
+        for key in ("title", "artist", "album", "comment"):
+            if getattr(tags, key):
+                setattr(self._sound, key, getattr(tags, key))
+
+    def write(self, block: Samples) -> None:
+        for start in range(0, block.shape[1], _VORBIS_CHUNK):
+            self._sound.write(np.ascontiguousarray(block[:, start : start + _VORBIS_CHUNK].T))
+
+    def finish(self) -> None:
+        self._sound.close()
+
+    def close(self) -> None:
+        with contextlib.suppress(Exception):
+            self._sound.close()
+
+
+def encoder(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
+    """The encoder for a format, writing to ``file``, which must be empty, readable and seekable."""
+    if fmt.container == "ogg":
+        return VorbisEncoder(file, fmt, rate, channels, tags)
+    if fmt.container == "mp3" and lame.available():
+        return Mp3Encoder(file, fmt, rate, channels, tags)
+    return AvEncoder(file, fmt, rate, channels, tags)
