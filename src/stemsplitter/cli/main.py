@@ -1,0 +1,95 @@
+"""The command ``stemsplitter``: its options, its sub-commands, and what a failure looks like."""
+
+import logging
+import os
+import signal
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from stemsplitter import __version__
+from stemsplitter.cli import models
+from stemsplitter.errors import RequestError, StemSplitterError, Stopped
+
+EXIT_FAILED = 1
+EXIT_INTERNAL = 70  # EX_SOFTWARE of sysexits.h
+EXIT_STOPPED = 128 + signal.SIGINT
+
+_log = logging.getLogger("stemsplitter")
+
+# Rich's boxes round help and usage errors cost a tenth of a second and break up what should be one line.
+app = typer.Typer(
+    name="stemsplitter", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
+)
+app.add_typer(models.app, name="models")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"stemsplitter {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Tell what happens, and what led to an error (STEMSPLITTER_LOG=debug)."
+        ),
+    ] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Never use the network (STEMSPLITTER_OFFLINE=1).")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Take songs apart into vocals, drums, bass, guitar, piano and the rest."""
+    level = "debug" if verbose else os.environ.get("STEMSPLITTER_LOG", "warning")
+    try:
+        _log.setLevel(level.upper())
+    except ValueError as error:
+        raise RequestError(
+            f"STEMSPLITTER_LOG is {level!r}: set it to debug, info, warning or error."
+        ) from error
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s")
+    if offline:
+        os.environ["STEMSPLITTER_OFFLINE"] = "1"
+
+
+def main() -> None:
+    """Run the command that the process was started with, and exit.
+
+    Exit codes: 0 done, 1 failed (one line on standard error says why), 2 wrong usage, 70 a fault of the
+    program, 130 stopped by Ctrl-C or SIGTERM.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        app()
+    except SystemExit as error:
+        if error.code == EXIT_STOPPED:
+            print("stopped", file=sys.stderr)
+        raise
+    except KeyboardInterrupt:
+        _fail("stopped", EXIT_STOPPED)
+    except Stopped as error:
+        _fail(f"stopped: {error}", EXIT_STOPPED, error)
+    except StemSplitterError as error:
+        _fail(f"error: {error}", EXIT_FAILED, error)
+    except Exception as error:
+        _fail(
+            f"error: this should not have happened ({type(error).__name__}): run `stemsplitter --verbose …` "
+            "again and report what it prints.",
+            EXIT_INTERNAL,
+            error,
+        )
+
+
+def _fail(line: str, code: int, error: Exception | None = None) -> NoReturn:
+    print(" ".join(line.split()), file=sys.stderr)
+    if error is not None:
+        _log.debug("this led to it:", exc_info=error)
+    raise SystemExit(code)
