@@ -1,0 +1,11 @@
+"""Separation: songs in, stems out. Usable without any service.
+
+>>> from stemsplitter.separation import Separator
+>>> separator = Separator(stems="2s")
+>>> result = separator.separate("song.mp3")
+>>> result.stems["vocals"]
+"""
+
+from stemsplitter.separation.separator import Progress, Separation, Separator, StemFiles, Stems
+
+__all__ = ["Progress", "Separation", "Separator", "StemFiles", "Stems"]

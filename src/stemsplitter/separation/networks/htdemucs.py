@@ -44,19 +44,21 @@ class HTDemucsShape:
 class HTDemucs:
     """The network of one checkpoint.
 
-    ``state`` maps the official parameter names to float32 arrays.
+    ``state`` maps the official parameter names to float32 arrays; ``chosen`` are the indices of the sources to
+    give.
     """
 
-    def __init__(self, shape: HTDemucsShape, state: Mapping[str, Array]) -> None:
+    def __init__(self, shape: HTDemucsShape, state: Mapping[str, Array], chosen: tuple[int, ...]) -> None:
         self.shape = shape
         self._state = state
+        self._chosen = list(chosen)
 
     def __call__(self, ops: Ops, spectrogram: Tensor, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """From a normalised mixture to its sources, normalised alike.
 
         ``spectrogram`` is ``[1, 4, n_fft/2, frames]``: real and imaginary parts of left, then right;
-        ``waveform`` is ``[1, 2, 1, segment]``. Returns ``[sources·2, frames, n_fft/2 + 4, 2]``, real and
-        imaginary parts side by side, and ``[sources·2, segment + 4]``: the first two bins and samples, and
+        ``waveform`` is ``[1, 2, 1, segment]``. Returns ``[chosen·2, frames, n_fft/2 + 4, 2]``, real and
+        imaginary parts side by side, and ``[chosen·2, segment + 4]``: the first two bins and samples, and
         the last two, are the transposed convolutions' overhang, to be dropped.
         """
         x, xt = spectrogram, waveform
@@ -80,9 +82,6 @@ class HTDemucs:
                 excess = -lengths.pop() % STRIDE
                 xt = self._upsample(ops, f"tdecoder.{level}", xt, (0, 2, 0, 2 + excess))
         return self._spectrogram(ops, x), self._waveform(ops, xt)
-
-    def _parameter(self, name: str) -> Array:
-        return self._state[name]
 
     def _conv(self, name: str, waveform: bool) -> tuple[Array, Array]:
         """Weight ``[O, C, kh, kw]`` and bias; one-dimensional kernels lie along the frames."""
@@ -115,15 +114,15 @@ class HTDemucs:
         return ops.gelu(ops.conv_transpose2d(x, weight, bias, stride=stride, crop=crop))
 
     def _spectrogram(self, ops: Ops, x: Tensor) -> Tensor:
-        """The last transposed convolution over the rows, as ``[sources·2, frames, n_fft/2 + 4, 2]``.
+        """The last transposed convolution over the rows, as ``[chosen·2, frames, n_fft/2 + 4, 2]``.
 
         A convolution with two taps gives all four phases at once; their channels are ordered so that what
         the inverse transform reads, bins of one frame, comes out in runs.
         """
         shape = self.shape
-        pairs, rows = len(shape.sources) * 2, shape.n_fft // 2 // STRIDE + 1
-        weight, bias = self._conv(f"decoder.{shape.depth - 1}.conv_tr", False)
-        taps = weight[:, :, :, 0].reshape(-1, pairs, 2, 2, STRIDE)  # C, pair, re/im, tap, phase
+        pairs, rows = len(self._chosen) * 2, shape.n_fft // 2 // STRIDE + 1
+        weight, bias = self._last(f"decoder.{shape.depth - 1}.conv_tr")
+        taps = weight.reshape(-1, pairs, 2, 2, STRIDE)  # C, pair, re/im, tap, phase
         taps = taps.transpose(1, 4, 2, 0, 3)[..., ::-1].reshape(pairs * STRIDE * 2, -1, 2, 1)
         bias = np.repeat(bias.reshape(pairs, 1, 2), STRIDE, axis=1).reshape(-1)
         x = ops.transpose(ops.conv2d(x, taps, bias, pads=(1, 0, 1, 0)), (0, 2, 3, 1))
@@ -131,15 +130,22 @@ class HTDemucs:
         return ops.reshape(ops.transpose(x, (2, 1, 0, 3)), (pairs, shape.frames, rows * STRIDE, 2))
 
     def _waveform(self, ops: Ops, x: Tensor) -> Tensor:
-        """The last transposed convolution over the samples, as ``[sources·2, segment + 4]``."""
+        """The last transposed convolution over the samples, as ``[chosen·2, segment + 4]``."""
         shape = self.shape
-        pairs, steps = len(shape.sources) * 2, shape.segment // STRIDE + 1
-        weight, bias = self._conv(f"tdecoder.{shape.depth - 1}.conv_tr", True)
-        taps = weight[:, :, 0].reshape(-1, pairs, 2, STRIDE)  # C, pair, tap, phase
+        pairs, steps = len(self._chosen) * 2, shape.segment // STRIDE + 1
+        weight, bias = self._last(f"tdecoder.{shape.depth - 1}.conv_tr")
+        taps = weight.reshape(-1, pairs, 2, STRIDE)  # C, pair, tap, phase
         taps = taps.transpose(1, 3, 0, 2)[..., ::-1].reshape(pairs * STRIDE, -1, 1, 2)
         x = ops.conv2d(x, taps, np.repeat(bias, STRIDE), pads=(0, 1, 0, 1))
         x = ops.reshape(ops.transpose(x, (0, 2, 3, 1)), (steps, pairs, STRIDE))
         return ops.reshape(ops.transpose(x, (1, 0, 2)), (pairs, steps * STRIDE))
+
+    def _last(self, name: str) -> tuple[Array, Array]:
+        """Weight ``[C, chosen, outputs of a source · kernel]`` and bias of a branch's last convolution."""
+        weight, bias = self._state[f"{name}.weight"], self._state[f"{name}.bias"]
+        count = len(self.shape.sources)
+        weight = weight.reshape(len(weight), count, -1)[:, self._chosen]
+        return weight, bias.reshape(count, -1)[self._chosen].reshape(-1)
 
     def _residuals(self, ops: Ops, name: str, x: Tensor) -> Tensor:
         for index in range(2):

@@ -4,11 +4,114 @@ The graph is built op by op from the network's own description, so neither torch
 layout is the one that OpenVINO runs fastest.
 """
 
+import gc
+import hashlib
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from functools import cache as once
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import openvino as ov
+from numpy.typing import NDArray
 from openvino import opset13 as op
 
+from stemsplitter.errors import ModelError, RequestError
+from stemsplitter.separation import networks
 from stemsplitter.separation.networks.ops import Array, Pair, Tensor
+from stemsplitter.separation.runtimes import Describe, Network
+
+MAX_STREAMS = 4  # each holds a network's activations, some 300 MB for HTDemucs
+
+
+class OpenVinoRuntime:
+    """Runs networks on the CPU, several segments at a time.
+
+    One thread for each segment beats several threads on one: nothing waits at the end of each operation, and
+    decoding and encoding take from one segment only.
+    """
+
+    def __init__(self, precision: str = "auto", threads: int | None = None) -> None:
+        """``precision`` is auto, bf16 or fp32; ``threads`` defaults to the cores this process may use."""
+        threads = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        native = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if precision == "auto":
+            precision = "bf16" if native else "fp32"
+        if precision not in ("bf16", "fp32"):
+            raise RequestError(f"The CPU does not compute in {precision}: choose bf16 or fp32.")
+        if precision == "bf16" and not native:
+            raise RequestError("This processor does not compute in bf16: choose fp32.")
+        self._threads = threads or 1
+        self.concurrency = min(self._threads, MAX_STREAMS)
+        self._precision = {"bf16": "bf16", "fp32": "f32"}[precision]
+        name = str(ov.Core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
+        self.device = f"cpu ({name}, OpenVINO {precision}, {self._threads} threads)"
+
+    def compile(
+        self, network: Callable[[], Describe], inputs: Mapping[str, tuple[int, ...]], cache: Path
+    ) -> Network:
+        file = cache.with_name(f"{cache.name}-{_code_version()}.xml")
+        if not file.exists():
+            _convert(network(), inputs, file)
+            gc.collect()
+        try:
+            compiled = ov.Core().compile_model(
+                file,
+                "CPU",
+                {
+                    "INFERENCE_PRECISION_HINT": self._precision,
+                    "NUM_STREAMS": self.concurrency,
+                    "INFERENCE_NUM_THREADS": self._threads,
+                    "CPU_DENORMALS_OPTIMIZATION": True,
+                },
+            )
+        except RuntimeError as error:
+            raise ModelError(
+                f"The converted model {file} cannot be loaded: delete it, and it will be made again."
+            ) from error
+        local = threading.local()
+
+        def run(*arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
+            if not hasattr(local, "request"):
+                local.request = compiled.create_infer_request()
+            request = local.request
+            for index, array in enumerate(arrays):
+                request.set_input_tensor(index, ov.Tensor(np.ascontiguousarray(array), shared_memory=True))
+            request.start_async()
+            request.wait()
+            return tuple(request.get_output_tensor(index).data for index in range(len(compiled.outputs)))
+
+        return run
+
+
+def _convert(describe: Describe, inputs: Mapping[str, tuple[int, ...]], file: Path) -> None:
+    """Build the graph and save it as ``file`` and its weights beside it, both at once or not at all."""
+    parameters = [op.parameter(list(shape), np.float32, name=name) for name, shape in inputs.items()]
+    results = [op.result(output) for output in describe(GraphOps(), *parameters)]
+    model = ov.Model(results, parameters, file.stem)
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.stem}-") as folder:
+            made = Path(folder) / file.name
+            ov.save_model(model, made, compress_to_fp16=False)
+            made.with_suffix(".bin").replace(file.with_suffix(".bin"))
+            made.replace(file)
+    except (OSError, RuntimeError) as error:
+        raise ModelError(
+            f"The converted model cannot be written to {file.parent}: check its space and permissions."
+        ) from error
+
+
+@once
+def _code_version() -> str:
+    """A digest of the code that describes graphs: a graph converted by other code is not used."""
+    digest = hashlib.sha256(Path(__file__).read_bytes() + ov.__version__.encode())
+    for source in sorted(Path(networks.__path__[0]).glob("*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:12]
 
 
 class GraphOps:

@@ -1,0 +1,183 @@
+"""Mixture blocks in, stem blocks out: reading ahead, segments in flight, overlap-add, the sum.
+
+A bounded number of segments is worked on at a time, so memory does not depend on the song's length; blocks are
+decoded by a thread of their own while the network runs.
+"""
+
+import queue
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemsplitter.audio.resample import Resampler
+from stemsplitter.separation.consistency import MixtureConsistency
+from stemsplitter.separation.layouts import rest_stem
+from stemsplitter.separation.models import SegmentModel
+from stemsplitter.separation.segments import OverlapAdd, Segment, Segmenter
+
+Waveform = NDArray[np.float32]
+Item = TypeVar("Item")
+
+READ_AHEAD = 16  # blocks
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A stretch of the song, finished.
+
+    ``stems`` are the model's, ``[S, C, n]``; ``residual`` is the largest difference between their sum and the
+    mixture, in units of full scale.
+    """
+
+    stems: Waveform
+    residual: float
+
+
+def separate_stream(
+    model: SegmentModel, blocks: Iterable[Waveform], sample_rate: int, channels: int
+) -> Iterator[Piece]:
+    """Separate a song given as blocks ``[C, n]``, C being 1 or 2, at ``sample_rate``.
+
+    The pieces come in order, about one for each segment, and have exactly as many samples as the blocks. Mono
+    is heard as stereo by the model and becomes mono again. The model's own rate is not seen outside. Closing
+    the iterator stops within one segment.
+    """
+    song = _Song(model, sample_rate, channels)
+    # not a with statement: leaving early must not wait for segments that have not begun
+    pool = ThreadPoolExecutor(model.concurrency, thread_name_prefix="segment")
+    flying: deque[tuple[Segment, Future[Waveform]]] = deque()
+    try:
+        with closing(read_ahead(blocks, READ_AHEAD)) as ahead:
+            for segment in song.segments(ahead):
+                flying.append((segment, pool.submit(model.separate, segment.audio)))
+                # one more than are worked on, so that none waits for another to be read
+                if len(flying) > model.concurrency + 1:
+                    yield from song.add(*_next(flying))
+        while flying:
+            yield from song.add(*_next(flying))
+        yield from song.finish()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _next(flying: deque[tuple[Segment, Future[Waveform]]]) -> tuple[Segment, Waveform]:
+    segment, future = flying.popleft()
+    return segment, future.result()
+
+
+class _Song:
+    """What is held of one song between blocks read and pieces finished."""
+
+    def __init__(self, model: SegmentModel, sample_rate: int, channels: int) -> None:
+        count = len(model.stems)
+        self._channels = channels
+        self._mixture: deque[Waveform] = deque()
+        self._taken = 0
+        self._given = 0
+        self._to_model = Resampler(sample_rate, model.sample_rate, channels)
+        self._segmenter = Segmenter(2, model.segment, model.hop)
+        self._overlap_add = OverlapAdd(model.window, model.hop)
+        self._from_model = Resampler(model.sample_rate, sample_rate, count * channels)
+        self._consistency = MixtureConsistency(count, channels, rest_stem(model.stems))
+        self._unsummed: deque[Waveform] = deque()  # mixture that the consistency step has not given back yet
+
+    def segments(self, blocks: Iterable[Waveform]) -> Iterator[Segment]:
+        for block in blocks:
+            self._mixture.append(block)
+            self._taken += block.shape[1]
+            yield from self._segmenter.push(_stereo(self._to_model.push(block)))
+        yield from self._segmenter.push(_stereo(self._to_model.flush()))
+        yield from self._segmenter.flush()
+
+    def add(self, segment: Segment, stems: Waveform) -> Iterator[Piece]:
+        yield from self._emit(self._from_model.push(self._flat(self._overlap_add.add(segment, stems))))
+
+    def finish(self) -> Iterator[Piece]:
+        rest = self._overlap_add.flush()
+        if rest.size:
+            yield from self._emit(self._from_model.push(self._flat(rest)))
+        yield from self._emit(self._from_model.flush(self._taken))
+        yield from self._piece(self._consistency.flush())
+
+    def _flat(self, stems: Waveform) -> Waveform:
+        """``[S, 2, n]`` as ``[S·C, n]``."""
+        if self._channels == 1:
+            return stems.mean(axis=1)
+        return stems.reshape(-1, stems.shape[-1])
+
+    def _emit(self, flat: Waveform) -> Iterator[Piece]:
+        if not flat.size:
+            return
+        stems = flat.reshape(-1, self._channels, flat.shape[1])
+        mixture = _take(self._mixture, stems.shape[2])
+        self._unsummed.append(mixture)
+        yield from self._piece(self._consistency.push(mixture, stems))
+
+    def _piece(self, stems: Waveform) -> Iterator[Piece]:
+        if not stems.shape[2]:
+            return
+        mixture = _take(self._unsummed, stems.shape[2])
+        yield Piece(stems, float(np.abs(stems.sum(axis=0) - mixture).max(initial=0)))
+
+
+def _stereo(block: Waveform) -> Waveform:
+    return np.repeat(block, 2, axis=0) if len(block) == 1 else block
+
+
+def _take(blocks: deque[Waveform], count: int) -> Waveform:
+    """The first ``count`` samples of the blocks, taken out of them; less where there are fewer."""
+    taken: list[Waveform] = []
+    while count and blocks:
+        block = blocks.popleft()
+        if block.shape[1] > count:
+            blocks.appendleft(block[:, count:])
+            block = block[:, :count]
+        taken.append(block)
+        count -= block.shape[1]
+    return np.concatenate(taken, axis=1)
+
+
+def read_ahead(items: Iterable[Item], count: int) -> Iterator[Item]:
+    """The same items, made by a thread of their own up to ``count`` ahead; errors come where they belong."""
+    ready: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(count)
+    stopped = threading.Event()
+
+    def put(item: Item | None, error: BaseException | None) -> bool:
+        while not stopped.is_set():
+            try:
+                ready.put((item, error), timeout=0.1)
+                return True
+            except queue.Full:
+                continue
+        return False
+
+    def run() -> None:
+        try:
+            for item in items:
+                if not put(item, None):
+                    return
+        except BaseException as error:
+            put(None, error)
+        else:
+            put(None, None)
+
+    thread = threading.Thread(target=run, name="read-ahead", daemon=True)
+    thread.start()
+    try:
+        while True:
+            item, error = ready.get()
+            if error is not None:
+                raise error
+            if item is None:
+                return
+            yield item
+    finally:
+        stopped.set()
+        thread.join()

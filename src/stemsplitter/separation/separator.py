@@ -1,0 +1,294 @@
+"""The front door: a model, the stems wanted, and songs to take apart."""
+
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemsplitter.audio.decode import AudioInfo, open_source
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.resample import Resampler
+from stemsplitter.audio.stemset import StemSet, WrittenStem
+from stemsplitter.catalogue.entries import ModelEntry, default_model_for
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.errors import AudioError, Stopped
+from stemsplitter.separation.layouts import parse_stems, plan_stems
+from stemsplitter.separation.models import SegmentModel
+from stemsplitter.separation.models.loading import load_model
+from stemsplitter.separation.pipeline import separate_stream
+
+Waveform = NDArray[np.float32]
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a separation is, told after each segment.
+
+    ``fraction`` is 0 to 1 and never falls; where a file's header does not tell its length it is an estimate
+    that reaches 1 only at the end. ``seconds`` is audio finished, ``elapsed`` the time it took.
+    """
+
+    fraction: float
+    seconds: float
+    elapsed: float
+
+    @property
+    def speed(self) -> float:
+        """Seconds of audio per second."""
+        return self.seconds / self.elapsed if self.elapsed else 0.0
+
+OnProgress = Callable[[Progress], None]
+ShouldStop = Callable[[], bool]
+
+@dataclass(frozen=True)
+class Separation:
+    """What became of one song.
+
+    ``samples`` is its length, also that of every stem, at ``sample_rate``. ``residual_dbfs`` is the largest
+    difference between the sum of the model's stems and the mixture, before encoding. ``elapsed`` is in seconds.
+    """
+
+    model: str
+    device: str
+    sample_rate: int
+    samples: int
+    residual_dbfs: float
+    elapsed: float
+    warnings: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Length of the song in seconds."""
+        return self.samples / self.sample_rate
+
+    @property
+    def speed(self) -> float:
+        """Seconds of audio per second."""
+        return self.seconds / self.elapsed
+
+@dataclass(frozen=True)
+class Stems(Separation):
+    """A song's stems in memory: float32 ``[C, samples]`` by name."""
+
+    stems: dict[str, Waveform] = field(repr=False)
+
+@dataclass(frozen=True)
+class StemFiles(Separation):
+    """A song's stems on disk. ``gain`` is what all of them were multiplied by so that none clips, mostly 1."""
+
+    source: AudioInfo
+    files: tuple[WrittenStem, ...]
+    gain: float
+
+class Separator:
+    """A model, ready to separate songs into the stems asked for. Load it once, use it for many songs.
+
+    >>> separator = Separator("htdemucs_6s")
+    >>> result = separator.separate("song.mp3")
+    >>> result.stems["vocals"].shape
+    (2, 9413632)
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        stems: str | Sequence[str] | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+        store: ModelStore | None = None,
+    ) -> None:
+        """Load a model.
+
+        Args:
+            model: a name from the catalogue; by default the first that gives the stems and may be used for
+                anything.
+            stems: a layout (``6s``, ``4s``, ``2s``) or names; by default all of the model's, or ``2s`` where no
+                model is named either.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+            precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+            threads: bound of CPU threads; by default the cores there are.
+            store: where weights are kept; by default the user's cache.
+
+        Raises:
+            RequestError: stems that the model cannot give, or a device or precision that is not here.
+            ModelError: the model is unknown, or its weights are missing or damaged.
+        """
+        from stemsplitter.separation.runtimes import open_runtime
+
+        store = store or ModelStore()
+        requested = _requested(stems)
+        if model is None:
+            requested = requested or parse_stems("2s")
+            self.entry: ModelEntry = default_model_for(requested)
+        else:
+            self.entry = store.entry(model)
+        self._plan = plan_stems(self.entry.stems, requested or self.entry.stems)
+        self._model: SegmentModel = load_model(self.entry, store, open_runtime(device, precision, threads))
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """Names of the stems it gives."""
+        return self._plan.requested
+
+    @property
+    def device(self) -> str:
+        """What it really runs on."""
+        return self._model.device
+
+    def separate(
+        self,
+        source: str | os.PathLike[str] | Waveform,
+        *,
+        sample_rate: int | None = None,
+        progress: OnProgress | None = None,
+        stop: ShouldStop | None = None,
+    ) -> Stems:
+        """Separate a file, or an array ``[C, n]`` or ``[n]`` at ``sample_rate`` (44,100 Hz), in memory.
+
+        Raises:
+            AudioError: the source cannot be read, or the array is none of the above.
+            Stopped: ``stop`` returned true; it is asked after each segment.
+        """
+        if not isinstance(source, np.ndarray):
+            with open_source(source) as file:
+                parts = _Run(self, file.info.sample_rate, file.info.channels, file.info.seconds, progress, stop)
+                collected = list(parts.pieces(file.blocks()))
+                return self._collect(parts, collected, tuple(file.warnings))
+        array, warnings = _checked(source)
+        rate = sample_rate or 44_100
+        parts = _Run(self, rate, len(array), array.shape[1] / rate, progress, stop)
+        step = 1 << 16
+        blocks = (array[:, start : start + step] for start in range(0, array.shape[1], step))
+        return self._collect(parts, list(parts.pieces(blocks)), warnings)
+
+    def separate_to(
+        self,
+        source: str | os.PathLike[str],
+        folder: str | os.PathLike[str],
+        *,
+        format: str | OutputFormat = "wav",
+        sample_rate: int | None = None,
+        max_seconds: float | None = None,
+        progress: OnProgress | None = None,
+        stop: ShouldStop | None = None,
+    ) -> StemFiles:
+        """Separate a file into ``folder/<stem>.<extension>``, in memory that does not grow with its length.
+
+        Either all files appear, complete, or none. Stems have the source's sample rate, or ``sample_rate``, or
+        the nearest that the format has; full description of formats: ``docs/formats.md``.
+
+        Raises:
+            AudioError: the source cannot be read or is longer than ``max_seconds``.
+            OutputError: the stems cannot be written.
+            Stopped: ``stop`` returned true; it is asked after each segment.
+        """
+        fmt = format if isinstance(format, OutputFormat) else OutputFormat.parse(format)
+        with open_source(source, max_seconds=max_seconds) as file:
+            info = file.info
+            rate = fmt.supported_rate(sample_rate or info.sample_rate)
+            run = _Run(self, rate, info.channels, info.seconds, progress, stop)
+            blocks = _resampled(file.blocks(), info, rate)
+            with StemSet(Path(folder), self.stems, fmt, rate, info.channels, info.tags) as files:
+                for stems in run.pieces(blocks):
+                    files.write(dict(zip(self.stems, stems, strict=True)))
+                written = files.commit()
+            return StemFiles(
+                **run.summary(tuple(file.warnings)), source=info, files=tuple(written), gain=files.gain
+            )
+
+    def _collect(self, run: "_Run", pieces: list[Waveform], warnings: tuple[str, ...]) -> Stems:
+        whole = np.concatenate(pieces, axis=-1)
+        return Stems(**run.summary(warnings), stems=dict(zip(self.stems, whole, strict=True)))
+
+class _Run:
+    """One song on its way through a separator."""
+
+    def __init__(
+        self,
+        separator: Separator,
+        sample_rate: int,
+        channels: int,
+        expected: float | None,
+        progress: OnProgress | None,
+        stop: ShouldStop | None,
+    ) -> None:
+        self._separator = separator
+        self._rate, self._channels = sample_rate, channels
+        self._expected = expected
+        self._progress, self._stop = progress, stop
+        self._samples = 0
+        self._residual = 0.0
+        self._began = time.perf_counter()
+
+    def pieces(self, blocks: Iterable[Waveform]) -> Iterator[Waveform]:
+        """The requested stems ``[R, C, n]``, piece by piece, with progress told and stops obeyed."""
+        separator = self._separator
+        with closing(separate_stream(separator._model, blocks, self._rate, self._channels)) as pieces:
+            for piece in pieces:
+                if self._stop is not None and self._stop():
+                    raise Stopped("The separation was stopped; nothing was written.")
+                yield separator._plan.apply(piece.stems)
+                self._samples += piece.stems.shape[2]
+                self._residual = max(self._residual, piece.residual)
+                self._tell(done=False)
+        self._tell(done=True)
+
+    def _tell(self, done: bool) -> None:
+        if self._progress is None:
+            return
+        seconds = self._samples / self._rate
+        # a header's length is an estimate: the end is the end only when it is reached
+        fraction = 1.0 if done else min(seconds / self._expected, 0.99) if self._expected else 0.0
+        self._progress(Progress(fraction, seconds, time.perf_counter() - self._began))
+
+    def summary(self, warnings: tuple[str, ...]) -> dict[str, object]:
+        return {
+            "model": self._separator.entry.name,
+            "device": self._separator.device,
+            "sample_rate": self._rate,
+            "samples": self._samples,
+            "residual_dbfs": 20 * float(np.log10(max(self._residual, 1e-10))),
+            "elapsed": time.perf_counter() - self._began,
+            "warnings": warnings,
+        }
+
+def _requested(stems: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    if stems is None:
+        return None
+    return parse_stems(stems if isinstance(stems, str) else ",".join(stems))
+
+def _resampled(blocks: Iterable[Waveform], info: AudioInfo, rate: int) -> Iterator[Waveform]:
+    if rate == info.sample_rate:
+        yield from blocks
+        return
+    resampler = Resampler(info.sample_rate, rate, info.channels)
+    for block in blocks:
+        yield resampler.push(block)
+    yield resampler.flush()
+
+def _checked(array: Waveform) -> tuple[Waveform, tuple[str, ...]]:
+    """The array as finite float32 ``[C, n]``."""
+    if array.ndim == 1:
+        array = array[None]
+    if array.ndim != 2 or len(array) not in (1, 2) or not array.shape[1]:
+        raise AudioError(
+            f"An array of shape {array.shape} is not audio: give [samples], [1, samples] or [2, samples]."
+        )
+    if not np.issubdtype(array.dtype, np.floating):
+        raise AudioError(f"An array of {array.dtype} is not audio: give floats, full scale being ±1.")
+    array = array.astype(np.float32, copy=False)
+    finite = np.isfinite(array)
+    if finite.all():
+        return array, ()
+    count = array.size - int(np.count_nonzero(finite))
+    return np.where(finite, array, np.float32(0)), (
+        f"{count} samples were not numbers (NaN or infinite) and are taken as zero.",
+    )
+
+__all__ = ["Progress", "RequestError", "Separation", "Separator", "StemFiles", "Stems"]
