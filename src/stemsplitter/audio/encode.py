@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
@@ -10,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
+from stemsplitter.audio.decode import AudioSource
 from stemsplitter.audio.encoders import LAYOUTS, encoder
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.names import shown
@@ -18,6 +20,17 @@ from stemsplitter.audio.tags import Tags
 from stemsplitter.errors import OutputError, RequestError
 
 Samples = npt.NDArray[np.float32]
+
+_ENCODER_ERRORS = (av.error.FFmpegError, soundfile.SoundFileError, RuntimeError, ValueError)
+
+
+def encoding_error(path: Path, error: BaseException) -> BaseException:
+    """What to raise for ``error`` while writing ``path``: an :class:`OutputError` for what a user can meet."""
+    if isinstance(error, OSError) and error.errno and not isinstance(error, av.error.ArgumentError):
+        return output_error(path, error)
+    if isinstance(error, _ENCODER_ERRORS):
+        return OutputError(f"{shown(path)} cannot be encoded ({error}): choose another format.")
+    return error
 
 
 class StemWriter:
@@ -51,7 +64,7 @@ class StemWriter:
             self._encoder = encoder(self._pending.file, fmt, sample_rate, channels, tags or Tags())
         except BaseException as error:
             self._pending.discard()
-            raise self._translated(error) from error
+            raise encoding_error(self.path, error) from error
 
     def write(self, block: Samples) -> None:
         """Append float32 ``[channels, n]``; n may be 0."""
@@ -63,7 +76,7 @@ class StemWriter:
             self._encoder.write(block)
         except BaseException as error:
             self.discard()
-            raise self._translated(error) from error
+            raise encoding_error(self.path, error) from error
         self.samples += block.shape[1]
 
     def finish(self) -> None:
@@ -75,9 +88,18 @@ class StemWriter:
             self._pending.file.flush()
         except BaseException as error:
             self.discard()
-            raise self._translated(error) from error
+            raise encoding_error(self.path, error) from error
         self._encoder.close()
         self._finished = True
+
+    def reread(self) -> Iterator[Samples]:
+        """Finish, and give back what was written as blocks; only :meth:`discard` may follow."""
+        self.finish()
+        if not self.samples:
+            return
+        self._pending.file.seek(0)
+        with AudioSource(self._pending.file, self.path, None) as source:
+            yield from source.blocks()
 
     def commit(self) -> None:
         """Give the finished file its name, in place of any file that has it."""
@@ -88,13 +110,6 @@ class StemWriter:
         """Forget the file. Harmless after :meth:`commit` or a second time."""
         self._encoder.close()
         self._pending.discard()
-
-    def _translated(self, error: BaseException) -> BaseException:
-        if isinstance(error, OSError) and error.errno:
-            return output_error(self.path, error)
-        if isinstance(error, (av.error.FFmpegError, soundfile.SoundFileError, RuntimeError, ValueError)):
-            return OutputError(f"{shown(self.path)} cannot be encoded ({error}): choose another format.")
-        return error
 
     def __enter__(self) -> StemWriter:
         return self

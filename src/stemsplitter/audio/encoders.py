@@ -12,6 +12,7 @@ import numpy.typing as npt
 import soundfile
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
+from av.container import OutputContainer
 from av.packet import Packet
 from av.stream import Disposition
 
@@ -23,9 +24,9 @@ from stemsplitter.audio.tags import Tags
 Samples = npt.NDArray[np.float32]
 
 LAYOUTS = {1: "mono", 2: "stereo"}
-# libsndfile puts all samples of a call on the stack for libvorbis: three minutes in one call crash it.
+# libsndfile puts all samples of a call on the stack, and three minutes of sound crash it.
 _VORBIS_CHUNK = 8192
-# libsndfile counts compression from 0 to 1 and takes one minus that as the quality: this is Vorbis's quality 6.
+# libsndfile takes one minus the compression as the quality: this is Vorbis's quality 6.
 _VORBIS_COMPRESSION = 0.4
 _FLAC_LEVEL = "5"
 _FRAME_SAMPLES = 1 << 16
@@ -55,13 +56,17 @@ def quantise(block: Samples, bits: int) -> npt.NDArray[np.int16] | npt.NDArray[n
 class AvTrack:
     """One audio track of an FFmpeg muxer: encodes blocks and gives the packets to the container."""
 
-    def __init__(self, container: Any, codec: str, rate: int, channels: int, sample_format: str) -> None:
+    def __init__(
+        self, container: OutputContainer, codec: str, rate: int, channels: int, sample_format: str
+    ) -> None:
         self._container = container
         self._rate = rate
         self._channels = channels
         self._format = sample_format
         self._written = 0
-        self.stream: AudioStream = container.add_stream(codec, rate=rate)
+        stream = container.add_stream(codec, rate=rate)
+        assert isinstance(stream, AudioStream)
+        self.stream = stream
         self.stream.codec_context.layout = LAYOUTS[channels]
         self.stream.codec_context.format = sample_format
         self.stream.codec_context.time_base = Fraction(1, rate)
@@ -84,7 +89,7 @@ class AvTrack:
         self._container.mux(self.stream.encode(None))
 
 
-def add_cover(container: Any, tags: Tags) -> Packet[Any] | None:
+def add_cover(container: OutputContainer, tags: Tags) -> Packet[Any] | None:
     """Give a container a cover picture track; mux the packet before any sound."""
     if not tags.cover:
         return None
@@ -98,7 +103,27 @@ def add_cover(container: Any, tags: Tags) -> Packet[Any] | None:
     return packet
 
 
-def set_tags(container: Any, tags: Tags) -> None:
+class _Sink:
+    """A file as FFmpeg's muxers see it: without its name, and never closed by them."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.write = file.write
+        self.seek = file.seek
+        self.tell = file.tell
+
+
+def open_muxer(file: BinaryIO, name: str, options: dict[str, str]) -> OutputContainer:
+    """FFmpeg's muxer of that name, writing to an open file."""
+    return av.open(_Sink(file), mode="w", format=name, options=options)
+
+
+def mp4_options(rate: int) -> dict[str, str]:
+    """How MP4 is written so that delay and length are exact to the sample."""
+    # The unit of the edit list that tells both: its default, a millisecond, is too coarse.
+    return {"movie_timescale": str(rate), "brand": "M4A "}
+
+
+def set_tags(container: OutputContainer, tags: Tags) -> None:
     """Write the text tags into a container not yet begun."""
     texts = {"title": tags.title, "artist": tags.artist, "album": tags.album, "comment": tags.comment}
     container.metadata.update({key: text for key, text in texts.items() if text})
@@ -110,7 +135,7 @@ class AvEncoder:
     def __init__(self, file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> None:
         muxer, codec, sample_format, options = _av_settings(fmt, rate)
         self._bits = fmt.bits if fmt.is_integer else 0
-        self._container = av.open(_Sink(file), mode="w", format=muxer, options=options)
+        self._container = open_muxer(file, muxer, options)
         set_tags(self._container, tags)
         self._track = AvTrack(self._container, codec, rate, channels, sample_format)
         if fmt.bitrate:
@@ -139,15 +164,6 @@ class AvEncoder:
             self._container.close()
 
 
-class _Sink:
-    """A file as FFmpeg's muxers see it: without its name, and never closed by them."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.write = file.write
-        self.seek = file.seek
-        self.tell = file.tell
-
-
 def _av_settings(fmt: OutputFormat, rate: int) -> tuple[str, str, str, dict[str, str]]:
     """FFmpeg's names for a format: muxer, codec, sample format, and options of the muxer."""
     if fmt.container == "wav":
@@ -158,8 +174,7 @@ def _av_settings(fmt: OutputFormat, rate: int) -> tuple[str, str, str, dict[str,
         return "flac", "flac", "s16" if fmt.bits == 16 else "s32", {}
     if fmt.container == "mp3":
         return "mp3", "libmp3lame", "fltp", {"id3v2_version": "4"}
-    # The unit of the edit list, which tells delay and length: its default, a millisecond, is too coarse.
-    return "mp4", "aac", "fltp", {"movie_timescale": str(rate), "brand": "M4A "}
+    return "mp4", "aac", "fltp", mp4_options(rate)
 
 
 class Mp3Encoder:

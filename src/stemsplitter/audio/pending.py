@@ -48,6 +48,8 @@ class PendingFile:
         self.path = path
         self._hidden: Path | None = None
         try:
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             self.file: BinaryIO = os.fdopen(self._open(), "w+b", buffering=_BUFFER)
         except OSError as error:
             raise output_error(path, error) from error

@@ -1,0 +1,195 @@
+"""Native Instruments Stem files: one MP4 with the mixture and four stems, for DJ software.
+
+After Native Instruments' Stem file specification: five stereo tracks, the mixture first and the only one
+enabled, so that an ordinary player plays it, and a JSON description in the box ``moov/udta/stem``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from av.stream import Disposition
+
+from stemsplitter.audio.encode import encoding_error
+from stemsplitter.audio.encoders import AvTrack, add_cover, mp4_options, open_muxer, set_tags
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.pending import PendingFile
+from stemsplitter.audio.tags import Tags
+from stemsplitter.errors import RequestError
+
+Samples = npt.NDArray[np.float32]
+
+MIXTURE = "mixture"
+STEMS = ("drums", "bass", "other", "vocals")
+EXTENSION = "stem.mp4"
+
+_BITRATE = 256
+# Okabe and Ito's colours, which colour-blind people can tell apart
+_COLORS = ("#009E73", "#D55E00", "#CC79A7", "#56B4E9")
+_LONGEST_BOX = 64 << 20
+
+
+class NiStemWriter:
+    """Writes one ``.stem.mp4`` that appears under its name on :meth:`commit`, and not before.
+
+    ``stems`` names its four parts in order; what a model gives beyond four has to be added to one of them.
+    Each track is AAC at 256 kbit/s and exactly as long as what was written.
+
+    As a context manager it discards what was not committed. Raises :class:`OutputError` when writing fails,
+    :class:`RequestError` for other than four stems or a sample rate that AAC does not have.
+    """
+
+    def __init__(
+        self, path: Path, sample_rate: int, tags: Tags | None = None, stems: Sequence[str] = STEMS
+    ) -> None:
+        if len(stems) != len(STEMS):
+            raise RequestError(f"A .stem.mp4 file holds four stems, not {len(stems)}: choose 4s.")
+        legal = OutputFormat("m4a", bitrate=_BITRATE).supported_rate(sample_rate)
+        if legal != sample_rate:
+            raise RequestError(f"A .stem.mp4 file cannot have {sample_rate} Hz: resample to {legal} Hz.")
+        self.path = path
+        self.samples = 0
+        self._stems = tuple(stems)
+        self._finished = False
+        self._pending = PendingFile(path)
+        try:
+            self._open(sample_rate, tags or Tags())
+        except BaseException as error:
+            self._pending.discard()
+            raise encoding_error(path, error) from error
+
+    def _open(self, rate: int, tags: Tags) -> None:
+        self._container = open_muxer(self._pending.file, "mp4", mp4_options(rate))
+        set_tags(self._container, tags)
+        self._tracks: dict[str, AvTrack] = {}
+        for name in (MIXTURE, *self._stems):
+            track = AvTrack(self._container, "aac", rate, 2, "fltp")
+            track.stream.codec_context.bit_rate = _BITRATE * 1000
+            # FFmpeg enables the default tracks only.
+            track.stream.disposition = Disposition.default if name == MIXTURE else Disposition(0)
+            self._tracks[name] = track
+        cover = add_cover(self._container, tags)
+        self._container.start_encoding()
+        if cover is not None:
+            self._container.mux(cover)
+
+    def write(self, blocks: Mapping[str, Samples]) -> None:
+        """Append float32 ``[1 or 2, n]`` of ``mixture`` and of every stem; one channel becomes two."""
+        if blocks.keys() != self._tracks.keys() or len({block.shape for block in blocks.values()}) != 1:
+            raise ValueError("the mixture and every stem need a block, and all blocks one shape")
+        try:
+            for name, block in blocks.items():
+                self._tracks[name].write(block if len(block) == 2 else np.repeat(block, 2, axis=0))
+        except BaseException as error:
+            self.discard()
+            raise encoding_error(self.path, error) from error
+        self.samples += next(iter(blocks.values())).shape[1]
+
+    def finish(self) -> None:
+        """Encode what is left and add the description."""
+        if self._finished:
+            return
+        try:
+            for track in self._tracks.values():
+                track.finish()
+            self._container.close()
+            insert_user_data(self._pending.file, "stem", description(self._stems))
+        except BaseException as error:
+            self.discard()
+            raise encoding_error(self.path, error) from error
+        self._finished = True
+
+    def commit(self) -> None:
+        """Give the finished file its name, in place of any file that has it."""
+        self.finish()
+        self._pending.commit()
+
+    def discard(self) -> None:
+        """Forget the file. Harmless after :meth:`commit` or a second time."""
+        if not self._finished:
+            with contextlib.suppress(Exception):
+                self._container.close()
+        self._pending.discard()
+
+    def __enter__(self) -> NiStemWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()
+
+
+def description(stems: Sequence[str]) -> bytes:
+    """The JSON of the ``stem`` box: names, colours, and the player's compressor and limiter, both off."""
+    compressor = {
+        "enabled": False,
+        "input_gain": 0.5,
+        "output_gain": 0.5,
+        "threshold": 0,
+        "ratio": 3,
+        "attack": 0.003,
+        "release": 0.3,
+        "hp_cutoff": 300,
+        "dry_wet": 50,
+    }
+    limiter = {"enabled": False, "release": 0.05, "threshold": 0, "ceiling": -0.35}
+    parts = [{"name": name, "color": color} for name, color in zip(stems, _COLORS, strict=True)]
+    about = {
+        "version": 1,
+        "mastering_dsp": {"compressor": compressor, "limiter": limiter},
+        "stems": parts,
+    }
+    return json.dumps(about).encode()
+
+
+def insert_user_data(file: BinaryIO, kind: str, payload: bytes) -> None:
+    """Add a box to ``moov/udta`` of a finished MP4 whose ``moov`` comes last, so that no offset changes."""
+    size = file.seek(0, 2)
+    at = 0
+    while True:
+        file.seek(at)
+        length, name = _header(file.read(16), size - at)
+        if name == b"moov":
+            break
+        at += length
+    if at + length != size or length > _LONGEST_BOX:
+        raise ValueError("the MP4 does not end with a movie box of a usual size")
+    file.seek(at)
+    movie = file.read(length)
+    box = _box(kind.encode("ascii"), payload)
+    file.seek(at)
+    file.write(_box(b"moov", _with_user_data(movie[8:], box)))
+    file.flush()
+
+
+def _with_user_data(movie: bytes, box: bytes) -> bytes:
+    """The movie box's content with ``box`` at the end of its user data, which is made if missing."""
+    at = 0
+    while at < len(movie):
+        length, name = _header(movie[at : at + 16], len(movie) - at)
+        if name == b"udta":
+            return movie[:at] + _box(b"udta", movie[at + 8 : at + length] + box) + movie[at + length :]
+        at += length
+    return movie + _box(b"udta", box)
+
+
+def _box(kind: bytes, payload: bytes) -> bytes:
+    return (8 + len(payload)).to_bytes(4) + kind + payload
+
+
+def _header(head: bytes, rest: int) -> tuple[int, bytes]:
+    """Length and kind of the box (ISO/IEC 14496-12, 4.2) that ``head`` begins, of ``rest`` bytes at most."""
+    length = int.from_bytes(head[:4])
+    if length == 1:
+        length = int.from_bytes(head[8:16])
+    if not 8 <= length <= rest:
+        raise ValueError("a box of the MP4 has an impossible length")
+    return length, head[4:8]

@@ -1,0 +1,205 @@
+"""Writing all stems of a song in step: encoded in parallel, committed together, scaled together if at all."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+import numpy as np
+import numpy.typing as npt
+
+from stemsplitter.audio.encode import StemWriter
+from stemsplitter.audio.folder import OutputFolder
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.pending import output_error
+from stemsplitter.audio.tags import Tags
+
+Samples = npt.NDArray[np.float32]
+
+_SPOOL_SAMPLES = 1 << 16
+
+
+@dataclass(frozen=True)
+class WrittenStem:
+    """A stem on disk: ``samples`` per channel, ``peak`` the largest absolute sample, 1.0 being full scale."""
+
+    name: str
+    path: Path
+    samples: int
+    peak: float
+
+
+class StemSet:
+    """Writes ``folder/<name>.<ext>`` for every stem: all of them on :meth:`commit`, or none.
+
+    The stems keep their levels relative to each other, so that they still sum to the mixture. Float and lossy
+    formats are never scaled. Where an integer format would clip in any stem, one ``gain`` below 1 is applied
+    to all: blocks are encoded as they come until the first sample over full scale, from there on kept as
+    float32 in unnamed temporary files, and on :meth:`commit` all is written anew with the gain that the
+    highest peak asks for. Otherwise ``gain`` is 1.
+
+    As a context manager it discards what was not committed. Raises :class:`OutputError` where the folder
+    cannot be written or is held by another run, :class:`RequestError` for a sample rate the format has not.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        names: Sequence[str],
+        fmt: OutputFormat,
+        sample_rate: int,
+        channels: int,
+        tags: Tags | None = None,
+        *,
+        threads: int = 2,
+    ) -> None:
+        self.gain = 1.0
+        self._format = fmt
+        self._rate = sample_rate
+        self._channels = channels
+        self._tags = tags or Tags()
+        self._peaks = dict.fromkeys(names, 0.0)
+        self._overload = 0.0
+        self._spools: dict[str, IO[bytes]] = {}
+        self._pending: list[Future[None]] = []
+        self._writers: dict[str, StemWriter] = {}
+        self._folder = OutputFolder(folder)
+        self._pool = ThreadPoolExecutor(
+            max_workers=max(1, min(threads, len(names))), thread_name_prefix="encode"
+        )
+        try:
+            for name in names:
+                self._writers[name] = self._writer(name)
+        except BaseException:
+            self.discard()
+            raise
+
+    def _writer(self, name: str) -> StemWriter:
+        path = self._folder.path / f"{name}.{self._format.extension}"
+        return StemWriter(path, self._format, self._rate, self._channels, self._tags.for_stem(name))
+
+    @property
+    def peak(self) -> float:
+        """The largest absolute sample of any stem so far, before ``gain``; 1.0 is full scale."""
+        return max(self._peaks.values(), default=0.0)
+
+    def write(self, blocks: Mapping[str, Samples]) -> None:
+        """Take the next float32 ``[channels, n]`` of every stem, with one n for all.
+
+        The blocks are copied; encoding goes on after the call, and the next call waits for it.
+        """
+        if blocks.keys() != self._writers.keys() or len({block.shape for block in blocks.values()}) != 1:
+            raise ValueError("every stem needs a block, and all blocks one shape")
+        copies = {name: np.array(block, np.float32, order="C") for name, block in blocks.items()}
+        if not next(iter(copies.values())).size:
+            return
+        for name, block in copies.items():
+            self._measure(name, block)
+        self._wait()
+        if self._overload > 1 and not self._spools:
+            self._open_spools()
+        if self._spools:
+            self._run(self._spool, copies.items())
+        else:
+            self._run(lambda name, block: self._writers[name].write(block), copies.items())
+
+    def _measure(self, name: str, block: Samples) -> None:
+        high, low = float(block.max()), float(block.min())
+        self._peaks[name] = max(self._peaks[name], high, -low)
+        if self._format.is_integer:
+            # The largest integer is one step below full scale, the smallest at it; half a step rounds away.
+            step = 2.0 ** (1 - self._format.bits)
+            for value, limit in ((high, 1 - step), (-low, 1.0)):
+                if value > limit + step / 2:
+                    self._overload = max(self._overload, value / limit)
+
+    def _run(self, work: Callable[[str, Samples], None], blocks: Iterable[tuple[str, Samples]]) -> None:
+        self._pending = [self._pool.submit(work, name, block) for name, block in blocks]
+
+    def _wait(self) -> None:
+        """Wait for the blocks of the last call and raise what went wrong with them."""
+        pending, self._pending = self._pending, []
+        wait(pending)
+        for future in pending:
+            future.result()
+
+    def _open_spools(self) -> None:
+        for name in self._writers:
+            try:
+                self._spools[name] = tempfile.TemporaryFile(dir=self._folder.path)  # noqa: SIM115
+            except OSError as error:
+                raise output_error(self._writers[name].path, error) from error
+
+    def _spool(self, name: str, block: Samples) -> None:
+        try:
+            self._spools[name].write(block.T.tobytes())
+        except OSError as error:
+            raise output_error(self._writers[name].path, error) from error
+
+    def _spooled(self, name: str) -> Iterator[Samples]:
+        spool = self._spools[name]
+        spool.seek(0)
+        while data := spool.read(_SPOOL_SAMPLES * self._channels * 4):
+            yield np.ascontiguousarray(np.frombuffer(data, np.float32).reshape(-1, self._channels).T)
+
+    def commit(self) -> list[WrittenStem]:
+        """Finish all files and give them their names, replacing files of those names."""
+        self._wait()
+        if self._spools:
+            self.gain = 1 / self._overload
+        finish = self._rewrite if self._spools else self._finish
+        list(self._pool.map(finish, self._peaks))
+        written: list[WrittenStem] = []
+        try:
+            for name, writer in self._writers.items():
+                writer.commit()
+                written.append(WrittenStem(name, writer.path, writer.samples, self._peaks[name] * self.gain))
+        except BaseException:
+            for stem in written:
+                stem.path.unlink(missing_ok=True)
+            raise
+        self._release(keep=True)
+        return written
+
+    def _finish(self, name: str) -> None:
+        self._writers[name].finish()
+
+    def _rewrite(self, name: str) -> None:
+        """Write a stem anew with the shared gain: what is encoded so far, then what is spooled."""
+        first, second = self._writers[name], self._writer(name)
+        self._writers[name] = second
+        try:
+            for block in first.reread():
+                second.write(block * np.float32(self.gain))
+        finally:
+            first.discard()
+        for block in self._spooled(name):
+            second.write(block * np.float32(self.gain))
+        second.finish()
+
+    def discard(self) -> None:
+        """Write nothing. Harmless after :meth:`commit` or a second time."""
+        self._release(keep=False)
+
+    def _release(self, *, keep: bool) -> None:
+        for future in self._pending:
+            future.cancel()
+        self._pool.shutdown(wait=True)
+        for writer in self._writers.values():
+            writer.discard()
+        for spool in self._spools.values():
+            spool.close()
+        self._folder.release(keep=keep)
+
+    def __enter__(self) -> StemSet:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.discard()
