@@ -7,9 +7,8 @@ follow the stems' energy here: a loud stem, which has most of the error, takes m
 that is absent takes none. The energy is that of both channels together, in half-overlapped frames of 2,048
 samples; between frames the weights run linearly, so nothing jumps. `evaluation/README.md` compares this with
 other weights: uniform ones raise an absent stem to -26 dB and cost others up to 1.5 dB of SDR, all to one
-stem costs that one up to 1.8 dB; these cost none more than 0.03 dB and gain 0.3 to 0.7 dB in the mean. Weights
-per STFT bin
-would gain 0.2 to 0.5 dB more at many times the work.
+stem costs that one up to 1.8 dB; these cost none more than 0.03 dB and gain 0.3 to 0.7 dB in the mean.
+Weights per STFT bin would gain 0.2 to 0.5 dB more at ten times the work.
 """
 
 from typing import Final

@@ -1,0 +1,37 @@
+"""`python -m evaluation`: see evaluation/README.md."""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from evaluation.datasets import songs
+from evaluation.models import load, ready_models
+from evaluation.report import markdown, write
+from evaluation.scores import evaluate
+
+README = Path(__file__).with_name("README.md")
+
+
+def main() -> None:
+    """Score the models, print the tables, and keep them where asked."""
+    parser = argparse.ArgumentParser(prog="python -m evaluation", description=__doc__)
+    parser.add_argument(
+        "--model", action="append", default=[], help="score these models only; may be repeated"
+    )
+    parser.add_argument("--devset", type=Path, help="a folder of songs with true stems, see the README")
+    parser.add_argument("--json", type=Path, help="write all figures to this file")
+    parser.add_argument("--write", action="store_true", help="put the tables into evaluation/README.md")
+    options = parser.parse_args()
+    scores, runs = evaluate(list(songs(options.devset)), load(options.model or ready_models()))
+    tables = markdown(scores, runs)
+    print(tables)
+    if options.json:
+        figures = {"scores": [asdict(score) for score in scores], "runs": [asdict(run) for run in runs]}
+        options.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+    if options.write:
+        write(README, tables)
+
+
+if __name__ == "__main__":
+    main()
