@@ -7,7 +7,7 @@ decoded by a thread of their own while the network runs.
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Piece:
 
 def separate_stream(
     model: SegmentModel, blocks: Iterable[Waveform], sample_rate: int, channels: int
-) -> Iterator[Piece]:
+) -> Generator[Piece, None, None]:
     """Separate a song given as blocks ``[C, n]``, C being 1 or 2, at ``sample_rate``.
 
     The pieces come in order, about one for each segment, and have exactly as many samples as the blocks. Mono
@@ -109,7 +109,8 @@ class _Song:
     def _flat(self, stems: Waveform) -> Waveform:
         """``[S, 2, n]`` as ``[S·C, n]``."""
         if self._channels == 1:
-            return stems.mean(axis=1)
+            mono: Waveform = stems.mean(axis=1)
+            return mono
         return stems.reshape(-1, stems.shape[-1])
 
     def _emit(self, flat: Waveform) -> Iterator[Piece]:
@@ -144,7 +145,7 @@ def _take(blocks: deque[Waveform], count: int) -> Waveform:
     return np.concatenate(taken, axis=1)
 
 
-def read_ahead(items: Iterable[Item], count: int) -> Iterator[Item]:
+def read_ahead(items: Iterable[Item], count: int) -> Generator[Item, None, None]:
     """The same items, made by a thread of their own up to ``count`` ahead; errors come where they belong."""
     ready: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(count)
     stopped = threading.Event()

@@ -94,7 +94,7 @@ class OverlapAdd:
         assert self._sum is not None
         count = min(count, int(np.count_nonzero(self._weight)))
         done = self._sum[..., :count] / self._weight[:count]
-        self._sum[..., :-count or None] = self._sum[..., count:].copy()
+        self._sum[..., : -count or None] = self._sum[..., count:].copy()
         self._weight[: len(self._weight) - count] = self._weight[count:].copy()
         self._sum[..., len(self._weight) - count :] = 0
         self._weight[len(self._weight) - count :] = 0
@@ -104,5 +104,6 @@ class OverlapAdd:
 def triangle(length: int) -> Waveform:
     """A window that rises linearly to the middle and falls again, never zero: demucs' cross-fade."""
     rise = np.arange(1, length // 2 + 1)
-    window = np.concatenate((rise, np.arange(length - length // 2, 0, -1))).astype(np.float32)
-    return window / window.max()
+    window: Waveform = np.concatenate((rise, np.arange(length - length // 2, 0, -1))).astype(np.float32)
+    window /= window.max()
+    return window

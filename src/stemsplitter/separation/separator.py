@@ -2,10 +2,11 @@
 
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,9 @@ from stemsplitter.separation.pipeline import separate_stream
 
 Waveform = NDArray[np.float32]
 
+BLOCK = 1 << 16  # samples in which an array is worked on
+
+
 @dataclass(frozen=True)
 class Progress:
     """How far a separation is, told after each segment.
@@ -41,8 +45,10 @@ class Progress:
         """Seconds of audio per second."""
         return self.seconds / self.elapsed if self.elapsed else 0.0
 
+
 OnProgress = Callable[[Progress], None]
 ShouldStop = Callable[[], bool]
+
 
 @dataclass(frozen=True)
 class Separation:
@@ -70,11 +76,13 @@ class Separation:
         """Seconds of audio per second."""
         return self.seconds / self.elapsed
 
+
 @dataclass(frozen=True)
 class Stems(Separation):
     """A song's stems in memory: float32 ``[C, samples]`` by name."""
 
     stems: dict[str, Waveform] = field(repr=False)
+
 
 @dataclass(frozen=True)
 class StemFiles(Separation):
@@ -83,6 +91,7 @@ class StemFiles(Separation):
     source: AudioInfo
     files: tuple[WrittenStem, ...]
     gain: float
+
 
 class Separator:
     """A model, ready to separate songs into the stems asked for. Load it once, use it for many songs.
@@ -108,8 +117,8 @@ class Separator:
         Args:
             model: a name from the catalogue; by default the first that gives the stems and may be used for
                 anything.
-            stems: a layout (``6s``, ``4s``, ``2s``) or names; by default all of the model's, or ``2s`` where no
-                model is named either.
+            stems: a layout (``6s``, ``4s``, ``2s``) or names; by default all of the model's, or ``2s`` where
+                no model is named either.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
             precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
             threads: bound of CPU threads; by default the cores there are.
@@ -157,15 +166,15 @@ class Separator:
         """
         if not isinstance(source, np.ndarray):
             with open_source(source) as file:
-                parts = _Run(self, file.info.sample_rate, file.info.channels, file.info.seconds, progress, stop)
-                collected = list(parts.pieces(file.blocks()))
-                return self._collect(parts, collected, tuple(file.warnings))
+                info = file.info
+                run = _Run(self, info.sample_rate, info.channels, info.seconds, progress, stop)
+                pieces = list(run.pieces(file.blocks()))
+                return self._collect(run, pieces, tuple(file.warnings))
         array, warnings = _checked(source)
         rate = sample_rate or 44_100
-        parts = _Run(self, rate, len(array), array.shape[1] / rate, progress, stop)
-        step = 1 << 16
-        blocks = (array[:, start : start + step] for start in range(0, array.shape[1], step))
-        return self._collect(parts, list(parts.pieces(blocks)), warnings)
+        run = _Run(self, rate, len(array), array.shape[1] / rate, progress, stop)
+        blocks = (array[:, start : start + BLOCK] for start in range(0, array.shape[1], BLOCK))
+        return self._collect(run, list(run.pieces(blocks)), warnings)
 
     def separate_to(
         self,
@@ -180,8 +189,8 @@ class Separator:
     ) -> StemFiles:
         """Separate a file into ``folder/<stem>.<extension>``, in memory that does not grow with its length.
 
-        Either all files appear, complete, or none. Stems have the source's sample rate, or ``sample_rate``, or
-        the nearest that the format has; full description of formats: ``docs/formats.md``.
+        Either all files appear, complete, or none. Stems have the source's sample rate, or ``sample_rate``,
+        or the nearest that the format has; ``docs/formats.md`` describes the formats.
 
         Raises:
             AudioError: the source cannot be read or is longer than ``max_seconds``.
@@ -206,6 +215,7 @@ class Separator:
         whole = np.concatenate(pieces, axis=-1)
         return Stems(**run.summary(warnings), stems=dict(zip(self.stems, whole, strict=True)))
 
+
 class _Run:
     """One song on its way through a separator."""
 
@@ -226,7 +236,7 @@ class _Run:
         self._residual = 0.0
         self._began = time.perf_counter()
 
-    def pieces(self, blocks: Iterable[Waveform]) -> Iterator[Waveform]:
+    def pieces(self, blocks: Iterable[Waveform]) -> Generator[Waveform, None, None]:
         """The requested stems ``[R, C, n]``, piece by piece, with progress told and stops obeyed."""
         separator = self._separator
         with closing(separate_stream(separator._model, blocks, self._rate, self._channels)) as pieces:
@@ -247,7 +257,7 @@ class _Run:
         fraction = 1.0 if done else min(seconds / self._expected, 0.99) if self._expected else 0.0
         self._progress(Progress(fraction, seconds, time.perf_counter() - self._began))
 
-    def summary(self, warnings: tuple[str, ...]) -> dict[str, object]:
+    def summary(self, warnings: tuple[str, ...]) -> dict[str, Any]:
         return {
             "model": self._separator.entry.name,
             "device": self._separator.device,
@@ -258,10 +268,12 @@ class _Run:
             "warnings": warnings,
         }
 
+
 def _requested(stems: str | Sequence[str] | None) -> tuple[str, ...] | None:
     if stems is None:
         return None
     return parse_stems(stems if isinstance(stems, str) else ",".join(stems))
+
 
 def _resampled(blocks: Iterable[Waveform], info: AudioInfo, rate: int) -> Iterator[Waveform]:
     if rate == info.sample_rate:
@@ -271,6 +283,7 @@ def _resampled(blocks: Iterable[Waveform], info: AudioInfo, rate: int) -> Iterat
     for block in blocks:
         yield resampler.push(block)
     yield resampler.flush()
+
 
 def _checked(array: Waveform) -> tuple[Waveform, tuple[str, ...]]:
     """The array as finite float32 ``[C, n]``."""
@@ -290,5 +303,3 @@ def _checked(array: Waveform) -> tuple[Waveform, tuple[str, ...]]:
     return np.where(finite, array, np.float32(0)), (
         f"{count} samples were not numbers (NaN or infinite) and are taken as zero.",
     )
-
-__all__ = ["Progress", "RequestError", "Separation", "Separator", "StemFiles", "Stems"]

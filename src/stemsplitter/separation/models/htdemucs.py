@@ -17,6 +17,7 @@ from stemsplitter.separation.segments import triangle
 from stemsplitter.separation.stft import Stft
 
 OVERLAP = 0.25  # of a segment, demucs' own default
+SILENCE = 1e-7  # −140 dBFS: a segment below it is not raised to full level
 LANDMARKS = (  # parameters that the released networks have and their relatives lack
     "tdecoder.0.dconv.layers.1.6.scale",
     "crosstransformer.layers_t.1.cross_attn.in_proj_weight",
@@ -53,9 +54,12 @@ class HTDemucsModel:
         self._constant = self._cut(self._stft.inverse(ones))[0]
 
     def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:
-        planes = self._spectrogram(mixture)
+        # demucs brings the whole song to unit deviation first, which a stream cannot; the network normalises
+        # again, so doing it for the segment differs only in what EPS weighs
+        level = np.float32(max(mixture.std(dtype=np.float64), SILENCE))
+        waveform = mixture / level
+        planes = self._spectrogram(waveform)
         mean, deviation = _normalize(planes)
-        waveform = mixture.copy()
         mean_t, deviation_t = _normalize(waveform)
         stems = np.empty((len(self.stems), *mixture.shape), np.float32)
         for index, network in enumerate(self._networks):
@@ -64,11 +68,11 @@ class HTDemucsModel:
             spectrum = spectrum.view(np.complex64)[..., 0][..., 2:-1]
             spectrum[..., -1] = 0  # the Nyquist bin, which the network does not model
             out = self._cut(self._stft.inverse(spectrum))
-            out *= deviation
-            out += mean * self._constant
+            out *= deviation * level
+            out += mean * level * self._constant
             wave = wave[:, 2:-2]
-            wave *= deviation_t
-            wave += mean_t
+            wave *= deviation_t * level
+            wave += mean_t * level
             out += wave
             stems[list(chosen)] = out.reshape(len(chosen), *mixture.shape)
         return stems

@@ -36,7 +36,9 @@ class OpenVinoRuntime:
 
     def __init__(self, precision: str = "auto", threads: int | None = None) -> None:
         """``precision`` is auto, bf16 or fp32; ``threads`` defaults to the cores this process may use."""
-        threads = threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        threads = (
+            threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        )
         native = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "auto":
             precision = "bf16" if native else "fp32"
