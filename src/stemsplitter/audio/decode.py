@@ -27,7 +27,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from stemsplitter.audio.downmix import to_channels
-from stemsplitter.audio.gapless import EndTrim
+from stemsplitter.audio.gapless import EndTrim, mp3_states_length
 from stemsplitter.audio.names import shown
 from stemsplitter.audio.tags import Tags, read_tags
 from stemsplitter.errors import AudioError
@@ -154,6 +154,7 @@ class AudioSource:
         self._damaged = 0
         self._not_finite = 0
         self._file = file
+        self._xing = mp3_states_length(file)
         self._container = self._open_container()
         try:
             self._stream = self._audio_stream()
@@ -202,9 +203,13 @@ class AudioSource:
         seconds = self._header_seconds()
         if self._max_seconds is None or seconds is None:
             return
-        factor = _GUESS_FACTOR if self._container.format.name in _GUESSED_LENGTH else 1
+        factor = _GUESS_FACTOR if self._length_is_guessed() else 1
         if seconds > self._max_seconds * factor:
             self._refuse_length(f"lasts about {_duration(seconds)}")
+
+    def _length_is_guessed(self) -> bool:
+        name = self._container.format.name
+        return name in _GUESSED_LENGTH and not (name == "mp3" and self._xing)
 
     def _refuse_length(self, what: str) -> NoReturn:
         assert self._max_seconds is not None
@@ -342,7 +347,7 @@ class AudioSource:
             )
         expected = self.info.seconds
         seconds = self.samples / self.info.sample_rate
-        if expected is not None and self.info.container not in _GUESSED_LENGTH and expected > seconds + 0.1:
+        if expected is not None and not self._length_is_guessed() and expected > seconds + 0.1:
             self.warnings.append(
                 f"The file ends after {_duration(seconds)} although its header says {_duration(expected)}; "
                 "it may be cut short."

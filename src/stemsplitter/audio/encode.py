@@ -25,7 +25,7 @@ _ENCODER_ERRORS = (av.error.FFmpegError, soundfile.SoundFileError, RuntimeError,
 
 
 def encoding_error(path: Path, error: BaseException) -> BaseException:
-    """What to raise for ``error`` while writing ``path``: an :class:`OutputError` for what a user can meet."""
+    """What to raise for ``error`` while writing ``path``: an :class:`OutputError` if a user can meet it."""
     if isinstance(error, OSError) and error.errno and not isinstance(error, av.error.ArgumentError):
         return output_error(path, error)
     if isinstance(error, _ENCODER_ERRORS):

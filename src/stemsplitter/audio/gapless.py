@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
+from typing import IO
 
 import numpy as np
 import numpy.typing as npt
@@ -21,9 +22,28 @@ from av.packet import Packet
 
 Samples = npt.NDArray[np.float32]
 
+# An ID3 tag's header, and where in the first MPEG frame an Xing or Info header can end.
+_ID3_HEADER = 10
+_XING_END = 4 + 2 + 32 + 4
+
 # More than one packet decodes to: 8192 for Vorbis, 4096 and less for the lossy codecs in MP4 (lossless ones
 # have no padding). A greater excess is no padding but a wrong header, or several songs in a row.
 _MOST_PADDING = 8192
+
+
+def mp3_states_length(file: IO[bytes]) -> bool:
+    """Whether an MP3 file has the Xing or Info header that tells its length. The file is left at its start."""
+    file.seek(0)
+    head = file.read(_ID3_HEADER)
+    at = 0
+    if head.startswith(b"ID3") and len(head) == _ID3_HEADER:
+        at = _ID3_HEADER + sum(
+            (byte & 0x7F) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True)
+        )
+    file.seek(at)
+    frame = file.read(_XING_END)
+    file.seek(0)
+    return b"Xing" in frame or b"Info" in frame
 
 
 class EndTrim:
