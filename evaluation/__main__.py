@@ -2,13 +2,14 @@
 
 import argparse
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 
 from evaluation.datasets import songs
 from evaluation.models import load, ready_models
 from evaluation.report import markdown, write
-from evaluation.scores import evaluate
+from evaluation.scores import Run, Score, evaluate
 
 README = Path(__file__).with_name("README.md")
 
@@ -27,10 +28,16 @@ def main() -> None:
     tables = markdown(scores, runs)
     print(tables)
     if options.json:
-        figures = {"scores": [asdict(score) for score in scores], "runs": [asdict(run) for run in runs]}
-        options.json.write_text(json.dumps(figures, indent=1), encoding="utf-8")
+        figures = {"scores": [_row(score) for score in scores], "runs": [_row(run) for run in runs]}
+        options.json.write_text(json.dumps(figures, indent=1, allow_nan=False), encoding="utf-8")
     if options.write:
         write(README, tables)
+
+
+def _row(figures: Score | Run) -> dict[str, object]:
+    """A row of JSON, which has no infinity: it becomes "inf" or "-inf"."""
+    row = asdict(figures)
+    return {key: str(value) if value in (math.inf, -math.inf) else value for key, value in row.items()}
 
 
 if __name__ == "__main__":
