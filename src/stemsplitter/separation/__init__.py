@@ -6,6 +6,7 @@
 >>> result.stems["vocals"]
 """
 
-from stemsplitter.separation.separator import Progress, Separation, Separator, StemFiles, Stems
+from stemsplitter.separation.results import Progress, Separation, StemFiles, Stems
+from stemsplitter.separation.separator import Separator
 
 __all__ = ["Progress", "Separation", "Separator", "StemFiles", "Stems"]

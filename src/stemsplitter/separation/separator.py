@@ -2,9 +2,8 @@
 
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,85 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemsplitter.audio.decode import AudioInfo, open_source
-from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.resample import Resampler
-from stemsplitter.audio.stemset import StemSet, WrittenStem
 from stemsplitter.catalogue.entries import ModelEntry, default_model_for
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import AudioError, Stopped
 from stemsplitter.separation.layouts import parse_stems, plan_stems
 from stemsplitter.separation.models import SegmentModel
 from stemsplitter.separation.models.loading import load_model
+from stemsplitter.separation.outputs import open_output, output_rate
 from stemsplitter.separation.pipeline import separate_stream
+from stemsplitter.separation.results import OnProgress, Progress, ShouldStop, StemFiles, Stems
 
 Waveform = NDArray[np.float32]
 
 BLOCK = 1 << 16  # samples in which an array is worked on
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How far a separation is, told after each segment.
-
-    ``fraction`` is 0 to 1 and never falls; where a file's header does not tell its length it is an estimate
-    that reaches 1 only at the end. ``seconds`` is audio finished, ``elapsed`` the time it took.
-    """
-
-    fraction: float
-    seconds: float
-    elapsed: float
-
-    @property
-    def speed(self) -> float:
-        """Seconds of audio per second."""
-        return self.seconds / self.elapsed if self.elapsed else 0.0
-
-
-OnProgress = Callable[[Progress], None]
-ShouldStop = Callable[[], bool]
-
-
-@dataclass(frozen=True)
-class Separation:
-    """What became of one song.
-
-    ``samples`` is its length, also that of every stem, at ``sample_rate``. ``residual_dbfs`` is the largest
-    difference between the sum of the model's stems and the mixture, before encoding. ``elapsed`` is in seconds.
-    """
-
-    model: str
-    device: str
-    sample_rate: int
-    samples: int
-    residual_dbfs: float
-    elapsed: float
-    warnings: tuple[str, ...]
-
-    @property
-    def seconds(self) -> float:
-        """Length of the song in seconds."""
-        return self.samples / self.sample_rate
-
-    @property
-    def speed(self) -> float:
-        """Seconds of audio per second."""
-        return self.seconds / self.elapsed
-
-
-@dataclass(frozen=True)
-class Stems(Separation):
-    """A song's stems in memory: float32 ``[C, samples]`` by name."""
-
-    stems: dict[str, Waveform] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class StemFiles(Separation):
-    """A song's stems on disk. ``gain`` is what all of them were multiplied by so that none clips, mostly 1."""
-
-    source: AudioInfo
-    files: tuple[WrittenStem, ...]
-    gain: float
 
 
 class Separator:
@@ -150,6 +84,16 @@ class Separator:
         """What it really runs on."""
         return self._model.device
 
+    @property
+    def segment(self) -> int:
+        """Samples that the model looks at at a time, at :attr:`sample_rate`."""
+        return self._model.segment
+
+    @property
+    def sample_rate(self) -> int:
+        """The model's own sample rate in hertz; songs of any other are converted and back."""
+        return self._model.sample_rate
+
     def separate(
         self,
         source: str | os.PathLike[str] | Waveform,
@@ -181,7 +125,7 @@ class Separator:
         source: str | os.PathLike[str],
         folder: str | os.PathLike[str],
         *,
-        format: str | OutputFormat = "wav",
+        format: str = "wav",
         sample_rate: int | None = None,
         max_seconds: float | None = None,
         progress: OnProgress | None = None,
@@ -190,26 +134,26 @@ class Separator:
         """Separate a file into ``folder/<stem>.<extension>``, in memory that does not grow with its length.
 
         Either all files appear, complete, or none. Stems have the source's sample rate, or ``sample_rate``,
-        or the nearest that the format has; ``docs/formats.md`` describes the formats.
+        or the nearest that the format has. ``docs/formats.md`` describes the formats; ``stem.mp4`` gives one
+        Native Instruments Stem file, named after the song, and needs the stems ``4s``.
 
         Raises:
+            RequestError: there is no such format, or it cannot hold the stems.
             AudioError: the source cannot be read or is longer than ``max_seconds``.
             OutputError: the stems cannot be written.
             Stopped: ``stop`` returned true; it is asked after each segment.
         """
-        fmt = format if isinstance(format, OutputFormat) else OutputFormat.parse(format)
         with open_source(source, max_seconds=max_seconds) as file:
             info = file.info
-            rate = fmt.supported_rate(sample_rate or info.sample_rate)
+            rate = output_rate(format, sample_rate or info.sample_rate)
             run = _Run(self, rate, info.channels, info.seconds, progress, stop)
             blocks = _resampled(file.blocks(), info, rate)
-            with StemSet(Path(folder), self.stems, fmt, rate, info.channels, info.tags) as files:
+            song = Path(source).stem
+            with open_output(Path(folder), song, self.stems, format, rate, info) as output:
                 for stems in run.pieces(blocks):
-                    files.write(dict(zip(self.stems, stems, strict=True)))
-                written = files.commit()
-            return StemFiles(
-                **run.summary(tuple(file.warnings)), source=info, files=tuple(written), gain=files.gain
-            )
+                    output.write(dict(zip(self.stems, stems, strict=True)))
+                files = tuple(output.commit())
+            return StemFiles(**run.summary(tuple(file.warnings)), source=info, files=files, gain=output.gain)
 
     def _collect(self, run: "_Run", pieces: list[Waveform], warnings: tuple[str, ...]) -> Stems:
         whole = np.concatenate(pieces, axis=-1)
@@ -264,6 +208,7 @@ class _Run:
             "sample_rate": self._rate,
             "samples": self._samples,
             "residual_dbfs": 20 * float(np.log10(max(self._residual, 1e-10))),
+            "complete": self._separator._plan.sums_to_mixture,
             "elapsed": time.perf_counter() - self._began,
             "warnings": warnings,
         }

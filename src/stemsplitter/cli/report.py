@@ -1,0 +1,235 @@
+"""How `split` tells what it does: a bar on a terminal, plain lines elsewhere, JSON lines for programs.
+
+Progress and messages go to standard error, results to standard output; JSON goes to standard output alone.
+"""
+
+import json
+import math
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from stemsplitter.cli.pull_progress import pull_progress
+
+if TYPE_CHECKING:
+    from stemsplitter.catalogue.entries import ModelEntry
+    from stemsplitter.catalogue.verified_files import Progress as Fetched
+    from stemsplitter.separation import Progress, Separator, StemFiles
+    from stemsplitter.separation.verification import Verification
+
+LINE_EVERY_S = 5.0
+
+
+class Report(Protocol):
+    """What happens to each song, in the order it happens."""
+
+    def fetching(self, entry: "ModelEntry") -> AbstractContextManager["Fetched"]: ...
+
+    def loading(self, model: str) -> AbstractContextManager[None]: ...
+
+    def separating(
+        self, song: Path, separator: "Separator"
+    ) -> AbstractContextManager[Callable[["Progress"], None]]: ...
+
+    def separated(
+        self,
+        song: Path,
+        folder: Path,
+        result: "StemFiles",
+        paths: list[Path],
+        checked: "Verification | None",
+    ) -> None: ...
+
+    def failed(self, song: Path, error: Exception) -> None: ...
+
+    def finished(self, done: int, failed: int) -> None: ...
+
+
+def open_report(as_json: bool, songs: int) -> Report:
+    """The report that fits where the output goes."""
+    return JsonReport() if as_json else TextReport(songs)
+
+
+class TextReport:
+    """For people."""
+
+    def __init__(self, songs: int) -> None:
+        self._songs = songs
+
+    @contextmanager
+    def fetching(self, entry: "ModelEntry") -> Iterator["Fetched"]:
+        size = f"{entry.size_bytes / 1e6:.0f} MB"
+        _say(f"Fetching the model {entry.name} once ({size}, licence {entry.licence}) …")
+        with pull_progress(entry.name) as progress:
+            yield progress
+
+    @contextmanager
+    def loading(self, model: str) -> Iterator[None]:
+        if sys.stderr.isatty():
+            from rich.console import Console
+
+            with Console(stderr=True).status(f"Loading {model} …"):
+                yield
+        else:
+            yield
+
+    @contextmanager
+    def separating(self, song: Path, separator: "Separator") -> Iterator[Callable[["Progress"], None]]:
+        name = printable(song.name)
+        if not sys.stderr.isatty():
+            _say(f"{name}: {separator.entry.name} on {separator.device}")
+            yield _line_printer(name)
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[speed]}", markup=False),
+            TimeRemainingColumn(),
+        )
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task(name[:40], total=1.0, speed="")
+            yield lambda told: bar.update(task, completed=told.fraction, speed=f"{told.speed:.1f}× real time")
+
+    def separated(
+        self,
+        song: Path,
+        folder: Path,
+        result: "StemFiles",
+        paths: list[Path],
+        checked: "Verification | None",
+    ) -> None:
+        print(
+            f"{printable(song.name)}: {duration(result.seconds)} of audio in {duration(result.elapsed)} "
+            f"({result.speed:.1f}× real time), {result.model} on {result.device}"
+        )
+        for path in paths:
+            print(f"  {printable(str(path))}")
+        for line in _remarks(result, checked):
+            print(f"  {line}")
+
+    def failed(self, song: Path, error: Exception) -> None:
+        _say(f"error: {' '.join(str(error).split())}")
+
+    def finished(self, done: int, failed: int) -> None:
+        if self._songs > 1:
+            print(f"{done} of {self._songs} songs separated{f', {failed} failed' if failed else ''}.")
+
+
+class JsonReport:
+    """For programs: one object a line, with an ``event``."""
+
+    @contextmanager
+    def fetching(self, entry: "ModelEntry") -> Iterator["Fetched"]:
+        emit("fetching", model=entry.name, licence=entry.licence, bytes=entry.size_bytes)
+        yield lambda done, total: None
+
+    @contextmanager
+    def loading(self, model: str) -> Iterator[None]:
+        yield
+
+    @contextmanager
+    def separating(self, song: Path, separator: "Separator") -> Iterator[Callable[["Progress"], None]]:
+        emit("started", song=printable(str(song)), model=separator.entry.name, device=separator.device)
+        yield lambda told: emit(
+            "progress",
+            song=printable(str(song)),
+            fraction=round(told.fraction, 4),
+            seconds=round(told.seconds, 3),
+            speed=round(told.speed, 2),
+        )
+
+    def separated(
+        self,
+        song: Path,
+        folder: Path,
+        result: "StemFiles",
+        paths: list[Path],
+        checked: "Verification | None",
+    ) -> None:
+        emit(
+            "separated",
+            song=printable(str(song)),
+            folder=printable(str(folder)),
+            files=[printable(str(path)) for path in paths],
+            stems={
+                file.name: {"path": printable(str(file.path)), "peak": round(file.peak, 6)}
+                for file in result.files
+            },
+            model=result.model,
+            device=result.device,
+            samples=result.samples,
+            sample_rate=result.sample_rate,
+            seconds=round(result.seconds, 3),
+            elapsed=round(result.elapsed, 3),
+            speed=round(result.speed, 2),
+            gain=result.gain,
+            residual_dbfs=round(result.residual_dbfs, 1),
+            encoded_residual_dbfs=checked.residual_dbfs if checked else None,
+            warnings=list(result.warnings),
+        )
+
+    def failed(self, song: Path, error: Exception) -> None:
+        emit("failed", song=printable(str(song)), error=" ".join(str(error).split()))
+
+    def finished(self, done: int, failed: int) -> None:
+        emit("finished", separated=done, failed=failed)
+
+
+def emit(event: str, **values: Any) -> None:
+    """Print one JSON object on a line of its own."""
+    print(json.dumps({"event": event, **values}, ensure_ascii=False), flush=True)
+
+
+def printable(text: str) -> str:
+    """A path as one line of valid UTF-8."""
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(character if character.isprintable() else "�" for character in text)
+
+
+def duration(seconds: float) -> str:
+    """``12.3 s``, ``3 min 20 s`` or ``1 h 2 min``."""
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes = round(seconds) // 60
+    return (
+        f"{minutes} min {round(seconds) % 60} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    )
+
+
+def _remarks(result: "StemFiles", checked: "Verification | None") -> Iterator[str]:
+    yield from (f"warning: {line}" for line in result.warnings)
+    if result.gain != 1:
+        yield f"All stems are {-20 * math.log10(result.gain):.1f} dB softer than in the mix, so that none clips."
+    if result.sample_rate != result.source.sample_rate:
+        yield f"The stems have {result.sample_rate} Hz, the song {result.source.sample_rate} Hz."
+    if result.source.source_channels > 2:
+        yield f"The song's {result.source.source_channels} channels were mixed to stereo first."
+    if checked is not None:
+        yield f"Checked: every file decodes to {result.samples} samples."
+        if checked.residual_dbfs is not None:
+            yield f"Decoded and added up, the stems differ from the mix by {checked.residual_dbfs:.0f} dBFS."
+
+
+def _line_printer(name: str) -> Callable[["Progress"], None]:
+    shown_at = time.monotonic()
+
+    def show(told: "Progress") -> None:
+        nonlocal shown_at
+        if time.monotonic() - shown_at >= LINE_EVERY_S:
+            shown_at = time.monotonic()
+            left = (1 - told.fraction) / told.fraction * told.elapsed if told.fraction else 0.0
+            _say(f"{name}: {told.fraction:.0%}, {told.speed:.1f}× real time, {duration(left)} left")
+
+    return show
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
