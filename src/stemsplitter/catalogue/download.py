@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from stemsplitter.catalogue.verified_files import BLOCK, PartFile, Progress
+from stemsplitter.catalogue.verified_files import PartFile, Progress
 from stemsplitter.errors import ModelError
 
 TRIES = 5
@@ -47,7 +47,7 @@ def _fetch(client: httpx.Client, url: str, part: PartFile, progress: Progress | 
             with client.stream("GET", url, headers=_headers(part, entity_tag)) as response:
                 _start(response, part)
                 entity_tag = response.headers.get("ETag", "")
-                for block in response.iter_raw(BLOCK):
+                for block in response.iter_raw():
                     part.write(block)
                     if progress is not None:
                         progress(part.done, part.size)

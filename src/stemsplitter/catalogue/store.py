@@ -140,10 +140,8 @@ class ModelStore:
 
     def verify(self, name: str | None = None) -> list[FileCheck]:
         """Read all files of one model, or of all that are here, and compare their SHA-256."""
-        if name is None:
-            entries = [entry for entry in self.entries() if self._is_here(entry)]
-        else:
-            entries = [self.entry(name)]
+        here = (entry for entry in self.entries() if self._is_here(entry))
+        entries = here if name is None else [self.entry(name)]
         return [
             FileCheck(entry.name, weight.name, self._state(entry, weight, full=True))
             for entry in entries

@@ -1,0 +1,202 @@
+import hashlib
+import re
+import time
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import httpx
+import pytest
+
+from stemsplitter.catalogue import download as module
+from stemsplitter.catalogue.download import TRIES, download
+from stemsplitter.catalogue.verified_files import PartFile
+from stemsplitter.errors import ModelError
+
+DATA = bytes(range(256)) * 4000
+SHA256 = hashlib.sha256(DATA).hexdigest()
+
+Handler = BaseHTTPRequestHandler
+
+
+def serve(
+    data: bytes = DATA, cut: int | None = None, ranges: bool = True, tag: str = '"one"', shift: int = 0
+) -> Callable[[Handler], None]:
+    """An answer with the file, or with the part asked for; ``cut`` ends it after so many bytes."""
+
+    def answer(handler: Handler) -> None:
+        begin = 0
+        asked = re.fullmatch(r"bytes=(\d+)-", handler.headers.get("Range", ""))
+        if asked and ranges and handler.headers.get("If-Range", tag) == tag:
+            begin = int(asked[1])
+            handler.send_response(206)
+            handler.send_header("Content-Range", f"bytes {begin + shift}-{len(data) - 1}/{len(data)}")
+        else:
+            handler.send_response(200)
+        handler.send_header("Content-Length", str(len(data) - begin))
+        handler.send_header("ETag", tag)
+        handler.end_headers()
+        handler.wfile.write(data[begin:] if cut is None else data[begin : begin + cut])
+
+    return answer
+
+
+def refuse(status: int, **headers: str) -> Callable[[Handler], None]:
+    def answer(handler: Handler) -> None:
+        handler.send_response(status)
+        for key, value in headers.items():
+            handler.send_header(key, value)
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    return answer
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BACKOFF_S", 0.01)
+    monkeypatch.setattr(module, "TIMEOUT", httpx.Timeout(0.5))
+
+
+def fetch(url: str, folder: Path, progress: Callable[[int, int | None], None] | None = None) -> bytes:
+    with PartFile(folder / "file", len(DATA), SHA256, resume=True) as part:
+        download(f"{url}/file", part, progress)
+    assert not (folder / "file.part").exists()
+    return (folder / "file").read_bytes()
+
+
+def failure(url: str, folder: Path) -> str:
+    with pytest.raises(ModelError) as caught:
+        fetch(url, folder)
+    assert not (folder / "file").exists()
+    return str(caught.value)
+
+
+def test_a_plain_download_tells_its_progress(server, tmp_path: Path) -> None:
+    server.answers = [serve()]
+    seen: list[tuple[int, int | None]] = []
+    assert fetch(server.url, tmp_path, lambda *step: seen.append(step)) == DATA
+    assert seen[-1] == (len(DATA), len(DATA))
+    assert seen == sorted(seen)
+    assert "Range" not in server.requests[0] and server.requests[0]["Accept-Encoding"] == "identity"
+
+
+def test_a_cut_download_goes_on_where_it_stopped(server, tmp_path: Path) -> None:
+    server.answers = [serve(cut=300_000), serve(cut=300_000), serve()]
+    assert fetch(server.url, tmp_path) == DATA
+    assert [request.get("Range") for request in server.requests] == [None, "bytes=300000-", "bytes=600000-"]
+    assert [request.get("If-Range") for request in server.requests] == [None, '"one"', '"one"']
+
+
+def test_a_file_that_changed_meanwhile_is_fetched_anew(server, tmp_path: Path) -> None:
+    server.answers = [serve(b"z" * len(DATA), cut=1000, tag='"old"'), serve(tag='"new"')]
+    assert fetch(server.url, tmp_path) == DATA
+
+
+def test_a_server_without_ranges(server, tmp_path: Path) -> None:
+    server.answers = [serve(cut=300_000), serve(ranges=False)]
+    assert fetch(server.url, tmp_path) == DATA
+
+
+def test_a_server_that_sends_another_range(server, tmp_path: Path) -> None:
+    server.answers = [serve(cut=300_000), serve(shift=5), serve()]
+    assert fetch(server.url, tmp_path) == DATA
+
+
+def test_a_part_of_an_earlier_pull_is_gone_on_with(server, tmp_path: Path) -> None:
+    (tmp_path / "file.part").write_bytes(DATA[:500_000])
+    server.answers = [serve()]
+    assert fetch(server.url, tmp_path) == DATA
+    assert server.requests[0]["Range"] == "bytes=500000-"
+
+
+def test_a_whole_part_needs_no_request(server, tmp_path: Path) -> None:
+    (tmp_path / "file.part").write_bytes(DATA)
+    assert fetch(server.url, tmp_path) == DATA
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("size", [500_000, len(DATA)])
+def test_a_damaged_part_is_begun_again(server, tmp_path: Path, size: int) -> None:
+    (tmp_path / "file.part").write_bytes(b"x" * size)
+    server.answers = [serve()]
+    assert fetch(server.url, tmp_path) == DATA
+
+
+def test_wrong_bytes_are_deleted(server, tmp_path: Path) -> None:
+    server.answers = [serve(DATA[:-1] + b"x")]
+    assert "SHA-256 is wrong" in failure(server.url, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_more_bytes_than_there_should_be_are_not_stored(server, tmp_path: Path) -> None:
+    server.answers = [serve(DATA + bytes(1 << 20))]
+    assert "too large" in failure(server.url, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_connection_that_is_always_cut(server, tmp_path: Path) -> None:
+    server.answers = [serve(cut=1000)]
+    assert failure(server.url, tmp_path) == (
+        f"The download of file was cut off {TRIES} times: try again, it goes on where it stopped."
+    )
+    assert len(server.requests) == TRIES
+    assert (tmp_path / "file.part").stat().st_size == 1000 * TRIES
+
+
+def test_an_error_of_the_server_is_tried_again(server, tmp_path: Path) -> None:
+    server.answers = [refuse(500), refuse(503), refuse(429), serve()]
+    assert fetch(server.url, tmp_path) == DATA
+
+
+def test_a_server_that_never_recovers(server, tmp_path: Path) -> None:
+    server.answers = [refuse(503)]
+    assert failure(server.url, tmp_path) == "127.0.0.1 answered with status 503 for file: try again later."
+    assert len(server.requests) == TRIES
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("status", [403, 404, 410])
+def test_a_refusal_is_final(server, tmp_path: Path, status: int) -> None:
+    server.answers = [refuse(status)]
+    assert f"answered with status {status} for file" in failure(server.url, tmp_path)
+    assert len(server.requests) == 1
+
+
+def test_redirects_are_followed_but_not_for_ever(server, tmp_path: Path) -> None:
+    server.answers = [refuse(302, Location="/there"), serve()]
+    assert fetch(server.url, tmp_path) == DATA
+    (tmp_path / "file").unlink()
+    server.answers = [refuse(302, Location="/there")]
+    assert "cannot be fetched" in failure(server.url, tmp_path)
+
+
+def test_a_server_that_stalls(server, tmp_path: Path) -> None:
+    def stall(handler: Handler) -> None:
+        serve(cut=1000)(handler)
+        handler.wfile.flush()
+        time.sleep(1.0)
+
+    server.answers = [stall, serve()]
+    begun = time.monotonic()
+    assert fetch(server.url, tmp_path) == DATA
+    assert 0.4 < time.monotonic() - begun < 10
+
+
+def test_nobody_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_PROXY", "*")
+    message = failure("http://127.0.0.1:9", tmp_path)
+    assert message == "127.0.0.1 cannot be reached: check the network and try again."
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_leaves_what_can_be_gone_on_with(server, tmp_path: Path) -> None:
+    server.answers = [serve()]
+
+    def stop(done: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(server.url, tmp_path, stop)
+    assert 0 < (tmp_path / "file.part").stat().st_size < len(DATA)
+    assert fetch(server.url, tmp_path) == DATA

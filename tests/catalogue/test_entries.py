@@ -1,0 +1,146 @@
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stemsplitter.catalogue.entries import (
+    CATALOGUE,
+    HttpSource,
+    PackageSource,
+    ShippedSource,
+    can_give,
+    default_model_for,
+    load_catalogue,
+    parse_entry,
+)
+from stemsplitter.errors import ModelError, RequestError
+
+TABLE: dict[str, Any] = {
+    "name": "tiny",
+    "title": "Tiny",
+    "architecture": "htdemucs",
+    "stems": ["vocals", "instrumental"],
+    "licence": "MIT",
+    "licence_note": "Do as you like.",
+    "permissive": True,
+    "weights": [{"name": "w.th", "size": 3, "sha256": "0" * 64, "url": "http://127.0.0.1/w.th"}],
+    "quality": {"sdr_db": {"vocals": 1.5}},
+}
+WEIGHT = TABLE["weights"][0]
+FOUR = ("vocals", "drums", "bass", "other")
+
+
+def test_the_catalogue_is_sound() -> None:
+    entries = {entry.name: entry for entry in load_catalogue()}
+    assert list(entries) == ["spleeter_2s", "htdemucs_6s", "htdemucs", "htdemucs_ft"]
+    for entry in entries.values():
+        assert entry.origin.url.startswith("https://") and entry.origin.authors and entry.origin.paper
+        assert entry.licence_note.endswith(".") and "\n" not in entry.licence_note
+        for weight in entry.weights:
+            assert weight.source is not None
+            if isinstance(weight.source, HttpSource):
+                assert weight.source.url.endswith(f"/{weight.name}")
+                assert weight.sha256.startswith(weight.name.removesuffix(".th")[-8:])
+    assert [weight.stem for weight in entries["htdemucs_ft"].weights] == ["drums", "bass", "other", "vocals"]
+    assert entries["htdemucs_6s"].stems == ("drums", "bass", "other", "vocals", "guitar", "piano")
+    assert all(isinstance(weight.source, PackageSource) for weight in entries["spleeter_2s"].weights)
+
+
+def test_weights_of_unclear_terms_are_never_taken_unasked() -> None:
+    for entry in load_catalogue():
+        assert entry.permissive == (entry.licence != "unclear")
+        assert entry.permissive == ("terms of these weights are unclear" not in entry.licence_note)
+
+
+@pytest.mark.parametrize("stems", [("vocals", "instrumental"), ("vocals",), ("instrumental",)])
+def test_two_stems_have_a_default(stems: tuple[str, ...]) -> None:
+    assert default_model_for(stems).name == "spleeter_2s"
+
+
+@pytest.mark.parametrize(
+    ("stems", "names"),
+    [
+        (FOUR, ["htdemucs", "htdemucs_ft", "htdemucs_6s"]),
+        ((*FOUR, "guitar", "piano"), ["htdemucs_6s"]),
+        (("piano",), ["htdemucs_6s"]),
+    ],
+)
+def test_more_stems_have_to_be_asked_for_by_model(stems: tuple[str, ...], names: list[str]) -> None:
+    with pytest.raises(RequestError) as caught:
+        default_model_for(stems)
+    message = str(caught.value)
+    assert " or ".join(names) in message
+    assert f"`stemsplitter models pull {names[0]}`" in message and "unclear" in message
+
+
+def test_a_permissive_model_of_more_stems_would_be_taken() -> None:
+    free = dataclasses.replace(load_catalogue()[1], name="free", permissive=True)
+    assert default_model_for(FOUR, [*load_catalogue(), free]).name == "free"
+    assert can_give(free, ("vocals", "instrumental"))
+
+
+def test_no_model_at_all() -> None:
+    with pytest.raises(RequestError, match="No model gives drums"):
+        default_model_for(("drums",), [load_catalogue()[0]])
+
+
+def test_an_entry() -> None:
+    entry = parse_entry(TABLE)
+    assert entry.size_bytes == 3
+    assert entry.weights[0].source == HttpSource("http://127.0.0.1/w.th")
+    assert entry.quality["sdr_db"]["vocals"] == 1.5
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        entry.name = "other"  # type: ignore[misc]
+
+
+def test_a_file_that_comes_with_the_program() -> None:
+    weight = {"name": "w", "size": 3, "sha256": "0" * 64, "shipped": "catalogue/catalogue.toml"}
+    source = parse_entry(TABLE | {"weights": [weight]}).weights[0].source
+    assert isinstance(source, ShippedSource) and source.path.is_file()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "../x"}, "unusable name"),
+        ({"name": None}, "unusable name"),
+        ({"title": ""}, "has no title"),
+        ({"licence": 3}, "has no licence"),
+        ({"architecture": "unet"}, "architecture 'unet'"),
+        ({"stems": []}, "no stems"),
+        ({"stems": ["vocals", "vocals"]}, "one twice"),
+        ({"stems": ["vocals", "a/b"]}, "cannot be a file's name"),
+        ({"weights": []}, "no weight files"),
+        ({"weights": [WEIGHT, WEIGHT]}, "two weight files of one name"),
+        ({"weights": [WEIGHT | {"name": "../w"}]}, "unusable name"),
+        ({"weights": [WEIGHT | {"sha256": "0"}]}, "proper size and SHA-256"),
+        ({"weights": [WEIGHT | {"size": 0}]}, "proper size and SHA-256"),
+        ({"weights": [{"size": 3, "sha256": "0" * 64}]}, "has no name"),
+        ({"weights": [WEIGHT | {"stem": "vocals"}]}, "not its stems in their order"),
+    ],
+)
+def test_a_bad_entry_says_what_is_wrong(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=re.escape(message)):
+        parse_entry(TABLE | changes)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "model = 3", "[[model]]\n", "[[model]", "[[model]]\nname='x'\norigin=3\n"]
+)
+def test_a_bad_catalogue(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "catalogue.toml"
+    path.write_text(text)
+    with pytest.raises(ModelError):
+        load_catalogue(path)
+
+
+def test_a_missing_catalogue_and_a_name_twice(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be read"):
+        load_catalogue(tmp_path / "none.toml")
+    path = tmp_path / "twice.toml"
+    one = CATALOGUE.read_text(encoding="utf-8")
+    path.write_text(one + one)
+    with pytest.raises(ModelError, match="two models of one name"):
+        load_catalogue(path)

@@ -1,0 +1,119 @@
+import hashlib
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from stemsplitter.catalogue import verified_files
+from stemsplitter.catalogue.verified_files import PartFile, disk_errors, file_lock, hash_file, require_space
+from stemsplitter.errors import ModelError
+
+DATA = bytes(range(256)) * 40
+SHA256 = hashlib.sha256(DATA).hexdigest()
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def part(folder: Path, resume: bool = False) -> PartFile:
+    return PartFile(folder / "file", len(DATA), SHA256, resume)
+
+
+def test_a_right_file_is_put_in_its_place(tmp_path: Path) -> None:
+    with part(tmp_path / "new") as file:
+        file.write(DATA[:1000])
+        assert not file.is_right()
+        file.write(DATA[1000:])
+        file.commit()
+    assert (tmp_path / "new" / "file").read_bytes() == DATA
+    assert names(tmp_path / "new") == ["file"]
+
+
+@pytest.mark.parametrize("data", [DATA[:-1], DATA + b"x", b"y" + DATA[1:]])
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_wrong_file_is_deleted_and_the_old_one_stays(tmp_path: Path, data: bytes, resume: bool) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+    with pytest.raises(ModelError, match="not the file it should be"), part(tmp_path, resume) as file:
+        file.write(data)
+        file.commit()
+    assert names(tmp_path) == ["file"]
+    assert (tmp_path / "file").read_bytes() == b"old"
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_after_an_error_only_a_resumable_part_stays(tmp_path: Path, resume: bool) -> None:
+    with pytest.raises(KeyboardInterrupt), part(tmp_path, resume) as file:
+        file.write(DATA[:1000])
+        raise KeyboardInterrupt
+    assert names(tmp_path) == (["file.part"] if resume else [])
+    with part(tmp_path, resume) as file:
+        assert file.done == (1000 if resume else 0)
+        file.write(DATA[file.done :])
+        file.commit()
+    assert (tmp_path / "file").read_bytes() == DATA
+
+
+def test_a_part_that_is_too_long_is_begun_again(tmp_path: Path) -> None:
+    (tmp_path / "file.part").write_bytes(DATA + b"more")
+    with part(tmp_path, resume=True) as file:
+        assert file.done == 0
+        file.write(DATA)
+        file.commit()
+    assert (tmp_path / "file").read_bytes() == DATA
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file.part").symlink_to("/dev/full")
+    with pytest.raises(ModelError, match="no space left"), part(tmp_path) as file:
+        file.write(DATA)
+        file.commit()
+    assert names(tmp_path) == []
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_bytes(b"")
+    with pytest.raises(ModelError, match="cannot be written"), part(tmp_path / "taken"):
+        pass
+    with pytest.raises(ModelError, match="STEMSPLITTER_CACHE_DIR"), disk_errors(tmp_path):
+        raise PermissionError(13, "Permission denied")
+
+
+def test_space_is_asked_for_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_space(tmp_path / "made", 1)
+    assert (tmp_path / "made").is_dir()
+    with pytest.raises(ModelError, match=r"has \d+ MB of space and 1000000000000 MB are needed"):
+        require_space(tmp_path, 10**18)
+
+
+def test_hash_file(tmp_path: Path) -> None:
+    (tmp_path / "x").write_bytes(DATA)
+    assert hash_file(tmp_path / "x") == SHA256
+
+
+def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
+    order: list[str] = []
+
+    def second() -> None:
+        with file_lock(tmp_path / "lock"):
+            order.append("second")
+
+    with file_lock(tmp_path / "lock"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        time.sleep(0.3)
+        order.append("first")
+    thread.join(timeout=10)
+    assert order == ["first", "second"]
+
+
+def test_a_lock_is_not_waited_for_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verified_files, "_LOCK_TIMEOUT_S", 0.2)
+    with (
+        file_lock(tmp_path / "lock"),
+        pytest.raises(ModelError, match="Another process"),
+        file_lock(tmp_path / "lock"),
+    ):
+        pass

@@ -1,0 +1,108 @@
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from stemsplitter.catalogue import store as store_module
+from stemsplitter.catalogue.entries import ModelEntry, Origin, ShippedSource, WeightFile
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.catalogue.verified_files import Progress
+from stemsplitter.cli.main import app
+from stemsplitter.errors import ModelError
+
+DATA = b"weights"
+
+
+def entry(name: str, source: object = None) -> ModelEntry:
+    weights = (WeightFile("w.th", len(DATA), hashlib.sha256(DATA).hexdigest(), source),)  # type: ignore[arg-type]
+    note = "The terms of these weights are unclear."
+    return ModelEntry(
+        name, "A model", "htdemucs", ("vocals", "instrumental"), "unclear", note, False, Origin(), weights, {}
+    )
+
+
+@pytest.fixture(autouse=True)
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a store with a model that is shipped and one that is not here."""
+    shipped = tmp_path / "w.th"
+    shipped.write_bytes(DATA)
+    catalogue = (entry("here", ShippedSource(shipped)), entry("there"))
+    monkeypatch.setattr(store_module, "load_catalogue", lambda: catalogue)
+    monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "100")
+    return tmp_path / "models"
+
+
+def run(*arguments: str):
+    return CliRunner().invoke(app, ["models", *arguments])
+
+
+def test_list() -> None:
+    done = run("list")
+    assert done.exit_code == 0
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert lines == [
+        ["name", "stems", "licence", "size", "ready"],
+        ["here", "vocals", "instrumental", "unclear", "0", "MB", "yes"],
+        ["there", "vocals", "instrumental", "unclear", "0", "MB", "no"],
+    ]
+
+
+def test_list_for_programs() -> None:
+    models = json.loads(run("list", "--json").stdout)
+    assert [(model["name"], model["ready"]) for model in models] == [("here", True), ("there", False)]
+    assert models[0]["stems"] == ["vocals", "instrumental"] and models[0]["size_bytes"] == len(DATA)
+    assert models[0]["permissive"] is False and models[0]["licence_note"]
+
+
+def test_pull_tells_the_terms_and_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    def pull(store: ModelStore, name: str, progress: Progress) -> None:
+        progress(1_000_000, 4_000_000)
+        progress(4_000_000, 4_000_000)
+        progress(4_000_000, 4_000_000)
+
+    monkeypatch.setattr(ModelStore, "pull", pull)
+    done = run("pull", "there")
+    assert done.exit_code == 0 and done.stdout == "there is ready.\n"
+    assert done.stderr.splitlines() == [
+        "A model: licence unclear. The terms of these weights are unclear.",
+        "there: 4.0 of 4.0 MB",
+    ]
+
+
+def test_pull_of_what_is_here_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ModelStore, "pull", lambda *_: pytest.fail("it was fetched"))
+    assert run("pull", "here").stdout == "here is ready.\n"
+
+
+def test_add_verify_remove(tmp_path: Path, root: Path) -> None:
+    (tmp_path / "mine.th").write_bytes(DATA)
+    assert run("add", "there", str(tmp_path / "mine.th")).stdout == (
+        "there is ready: it gives vocals, instrumental.\n"
+    )
+    assert run("verify").stdout == "here  w.th  ok\nthere  w.th  ok\n"
+    assert run("verify", "there").stdout == "there  w.th  ok\n"
+    (root / "there" / "w.th").write_bytes(b"x")
+    done = run("verify")
+    assert done.stdout == "here  w.th  ok\nthere  w.th  damaged\n"
+    assert isinstance(done.exception, ModelError) and "models pull there" in str(done.exception)
+    assert run("remove", "there").stdout == "there is removed: 0 MB freed.\n"
+    assert not (root / "there").exists()
+
+
+def test_add_tells_what_is_still_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    second = WeightFile("second.th", 3, "0" * 64)
+    two = ModelEntry(**{**vars(entry("two")), "weights": (*entry("two").weights, second)})
+    monkeypatch.setattr(store_module, "load_catalogue", lambda: (two,))
+    (tmp_path / "mine.th").write_bytes(DATA)
+    assert run("add", "two", str(tmp_path / "mine.th")).stdout == (
+        "mine.th is in its place; two still needs second.th.\n"
+    )
+
+
+def test_verify_of_an_empty_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "load_catalogue", lambda: (entry("there"),))
+    done = run("verify")
+    assert (done.exit_code, done.stdout) == (0, "No model is here yet.\n")
