@@ -5,17 +5,16 @@ from hypothesis import strategies as st
 
 from stemsplitter.separation.stft import FRAMES_PER_BLOCK, Stft
 
-RNG = np.random.default_rng(0)
 
-
-def noise(*shape: int) -> np.ndarray:
-    return RNG.standard_normal(shape, dtype=np.float32)
+def noise(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
 
 
 def snr(reference: np.ndarray, estimate: np.ndarray) -> float:
-    """Signal-to-noise ratio in dB."""
+    """Signal-to-noise ratio in dB, at most 200."""
+    energy = np.sum(np.abs(reference.astype(np.complex128)) ** 2)
     error = np.sum(np.abs(reference.astype(np.complex128) - estimate) ** 2)
-    return float(10 * np.log10(np.sum(np.abs(reference).astype(np.float64) ** 2) / error))
+    return float(10 * np.log10(energy / max(error, 1e-20 * energy)))
 
 
 def direct_dft(x: np.ndarray, n_fft: int) -> np.ndarray:
@@ -52,14 +51,18 @@ def test_planes_hold_the_same_spectrum_without_the_nyquist_bin(n_fft: int) -> No
     channels=st.integers(1, 3),
     frames=st.integers(4, 2 * FRAMES_PER_BLOCK + 1),
     normalized=st.booleans(),
+    seed=st.integers(0, 1000),
 )
-def test_inverse_gives_the_signal_back(n_fft: int, channels: int, frames: int, normalized: bool) -> None:
+def test_inverse_gives_the_signal_back(
+    n_fft: int, channels: int, frames: int, normalized: bool, seed: int
+) -> None:
     stft = Stft(n_fft, normalized=normalized)
-    x = noise(channels, stft.samples(frames))
+    x = noise(channels, stft.samples(frames), seed=seed)
     y = stft.inverse(stft.forward(x))
-    inner = slice(n_fft - stft.hop, stft.samples(frames) - (n_fft - stft.hop))
+    outer = n_fft - stft.hop
     assert y.dtype == np.float32 and y.shape == x.shape
-    assert snr(x[:, inner], y[:, inner]) > 120
+    y[:, :outer], y[:, -outer:] = x[:, :outer], x[:, -outer:]  # where fewer than four frames overlap
+    assert snr(x, y) > 120
 
 
 def test_inverse_is_exact_at_full_size() -> None:

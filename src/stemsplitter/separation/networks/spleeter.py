@@ -34,7 +34,7 @@ class Spleeter:
     def __init__(self, states: Sequence[Mapping[str, Array]]) -> None:
         self._vocals, self._accompaniment = states
 
-    def __call__(self, ops: Ops, magnitude: Tensor) -> Tensor:
+    def __call__(self, ops: Ops, magnitude: Tensor) -> tuple[Tensor]:
         """From magnitudes ``[1, 2, FRAMES, BINS]`` to the vocals' mask of the same shape, 0…1.
 
         Magnitudes are those of an STFT of 4,096 samples every 1,024, Hann window, not normalised, of audio
@@ -44,7 +44,7 @@ class Spleeter:
         accompaniment = _estimate(ops, self._accompaniment, magnitude)
         vocals = ops.add(ops.multiply(vocals, vocals), _scalar(ops, FLOOR / 2))
         accompaniment = ops.add(ops.multiply(accompaniment, accompaniment), _scalar(ops, FLOOR / 2))
-        return ops.divide(vocals, ops.add(vocals, accompaniment))
+        return (ops.divide(vocals, ops.add(vocals, accompaniment)),)
 
 
 def _estimate(ops: Ops, state: Mapping[str, Array], x: Tensor) -> Tensor:

@@ -1,0 +1,75 @@
+"""Spleeter on waveforms: the spectrogram around the network, and the frequencies it knows nothing of."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemsplitter.catalogue.checkpoints import read_numpy_pickle
+from stemsplitter.errors import ModelError
+from stemsplitter.separation.networks.spleeter import BINS, CHANNELS, FRAMES, Spleeter
+from stemsplitter.separation.runtimes import Runtime
+from stemsplitter.separation.segments import triangle
+from stemsplitter.separation.stft import Stft
+
+OVERLAP = 0.25  # of a segment
+# Above the network's last bin, at 11 kHz, each frame's mask is the mean over its last 64 bins, 10.3–11 kHz:
+# Spleeter's "average" extension, but from the bins that are near
+EXTENSION_BINS = 64
+LANDMARKS = ("down1_conv.1.weight", "down6_conv.1.weight", "up6.3.running_var", "up7.0.weight")
+
+
+class SpleeterModel:
+    """The two-stem model, from the checkpoints of its two networks: vocals, then accompaniment.
+
+    A segment is padded with silence such that each of its samples lies in four frames: the transform itself
+    loses nothing. The two stems sum to the mixture.
+
+    Raises:
+        ModelError: a checkpoint is not one of a Spleeter network.
+    """
+
+    stems: tuple[str, ...] = ("vocals", "instrumental")
+    sample_rate = 44_100
+
+    def __init__(self, runtime: Runtime, checkpoints: Sequence[Path], cache: Path) -> None:
+        self._stft = Stft(4096)
+        self._pad = self._stft.n_fft - self._stft.hop
+        self.segment = self._stft.samples(FRAMES) - 2 * self._pad
+        self.hop = int((1 - OVERLAP) * self.segment)
+        self.window = triangle(self.segment)
+        self.concurrency = runtime.concurrency
+        self.device = runtime.device
+        self._network = runtime.compile(
+            lambda: Spleeter([_read(path) for path in checkpoints]),
+            {"magnitude": (1, CHANNELS, FRAMES, BINS)},
+            cache / "spleeter",
+        )
+
+    def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:
+        spectrum = self._stft.forward(np.pad(mixture, ((0, 0), (self._pad, self._pad))))
+        (mask,) = self._network(_mirrored(np.abs(spectrum[:, :, :BINS]))[None])
+        spectrum[:, :, :BINS] *= mask[0]
+        spectrum[:, :, BINS:] *= mask[0, :, :, -EXTENSION_BINS:].mean(axis=2, keepdims=True)
+        vocals = self._stft.inverse(spectrum)[:, self._pad : self._pad + self.segment]
+        return np.stack((vocals, mixture - vocals))
+
+
+def _mirrored(magnitude: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Fill silent frames at either end with the mirror image of their neighbours: ``[2, FRAMES, BINS]``.
+
+    Silence around a short song makes the network worse at the song: six seconds lost 0.8 dB of the vocals' SDR.
+    """
+    sounding = np.flatnonzero(magnitude.any(axis=(0, 2)))
+    if len(sounding) == 0:
+        return magnitude
+    first, last = sounding[0], sounding[-1] + 1
+    return magnitude[:, np.pad(np.arange(first, last), (first, FRAMES - last), mode="symmetric")]
+
+
+def _read(path: Path) -> dict[str, NDArray[np.float32]]:
+    state = read_numpy_pickle(path)
+    if not all(name in state for name in LANDMARKS):
+        raise ModelError(f"{path.name} is not a checkpoint of Spleeter's network; choose another file.")
+    return state
