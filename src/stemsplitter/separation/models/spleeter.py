@@ -62,7 +62,7 @@ def _mirrored(magnitude: NDArray[np.float32]) -> NDArray[np.float32]:
     Silence around a short song makes the network worse at the song: six seconds lost 0.8 dB of the vocals' SDR.
     """
     sounding = np.flatnonzero(magnitude.any(axis=(0, 2)))
-    if len(sounding) == 0:
+    if len(sounding) in (0, FRAMES):
         return magnitude
     first, last = sounding[0], sounding[-1] + 1
     return magnitude[:, np.pad(np.arange(first, last), (first, FRAMES - last), mode="symmetric")]
