@@ -1,0 +1,51 @@
+# make start    separate a song (SONG=path, else one that is fetched) and say where its stems are
+# make test     the tests, without torch        make test-torch   those that need torch
+# make check    formatting, lint and types      make lock         write constraints.txt anew
+PYTHON ?= python3
+VENV := .venv
+TORCH_VENV := .venv-torch
+BIN := $(VENV)/bin
+SONG ?=
+OUT ?= stems
+ARGS ?=
+PIP := -m pip --disable-pip-version-check --quiet
+
+.PHONY: start test test-torch check lock clean
+.DELETE_ON_ERROR:
+
+start: $(VENV)/installed
+	@if [ -n "$(SONG)" ]; then song="$(SONG)"; else song=$$($(BIN)/python scripts/demo_song.py); fi && \
+	$(BIN)/stemsplitter split "$$song" --output "$(OUT)" $(ARGS)
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest $(ARGS)
+
+test-torch: $(TORCH_VENV)/installed
+	$(TORCH_VENV)/bin/python -m pytest -m torch $(ARGS)
+
+check: $(VENV)/installed-dev
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+lock: $(VENV)/installed-dev
+	scripts/lock
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python $(PIP) install --constraint constraints.txt --editable .
+	touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python $(PIP) install --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# torch first and pinned, so that demucs does not bring another one
+$(TORCH_VENV)/installed: pyproject.toml constraints.txt
+	test -x $(TORCH_VENV)/bin/python || $(PYTHON) -m venv $(TORCH_VENV)
+	$(TORCH_VENV)/bin/python $(PIP) install torch==2.13.0
+	$(TORCH_VENV)/bin/python $(PIP) install --constraint constraints.txt --editable '.[dev,torch,parity]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) $(TORCH_VENV) .demo stems

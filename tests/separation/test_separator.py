@@ -1,0 +1,229 @@
+"""The Separator with a model small enough to reason about."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from stemsplitter.audio.decode import open_source
+from stemsplitter.audio.encode import StemWriter
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.tags import Tags
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.errors import AudioError, ModelError, OutputError, RequestError, Stopped
+from stemsplitter.separation import Progress, Separator, separator
+from stemsplitter.separation.verification import verify_files
+
+from .conftest import ToyModel
+
+Waveform = NDArray[np.float32]
+Noise = Callable[..., Waveform]
+Make = Callable[..., Separator]
+
+
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_model: ToyModel) -> Make:
+    """A Separator of the toy model under the name of a catalogued model with the same stems."""
+    monkeypatch.setattr(separator, "load_model", lambda *_: toy_model)
+    store = ModelStore(tmp_path / "models")
+    return lambda **options: Separator("htdemucs", store=store, **options)
+
+
+@pytest.fixture
+def song(tmp_path: Path, noise: Noise) -> Path:
+    return _write(tmp_path / "Ein Lied.wav", noise(50_000))
+
+
+def _write(path: Path, samples: Waveform, rate: int = 44_100, format: str = "wav32f") -> Path:
+    tags = Tags(title="Ein Lied", artist="Wir")
+    with StemWriter(path, OutputFormat.parse(format), rate, len(samples), tags) as writer:
+        writer.write(samples)
+        writer.commit()
+    return path
+
+
+def _read(path: Path) -> tuple[Waveform, Any]:
+    with open_source(path) as source:
+        return np.concatenate(list(source.blocks()), axis=1), source.info
+
+
+def test_an_array_comes_back_as_stems_that_sum_to_it(make: Make, noise: Noise) -> None:
+    mixture = noise(30_000)
+    result = make(stems="4s").separate(mixture)
+    assert list(result.stems) == ["vocals", "drums", "bass", "other"]
+    np.testing.assert_allclose(sum(result.stems.values()), mixture, atol=1e-5)
+    assert result.residual_dbfs < -100
+    assert (result.samples, result.sample_rate, result.complete) == (30_000, 44_100, True)
+
+
+def test_a_file_and_its_samples_give_the_same(make: Make, song: Path) -> None:
+    by_file = make().separate(song)
+    by_array = make().separate(_read(song)[0])
+    for name, stem in by_file.stems.items():
+        np.testing.assert_array_equal(stem, by_array.stems[name])
+
+
+def test_instrumental_is_the_mixture_minus_vocals(make: Make, noise: Noise) -> None:
+    mixture = noise(30_000)
+    stems = make(stems="2s").separate(mixture).stems
+    np.testing.assert_allclose(stems["instrumental"], mixture - stems["vocals"], atol=1e-5)
+
+
+def test_one_dimension_is_mono(make: Make, noise: Noise) -> None:
+    result = make(stems="vocals").separate(noise(5_000, 1)[0])
+    assert result.stems["vocals"].shape == (1, 5_000)
+    assert not result.complete
+
+
+@pytest.mark.parametrize(
+    "array",
+    [np.zeros((2, 0)), np.zeros((3, 100)), np.zeros((1, 2, 3)), np.zeros((2, 100), np.int16)],
+    ids=["no samples", "three channels", "three axes", "integers"],
+)
+def test_arrays_that_are_not_audio_are_refused(make: Make, array: Any) -> None:
+    with pytest.raises(AudioError, match="is not audio"):
+        make().separate(array)
+
+
+def test_samples_that_are_not_numbers_become_zero(make: Make, noise: Noise) -> None:
+    mixture = noise(10_000)
+    mixture[:, 100:103] = np.nan
+    result = make().separate(mixture)
+    assert result.warnings == ("6 samples were not numbers (NaN or infinite) and are taken as zero.",)
+    assert all(np.isfinite(stem).all() for stem in result.stems.values())
+
+
+@pytest.mark.parametrize("format", ["wav16", "wav", "wav32f", "flac", "mp3", "ogg", "m4a"])
+def test_files_have_the_songs_length_rate_and_tags(
+    make: Make, song: Path, tmp_path: Path, format: str
+) -> None:
+    result = make().separate_to(song, tmp_path / "out", format=format)
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(
+        f"{name}.{OutputFormat.parse(format).extension}" for name in ToyModel.stems
+    )
+    for file in result.files:
+        samples, info = _read(file.path)
+        assert samples.shape == (2, 50_000)
+        assert info.sample_rate == 44_100
+        assert info.tags.title == f"Ein Lied ({file.name})"
+    assert verify_files(song, result).residual_dbfs < (-30 if OutputFormat.parse(format).is_lossy else -80)
+
+
+def test_lossless_float_files_are_the_arrays(make: Make, song: Path, tmp_path: Path) -> None:
+    arrays = make().separate(song).stems
+    for file in make().separate_to(song, tmp_path / "out", format="wav32f").files:
+        np.testing.assert_array_equal(_read(file.path)[0], arrays[file.name])
+
+
+def test_a_stem_file_holds_the_mixture_and_four_stems(make: Make, song: Path, tmp_path: Path) -> None:
+    result = make(stems="4s").separate_to(song, tmp_path / "out", format="stem.mp4")
+    (path,) = {file.path for file in result.files}
+    assert path.name == "Ein Lied.stem.mp4"
+    assert verify_files(song, result).residual_dbfs < -30
+    with pytest.raises(RequestError, match="choose 4s"):
+        make(stems="2s").separate_to(song, tmp_path / "other", format="stem.mp4")
+    assert not (tmp_path / "other").exists()
+
+
+def test_another_rate_on_request(make: Make, tmp_path: Path, noise: Noise) -> None:
+    source = _write(tmp_path / "high.wav", noise(96_000), rate=96_000)
+    result = make().separate_to(source, tmp_path / "out", sample_rate=44_100)
+    assert (result.sample_rate, result.samples) == (44_100, 44_100)
+    assert verify_files(source, result).residual_dbfs < -90
+
+
+def test_a_rate_that_the_format_has_not_becomes_the_nearest(make: Make, tmp_path: Path, noise: Noise) -> None:
+    source = _write(tmp_path / "high.wav", noise(9_600), rate=96_000)
+    result = make().separate_to(source, tmp_path / "out", format="mp3")
+    assert (result.sample_rate, result.samples) == (48_000, 4_800)
+
+
+def test_where_integers_would_clip_all_stems_get_one_gain(make: Make, tmp_path: Path, noise: Noise) -> None:
+    source = _write(tmp_path / "hot.wav", noise(20_000) * 40)
+    result = make().separate_to(source, tmp_path / "out", format="wav24")
+    assert result.gain < 1
+    assert max(file.peak for file in result.files) == pytest.approx(1, abs=1e-6)
+    assert verify_files(source, result).residual_dbfs < -120
+
+
+def test_progress_rises_to_one(make: Make, song: Path, tmp_path: Path) -> None:
+    told: list[Progress] = []
+    make().separate_to(song, tmp_path / "out", progress=told.append)
+    fractions = [progress.fraction for progress in told]
+    assert len(fractions) > 10
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1
+    assert told[-1].seconds == pytest.approx(50_000 / 44_100)
+    assert told[-1].speed > 0
+
+
+def test_stopping_leaves_nothing(make: Make, song: Path, tmp_path: Path, toy_model: ToyModel) -> None:
+    seen: list[Progress] = []
+    with pytest.raises(Stopped):
+        make().separate_to(song, tmp_path / "new" / "out", progress=seen.append, stop=lambda: len(seen) >= 3)
+    assert len(seen) == 3
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("format", ["wav", "mp3", "stem.mp4"])
+def test_a_failure_leaves_nothing(
+    make: Make, song: Path, tmp_path: Path, toy_model: ToyModel, format: str
+) -> None:
+    toy_model.fail_at = 5
+    with pytest.raises(RuntimeError, match="the network broke"):
+        make(stems="4s").separate_to(song, tmp_path / "out", format=format)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_limit_on_length_is_kept(make: Make, song: Path, tmp_path: Path) -> None:
+    with pytest.raises(AudioError, match="limit"):
+        make().separate_to(song, tmp_path / "out", max_seconds=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_verification_finds_a_file_of_another_length(
+    make: Make, song: Path, tmp_path: Path, noise: Noise
+) -> None:
+    result = make().separate_to(song, tmp_path / "out")
+    _write(result.files[0].path, noise(49_999))
+    with pytest.raises(OutputError, match="49999 samples where the song has 50000"):
+        verify_files(song, result)
+
+
+def test_a_subset_has_no_residual_to_tell(make: Make, song: Path, tmp_path: Path) -> None:
+    result = make(stems="vocals,bass").separate_to(song, tmp_path / "out")
+    assert verify_files(song, result).residual_dbfs is None
+
+
+def test_requests_that_cannot_be_met_are_refused(make: Make, song: Path, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="guitar"):
+        make(stems="6s")
+    with pytest.raises(RequestError, match="output format"):
+        make().separate_to(song, tmp_path / "out", format="xm")
+    with pytest.raises(RequestError, match="device"):
+        make(device="abacus")
+    with pytest.raises(RequestError, match="precision"):
+        make(precision="fp7")
+
+
+def test_six_stems_without_a_named_model_name_the_ones_that_give_them() -> None:
+    with pytest.raises(RequestError, match="htdemucs_6s"):
+        Separator(stems="6s")
+
+
+def test_missing_weights_say_how_to_get_them(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="stemsplitter models pull htdemucs_6s"):
+        Separator("htdemucs_6s", store=ModelStore(tmp_path))
+
+
+def test_weights_of_other_stems_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from stemsplitter.separation.models import loading
+
+    store = ModelStore(tmp_path)
+    monkeypatch.setattr(store, "weights", lambda name: [])
+    monkeypatch.setattr("stemsplitter.separation.models.htdemucs.HTDemucsModel", lambda *_: ToyModel())
+    with pytest.raises(ModelError, match="The weights of htdemucs_6s give drums"):
+        loading.load_model(store.entry("htdemucs_6s"), store, None)  # type: ignore[arg-type]
