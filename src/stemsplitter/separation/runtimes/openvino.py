@@ -80,8 +80,10 @@ class OpenVinoRuntime:
             if not hasattr(local, "request"):
                 local.request = compiled.create_infer_request()
             request = local.request
-            for index, array in enumerate(arrays):
-                request.set_input_tensor(index, ov.Tensor(np.ascontiguousarray(array), shared_memory=True))
+            # held until the network is done: a shared tensor does not keep its array alive
+            contiguous = [np.ascontiguousarray(array) for array in arrays]
+            for index, array in enumerate(contiguous):
+                request.set_input_tensor(index, ov.Tensor(array, shared_memory=True))
             request.start_async()
             request.wait()
             return tuple(request.get_output_tensor(index).data for index in range(len(compiled.outputs)))
