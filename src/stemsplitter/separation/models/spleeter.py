@@ -49,23 +49,24 @@ class SpleeterModel:
 
     def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:
         spectrum = self._stft.forward(np.pad(mixture, ((0, 0), (self._pad, self._pad))))
-        (mask,) = self._network(_mirrored(np.abs(spectrum[:, :, :BINS]))[None])
+        (mask,) = self._network(_repeated(np.abs(spectrum[:, :, :BINS]))[None])
         spectrum[:, :, :BINS] *= mask[0]
         spectrum[:, :, BINS:] *= mask[0, :, :, -EXTENSION_BINS:].mean(axis=2, keepdims=True)
         vocals = self._stft.inverse(spectrum)[:, self._pad : self._pad + self.segment]
         return np.stack((vocals, mixture - vocals))
 
 
-def _mirrored(magnitude: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fill silent frames at either end with the mirror image of their neighbours: ``[2, FRAMES, BINS]``.
+def _repeated(magnitude: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Fill silent frames at either end by repeating what lies between them: ``[2, FRAMES, BINS]``.
 
-    Silence around a short song makes the network worse at the song: six seconds lost 0.8 dB of the vocals' SDR.
+    A song with silence around it is separated worse: six seconds in the middle of a segment lost 1 dB of the
+    vocals' SDR. Repeating did better than mirroring, which also let vocals be heard where there were none.
     """
     sounding = np.flatnonzero(magnitude.any(axis=(0, 2)))
     if len(sounding) in (0, FRAMES):
         return magnitude
     first, last = sounding[0], sounding[-1] + 1
-    return magnitude[:, np.pad(np.arange(first, last), (first, FRAMES - last), mode="symmetric")]
+    return magnitude.take(np.pad(np.arange(first, last), (first, FRAMES - last), mode="wrap"), axis=1)
 
 
 def _read(path: Path) -> dict[str, NDArray[np.float32]]:
