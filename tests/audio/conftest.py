@@ -1,6 +1,9 @@
 """Signals and files for the audio tests."""
 
-from collections.abc import Callable
+import contextlib
+import resource
+import signal
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -83,6 +86,18 @@ def _write(path: Path, samples: Samples, fmt: str = "wav32f", rate: int = 44100)
     return path
 
 
+def _picture(codec: str) -> bytes:
+    """A black picture of 48 by 32 pixels: ``png`` or ``mjpeg``."""
+    context = av.CodecContext.create(codec, "w")
+    context.width, context.height, context.time_base = 48, 32, Fraction(1)
+    context.pix_fmt = "rgb24" if codec == "png" else "yuvj420p"
+    if codec == "mjpeg":
+        context.color_range = 2
+    frame = av.VideoFrame.from_ndarray(np.zeros((32, 48, 3), np.uint8), format="rgb24")
+    frame = frame.reformat(format=context.pix_fmt)
+    return b"".join(bytes(packet) for packet in [*context.encode(frame), *context.encode(None)])
+
+
 @pytest.fixture
 def noise() -> Callable[..., Samples]:
     return _noise
@@ -106,3 +121,26 @@ def mux() -> Callable[..., Path]:
 @pytest.fixture
 def write() -> Callable[..., Path]:
     return _write
+
+
+@pytest.fixture
+def picture() -> Callable[[str], bytes]:
+    return _picture
+
+
+@contextlib.contextmanager
+def _file_size_limit(size: int) -> Iterator[None]:
+    """No file may grow beyond ``size`` bytes: writing fails with EFBIG, as it does with ENOSPC on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+@pytest.fixture
+def file_size_limit() -> Callable[[int], contextlib.AbstractContextManager[None]]:
+    return _file_size_limit

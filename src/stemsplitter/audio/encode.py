@@ -72,6 +72,12 @@ class StemWriter:
             raise ValueError(f"a block is float32 [{self._channels}, n], not {block.dtype} {block.shape}")
         if not block.shape[1]:
             return
+        if not np.isfinite(block).all():
+            self.discard()
+            raise OutputError(
+                f"{shown(self.path)} cannot be written because some of its samples are not numbers: try another "
+                "model, device or precision."
+            )
         try:
             self._encoder.write(block)
         except BaseException as error:

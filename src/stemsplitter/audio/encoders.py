@@ -199,12 +199,36 @@ class Mp3Encoder:
         self._lame.close()
 
 
+class _SoundSink:
+    """A file as libsndfile sees it, which loses exceptions: the first one is kept for :meth:`check`."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._error: OSError | None = None
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+    def write(self, data: bytes) -> int:
+        """Write, or pretend to once it has failed."""
+        if self._error is None:
+            try:
+                return self._file.write(data)
+            except OSError as error:
+                self._error = error
+        return len(data)
+
+    def check(self) -> None:
+        """Raise what a write failed with."""
+        if self._error is not None:
+            raise self._error
+
+
 class VorbisEncoder:
     """ogg by libvorbis through libsndfile: PyAV's wheels have only FFmpeg's own encoder, which is poor."""
 
     def __init__(self, file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> None:
+        self._file = _SoundSink(file)
         self._sound = soundfile.SoundFile(
-            file,
+            self._file,
             "w",
             samplerate=rate,
             channels=channels,
@@ -219,9 +243,11 @@ class VorbisEncoder:
     def write(self, block: Samples) -> None:
         for start in range(0, block.shape[1], _VORBIS_CHUNK):
             self._sound.write(np.ascontiguousarray(block[:, start : start + _VORBIS_CHUNK].T))
+            self._file.check()
 
     def finish(self) -> None:
         self._sound.close()
+        self._file.check()
 
     def close(self) -> None:
         with contextlib.suppress(Exception):

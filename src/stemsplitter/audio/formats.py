@@ -1,5 +1,6 @@
 """The formats stems can be written in."""
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -87,6 +88,17 @@ class OutputFormat:
     def is_integer(self) -> bool:
         """Whether samples are stored as integers, which clip at full scale."""
         return self.bits > 0 and not self.is_float
+
+    @property
+    def headroom(self) -> float:
+        """The largest absolute sample that is kept, 1 being full scale.
+
+        Float wav has no end. mp3 and Vorbis keep far more than full scale (measured to 64 times; at 10 000 times
+        nothing sensible is left), AAC loses quality quickly above it (measured from 1.1 times on).
+        """
+        if self.is_float:
+            return math.inf
+        return 32.0 if self.container in ("mp3", "ogg") else 1.0
 
     @property
     def is_lossy(self) -> bool:

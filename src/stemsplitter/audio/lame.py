@@ -18,6 +18,8 @@ _FAST_QUALITY, _QUALITY = 7, 5
 _FAST_FROM_KBITS = 256
 _MONO, _JOINT_STEREO = 3, 1
 _CHUNK = 1152 * 64
+# LAME ends the whole process by an assertion on absurdly large samples (seen at 1e10) and on NaN.
+_LARGEST = 64.0
 _MESSAGE_HANDLERS = ("lame_set_errorf", "lame_set_debugf", "lame_set_msgf")
 _INTEGER_SETTERS = (
     "lame_set_in_samplerate",
@@ -83,9 +85,10 @@ class Lame:
         quality = _FAST_QUALITY if bitrate >= _FAST_FROM_KBITS else _QUALITY
         mode = _MONO if channels == 1 else _JOINT_STEREO
         values = (sample_rate, sample_rate, channels, mode, bitrate, quality, 1, 0)
+        accepted = True
         for name, value in zip(_INTEGER_SETTERS, values, strict=True):
-            getattr(library, name)(self._handle, value)
-        if library.lame_init_params(self._handle) < 0:
+            accepted = accepted and getattr(library, name)(self._handle, value) >= 0
+        if not accepted or library.lame_init_params(self._handle) < 0:
             self.close()
             raise ValueError(
                 f"LAME cannot write {channels} channels at {sample_rate} Hz and {bitrate} kbit/s"
@@ -94,10 +97,11 @@ class Lame:
         self._buffer = ctypes.create_string_buffer(_CHUNK * 5 // 4 + 7200)
 
     def encode(self, block: npt.NDArray[np.float32]) -> bytes:
-        """Encode float32 ``[channels, n]`` (beyond ±1 is not clipped); gives the bytes that are ready."""
+        """Encode finite float32 ``[channels, n]``, clipped at ±64; gives the bytes that are ready."""
         out = []
         for start in range(0, block.shape[1], _CHUNK):
             chunk = np.ascontiguousarray(block[:, start : start + _CHUNK], np.float32)
+            chunk = np.clip(chunk, -_LARGEST, _LARGEST)
             left, right = chunk[0].ctypes.data, chunk[-1].ctypes.data
             size = self._library.lame_encode_buffer_ieee_float(
                 self._handle, left, right, chunk.shape[1], self._buffer, len(self._buffer)

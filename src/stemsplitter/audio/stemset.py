@@ -37,11 +37,11 @@ class WrittenStem:
 class StemSet:
     """Writes ``folder/<name>.<ext>`` for every stem: all of them on :meth:`commit`, or none.
 
-    The stems keep their levels relative to each other, so that they still sum to the mixture. Float and lossy
-    formats are never scaled. Where an integer format would clip in any stem, one ``gain`` below 1 is applied
-    to all: blocks are encoded as they come until the first sample over full scale, from there on kept as
-    float32 in unnamed temporary files, and on :meth:`commit` all is written anew with the gain that the
-    highest peak asks for. Otherwise ``gain`` is 1.
+    The stems keep their levels relative to each other, so that they still sum to the mixture. Where any stem
+    exceeds the format's headroom (:attr:`OutputFormat.headroom`: integers end at full scale, float wav
+    nowhere), one ``gain`` below 1 is applied to all: blocks are encoded as they come until the first such
+    sample, from there on kept as float32 in unnamed temporary files, and on :meth:`commit` all is written anew
+    with the gain that the highest peak asks for. Otherwise ``gain`` is 1.
 
     As a context manager it discards what was not committed. Raises :class:`OutputError` where the folder
     cannot be written or is held by another run, :class:`RequestError` for a sample rate the format has not.
@@ -111,12 +111,11 @@ class StemSet:
     def _measure(self, name: str, block: Samples) -> None:
         high, low = float(block.max()), float(block.min())
         self._peaks[name] = max(self._peaks[name], high, -low)
-        if self._format.is_integer:
-            # The largest integer is one step below full scale, the smallest at it; half a step rounds away.
-            step = 2.0 ** (1 - self._format.bits)
-            for value, limit in ((high, 1 - step), (-low, 1.0)):
-                if value > limit + step / 2:
-                    self._overload = max(self._overload, value / limit)
+        # The largest integer is one step below full scale, the smallest at it; half a step rounds away.
+        step = 2.0 ** (1 - self._format.bits) if self._format.is_integer else 0.0
+        for value, limit in ((high, self._format.headroom - step), (-low, self._format.headroom)):
+            if value > limit + step / 2:
+                self._overload = max(self._overload, value / limit)
 
     def _run(self, work: Callable[[str, Samples], None], blocks: Iterable[tuple[str, Samples]]) -> None:
         self._pending = [self._pool.submit(work, name, block) for name, block in blocks]

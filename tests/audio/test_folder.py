@@ -1,0 +1,85 @@
+"""Output folders: made, held, and taken away again."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from stemsplitter.audio.folder import OutputFolder
+from stemsplitter.errors import OutputError
+
+
+def test_a_missing_folder_is_made_and_kept(tmp_path):
+    folder = OutputFolder(tmp_path / "a" / "b")
+    folder.release(keep=True)
+    assert (tmp_path / "a" / "b").is_dir()
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_a_folder_made_in_vain_is_removed(tmp_path):
+    OutputFolder(tmp_path / "a" / "b").release(keep=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_not_ours_stays(tmp_path):
+    (tmp_path / "there").mkdir()
+    OutputFolder(tmp_path / "there").release(keep=False)
+    assert (tmp_path / "there").is_dir()
+    folder = OutputFolder(tmp_path / "new")
+    (tmp_path / "new" / "note.txt").write_text("mine")
+    folder.release(keep=False)
+    assert (tmp_path / "new" / "note.txt").read_text() == "mine"
+
+
+def test_the_second_run_is_refused(tmp_path):
+    first = OutputFolder(tmp_path / "out")
+    with pytest.raises(OutputError, match="Another run is writing into out"):
+        OutputFolder(tmp_path / "out")
+    assert (tmp_path / "out").is_dir()
+    first.release(keep=True)
+    OutputFolder(tmp_path / "out").release(keep=True)
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_another_process_is_refused_and_a_killed_one_lets_go(tmp_path):
+    program = (
+        "import sys; from pathlib import Path; from stemsplitter.audio.folder import OutputFolder\n"
+        "folder = OutputFolder(Path(sys.argv[1])); print('ready', flush=True); sys.stdin.read()\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program, tmp_path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"ready\n"
+        with pytest.raises(OutputError, match="Another run"):
+            OutputFolder(tmp_path)
+        process.kill()
+        process.wait(30)
+    OutputFolder(tmp_path).release(keep=True)
+
+
+def test_a_file_in_the_way(tmp_path):
+    (tmp_path / "out").touch()
+    for path in (tmp_path / "out", tmp_path / "out" / "deeper"):
+        with pytest.raises(OutputError, match="is a file"):
+            OutputFolder(path)
+
+
+@pytest.mark.parametrize("missing", ["", "new"])
+def test_not_writable(tmp_path, monkeypatch, missing):
+    if os.geteuid() == 0:
+        monkeypatch.setattr(os, "access", lambda *_args: False)
+    else:
+        tmp_path.chmod(0o500)
+    try:
+        with pytest.raises(OutputError, match="not permitted"):
+            OutputFolder(tmp_path / missing)
+        assert list(tmp_path.iterdir()) == []
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_too_long_a_name(tmp_path):
+    with pytest.raises(OutputError, match="name is too long"):
+        OutputFolder(tmp_path / "a" / ("n" * 300))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,158 @@
+"""Native Instruments Stem files."""
+
+import json
+
+import av
+import numpy as np
+import pytest
+
+from stemsplitter.audio.nistem import MIXTURE, STEMS, NiStemWriter, description, insert_user_data
+from stemsplitter.audio.tags import Tags
+from stemsplitter.errors import OutputError, RequestError
+
+CONTAINERS = (b"moov", b"trak", b"udta")
+
+
+def boxes(data, parent=""):
+    """Every box of an MP4 as (path, content), with those in ``CONTAINERS`` opened."""
+    at = 0
+    while at + 8 <= len(data):
+        length, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
+        if length == 1:
+            length = int.from_bytes(data[at + 8 : at + 16])
+        assert 8 <= length <= len(data) - at
+        path = f"{parent}/{kind.decode('latin-1')}"
+        content = data[at + 8 : at + length]
+        yield path, content
+        if kind in CONTAINERS:
+            yield from boxes(content, path)
+        at += length
+    assert at == len(data)
+
+
+@pytest.fixture
+def signals(noise):
+    parts = {name: noise(50001, seed=seed) / 4 for seed, name in enumerate(STEMS)}
+    return {MIXTURE: sum(parts.values()), **parts}
+
+
+def write(path, signals, tags=None, rate=44100, **options):
+    with NiStemWriter(path, rate, tags, **options) as writer:
+        for start in range(0, 50001, 9000):
+            writer.write({name: signal[:, start : start + 9000] for name, signal in signals.items()})
+        writer.commit()
+    assert writer.samples == 50001
+    return path
+
+
+def track(path, index):
+    with av.open(str(path)) as container:
+        frames = [frame.to_ndarray() for frame in container.decode(audio=index)]
+    return np.concatenate(frames, axis=1)[:, :50001]
+
+
+def test_tracks_and_description(tmp_path, signals, picture):
+    tags = Tags("Song", "Singer", "Album", picture("mjpeg"), "image/jpeg")
+    path = write(tmp_path / "song.stem.mp4", signals, tags)
+    found = list(boxes(path.read_bytes()))
+    about = json.loads(dict(found)["/moov/udta/stem"])
+    assert about["version"] == 1
+    assert [stem["name"] for stem in about["stems"]] == ["drums", "bass", "other", "vocals"]
+    assert all(len(stem["color"]) == 7 for stem in about["stems"])
+    assert about["mastering_dsp"]["compressor"]["enabled"] is False
+    assert about["mastering_dsp"]["limiter"]["enabled"] is False
+    headers = [content for kind, content in found if kind == "/moov/trak/tkhd"]
+    enabled = [content[3] & 1 for content in headers]
+    assert enabled[:5] == [1, 0, 0, 0, 0]
+    assert dict(found)["/ftyp"][:4] == b"M4A "
+    with av.open(str(path)) as container:
+        assert [stream.codec_context.name for stream in container.streams.audio] == ["aac"] * 5
+        assert all(stream.duration == 50001 for stream in container.streams.audio)
+        assert container.metadata["title"] == "Song"
+
+
+def test_every_track_holds_its_signal(tmp_path, signals, offset):
+    path = write(tmp_path / "song.stem.mp4", signals)
+    for index, signal in enumerate(signals.values()):
+        decoded = track(path, index)
+        assert offset(signal, decoded) == 0
+        error = np.mean((decoded - signal) ** 2) / np.mean(signal**2)
+        assert 10 * np.log10(error) < -20
+
+
+def test_an_ordinary_reader_gets_the_mixture(tmp_path, signals, decode, offset):
+    decoded = decode(write(tmp_path / "song.stem.mp4", signals))
+    assert decoded.shape == (2, 50001) and offset(signals[MIXTURE], decoded) == 0
+
+
+def test_mono_becomes_stereo(tmp_path, signals):
+    path = write(tmp_path / "song.stem.mp4", {name: signal[:1] for name, signal in signals.items()})
+    decoded = track(path, 4)
+    assert decoded.shape == (2, 50001)
+    for channel in decoded:
+        error = np.mean((channel - signals["vocals"][0]) ** 2) / np.mean(signals["vocals"][0] ** 2)
+        assert 10 * np.log10(error) < -20
+
+
+def test_other_names(tmp_path, signals):
+    names = ("guitar", "piano", "other", "vocals")
+    renamed = dict(zip((MIXTURE, *names), signals.values(), strict=True))
+    found = dict(boxes(write(tmp_path / "song.stem.mp4", renamed, stems=names).read_bytes()))
+    assert json.loads(found["/moov/udta/stem"]) == json.loads(description(names))
+
+
+def test_without_commit_nothing_stays(tmp_path, signals):
+    with NiStemWriter(tmp_path / "song.stem.mp4", 44100) as writer:
+        writer.write(signals)
+        writer.finish()
+    with pytest.raises(KeyError), NiStemWriter(tmp_path / "song.stem.mp4", 44100) as writer:
+        writer.write(signals)
+        raise KeyError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_full_disk(tmp_path, signals, file_size_limit):
+    with file_size_limit(20_000), pytest.raises(OutputError, match="cannot be written because"):  # noqa: SIM117
+        with NiStemWriter(tmp_path / "song.stem.mp4", 44100) as writer:
+            for _ in range(10):
+                writer.write(signals)
+            writer.commit()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_format_does_not_hold(tmp_path):
+    with pytest.raises(RequestError, match="four stems, not 2"):
+        NiStemWriter(tmp_path / "song.stem.mp4", 44100, stems=("vocals", "instrumental"))
+    with pytest.raises(RequestError, match="resample to 96000 Hz"):
+        NiStemWriter(tmp_path / "song.stem.mp4", 192000)
+
+
+def test_stems_out_of_step(tmp_path, signals):
+    with (
+        NiStemWriter(tmp_path / "song.stem.mp4", 44100) as writer,
+        pytest.raises(ValueError, match="need a block"),
+    ):
+        writer.write({MIXTURE: signals[MIXTURE]})
+
+
+def test_user_data_goes_into_the_last_box_only(tmp_path):
+    def box(kind, payload=b""):
+        return (8 + len(payload)).to_bytes(4) + kind + payload
+
+    path = tmp_path / "a.mp4"
+    for movie, after in (
+        (box(b"mvhd", b"x"), box(b"mvhd", b"x") + box(b"udta", box(b"test", b"abc"))),
+        (
+            box(b"udta", box(b"old ")) + box(b"trak"),
+            box(b"udta", box(b"old ") + box(b"test", b"abc")) + box(b"trak"),
+        ),
+    ):
+        path.write_bytes(box(b"ftyp") + box(b"mdat", b"moov") + box(b"moov", movie))
+        with path.open("r+b") as file:
+            insert_user_data(file, "test", b"abc")
+        assert path.read_bytes() == box(b"ftyp") + box(b"mdat", b"moov") + box(b"moov", after)
+    for broken in (box(b"moov") + box(b"mdat"), box(b"mdat"), b"\0\0\0\2moov", b""):
+        path.write_bytes(broken)
+        with path.open("r+b") as file, pytest.raises(ValueError, match="MP4"):
+            insert_user_data(file, "test", b"abc")
+        assert path.read_bytes() == broken
