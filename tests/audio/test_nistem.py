@@ -67,6 +67,7 @@ def test_tracks_and_description(tmp_path, signals, picture):
     assert dict(found)["/ftyp"][:4] == b"M4A "
     with av.open(str(path)) as container:
         assert [stream.codec_context.name for stream in container.streams.audio] == ["aac"] * 5
+        assert [stream.metadata["handler_name"] for stream in container.streams.audio] == [MIXTURE, *STEMS]
         assert all(stream.duration == 50001 for stream in container.streams.audio)
         assert container.metadata["title"] == "Song"
 

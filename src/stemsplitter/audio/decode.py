@@ -343,7 +343,7 @@ class AudioSource:
             )
         if self._damaged:
             self.warnings.append(
-                f"The file is damaged in {self._damaged} places; what could be decoded is used."
+                f"The file is damaged or cut short (bad packets: {self._damaged}); what could be decoded is used."
             )
         expected = self.info.seconds
         seconds = self.samples / self.info.sample_rate

@@ -38,7 +38,7 @@ class OutputFormat:
     """A container with its sample width or bit rate. Make one with :meth:`parse`.
 
     ``bits`` is the sample width of wav and flac, else 0; ``bitrate`` is in kbit/s for mp3 and m4a, else 0;
-    ogg is Vorbis at quality 6, about 192 kbit/s for stereo at 44.1 kHz.
+    ogg is Vorbis at quality 6 (nominally 192 kbit/s for stereo at 44.1 kHz).
     """
 
     container: str

@@ -73,6 +73,7 @@ class NiStemWriter:
             track = AvTrack(self._container, "aac", rate, 2, "fltp")
             track.stream.codec_context.bit_rate = _BITRATE * 1000
             # FFmpeg enables the default tracks only.
+            track.stream.metadata["handler_name"] = name
             track.stream.disposition = Disposition.default if name == MIXTURE else Disposition(0)
             self._tracks[name] = track
         cover = add_cover(self._container, tags)
