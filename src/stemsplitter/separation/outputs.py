@@ -8,9 +8,10 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from stemsplitter.audio.decode import AudioInfo
+from stemsplitter.audio.decode import MAX_RATE, MIN_RATE, AudioInfo
 from stemsplitter.audio.folder import OutputFolder
 from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.names import file_name
 from stemsplitter.audio.nistem import EXTENSION, MIXTURE, STEMS, NiStemWriter
 from stemsplitter.audio.stemset import StemSet, WrittenStem
 from stemsplitter.errors import RequestError
@@ -35,7 +36,14 @@ class Output(Protocol):
 
 
 def output_rate(format: str, sample_rate: int) -> int:
-    """The sample rate in hertz that stems of a source at ``sample_rate`` get in a format."""
+    """The sample rate in hertz that stems at ``sample_rate`` get in a format.
+
+    RequestError for an unknown format, or a rate outside 8 to 192 kHz.
+    """
+    if not MIN_RATE <= sample_rate <= MAX_RATE:
+        raise RequestError(
+            f"Stems cannot have {sample_rate} Hz: choose a sample rate from {MIN_RATE} to {MAX_RATE} Hz."
+        )
     name = f"m4a:{StemFile.BITRATE}" if format == EXTENSION else format
     return OutputFormat.parse(name).supported_rate(sample_rate)
 
@@ -64,7 +72,8 @@ class StemFile:
         self._peaks = dict.fromkeys(STEMS, 0.0)
         self._folder = OutputFolder(folder)
         try:
-            self._writer = NiStemWriter(folder / f"{song}.{EXTENSION}", sample_rate, source.tags)
+            path = folder / file_name(song, f".{EXTENSION}")
+            self._writer = NiStemWriter(path, sample_rate, source.tags)
         except BaseException:
             self._folder.release(keep=False)
             raise

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stemsplitter.audio.decode import AudioInfo, open_source
+from stemsplitter.audio.decode import MAX_RATE, MIN_RATE, AudioInfo, open_source
 from stemsplitter.audio.resample import Resampler
 from stemsplitter.catalogue.entries import ModelEntry, default_model_for
 from stemsplitter.catalogue.store import ModelStore
@@ -114,8 +114,8 @@ class Separator:
                 run = _Run(self, info.sample_rate, info.channels, info.seconds, progress, stop)
                 pieces = list(run.pieces(file.blocks()))
                 return self._collect(run, pieces, tuple(file.warnings))
-        array, warnings = _checked(source)
-        rate = sample_rate or 44_100
+        rate = 44_100 if sample_rate is None else sample_rate
+        array, warnings = _checked(source, rate)
         run = _Run(self, rate, len(array), array.shape[1] / rate, progress, stop)
         blocks = (array[:, start : start + BLOCK] for start in range(0, array.shape[1], BLOCK))
         return self._collect(run, list(run.pieces(blocks)), warnings)
@@ -145,7 +145,7 @@ class Separator:
         """
         with open_source(source, max_seconds=max_seconds) as file:
             info = file.info
-            rate = output_rate(format, sample_rate or info.sample_rate)
+            rate = output_rate(format, info.sample_rate if sample_rate is None else sample_rate)
             run = _Run(self, rate, info.channels, info.seconds, progress, stop)
             blocks = _resampled(file.blocks(), info, rate)
             song = Path(source).stem
@@ -230,8 +230,10 @@ def _resampled(blocks: Iterable[Waveform], info: AudioInfo, rate: int) -> Iterat
     yield resampler.flush()
 
 
-def _checked(array: Waveform) -> tuple[Waveform, tuple[str, ...]]:
+def _checked(array: Waveform, rate: int) -> tuple[Waveform, tuple[str, ...]]:
     """The array as finite float32 ``[C, n]``."""
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise AudioError(f"Audio cannot have {rate} Hz: give a sample rate from {MIN_RATE} to {MAX_RATE} Hz.")
     if array.ndim == 1:
         array = array[None]
     if array.ndim != 2 or len(array) not in (1, 2) or not array.shape[1]:

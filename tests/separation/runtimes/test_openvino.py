@@ -1,12 +1,71 @@
-import numpy as np
+"""The CPU runtime: what is converted is kept, and damage is told."""
 
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import openvino as ov
+import pytest
+
+from stemsplitter.errors import ModelError, RequestError
+from stemsplitter.separation.runtimes import open_runtime
 from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
 
+SHAPES = {"x": (1, 2, 3, 4)}
 
-def test_an_input_of_any_memory_order_lives_as_long_as_the_network_runs(tmp_path):
-    shape = (1, 2, 512, 1024)
+
+def _double(ops: Any, x: Any) -> tuple[Any, ...]:
+    return (ops.multiply(x, ops.constant(np.full((1, 1, 1, 1), 2, np.float32))),)
+
+
+def _refuse() -> Any:
+    raise AssertionError("the network was described again")
+
+
+def test_a_network_is_converted_once(tmp_path: Path) -> None:
+    runtime = OpenVinoRuntime("fp32", 2)
+    x = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
+    np.testing.assert_array_equal(
+        runtime.compile(lambda: _double, SHAPES, tmp_path / "cache/net")(x)[0], 2 * x
+    )
+    np.testing.assert_array_equal(runtime.compile(_refuse, SHAPES, tmp_path / "cache/net")(x)[0], 2 * x)
+    names = {path.suffix for path in (tmp_path / "cache").iterdir()}
+    assert names == {".xml", ".bin"}
+
+
+def test_a_converted_network_that_is_damaged_is_told(tmp_path: Path) -> None:
     runtime = OpenVinoRuntime("fp32", 1)
-    double = runtime.compile(lambda: lambda ops, x: (ops.add(x, x),), {"x": shape}, tmp_path / "double")
-    for value in range(1, 11):
-        (result,) = double(np.asfortranarray(np.full(shape, value, np.float32)))
-        np.testing.assert_array_equal(result, np.full(shape, 2 * value, np.float32))
+    runtime.compile(lambda: _double, SHAPES, tmp_path / "net")
+    (file,) = tmp_path.glob("*.xml")
+    file.write_text("<net")
+    with pytest.raises(ModelError, match=r"delete it, and it will be made again\.$"):
+        runtime.compile(_refuse, SHAPES, tmp_path / "net")
+
+
+def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(ModelError, match="cannot be written"):
+        OpenVinoRuntime("fp32", 1).compile(lambda: _double, SHAPES, tmp_path / "file" / "net")
+
+
+def test_the_device_is_told_in_words() -> None:
+    runtime = open_runtime("cpu", "fp32", 3)
+    assert runtime.device.startswith("cpu (")
+    assert runtime.device.endswith("OpenVINO fp32, 3 threads)")
+    assert runtime.concurrency == 3
+
+
+def test_precisions_that_the_processor_lacks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RequestError, match="fp16: choose bf16 or fp32"):
+        OpenVinoRuntime("fp16")
+    monkeypatch.setattr(ov.Core, "get_property", lambda *_: "FP32")
+    with pytest.raises(RequestError, match="choose fp32"):
+        OpenVinoRuntime("bf16")
+    assert "fp32" in OpenVinoRuntime("auto").device
+
+
+def test_a_gpu_without_torch_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "torch", None)
+    with pytest.raises(RequestError, match=r"pip install 'stemsplitter\[torch\]'"):
+        open_runtime("cuda")
+    assert open_runtime("auto").device.startswith("cpu")

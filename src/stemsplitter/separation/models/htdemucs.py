@@ -108,9 +108,8 @@ def _compile(
         "spectrogram": (1, 4, shape.n_fft // 2, shape.frames),
         "waveform": (1, 2, 1, shape.segment),
     }
-    return runtime.compile(
-        lambda: HTDemucs(shape, read_checkpoint(path).state, chosen), inputs, cache / path.stem
-    )
+    name = "-".join((path.stem, *map(str, chosen)))
+    return runtime.compile(lambda: HTDemucs(shape, read_checkpoint(path).state, chosen), inputs, cache / name)
 
 
 def _shape(path: Path, cache: Path) -> HTDemucsShape:

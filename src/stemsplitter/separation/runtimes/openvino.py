@@ -67,7 +67,6 @@ class OpenVinoRuntime:
                     "INFERENCE_PRECISION_HINT": self._precision,
                     "NUM_STREAMS": self.concurrency,
                     "INFERENCE_NUM_THREADS": self._threads,
-                    "CPU_DENORMALS_OPTIMIZATION": True,
                 },
             )
         except RuntimeError as error:

@@ -1,0 +1,1 @@
+"""Measured speed, memory and parity. See README.md."""

@@ -1,0 +1,30 @@
+"""Songs of any length to run on: the demo song over and over, so that no package is needed but its own."""
+
+from pathlib import Path
+
+import numpy as np
+
+from stemsplitter.audio.decode import open_source
+from stemsplitter.audio.encode import StemWriter
+from stemsplitter.audio.formats import OutputFormat
+
+ROOT = Path(__file__).parent.parent
+DEMO = ROOT / ".demo" / "Metal madness.flac"  # scripts/demo_song.py fetches it
+
+
+def song(folder: Path, seconds: float, format: str) -> Path:
+    """``folder/song-<seconds>.<format>``, made once."""
+    fmt = OutputFormat.parse(format)
+    path = folder / f"song-{seconds:g}.{fmt.extension}"
+    if path.exists():
+        return path
+    with open_source(DEMO) as source:
+        rate = source.info.sample_rate
+        whole = np.concatenate(list(source.blocks()), axis=1)
+    left = round(seconds * rate)
+    with StemWriter(path, fmt, rate, 2) as writer:
+        while left > 0:
+            writer.write(whole[:, :left])
+            left -= min(left, whole.shape[1])
+        writer.commit()
+    return path

@@ -1,0 +1,5 @@
+"""``python -m stemsplitter``: the command."""
+
+from stemsplitter.cli.main import main
+
+main()
