@@ -145,7 +145,9 @@ class AudioSource:
 
     info: AudioInfo
 
-    def __init__(self, file: IO[bytes], path: Path, max_seconds: float | None) -> None:
+    def __init__(
+        self, file: IO[bytes], path: Path, max_seconds: float | None, track: int | None = None
+    ) -> None:
         self.samples = 0
         self.warnings: list[str] = []
         self._name = shown(path)
@@ -157,7 +159,7 @@ class AudioSource:
         self._xing = mp3_states_length(file)
         self._container = self._open_container()
         try:
-            self._stream = self._audio_stream()
+            self._stream = self._audio_stream(track)
             self._check_header()
             self._cover: bytes | None = None
             self._packets = self._read_packets()
@@ -183,11 +185,13 @@ class AudioSource:
         except (av.error.FFmpegError, OSError, ValueError) as error:
             raise AudioError(f"{self._name} is not audio that can be read: {_READABLE}.") from error
 
-    def _audio_stream(self) -> AudioStream:
-        if not self._container.streams.audio:
-            raise AudioError(f"{self._name} has no audio track: {_READABLE}.")
-        best = self._container.streams.best("audio")
-        return best if isinstance(best, AudioStream) else self._container.streams.audio[0]
+    def _audio_stream(self, track: int | None) -> AudioStream:
+        tracks = self._container.streams.audio[track or 0 :]
+        if not tracks:
+            number = "" if track is None else f" with the number {track}"
+            raise AudioError(f"{self._name} has no audio track{number}: {_READABLE}.")
+        best = self._container.streams.best("audio") if track is None else None
+        return best if isinstance(best, AudioStream) else tracks[0]
 
     def _check_header(self) -> None:
         try:
@@ -370,8 +374,12 @@ class AudioSource:
         self.close()
 
 
-def open_source(path: str | os.PathLike[str], *, max_seconds: float | None = None) -> AudioSource:
+def open_source(
+    path: str | os.PathLike[str], *, max_seconds: float | None = None, track: int | None = None
+) -> AudioSource:
     """Open a song on disk. ``path`` is always a file's path, never a URL or protocol.
+
+    ``track`` is the number of the audio track to read, from 0; by default the one FFmpeg thinks best.
 
     Gapless information is honoured: the encoder delay and padding of LAME and iTunes, Opus pre-skip, the end
     positions of Ogg, the edit lists of MP4. Up to 8 channels are mixed down to stereo
@@ -383,7 +391,7 @@ def open_source(path: str | os.PathLike[str], *, max_seconds: float | None = Non
     path = Path(path)
     file = _open_regular(path)
     try:
-        return AudioSource(file, path, max_seconds)
+        return AudioSource(file, path, max_seconds, track)
     except BaseException:
         file.close()
         raise

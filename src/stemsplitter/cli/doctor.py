@@ -1,7 +1,7 @@
 """``stemsplitter doctor``: what this machine can run, and how fast."""
 
 import json
-import os
+import logging
 import platform
 import shutil
 from dataclasses import asdict, dataclass
@@ -13,6 +13,25 @@ from stemsplitter import __version__
 from stemsplitter.errors import StemSplitterError
 
 SEGMENTS = 3  # a warm-up, then at least one for each stream
+
+_log = logging.getLogger("stemsplitter")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What there is to run on. ``gpu`` says in words why there is none."""
+
+    version: str
+    python: str
+    platform: str
+    processor: str
+    cores: int
+    precisions: tuple[str, ...]
+    runtime: str
+    ffmpeg: str
+    gpu: str
+    models_in: str
+    bytes_free: int
 
 
 @dataclass(frozen=True)
@@ -29,21 +48,17 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """Say what this machine can run and how fast, and what is missing."""
-    facts = _facts()
+    machine = _machine()
     if not as_json:
-        for name, value in facts.items():
-            print(f"{name + ':':<14}{value}")
+        _print_machine(machine)
     speeds = []
     for model in _ready_models():
         speed = measure(model)
         speeds.append(speed)
         if not as_json:
-            result = speed.problem or f"{speed.times_real_time:.1f}× real time on {speed.device}"
-            print(f"{speed.model + ':':<14}{result}")
+            _print_line(model, speed.problem or f"{speed.times_real_time:.1f}× real time on {speed.device}")
     if as_json:
-        print(
-            json.dumps({**facts, "speeds": [asdict(speed) for speed in speeds]}, ensure_ascii=False, indent=2)
-        )
+        print(json.dumps({**asdict(machine), "speeds": [asdict(speed) for speed in speeds]}, indent=2))
     elif not speeds:
         print("No model is here yet: run `stemsplitter models pull spleeter_2s`.")
     if any(speed.problem for speed in speeds):
@@ -58,33 +73,42 @@ def measure(model: str) -> Speed:
 
     try:
         separator = Separator(model)
-        length = separator.segment * SEGMENTS / separator.sample_rate
-        noise = np.random.default_rng(0).standard_normal((2, int(length * 44_100)), np.float32)
-        separator.separate(noise[:, : noise.shape[1] // SEGMENTS])
+        length = separator.segment * SEGMENTS // separator.sample_rate * 44_100
+        noise = np.random.default_rng(0).standard_normal((2, length), np.float32)
+        separator.separate(noise[:, : length // SEGMENTS])
         result = separator.separate(noise)
-    except StemSplitterError as error:
-        return Speed(model, "", None, str(error))
+    except Exception as error:  # to find out is what it is for
+        _log.debug("this led to it:", exc_info=error)
+        known = isinstance(error, StemSplitterError)
+        problem = " ".join((str(error) if known else f"{type(error).__name__}: {error}").split())
+        return Speed(model, "", None, problem)
     return Speed(model, separator.device, round(result.speed, 2), None)
 
 
-def _facts() -> dict[str, str]:
+def _machine() -> Machine:
+    import av
     import openvino as ov
 
     from stemsplitter.catalogue.store import ModelStore
+    from stemsplitter.separation.runtimes.openvino import usable_cores
 
     core = ov.Core()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-    root = ModelStore().root
+    root = ModelStore().root.absolute()
     existing = next(path for path in (root, *root.parents) if path.exists())
-    return {
-        "stemsplitter": f"{__version__}, Python {platform.python_version()}, {platform.platform()}",
-        "processor": f"{str(core.get_property('CPU', 'FULL_DEVICE_NAME')).strip()}, {cores} cores usable, "
-        f"computes in {'bf16 and fp32' if bf16 else 'fp32'}",
-        "runtime": f"OpenVINO {ov.__version__}",
-        "gpu": _gpu(),
-        "models in": f"{root} ({shutil.disk_usage(existing).free / 1e9:.0f} GB free)",
-    }
+    return Machine(
+        version=__version__,
+        python=platform.python_version(),
+        platform=platform.platform(),
+        processor=str(core.get_property("CPU", "FULL_DEVICE_NAME")).strip(),
+        cores=usable_cores(),
+        precisions=("bf16", "fp32") if bf16 else ("fp32",),
+        runtime=f"OpenVINO {ov.__version__.partition('-')[0]}",
+        ffmpeg=av.ffmpeg_version_info,
+        gpu=_gpu(),
+        models_in=str(root),
+        bytes_free=shutil.disk_usage(existing).free,
+    )
 
 
 def _gpu() -> str:
@@ -103,3 +127,17 @@ def _ready_models() -> list[str]:
 
     store = ModelStore()
     return [entry.name for entry in store.entries() if store.is_ready(entry.name)]
+
+
+def _print_machine(machine: Machine) -> None:
+    _print_line("stemsplitter", f"{machine.version}, Python {machine.python}, {machine.platform}")
+    cores = "1 core" if machine.cores == 1 else f"{machine.cores} cores"
+    precisions = " and ".join(machine.precisions)
+    _print_line("processor", f"{machine.processor}, {cores} usable, computes in {precisions}")
+    _print_line("runtime", f"{machine.runtime}, FFmpeg {machine.ffmpeg}")
+    _print_line("gpu", machine.gpu)
+    _print_line("models in", f"{machine.models_in} ({machine.bytes_free / 1e9:.0f} GB free)")
+
+
+def _print_line(name: str, value: str) -> None:
+    print(f"{name + ':':<14}{value}", flush=True)

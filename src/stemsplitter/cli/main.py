@@ -1,5 +1,6 @@
 """The command ``stemsplitter``: its options, its sub-commands, and what a failure looks like."""
 
+import io
 import logging
 import os
 import signal
@@ -66,9 +67,15 @@ def main() -> None:
     """Run the command that the process was started with, and exit.
 
     Exit codes: 0 done, 1 failed (one line on standard error says why), 2 wrong usage, 70 a fault of the
-    program, 130 stopped by Ctrl-C or SIGTERM.
+    program, 130 stopped by Ctrl-C, SIGTERM, or a terminal that was closed.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:  # nohup has it ignored, and wants that
+            signal.signal(number, signal.default_int_handler)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(
+            errors="backslashreplace"
+        )  # as standard error does, whatever the terminal can show
     try:
         app(prog_name="stemsplitter")
     except SystemExit as error:
@@ -81,6 +88,10 @@ def main() -> None:
         _fail(f"stopped: {error}", EXIT_STOPPED, error)
     except StemSplitterError as error:
         _fail(f"error: {error}", EXIT_FAILED, error)
+    except BrokenPipeError:
+        # nobody reads any more; what Python would write at its exit goes nowhere either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(EXIT_FAILED) from None
     except Exception as error:
         _fail(
             f"error: this should not have happened ({type(error).__name__}): run `stemsplitter --verbose …` "

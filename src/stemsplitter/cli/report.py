@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from stemsplitter.audio.names import shown
 from stemsplitter.cli.pull_progress import pull_progress
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from stemsplitter.separation.verification import Verification
 
 LINE_EVERY_S = 5.0
+BAR_WIDTH = 40
+BESIDE_THE_BAR = 37  # cells that share, speed and time left take up beside name and bar
 
 
 class Report(Protocol):
@@ -28,7 +31,7 @@ class Report(Protocol):
 
     def fetching(self, entry: "ModelEntry") -> AbstractContextManager["Fetched"]: ...
 
-    def loading(self, model: str) -> AbstractContextManager[None]: ...
+    def waiting(self, what: str) -> AbstractContextManager[None]: ...
 
     def separating(
         self, song: Path, separator: "Separator"
@@ -58,6 +61,7 @@ class TextReport:
 
     def __init__(self, songs: int) -> None:
         self._songs = songs
+        self._begun = 0
 
     @contextmanager
     def fetching(self, entry: "ModelEntry") -> Iterator["Fetched"]:
@@ -67,36 +71,26 @@ class TextReport:
             yield progress
 
     @contextmanager
-    def loading(self, model: str) -> Iterator[None]:
+    def waiting(self, what: str) -> Iterator[None]:
         if sys.stderr.isatty():
             from rich.console import Console
 
-            with Console(stderr=True).status(f"Loading {model} …"):
+            with Console(stderr=True).status(f"{what} …"):
                 yield
         else:
             yield
 
     @contextmanager
     def separating(self, song: Path, separator: "Separator") -> Iterator[Callable[["Progress"], None]]:
-        name = printable(song.name)
-        if not sys.stderr.isatty():
+        self._begun += 1
+        number = f"{self._begun}/{self._songs} " if self._songs > 1 else ""
+        name = f"{number}{printable(song.name)}"
+        if sys.stderr.isatty():
+            with _bar(name) as show:
+                yield show
+        else:
             _say(f"{name}: {separator.entry.name} on {separator.device}")
             yield _line_printer(name)
-            return
-        from rich.console import Console
-        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
-
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[speed]}", markup=False),
-            TimeRemainingColumn(),
-        )
-        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-            task = bar.add_task(name[:40], total=1.0, speed="")
-            yield lambda told: bar.update(task, completed=told.fraction, speed=f"{told.speed:.1f}× real time")
 
     def separated(
         self,
@@ -114,9 +108,13 @@ class TextReport:
             print(f"  {printable(str(path))}")
         for line in _remarks(result, checked):
             print(f"  {line}")
+        sys.stdout.flush()
 
     def failed(self, song: Path, error: Exception) -> None:
-        _say(f"error: {' '.join(str(error).split())}")
+        message = " ".join(str(error).split())
+        # most messages name the song; one about a stem does not, and a batch has many stems of that name
+        named = "" if shown(song) in message else f"{shown(song)}: "
+        _say(f"error: {named}{message}")
 
     def finished(self, done: int, failed: int) -> None:
         if self._songs > 1:
@@ -124,7 +122,7 @@ class TextReport:
 
 
 class JsonReport:
-    """For programs: one object a line, with an ``event``."""
+    """For programs: one object a line, with an ``event``. Paths are exact, whatever their names are made of."""
 
     @contextmanager
     def fetching(self, entry: "ModelEntry") -> Iterator["Fetched"]:
@@ -132,15 +130,15 @@ class JsonReport:
         yield lambda done, total: None
 
     @contextmanager
-    def loading(self, model: str) -> Iterator[None]:
+    def waiting(self, what: str) -> Iterator[None]:
         yield
 
     @contextmanager
     def separating(self, song: Path, separator: "Separator") -> Iterator[Callable[["Progress"], None]]:
-        emit("started", song=printable(str(song)), model=separator.entry.name, device=separator.device)
+        emit("started", song=str(song), model=separator.entry.name, device=separator.device)
         yield lambda told: emit(
             "progress",
-            song=printable(str(song)),
+            song=str(song),
             fraction=round(told.fraction, 4),
             seconds=round(told.seconds, 3),
             speed=round(told.speed, 2),
@@ -154,13 +152,15 @@ class JsonReport:
         paths: list[Path],
         checked: "Verification | None",
     ) -> None:
+        in_sum = checked.residual_dbfs if checked else None
         emit(
             "separated",
-            song=printable(str(song)),
-            folder=printable(str(folder)),
-            files=[printable(str(path)) for path in paths],
+            song=str(song),
+            folder=str(folder),
+            files=[str(path) for path in paths],
             stems={
-                file.name: {"path": printable(str(file.path)), "peak": round(file.peak, 6)}
+                # one file may hold them all: a zip, or a Native Instruments Stem file
+                file.name: {"path": str(file.path if file.path in paths else paths[0]), "peak": file.peak}
                 for file in result.files
             },
             model=result.model,
@@ -172,20 +172,23 @@ class JsonReport:
             speed=round(result.speed, 2),
             gain=result.gain,
             residual_dbfs=round(result.residual_dbfs, 1),
-            encoded_residual_dbfs=checked.residual_dbfs if checked else None,
+            encoded_residual_dbfs=None if in_sum is None else round(in_sum, 1),
             warnings=list(result.warnings),
         )
 
     def failed(self, song: Path, error: Exception) -> None:
-        emit("failed", song=printable(str(song)), error=" ".join(str(error).split()))
+        emit("failed", song=str(song), error=" ".join(str(error).split()))
 
     def finished(self, done: int, failed: int) -> None:
         emit("finished", separated=done, failed=failed)
 
 
 def emit(event: str, **values: Any) -> None:
-    """Print one JSON object on a line of its own."""
-    print(json.dumps({"event": event, **values}, ensure_ascii=False), flush=True)
+    """Print one JSON object on a line of its own, in ASCII: right on every terminal, and for every path.
+
+    A byte of a path that is not UTF-8 is one of U+DC80 to U+DCFF, as Python's ``os.fsencode`` expects it.
+    """
+    print(json.dumps({"event": event, **values}), flush=True)
 
 
 def printable(text: str) -> str:
@@ -213,9 +216,33 @@ def _remarks(result: "StemFiles", checked: "Verification | None") -> Iterator[st
     if result.source.source_channels > 2:
         yield f"The song's {result.source.source_channels} channels were mixed to stereo first."
     if checked is not None:
-        yield f"Checked: every file decodes to {result.samples} samples."
+        yield f"Checked: every stem decodes to {result.samples} samples."
         if checked.residual_dbfs is not None:
             yield f"Decoded and added up, the stems differ from the mix by {checked.residual_dbfs:.0f} dBFS."
+
+
+@contextmanager
+def _bar(name: str) -> Iterator[Callable[["Progress"], None]]:
+    """A bar that fits the terminal, and is gone when the song is done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+    from rich.table import Column
+
+    console = Console(stderr=True)
+    room = max(console.width - BESIDE_THE_BAR, 20)
+    width = min(BAR_WIDTH, room // 3)
+    cut = Column(max_width=room - width, no_wrap=True, overflow="ellipsis")
+    columns = (
+        TextColumn("{task.description}", markup=False, table_column=cut),
+        BarColumn(width),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[speed]}", markup=False),
+        TimeRemainingColumn(),
+    )
+    with Bar(*columns, console=console, transient=True) as bar:
+        task = bar.add_task(name, total=1.0, speed="")
+        yield lambda told: bar.update(task, completed=told.fraction, speed=f"{told.speed:.1f}× real time")
 
 
 def _line_printer(name: str) -> Callable[["Progress"], None]:

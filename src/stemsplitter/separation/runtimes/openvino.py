@@ -27,6 +27,11 @@ from stemsplitter.separation.runtimes import Describe, Network
 MAX_STREAMS = 4  # each holds a network's activations, some 300 MB for HTDemucs
 
 
+def usable_cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 class OpenVinoRuntime:
     """Runs networks on the CPU, several segments at a time.
 
@@ -36,9 +41,6 @@ class OpenVinoRuntime:
 
     def __init__(self, precision: str = "auto", threads: int | None = None) -> None:
         """``precision`` is auto, bf16 or fp32; ``threads`` defaults to the cores this process may use."""
-        threads = (
-            threads or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        )
         native = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "auto":
             precision = "bf16" if native else "fp32"
@@ -46,11 +48,12 @@ class OpenVinoRuntime:
             raise RequestError(f"The CPU does not compute in {precision}: choose bf16 or fp32.")
         if precision == "bf16" and not native:
             raise RequestError("This processor does not compute in bf16: choose fp32.")
-        self._threads = threads or 1
+        self._threads = threads or usable_cores()
         self.concurrency = min(self._threads, MAX_STREAMS)
         self._precision = {"bf16": "bf16", "fp32": "f32"}[precision]
         name = str(ov.Core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
-        self.device = f"cpu ({name}, OpenVINO {precision}, {self._threads} threads)"
+        count = "1 thread" if self._threads == 1 else f"{self._threads} threads"
+        self.device = f"cpu ({name}, OpenVINO {precision}, {count})"
 
     def compile(
         self, network: Callable[[], Describe], inputs: Mapping[str, tuple[int, ...]], cache: Path
