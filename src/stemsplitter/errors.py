@@ -27,3 +27,7 @@ class RequestError(StemSplitterError):
 
 class Stopped(StemSplitterError):
     """The caller asked the separation to stop; nothing was written."""
+
+
+class SettingsError(StemSplitterError):
+    """A setting is missing or makes no sense."""

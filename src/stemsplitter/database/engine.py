@@ -1,0 +1,87 @@
+"""Opening SQLite or PostgreSQL, and transactions on it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import Session
+
+from stemsplitter.errors import SettingsError
+
+BUSY_TIMEOUT_MS = 30_000
+
+
+class Database:
+    """An engine and its transactions. Thread-safe; one for each process.
+
+    Raises:
+        SettingsError: the URL is neither ``sqlite:///…`` nor ``postgresql+psycopg://…``.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            parsed = make_url(url)
+        except ArgumentError as error:
+            raise SettingsError("DATABASE_URL is not a database URL: write sqlite:///FILE.") from error
+        self.url = parsed.render_as_string(hide_password=False)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        # with one writer at a time in a process, waiting is fair; SQLite's own waiting is not
+        self._writing = threading.Lock()
+        if self.is_sqlite:
+            self.engine = _open_sqlite(self.url)
+        elif parsed.drivername == "postgresql+psycopg":
+            self.engine = create_engine(self.url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+        else:
+            raise SettingsError(
+                f"DATABASE_URL names {parsed.drivername}: write sqlite:///FILE or postgresql+psycopg://…"
+            )
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session for reading; nothing is committed."""
+        with Session(self.engine, expire_on_commit=False) as session:
+            if self.is_sqlite:
+                session.connection(execution_options={"sqlite_begin": "DEFERRED"})
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """One transaction, committed at the end of the block, rolled back when it raises."""
+        if self.is_sqlite:
+            with self._writing, Session(self.engine, expire_on_commit=False) as session, session.begin():
+                yield session
+        else:
+            with Session(self.engine, expire_on_commit=False) as session, session.begin():
+                yield session
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _open_sqlite(url: str) -> Engine:
+    engine = create_engine(
+        url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, pool_size=20, max_overflow=40
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # BEGIN is ours, below
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA synchronous=FULL")  # a committed ledger entry survives a power cut
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Any) -> None:
+        # IMMEDIATE: a transaction that reads first and writes later would fail where another wrote between
+        mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
+        connection.exec_driver_sql(f"BEGIN {mode}")
+
+    return engine

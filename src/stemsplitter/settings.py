@@ -1,0 +1,150 @@
+"""Every setting, from ``STEMSPLITTER_*`` variables or a file, checked when the program starts."""
+
+import ipaddress
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from platformdirs import user_data_path
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from stemsplitter.errors import SettingsError
+
+PREFIX = "STEMSPLITTER_"
+FILE_VARIABLE = f"{PREFIX}SETTINGS"
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class Settings(BaseSettings):
+    """The settings of a server. `docs/settings.md` lists them; make one with :func:`load_settings`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
+
+    data_dir: Path = Field(
+        default_factory=lambda: user_data_path("stemsplitter"),
+        description="Folder of database, files and secret key.",
+    )
+    database_url: str = Field(
+        "", description="sqlite:///FILE or postgresql+psycopg://…; by default a file in data_dir."
+    )
+    storage_url: str = Field(
+        "", description="file:///FOLDER or s3://BUCKET; by default a folder in data_dir."
+    )
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
+    public_url: str = Field(
+        "",
+        description="How clients reach the server, for the URLs it gives out; by default http://HOST:PORT.",
+    )
+    secret_key: str = Field(
+        "", description="Signs URLs and encrypts secrets; by default made once and kept in data_dir."
+    )
+    workers: int = Field(1, ge=0, le=64, description="Worker processes of `serve`.")
+    threads: int | None = Field(None, ge=1, description="CPU threads of a worker; by default all cores.")
+    device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
+    model_6s: str = Field(
+        "", description="Model for 6s; by default the first that may be used for anything and is ready."
+    )
+    model_4s: str = Field("", description="Model for 4s; likewise.")
+    model_2s: str = Field("", description="Model for 2s; likewise.")
+    allowed_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
+        (),
+        description="Networks that sources and webhooks may be in though they are not public, as 10.0.0.0/8,127.0.0.0/8.",
+    )
+    metering: bool = Field(True, description="Whether splits cost credits.")
+    free_credits: int = Field(
+        600, ge=0, description="Credits, in seconds of audio, that a new account is granted."
+    )
+    max_source_bytes: int = Field(500_000_000, ge=1, description="Largest source in bytes.")
+    max_source_seconds: int = Field(3600, ge=1, description="Longest source in seconds.")
+    max_running_splits: int = Field(2, ge=1, description="Splits of one account that run at once.")
+    max_queued_splits: int = Field(100, ge=1, description="Splits of one account that may wait.")
+    read_limit: int = Field(600, ge=1, description="Requests a minute that read, for one key.")
+    create_limit: int = Field(60, ge=1, description="Requests a minute that create, for one key.")
+    retention_days: float = Field(7, gt=0, description="Days until sources and stems are deleted.")
+    stem_url_seconds: int = Field(86_400, ge=60, description="Seconds that a stem's URL works.")
+    upload_seconds: int = Field(3600, ge=60, description="Seconds that an upload URL works.")
+    lease_seconds: float = Field(
+        30, ge=1, description="Seconds after which a silent worker's jobs go to another."
+    )
+    log_level: str = Field("info", description="debug, info, warning or error.")
+
+    @field_validator("allowed_networks", mode="before")
+    @classmethod
+    def _networks(cls, value: Any) -> Any:
+        return (
+            [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+        )
+
+    @field_validator("log_level")
+    @classmethod
+    def _level(cls, value: str) -> str:
+        if value not in ("debug", "info", "warning", "error"):
+            raise ValueError("must be debug, info, warning or error")
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _public(cls, value: str) -> str:
+        if value and not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value.rstrip("/")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        if file := os.environ.get(FILE_VARIABLE):
+            return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, Path(file)))
+        return (init_settings, env_settings)
+
+    @cached_property
+    def database(self) -> str:
+        """The database's URL."""
+        return self.database_url or f"sqlite:///{self.data_dir / 'stemsplitter.db'}"
+
+    @cached_property
+    def storage(self) -> str:
+        """The object store's URL."""
+        return self.storage_url or (self.data_dir / "files").absolute().as_uri()
+
+    @cached_property
+    def base_url(self) -> str:
+        """How clients reach the server, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url or f"http://{host}:{self.port}"
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Read and check the settings; ``overrides`` (from the command line) win over variables, those over the file.
+
+    Raises:
+        SettingsError: one sentence that names the variable, what is wrong and what is allowed.
+    """
+    file = os.environ.get(FILE_VARIABLE)
+    if file and not Path(file).is_file():
+        raise SettingsError(f"{FILE_VARIABLE} names {file}, which is not a file: correct the path.")
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"{PREFIX}{str(first['loc'][0]).upper()}" if first["loc"] else PREFIX
+        raise SettingsError(
+            f"{name} is {first['input']!r}: {first['msg'].removeprefix('Value error, ')}."
+        ) from error
+    except ValueError as error:  # the file is not TOML
+        raise SettingsError(f"The settings file {file} cannot be read: {error}.") from error
