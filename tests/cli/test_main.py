@@ -19,9 +19,11 @@ def _restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What a command changes in its process is put back."""
     monkeypatch.setenv("STEMSPLITTER_OFFLINE", "")
     monkeypatch.delenv("STEMSPLITTER_LOG", raising=False)
-    term, level = signal.getsignal(signal.SIGTERM), logging.getLogger("stemsplitter").level
+    handlers = {number: signal.getsignal(number) for number in module.STOPPING}
+    level = logging.getLogger("stemsplitter").level
     yield
-    signal.signal(signal.SIGTERM, term)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
     logging.getLogger("stemsplitter").setLevel(level)
 
 
@@ -102,7 +104,7 @@ def test_an_unknown_log_level(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert "STEMSPLITTER_LOG is 'loud'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", module.STOPPING)
 def test_signals_stop_it(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
 ) -> None:
@@ -113,6 +115,53 @@ def test_signals_stop_it(
     monkeypatch.setattr(ModelStore, "entries", entries)
     assert run(monkeypatch, "models", "list") == 130
     assert capsys.readouterr().err == "stopped\n"
+
+
+def test_a_second_signal_does_not_disturb_the_stop(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tidied = []
+
+    def entries(_: ModelStore) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+        finally:
+            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), signal.SIGTERM)
+            tidied.append(True)
+
+    monkeypatch.setattr(ModelStore, "entries", entries)
+    assert run(monkeypatch, "models", "list") == 130
+    assert tidied and capsys.readouterr().err == "stopped\n"
+
+
+def test_an_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    assert run(monkeypatch, "--version") == 0
+    assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+
+
+def test_nobody_reads_the_output() -> None:
+    """As `stemsplitter models list | head -0` does."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "stemsplitter", "models", "list", "--json"]
+    with os.fdopen(writer, "wb") as pipe:
+        done = subprocess.run(command, stdout=pipe, stderr=subprocess.PIPE, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
+def test_what_the_terminal_cannot_show_is_escaped() -> None:
+    code = "import sys; sys.argv = ['x', '--version']; import stemsplitter.cli.main as m; m.__version__ = '×'; m.main()"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        timeout=60,
+        check=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
+    assert done.stdout == b"stemsplitter \\xd7\n"
 
 
 def test_a_separation_that_was_stopped(

@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
@@ -16,6 +17,7 @@ from stemsplitter.errors import RequestError, StemSplitterError, Stopped
 EXIT_FAILED = 1
 EXIT_INTERNAL = 70  # EX_SOFTWARE of sysexits.h
 EXIT_STOPPED = 128 + signal.SIGINT
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _log = logging.getLogger("stemsplitter")
 
@@ -69,9 +71,9 @@ def main() -> None:
     Exit codes: 0 done, 1 failed (one line on standard error says why), 2 wrong usage, 70 a fault of the
     program, 130 stopped by Ctrl-C, SIGTERM, or a terminal that was closed.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:  # nohup has it ignored, and wants that
-            signal.signal(number, signal.default_int_handler)
+    for number in STOPPING:
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it, and wants it
+            signal.signal(number, _stop)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             errors="backslashreplace"
@@ -99,6 +101,13 @@ def main() -> None:
             EXIT_INTERNAL,
             error,
         )
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """Stop, once: a second Ctrl-C would only break the tidying up, which is short."""
+    for each in STOPPING:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _fail(line: str, code: int, error: Exception | None = None) -> NoReturn:
