@@ -10,15 +10,19 @@ OUT ?= stems
 ARGS ?=
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: start test test-torch check lock clean
+.PHONY: start test test-torch weights check lock clean
 .DELETE_ON_ERROR:
 
 start: $(VENV)/installed
 	@if [ -n "$(SONG)" ]; then song="$(SONG)"; else song=$$($(BIN)/python scripts/demo_song.py); fi && \
 	$(BIN)/stemsplitter split "$$song" --output "$(OUT)" $(ARGS)
 
-test: $(VENV)/installed-dev
+test: $(VENV)/installed-dev weights
 	$(BIN)/python -m pytest $(ARGS)
+
+# what the acceptance tests and the demo separate with; does nothing where it is there
+weights: $(VENV)/installed
+	$(BIN)/stemsplitter models pull spleeter_2s
 
 test-torch: $(TORCH_VENV)/installed
 	$(TORCH_VENV)/bin/python -m pytest -m torch $(ARGS)
