@@ -1,0 +1,74 @@
+"""Tables of webhooks: events, their deliveries, and each delivery's attempts."""
+
+from datetime import datetime
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from stemsplitter.database import Base, UtcDateTime
+
+COMPLETED = "audio.split.completed"
+FAILED = "audio.split.failed"
+TEST = "webhook.test"
+
+
+class WebhookEvent(Base):
+    """What happened, told once: its id and its body are the same in every delivery.
+
+    ``payload`` is the raw body. It is text, not JSON, as it is sent byte for byte: a JSON column may reorder it.
+    """
+
+    __tablename__ = "webhook_events"
+    __table_args__ = (
+        UniqueConstraint("split_id", "kind"),
+        CheckConstraint(f"kind IN ('{COMPLETED}', '{FAILED}', '{TEST}')", name="kind"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    # no foreign key: the log may outlive the split
+    split_id: Mapped[str | None] = mapped_column(String(32))
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
+    kind: Mapped[str] = mapped_column(String(32))
+    payload: Mapped[str] = mapped_column(Text)
+    url: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+
+
+class WebhookDelivery(Base):
+    """One effort to bring an event to its URL: up to a day of attempts. A replay is another delivery."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        CheckConstraint("status IN ('pending', 'delivered', 'failed', 'gone')", name="status"),
+        CheckConstraint("attempts >= 0", name="attempts"),
+        Index(None, "account_id", "created_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    event_id: Mapped[str] = mapped_column(ForeignKey("webhook_events.id", ondelete="CASCADE"), index=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
+    status: Mapped[str] = mapped_column(String(16), default="pending")
+    attempts: Mapped[int] = mapped_column(default=0)
+    next_attempt_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    last_status: Mapped[int | None]
+    last_error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime)
+
+    event: Mapped[WebhookEvent] = relationship(lazy="joined", innerjoin=True)
+
+
+class WebhookAttempt(Base):
+    """One POST and what came of it: ``status_code`` where the receiver answered, else ``error``."""
+
+    __tablename__ = "webhook_attempts"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    delivery_id: Mapped[str] = mapped_column(
+        ForeignKey("webhook_deliveries.id", ondelete="CASCADE"), index=True
+    )
+    at: Mapped[datetime] = mapped_column(UtcDateTime)
+    status_code: Mapped[int | None]
+    error: Mapped[str | None] = mapped_column(Text)
+    duration_ms: Mapped[int]
+    response_excerpt: Mapped[str | None] = mapped_column(Text)
