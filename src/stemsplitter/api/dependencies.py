@@ -1,0 +1,44 @@
+"""What endpoints are given: the application, and who is calling."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
+
+from stemsplitter.application import Application
+from stemsplitter.service_errors import Unauthorized
+
+_bearer = HTTPBearer(scheme_name="apiKey", bearerFormat="ast_live_…", auto_error=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The account that calls, and the key it calls with."""
+
+    account_id: str
+    key_id: str
+
+
+def get_application(request: Request) -> Application:
+    """The parts of this server."""
+    application = request.app.state.application
+    assert isinstance(application, Application)
+    return application
+
+
+def get_caller(request: Request, _: Annotated[object, Security(_bearer)]) -> Caller:
+    """Who calls, by the API key that was checked before the endpoint was found.
+
+    Raises:
+        Unauthorized: the key is missing, malformed, unknown or revoked.
+    """
+    caller = getattr(request.state, "caller", None)
+    if caller is None:
+        raise Unauthorized
+    assert isinstance(caller, Caller)
+    return caller
+
+
+ApplicationDep = Annotated[Application, Depends(get_application)]
+CallerDep = Annotated[Caller, Depends(get_caller)]

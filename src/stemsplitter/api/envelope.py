@@ -1,0 +1,54 @@
+"""The envelope round every JSON answer of ``/v1``."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+from starlette.responses import Response
+
+Data = TypeVar("Data")
+
+
+class CamelModel(BaseModel):
+    """A body in camelCase. What a request holds beyond its fields is ignored, as clients add to it freely."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class Envelope(BaseModel, Generic[Data]):
+    """``{"success": true, "data": …}``: the ``response_model`` of an endpoint that answers with ``Data``."""
+
+    success: Literal[True] = True
+    data: Data
+
+
+class JsonResponse(Response):
+    """JSON in UTF-8, written raw: no escapes of printable characters, no spaces."""
+
+    media_type = "application/json"
+
+    def render(self, content: Any) -> bytes:
+        text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        # half of a surrogate pair is no character; JSON can only escape it
+        return text.encode("utf-8", "backslashreplace")
+
+
+def success(data: BaseModel | Mapping[str, Any], headers: Mapping[str, str] | None = None) -> JsonResponse:
+    """The answer that ``data`` is, its fields in the order they have there."""
+    if isinstance(data, BaseModel):
+        data = data.model_dump(mode="json", by_alias=True)
+    return JsonResponse({"success": True, "data": data}, headers=headers)
+
+
+def failure(
+    status: int,
+    code: str,
+    message: str,
+    extra: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JsonResponse:
+    """The answer that an error is; ``extra`` stands after ``code`` and ``message``."""
+    error = {"code": code, "message": message, **(extra or {})}
+    return JsonResponse({"success": False, "error": error}, status_code=status, headers=headers)

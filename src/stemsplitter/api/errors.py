@@ -1,0 +1,138 @@
+"""Every failure, from a service or from the framework, as the contract's envelope."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from stemsplitter.api.envelope import JsonResponse, failure
+from stemsplitter.errors import AudioError, RequestError
+from stemsplitter.service_errors import InsufficientCredits, RateLimited, ServiceError, Unauthorized
+
+_log = logging.getLogger(__name__)
+
+# what the framework answers by itself: status → code, message
+_FRAMEWORK = {
+    400: (422, "VALIDATION_ERROR", "The body cannot be read: send valid JSON in UTF-8."),
+    404: (404, "NOT_FOUND", "There is nothing at this path: see the API's reference."),
+    405: (405, "METHOD_NOT_ALLOWED", "This path does not take this method: see the header Allow."),
+    413: (413, "PAYLOAD_TOO_LARGE", "The body is larger than this path takes."),
+    415: (415, "UNSUPPORTED_MEDIA_TYPE", "Send the body as application/json."),
+}
+
+
+def install(app: FastAPI) -> None:
+    """Make ``app`` answer every exception in the envelope."""
+    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(AudioError, _bad_request)
+    app.add_exception_handler(RequestError, _bad_request)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _framework_error)
+
+
+def answer(
+    request: Request,
+    status: int,
+    code: str,
+    message: str,
+    *,
+    param: str | None = None,
+    details: Mapping[str, Any] | None = None,
+    extra: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JsonResponse:
+    """The envelope of an error, with the request's id and where it is explained."""
+    base_url = request.app.state.application.settings.base_url
+    fields: dict[str, Any] = {**(extra or {})}
+    if param:
+        fields["param"] = param
+    if details:
+        fields["details"] = dict(details)
+    fields |= {"requestId": request_id(request), "docUrl": f"{base_url}/docs#{code}"}
+    return failure(status, code, message, fields, headers)
+
+
+def server_error(request: Request) -> JsonResponse:
+    """The answer to a fault of ours: an id to ask about, and no internals."""
+    message = f"Something went wrong here: report the request id {request_id(request)}."
+    return answer(request, 500, "SERVER_ERROR", message)
+
+
+def request_id(request: Request) -> str:
+    """The id that the request's answer and log lines carry."""
+    return str(getattr(request.state, "request_id", ""))
+
+
+def _service_error(request: Request, error: Exception) -> JsonResponse:
+    assert isinstance(error, ServiceError)
+    extra, details = ({}, error.details)
+    if isinstance(error, InsufficientCredits):
+        extra, details = error.details, {}
+    headers = {}
+    if isinstance(error, Unauthorized):
+        headers["WWW-Authenticate"] = "Bearer"
+    elif isinstance(error, RateLimited):
+        headers["Retry-After"] = str(error.details.get("retryAfter", 60))
+    return answer(
+        request,
+        error.status,
+        error.code,
+        str(error),
+        param=error.param,
+        details=details,
+        extra=extra,
+        headers=headers,
+    )
+
+
+def _bad_request(request: Request, error: Exception) -> JsonResponse:
+    return answer(request, 422, "VALIDATION_ERROR", str(error))
+
+
+def _framework_error(request: Request, error: Exception) -> JsonResponse:
+    assert isinstance(error, HTTPException)
+    if error.status_code not in _FRAMEWORK:
+        _log.error("no envelope for status %s: %s", error.status_code, error.detail)
+        return server_error(request)
+    status, code, message = _FRAMEWORK[error.status_code]
+    return answer(request, status, code, message, headers=error.headers)
+
+
+def _invalid(request: Request, error: Exception) -> JsonResponse:
+    assert isinstance(error, RequestValidationError)
+    problems = error.errors()
+    if problems[0]["type"] == "json_invalid":
+        return answer(request, 422, "VALIDATION_ERROR", "The body is not valid JSON.")
+    if isinstance(error.body, bytes):  # no JSON content type, so nobody parsed it
+        return answer(request, *_FRAMEWORK[415])
+    found = [(_param(each["loc"], error.body), _sentence(each["msg"])) for each in problems]
+    param, message = found[0]
+    details = {"errors": [{"param": at, "message": text} for at, text in found]} if len(found) > 1 else None
+    if param:
+        message = f"{param}: {message}"
+    return answer(request, 422, "VALIDATION_ERROR", message, param=param, details=details)
+
+
+def _param(location: Sequence[str | int], body: Any) -> str:
+    """``input.url`` for the location that pydantic tells, which names the branch of a union as well."""
+    if location[0] != "body":
+        return str(location[-1])
+    names, here = [], body
+    for depth, name in enumerate(location[1:], start=2):
+        inside = (isinstance(here, dict) and name in here) or (
+            isinstance(here, list) and isinstance(name, int) and name < len(here)
+        )
+        if inside:
+            here = here[name]
+        elif depth < len(location):
+            continue
+        names.append(str(name))
+    return ".".join(names)
+
+
+def _sentence(message: str) -> str:
+    text = message.removeprefix("Value error, ")
+    return text if text.endswith(".") else f"{text}."
