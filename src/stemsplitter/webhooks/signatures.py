@@ -1,0 +1,127 @@
+"""Signatures of deliveries, in two schemes at once, and the check that a receiver makes.
+
+``AIStemSplitter-Signature: t=<unix>,v1=<hex>``: HMAC-SHA256 of ``<t>.<raw body>``, keyed with the secret exactly as
+it is shown, ``whsec_`` included. The other is Standard Webhooks (https://www.standardwebhooks.com, specification of
+``webhook-id``, ``webhook-timestamp``, ``webhook-signature``), keyed with what follows ``whsec_``, base64-decoded.
+While two secrets are active, both sign: a receiver may know either.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook
+
+from stemsplitter.errors import StemSplitterError
+
+HEADER = "AIStemSplitter-Signature"
+TOLERANCE_S = 300
+
+_UNIX = re.compile(r"[0-9]{1,11}")
+_CHANGED = (
+    "no signature fits the body and the secret: pass the bytes as they were received, not JSON written anew "
+    "(a newline at the end counts), and the secret that was active then"
+)
+
+
+class InvalidSignature(StemSplitterError):
+    """A delivery is not to be trusted; the message says why."""
+
+
+def signed_headers(event_id: str, body: bytes, secrets: Sequence[str], at: datetime) -> dict[str, str]:
+    """The headers of one attempt at ``at``, an aware time; with no secret, those that identify it alone.
+
+    Args:
+        event_id: ``webhook-id``, the same in every attempt.
+        body: what is sent, UTF-8.
+        secrets: the active ones, the newest first, each ``whsec_`` and base64.
+    """
+    unix = int(at.timestamp())
+    headers = {"webhook-id": event_id, "webhook-timestamp": str(unix)}
+    if secrets:
+        own = (f"v1={_own(secret, unix, body)}" for secret in secrets)
+        headers[HEADER] = ",".join((f"t={unix}", *own))
+        headers["webhook-signature"] = " ".join(_standard(secret, event_id, unix, body) for secret in secrets)
+    return headers
+
+
+def verify(
+    body: bytes, headers: Mapping[str, str], secret: str, at: datetime, tolerance_s: float = TOLERANCE_S
+) -> list[str]:
+    """Check a delivery as a receiver would at ``at``: every scheme that it was signed with must hold.
+
+    Returns:
+        The signature headers that hold, at least one.
+
+    Raises:
+        InvalidSignature: one sentence that says why it is not to be trusted.
+    """
+    lower = {name.lower(): value.strip() for name, value in headers.items()}
+    found = []
+    if HEADER.lower() in lower:
+        _verify_own(body, lower[HEADER.lower()], secret, at, tolerance_s)
+        found.append(HEADER)
+    if "webhook-signature" in lower:
+        _verify_standard(body, lower, secret, at, tolerance_s)
+        found.append("webhook-signature")
+    if not found:
+        raise InvalidSignature(f"The headers hold no signature: pass {HEADER} or webhook-signature.")
+    return found
+
+
+def _verify_own(body: bytes, header: str, secret: str, at: datetime, tolerance_s: float) -> None:
+    parts = [part.strip().partition("=") for part in header.split(",")]
+    times = [value for name, _, value in parts if name == "t"]
+    if len(times) != 1 or not _UNIX.fullmatch(times[0]):
+        raise InvalidSignature(f"{HEADER} is malformed: it must read t=<unix seconds>,v1=<hex>.")
+    unix = int(times[0])
+    given = [value for name, _, value in parts if name == "v1"]
+    if not _matches(_own(secret, unix, body), given):
+        raise InvalidSignature(f"{HEADER}: {_CHANGED}.")
+    _check_age(HEADER, unix, at, tolerance_s)
+
+
+def _verify_standard(
+    body: bytes, headers: Mapping[str, str], secret: str, at: datetime, tolerance_s: float
+) -> None:
+    event_id, time = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    if not event_id or not _UNIX.fullmatch(time):
+        raise InvalidSignature(
+            "webhook-signature also needs webhook-id and webhook-timestamp in whole unix seconds: pass all three."
+        )
+    unix = int(time)
+    try:
+        expected = _standard(secret, event_id, unix, body)
+    except (ValueError, EmptyWebhookSecretError) as error:
+        raise InvalidSignature(
+            "webhook-signature needs a secret that is whsec_ and base64, and a body that is UTF-8."
+        ) from error
+    if not _matches(expected, headers["webhook-signature"].split()):
+        raise InvalidSignature(f"webhook-signature: {_CHANGED}, and check webhook-id.")
+    _check_age("webhook-signature", unix, at, tolerance_s)
+
+
+def _check_age(header: str, unix: int, at: datetime, tolerance_s: float) -> None:
+    age = at.timestamp() - unix
+    if abs(age) > tolerance_s:
+        when = f"{age:.0f} s old" if age > 0 else f"{-age:.0f} s in the future"
+        raise InvalidSignature(
+            f"{header} fits but is {when}: more than {tolerance_s:g} s are refused, as somebody may have kept it."
+        )
+
+
+def _own(secret: str, unix: int, body: bytes) -> str:
+    return hmac.new(
+        secret.encode(errors="surrogateescape"), b"%d.%b" % (unix, body), hashlib.sha256
+    ).hexdigest()
+
+
+def _standard(secret: str, event_id: str, unix: int, body: bytes) -> str:
+    return Webhook(secret).sign(event_id, datetime.fromtimestamp(unix, UTC), body.decode())
+
+
+def _matches(expected: str, given: Iterable[str]) -> bool:
+    # as bytes: compare_digest takes no other text than ASCII
+    return any(hmac.compare_digest(expected.encode(), each.encode(errors="replace")) for each in given)
