@@ -1,0 +1,58 @@
+"""Tables of accounts, API keys and webhook secrets."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from stemsplitter.database import Base, UtcDateTime, new_id, now
+
+ROLES = ("user", "operator")
+
+
+class Account(Base):
+    """Who owns keys, credits and splits."""
+
+    __tablename__ = "accounts"
+    __table_args__ = (
+        CheckConstraint("balance >= 0", name="balance"),
+        CheckConstraint("role IN ('user', 'operator')", name="role"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=lambda: new_id("acc"))
+    email: Mapped[str] = mapped_column(unique=True)
+    password_hash: Mapped[str | None]
+    name: Mapped[str] = mapped_column(default="")
+    # the sum of the account's ledger entries, changed by the credits' repository alone
+    balance: Mapped[int] = mapped_column(BigInteger, default=0)
+    role: Mapped[str] = mapped_column(default="user")
+    disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class ApiKey(Base):
+    """An API key, of which only the SHA-256 is kept."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=lambda: new_id("key"))
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)
+    name: Mapped[str]
+    prefix: Mapped[str]
+    key_hash: Mapped[str] = mapped_column(unique=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+class WebhookSecret(Base):
+    """A secret that signs webhooks, encrypted. After a rotation the old one has a time at which it ends."""
+
+    __tablename__ = "webhook_secrets"
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=lambda: new_id("whs"))
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)
+    secret_encrypted: Mapped[str]
+    prefix: Mapped[str]
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    expires_at: Mapped[datetime | None] = mapped_column(UtcDateTime)

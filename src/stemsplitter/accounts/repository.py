@@ -1,0 +1,91 @@
+"""Queries of accounts, API keys and webhook secrets."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from stemsplitter.accounts.models import Account, ApiKey, WebhookSecret
+from stemsplitter.service_errors import NotFound
+
+
+def account(session: Session, account_id: str) -> Account:
+    """Raises NotFound."""
+    if found := session.get(Account, account_id):
+        return found
+    raise NotFound(f"There is no account {account_id}: check the id.")
+
+
+def lock_account(session: Session, account_id: str) -> Account:
+    """The account, which nobody else changes until this transaction ends. Raises NotFound."""
+    found = session.scalar(select(Account).where(Account.id == account_id).with_for_update(key_share=True))
+    if found is None:
+        raise NotFound(f"There is no account {account_id}: check the id.")
+    return found
+
+
+def account_of_email(session: Session, email: str) -> Account | None:
+    """The account with that address, which is in lower case."""
+    return session.scalar(select(Account).where(Account.email == email))
+
+
+def accounts(session: Session) -> Sequence[Account]:
+    """All of them, the oldest first."""
+    return session.scalars(select(Account).order_by(Account.created_at, Account.id)).all()
+
+
+def has_accounts(session: Session) -> bool:
+    """Whether there is any."""
+    return session.scalar(select(Account.id).limit(1)) is not None
+
+
+def key_of_hash(session: Session, key_hash: str) -> tuple[ApiKey, Account] | None:
+    """The key with that hash, and whose it is."""
+    row = session.execute(
+        select(ApiKey, Account)
+        .join(Account, Account.id == ApiKey.account_id)
+        .where(ApiKey.key_hash == key_hash)
+    ).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+def keys(session: Session, account_id: str) -> Sequence[ApiKey]:
+    """The account's keys, the oldest first, with those that were revoked."""
+    return session.scalars(
+        select(ApiKey).where(ApiKey.account_id == account_id).order_by(ApiKey.created_at, ApiKey.id)
+    ).all()
+
+
+def key(session: Session, key_id: str) -> ApiKey | None:
+    """The key with that id."""
+    return session.get(ApiKey, key_id)
+
+
+def record_use(session: Session, key_id: str, at: datetime, unless_since: datetime) -> None:
+    """Note that a key was used, unless that was noted lately."""
+    session.execute(
+        update(ApiKey)
+        .where(ApiKey.id == key_id, or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < unless_since))
+        .values(last_used_at=at)
+    )
+
+
+def active_secrets(session: Session, account_id: str, at: datetime) -> Sequence[WebhookSecret]:
+    """The webhook secrets that sign at that time, the newest first."""
+    return session.scalars(
+        select(WebhookSecret)
+        .where(
+            WebhookSecret.account_id == account_id,
+            or_(WebhookSecret.expires_at.is_(None), WebhookSecret.expires_at > at),
+        )
+        # the one without an end is the newest, whatever the clock did
+        .order_by(WebhookSecret.expires_at.is_not(None), WebhookSecret.created_at.desc())
+    ).all()
+
+
+def delete_expired_secrets(session: Session, account_id: str, at: datetime) -> None:
+    """Forget the webhook secrets that ended before that time."""
+    session.execute(
+        delete(WebhookSecret).where(WebhookSecret.account_id == account_id, WebhookSecret.expires_at <= at)
+    )

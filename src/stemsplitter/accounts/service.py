@@ -1,0 +1,185 @@
+"""The rules of accounts: who there is, how they prove it, and with which keys."""
+
+import hmac
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from stemsplitter.accounts import keys, passwords, repository
+from stemsplitter.accounts.models import ROLES, Account, ApiKey
+from stemsplitter.credits.service import CreditService
+from stemsplitter.database import Database, now
+from stemsplitter.service_errors import Conflict, NotFound, Unauthorized, ValidationFailed
+from stemsplitter.settings import Settings
+
+USE_NOTED_EVERY = timedelta(minutes=1)
+LONGEST_NAME = 100
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
+_LONGEST_EMAIL = 254  # RFC 5321
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who a request comes from."""
+
+    account_id: str
+    key_id: str
+    last_used_at: datetime | None
+
+
+class AccountService:
+    """Accounts and API keys. Changes join the caller's transaction."""
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._database = database
+        self._free_credits = settings.free_credits
+        self._credits = CreditService(settings)
+
+    def create_account(
+        self, session: Session, email: str, password: str | None = None, *, name: str = "", role: str = "user"
+    ) -> Account:
+        """Make an account and grant it the free credits. Without a password it has API keys only.
+
+        Raises:
+            ValidationFailed: the address, password, name or role cannot be.
+            Conflict: there is an account with that address, in whatever case.
+        """
+        email = _checked_email(email)
+        if role not in ROLES:
+            raise ValidationFailed(f"{role!r} is not a role: use {' or '.join(ROLES)}.", param="role")
+        account = Account(
+            email=email,
+            password_hash=None if password is None else passwords.hash_password(password),
+            name=_checked_name(name),
+            role=role,
+        )
+        try:
+            with session.begin_nested():
+                session.add(account)
+        except IntegrityError as error:
+            raise Conflict(f"There is an account {email} already: use another address.") from error
+        if self._free_credits:
+            self._credits.grant(session, account.id, self._free_credits, "free credits of a new account")
+            session.refresh(account, ["balance"])
+        return account
+
+    def has_accounts(self, session: Session) -> bool:
+        """Whether any account was ever made."""
+        return repository.has_accounts(session)
+
+    def list_accounts(self, session: Session) -> Sequence[Account]:
+        """All accounts, the oldest first."""
+        return repository.accounts(session)
+
+    def find_account(self, session: Session, email_or_id: str) -> Account:
+        """Raises NotFound."""
+        wanted = email_or_id.strip()
+        if "@" not in wanted:
+            return repository.account(session, wanted)
+        if found := repository.account_of_email(session, wanted.lower()):
+            return found
+        raise NotFound(f"There is no account {wanted}: check the address.")
+
+    def set_password(self, session: Session, account_id: str, password: str) -> None:
+        """Give the account another password. Raises ValidationFailed, NotFound."""
+        repository.account(session, account_id).password_hash = passwords.hash_password(password)
+
+    def verify_password(self, session: Session, email: str, password: str) -> Account:
+        """The account that address and password belong to. Takes as long for an address that nobody has.
+
+        Raises:
+            Unauthorized: they do not fit, or the account is disabled.
+        """
+        account = repository.account_of_email(session, email.strip().lower())
+        fits = passwords.matches(password, account.password_hash if account else None)
+        if account is None or not fits or account.disabled_at is not None:
+            raise Unauthorized("Wrong email address or password")
+        return account
+
+    def disable_account(self, session: Session, account_id: str) -> None:
+        """Refuse the account's keys and password from now on; its data stays. Raises NotFound."""
+        account = repository.account(session, account_id)
+        account.disabled_at = account.disabled_at or now()
+
+    def enable_account(self, session: Session, account_id: str) -> None:
+        """Accept the account's keys and password again. Raises NotFound."""
+        repository.account(session, account_id).disabled_at = None
+
+    def create_key(self, session: Session, account_id: str, name: str) -> tuple[ApiKey, str]:
+        """Make an API key. The second value is the key itself, which is kept nowhere and shown once.
+
+        Raises:
+            ValidationFailed: the name is too long.
+            NotFound: there is no such account.
+        """
+        account = repository.account(session, account_id)
+        shown = keys.new_key()
+        key = ApiKey(
+            account_id=account.id,
+            name=_checked_name(name),
+            prefix=shown[: keys.SHOWN],
+            key_hash=keys.hash_key(shown),
+        )
+        session.add(key)
+        session.flush()
+        return key, shown
+
+    def list_keys(self, session: Session, account_id: str) -> Sequence[ApiKey]:
+        """The account's keys, the oldest first, revoked ones too."""
+        return repository.keys(session, account_id)
+
+    def revoke_key(self, session: Session, account_id: str, key_id: str) -> ApiKey:
+        """Refuse the key from now on. Raises NotFound where the account has no such key."""
+        key = repository.key(session, key_id)
+        if key is None or key.account_id != account_id:
+            raise NotFound(f"There is no API key {key_id}: check the id.")
+        key.revoked_at = key.revoked_at or now()
+        return key
+
+    def authenticate_key(self, session: Session, key: str) -> Caller:
+        """Who the key belongs to; reads only.
+
+        Raises:
+            Unauthorized: the key is malformed, unknown or revoked, or its account disabled: which, is not told.
+        """
+        key_hash = keys.hash_key(key) if keys.is_key(key) else ""
+        found = repository.key_of_hash(session, key_hash)
+        if found is None or not hmac.compare_digest(found[0].key_hash, key_hash):
+            raise Unauthorized
+        stored, account = found
+        if stored.revoked_at is not None or account.disabled_at is not None:
+            raise Unauthorized
+        return Caller(account.id, stored.id, stored.last_used_at)
+
+    def authenticate(self, key: str) -> Caller:
+        """As :meth:`authenticate_key`, in transactions of its own, and notes the key's use once a minute."""
+        with self._database.read() as session:
+            caller = self.authenticate_key(session, key)
+        at = now()
+        if caller.last_used_at is None or caller.last_used_at < at - USE_NOTED_EVERY:
+            with self._database.write() as session:
+                repository.record_use(session, caller.key_id, at, at - USE_NOTED_EVERY)
+        return caller
+
+
+def _checked_email(email: str) -> str:
+    email = email.strip().lower()
+    if not _EMAIL.fullmatch(email) or len(email) > _LONGEST_EMAIL or not email.isprintable():
+        raise ValidationFailed(
+            f"{email[:60]!r} is not an email address: write name@example.com.", param="email"
+        )
+    return email
+
+
+def _checked_name(name: str) -> str:
+    name = name.strip()
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise ValidationFailed(
+            f"The name is not a line of at most {LONGEST_NAME} characters: shorten it.", param="name"
+        )
+    return name

@@ -1,0 +1,46 @@
+"""The ledger's table."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from stemsplitter.database import Base, UtcDateTime, new_id, now
+
+_ENDED = text("kind IN ('settle', 'release')")
+
+
+class LedgerEntry(Base):
+    """A change of a balance, never altered. One credit is one second of audio.
+
+    The database itself refuses what must not be: a second hold of a split, a split both settled and
+    released, and an amount that does not fit its kind.
+    """
+
+    __tablename__ = "ledger_entries"
+    __table_args__ = (
+        CheckConstraint(
+            "(kind = 'grant' AND split_id IS NULL)"
+            " OR (kind = 'purchase' AND amount > 0 AND split_id IS NULL)"
+            " OR (kind = 'hold' AND amount <= 0 AND split_id IS NOT NULL)"
+            " OR (kind = 'settle' AND amount = 0 AND split_id IS NOT NULL)"
+            " OR (kind = 'release' AND amount >= 0 AND split_id IS NOT NULL)",
+            name="kind",
+        ),
+        UniqueConstraint("split_id", "kind"),
+        Index(
+            "uq_ledger_entries_ended", "split_id", unique=True, sqlite_where=_ENDED, postgresql_where=_ENDED
+        ),
+        Index("ix_ledger_entries_history", "account_id", "created_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True, default=lambda: new_id("led"))
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
+    kind: Mapped[str]
+    amount: Mapped[int] = mapped_column(BigInteger)
+    # not a foreign key: what was charged outlives the split
+    split_id: Mapped[str | None]
+    # a purchase's number at whoever took the money, so that it counts once
+    reference: Mapped[str | None] = mapped_column(unique=True)
+    note: Mapped[str] = mapped_column(default="")
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

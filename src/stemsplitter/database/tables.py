@@ -1,0 +1,8 @@
+"""Every table, imported once, so that ``Base.metadata`` is complete wherever this module was imported."""
+
+from stemsplitter.accounts import models as accounts
+from stemsplitter.credits import models as credits
+from stemsplitter.idempotency import models as idempotency
+from stemsplitter.webhooks import models as webhooks
+
+__all__ = ["accounts", "credits", "idempotency", "webhooks"]
