@@ -3,6 +3,7 @@
 from functools import cached_property
 
 from stemsplitter.database import Database
+from stemsplitter.idempotency.service import IdempotencyService
 from stemsplitter.settings import Settings
 
 
@@ -20,6 +21,11 @@ class Application:
         """The database, with its folder made."""
         self.settings.data_dir.mkdir(parents=True, exist_ok=True)
         return Database(self.settings.database)
+
+    @cached_property
+    def idempotency(self) -> IdempotencyService:
+        """Requests that were sent with an idempotency key."""
+        return IdempotencyService(self.database)
 
     def close(self) -> None:
         """Close what was opened."""

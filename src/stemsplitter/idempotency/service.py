@@ -1,0 +1,131 @@
+"""The same key with the same body gets the same answer, after
+https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/.
+
+The answer is kept by the transaction that does the work (:data:`Record`), so that there is never one without
+the other.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from stemsplitter.database import Database, now
+from stemsplitter.idempotency.models import IdempotencyRecord
+from stemsplitter.service_errors import Conflict, ValidationFailed
+
+KEPT = timedelta(hours=48)
+# a request that has not ended by then ended with its process: nothing of it was committed
+LEASE = timedelta(minutes=2)
+
+# What a service calls inside the transaction that creates, with the `data` of the answer.
+Record = Callable[[Session, Mapping[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request with an idempotency key: whose, to which route, and the SHA-256 of its body."""
+
+    account_id: str
+    route: str
+    key: str
+    body_hash: str
+
+
+class IdempotencyService:
+    """Remembers requests with an idempotency key for :data:`KEPT`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def run(
+        self, request: Request, create: Callable[[Record], Mapping[str, Any]]
+    ) -> tuple[Mapping[str, Any], bool]:
+        """What ``create`` returns, and whether it had been created before.
+
+        ``create`` must call the :data:`Record` it is given in the transaction that creates. When it raises,
+        nothing is remembered.
+
+        Raises:
+            Conflict: the same request is under way.
+            ValidationFailed: the key was used with another body.
+        """
+        claimed_at = now()
+        try:
+            stored = self._claim(request, claimed_at)
+        except IntegrityError as error:  # PostgreSQL: another request with this key was faster
+            raise _in_flight() from error
+        if stored is not None:
+            return stored, True
+        try:
+            return create(lambda session, data: self._finish(session, request, claimed_at, data)), False
+        except BaseException:
+            self._forget(request, claimed_at)
+            raise
+
+    def _claim(self, request: Request, at: datetime) -> Mapping[str, Any] | None:
+        with self._database.write() as session:
+            session.execute(delete(IdempotencyRecord).where(IdempotencyRecord.created_at < at - KEPT))
+            identity = (request.account_id, request.route, request.key)
+            record = session.get(IdempotencyRecord, identity, with_for_update=True)
+            if record is None:
+                session.add(
+                    IdempotencyRecord(
+                        account_id=request.account_id,
+                        route=request.route,
+                        key=request.key,
+                        body_hash=request.body_hash,
+                        created_at=at,
+                    )
+                )
+                return None
+            if record.body_hash != request.body_hash:
+                raise ValidationFailed(
+                    "This idempotency key was used with another body: take a new key.",
+                    param="Idempotency-Key",
+                )
+            if record.response_body is not None:
+                stored: Mapping[str, Any] = json.loads(record.response_body)
+                return stored
+            if record.created_at > at - LEASE:
+                raise _in_flight()
+            record.created_at = at
+            return None
+
+    def _finish(
+        self, session: Session, request: Request, claimed_at: datetime, data: Mapping[str, Any]
+    ) -> None:
+        changed = session.execute(
+            update(IdempotencyRecord)
+            .where(_this(request, claimed_at))
+            .values(status="done", response_body=json.dumps(data, ensure_ascii=False))
+        )
+        assert isinstance(changed, CursorResult)
+        if changed.rowcount != 1:  # the lease ran out and another request has the key now
+            raise _in_flight()
+
+    def _forget(self, request: Request, claimed_at: datetime) -> None:
+        with self._database.write() as session:
+            session.execute(
+                delete(IdempotencyRecord).where(
+                    _this(request, claimed_at), IdempotencyRecord.status == "in_flight"
+                )
+            )
+
+
+def _this(request: Request, claimed_at: datetime) -> ColumnElement[bool]:
+    return and_(
+        IdempotencyRecord.account_id == request.account_id,
+        IdempotencyRecord.route == request.route,
+        IdempotencyRecord.key == request.key,
+        IdempotencyRecord.created_at == claimed_at,
+    )
+
+
+def _in_flight() -> Conflict:
+    return Conflict("A request with this idempotency key is under way: wait for it, then send it again.")

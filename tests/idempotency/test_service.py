@@ -1,0 +1,163 @@
+"""The same key with the same body creates once, whatever happens in between."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+
+import stemsplitter.database.tables  # noqa: F401
+from stemsplitter.accounts.models import Account
+from stemsplitter.database import Base, Database, now
+from stemsplitter.idempotency import service
+from stemsplitter.idempotency.models import IdempotencyRecord
+from stemsplitter.idempotency.service import IdempotencyService, Record, Request
+from stemsplitter.service_errors import Conflict, ValidationFailed
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    opened = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    Base.metadata.create_all(opened.engine)
+    with opened.write() as session:
+        session.add_all(
+            [Account(id="acc_1", email="1@example.org"), Account(id="acc_2", email="2@example.org")]
+        )
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def idempotency(database: Database) -> IdempotencyService:
+    return IdempotencyService(database)
+
+
+class Creator:
+    """Creates accounts, as something that can be counted, and answers with a number."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.lock = threading.Lock()
+        self.calls = 0
+
+    def __call__(self, record: Record) -> Mapping[str, Any]:
+        with self.lock:
+            self.calls += 1
+            number = self.calls
+        data = {"z": "é", "number": number}
+        with self.database.write() as session:
+            session.add(Account(email=f"created{number}@example.org"))
+            record(session, data)
+        return data
+
+    @property
+    def created(self) -> int:
+        with self.database.read() as session:
+            return session.scalar(select(func.count()).where(Account.email.startswith("created"))) or 0
+
+
+REQUEST = Request("acc_1", "POST /v1/audio/splits", "key", "hash")
+
+
+def test_the_second_request_gets_the_first_answer(
+    database: Database, idempotency: IdempotencyService
+) -> None:
+    creator = Creator(database)
+    first = idempotency.run(REQUEST, creator)
+    second = idempotency.run(REQUEST, creator)
+    assert first == ({"z": "é", "number": 1}, False)
+    assert second == ({"z": "é", "number": 1}, True)
+    assert list(second[0]) == ["z", "number"]
+    assert creator.created == 1
+
+
+@pytest.mark.parametrize(
+    "other", [{"account_id": "acc_2"}, {"route": "POST /v1/audio/uploads"}, {"key": "KEY"}]
+)
+def test_keys_belong_to_an_account_and_a_route(
+    other: dict[str, str], database: Database, idempotency: IdempotencyService
+) -> None:
+    creator = Creator(database)
+    idempotency.run(REQUEST, creator)
+    assert not idempotency.run(replace(REQUEST, **other), creator)[1]
+    assert creator.created == 2
+
+
+def test_another_body_is_refused(database: Database, idempotency: IdempotencyService) -> None:
+    creator = Creator(database)
+    idempotency.run(REQUEST, creator)
+    with pytest.raises(ValidationFailed, match="another body"):
+        idempotency.run(replace(REQUEST, body_hash="other"), creator)
+    assert creator.calls == 1
+
+
+def test_a_request_under_way_is_a_conflict(database: Database, idempotency: IdempotencyService) -> None:
+    creator = Creator(database)
+
+    def slow(record: Record) -> Mapping[str, Any]:
+        with pytest.raises(Conflict, match="under way"):
+            idempotency.run(REQUEST, creator)
+        return creator(record)
+
+    assert idempotency.run(REQUEST, slow)[0]["number"] == 1
+    assert creator.created == 1
+
+
+def test_a_failure_is_not_remembered(database: Database, idempotency: IdempotencyService) -> None:
+    def failing(record: Record) -> Mapping[str, Any]:
+        with database.write() as session:
+            record(session, {})
+            raise ValidationFailed("too long")
+
+    with pytest.raises(ValidationFailed, match="too long"):
+        idempotency.run(REQUEST, failing)
+    creator = Creator(database)
+    assert not idempotency.run(REQUEST, creator)[1]
+
+
+def test_what_a_dead_process_left_is_taken_over(database: Database, idempotency: IdempotencyService) -> None:
+    creator = Creator(database)
+
+    def overtaken(record: Record) -> Mapping[str, Any]:
+        with database.write() as session:
+            session.execute(update(IdempotencyRecord).values(created_at=now() - service.LEASE))
+        assert not idempotency.run(REQUEST, creator)[1]
+        return creator(record)  # wakes up late, and may commit nothing
+
+    with pytest.raises(Conflict):
+        idempotency.run(REQUEST, overtaken)
+    assert creator.created == 1
+    assert idempotency.run(REQUEST, creator) == ({"z": "é", "number": 1}, True)
+
+
+def test_answers_are_kept_for_a_day_at_least_and_not_for_ever(
+    database: Database, idempotency: IdempotencyService
+) -> None:
+    creator = Creator(database)
+    idempotency.run(REQUEST, creator)
+    for age, replayed in ((timedelta(hours=24), True), (service.KEPT + timedelta(seconds=1), False)):
+        with database.write() as session:
+            session.execute(update(IdempotencyRecord).values(created_at=now() - age))
+        assert idempotency.run(REQUEST, creator)[1] is replayed
+
+
+def test_one_of_many_at_once_creates(database: Database, idempotency: IdempotencyService) -> None:
+    creator = Creator(database)
+    start = threading.Barrier(8)
+
+    def send(_: int) -> int | None:
+        start.wait(10)
+        try:
+            return idempotency.run(REQUEST, creator)[0]["number"]
+        except Conflict:
+            return None
+
+    with ThreadPoolExecutor(8) as pool:
+        numbers = set(pool.map(send, range(8)))
+    assert numbers <= {1, None} and 1 in numbers
+    assert creator.created == 1
