@@ -3,6 +3,8 @@
 from stemsplitter.accounts import models as accounts
 from stemsplitter.credits import models as credits
 from stemsplitter.idempotency import models as idempotency
+from stemsplitter.jobs import models as jobs
+from stemsplitter.splits import models as splits
 from stemsplitter.webhooks import models as webhooks
 
-__all__ = ["accounts", "credits", "idempotency", "webhooks"]
+__all__ = ["accounts", "credits", "idempotency", "jobs", "splits", "webhooks"]

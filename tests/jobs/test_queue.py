@@ -1,0 +1,67 @@
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from stemsplitter.database import Database
+from stemsplitter.jobs import JobQueue, migrate
+
+
+@pytest.fixture
+def database(tmp_path: Path):
+    database = Database(f"sqlite:///{tmp_path / 'jobs.db'}")
+    migrate(database.url)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def queue(database: Database):
+    queue = JobQueue(database.url)
+    yield queue
+    queue.close()
+
+
+def jobs(database: Database) -> list[tuple[str, ...]]:
+    with database.read() as session:
+        query = text(
+            "SELECT workflow_uuid, name, queue_partition_key, status FROM workflow_status ORDER BY 1"
+        )
+        return [tuple(row) for row in session.execute(query)]
+
+
+def test_a_job_comes_with_the_transaction(database: Database, queue: JobQueue) -> None:
+    with database.write() as session:
+        queue.enqueue_split(session, "split_1", "acc_1")
+        queue.enqueue_delivery(session, "dlv_1", "acc_1")
+        queue.enqueue_delivery(session, "dlv_2", "acc_2", timedelta(minutes=5))
+    assert jobs(database) == [
+        ("dlv_1", "deliveries", "acc_1", "ENQUEUED"),
+        ("dlv_2", "deliveries", "acc_2", "DELAYED"),
+        ("split_1", "splits", "acc_1", "ENQUEUED"),
+    ]
+
+
+def test_no_job_without_the_transaction(database: Database, queue: JobQueue) -> None:
+    with pytest.raises(RuntimeError), database.write() as session:
+        queue.enqueue_split(session, "split_1", "acc_1")
+        raise RuntimeError
+    assert jobs(database) == []
+
+
+def test_a_job_is_abandoned_when_nothing_will_run_it(database: Database, queue: JobQueue) -> None:
+    with database.write() as session:
+        queue.enqueue_split(session, "split_1", "acc_1")
+    assert not queue.is_abandoned("split_1")
+    with database.write() as session:
+        session.execute(text("UPDATE workflow_status SET status = 'ERROR'"))
+    assert queue.is_abandoned("split_1")
+    assert queue.is_abandoned("split_2")
+
+
+def test_migrating_again_changes_nothing(database: Database, queue: JobQueue) -> None:
+    with database.write() as session:
+        queue.enqueue_split(session, "split_1", "acc_1")
+    migrate(database.url)
+    assert len(jobs(database)) == 1
