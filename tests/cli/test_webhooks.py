@@ -1,0 +1,109 @@
+import io
+import signal
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from stemsplitter.cli import main as module
+from stemsplitter.webhooks.signatures import signed_headers
+
+SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="
+BODY = '{"event":"audio.split.completed","data":{"filename":"Größe ♫.wav"}}'.encode()
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("STEMSPLITTER_WEBHOOK_SECRET", SECRET)
+    handlers = {number: signal.getsignal(number) for number in module.STOPPING}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def body(tmp_path: Path) -> Path:
+    path = tmp_path / "body.json"
+    path.write_bytes(BODY)
+    return path
+
+
+def signed(age: float = 0) -> list[str]:
+    headers = signed_headers("evt_1", BODY, [SECRET], datetime.now(UTC) - timedelta(seconds=age))
+    return [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["stemsplitter", "webhooks", "verify", *arguments])
+    with pytest.raises(SystemExit) as caught:
+        module.main()
+    return int(caught.value.code or 0)
+
+
+def test_valid(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], body: Path) -> None:
+    assert run(monkeypatch, str(body), *signed()) == 0
+    assert capsys.readouterr() == ("valid: AIStemSplitter-Signature and webhook-signature\n", "")
+
+
+@pytest.mark.parametrize("argument", [[], ["-"]])
+def test_from_standard_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argument: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(BODY)))
+    assert run(monkeypatch, *argument, *signed()) == 0
+    assert capsys.readouterr().out.startswith("valid: ")
+
+
+def test_another_secret(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], body: Path
+) -> None:
+    assert run(monkeypatch, str(body), "--secret", SECRET[:-5] + "AAAA=", *signed()) == 1
+    out, err = capsys.readouterr()
+    assert out.startswith("invalid: AIStemSplitter-Signature: no signature fits") and not err
+
+
+def test_a_changed_body(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], body: Path
+) -> None:
+    body.write_bytes(BODY + b"\n")
+    assert run(monkeypatch, str(body), *signed()) == 1
+    assert "newline at the end" in capsys.readouterr().out
+
+
+def test_a_kept_delivery(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], body: Path
+) -> None:
+    assert run(monkeypatch, str(body), *signed(age=3600)) == 1
+    assert "3600 s old" in capsys.readouterr().out
+    assert run(monkeypatch, str(body), "--tolerance", "4000", *signed(age=3600)) == 0
+
+
+@pytest.mark.parametrize(
+    "arguments, why",
+    [
+        (["BODY", "-H", "nonsense"], "The header 'nonsense' has no name"),
+        (["BODY", "-H", ": x"], "has no name"),
+        (["nowhere.json"], "cannot be read from nowhere.json: No such file"),
+        (["BODY", "--secret", ""], "There is no secret: set STEMSPLITTER_WEBHOOK_SECRET"),
+    ],
+)
+def test_what_it_needs_is_said(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    body: Path,
+    arguments: list[str],
+    why: str,
+) -> None:
+    assert run(monkeypatch, *(str(body) if each == "BODY" else each for each in arguments)) == 1
+    out, err = capsys.readouterr()
+    assert not out and err.startswith("error: ") and why in err and err.count("\n") == 1
+    assert SECRET not in err
+
+
+def test_without_headers(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], body: Path
+) -> None:
+    assert run(monkeypatch, str(body)) == 1
+    assert "invalid: The headers hold no signature" in capsys.readouterr().out
