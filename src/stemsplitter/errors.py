@@ -31,3 +31,7 @@ class Stopped(StemSplitterError):
 
 class SettingsError(StemSplitterError):
     """A setting is missing or makes no sense."""
+
+
+class SchemaError(StemSplitterError):
+    """The database's tables are not those of this version."""

@@ -1,0 +1,139 @@
+import ast
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, inspect, text
+
+import stemsplitter
+from stemsplitter.database import Base, Database, tables
+from stemsplitter.database.schema import upgrade
+from stemsplitter.errors import SchemaError
+
+PACKAGE = Path(stemsplitter.__file__).parent
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
+    yield database
+    database.close()
+
+
+def described(engine: Engine) -> dict[str, Any]:
+    """All that can be read back of the tables. Alembic's own comparison overlooks checks and partial indexes."""
+    inspector = inspect(engine)
+    return {
+        name: {
+            "columns": [
+                (each["name"], str(each["type"]), each["nullable"], each["default"])
+                for each in inspector.get_columns(name)
+            ],
+            "primary key": inspector.get_pk_constraint(name),
+            "foreign keys": sorted(map(str, inspector.get_foreign_keys(name))),
+            "unique": sorted(map(str, inspector.get_unique_constraints(name))),
+            "checks": sorted(map(str, inspector.get_check_constraints(name))),
+            "indexes": sorted(
+                (
+                    each["name"],
+                    each["column_names"],
+                    each["unique"],
+                    str(each.get("dialect_options", {}).get("sqlite_where")),
+                )
+                for each in inspector.get_indexes(name)
+            ),
+        }
+        for name in inspector.get_table_names()
+        if name != "alembic_version"
+    }
+
+
+def test_the_migrations_make_what_the_models_say(database: Database, tmp_path: Path) -> None:
+    upgrade(database)
+    modelled = Database(f"sqlite:///{tmp_path / 'modelled.db'}")
+    Base.metadata.create_all(modelled.engine)
+    migrated = described(database.engine)
+    assert migrated.keys() >= {"accounts", "ledger_entries"}
+    assert migrated == described(modelled.engine)
+    modelled.close()
+
+
+def test_the_comparison_sees_checks_and_partial_indexes(database: Database) -> None:
+    upgrade(database)
+    ledger = described(database.engine)["ledger_entries"]
+    assert any("amount <= 0" in check for check in ledger["checks"])
+    assert ("uq_ledger_entries_ended", ["split_id"], 1, "kind IN ('settle', 'release')") in ledger["indexes"]
+
+
+def test_every_table_of_the_package_is_among_them() -> None:
+    """A table whose module `tables` does not import would be missing from a new database."""
+    written = {
+        str(statement.value.value)
+        for path in PACKAGE.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+        for statement in node.body
+        if isinstance(statement, ast.Assign)
+        and any(isinstance(target, ast.Name) and target.id == "__tablename__" for target in statement.targets)
+        and isinstance(statement.value, ast.Constant)
+    }
+    program = "from stemsplitter.database import Base, tables; print(*Base.metadata.tables)"  # nothing else imported
+    known = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
+    ).stdout.split()
+    assert tables.__all__ and written == set(known)
+
+
+def test_a_second_run_changes_nothing(database: Database) -> None:
+    first = upgrade(database)
+    before = described(database.engine)
+    assert upgrade(database) == first
+    assert described(database.engine) == before
+
+
+def test_processes_that_start_at_once(tmp_path: Path) -> None:
+    """Each thread has an engine of its own, as a process would."""
+    failures: list[BaseException] = []
+    together = threading.Barrier(4)
+
+    def start() -> None:
+        database = Database(f"sqlite:///{tmp_path / 'test.db'}")
+        try:
+            together.wait(timeout=30)
+            upgrade(database)
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            database.close()
+
+    threads = [threading.Thread(target=start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert failures == []
+
+
+def test_a_newer_schema_is_refused_and_left_alone(database: Database) -> None:
+    newest = upgrade(database)
+    with database.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(
+        SchemaError, match=rf"newer version of stemsplitter \(9999; this one knows {newest}\)"
+    ):
+        upgrade(database)
+    with database.read() as session:
+        assert session.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
+
+
+def test_a_migration_that_fails_leaves_nothing(database: Database) -> None:
+    """Here the tables' names are taken, from the third on."""
+    with database.write() as session:
+        session.execute(text("CREATE TABLE ledger_entries (oh INTEGER)"))
+    with pytest.raises(Exception, match="ledger_entries already exists"):
+        upgrade(database)
+    assert inspect(database.engine).get_table_names() == ["ledger_entries"]
