@@ -1,0 +1,37 @@
+"""The file name that a response gives its body."""
+
+from email.message import Message
+from email.utils import collapse_rfc2231_value
+from urllib.parse import unquote
+
+_LONGEST = 200
+
+
+def response_name(content_disposition: str, path: bytes) -> str:
+    """The name in a Content-Disposition header (RFC 6266), else the last part of the URL's path, else ``source``.
+
+    One line without folders, control characters or surrogates, of at most 200 characters.
+    """
+    address = unquote(path.partition(b"?")[0].decode("ascii", "replace"))
+    return _plain(_stated(content_disposition)) or _plain(address) or "source"
+
+
+def _stated(content_disposition: str) -> str:
+    message = Message()
+    message["Content-Disposition"] = content_disposition.replace("\r", " ").replace("\n", " ")
+    values = [
+        value for key, value in message.get_params([], "Content-Disposition") if key.lower() == "filename"
+    ]
+    # filename*, which can be any language, comes as a tuple and goes before filename
+    values.sort(key=lambda value: not isinstance(value, tuple))
+    return collapse_rfc2231_value(values[0]) if values else ""
+
+
+def _plain(name: str) -> str:
+    last = name.replace("\\", "/").rpartition("/")[2]
+    kept = "".join(character for character in last if character.isprintable()).strip()
+    if len(kept) > _LONGEST:
+        stem, dot, ending = kept.rpartition(".")
+        ending = dot + ending if dot and len(ending) <= 10 else ""
+        kept = (stem if ending else kept)[: _LONGEST - len(ending)] + ending
+    return "" if kept in (".", "..") else kept

@@ -1,0 +1,108 @@
+"""A web server on loopback that answers as badly as it is told to, and a network that can be watched."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+Answer = Callable[["Handler"], None]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Answers each path with what the test put under it."""
+
+    server: "Server"
+    protocol_version = "HTTP/1.1"
+
+    def _answer(self) -> None:
+        self.server.seen.append((self.command, self.path, dict(self.headers.items())))
+        self.close_connection = True
+        self.server.answers[self.path](self)
+
+    do_GET = _answer
+    do_POST = _answer
+
+    def reply(self, status: int = 200, body: bytes = b"", **headers: str) -> None:
+        """A plain answer; ``Content_Length`` and the like give headers of their own."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **named}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def raw(self, data: bytes) -> None:
+        """These bytes and no others."""
+        self.wfile.write(data)
+        self.wfile.flush()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers: dict[str, Answer] = {}
+        self.seen: list[tuple[str, str, dict[str, str]]] = []
+        self.stop = threading.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, *_: object) -> None:
+        """A client that hangs up is what many tests are about."""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server()
+    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield running
+    running.stop.set()
+    running.shutdown()
+    running.server_close()
+    thread.join(timeout=10)
+
+
+@dataclass
+class Network:
+    """The names that the fake DNS knows, with the answers it gives one after the other, and what was tried."""
+
+    names: dict[str, list[list[str]]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    connected: list[Any] = field(default_factory=list)
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> Network:
+    """Every look-up and every connection of this process, recorded; no look-up leaves it."""
+    watched = Network()
+    real_connect = socket.socket.connect
+    real_getaddrinfo = socket.getaddrinfo
+
+    def getaddrinfo(host: str, *args: Any, **kwargs: Any) -> list[Any]:
+        if host in watched.names:
+            watched.asked.append(host)
+            answers = watched.names[host]
+            found = answers.pop(0) if len(answers) > 1 else answers[0]
+            return [entry for address in found for entry in real_getaddrinfo(address, *args, **kwargs)]
+        # numbers in any form inet_aton takes are still read; a name is unknown
+        kwargs["flags"] = kwargs.get("flags", 0) | socket.AI_NUMERICHOST
+        return real_getaddrinfo(host, *args, **kwargs)
+
+    def connect(self: socket.socket, address: Any) -> None:
+        watched.connected.append(address)
+        real_connect(self, address)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    return watched

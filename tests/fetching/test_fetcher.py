@@ -1,0 +1,413 @@
+import gzip
+import hashlib
+import io
+import ssl
+import time
+from typing import Any
+
+import pytest
+
+from stemsplitter.fetching import Fetcher, FetchError, FetchFailed, FetchRefused
+from stemsplitter.settings import Settings
+
+SONG = bytes(range(256)) * 1000
+
+
+def make_fetcher(networks: str = "") -> Fetcher:
+    return Fetcher(Settings(allowed_networks=networks))
+
+
+@pytest.fixture(scope="module")
+def closed() -> Fetcher:
+    """As a server is by default."""
+    return make_fetcher()
+
+
+@pytest.fixture(scope="module")
+def fetcher() -> Fetcher:
+    """One that may connect to loopback."""
+    return make_fetcher("127.0.0.0/8")
+
+
+def fetch(fetcher: Fetcher, url: str, max_bytes: int = 1 << 20, deadline_s: float = 5) -> tuple[Any, bytes]:
+    into = io.BytesIO()
+    fetched = fetcher.download(url, into, max_bytes=max_bytes, deadline_s=deadline_s)
+    return fetched, into.getvalue()
+
+
+# Nothing of the following may reach the server, whose port takes the place of {port}.
+FORMS = [
+    f"http://{host}:{{port}}/"
+    for host in """
+    127.0.0.1 127.0.0.2 127.255.255.254 0.0.0.0 0 127.1 127.0.1 2130706433 0x7f000001 0x7f.0.0.1 0x7f.1 017700000001
+    0177.0.0.1 0177.1 127.0.0.01 127.0.0.1. localhost localhost. LOCALHOST sub.localhost [::1] [::] [::ffff:127.0.0.1]
+    [::ffff:7f00:1] [::127.0.0.1] [0:0:0:0:0:0:0:1] [64:ff9b::127.0.0.1] [64:ff9b::7f00:1] [64:ff9b:1::7f00:1]
+    [2002:7f00:1::] [2001:0:7f00:1::] [fe80::1] [fe80::1%25lo] [fc00::1] [fd00:ec2::254] [ff02::1] 10.0.0.1 172.16.0.1
+    192.168.0.1 169.254.169.254 100.64.0.1 100.100.100.200 192.0.0.192 198.18.0.1 224.0.0.1 255.255.255.255
+    168.63.129.16 user@127.0.0.1 user:password@127.0.0.1 example.com@127.0.0.1 example.com%40127.0.0.1
+    127.0.0.1%2523@example.com １２７.0.0.1 ①②⑦.0.0.1 127。0。0。1 ⓛocalhost 127.0.0.1%00.example.com
+    private.test mixed.test loopback.test mapped.test nat64.test metadata.test
+    """.split()  # noqa: SIM905
+]
+FORMS += [
+    "https://127.0.0.1:{port}/",
+    "ftp://127.0.0.1:{port}/",
+    "gopher://127.0.0.1:{port}/_x",
+    "file://127.0.0.1:{port}/etc/passwd",
+    "//127.0.0.1:{port}/",
+    "127.0.0.1:{port}",
+    "http:127.0.0.1:{port}/",
+    "http:/127.0.0.1:{port}/",
+    "http:\\\\127.0.0.1:{port}\\",
+    "http://example.com\\@127.0.0.1:{port}/",
+    "http://127.0.0.1:{port}\\@example.com/",
+    "http://127.0.0.1:{port}#@example.com/",
+    " http://127.0.0.1:{port}/",
+    "http://127.0.0.1:{port}\r\nHost: example.com/",
+    "http://127.0.0.1\t:{port}/",
+]
+NAMES = {
+    "localhost": [["127.0.0.1", "::1"]],
+    "LOCALHOST": [["127.0.0.1"]],
+    "sub.localhost": [["127.0.0.1"]],
+    "private.test": [["10.1.2.3"]],
+    "loopback.test": [["127.0.0.1"]],
+    "mixed.test": [["93.184.215.14", "127.0.0.1"]],
+    "mapped.test": [["::ffff:127.0.0.1"]],
+    "nat64.test": [["64:ff9b::7f00:1"]],
+    "metadata.test": [["169.254.169.254"]],
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_no_form_of_a_private_address_is_connected_to(
+    form: str, closed: Fetcher, server: Any, network: Any
+) -> None:
+    network.names |= {name: list(answers) for name, answers in NAMES.items()}
+    url = form.format(port=server.server_port)
+    with pytest.raises(FetchError, match=r"^(?!Port ).+\.$"):
+        fetch(closed, url)
+    with pytest.raises(FetchError):
+        closed.post(url, b"{}", {}, 5)
+    assert network.connected == []
+    assert server.seen == []
+
+
+@pytest.mark.parametrize("port", [21, 22, 25, 81, 3306, 6379, 9200, 65535])
+def test_ports_of_other_services_are_not_connected_to(port: int, closed: Fetcher, network: Any) -> None:
+    network.names["public.test"] = [["93.184.215.14"]]
+    with pytest.raises(FetchRefused, match=f"Port {port} may not be used"):
+        fetch(closed, f"http://public.test:{port}/")
+    assert network.connected == []
+
+
+def test_the_address_that_was_checked_is_the_one_connected_to(fetcher: Fetcher, network: Any) -> None:
+    """A name that is harmless when looked up and private a moment later (DNS rebinding)."""
+    public = make_fetcher("127.0.0.2/32")  # stands for the public internet, which tests do not use
+    network.names["rebinds.test"] = [["127.0.0.2"], ["127.0.0.1"]]
+    with pytest.raises(FetchFailed, match="cannot be connected to"):
+        fetch(public, "http://rebinds.test:1/")
+    assert network.asked == ["rebinds.test"]
+    assert network.connected == [("127.0.0.2", 1)]
+    with pytest.raises(FetchRefused):
+        fetch(public, "http://rebinds.test:1/")
+    assert network.connected == [("127.0.0.2", 1)]
+
+
+def test_one_private_address_among_others_is_enough_to_refuse(network: Any) -> None:
+    network.names["mixed.test"] = [["127.0.0.2", "127.0.0.1"]]
+    with pytest.raises(
+        FetchRefused, match=r"^mixed\.test is not at a public address: .* allow its network\.$"
+    ):
+        fetch(make_fetcher("127.0.0.2/32"), "http://mixed.test/")
+    assert network.connected == []
+
+
+def test_all_addresses_are_tried(fetcher: Fetcher, server: Any, network: Any) -> None:
+    server.answers["/a"] = lambda r: r.reply(body=SONG)
+    network.names["several.test"] = [["127.0.0.9", "127.0.0.1"]]  # the server listens at the second only
+    assert fetch(fetcher, f"http://several.test:{server.server_port}/a")[1] == SONG
+    assert [address for address, _ in network.connected] == ["127.0.0.9", "127.0.0.1"]
+
+
+def test_a_name_that_is_unknown_is_said(fetcher: Fetcher, network: Any) -> None:
+    with pytest.raises(FetchFailed, match=r"^unknown\.test cannot be found: check the URL\.$"):
+        fetch(fetcher, "http://unknown.test/")
+
+
+def test_a_look_up_that_hangs_is_given_up(fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: time.sleep(2) or [])
+    began = time.monotonic()
+    with pytest.raises(FetchFailed, match="could not be looked up in time"):
+        fetch(fetcher, "http://hangs.test/", deadline_s=0.2)
+    assert time.monotonic() - began < 1
+
+
+def test_check_refuses_without_connecting_or_looking_up(closed: Fetcher, network: Any) -> None:
+    network.names["public.test"] = [["127.0.0.1"]]
+    for url in ("http://127.0.0.1/", "ftp://public.test/", "http://[::1]/", "http://1.1.1.1:22/", "x"):
+        with pytest.raises(FetchRefused):
+            closed.check(url)
+    closed.check("https://public.test/hook")
+    closed.check("https://1.1.1.1/hook")
+    assert network.asked == [] and network.connected == []
+
+
+# Downloads, from a server in an allowed network.
+
+
+def test_a_file_is_downloaded_whole(fetcher: Fetcher, server: Any) -> None:
+    server.answers["/music/song.mp3?key=1"] = lambda r: r.reply(body=SONG, Content_Type="audio/mpeg")
+    fetched, data = fetch(fetcher, server.url + "/music/song.mp3?key=1#t=3")
+    assert data == SONG
+    assert (fetched.filename, fetched.content_type) == ("song.mp3", "audio/mpeg")
+    assert (fetched.size, fetched.sha256) == (len(SONG), hashlib.sha256(SONG).hexdigest())
+
+
+def test_a_request_tells_nothing_it_need_not(
+    fetcher: Fetcher, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://user:password@127.0.0.1:1")
+    server.answers["/a"] = lambda r: r.reply(302, Location="/b", Set_Cookie="a=b")
+    server.answers["/b"] = lambda r: r.reply(body=SONG)
+    fetch(fetcher, server.url + "/a")
+    for _, _, headers in server.seen:
+        assert headers.keys() == {"Host", "User-Agent", "Accept", "Accept-Encoding"}
+        assert headers["Host"] == f"127.0.0.1:{server.server_port}"
+        assert headers["Accept-Encoding"] == "identity"
+
+
+def test_the_stated_name_is_taken(fetcher: Fetcher, server: Any) -> None:
+    server.answers["/a"] = lambda r: r.reply(
+        body=SONG, Content_Disposition="inline; filename*=UTF-8''h%C3%A9.mp3"
+    )
+    assert fetch(fetcher, server.url + "/a")[0].filename == "hé.mp3"
+
+
+def test_chunks_are_put_together(fetcher: Fetcher, server: Any) -> None:
+    server.answers["/a"] = lambda r: r.raw(
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"
+    )
+    assert fetch(fetcher, server.url + "/a")[1] == b"hello world"
+
+
+def test_a_body_that_ends_with_the_connection_is_taken(fetcher: Fetcher, server: Any) -> None:
+    server.answers["/a"] = lambda r: r.raw(b"HTTP/1.0 200 OK\r\n\r\nhello")
+    assert fetch(fetcher, server.url + "/a")[1] == b"hello"
+
+
+def test_what_comes_after_the_stated_length_is_not_taken(fetcher: Fetcher, server: Any) -> None:
+    server.answers["/a"] = lambda r: r.reply(body=b"hello world", Content_Length="5")
+    assert fetch(fetcher, server.url + "/a")[1] == b"hello"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\nhello\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nX: " + b"a" * 200_000,
+        b"SSH-2.0-OpenSSH_9.9\r\n",
+        b"",
+    ],
+)
+def test_answers_that_are_cut_or_no_http_fail(data: bytes, fetcher: Fetcher, server: Any) -> None:
+    server.answers["/a"] = lambda r: r.raw(data)
+    with pytest.raises(FetchFailed, match=r"^127\.0\.0\.1 broke the connection off .*\.$"):
+        fetch(fetcher, server.url + "/a")
+
+
+@pytest.mark.parametrize("status", [204, 206, 304, 400, 401, 404, 500, 503])
+def test_another_status_than_200_fails(status: int, fetcher: Fetcher, server: Any) -> None:
+    server.answers["/a"] = lambda r: r.reply(status)
+    with pytest.raises(FetchFailed, match=f"status {status}"):
+        fetch(fetcher, server.url + "/a")
+
+
+def test_an_empty_or_compressed_body_fails(fetcher: Fetcher, server: Any) -> None:
+    server.answers["/empty"] = lambda r: r.reply()
+    server.answers["/gzip"] = lambda r: r.reply(body=gzip.compress(SONG), Content_Encoding="gzip")
+    with pytest.raises(FetchFailed, match="empty"):
+        fetch(fetcher, server.url + "/empty")
+    with pytest.raises(FetchFailed, match="compressed"):
+        fetch(fetcher, server.url + "/gzip")
+
+
+def test_a_file_over_the_limit_is_refused_by_its_header(fetcher: Fetcher, server: Any) -> None:
+    server.answers["/a"] = lambda r: r.reply(body=b"x" * 10, Content_Length="1001")
+    into = io.BytesIO()
+    with pytest.raises(FetchRefused, match=r"larger than 1000 bytes"):
+        fetcher.download(server.url + "/a", into, max_bytes=1000, deadline_s=5)
+    assert into.getvalue() == b""
+
+
+def test_an_endless_file_is_stopped_at_the_limit(fetcher: Fetcher, server: Any) -> None:
+    def endless(reply: Any) -> None:
+        reply.raw(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not server.stop.is_set():
+            reply.raw(SONG)
+
+    server.answers["/a"] = endless
+    into = io.BytesIO()
+    with pytest.raises(FetchRefused, match="larger than"):
+        fetcher.download(server.url + "/a", into, max_bytes=1_000_000, deadline_s=10)
+    assert len(into.getvalue()) <= 1_000_000
+
+
+def test_a_file_of_exactly_the_limit_is_taken(fetcher: Fetcher, server: Any) -> None:
+    server.answers["/a"] = lambda r: r.reply(body=SONG)
+    assert fetch(fetcher, server.url + "/a", max_bytes=len(SONG))[1] == SONG
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_a_server_that_drips_is_stopped_at_the_deadline(start: bytes, fetcher: Fetcher, server: Any) -> None:
+    def drip(reply: Any) -> None:
+        reply.raw(start)
+        while not server.stop.wait(0.05):
+            reply.raw(b"H")
+
+    server.answers["/a"] = drip
+    began = time.monotonic()
+    with pytest.raises(FetchFailed, match=r"^127\.0\.0\.1 was too slow to answer: try again later\.$"):
+        fetch(fetcher, server.url + "/a", deadline_s=0.5)
+    assert 0.4 < time.monotonic() - began < 3
+
+
+def test_a_server_that_never_gets_beyond_continue_is_stopped(fetcher: Fetcher, server: Any) -> None:
+    def stall(reply: Any) -> None:
+        while not server.stop.wait(0.01):
+            reply.raw(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    server.answers["/a"] = stall
+    with pytest.raises(FetchFailed):
+        fetch(fetcher, server.url + "/a", deadline_s=0.5)
+
+
+def test_a_full_disk_is_no_fault_of_the_server(fetcher: Fetcher, server: Any) -> None:
+    class Full(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    server.answers["/a"] = lambda r: r.reply(body=SONG)
+    with pytest.raises(OSError, match="No space left"):
+        fetcher.download(server.url + "/a", Full(), max_bytes=1 << 20, deadline_s=5)
+
+
+def test_tls_is_checked_against_the_name(fetcher: Fetcher, server: Any) -> None:
+    """What does not speak TLS, or has no certificate for the name, is not talked to."""
+    server.answers["/a"] = lambda r: r.reply(body=SONG)
+    with pytest.raises(FetchFailed, match="certificate"):
+        fetch(fetcher, server.url.replace("http:", "https:") + "/a")
+    assert fetcher._tls.check_hostname and fetcher._tls.verify_mode is ssl.CERT_REQUIRED
+
+
+# Redirects
+
+
+def chain(server: Any, length: int, status: int = 302) -> str:
+    for hop in range(length):
+        server.answers[f"/{hop}"] = lambda r, hop=hop: r.reply(status, Location=f"/{hop + 1}")
+    server.answers[f"/{length}"] = lambda r: r.reply(body=SONG)
+    return str(server.url) + "/0"
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_three_redirects_are_followed(status: int, fetcher: Fetcher, server: Any) -> None:
+    fetched, data = fetch(fetcher, chain(server, 3, status))
+    assert data == SONG
+    assert fetched.filename == "3"
+
+
+def test_four_redirects_are_not(fetcher: Fetcher, server: Any) -> None:
+    with pytest.raises(FetchFailed, match="more than 3 times"):
+        fetch(fetcher, chain(server, 4))
+    assert "/4" not in [path for _, path, _ in server.seen]
+
+
+@pytest.mark.parametrize(
+    ("location", "error"),
+    [
+        ("http://10.0.0.1/", FetchRefused),
+        ("http://[::1]:80/", FetchRefused),
+        ("http://169.254.169.254/latest/meta-data/", FetchRefused),
+        ("http://2130706433/", FetchRefused),
+        ("//private.test/", FetchRefused),
+        ("http://user:password@127.0.0.1/", FetchRefused),
+        ("file:///etc/passwd", FetchRefused),
+        ("ftp://127.0.0.1/", FetchRefused),
+        ("http://a b/", FetchRefused),
+        ("http://unknown.test/", FetchFailed),
+        ("", FetchFailed),
+    ],
+)
+def test_a_redirect_is_checked_like_a_first_url(
+    location: str, error: type[FetchError], fetcher: Fetcher, server: Any, network: Any
+) -> None:
+    network.names["private.test"] = [["192.168.1.1"]]
+    server.answers["/a"] = lambda r: r.reply(302, Location=location)
+    with pytest.raises(error):
+        fetch(fetcher, server.url + "/a")
+    assert {address for address, _ in network.connected} == {"127.0.0.1"}
+    assert len(server.seen) == 1
+
+
+def test_the_deadline_holds_for_all_hops_together(fetcher: Fetcher, server: Any) -> None:
+    def later(reply: Any) -> None:
+        time.sleep(0.2)
+        reply.reply(302, Location="/a")
+
+    server.answers["/a"] = later
+    with pytest.raises(FetchFailed, match="too slow"):
+        fetch(fetcher, server.url + "/a", deadline_s=0.5)
+
+
+# Posts
+
+
+def test_a_post_sends_the_body_as_it_is(fetcher: Fetcher, server: Any) -> None:
+    bodies: list[bytes] = []
+
+    def receive(reply: Any) -> None:
+        bodies.append(reply.rfile.read(int(reply.headers["Content-Length"])))
+        reply.reply(202, b"\xff thanks", X_Answer="1")
+
+    server.answers["/hook"] = receive
+    result = fetcher.post(server.url + "/hook", b'{"a":"\xc3\xa4"}', {"Content-Type": "application/json"}, 5)
+    assert bodies == [b'{"a":"\xc3\xa4"}']
+    assert server.seen[0][2]["Content-Type"] == "application/json"
+    assert (result.status, result.headers["x-answer"], result.excerpt) == (202, "1", "\ufffd thanks")
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_post_follows_no_redirect(status: int, fetcher: Fetcher, server: Any) -> None:
+    server.answers["/hook"] = lambda r: r.reply(status, Location="/other")
+    server.answers["/other"] = lambda r: r.reply()
+    assert fetcher.post(server.url + "/hook", b"{}", {}, 5).status == status
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("interval", [0.0, 0.05])
+def test_a_post_reads_a_kilobyte_at_most_and_not_for_ever(
+    interval: float, fetcher: Fetcher, server: Any
+) -> None:
+    def endless(reply: Any) -> None:
+        reply.raw(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not server.stop.wait(interval):
+            reply.raw(b"a")
+
+    server.answers["/hook"] = endless
+    began = time.monotonic()
+    result = fetcher.post(server.url + "/hook", b"{}", {}, 0.5)
+    assert result.status == 200
+    assert len(result.excerpt) <= 1024 and set(result.excerpt) == {"a"}
+    assert time.monotonic() - began < 3
+
+
+def test_a_post_to_a_silent_server_ends_in_time(fetcher: Fetcher, server: Any) -> None:
+    server.answers["/hook"] = lambda r: server.stop.wait(5)
+    with pytest.raises(FetchFailed, match="too slow"):
+        fetcher.post(server.url + "/hook", b"{}", {}, 0.3)
