@@ -2,6 +2,7 @@
 
 import base64
 import secrets
+from collections.abc import Sequence
 from datetime import timedelta
 
 from sqlalchemy.orm import Session
@@ -57,6 +58,10 @@ class WebhookSecrets:
         """
         stored = repository.active_secrets(session, account_id, now())
         return [self._box.decrypt(each.secret_encrypted) for each in stored]
+
+    def list_secrets(self, session: Session, account_id: str) -> Sequence[WebhookSecret]:
+        """The secrets that sign now, the newest first, without what they are."""
+        return repository.active_secrets(session, account_id, now())
 
     def _current(self, session: Session, account_id: str) -> WebhookSecret | None:
         repository.lock_account(session, account_id)
