@@ -1,0 +1,238 @@
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from stemsplitter.accounts.models import Account
+from stemsplitter.credits.models import LedgerEntry
+from stemsplitter.credits.service import LARGEST_AMOUNT, CreditService, Discrepancy
+from stemsplitter.database import Database
+from stemsplitter.service_errors import Conflict, InsufficientCredits, NotFound, ValidationFailed
+from stemsplitter.settings import Settings
+
+
+@pytest.fixture
+def credits() -> CreditService:
+    return CreditService(Settings(metering=True))
+
+
+@pytest.fixture
+def account(database: Database) -> str:
+    return add_account(database, "song@example.com")
+
+
+def add_account(database: Database, email: str) -> str:
+    with database.write() as session:
+        account = Account(email=email)
+        session.add(account)
+        session.flush()
+        return account.id
+
+
+def entries(session: Session, account_id: str) -> list[tuple[str, int, str | None]]:
+    rows = session.scalars(
+        select(LedgerEntry)
+        .where(LedgerEntry.account_id == account_id)
+        .order_by(LedgerEntry.created_at, LedgerEntry.id)
+    )
+    return [(row.kind, row.amount, row.split_id) for row in rows]
+
+
+def test_a_split_that_succeeds_costs_what_was_held(
+    database: Database, credits: CreditService, account: str
+) -> None:
+    with database.write() as session:
+        credits.grant(session, account, 600)
+        assert credits.hold(session, account, "split_1", 214) == 214
+        assert credits.balance(session, account) == 386
+        assert credits.settle(session, "split_1")
+        assert credits.balance(session, account) == 386
+        assert sorted(entries(session, account)) == [
+            ("grant", 600, None),
+            ("hold", -214, "split_1"),
+            ("settle", 0, "split_1"),
+        ]
+
+
+def test_a_split_that_fails_costs_nothing(database: Database, credits: CreditService, account: str) -> None:
+    with database.write() as session:
+        credits.grant(session, account, 600)
+        credits.hold(session, account, "split_1", 600)
+        assert credits.balance(session, account) == 0
+        assert credits.release(session, "split_1")
+        assert credits.balance(session, account) == 600
+
+
+@pytest.mark.parametrize(("first", "second"), [("settle", "release"), ("release", "settle")])
+def test_what_ends_a_split_first_stands(
+    database: Database, credits: CreditService, account: str, first: str, second: str
+) -> None:
+    with database.write() as session:
+        credits.grant(session, account, 100)
+        credits.hold(session, account, "split_1", 70)
+    results = []
+    for name in (first, second, first, second):
+        with database.write() as session:
+            results.append(getattr(credits, name)(session, "split_1"))
+    assert results == [True, False, True, False]
+    with database.read() as session:
+        assert credits.balance(session, account) == (30 if first == "settle" else 100)
+
+
+def test_a_hold_that_is_repeated_is_one(database: Database, credits: CreditService, account: str) -> None:
+    with database.write() as session:
+        credits.grant(session, account, 100)
+        assert [credits.hold(session, account, "split_1", 70) for _ in range(3)] == [70, 70, 70]
+        assert credits.balance(session, account) == 30
+
+
+def test_too_few_credits(database: Database, credits: CreditService, account: str) -> None:
+    with database.write() as session:
+        credits.grant(session, account, 213)
+        with pytest.raises(InsufficientCredits) as caught:
+            credits.hold(session, account, "split_1", 214)
+        assert (caught.value.required_seconds, caught.value.balance) == (214, 213)
+        assert caught.value.details == {"requiredSeconds": 214, "balance": 213}
+        assert "needs 214 credits and the balance is 213" in str(caught.value)
+        assert entries(session, account) == [("grant", 213, None)]
+
+
+def test_without_metering_nothing_is_charged(database: Database, account: str) -> None:
+    free = CreditService(Settings(metering=False))
+    with database.write() as session:
+        assert free.hold(session, account, "split_1", 214) == 0
+        assert free.settle(session, "split_1")
+        assert free.hold(session, account, "split_2", 214) == 0
+        assert free.release(session, "split_2")
+        assert free.balance(session, account) == 0
+
+
+def test_a_hold_outlives_a_change_of_the_setting(
+    database: Database, credits: CreditService, account: str
+) -> None:
+    with database.write() as session:
+        credits.grant(session, account, 100)
+        credits.hold(session, account, "split_1", 100)
+        assert CreditService(Settings(metering=False)).release(session, "split_1")
+        assert credits.balance(session, account) == 100
+
+
+def test_a_purchase_counts_once(database: Database, credits: CreditService, account: str) -> None:
+    other = add_account(database, "other@example.com")
+    with database.write() as session:
+        first = credits.purchase(session, account, 3600, "pay_1", "one hour")
+        again = credits.purchase(session, account, 3600, "pay_1")
+        assert first.id == again.id
+        assert credits.balance(session, account) == 3600
+        for account_id, amount in ((other, 3600), (account, 60)):
+            with pytest.raises(Conflict, match="pay_1 is already recorded"):
+                credits.purchase(session, account_id, amount, "pay_1")
+        with pytest.raises(ValidationFailed, match="reference"):
+            credits.purchase(session, account, 3600, "")
+
+
+def test_credits_are_taken_back_as_far_as_there_are_any(
+    database: Database, credits: CreditService, account: str
+) -> None:
+    with database.write() as session:
+        credits.grant(session, account, 100)
+        credits.grant(session, account, -40, "a mistake")
+        with pytest.raises(Conflict, match="has 60 credits: take back at most that many, not 61"):
+            credits.grant(session, account, -61)
+        assert credits.balance(session, account) == 60
+
+
+@pytest.mark.parametrize("amount", [0, LARGEST_AMOUNT + 1, -LARGEST_AMOUNT - 1])
+def test_amounts_that_make_no_sense(
+    database: Database, credits: CreditService, account: str, amount: int
+) -> None:
+    with database.write() as session, pytest.raises(ValidationFailed, match="not an amount"):
+        credits.grant(session, account, amount)
+
+
+def test_a_purchase_cannot_be_negative(database: Database, credits: CreditService, account: str) -> None:
+    with database.write() as session, pytest.raises(ValidationFailed, match="not an amount"):
+        credits.purchase(session, account, -1, "pay_1")
+
+
+def test_an_account_that_is_not_there(database: Database, credits: CreditService) -> None:
+    with database.write() as session:
+        for call in (
+            lambda: credits.balance(session, "acc_x"),
+            lambda: credits.grant(session, "acc_x", 1),
+            lambda: credits.purchase(session, "acc_x", 1, "pay_1"),
+            lambda: credits.hold(session, "acc_x", "split_1", 1),
+        ):
+            with pytest.raises(NotFound, match="no account acc_x"):
+                call()
+
+
+def test_faults_of_the_program(database: Database, credits: CreditService, account: str) -> None:
+    other = add_account(database, "other@example.com")
+    with database.write() as session:
+        with pytest.raises(LookupError):
+            credits.settle(session, "split_1")
+        with pytest.raises(LookupError):
+            credits.release(session, "split_1")
+        with pytest.raises(ValueError, match="cannot cost -1"):
+            credits.hold(session, account, "split_1", -1)
+        credits.hold(session, account, "split_1", 0)
+        with pytest.raises(ValueError, match="another account"):
+            credits.hold(session, other, "split_1", 0)
+
+
+def test_history_is_newest_first(database: Database, credits: CreditService, account: str) -> None:
+    for amount in (1, 2, 3):
+        with database.write() as session:
+            # the time is given, as three entries may well fall into one millisecond
+            entry = credits.grant(session, account, amount)
+            entry.created_at = entry.created_at.replace(year=2000 + amount)
+    with database.read() as session:
+        assert [entry.amount for entry in credits.history(session, account, 2)] == [3, 2]
+
+
+def test_the_audit_finds_a_balance_that_is_not_the_sum(
+    database: Database, credits: CreditService, account: str
+) -> None:
+    empty = add_account(database, "empty@example.com")
+    with database.write() as session:
+        credits.grant(session, account, 100)
+        assert credits.audit(session) == []
+        session.execute(text("UPDATE accounts SET balance = 7 WHERE id = :id"), {"id": empty})
+        session.execute(text("UPDATE accounts SET balance = 99 WHERE id = :id"), {"id": account})
+        assert set(map(str, credits.audit(session))) == {
+            str(Discrepancy(account, "song@example.com", 99, 100)),
+            str(Discrepancy(empty, "empty@example.com", 7, 0)),
+        }
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"kind": "hold", "amount": 1, "split_id": "split_2"},
+        {"kind": "hold", "amount": -1},
+        {"kind": "hold", "amount": -1, "split_id": "split_1"},  # a second one
+        {"kind": "settle", "amount": -1, "split_id": "split_2"},
+        {"kind": "settle", "amount": 0, "split_id": "split_1"},  # after the release
+        {"kind": "release", "amount": -1, "split_id": "split_2"},
+        {"kind": "purchase", "amount": 0},
+        {"kind": "grant", "amount": 1, "split_id": "split_2"},
+        {"kind": "gift", "amount": 1},
+        {"kind": "grant", "amount": 1, "account_id": "acc_x"},
+    ],
+)
+def test_the_database_itself_refuses_what_must_not_be(
+    database: Database, credits: CreditService, account: str, values: dict[str, Any]
+) -> None:
+    with database.write() as session:
+        credits.hold(session, account, "split_1", 0)
+        credits.release(session, "split_1")
+    with pytest.raises(IntegrityError), database.write() as session:
+        session.add(LedgerEntry(**{"account_id": account, **values}))
+
+
+def test_the_database_itself_refuses_a_negative_balance(database: Database, account: str) -> None:
+    with pytest.raises(IntegrityError), database.write() as session:
+        session.execute(text("UPDATE accounts SET balance = -1"))
