@@ -238,7 +238,7 @@ def test_what_was_written_can_be_read_before_it_has_a_name(tmp_path, noise, fmt)
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
-def test_full_disk(tmp_path, noise, fmt, file_size_limit):
+def test_full_disk(tmp_path, noise, fmt, file_size_limit, capfd):
     """A limit on the size of files fails in the same place as a full disk."""
     path = tmp_path / f"stem.{OutputFormat.parse(fmt).extension}"
     path.write_text("what was there")
@@ -251,6 +251,8 @@ def test_full_disk(tmp_path, noise, fmt, file_size_limit):
     assert "cannot be written because" in str(caught.value)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     assert path.read_text() == "what was there"
+    del writer, caught
+    assert capfd.readouterr() == ("", "")  # FFmpeg's own exceptions too
 
 
 def test_rates_a_format_does_not_have(tmp_path):

@@ -112,13 +112,15 @@ def test_without_commit_nothing_stays(tmp_path, signals):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_full_disk(tmp_path, signals, file_size_limit):
+def test_full_disk(tmp_path, signals, file_size_limit, capfd):
     with file_size_limit(20_000), pytest.raises(OutputError, match="cannot be written because"):  # noqa: SIM117
         with NiStemWriter(tmp_path / "song.stem.mp4", 44100) as writer:
             for _ in range(10):
                 writer.write(signals)
             writer.commit()
     assert list(tmp_path.iterdir()) == []
+    del writer
+    assert capfd.readouterr() == ("", "")
 
 
 def test_what_the_format_does_not_hold(tmp_path):

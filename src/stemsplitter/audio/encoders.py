@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol, TypeVar
 
 import av
 import numpy as np
@@ -22,6 +23,7 @@ from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.tags import Tags
 
 Samples = npt.NDArray[np.float32]
+_Result = TypeVar("_Result", int, bytes)
 
 LAYOUTS = {1: "mono", 2: "stereo"}
 # libsndfile puts all samples of a call on the stack, and three minutes of sound crash it.
@@ -103,18 +105,47 @@ def add_cover(container: OutputContainer, tags: Tags) -> Packet[Any] | None:
     return packet
 
 
-class _Sink:
-    """A file as FFmpeg's muxers see it: without its name, and never closed by them."""
+class Sink:
+    """A file as FFmpeg's muxers and libsndfile see it: without its name, and never closed by them.
+
+    They lose exceptions, or print them when they come again while closing: the first one is kept for
+    :meth:`check`, and from then on all is only pretended.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
-        self.write = file.write
-        self.seek = file.seek
+        self._file = file
+        self._error: OSError | None = None
         self.tell = file.tell
 
+    def write(self, data: bytes) -> int:
+        """Write, or pretend to once anything has failed."""
+        return self._try(lambda: self._file.write(data), len(data))
 
-def open_muxer(file: BinaryIO, name: str, options: dict[str, str]) -> OutputContainer:
-    """FFmpeg's muxer of that name, writing to an open file."""
-    return av.open(_Sink(file), mode="w", format=name, options=options)
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move, which may write what is held in memory."""
+        return self._try(lambda: self._file.seek(offset, whence), max(offset, 0))
+
+    def read(self, size: int = -1) -> bytes:
+        """Read back, which may write what is held in memory."""
+        return self._try(lambda: self._file.read(size), b"")
+
+    def _try(self, work: Callable[[], _Result], pretended: _Result) -> _Result:
+        if self._error is None:
+            try:
+                return work()
+            except OSError as error:
+                self._error = error
+        return pretended
+
+    def check(self) -> None:
+        """Raise what a write failed with."""
+        if self._error is not None:
+            raise self._error
+
+
+def open_muxer(sink: Sink, name: str, options: dict[str, str]) -> OutputContainer:
+    """FFmpeg's muxer of that name; ask ``sink`` after each call whether it could be written."""
+    return av.open(sink, mode="w", format=name, options=options)
 
 
 def mp4_options(rate: int) -> dict[str, str]:
@@ -135,7 +166,8 @@ class AvEncoder:
     def __init__(self, file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> None:
         muxer, codec, sample_format, options = _av_settings(fmt, rate)
         self._bits = fmt.bits if fmt.is_integer else 0
-        self._container = open_muxer(file, muxer, options)
+        self._sink = Sink(file)
+        self._container = open_muxer(self._sink, muxer, options)
         set_tags(self._container, tags)
         self._track = AvTrack(self._container, codec, rate, channels, sample_format)
         if fmt.bitrate:
@@ -153,11 +185,13 @@ class AvEncoder:
     def write(self, block: Samples) -> None:
         self._begin()
         self._track.write(quantise(block, self._bits) if self._bits else block)
+        self._sink.check()
 
     def finish(self) -> None:
         self._begin()
         self._track.finish()
         self._container.close()
+        self._sink.check()
 
     def close(self) -> None:
         with contextlib.suppress(Exception):
@@ -199,34 +233,11 @@ class Mp3Encoder:
         self._lame.close()
 
 
-class _SoundSink:
-    """A file as libsndfile sees it, which loses exceptions: the first one is kept for :meth:`check`."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._error: OSError | None = None
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
-
-    def write(self, data: bytes) -> int:
-        """Write, or pretend to once it has failed."""
-        if self._error is None:
-            try:
-                return self._file.write(data)
-            except OSError as error:
-                self._error = error
-        return len(data)
-
-    def check(self) -> None:
-        """Raise what a write failed with."""
-        if self._error is not None:
-            raise self._error
-
-
 class VorbisEncoder:
     """ogg by libvorbis through libsndfile: PyAV's wheels have only FFmpeg's own encoder, which is poor."""
 
     def __init__(self, file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> None:
-        self._file = _SoundSink(file)
+        self._file = Sink(file)
         self._sound = soundfile.SoundFile(
             self._file,
             "w",

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from av.stream import Disposition
 
 from stemsplitter.audio.encode import encoding_error
-from stemsplitter.audio.encoders import AvTrack, add_cover, mp4_options, open_muxer, set_tags
+from stemsplitter.audio.encoders import AvTrack, Sink, add_cover, mp4_options, open_muxer, set_tags
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.pending import PendingFile
 from stemsplitter.audio.tags import Tags
@@ -66,7 +66,8 @@ class NiStemWriter:
             raise encoding_error(path, error) from error
 
     def _open(self, rate: int, tags: Tags) -> None:
-        self._container = open_muxer(self._pending.file, "mp4", mp4_options(rate))
+        self._sink = Sink(self._pending.file)
+        self._container = open_muxer(self._sink, "mp4", mp4_options(rate))
         set_tags(self._container, tags)
         self._tracks: dict[str, AvTrack] = {}
         for name in (MIXTURE, *self._stems):
@@ -88,6 +89,7 @@ class NiStemWriter:
         try:
             for name, block in blocks.items():
                 self._tracks[name].write(block if len(block) == 2 else np.repeat(block, 2, axis=0))
+            self._sink.check()
         except BaseException as error:
             self.discard()
             raise encoding_error(self.path, error) from error
@@ -101,6 +103,7 @@ class NiStemWriter:
             for track in self._tracks.values():
                 track.finish()
             self._container.close()
+            self._sink.check()
             insert_user_data(self._pending.file, "stem", description(self._stems))
         except BaseException as error:
             self.discard()

@@ -6,6 +6,7 @@ import secrets
 import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -177,7 +178,7 @@ def _load(
     entry = store.entry(model) if model else default_model_for(parse_stems(stems or "2s"))
     # weights that anybody may use for anything are fetched without being asked for; others never are
     if entry.permissive and not store.is_ready(entry.name):
-        with report.fetching(entry) as progress:
+        with nullcontext() if store.offline else report.fetching(entry) as progress:
             store.pull(entry.name, progress)
     with report.waiting(f"Loading {entry.name}"):
         return Separator(

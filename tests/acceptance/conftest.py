@@ -1,0 +1,122 @@
+"""The command as a user has it: installed, in a process of its own, with real weights, offline."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stemsplitter.catalogue.store import ModelStore
+
+from .songs import encode, sung
+
+MODEL = "spleeter_2s"
+LIMIT_S = 120
+COMMAND = Path(sys.executable).with_name("stemsplitter")
+
+Event = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A run that is over."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def events(self) -> list[Event]:
+        """What `--json` printed; every line must be JSON."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+    def named(self, event: str) -> dict[str, Event]:
+        """The events of one kind, by the name of the song."""
+        return {Path(e["song"]).name: e for e in self.events if e["event"] == event}
+
+
+class Command:
+    """Runs `stemsplitter` in a folder."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder, self.environment = folder, environment
+
+    def __call__(self, *arguments: str | Path, **options: Any) -> Done:
+        done = subprocess.run(
+            [COMMAND, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=LIMIT_S,
+            check=False,
+            **options,
+        )
+        assert b"Traceback" not in done.stderr
+        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    @contextmanager
+    def started(self, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+        """A run that goes on; it is killed at the end if it still does."""
+        with subprocess.Popen(
+            [COMMAND, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The user's, offline, with one model: whatever others there are, the tests see the same."""
+    store = ModelStore()
+    if not store.is_ready(MODEL):
+        pytest.fail(f"The model {MODEL} is not here: run `stemsplitter models pull {MODEL}`.", pytrace=False)
+    cache = tmp_path_factory.mktemp("cache")
+    (cache / "models").mkdir()
+    (cache / "models" / MODEL).symlink_to((store.root / MODEL).absolute())
+    ours = {"STEMSPLITTER_CACHE_DIR": str(cache), "STEMSPLITTER_OFFLINE": "1", "PYTHONWARNINGS": "error"}
+    others = {"STEMSPLITTER_LOG", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "PYTHONIOENCODING"}
+    return {name: value for name, value in os.environ.items() if name not in others} | ours
+
+
+@pytest.fixture
+def command(tmp_path: Path, environment: dict[str, str]) -> Command:
+    return Command(tmp_path, environment)
+
+
+@pytest.fixture(scope="session")
+def command_in(environment: dict[str, str]) -> Callable[[Path], Command]:
+    """The command in a folder that tests share."""
+    return lambda folder: Command(folder, environment)
+
+
+@pytest.fixture(scope="session")
+def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds, stereo, 44.1 kHz."""
+    return encode(tmp_path_factory.mktemp("song") / "Lied.flac", sung(88_200), 44_100, "flac")
+
+
+@pytest.fixture(scope="session")
+def long_song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four minutes, mono, 8 kHz: time enough to do something in the middle."""
+    folder = tmp_path_factory.mktemp("long")
+    return encode(folder / "Long.wav", sung(240 * 8_000, 1, 8_000), 8_000, "pcm_s16le")
+
+
+def files_in(folder: Path) -> list[str]:
+    """All files and folders under a folder, hidden ones too; none where it does not exist."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))

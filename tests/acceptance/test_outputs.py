@@ -1,0 +1,236 @@
+"""Every kind of stem that can be asked for comes out, of the song's length, with its tags."""
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import numpy as np
+import pytest
+import soundfile
+
+from .conftest import Command, files_in
+from .songs import TAGS, Samples, dbfs, encode, read, sung
+
+RATE = 48_000
+SAMPLES = 72_345
+
+
+class Output(NamedTuple):
+    """What a format must give: the file's ending, FFmpeg's name of its codec, and its error in dBFS (RMS)."""
+
+    ending: str
+    codec: str
+    residual: float
+    bit_rate: int = 0
+
+
+OUTPUTS = {
+    "wav": Output("wav", "pcm_s24le", -130),
+    "wav16": Output("wav", "pcm_s16le", -90),
+    "wav24": Output("wav", "pcm_s24le", -130),
+    "wav32f": Output("wav", "pcm_f32le", -140),
+    "flac": Output("flac", "flac", -130),
+    "flac16": Output("flac", "flac", -90),
+    "mp3": Output("mp3", "mp3", -40, 320_000),
+    "mp3:128": Output("mp3", "mp3", -30, 128_000),
+    "ogg": Output("ogg", "vorbis", -30),
+    "m4a": Output("m4a", "aac", -30),
+}
+
+
+@pytest.fixture(scope="module")
+def tagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stereo song at 48 kHz with tags."""
+    path = tmp_path_factory.mktemp("tagged") / "Lied.flac"
+    return encode(path, sung(SAMPLES, 2, RATE), RATE, "flac", **TAGS)
+
+
+@pytest.fixture(scope="module", params=OUTPUTS)
+def written(
+    request: pytest.FixtureRequest,
+    tagged: Path,
+    command_in: Callable[[Path], Command],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[str, Path, dict[str, Any]]:
+    """A format, the folder of the song's stems in it, and what the run told."""
+    folder = tmp_path_factory.mktemp("out")
+    done = command_in(folder)("split", tagged, "-o", "out", "--format", request.param, "--verify", "--json")
+    assert (done.code, done.err) == (0, "")
+    return request.param, folder / "out" / "Lied", done.named("separated")["Lied.flac"]
+
+
+Written = tuple[str, Path, dict[str, Any]]
+
+
+def test_there_is_a_file_for_each_stem_and_nothing_else(written: Written) -> None:
+    format, folder, told = written
+    ending = OUTPUTS[format].ending
+    assert files_in(folder) == [f"instrumental.{ending}", f"vocals.{ending}"]
+    assert [Path(path).name for path in told["files"]] == [f"vocals.{ending}", f"instrumental.{ending}"]
+
+
+def test_they_are_what_was_asked_for(written: Written) -> None:
+    format, folder, _ = written
+    for path in folder.iterdir():
+        with av.open(str(path)) as file:
+            stream = file.streams.audio[0]
+            assert (stream.codec_context.name.removesuffix("float"), stream.sample_rate) == (
+                OUTPUTS[format].codec,
+                RATE,
+            )
+            if OUTPUTS[format].bit_rate:
+                assert stream.bit_rate == OUTPUTS[format].bit_rate
+
+
+def test_they_decode_to_the_songs_samples(written: Written) -> None:
+    format, folder, told = written
+    assert told["samples"] == SAMPLES
+    assert told["encoded_residual_dbfs"] <= OUTPUTS[format].residual
+    if OUTPUTS[format].ending != "m4a":  # which libsndfile cannot read
+        for path in folder.iterdir():
+            assert soundfile.read(path)[0].shape == (SAMPLES, 2)
+
+
+def test_they_have_the_songs_tags(written: Written) -> None:
+    _, folder, _ = written
+    for path in folder.iterdir():
+        with av.open(str(path)) as file:
+            tags = {
+                key.lower(): text for key, text in {**file.streams.audio[0].metadata, **file.metadata}.items()
+            }
+        assert (tags["title"], tags["artist"], tags["album"]) == (
+            f"Ein Lied ({path.stem})",
+            "Wir",
+            "Die Platte",
+        )
+
+
+def test_another_rate(command: Command, tagged: Path) -> None:
+    done = command("split", tagged, "--rate", "44100", "--format", "wav32f", "--verify", "--json")
+    told = done.named("separated")["Lied.flac"]
+    expected = round(SAMPLES * 44_100 / RATE)
+    assert (told["samples"], told["sample_rate"]) == (expected, 44_100)
+    assert told["encoded_residual_dbfs"] <= -90
+    for path in told["files"]:
+        info = soundfile.info(command.folder / path)
+        assert (info.frames, info.samplerate) == (expected, 44_100)
+
+
+def test_a_stem_file_needs_four_stems(command: Command, tmp_path: Path) -> None:
+    encode(tmp_path / "Lied.wav", sung(9_000), 44_100, "pcm_s16le")
+    done = command("split", "Lied.wav", "--format", "stem.mp4")
+    assert done.code == 1 and "stem.mp4" in done.err and "4s" in done.err
+    assert files_in(tmp_path) == ["Lied.wav"]
+
+
+def test_a_zip(command: Command, song: Path, tmp_path: Path) -> None:
+    earlier = tmp_path / "stems" / "Lied" / "vocals.wav"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text("from another run")
+    done = command("split", song, "--zip", "--verify", "--json")
+    assert (done.code, done.err) == (0, "")
+    told = done.named("separated")["Lied.flac"]
+    assert told["files"] == ["stems/Lied/Lied.zip"]
+    assert {stem["path"] for stem in told["stems"].values()} == {"stems/Lied/Lied.zip"}
+    assert files_in(tmp_path) == ["stems", "stems/Lied", "stems/Lied/Lied.zip", "stems/Lied/vocals.wav"]
+    assert earlier.read_text() == "from another run"
+    with zipfile.ZipFile(tmp_path / "stems/Lied/Lied.zip") as archive:
+        assert archive.testzip() is None
+        assert archive.namelist() == ["vocals.wav", "instrumental.wav"]
+        archive.extractall(tmp_path / "unpacked")
+    stems = [read(path)[0] for path in (tmp_path / "unpacked").iterdir()]
+    assert dbfs(sum(stems) - read(song)[0]) <= -90
+
+
+@pytest.fixture(scope="module")
+def both(
+    song: Path, command_in: Callable[[Path], Command], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Samples]:
+    """The two stems as they come when asked for together."""
+    return stems_asked_for(command_in(tmp_path_factory.mktemp("both")), song, "--stems", "2s")
+
+
+def stems_asked_for(command: Command, song: Path, *options: str) -> dict[str, Samples]:
+    done = command("split", song, "--format", "wav32f", "--json", *options)
+    assert (done.code, done.err) == (0, "")
+    told = done.named("separated")["Lied.flac"]["stems"]
+    return {name: read(command.folder / stem["path"])[0] for name, stem in told.items()}
+
+
+@pytest.mark.parametrize("names", ["vocals", "instrumental", "instrumental,vocals"])
+def test_only_the_stems_asked_for_are_written(
+    names: str, command: Command, song: Path, both: dict[str, Samples]
+) -> None:
+    stems = stems_asked_for(command, song, "--stems", names)
+    assert list(stems) == names.split(",")
+    for name, samples in stems.items():
+        np.testing.assert_array_equal(samples, both[name])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--stems", "6s"], ["htdemucs_6s"]),
+        (["--stems", "vocals,drums"], ["htdemucs"]),
+        (
+            ["--stems", "6s", "--model", "htdemucs_6s"],
+            ["htdemucs_6s", "stemsplitter models pull htdemucs_6s"],
+        ),
+        (["--stems", "4s", "--model", "spleeter_2s"], ["drums, bass, other"]),
+        (["--stems", "voice"], ["voice", "vocals"]),
+        (["--model", "nonsense"], ["nonsense", "spleeter_2s"]),
+        (["--format", "wma"], ["wma", "flac"]),
+        (["--format", "mp3:1"], ["mp3", "320"]),
+        (["--rate", "0"], ["0 Hz", "8000 to 192000"]),
+        (["--device", "abacus"], ["abacus", "cpu"]),
+        (["--precision", "fp7"], ["fp7", "fp32"]),
+    ],
+)
+def test_what_cannot_be_is_told_in_one_sentence(
+    options: list[str], words: list[str], command: Command, song: Path
+) -> None:
+    done = command("split", song, *options)
+    assert done.code == 1 and done.out == ""
+    assert done.err.startswith("error: ") and done.err.count("\n") == 1
+    assert all(word in done.err for word in words)
+    assert files_in(command.folder) == []
+
+
+def test_one_gain_for_all_where_integers_would_clip(command: Command, tmp_path: Path) -> None:
+    loud = 4 * sung(60_000)
+    encode(tmp_path / "Loud.wav", loud, 44_100, "pcm_f32le")
+    done = command("split", "Loud.wav", "--format", "wav16", "--verify")
+    assert done.code == 0
+    (line,) = [line for line in done.out.splitlines() if "softer" in line]
+    gain = 10 ** (-float(line.split()[3]) / 20)
+    total = sum(read(tmp_path / "stems" / "Loud" / f"{name}.wav")[0] for name in ("vocals", "instrumental"))
+    assert gain < 0.6
+    assert dbfs(total - gain * loud) < -40  # the gain is told with one decimal
+    assert dbfs(total) < 6
+
+
+def test_what_is_printed(command: Command, song: Path) -> None:
+    done = command("split", song, "--verify")
+    assert done.code == 0
+    first, *paths, checked, sums = done.out.splitlines()
+    assert first.startswith("Lied.flac: 2.0 s of audio in ") and "spleeter_2s on cpu" in first
+    assert [path.strip() for path in paths] == ["stems/Lied/vocals.wav", "stems/Lied/instrumental.wav"]
+    assert all((command.folder / path.strip()).is_file() for path in paths)
+    assert checked == "  Checked: every stem decodes to 88200 samples."
+    assert sums.startswith("  Decoded and added up, the stems differ from the mix by -")
+    assert done.err.startswith("Lied.flac: spleeter_2s on cpu") and done.err.count("\n") == 1
+
+
+def test_json_tells_all_in_order(command: Command, long_song: Path) -> None:
+    done = command("split", long_song, "--json")
+    assert (done.code, done.err) == (0, "")
+    kinds = [event["event"] for event in done.events]
+    assert kinds == ["started", *["progress"] * (len(kinds) - 3), "separated", "finished"]
+    fractions = [event["fraction"] for event in done.events if event["event"] == "progress"]
+    assert len(fractions) > 20 and fractions == sorted(fractions) and fractions[-1] == 1
+    assert fractions[0] < 0.1
+    assert done.events[-1] == {"event": "finished", "separated": 1, "failed": 0}
+    assert json.loads(done.out.splitlines()[0])["song"] == str(long_song)
