@@ -2,9 +2,17 @@
 
 from functools import cached_property
 
+from stemsplitter.accounts.secret_box import SecretBox, derive_key, load_secret
+from stemsplitter.accounts.secrets_service import WebhookSecrets
+from stemsplitter.accounts.service import AccountService
+from stemsplitter.api.rate_limits import RateLimits
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database
+from stemsplitter.fetching import Fetcher
 from stemsplitter.idempotency.service import IdempotencyService
 from stemsplitter.settings import Settings
+from stemsplitter.storage import Storage
 
 
 class Application:
@@ -23,11 +31,53 @@ class Application:
         return Database(self.settings.database)
 
     @cached_property
+    def secret(self) -> bytes:
+        """The server's secret, from which keys for its purposes are derived."""
+        return load_secret(self.settings)
+
+    @cached_property
+    def accounts(self) -> AccountService:
+        """Accounts and API keys."""
+        return AccountService(self.database, self.settings)
+
+    @cached_property
+    def webhook_secrets(self) -> WebhookSecrets:
+        """The secrets that sign webhooks."""
+        return WebhookSecrets(SecretBox(self.secret))
+
+    @cached_property
+    def credits(self) -> CreditService:
+        """Balances and their ledger."""
+        return CreditService(self.settings)
+
+    @cached_property
     def idempotency(self) -> IdempotencyService:
         """Requests that were sent with an idempotency key."""
         return IdempotencyService(self.database)
 
+    @cached_property
+    def rate_limits(self) -> RateLimits:
+        """Counts of requests."""
+        return RateLimits(self.database, self.settings)
+
+    @cached_property
+    def models(self) -> ModelStore:
+        """The models of the catalogue and which of them are here."""
+        return ModelStore()
+
+    @cached_property
+    def fetcher(self) -> Fetcher:
+        """Downloads of sources and posts of webhooks."""
+        return Fetcher(self.settings)
+
+    @cached_property
+    def storage(self) -> Storage:
+        """Stored files."""
+        key = derive_key(self.secret, "links to files")
+        return Storage(self.settings.storage, key, self.settings.base_url)
+
     def close(self) -> None:
         """Close what was opened."""
-        if "database" in self.__dict__:
-            self.database.close()
+        for name in ("rate_limits", "database"):
+            if name in self.__dict__:
+                getattr(self, name).close()

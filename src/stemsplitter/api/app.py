@@ -3,11 +3,19 @@
 from fastapi import APIRouter, FastAPI
 
 from stemsplitter import __version__
-from stemsplitter.api import errors
+from stemsplitter.api import errors, health, metrics, models
+from stemsplitter.api.access import Access, Faults
+from stemsplitter.api.admission import Admission
 from stemsplitter.application import Application
+from stemsplitter.credits import endpoints as credits_endpoints
 
 # every feature's endpoints; their paths are whole (`/v1/…`), so that a reader finds them by searching
-ROUTERS: tuple[APIRouter, ...] = ()
+ROUTERS: tuple[APIRouter, ...] = (
+    credits_endpoints.router,
+    models.router,
+    health.router,
+    metrics.router,
+)
 
 
 def create_app(application: Application) -> FastAPI:
@@ -24,4 +32,9 @@ def create_app(application: Application) -> FastAPI:
     errors.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    # from the inside out; the inner answer to a fault still gets the headers of admission
+    app.add_middleware(Faults)
+    app.add_middleware(Admission, application=application)
+    app.add_middleware(Faults)
+    app.add_middleware(Access)
     return app

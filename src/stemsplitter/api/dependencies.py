@@ -1,23 +1,15 @@
 """What endpoints are given: the application, and who is calling."""
 
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
+from stemsplitter.accounts.service import Caller
 from stemsplitter.application import Application
 from stemsplitter.service_errors import Unauthorized
 
 _bearer = HTTPBearer(scheme_name="apiKey", bearerFormat="ast_live_…", auto_error=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """The account that calls, and the key it calls with."""
-
-    account_id: str
-    key_id: str
 
 
 def get_application(request: Request) -> Application:

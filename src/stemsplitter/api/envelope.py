@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 from pydantic.alias_generators import to_camel
 from starlette.responses import Response
 
@@ -15,6 +15,13 @@ class CamelModel(BaseModel):
     """A body in camelCase. What a request holds beyond its fields is ignored, as clients add to it freely."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+    @field_validator("*", mode="after")
+    @classmethod
+    def _check_text(cls, value: Any) -> Any:
+        if not _is_text(value):
+            raise ValueError("holds a NUL character or half of a surrogate pair")
+        return value
 
 
 class Envelope(BaseModel, Generic[Data]):
@@ -52,3 +59,12 @@ def failure(
     """The answer that an error is; ``extra`` stands after ``code`` and ``message``."""
     error = {"code": code, "message": message, **(extra or {})}
     return JsonResponse({"success": False, "error": error}, status_code=status, headers=headers)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether all strings in ``value`` are such as databases keep and UTF-8 can write."""
+    if isinstance(value, str):
+        return "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
+    if isinstance(value, dict):
+        return all(_is_text(key) and _is_text(each) for key, each in value.items())
+    return all(map(_is_text, value)) if isinstance(value, list) else True

@@ -1,0 +1,97 @@
+"""Round every request: its id, its log line, its time, and an answer when all else fails."""
+
+import logging
+import re
+import time
+
+import structlog
+from fastapi import Request
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stemsplitter.api.errors import server_error
+from stemsplitter.api.metrics import LATENCY
+from stemsplitter.database import new_id
+
+_log = logging.getLogger("stemsplitter.access")
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Access:
+    """Gives each request an id (the caller's ``X-Request-Id`` where it has a sane one), logs and times it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        sent = request.headers.get("x-request-id", "")
+        request_id = sent if _ID.fullmatch(sent) else new_id("req")
+        request.state.request_id = request_id
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        started = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_id)
+            except Exception:
+                _log.exception("request failed")
+                if (
+                    status
+                ):  # half an answer is out: break the connection, so that nobody takes it for a whole one
+                    raise
+                await server_error(request)(scope, receive, send_with_id)
+            finally:
+                _record(request, status, time.perf_counter() - started)
+
+
+class Faults:
+    """Answers 500 where the application fails, and logs why."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def send_noting(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noting)
+        except Exception:
+            # half an answer is out: break the connection, so that nobody takes it for a whole one
+            if started or scope["type"] != "http":
+                raise
+            _log.exception("request failed")
+            await server_error(Request(scope, receive))(scope, receive, send)
+
+
+def _record(request: Request, status: int, seconds: float) -> None:
+    # the template of the path: paths of files hold signatures, and metrics must not grow with ids
+    route = getattr(request.scope.get("route"), "path", "other")
+    LATENCY.labels(request.method if route != "other" else "other", route, status).observe(seconds)
+    fields = {
+        "method": request.method,
+        "route": route,
+        "status": status,
+        "ms": round(seconds * 1000, 1),
+        "client": request.client.host if request.client else None,
+    }
+    if caller := getattr(request.state, "caller", None):
+        fields["account_id"] = caller.account_id
+    if split_id := request.path_params.get("split_id"):
+        fields["split_id"] = split_id
+    _log.info("request", extra=fields)

@@ -1,0 +1,63 @@
+"""The models of this server over HTTP."""
+
+from fastapi import APIRouter
+from pydantic import Field
+
+from stemsplitter.api.dependencies import ApplicationDep, CallerDep
+from stemsplitter.api.envelope import CamelModel, Envelope, JsonResponse, success
+
+router = APIRouter(tags=["Models"])
+
+
+class Origin(CamelModel):
+    """Where a model comes from."""
+
+    url: str
+    authors: str
+    paper: str
+
+
+class Model(CamelModel):
+    """A model, and whether this server can use it."""
+
+    name: str = Field(examples=["htdemucs_6s"])
+    title: str
+    stems: list[str] = Field(examples=[["drums", "bass", "other", "vocals", "guitar", "piano"]])
+    licence: str = Field(examples=["MIT"])
+    licence_note: str
+    source: Origin
+    quality: dict[str, dict[str, float]] = Field(
+        description="Measured figures: figure → stem → value. Empty where none were measured."
+    )
+    ready: bool = Field(description="Whether the weights are on this server.")
+
+
+class Models(CamelModel):
+    """The models that this server knows."""
+
+    items: list[Model]
+
+
+@router.get("/v1/models", response_model=Envelope[Models], operation_id="listModels")
+def list_models(application: ApplicationDep, _: CallerDep) -> JsonResponse:
+    """The models that this server knows, the preferred one first."""
+    store = application.models
+    return success(
+        Models(
+            items=[
+                Model(
+                    name=entry.name,
+                    title=entry.title,
+                    stems=list(entry.stems),
+                    licence=entry.licence,
+                    licence_note=entry.licence_note,
+                    source=Origin(
+                        url=entry.origin.url, authors=entry.origin.authors, paper=entry.origin.paper
+                    ),
+                    quality={figure: dict(values) for figure, values in entry.quality.items()},
+                    ready=store.is_ready(entry.name),
+                )
+                for entry in store.entries()
+            ]
+        )
+    )

@@ -1,0 +1,128 @@
+"""Requests a minute, counted for all processes together, and the headers that tell of them.
+
+The headers are those of https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ and the older
+``X-RateLimit-*``. A library would keep a row for every request and a table for every key; a count and the
+time it began are enough, and one statement changes both.
+"""
+
+import math
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event, text
+
+from stemsplitter.database import Database
+from stemsplitter.settings import Settings
+
+WINDOW_S = 60
+
+_CREATE_TABLE = """
+CREATE {unlogged} TABLE IF NOT EXISTS rate_limits (
+    bucket VARCHAR(80) PRIMARY KEY, started DOUBLE PRECISION NOT NULL, used INTEGER NOT NULL
+)
+"""
+_COUNT = text("""
+INSERT INTO rate_limits (bucket, started, used) VALUES (:bucket, :now, 1)
+ON CONFLICT (bucket) DO UPDATE SET
+    used = CASE WHEN rate_limits.started <= :over THEN 1 ELSE rate_limits.used + 1 END,
+    started = CASE WHEN rate_limits.started <= :over THEN :now ELSE rate_limits.started END
+RETURNING started, used
+""")
+_FORGET = text("DELETE FROM rate_limits WHERE started <= :over")
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What is left of a caller's requests after this one: ``used`` of ``limit``, anew after ``resets_s``."""
+
+    policy: str
+    limit: int
+    used: int
+    resets_s: float
+
+    @property
+    def exceeded(self) -> bool:
+        """Whether this request was one too many."""
+        return self.used > self.limit
+
+    @property
+    def wait_s(self) -> int:
+        """Whole seconds until requests are taken again, 1 at least."""
+        return max(1, math.ceil(self.resets_s))
+
+
+class RateLimits:
+    """Counts requests in windows of :data:`WINDOW_S` seconds that begin with a caller's first request.
+
+    On SQLite the counts have a file of their own, which is not synced: a poll must neither wait for the disk nor for a
+    transaction of the ledger. On PostgreSQL they are an unlogged table.
+    """
+
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self.limits = {"read": settings.read_limit, "create": settings.create_limit}
+        self._tidied = time.monotonic()
+        # one statement at a time: SQLite's own waiting is by sleeping, and not fair
+        self._turn = threading.Lock() if database.is_sqlite else None
+        if database.is_sqlite:
+            self._engine = _open(f"sqlite:///{settings.data_dir / 'rate_limits.db'}")
+        else:
+            self._engine = database.engine
+        self._own_engine = database.is_sqlite
+        with self._engine.begin() as connection:
+            connection.exec_driver_sql(
+                _CREATE_TABLE.format(unlogged="" if database.is_sqlite else "UNLOGGED")
+            )
+
+    def take(self, caller: str, policy: str) -> Quota:
+        """Count a request of ``caller`` (a key's id or an address) under ``policy``: ``read`` or ``create``."""
+        at = time.time()
+        values = {"bucket": f"{policy}:{caller}"[:80], "now": at, "over": at - WINDOW_S}
+        if self._turn is None:
+            started, used = self._count(values)
+        else:
+            with self._turn:
+                started, used = self._count(values)
+        return Quota(policy, self.limits[policy], used, max(0.0, started + WINDOW_S - at))
+
+    def headers(self, quota: Quota) -> dict[str, str]:
+        """The headers of the answer to the request that ``quota`` counted."""
+        left = max(0, quota.limit - quota.used)
+        headers = {
+            "RateLimit-Policy": ", ".join(f'"{name}";q={q};w={WINDOW_S}' for name, q in self.limits.items()),
+            "RateLimit": f'"{quota.policy}";r={left};t={math.ceil(quota.resets_s)}',
+            "X-RateLimit-Limit": str(quota.limit),
+            "X-RateLimit-Remaining": str(left),
+            "X-RateLimit-Reset": str(math.ceil(time.time() + quota.resets_s)),
+        }
+        if quota.exceeded:
+            headers["Retry-After"] = str(quota.wait_s)
+        return headers
+
+    def close(self) -> None:
+        """Close the file of counts."""
+        if self._own_engine:
+            self._engine.dispose()
+
+    def _count(self, values: dict[str, Any]) -> tuple[float, int]:
+        with self._engine.begin() as connection:
+            started, used = connection.execute(_COUNT, values).one()
+            if time.monotonic() - self._tidied > WINDOW_S:
+                self._tidied = time.monotonic()
+                connection.execute(_FORGET, {"over": values["over"]})
+        return started, used
+
+
+def _open(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _: Any) -> None:
+        connection.isolation_level = None  # every statement is a transaction
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=OFF")
+        cursor.close()
+
+    return engine

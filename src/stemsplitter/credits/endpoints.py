@@ -1,0 +1,16 @@
+"""Credits over HTTP."""
+
+from fastapi import APIRouter
+
+from stemsplitter.api.dependencies import ApplicationDep, CallerDep
+from stemsplitter.api.envelope import Envelope, JsonResponse, success
+from stemsplitter.credits.schemas import Credits
+
+router = APIRouter(tags=["Credits"])
+
+
+@router.get("/v1/credits", response_model=Envelope[Credits], operation_id="getCredits")
+def get_credits(application: ApplicationDep, caller: CallerDep) -> JsonResponse:
+    """The balance of your account: one credit is one second of audio."""
+    with application.database.read() as session:
+        return success(Credits(balance=application.credits.balance(session, caller.account_id)))

@@ -1,0 +1,49 @@
+"""A server without a network: its application, a key, and a client that calls it in process."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from stemsplitter.api.app import create_app
+from stemsplitter.application import Application
+from stemsplitter.database.schema import upgrade
+from stemsplitter.settings import Settings
+
+
+@dataclass
+class Account:
+    id: str
+    key: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.key}"}
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data")
+
+
+@pytest.fixture
+def application(settings: Settings) -> Iterator[Application]:
+    made = Application(settings)
+    upgrade(made.database)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def account(application: Application) -> Account:
+    with application.database.write() as session:
+        made = application.accounts.create_account(session, "someone@example.org")
+        return Account(made.id, application.accounts.create_key(session, made.id, "test")[1])
+
+
+@pytest.fixture
+def client(application: Application) -> Iterator[TestClient]:
+    with TestClient(create_app(application), raise_server_exceptions=False) as opened:
+        yield opened

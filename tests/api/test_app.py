@@ -1,0 +1,185 @@
+"""What every answer has in common: the envelope, its headers, and what stands in neither."""
+
+import json
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from pydantic import Field
+
+from stemsplitter.api.admission import LARGEST_BODY
+from stemsplitter.api.app import create_app
+from stemsplitter.api.envelope import CamelModel, success
+from stemsplitter.application import Application
+from stemsplitter.errors import AudioError, ModelError
+from stemsplitter.service_errors import Conflict, InsufficientCredits, NotFound, ValidationFailed
+
+
+class Inner(CamelModel):
+    url: str
+    size: int = 1
+
+
+class Body(CamelModel):
+    input: Inner
+    tags: list[Inner] = Field(default_factory=list)
+
+
+FAILURES: dict[str, Exception] = {
+    "credits": InsufficientCredits(214, 100),
+    "conflict": Conflict("It has ended."),
+    "missing": NotFound("There is no such split."),
+    "param": ValidationFailed("Too long.", param="input.url", details={"limitSeconds": 3600}),
+    "audio": AudioError("This is no audio."),
+    "model": ModelError("secret path /srv/models"),
+    "bug": RuntimeError("secret of the house"),
+}
+
+
+@pytest.fixture
+def app(application: Application) -> FastAPI:
+    made = create_app(application)
+
+    @made.post("/v1/echo")
+    def echo(body: Body) -> Any:
+        return success({"z": body.input.url, "a": body.input.size})
+
+    @made.get("/v1/fail/{what}")
+    def fail(what: str) -> Any:
+        raise FAILURES[what]
+
+    return made
+
+
+@pytest.fixture
+def client(app: FastAPI) -> TestClient:
+    return TestClient(app, raise_server_exceptions=False)
+
+
+def error_of(response: Any, status: int, code: str) -> dict[str, Any]:
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/json"
+    body = response.json()
+    assert list(body) == ["success", "error"] and body["success"] is False
+    assert list(body["error"])[:2] == ["code", "message"]
+    assert body["error"]["code"] == code
+    assert body["error"]["requestId"] == response.headers["x-request-id"]
+    assert body["error"]["docUrl"].endswith(f"/docs#{code}")
+    assert "ratelimit" in response.headers
+    found: dict[str, Any] = body["error"]
+    return found
+
+
+def test_success_is_raw_and_in_order(client: TestClient) -> None:
+    response = client.post("/v1/echo", json={"input": {"url": "https://é.example/ü/ス?a=\U0001f3b5"}})
+    assert response.content == (
+        '{"success":true,"data":{"z":"https://é.example/ü/ス?a=\U0001f3b5","a":1}}'.encode()
+    )
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "code"),
+    [
+        ("credits", 402, "INSUFFICIENT_CREDITS"),
+        ("conflict", 409, "CONFLICT"),
+        ("missing", 404, "NOT_FOUND"),
+        ("param", 422, "VALIDATION_ERROR"),
+        ("audio", 422, "VALIDATION_ERROR"),
+    ],
+)
+def test_failures_of_services(client: TestClient, what: str, status: int, code: str) -> None:
+    assert error_of(client.get(f"/v1/fail/{what}"), status, code)["message"] == str(FAILURES[what])
+
+
+def test_what_is_missing_stands_beside_402(client: TestClient) -> None:
+    error = error_of(client.get("/v1/fail/credits"), 402, "INSUFFICIENT_CREDITS")
+    assert (error["requiredSeconds"], error["balance"]) == (214, 100)
+
+
+def test_param_and_details(client: TestClient) -> None:
+    error = error_of(client.get("/v1/fail/param"), 422, "VALIDATION_ERROR")
+    assert (error["param"], error["details"]) == ("input.url", {"limitSeconds": 3600})
+
+
+@pytest.mark.parametrize("what", ["bug", "model"])
+def test_faults_of_ours_tell_an_id_and_no_internals(
+    client: TestClient, what: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    response = client.get(f"/v1/fail/{what}")
+    error = error_of(response, 500, "SERVER_ERROR")
+    assert error["requestId"] in error["message"]
+    assert "secret" not in response.text
+    assert "secret" in caplog.text  # it is in the log, with its traceback
+
+
+@pytest.mark.parametrize(
+    "key", [None, "Bearer", "Bearer ast_live_wrong", "Basic ast_live_wrong", "ast_live_wrong"]
+)
+def test_without_a_valid_key_there_is_no_entry(client: TestClient, key: str | None) -> None:
+    response = client.get("/v1/credits", headers={"Authorization": key} if key else {})
+    error = error_of(response, 401, "UNAUTHORIZED")
+    assert error["message"] == "Missing or invalid API key"
+    assert response.headers["www-authenticate"] == "Bearer"
+
+
+def test_framework_answers(client: TestClient) -> None:
+    error_of(client.get("/v1/nothing"), 404, "NOT_FOUND")
+    error_of(client.get("/v1/echo/"), 404, "NOT_FOUND")
+    wrong = client.delete("/v1/echo")
+    error_of(wrong, 405, "METHOD_NOT_ALLOWED")
+    assert wrong.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        (b"{", None),
+        (b'{"input": {"url": "\xff"}}', None),
+        (b'{"input": ' + b"[" * 20_000, None),
+        (b'{"input": {"url": "\\ud800"}}', "input.url"),
+        (b"[]", None),
+        (b'{"input": {}}', "input.url"),
+        (b'{"input": {"url": 1}}', "input.url"),
+        (b'{"input": {"url": "a"}, "tags": [{"url": "a"}, {"url": "a", "size": "x"}]}', "tags.1.size"),
+    ],
+)
+def test_bad_bodies(client: TestClient, body: bytes, param: str | None) -> None:
+    response = client.post("/v1/echo", content=body, headers={"Content-Type": "application/json"})
+    error = error_of(response, 422, "VALIDATION_ERROR")
+    assert error.get("param") == param
+    assert error["message"].endswith(".")
+
+
+def test_a_missing_body(client: TestClient) -> None:
+    error_of(client.post("/v1/echo", headers={"Content-Type": "application/json"}), 422, "VALIDATION_ERROR")
+
+
+def test_several_mistakes_are_all_told(client: TestClient) -> None:
+    error = error_of(client.post("/v1/echo", json={"tags": 1}), 422, "VALIDATION_ERROR")
+    assert [each["param"] for each in error["details"]["errors"]] == ["input", "tags"]
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
+)
+def test_other_types_are_not_taken(client: TestClient, content_type: str) -> None:
+    response = client.post(
+        "/v1/echo", content=b'{"input": {"url": "a"}}', headers={"Content-Type": content_type}
+    )
+    error_of(response, 415, "UNSUPPORTED_MEDIA_TYPE")
+
+
+def test_large_bodies_announced_or_not(client: TestClient) -> None:
+    body = json.dumps({"input": {"url": "a" * LARGEST_BODY}}).encode()
+    error_of(client.post("/v1/echo", content=body), 413, "PAYLOAD_TOO_LARGE")
+    chunks = (body[at : at + 1000] for at in range(0, len(body), 1000))
+    headers = {"Content-Type": "application/json"}
+    error_of(client.post("/v1/echo", content=chunks, headers=headers), 413, "PAYLOAD_TOO_LARGE")
+
+
+def test_the_request_id_is_the_callers_where_it_is_sane(client: TestClient) -> None:
+    assert client.get("/v1/credits", headers={"X-Request-Id": "job-7.a"}).headers["x-request-id"] == "job-7.a"
+    for odd in ("", "a b", "x" * 65, 'a"b'):
+        made = client.get("/v1/credits", headers={"X-Request-Id": odd}).headers["x-request-id"]
+        assert made.startswith("req_")

@@ -1,0 +1,84 @@
+"""The header Idempotency-Key, and what its answers look like."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from fastapi import Depends
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stemsplitter.api.app import create_app
+from stemsplitter.api.envelope import CamelModel
+from stemsplitter.api.idempotency import MAX_KEY, Once, parse_key
+from stemsplitter.application import Application
+from stemsplitter.idempotency.service import Record
+from stemsplitter.service_errors import ValidationFailed
+
+from .conftest import Account
+
+
+class Body(CamelModel):
+    name: str
+
+
+@pytest.fixture
+def client(application: Application) -> TestClient:
+    app = create_app(application)
+    made: list[str] = []
+
+    @app.post("/v1/things")
+    def create(body: Body, once: Once = Depends()) -> Any:  # noqa: B008
+        def make(record: Record) -> Mapping[str, Any]:
+            if body.name == "bad":
+                raise ValidationFailed("Not this name.")
+            made.append(body.name)
+            data = {"z": len(made), "name": body.name}
+            with application.database.write() as session:
+                record(session, data)
+            return data
+
+        return once.answer(body, make)
+
+    return TestClient(app)
+
+
+def post(client: TestClient, account: Account, key: str | None, name: str = "ü") -> Any:
+    headers = account.headers | ({} if key is None else {"Idempotency-Key": key})
+    return client.post("/v1/things", json={"name": name}, headers=headers)
+
+
+def test_a_replay_is_the_same_answer_and_says_so(client: TestClient, account: Account) -> None:
+    first, again = post(client, account, "k1"), post(client, account, "k1")
+    assert first.content == again.content == '{"success":true,"data":{"z":1,"name":"ü"}}'.encode()
+    assert "idempotency-replayed" not in first.headers
+    assert again.headers["idempotency-replayed"] == "true"
+
+
+def test_the_draft_puts_keys_into_quotes(client: TestClient, account: Account) -> None:
+    assert post(client, account, "k1").json() == post(client, account, '"k1"').json()
+
+
+def test_without_a_key_everything_is_new(client: TestClient, account: Account) -> None:
+    assert [post(client, account, None).json()["data"]["z"] for _ in range(2)] == [1, 2]
+
+
+def test_another_body_is_422_and_a_refusal_is_forgotten(client: TestClient, account: Account) -> None:
+    assert post(client, account, "k1", "bad").status_code == 422
+    assert post(client, account, "k1", "good").status_code == 200
+    refused = post(client, account, "k1", "other")
+    assert (refused.status_code, refused.json()["error"]["param"]) == (422, "Idempotency-Key")
+
+
+@pytest.mark.parametrize("key", ["", '""', "k" * (MAX_KEY + 1)])
+def test_keys_that_are_none(client: TestClient, account: Account, key: str) -> None:
+    assert post(client, account, key).json()["error"]["param"] == "Idempotency-Key"
+
+
+@given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=MAX_KEY))
+def test_quoting_a_key_changes_nothing(key: str) -> None:
+    quoted = '"' + key.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    assert parse_key(quoted) == key
+    if not (len(key) > 1 and key[0] == key[-1] == '"'):
+        assert parse_key(key) == key

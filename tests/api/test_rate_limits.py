@@ -1,0 +1,96 @@
+"""Reading and creating are counted apart, for each key, by all processes together."""
+
+import multiprocessing
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from stemsplitter.api import rate_limits
+from stemsplitter.api.rate_limits import RateLimits
+from stemsplitter.application import Application
+from stemsplitter.database import Database
+from stemsplitter.settings import Settings
+
+from .conftest import Account
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path / "data", read_limit=5, create_limit=2)
+
+
+def test_every_answer_tells_the_quota(client: TestClient, account: Account) -> None:
+    headers = client.get("/v1/credits", headers=account.headers).headers
+    assert headers["ratelimit-policy"] == '"read";q=5;w=60, "create";q=2;w=60'
+    match = re.fullmatch(r'"read";r=4;t=(\d+)', headers["ratelimit"])
+    assert match and 55 <= int(match[1]) <= 60
+    assert (headers["x-ratelimit-limit"], headers["x-ratelimit-remaining"]) == ("5", "4")
+    assert 50 <= int(headers["x-ratelimit-reset"]) - time.time() <= 61
+    assert "retry-after" not in headers
+    for path in ("/v1/nothing", "/v1/credits/"):
+        assert "ratelimit" in client.get(path).headers
+
+
+def test_one_too_many_is_refused_and_told_when_to_come_back(client: TestClient, account: Account) -> None:
+    for _ in range(5):
+        assert client.get("/v1/credits", headers=account.headers).status_code == 200
+    refused = client.get("/v1/credits", headers=account.headers)
+    assert refused.status_code == 429
+    assert refused.json()["error"]["code"] == "RATE_LIMITED"
+    assert 1 <= int(refused.headers["retry-after"]) <= 60
+    assert refused.headers["x-ratelimit-remaining"] == "0"
+
+
+def test_polls_do_not_eat_the_quota_for_creating(client: TestClient, account: Account) -> None:
+    for _ in range(6):
+        client.get("/v1/credits", headers=account.headers)
+    answer = client.post("/v1/nothing", headers=account.headers)
+    assert answer.status_code == 404
+    assert answer.headers["ratelimit"].startswith('"create";r=1;')
+
+
+def test_strangers_are_counted_by_address_apart_from_keys(client: TestClient, account: Account) -> None:
+    for _ in range(6):
+        last = client.get("/v1/credits", headers={"Authorization": "Bearer ast_live_wrong"})
+    assert last.status_code == 429
+    assert client.get("/v1/credits", headers=account.headers).status_code == 200
+
+
+def test_a_new_window_begins_afresh(application: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = application.rate_limits
+    at = time.time()
+    assert [limits.take("key_1", "create").used for _ in range(3)] == [1, 2, 3]
+    monkeypatch.setattr(rate_limits.time, "time", lambda: at + 61)
+    assert limits.take("key_1", "create").used == 1
+
+
+def test_counts_that_ended_are_forgotten(application: Application, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits, at, mono = application.rate_limits, time.time(), time.monotonic()
+    limits.take("key_1", "read")
+    monkeypatch.setattr(rate_limits.time, "time", lambda: at + 61)
+    monkeypatch.setattr(rate_limits.time, "monotonic", lambda: mono + 61)
+    limits.take("key_2", "read")
+    with limits._engine.connect() as connection:
+        buckets = connection.exec_driver_sql("SELECT bucket FROM rate_limits").scalars().all()
+    assert buckets == ["read:key_2"]
+
+
+def _take_many(data_dir: str) -> list[int]:
+    settings = Settings(data_dir=Path(data_dir))
+    database = Database(settings.database)
+    limits = RateLimits(database, settings)
+    with ThreadPoolExecutor(4) as pool:
+        used = list(pool.map(lambda _: limits.take("key_1", "read").used, range(50)))
+    limits.close()
+    database.close()
+    return used
+
+
+def test_processes_count_together(tmp_path: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        counts = pool.map(_take_many, [str(tmp_path)] * 2)
+    assert sorted(counts[0] + counts[1]) == list(range(1, 101))
