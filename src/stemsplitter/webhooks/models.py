@@ -1,6 +1,7 @@
 """Tables of webhooks: events, their deliveries, and each delivery's attempts."""
 
 from datetime import datetime
+from typing import Literal
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -10,6 +11,8 @@ from stemsplitter.database import Base, UtcDateTime
 COMPLETED = "audio.split.completed"
 FAILED = "audio.split.failed"
 TEST = "webhook.test"
+
+DeliveryStatus = Literal["pending", "delivered", "failed", "gone"]
 
 
 class WebhookEvent(Base):
@@ -47,8 +50,8 @@ class WebhookDelivery(Base):
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     event_id: Mapped[str] = mapped_column(ForeignKey("webhook_events.id", ondelete="CASCADE"), index=True)
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
-    status: Mapped[str] = mapped_column(String(16), default="pending")
-    attempts: Mapped[int] = mapped_column(default=0)
+    status: Mapped[DeliveryStatus] = mapped_column(String(16))
+    attempts: Mapped[int]
     next_attempt_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     last_status: Mapped[int | None]
     last_error: Mapped[str | None] = mapped_column(Text)

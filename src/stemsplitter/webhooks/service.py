@@ -1,0 +1,266 @@
+"""The rules of webhooks: what is told, when it is tried again, and when that ends."""
+
+import json
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from stemsplitter.accounts.secrets_service import WebhookSecrets
+from stemsplitter.database import Database, new_id, now
+from stemsplitter.errors import StemSplitterError
+from stemsplitter.fetching import Fetcher, FetchRefused
+from stemsplitter.service_errors import NotFound, ValidationFailed
+from stemsplitter.webhooks import repository
+from stemsplitter.webhooks.models import (
+    COMPLETED,
+    FAILED,
+    TEST,
+    DeliveryStatus,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEvent,
+)
+from stemsplitter.webhooks.signatures import signed_headers
+
+TIMEOUT_S = 15.0
+# seconds from one attempt to the next: 11 attempts over 23.7 hours
+DELAYS_S = (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 28_800)
+# each delay is up to this much shorter or longer, so that a receiver that was down is not met by all at once
+JITTER = 0.1
+# how long the log is kept
+KEPT = timedelta(days=30)
+
+_log = logging.getLogger(__name__)
+
+# Has a delivery done by a worker once the session commits: session, delivery id, account id.
+Enqueue = Callable[[Session, str, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What came of a POST: a status, or why there is none."""
+
+    at: datetime
+    duration_ms: int
+    status: int | None = None
+    excerpt: str | None = None
+    error: str | None = None
+
+
+class WebhookService:
+    """Events, their deliveries and the log. All but :meth:`attempt` join the caller's transaction."""
+
+    def __init__(
+        self, database: Database, fetcher: Fetcher, secrets: WebhookSecrets, enqueue: Enqueue
+    ) -> None:
+        self._database = database
+        self._fetcher = fetcher
+        self._secrets = secrets
+        self._enqueue = enqueue
+
+    def check_url(self, url: str, param: str) -> None:
+        """Refuse a URL that nothing could ever be delivered to; ``param`` is its name in the request.
+
+        Raises:
+            ValidationFailed: it is malformed, not http or https, or an address that is not allowed.
+        """
+        try:
+            self._fetcher.check(url)
+        except FetchRefused as error:
+            raise ValidationFailed(str(error), param=param) from error
+
+    def create_event(self, session: Session, split: Mapping[str, Any], url: str, account_id: str) -> str:
+        """Tell ``url`` that a split has ended, once: for a split that has its event, nothing is made.
+
+        Args:
+            split: as ``GET /v1/audio/splits/{id}`` answers it, with status ``succeeded`` or ``failed``.
+
+        Returns:
+            The id of the delivery, which is enqueued.
+        """
+        kind = {"succeeded": COMPLETED, "failed": FAILED}[split["status"]]
+        if made := repository.first_delivery(session, split["id"], kind):
+            return made.id
+        event = _event(account_id, kind, split, url)
+        event.split_id = split["id"]
+        session.add(event)
+        return self._deliver(session, event).id
+
+    def send_test(self, session: Session, account_id: str, url: str) -> WebhookDelivery:
+        """Send ``url`` a ``webhook.test``, signed like any other event but tried once.
+
+        Raises:
+            ValidationFailed: nothing could ever be delivered to ``url``.
+        """
+        self.check_url(url, "url")
+        event = _event(account_id, TEST, None, url)
+        session.add(event)
+        return self._deliver(session, event)
+
+    def replay(self, session: Session, account_id: str, delivery_id: str) -> WebhookDelivery:
+        """Deliver the event of an earlier delivery again: same id, same body, a new delivery. Raises NotFound."""
+        return self._deliver(session, self._owned(session, account_id, delivery_id).event)
+
+    def delivery(
+        self, session: Session, account_id: str, delivery_id: str
+    ) -> tuple[WebhookDelivery, Sequence[WebhookAttempt]]:
+        """A delivery and its attempts, the first one first. Raises NotFound."""
+        return self._owned(session, account_id, delivery_id), repository.attempts(session, delivery_id)
+
+    def deliveries(
+        self,
+        session: Session,
+        account_id: str,
+        *,
+        limit: int,
+        cursor: str | None = None,
+        status: DeliveryStatus | None = None,
+        split_id: str | None = None,
+    ) -> tuple[Sequence[WebhookDelivery], str | None]:
+        """A page of the account's deliveries, the newest first, and the cursor of the next page, if there is one.
+
+        Raises:
+            ValidationFailed: the cursor is none of this list.
+        """
+        before = None
+        if cursor is not None:
+            try:
+                before = self._owned(session, account_id, cursor)
+            except NotFound as error:
+                raise ValidationFailed(
+                    "The cursor is not one of this list: start from the first page.", param="cursor"
+                ) from error
+        found = repository.deliveries(
+            session, account_id, limit=limit + 1, before=before, status=status, split_id=split_id
+        )
+        return found[:limit], found[limit - 1].id if len(found) > limit else None
+
+    def forget_old(self, session: Session) -> int:
+        """Delete events older than :data:`KEPT`, with their deliveries and attempts; returns how many."""
+        return repository.delete_events(session, now() - KEPT)
+
+    def attempt(self, delivery_id: str) -> float | None:
+        """POST once, and return after how many seconds to call this again; None when the delivery has ended.
+
+        May run twice for one attempt: a process that dies after the POST has not recorded it, so that the event is
+        delivered at least once, always with the same id. Called too early, it posts nothing and says how long
+        to wait. Takes no longer than 15 seconds and two short transactions.
+        """
+        with self._database.read() as session:
+            delivery = repository.delivery(session, delivery_id)
+            if delivery is None or delivery.status != "pending":
+                return None
+            if delivery.next_attempt_at and (early := (delivery.next_attempt_at - now()).total_seconds()) > 0:
+                return early
+        outcome = self._post(delivery.event)
+        with self._database.write() as session:
+            return _record(session, delivery_id, outcome)
+
+    def _owned(self, session: Session, account_id: str, delivery_id: str) -> WebhookDelivery:
+        found = repository.delivery(session, delivery_id)
+        if found is None or found.account_id != account_id:
+            raise NotFound(f"There is no webhook delivery {delivery_id}: check the id.")
+        return found
+
+    def _deliver(self, session: Session, event: WebhookEvent) -> WebhookDelivery:
+        at = now()
+        delivery = WebhookDelivery(
+            id=new_id("dlv"),
+            event=event,
+            account_id=event.account_id,
+            status="pending",
+            attempts=0,
+            next_attempt_at=at,
+            created_at=at,
+            updated_at=at,
+        )
+        session.add(delivery)
+        session.flush()
+        self._enqueue(session, delivery.id, delivery.account_id)
+        return delivery
+
+    def _post(self, event: WebhookEvent) -> _Outcome:
+        at, started = now(), time.monotonic()
+        body = event.payload.encode()
+        try:
+            with self._database.read() as session:
+                secrets = self._secrets.active_secrets(session, event.account_id)
+            headers = {"Content-Type": "application/json", **signed_headers(event.id, body, secrets, at)}
+            result = self._fetcher.post(event.url, body, headers, TIMEOUT_S)
+        except StemSplitterError as error:
+            return _Outcome(at, _ms_since(started), error=str(error))
+        excerpt = result.excerpt.replace("\0", "�")  # PostgreSQL keeps no NUL in text
+        return _Outcome(at, _ms_since(started), result.status, excerpt, _complaint(result.status))
+
+
+def _event(account_id: str, kind: str, data: Mapping[str, Any] | None, url: str) -> WebhookEvent:
+    event_id = new_id("evt")
+    data = data or {"id": event_id}
+    text = json.dumps({"event": kind, "data": data}, ensure_ascii=False, separators=(",", ":"))
+    # half of a surrogate pair is no character; JSON can only escape it
+    payload = text.encode("utf-8", "backslashreplace").decode()
+    return WebhookEvent(
+        id=event_id, account_id=account_id, kind=kind, payload=payload, url=url, created_at=now()
+    )
+
+
+def _record(session: Session, delivery_id: str, outcome: _Outcome) -> float | None:
+    """Add the attempt to the log and decide what follows from it."""
+    delivery = repository.delivery(session, delivery_id, lock=True)
+    if delivery is None:
+        return None
+    session.add(
+        WebhookAttempt(
+            id=new_id("att"),
+            delivery_id=delivery_id,
+            at=outcome.at,
+            status_code=outcome.status,
+            error=outcome.error,
+            duration_ms=outcome.duration_ms,
+            response_excerpt=outcome.excerpt,
+        )
+    )
+    if delivery.status != "pending":  # the same attempt, run twice, has ended it
+        return None
+    delivery.attempts += 1
+    delivery.last_status, delivery.last_error = outcome.status, outcome.error
+    delivery.updated_at = now()
+    delivery.status, delay = _decide(outcome.status, delivery.attempts, delivery.event.kind)
+    delivery.next_attempt_at = None if delay is None else delivery.updated_at + timedelta(seconds=delay)
+    _log.info(
+        "webhook delivery %s: attempt %d, status %s, now %s",
+        delivery_id,
+        delivery.attempts,
+        outcome.status or outcome.error,
+        delivery.status,
+    )
+    return delay
+
+
+def _decide(status: int | None, attempts: int, kind: str) -> tuple[DeliveryStatus, float | None]:
+    """The delivery's status after so many attempts, and the seconds to the next one."""
+    if status is not None and 200 <= status <= 299:
+        return "delivered", None
+    if status == 410:
+        return "gone", None
+    if kind == TEST or attempts > len(DELAYS_S):
+        return "failed", None
+    return "pending", DELAYS_S[attempts - 1] * random.uniform(1 - JITTER, 1 + JITTER)
+
+
+def _complaint(status: int) -> str | None:
+    if 200 <= status <= 299:
+        return None
+    if 300 <= status <= 399:
+        return f"The receiver answered {status}, and redirects are not followed: give the final URL."
+    return f"The receiver answered {status}: it must answer 2xx."
+
+
+def _ms_since(started: float) -> int:
+    return round((time.monotonic() - started) * 1000)

@@ -1,0 +1,28 @@
+from collections.abc import Iterator
+
+import pytest
+
+from stemsplitter.accounts import secrets_service
+from stemsplitter.database import Database
+from stemsplitter.webhooks import service
+from tests.webhooks.receiver import Receiver
+from tests.webhooks.world import Clock, World
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    return World(database, "127.0.0.0/8")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(service, "now", made)
+    monkeypatch.setattr(secrets_service, "now", made)
+    return made
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as running:
+        yield running
