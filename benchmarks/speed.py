@@ -44,7 +44,6 @@ def contenders(folder: Path, source: Path, mp3: bool) -> dict[str, tuple[Command
         return {
             "stemsplitter": ([*split, "--format", "mp3:320"], store),
             "demucs --mp3": ([*demucs, "--mp3"], {}),
-            "demucs --mp3 --mp3-preset 7": ([*demucs, "--mp3", "--mp3-preset", "7"], {}),
         }
     exported = folder / "weights/random6s.onnx"
     if not exported.exists():
