@@ -1,0 +1,58 @@
+"""Signed links to stored files, which work for some time and cannot be changed."""
+
+import base64
+import binascii
+import hmac
+import json
+import time
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from stemsplitter.service_errors import NotFound
+from stemsplitter.storage.names import plain_name
+
+_DIGEST_BYTES = 32
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a link leads to: the stored file's key, its type, and when the link ends (seconds since 1970)."""
+
+    key: str
+    mime: str
+    expires: int
+
+
+class LinkSigner:
+    """Makes and checks ``/files/TOKEN/NAME``. HMAC-SHA256 covers key, type, end and name."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+
+    def path(self, key: str, filename: str, mime: str, seconds: float) -> str:
+        """The path of a link that ends in ``seconds``."""
+        name = plain_name(filename)
+        stated = json.dumps([key, mime, int(time.time() + seconds)], separators=(",", ":")).encode()
+        token = base64.urlsafe_b64encode(self._digest(stated, name) + stated).decode().rstrip("=")
+        return f"/files/{token}/{quote(name, safe='')}"
+
+    def open(self, token: str, name: str) -> Link:
+        """What the link with this token and name leads to.
+
+        Raises:
+            NotFound: the link has ended, or was not made here as it is.
+        """
+        try:
+            data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+            given, stated = data[:_DIGEST_BYTES], data[_DIGEST_BYTES:]
+            if not hmac.compare_digest(given, self._digest(stated, name)):
+                raise ValueError("the signature does not fit")
+        except (binascii.Error, ValueError) as error:
+            raise NotFound("This link is not valid: take it from the split as it stands there.") from error
+        link = Link(*json.loads(stated))
+        if link.expires <= time.time():
+            raise NotFound("This link has expired: read the split again for a new one.")
+        return link
+
+    def _digest(self, stated: bytes, name: str) -> bytes:
+        return hmac.digest(self._secret, stated + b"\0" + name.encode("utf-8", "surrogatepass"), "sha256")

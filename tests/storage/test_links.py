@@ -1,0 +1,58 @@
+import base64
+import time
+from urllib.parse import unquote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stemsplitter.service_errors import NotFound
+from stemsplitter.storage.links import LinkSigner
+from stemsplitter.storage.names import plain_name
+
+SIGNER = LinkSigner(b"k" * 32)
+
+
+def parts(path: str) -> tuple[str, str]:
+    _, files, token, name = path.split("/")
+    assert files == "files"
+    return token, unquote(name)
+
+
+@given(st.text(max_size=100))
+def test_a_link_opens_to_what_it_was_made_of(filename: str) -> None:
+    path = SIGNER.path("splits/split_1/vocals.mp3", filename, "audio/mpeg", 60)
+    assert path.isascii() and path.isprintable()
+    token, name = parts(path)
+    link = SIGNER.open(token, name)
+    assert (link.key, link.mime, name) == ("splits/split_1/vocals.mp3", "audio/mpeg", plain_name(filename))
+    assert 58 <= link.expires - time.time() <= 60
+
+
+def test_a_link_ends() -> None:
+    token, name = parts(SIGNER.path("a", "a.mp3", "audio/mpeg", 0))
+    with pytest.raises(NotFound, match="has expired"):
+        SIGNER.open(token, name)
+
+
+@given(st.integers(0, 1000), st.integers(1, 255))
+def test_no_byte_of_a_link_can_be_changed(at: int, flip: int) -> None:
+    token, name = parts(SIGNER.path("a/b", "a.mp3", "audio/mpeg", 60))
+    data = bytearray(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+    data[at % len(data)] ^= flip
+    with pytest.raises(NotFound, match="is not valid"):
+        SIGNER.open(base64.urlsafe_b64encode(data).decode().rstrip("="), name)
+
+
+@given(st.text(max_size=80), st.text(max_size=20))
+def test_what_is_no_link_is_refused(token: str, name: str) -> None:
+    with pytest.raises(NotFound):
+        SIGNER.open(token, name)
+
+
+def test_name_and_key_belong_to_the_link() -> None:
+    token, name = parts(SIGNER.path("a/b", "a.mp3", "audio/mpeg", 60))
+    with pytest.raises(NotFound):
+        SIGNER.open(token, "a.html")
+    with pytest.raises(NotFound):
+        LinkSigner(b"other" * 8).open(token, name)

@@ -1,0 +1,245 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import tracemalloc
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+
+from stemsplitter.errors import SettingsError
+from stemsplitter.storage import FileMissing, Storage, StorageError
+
+DATA = bytes(range(256)) * 10_000
+KEY = "splits/split_1/vocals.mp3"
+BAD_KEYS = [
+    "",
+    "/a",
+    "a/",
+    "a//b",
+    "../a",
+    "a/../b",
+    "a/./b",
+    ".",
+    "a/..",
+    "a\\b",
+    "a b",
+    "a\0",
+    "é",
+    "a#1",
+    "-a",
+    ".a",
+]
+
+
+def keys(storage: Storage, prefix: str = "") -> list[str]:
+    return sorted(stored.key for stored in storage.list_prefix(prefix))
+
+
+def read(storage: Storage, key: str, start: int = 0, end: int | None = None) -> bytes:
+    return b"".join(storage.read(key, start, end))
+
+
+def test_a_file_is_stored_and_read(storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "a.mp3").write_bytes(DATA)
+    assert storage.put_file(KEY, tmp_path / "a.mp3", "audio/mpeg", "vocals.mp3") == len(DATA)
+    assert storage.size(KEY) == len(DATA)
+    assert read(storage, KEY) == DATA
+    with storage.local_file(KEY) as path:
+        assert path.read_bytes() == DATA
+        assert path.suffix == ".mp3"
+
+
+@pytest.mark.parametrize(
+    ("start", "end"), [(0, 1), (5, 10), (100, None), (0, 10**9), (len(DATA) - 1, None), (5, 5), (10**9, None)]
+)
+def test_a_part_is_read(start: int, end: int | None, storage: Storage) -> None:
+    storage.put_stream(KEY, [DATA], "audio/mpeg")
+    assert read(storage, KEY, start, end) == DATA[start:end]
+
+
+def test_a_later_file_takes_the_place_of_an_earlier(storage: Storage) -> None:
+    storage.put_stream(KEY, [b"first, which is longer"], "audio/mpeg")
+    assert storage.put_stream(KEY, [b"sec", b"", b"ond"], "audio/mpeg") == 6
+    assert read(storage, KEY) == b"second"
+
+
+def test_an_empty_file_is_a_file(storage: Storage) -> None:
+    assert storage.put_stream(KEY, [], "audio/mpeg") == 0
+    assert read(storage, KEY) == b""
+
+
+def test_a_file_is_there_whole_or_not_at_all(storage: Storage) -> None:
+    def cut() -> Iterator[bytes]:
+        yield DATA
+        assert keys(storage) == ["a"]
+        raise ConnectionResetError("cut")
+
+    storage.put_stream("a", [b"before"], "audio/mpeg")
+    for key in ("a", KEY):
+        with pytest.raises(ConnectionResetError):
+            storage.put_stream(key, cut(), "audio/mpeg")
+    assert keys(storage) == ["a"]
+    assert read(storage, "a") == b"before"
+
+
+def test_what_is_not_committed_is_forgotten(storage: Storage) -> None:
+    with storage.writer(KEY, "audio/mpeg") as file:
+        file.write(DATA)
+    assert keys(storage) == []
+
+
+def test_missing_files_are_said(storage: Storage) -> None:
+    for use in (
+        storage.size,
+        lambda key: read(storage, key),
+        lambda key: storage.local_file(key).__enter__(),
+    ):
+        with pytest.raises(FileMissing, match=r"^There is no stored file splits/split_1/vocals\.mp3: .*\.$"):
+            use(KEY)
+    storage.delete(KEY)
+
+
+@pytest.mark.parametrize("key", BAD_KEYS)
+def test_keys_lead_nowhere_else(key: str, storage: Storage) -> None:
+    uses = [
+        storage.size,
+        storage.delete,
+        lambda key: storage.put_stream(key, [b"x"], ""),
+        storage.delete_prefix,
+    ]
+    uses += [
+        lambda key: storage.signed_url(key, "a", "", 60),
+        lambda key: storage.local_file(key).__enter__(),
+    ]
+    for use in uses:
+        if key or use != storage.delete_prefix:
+            with pytest.raises(ValueError, match="no key"):
+                use(key)
+
+
+def test_folders_are_listed_and_removed(storage: Storage) -> None:
+    for key in ("splits/split_1/a.mp3", "splits/split_1/deep/b.mp3", "splits/split_11/a.mp3", "c"):
+        storage.put_stream(key, [b"12345"], "audio/mpeg")
+    stored = {found.key: found for found in storage.list_prefix("splits/split_1")}
+    assert sorted(stored) == ["splits/split_1/a.mp3", "splits/split_1/deep/b.mp3"]
+    assert stored["splits/split_1/a.mp3"].size == 5
+    assert abs(stored["splits/split_1/a.mp3"].modified - datetime.now(UTC)) < timedelta(minutes=1)
+    assert storage.delete_prefix("splits/split_1") == 2
+    assert storage.delete_prefix("splits/split_1") == 0
+    assert keys(storage) == ["c", "splits/split_11/a.mp3"]
+    storage.delete("c")
+    assert keys(storage) == ["splits/split_11/a.mp3"]
+
+
+def test_nothing_is_left_of_a_removed_folder(folder_storage: Storage, tmp_path: Path) -> None:
+    folder_storage.put_stream("splits/split_1/deep/b.mp3", [b"1"], "audio/mpeg")
+    folder_storage.delete_prefix("splits/split_1")
+    assert list((tmp_path / "files" / "splits").iterdir()) == []
+
+
+def test_a_killed_writer_leaves_nothing(folder_storage: Storage, tmp_path: Path) -> None:
+    program = """if True:
+        import sys, time
+        from stemsplitter.storage import Storage
+        file = Storage(sys.argv[1], b"k", "").writer("a/b.mp3", "audio/mpeg")
+        file.write(b"x" * 5_000_000)
+        print("written", flush=True)
+        time.sleep(60)
+    """
+    command = [sys.executable, "-c", program, (tmp_path / "files").as_uri()]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"written\n"
+        os.kill(writer.pid, signal.SIGKILL)
+    assert [path for path in (tmp_path / "files").rglob("*") if path.is_file()] == []
+
+
+def test_files_are_never_whole_in_memory(storage: Storage) -> None:
+    size = 24 << 20
+    tracemalloc.start()
+    try:
+        storage.put_stream(KEY, (b"x" * (1 << 20) for _ in range(size >> 20)), "audio/wav")
+        assert sum(len(part) for part in storage.read(KEY)) == size
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < size / 3
+
+
+def test_writers_at_once_leave_one_whole_file(folder_storage: Storage) -> None:
+    def write(letter: bytes) -> None:
+        folder_storage.put_stream(KEY, [letter * 100_000] * 10, "audio/mpeg")
+
+    threads = [threading.Thread(target=write, args=(letter,)) for letter in (b"a", b"b", b"c", b"d")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    data = read(folder_storage, KEY)
+    assert len(data) == 1_000_000 and len(set(data)) == 1
+    assert keys(folder_storage) == [KEY]
+
+
+def test_a_full_disk_is_one_sentence(folder_storage: Storage, tmp_path: Path) -> None:
+    (tmp_path / "files" / "splits").write_text("in the way")
+    with pytest.raises(StorageError, match=r"^The file cannot be stored: .*\.$") as caught:
+        folder_storage.put_stream(KEY, [b"x"], "audio/mpeg")
+    assert caught.value.__cause__ is not None
+
+
+def test_a_store_that_answers_is_checked(storage: Storage) -> None:
+    storage.check()
+
+
+def test_an_s3_store_that_does_not_answer_is_said(
+    s3_storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
+    storage = Storage("s3://stems", b"k", "")
+    with pytest.raises(StorageError, match="does not answer"):
+        storage.check()
+    with pytest.raises(StorageError, match="does not answer"):
+        storage.put_stream(KEY, [b"x"], "audio/mpeg")
+
+
+@pytest.mark.parametrize(
+    "url", ["", "files", "/files", "file://host/a", "http://a/b", "s3://", "gs://a", "memory:///"]
+)
+def test_other_urls_are_refused(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"must be file:///FOLDER or s3://BUCKET\.$"):
+        Storage(url, b"k", "")
+
+
+def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="cannot be made"):
+        Storage((tmp_path / "file" / "folder").as_uri(), b"k", "")
+
+
+def test_a_folders_link_is_ours(folder_storage: Storage) -> None:
+    url = folder_storage.signed_url(KEY, "söng.mp3", "audio/mpeg", 60)
+    assert url.startswith("http://127.0.0.1:8000/files/") and url.endswith("/s%C3%B6ng.mp3")
+
+
+def test_a_link_to_s3_works_without_credentials(s3_storage: Storage) -> None:
+    s3_storage.put_stream(KEY, [DATA], "audio/mpeg", "söng.mp3")
+    url = s3_storage.signed_url(KEY, "söng.mp3", "audio/mpeg", 3600)
+    with httpx.Client(trust_env=False) as client:
+        answer = client.get(url)
+        part = client.get(url, headers={"Range": "bytes=5-9"})
+        assert client.get(url.replace("X-Amz-Signature=", "X-Amz-Signature=0")).status_code == 403
+        assert client.get(url.partition("?")[0]).status_code == 403
+    assert answer.content == DATA
+    assert answer.headers["Content-Type"] == "audio/mpeg"
+    assert answer.headers["Content-Disposition"].endswith("filename*=UTF-8''s%C3%B6ng.mp3")
+    assert (part.status_code, part.content) == (206, DATA[5:10])
+
+
+def test_a_link_to_s3_lasts_a_week_at_most(s3_storage: Storage) -> None:
+    assert "X-Amz-Expires=604800" in s3_storage.signed_url(KEY, "a.mp3", "audio/mpeg", 10**8)
+    assert "X-Amz-Expires=60&" in s3_storage.signed_url(KEY, "a.mp3", "audio/mpeg", 60)
