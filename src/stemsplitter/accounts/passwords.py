@@ -3,7 +3,7 @@
 from functools import cache
 
 from argon2 import PasswordHasher
-from argon2.exceptions import VerificationError
+from argon2.exceptions import InvalidHashError, VerificationError
 
 from stemsplitter.service_errors import ValidationFailed
 
@@ -29,7 +29,7 @@ def matches(password: str, password_hash: str | None) -> bool:
     """Whether the password is the one that was hashed. Takes as long where there is no hash to compare with."""
     try:
         _hasher.verify(password_hash or _nobodys(), password)
-    except VerificationError:
+    except (VerificationError, InvalidHashError):
         return False
     return password_hash is not None
 

@@ -1,0 +1,37 @@
+import hashlib
+
+import pytest
+
+from stemsplitter.accounts.keys import SHOWN, hash_key, is_key, new_key
+
+
+def test_a_new_key() -> None:
+    keys = {new_key() for _ in range(100)}
+    assert len(keys) == 100
+    for key in keys:
+        assert is_key(key) and len(key) == 41
+        assert key[:SHOWN].startswith("ast_live_") and len(key[:SHOWN]) == 12
+
+
+def test_what_is_kept_of_it() -> None:
+    key = new_key()
+    assert hash_key(key) == hashlib.sha256(key.encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ast_live_",
+        "ast_live_" + "a" * 31,
+        "ast_live_" + "a" * 33,
+        "ast_test_" + "a" * 32,
+        "ast_live_" + "a" * 31 + "-",
+        "ast_live_" + "a" * 31 + "é",
+        "ast_live_" + "a" * 31 + "٣",  # a digit, but not of ours
+        "ast_live_" + "a" * 32 + "\n",
+        " ast_live_" + "a" * 32,
+    ],
+)
+def test_what_is_not_a_key(text: str) -> None:
+    assert not is_key(text)

@@ -1,0 +1,47 @@
+import time
+
+import pytest
+
+from stemsplitter.accounts.passwords import hash_password, matches
+from stemsplitter.service_errors import ValidationFailed
+
+
+def test_only_the_password_matches() -> None:
+    hashed = hash_password("correct horse")
+    assert "correct horse" not in hashed
+    assert matches("correct horse", hashed)
+    assert not matches("Correct horse", hashed)
+    assert not matches("", hashed)
+    assert hash_password("correct horse") != hashed
+
+
+@pytest.mark.usefixtures("slow_passwords")
+def test_the_kind_of_hash() -> None:
+    assert hash_password("correct horse").startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+
+
+@pytest.mark.usefixtures("slow_passwords")
+def test_nobodys_password_takes_as_long() -> None:
+    """So that the time does not tell which addresses have an account; measured as the least of several."""
+    hashed = hash_password("correct horse")
+    matches("warm up", None)
+
+    def seconds(password_hash: str | None) -> float:
+        took = []
+        for _ in range(4):
+            begun = time.perf_counter()
+            assert not matches("wrong password", password_hash)
+            took.append(time.perf_counter() - begun)
+        return min(took)
+
+    assert seconds(None) > seconds(hashed) / 3
+
+
+@pytest.mark.parametrize("password", ["", "ninechars", "x" * 1001])
+def test_lengths(password: str) -> None:
+    with pytest.raises(ValidationFailed, match=rf"has {len(password)} characters: use 10 to 1000"):
+        hash_password(password)
+
+
+def test_a_damaged_hash_matches_nothing() -> None:
+    assert not matches("correct horse", "not a hash")

@@ -1,0 +1,88 @@
+import re
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stemsplitter.accounts.secret_box import SecretBox, derive_key, load_secret
+from stemsplitter.errors import SettingsError
+from stemsplitter.settings import Settings
+
+SECRET = b"0123456789abcdef0123456789abcdef"
+
+
+@given(st.text())
+def test_what_is_encrypted_comes_back(text: str) -> None:
+    box = SecretBox(SECRET)
+    token = box.encrypt(text)
+    assert box.decrypt(token) == text
+    assert box.encrypt(text) != token
+
+
+def test_another_secret_does_not_open_it() -> None:
+    token = SecretBox(SECRET).encrypt("whsec_x")
+    with pytest.raises(SettingsError, match="another secret key"):
+        SecretBox(SECRET[::-1]).decrypt(token)
+    with pytest.raises(SettingsError, match="another secret key"):
+        SecretBox(SECRET).decrypt(token[:-4] + "AAA=")
+
+
+def test_a_key_for_each_purpose() -> None:
+    keys = {derive_key(SECRET, "one"), derive_key(SECRET, "two"), derive_key(SECRET[::-1], "one")}
+    assert len(keys) == 3 and all(len(key) == 32 for key in keys)
+    # computed by hand with HMAC (RFC 5869, 2.2 and 2.3), so that it stays what it is
+    assert derive_key(SECRET, "one").hex() == (
+        "0356ae15f250886ff77c74ca0101946552928b2d8bc3f146505c1768f6793689"
+    )
+
+
+def test_the_file_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path / "new" / "folder")
+    secret = load_secret(settings)
+    file = settings.data_dir / "secret.key"
+    assert re.fullmatch(rb"[0-9a-f]{64}", secret)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert load_secret(settings) == secret
+    assert [each.name for each in settings.data_dir.iterdir()] == ["secret.key"]
+
+
+def test_processes_that_start_at_once_get_the_same(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    together = threading.Barrier(8)
+    found: list[bytes] = []
+
+    def start() -> None:
+        together.wait(timeout=30)
+        found.append(load_secret(settings))
+
+    threads = [threading.Thread(target=start) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert len(found) == 8 and len(set(found)) == 1
+
+
+def test_the_setting_wins(tmp_path: Path) -> None:
+    assert load_secret(Settings(data_dir=tmp_path, secret_key=SECRET.decode())) == SECRET
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_short_secret(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="STEMSPLITTER_SECRET_KEY is shorter than 32"):
+        load_secret(Settings(data_dir=tmp_path, secret_key="secret"))
+    (tmp_path / "secret.key").write_text("")
+    with pytest.raises(SettingsError, match=r"secret\.key is shorter than 32"):
+        load_secret(Settings(data_dir=tmp_path))
+
+
+def test_a_file_that_cannot_be_read_or_made(tmp_path: Path) -> None:
+    (tmp_path / "secret.key").mkdir()
+    with pytest.raises(SettingsError, match="cannot be read or made"):
+        load_secret(Settings(data_dir=tmp_path))
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="cannot be read or made"):
+        load_secret(Settings(data_dir=tmp_path / "file" / "below"))

@@ -1,0 +1,203 @@
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from stemsplitter.accounts import service as module
+from stemsplitter.accounts.models import Account, ApiKey
+from stemsplitter.accounts.service import AccountService
+from stemsplitter.credits.service import CreditService
+from stemsplitter.database import Database, now
+from stemsplitter.service_errors import Conflict, NotFound, Unauthorized, ValidationFailed
+from stemsplitter.settings import Settings
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def accounts(database: Database) -> AccountService:
+    return AccountService(database, Settings(free_credits=600))
+
+
+def made(accounts: AccountService, database: Database, email: str = "song@example.com") -> Account:
+    with database.write() as session:
+        return accounts.create_account(session, email, PASSWORD)
+
+
+def test_a_new_account_has_the_free_credits(database: Database, accounts: AccountService) -> None:
+    account = made(accounts, database)
+    assert account.balance == 600
+    with database.read() as session:
+        credits = CreditService(Settings())
+        assert credits.balance(session, account.id) == 600
+        assert [(entry.kind, entry.amount) for entry in credits.history(session, account.id)] == [
+            ("grant", 600)
+        ]
+        assert credits.audit(session) == []
+
+
+def test_without_free_credits(database: Database) -> None:
+    account = made(AccountService(database, Settings(free_credits=0)), database)
+    assert account.balance == 0
+
+
+def test_addresses_are_unique_in_any_case(database: Database, accounts: AccountService) -> None:
+    account = made(accounts, database, " Song@Example.COM ")
+    assert account.email == "song@example.com"
+    with database.write() as session:
+        with pytest.raises(Conflict, match=r"song@example\.com already"):
+            accounts.create_account(session, "SONG@example.com")
+        # the transaction goes on
+        accounts.create_account(session, "other@example.com")
+    with database.read() as session:
+        emails = [each.email for each in accounts.list_accounts(session)]
+        assert emails == ["song@example.com", "other@example.com"]
+        assert accounts.find_account(session, "SONG@example.com ").id == account.id
+        assert accounts.find_account(session, account.id).email == "song@example.com"
+
+
+@pytest.mark.parametrize(
+    "email", ["", "song", "@", "song@", "@x", "a b@c", "a@b@c", "a@b\n", "a\x1b@b", "x" * 250 + "@b.de"]
+)
+def test_what_is_not_an_address(database: Database, accounts: AccountService, email: str) -> None:
+    with pytest.raises(ValidationFailed, match=r"write name@example\.com") as caught:
+        made(accounts, database, email)
+    assert caught.value.param == "email"
+
+
+def test_other_values_that_cannot_be(database: Database, accounts: AccountService) -> None:
+    with database.write() as session:
+        with pytest.raises(ValidationFailed, match="not a role"):
+            accounts.create_account(session, "a@b", role="king")
+        with pytest.raises(ValidationFailed, match="at most 100"):
+            accounts.create_account(session, "a@b", name="x" * 101)
+        with pytest.raises(ValidationFailed, match="password"):
+            accounts.create_account(session, "a@b", "short")
+        assert not accounts.has_accounts(session)
+        accounts.create_account(session, "a@b", role="operator")
+        assert accounts.has_accounts(session)
+
+
+def test_a_password_is_proof(database: Database, accounts: AccountService) -> None:
+    account = made(accounts, database)
+    with database.write() as session:
+        assert accounts.verify_password(session, " SONG@example.com", PASSWORD).id == account.id
+        accounts.set_password(session, account.id, "battery staple")
+        accounts.create_account(session, "keys@example.com")
+    with database.read() as session:
+        assert accounts.verify_password(session, "song@example.com", "battery staple").id == account.id
+        messages = set()
+        for email, password in (
+            ("song@example.com", PASSWORD),
+            ("nobody@example.com", PASSWORD),
+            ("keys@example.com", ""),
+            ("keys@example.com", PASSWORD),
+        ):
+            with pytest.raises(Unauthorized) as caught:
+                accounts.verify_password(session, email, password)
+            messages.add(str(caught.value))
+    assert messages == {"Wrong email address or password"}  # it does not tell who has an account
+
+
+def test_a_key_is_proof_until_it_is_revoked(database: Database, accounts: AccountService) -> None:
+    account = made(accounts, database)
+    with database.write() as session:
+        key, shown = accounts.create_key(session, account.id, " laptop ")
+        second, _ = accounts.create_key(session, account.id, "server")
+    assert (key.name, key.prefix) == ("laptop", shown[:12])
+    assert shown not in str(vars(key))
+    with database.read() as session:
+        caller = accounts.authenticate_key(session, shown)
+        assert (caller.account_id, caller.key_id) == (account.id, key.id)
+        assert [each.id for each in accounts.list_keys(session, account.id)] == [key.id, second.id]
+    with database.write() as session:
+        revoked_at = accounts.revoke_key(session, account.id, key.id).revoked_at
+        assert revoked_at is not None
+        assert accounts.revoke_key(session, account.id, key.id).revoked_at == revoked_at
+    with database.read() as session, pytest.raises(Unauthorized):
+        accounts.authenticate_key(session, shown)
+
+
+def test_a_disabled_account(database: Database, accounts: AccountService) -> None:
+    account = made(accounts, database)
+    with database.write() as session:
+        _, shown = accounts.create_key(session, account.id, "")
+        accounts.disable_account(session, account.id)
+        with pytest.raises(Unauthorized, match="Missing or invalid API key"):
+            accounts.authenticate_key(session, shown)
+        with pytest.raises(Unauthorized):
+            accounts.verify_password(session, account.email, PASSWORD)
+        accounts.enable_account(session, account.id)
+        assert accounts.authenticate_key(session, shown).account_id == account.id
+        assert accounts.verify_password(session, account.email, PASSWORD).id == account.id
+
+
+@pytest.mark.parametrize(
+    "key", ["", "Bearer", "ast_live_" + "0" * 32, "ast_live_", "x" * 100_000, "ast_live_\0"]
+)
+def test_other_keys(database: Database, accounts: AccountService, key: str) -> None:
+    made(accounts, database)
+    with database.read() as session, pytest.raises(Unauthorized) as caught:
+        accounts.authenticate_key(session, key)
+    assert (caught.value.code, caught.value.status) == ("UNAUTHORIZED", 401)
+    assert str(caught.value) == "Missing or invalid API key"
+
+
+def test_the_hash_is_no_key(database: Database, accounts: AccountService) -> None:
+    account = made(accounts, database)
+    with database.write() as session:
+        key, _ = accounts.create_key(session, account.id, "")
+        with pytest.raises(Unauthorized):
+            accounts.authenticate_key(session, key.key_hash)
+
+
+def last_used(session: Session) -> object:
+    return session.scalar(select(ApiKey.last_used_at))
+
+
+def test_use_is_noted_once_a_minute(
+    database: Database, accounts: AccountService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = made(accounts, database)
+    with database.write() as session:
+        key, shown = accounts.create_key(session, account.id, "")
+    start = now()
+    seen = []
+    for seconds in (0, 30, 60, 61, 90):
+        monkeypatch.setattr(module, "now", lambda seconds=seconds: start + timedelta(seconds=seconds))
+        assert accounts.authenticate(shown).key_id == key.id
+        with database.read() as session:
+            seen.append(last_used(session))
+    first, later = start, start + timedelta(seconds=61)
+    assert seen == [first, first, first, later, later]
+
+
+def test_use_that_another_process_noted_stays(database: Database, accounts: AccountService) -> None:
+    """Both saw that the last use was long ago; the second finds that it no longer is."""
+    account = made(accounts, database)
+    with database.write() as session:
+        key, _ = accounts.create_key(session, account.id, "")
+        at = now()
+        for later in (timedelta(), timedelta(seconds=5)):
+            module.repository.record_use(session, key.id, at + later, at + later - module.USE_NOTED_EVERY)
+        session.expire_all()
+        assert last_used(session) == at
+
+
+def test_what_is_not_there(database: Database, accounts: AccountService) -> None:
+    account, other = made(accounts, database), made(accounts, database, "other@example.com")
+    with database.write() as session:
+        key, _ = accounts.create_key(session, account.id, "")
+        for call in (
+            lambda: accounts.find_account(session, "acc_x"),
+            lambda: accounts.find_account(session, "nobody@example.com"),
+            lambda: accounts.disable_account(session, "acc_x"),
+            lambda: accounts.set_password(session, "acc_x", PASSWORD),
+            lambda: accounts.create_key(session, "acc_x", ""),
+            lambda: accounts.revoke_key(session, account.id, "key_x"),
+            lambda: accounts.revoke_key(session, other.id, key.id),  # another's
+        ):
+            with pytest.raises(NotFound):
+                call()
+        assert key.revoked_at is None
