@@ -58,7 +58,7 @@ def test_addresses_are_unique_in_any_case(database: Database, accounts: AccountS
 
 
 @pytest.mark.parametrize(
-    "email", ["", "song", "@", "song@", "@x", "a b@c", "a@b@c", "a@b\n", "a\x1b@b", "x" * 250 + "@b.de"]
+    "email", ["", "song", "@", "song@", "@x", "a b@c", "a@b@c", "a\x1b@b", "x" * 250 + "@b.de"]
 )
 def test_what_is_not_an_address(database: Database, accounts: AccountService, email: str) -> None:
     with pytest.raises(ValidationFailed, match=r"write name@example\.com") as caught:
