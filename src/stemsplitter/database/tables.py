@@ -5,6 +5,7 @@ from stemsplitter.credits import models as credits
 from stemsplitter.idempotency import models as idempotency
 from stemsplitter.jobs import models as jobs
 from stemsplitter.splits import models as splits
+from stemsplitter.uploads import models as uploads
 from stemsplitter.webhooks import models as webhooks
 
-__all__ = ["accounts", "credits", "idempotency", "jobs", "splits", "webhooks"]
+__all__ = ["accounts", "credits", "idempotency", "jobs", "splits", "uploads", "webhooks"]

@@ -1,0 +1,1 @@
+"""Uploads: reserved, received once and exactly, then used by a split."""
