@@ -1,0 +1,104 @@
+"""On a terminal: a bar while it runs, nothing of it left afterwards, at any width and without colours."""
+
+import contextlib
+import fcntl
+import os
+import re
+import struct
+import subprocess
+import termios
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import COMMAND, LIMIT_S, Command
+from .songs import encode, sung
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*[34][0-9](;[0-9;]*)?m")
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def on_terminal(command: Command, columns: int, *arguments: str, **environment: str) -> str:
+    """Everything that a run writes to a terminal of this width."""
+    master, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with subprocess.Popen(
+        [COMMAND, *arguments],
+        cwd=command.folder,
+        env=command.environment | {"TERM": "xterm-256color"} | environment,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+    ) as process:
+        os.close(terminal)
+        written = b""
+        with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more
+            while data := os.read(master, 1 << 16):
+                written += data
+        process.wait(LIMIT_S)
+    os.close(master)
+    return written.decode()
+
+
+def screen(written: str) -> list[str]:
+    """The lines that stay: what carriage returns and erasing left of them."""
+    lines, row = [""], 0
+    for part in re.findall(r"\r|\n|\x1b\[[0-9;?]*[A-Za-z]|[^\r\n\x1b]+", written):
+        if part == "\n":
+            row += 1
+            lines += [""] * (row + 1 - len(lines))
+        elif part == "\x1b[2K":
+            lines[row] = ""
+        elif (up := re.fullmatch(r"\x1b\[(\d+)A", part)) is not None:
+            row -= int(up[1])
+        elif part != "\r" and not part.startswith("\x1b"):
+            lines[row] += part
+    return lines
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("terminal")
+    encode(
+        folder / "A song with quite a long name, 日本語, by somebody.wav",
+        sung(60 * 8_000, 1, 8_000),
+        8_000,
+        "pcm_s16le",
+    )
+    return folder
+
+
+@pytest.mark.parametrize("columns", [40, 60, 100])
+def test_a_bar_that_fits_and_goes(columns: int, folder: Path, command_in: Callable[[Path], Command]) -> None:
+    (song,) = (path.name for path in folder.glob("*.wav"))
+    written = on_terminal(command_in(folder), columns, "split", song, "missing.mp3", "--verify")
+    assert "━" in written and "1/2 A " in written and "Loading spleeter_2s" in written
+    drawn = [part for part in re.split(r"[\r\n]", ESCAPE.sub("", written)) if "━" in part]
+    assert drawn and all(len(line) <= columns for line in drawn)
+    assert "real time" in "".join(drawn) or columns < 60
+    assert written.rfind("\x1b[?25h") > written.rfind("\x1b[?25l"), "the cursor stays hidden"
+    shown = screen(written)
+    first, *stems, checked, sums, failed, last, end = shown
+    assert first.startswith(f"{song}: 1 min 0 s of audio in ")
+    assert len(stems) == 2 and all(line.endswith(".wav") for line in stems)
+    assert checked.startswith("  Checked: ") and sums.startswith("  Decoded and added up")
+    assert (failed, last) == (
+        "error: There is no file missing.mp3: check the path.",
+        "1 of 2 songs separated, 1 failed.",
+    )
+    assert end == ""
+
+
+def test_no_colours_if_nobody_wants_them(folder: Path, command_in: Callable[[Path], Command]) -> None:
+    (song,) = (path.name for path in folder.glob("*.wav"))
+    assert COLOUR.search(on_terminal(command_in(folder), 80, "split", song))
+    plain = on_terminal(command_in(folder), 80, "split", song, NO_COLOR="1")
+    assert "━" in plain and not COLOUR.search(plain)
+
+
+def test_a_terminal_that_can_do_nothing(folder: Path, command_in: Callable[[Path], Command]) -> None:
+    (song,) = (path.name for path in folder.glob("*.wav"))
+    written = on_terminal(command_in(folder), 80, "split", song, TERM="dumb")
+    assert "\x1b" not in written
+    assert f"{song}: 1 min 0 s of audio in " in written
