@@ -7,9 +7,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
 from stemsplitter.database.engine import Database
-from stemsplitter.errors import SchemaError
+from stemsplitter.errors import SchemaError, SettingsError
 
 _LOCK = 0x5354454D  # "STEM": any number that all processes agree on
 
@@ -21,7 +22,9 @@ def upgrade(database: Database) -> str:
 
     Raises:
         SchemaError: the tables were made by a newer version; nothing was changed.
+        SettingsError: the database cannot be opened.
     """
+    _check_opens(database)
     with database.engine.begin() as connection:  # on SQLite the only writer already
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -38,6 +41,17 @@ def upgrade(database: Database) -> str:
         if current != newest:
             command.upgrade(config, "head")
         return newest
+
+
+def _check_opens(database: Database) -> None:
+    try:
+        with database.read() as session:
+            session.execute(text("SELECT 1"))
+    except DBAPIError as error:
+        raise SettingsError(
+            f"The database {database.engine.url.render_as_string(hide_password=True)} cannot be opened: start "
+            "it, make its folder writable, or correct STEMSPLITTER_DATABASE_URL."
+        ) from error
 
 
 def configuration(connection: Connection) -> Config:

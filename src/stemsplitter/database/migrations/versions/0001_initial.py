@@ -149,6 +149,31 @@ def upgrade() -> None:
     op.create_index(op.f("ix_splits_expires_at"), "splits", ["expires_at"], unique=False)
     op.create_index(op.f("ix_splits_status"), "splits", ["status", "updated_at"], unique=False)
     op.create_table(
+        "uploads",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("account_id", sa.String(), nullable=False),
+        sa.Column("filename", sa.Text(), nullable=False),
+        sa.Column("content_type", sa.Text(), nullable=False),
+        sa.Column("content_length", sa.BigInteger(), nullable=False),
+        sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("receiving_until", sa.BigInteger(), nullable=True),
+        sa.Column("storage_key", sa.Text(), nullable=True),
+        sa.Column("sha256", sa.String(length=64), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("received_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint(
+            "status IN ('reserved', 'receiving', 'received', 'used')", name=op.f("ck_uploads_status")
+        ),
+        sa.CheckConstraint("content_length > 0", name=op.f("ck_uploads_content_length")),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_uploads_account_id_accounts")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
+    )
+    op.create_index(op.f("ix_uploads_account_id"), "uploads", ["account_id"], unique=False)
+    op.create_index(op.f("ix_uploads_expires_at"), "uploads", ["expires_at"], unique=False)
+    op.create_table(
         "webhook_events",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("split_id", sa.String(length=32), nullable=True),
@@ -236,28 +261,3 @@ def upgrade() -> None:
     op.create_index(
         op.f("ix_webhook_attempts_delivery_id"), "webhook_attempts", ["delivery_id"], unique=False
     )
-    op.create_table(
-        "uploads",
-        sa.Column("id", sa.String(length=32), nullable=False),
-        sa.Column("account_id", sa.String(), nullable=False),
-        sa.Column("filename", sa.Text(), nullable=False),
-        sa.Column("content_type", sa.Text(), nullable=False),
-        sa.Column("content_length", sa.BigInteger(), nullable=False),
-        sa.Column("token_hash", sa.String(length=64), nullable=False),
-        sa.Column("status", sa.String(length=16), nullable=False),
-        sa.Column("attempt", sa.Integer(), nullable=False),
-        sa.Column("receiving_until", sa.BigInteger(), nullable=True),
-        sa.Column("storage_key", sa.Text(), nullable=True),
-        sa.Column("sha256", sa.String(length=64), nullable=True),
-        sa.Column("created_at", sa.BigInteger(), nullable=False),
-        sa.Column("expires_at", sa.BigInteger(), nullable=False),
-        sa.Column("received_at", sa.BigInteger(), nullable=True),
-        sa.CheckConstraint(
-            "status IN ('reserved', 'receiving', 'received', 'used')", name=op.f("ck_uploads_status")
-        ),
-        sa.CheckConstraint("content_length > 0", name=op.f("ck_uploads_content_length")),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_uploads_account_id_accounts")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
-    )
-    op.create_index(op.f("ix_uploads_account_id"), "uploads", ["account_id"], unique=False)
-    op.create_index(op.f("ix_uploads_expires_at"), "uploads", ["expires_at"], unique=False)

@@ -1,0 +1,11 @@
+"""``stemsplitter migrate``: the database's tables, apart from a start of the server."""
+
+from stemsplitter.cli.service import DataDir, server
+
+
+def migrate(data_dir: DataDir = None) -> None:
+    """Bring the database's tables to this version. The server does it too, when it starts."""
+    with server(data_dir) as application:
+        from stemsplitter.database.schema import upgrade
+
+        print(f"The tables are those of revision {upgrade(application.database)}.")

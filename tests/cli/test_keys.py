@@ -1,0 +1,67 @@
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from stemsplitter.accounts.service import AccountService
+from stemsplitter.cli.main import app
+from stemsplitter.database import Database
+from stemsplitter.service_errors import NotFound, Unauthorized
+from stemsplitter.settings import load_settings
+
+EMAIL = "song@example.com"
+
+
+@pytest.fixture(autouse=True)
+def account(data_dir: Path) -> str:
+    return CliRunner().invoke(app, ["accounts", "create", EMAIL]).stdout.strip()
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["keys", *arguments])
+
+
+def owner(key: str) -> str:
+    settings = load_settings()
+    database = Database(settings.database)
+    try:
+        return AccountService(database, settings).authenticate(key).account_id
+    finally:
+        database.close()
+
+
+def test_create_prints_the_key_alone(account: str) -> None:
+    done = run("create", EMAIL, "--name", "laptop")
+    assert re.fullmatch(r"ast_live_[0-9A-Za-z]{32}\n", done.stdout)
+    assert owner(done.stdout.strip()) == account
+
+
+def test_list_tells_keys_apart_and_shows_none(account: str) -> None:
+    shown = [run("create", account, "--name", name).stdout.strip() for name in ("laptop", "server")]
+    owner(shown[1])
+    rows = json.loads(run("list", EMAIL, "--json").stdout)
+    assert [(row["name"], row["prefix"]) for row in rows] == [
+        ("laptop", shown[0][:12]),
+        ("server", shown[1][:12]),
+    ]
+    assert rows[0]["last used"] is None and rows[1]["last used"] is not None
+    text = run("list", EMAIL).stdout
+    assert rows[0]["id"] in text and not any(key in text for key in shown)
+
+
+def test_revoke(account: str) -> None:
+    shown = run("create", EMAIL).stdout.strip()
+    (row,) = json.loads(run("list", EMAIL, "--json").stdout)
+    assert run("revoke", EMAIL, row["id"]).stdout == f"{row['id']} ({shown[:12]}…) is revoked.\n"
+    with pytest.raises(Unauthorized):
+        owner(shown)
+    assert json.loads(run("list", EMAIL, "--json").stdout)[0]["revoked"] is not None
+
+
+def test_failures() -> None:
+    assert isinstance(run("create", "nobody@example.com").exception, NotFound)
+    assert isinstance(run("list", "nobody@example.com").exception, NotFound)
+    assert isinstance(run("revoke", EMAIL, "key_x").exception, NotFound)

@@ -1,0 +1,31 @@
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect, text
+from typer.testing import CliRunner
+
+from stemsplitter.cli.main import app
+from stemsplitter.database import Database
+from stemsplitter.errors import SchemaError, SettingsError
+
+
+def test_the_tables_are_made(data_dir: Path) -> None:
+    for _ in range(2):
+        done = CliRunner().invoke(app, ["migrate"])
+        assert done.exit_code == 0 and done.stdout.startswith("The tables are those of revision ")
+    database = Database(f"sqlite:///{data_dir / 'stemsplitter.db'}")
+    assert "ledger_entries" in inspect(database.engine).get_table_names()
+    with database.write() as session:
+        session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    database.close()
+    assert isinstance(CliRunner().invoke(app, ["migrate"]).exception, SchemaError)
+
+
+@pytest.mark.parametrize(
+    "url", ["sqlite:////nowhere/at/all.db", "postgresql+psycopg://name:word@127.0.0.1:1/stems"]
+)
+def test_a_database_that_cannot_be_opened(data_dir: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("STEMSPLITTER_DATABASE_URL", url)
+    error = CliRunner().invoke(app, ["migrate"]).exception
+    assert isinstance(error, SettingsError)
+    assert "cannot be opened" in str(error) and "word@" not in str(error)

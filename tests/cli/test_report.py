@@ -1,0 +1,207 @@
+import json
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from stemsplitter.audio.decode import AudioInfo
+from stemsplitter.audio.stemset import WrittenStem
+from stemsplitter.audio.tags import Tags
+from stemsplitter.cli import report as module
+from stemsplitter.cli.report import JsonReport, Report, TextReport, duration, open_report, printable
+from stemsplitter.errors import AudioError, OutputError
+from stemsplitter.separation import Progress, StemFiles
+from stemsplitter.separation.verification import Verification
+
+SONG = Path("songs/Lied.flac")
+FOLDER = Path("stems/Lied")
+PATHS = [FOLDER / "vocals.wav", FOLDER / "instrumental.wav"]
+RESULT = StemFiles(
+    model="spleeter_2s",
+    device="cpu (one)",
+    sample_rate=44_100,
+    samples=441_000,
+    residual_dbfs=-144.49,
+    complete=True,
+    elapsed=0.5,
+    warnings=(),
+    source=AudioInfo(44_100, 2, 2, "flac", "flac", 10.0, Tags()),
+    files=tuple(WrittenStem(path.stem, path, 441_000, 0.25) for path in PATHS),
+    gain=1.0,
+)
+SEPARATOR: Any = SimpleNamespace(entry=SimpleNamespace(name="spleeter_2s"), device="cpu (one)")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "0.0 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min 0 s"),
+        (200, "3 min 20 s"),
+        (3599.4, "59 min 59 s"),
+        (3599.6, "1 h 0 min"),
+        (3720, "1 h 2 min"),
+    ],
+)
+def test_duration(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_printable() -> None:
+    assert printable("ä 🎸\n\x1b[31m\udcff") == "ä 🎸��[31m�"
+
+
+def test_the_report_for_whom_it_is() -> None:
+    assert isinstance(open_report(True, 1), JsonReport)
+    assert isinstance(open_report(False, 1), TextReport)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    out, err = capsys.readouterr()
+    assert err == ""
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_json_of_a_song(capsys: pytest.CaptureFixture[str]) -> None:
+    report = JsonReport()
+    entry: Any = SimpleNamespace(name="spleeter_2s", licence="MIT", size_bytes=7)
+    with report.fetching(entry) as fetched, report.waiting("Loading"):
+        fetched(1, 2)
+    with report.separating(SONG, SEPARATOR) as progress:
+        progress(Progress(0.123456, 1.23456, 0.5))
+    report.separated(SONG, FOLDER, RESULT, PATHS, Verification(-140.04))
+    report.failed(SONG, AudioError("One\nline."))
+    report.finished(1, 1)
+    assert lines(capsys) == [
+        {"event": "fetching", "model": "spleeter_2s", "licence": "MIT", "bytes": 7},
+        {"event": "started", "song": "songs/Lied.flac", "model": "spleeter_2s", "device": "cpu (one)"},
+        {"event": "progress", "song": "songs/Lied.flac", "fraction": 0.1235, "seconds": 1.235, "speed": 2.47},
+        {
+            "event": "separated",
+            "song": "songs/Lied.flac",
+            "folder": "stems/Lied",
+            "files": ["stems/Lied/vocals.wav", "stems/Lied/instrumental.wav"],
+            "stems": {
+                "vocals": {"path": "stems/Lied/vocals.wav", "peak": 0.25},
+                "instrumental": {"path": "stems/Lied/instrumental.wav", "peak": 0.25},
+            },
+            "model": "spleeter_2s",
+            "device": "cpu (one)",
+            "samples": 441_000,
+            "sample_rate": 44_100,
+            "seconds": 10.0,
+            "elapsed": 0.5,
+            "speed": 20.0,
+            "gain": 1.0,
+            "residual_dbfs": -144.5,
+            "encoded_residual_dbfs": -140.0,
+            "warnings": [],
+        },
+        {"event": "failed", "song": "songs/Lied.flac", "error": "One line."},
+        {"event": "finished", "separated": 1, "failed": 1},
+    ]
+
+
+@pytest.mark.parametrize("checked", [None, Verification(None)])
+def test_json_of_what_was_not_measured(
+    checked: Verification | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    JsonReport().separated(SONG, FOLDER, RESULT, PATHS, checked)
+    assert lines(capsys)[0]["encoded_residual_dbfs"] is None
+
+
+def test_json_names_the_zip_that_holds_the_stems(capsys: pytest.CaptureFixture[str]) -> None:
+    JsonReport().separated(SONG, FOLDER, RESULT, [FOLDER / "Lied.zip"], None)
+    told = lines(capsys)[0]
+    assert told["files"] == ["stems/Lied/Lied.zip"]
+    assert {stem["path"] for stem in told["stems"].values()} == {"stems/Lied/Lied.zip"}
+
+
+def test_json_has_exact_paths_in_ascii(capsys: pytest.CaptureFixture[str]) -> None:
+    song = Path("a\nb 🎸 \udcff.mp3")
+    JsonReport().failed(song, AudioError("no"))
+    out = capsys.readouterr().out
+    assert out.isascii() and out.count("\n") == 1
+    assert Path(json.loads(out)["song"]) == song
+
+
+def test_text_of_a_song(capsys: pytest.CaptureFixture[str]) -> None:
+    report = TextReport(1)
+    with report.waiting("Loading spleeter_2s"), report.separating(SONG, SEPARATOR) as progress:
+        progress(Progress(0.5, 1, 1))  # too early for a line
+    report.separated(SONG, FOLDER, RESULT, PATHS, None)
+    report.finished(1, 0)
+    out, err = capsys.readouterr()
+    assert out.splitlines() == [
+        "Lied.flac: 10.0 s of audio in 0.5 s (20.0× real time), spleeter_2s on cpu (one)",
+        "  stems/Lied/vocals.wav",
+        "  stems/Lied/instrumental.wav",
+    ]
+    assert err == "Lied.flac: spleeter_2s on cpu (one)\n"
+
+
+def test_text_of_what_a_user_must_know(capsys: pytest.CaptureFixture[str]) -> None:
+    info = replace(RESULT.source, sample_rate=96_000, source_channels=6)
+    result = replace(RESULT, warnings=("It is odd.",), gain=0.5, source=info)
+    TextReport(1).separated(SONG, FOLDER, result, [], Verification(-91.4))
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "  warning: It is odd.",
+        "  All stems are 6.0 dB softer than in the mix, so that none clips.",
+        "  The stems have 44100 Hz, the song 96000 Hz.",
+        "  The song's 6 channels were mixed to stereo first.",
+        "  Checked: every stem decodes to 441000 samples.",
+        "  Decoded and added up, the stems differ from the mix by -91 dBFS.",
+    ]
+
+
+def test_text_of_a_batch(capsys: pytest.CaptureFixture[str]) -> None:
+    report = TextReport(3)
+    for name in ("a.wav", "b.wav"):
+        with report.separating(Path(name), SEPARATOR):
+            pass
+    report.failed(Path("b.wav"), AudioError("b.wav is\nempty."))
+    report.failed(Path("b.wav"), OutputError("vocals.wav cannot be written."))
+    report.finished(2, 1)
+    out, err = capsys.readouterr()
+    assert err.splitlines() == [
+        "1/3 a.wav: spleeter_2s on cpu (one)",
+        "2/3 b.wav: spleeter_2s on cpu (one)",
+        "error: b.wav is empty.",
+        "error: b.wav: vocals.wav cannot be written.",
+    ]
+    assert out == "2 of 3 songs separated, 1 failed.\n"
+
+
+def test_a_line_now_and_then_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter([0.0, 1.0, 6.0, 6.0, 7.0, 12.0, 12.0])
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    with TextReport(1).separating(SONG, SEPARATOR) as progress:
+        progress(Progress(0.1, 10, 1))
+        progress(Progress(0.25, 60, 6))
+        progress(Progress(0.3, 70, 7))
+        progress(Progress(0.0, 120, 12))
+    assert capsys.readouterr().err.splitlines()[1:] == [
+        "Lied.flac: 25%, 10.0× real time, 18.0 s left",
+        "Lied.flac: 0%, 10.0× real time, 0.0 s left",
+    ]
+
+
+def test_fetching_tells_size_and_licence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @contextmanager
+    def progress(name: str) -> Any:
+        yield name
+
+    monkeypatch.setattr(module, "pull_progress", progress)
+    report: Report = TextReport(1)
+    entry: Any = SimpleNamespace(name="spleeter_2s", licence="MIT", size_bytes=118_000_000)
+    with report.fetching(entry) as fetched:
+        assert fetched == "spleeter_2s"
+    assert capsys.readouterr().err == "Fetching the model spleeter_2s once (118 MB, licence MIT) …\n"
