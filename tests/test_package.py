@@ -1,0 +1,21 @@
+"""What importing the program does, beyond defining things: nothing."""
+
+import subprocess
+import sys
+
+PROGRAM = """
+import sys, time
+sys.addaudithook(lambda event, _: seen.append(event) if event in WATCHED else None)
+WATCHED, seen = ("os.fork", "subprocess.Popen", "os.posix_spawn", "socket.connect", "socket.getaddrinfo"), []
+import stemsplitter.separation.runtimes.openvino as runtime
+runtime.OpenVinoRuntime()
+time.sleep(0.5)
+print(seen)
+"""
+
+
+def test_openvino_tells_nobody() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"
