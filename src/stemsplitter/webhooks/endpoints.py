@@ -1,0 +1,123 @@
+"""Webhooks over HTTP: the log of deliveries, replay, test events, signing secrets."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from stemsplitter.api.dependencies import ApplicationDep, CallerDep
+from stemsplitter.api.envelope import Envelope, JsonResponse, success
+from stemsplitter.webhooks import schemas
+from stemsplitter.webhooks.models import DeliveryStatus, WebhookAttempt, WebhookDelivery
+
+router = APIRouter(tags=["Webhooks"])
+
+# what ids are made of; a database cannot look a NUL up
+_ID = r"^[0-9A-Za-z_]{1,64}$"
+
+
+@router.get(
+    "/v1/webhooks/deliveries",
+    response_model=Envelope[schemas.DeliveryPage],
+    operation_id="listWebhookDeliveries",
+)
+def list_deliveries(
+    application: ApplicationDep,
+    caller: CallerDep,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    cursor: Annotated[str | None, Query(pattern=_ID, description="`nextCursor` of the page before.")] = None,
+    status: DeliveryStatus | None = None,
+    split_id: Annotated[str | None, Query(alias="splitId", pattern=_ID)] = None,
+) -> JsonResponse:
+    """List deliveries, the newest first. The log is kept for 30 days."""
+    with application.database.read() as session:
+        found, next_cursor = application.webhooks.deliveries(
+            session, caller.account_id, limit=limit, cursor=cursor, status=status, split_id=split_id
+        )
+        items = [_delivery(each) for each in found]
+    return success(schemas.DeliveryPage(items=items, next_cursor=next_cursor))
+
+
+@router.get(
+    "/v1/webhooks/deliveries/{delivery_id}",
+    response_model=Envelope[schemas.DeliveryWithLog],
+    operation_id="getWebhookDelivery",
+)
+def get_delivery(application: ApplicationDep, caller: CallerDep, delivery_id: str) -> JsonResponse:
+    """Show a delivery: its body and every attempt."""
+    with application.database.read() as session:
+        delivery, attempts = application.webhooks.delivery(session, caller.account_id, delivery_id)
+    return success(_with_log(delivery, attempts))
+
+
+@router.post(
+    "/v1/webhooks/deliveries/{delivery_id}/replay",
+    response_model=Envelope[schemas.Delivery],
+    operation_id="replayWebhookDelivery",
+)
+def replay_delivery(application: ApplicationDep, caller: CallerDep, delivery_id: str) -> JsonResponse:
+    """Deliver the event again, now: a new delivery with the same event id and the same body."""
+    with application.database.write() as session:
+        delivery = application.webhooks.replay(session, caller.account_id, delivery_id)
+    return success(_delivery(delivery))
+
+
+@router.post("/v1/webhooks/test", response_model=Envelope[schemas.Delivery], operation_id="sendWebhookTest")
+def send_test(application: ApplicationDep, caller: CallerDep, body: schemas.TestRequest) -> JsonResponse:
+    """Send a `webhook.test` event, signed like any other and tried once; the delivery tells what came of it."""
+    with application.database.write() as session:
+        delivery = application.webhooks.send_test(session, caller.account_id, body.url)
+    return success(_delivery(delivery))
+
+
+@router.get(
+    "/v1/webhooks/secrets", response_model=Envelope[schemas.SecretList], operation_id="listWebhookSecrets"
+)
+def list_secrets(application: ApplicationDep, caller: CallerDep) -> JsonResponse:
+    """List the secrets that sign deliveries now."""
+    with application.database.read() as session:
+        found = application.webhook_secrets.list_secrets(session, caller.account_id)
+    items = [
+        schemas.Secret(id=each.id, prefix=each.prefix, created_at=each.created_at, expires_at=each.expires_at)
+        for each in found
+    ]
+    return success(schemas.SecretList(items=items))
+
+
+@router.post(
+    "/v1/webhooks/secrets/rotate",
+    response_model=Envelope[schemas.NewSecret],
+    operation_id="rotateWebhookSecret",
+)
+def rotate_secret(application: ApplicationDep, caller: CallerDep) -> JsonResponse:
+    """Make a new signing secret, or the first; the one before it signs beside it for 24 hours."""
+    with application.database.write() as session:
+        secret = application.webhook_secrets.rotate_secret(session, caller.account_id)
+    return success(schemas.NewSecret(secret=secret), {"Cache-Control": "no-store"})
+
+
+def _delivery(delivery: WebhookDelivery) -> schemas.Delivery:
+    return schemas.Delivery(**_fields(delivery))
+
+
+def _with_log(delivery: WebhookDelivery, attempts: Sequence[WebhookAttempt]) -> schemas.DeliveryWithLog:
+    log = [schemas.Attempt.model_validate(each, from_attributes=True) for each in attempts]
+    return schemas.DeliveryWithLog(**_fields(delivery), payload=delivery.event.payload, log=log)
+
+
+def _fields(delivery: WebhookDelivery) -> dict[str, Any]:
+    event = delivery.event
+    return {
+        "id": delivery.id,
+        "event": event.kind,
+        "event_id": event.id,
+        "split_id": event.split_id,
+        "url": event.url,
+        "status": delivery.status,
+        "attempts": delivery.attempts,
+        "last_status": delivery.last_status,
+        "last_error": delivery.last_error,
+        "next_attempt_at": delivery.next_attempt_at,
+        "created_at": delivery.created_at,
+        "updated_at": delivery.updated_at,
+    }
