@@ -11,8 +11,10 @@ from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database
 from stemsplitter.fetching import Fetcher
 from stemsplitter.idempotency.service import IdempotencyService
+from stemsplitter.jobs.queue import JobQueue
 from stemsplitter.settings import Settings
 from stemsplitter.storage import Storage
+from stemsplitter.webhooks.service import WebhookService
 
 
 class Application:
@@ -51,6 +53,28 @@ class Application:
         return CreditService(self.settings)
 
     @cached_property
+    def fetcher(self) -> Fetcher:
+        """Sources and webhooks over HTTP, to allowed addresses only."""
+        return Fetcher(self.settings)
+
+    @cached_property
+    def storage(self) -> Storage:
+        """Sources and stems."""
+        return Storage(
+            self.settings.storage, derive_key(self.secret, "links to files"), self.settings.base_url
+        )
+
+    @cached_property
+    def jobs(self) -> JobQueue:
+        """Where splits and webhooks wait for a worker."""
+        return JobQueue(self.database.url)
+
+    @cached_property
+    def webhooks(self) -> WebhookService:
+        """Events, their deliveries and the log."""
+        return WebhookService(self.database, self.fetcher, self.webhook_secrets, self.jobs.enqueue_delivery)
+
+    @cached_property
     def idempotency(self) -> IdempotencyService:
         """Requests that were sent with an idempotency key."""
         return IdempotencyService(self.database)
@@ -65,19 +89,8 @@ class Application:
         """The models of the catalogue and which of them are here."""
         return ModelStore()
 
-    @cached_property
-    def fetcher(self) -> Fetcher:
-        """Downloads of sources and posts of webhooks."""
-        return Fetcher(self.settings)
-
-    @cached_property
-    def storage(self) -> Storage:
-        """Stored files."""
-        key = derive_key(self.secret, "links to files")
-        return Storage(self.settings.storage, key, self.settings.base_url)
-
     def close(self) -> None:
         """Close what was opened."""
-        for name in ("rate_limits", "database"):
+        for name in ("jobs", "rate_limits", "database"):
             if name in self.__dict__:
                 getattr(self, name).close()

@@ -37,13 +37,14 @@ def configure(level: str) -> None:
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # every request of a client library and every poll of the queue would be a line
-    for noisy in ("httpx", "httpcore", "apscheduler"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    logging.getLogger("stemsplitter").setLevel(level.upper())  # which the command line had set for itself
+    for library in ("alembic", "dbos", "httpcore", "httpx"):  # they tell each step at `info`
+        logging.getLogger(library).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def hide_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Blank the keys and secrets in the texts of ``event``."""
+    event.pop("color_message", None)  # uvicorn's line once more, for terminals
     for name, value in event.items():
         if isinstance(value, str):
             event[name] = _SECRET.sub(r"\1…", value)

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from stemsplitter import __version__
-from stemsplitter.cli import accounts, credits, doctor, keys, migrate, models, split, webhooks
+from stemsplitter.cli import accounts, api, credits, doctor, keys, migrate, models, split, webhooks
 from stemsplitter.errors import RequestError, StemSplitterError, Stopped
 
 EXIT_FAILED = 1
@@ -28,6 +28,7 @@ app = typer.Typer(
 app.command("split")(split.split)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
+app.command("api")(api.api)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(credits.app, name="credits")

@@ -1,0 +1,41 @@
+"""The process that answers HTTP requests."""
+
+import uvicorn
+
+from stemsplitter import logs
+from stemsplitter.api.app import create_app
+from stemsplitter.application import Application
+from stemsplitter.database.schema import upgrade
+from stemsplitter.jobs import queue
+from stemsplitter.settings import Settings
+
+# requests under way when the process is told to stop may end: a create takes up to 45 s
+GRACE_S = 50
+
+
+def run(settings: Settings) -> None:
+    """Answer requests until SIGTERM or SIGINT; those under way are finished first.
+
+    Raises:
+        SettingsError, SchemaError: the settings or the database do not allow a start.
+    """
+    logs.configure(settings.log_level)
+    application = Application(settings)
+    try:
+        upgrade(application.database)
+        queue.migrate(application.database.url)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                create_app(application),
+                host=settings.host,
+                port=settings.port,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=GRACE_S,
+                limit_concurrency=1000,
+            )
+        )
+        server.run()
+    finally:
+        application.close()

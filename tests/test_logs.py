@@ -1,0 +1,66 @@
+"""Logs are lines of JSON with their context, and hold no secret."""
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from stemsplitter import logs
+
+
+@pytest.fixture(autouse=True)
+def as_it_was() -> Iterator[None]:
+    root, ours = logging.getLogger(), logging.getLogger("stemsplitter")
+    handlers, level, own = list(root.handlers), root.level, ours.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    ours.setLevel(own)
+    for library in ("alembic", "dbos", "httpcore", "httpx"):
+        logging.getLogger(library).setLevel(logging.NOTSET)
+
+
+def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
+    return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+
+
+def test_a_line_has_its_fields_and_its_context(capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info")
+    with structlog.contextvars.bound_contextvars(request_id="req_1"):
+        logging.getLogger("stemsplitter.test").info("done %s", "é", extra={"split_id": "split_1"})
+    (line,) = lines(capsys)
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "done é",
+        "logger": "stemsplitter.test",
+        "level": "info",
+        "request_id": "req_1",
+        "split_id": "split_1",
+    }
+
+
+def test_the_level_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.getLogger("stemsplitter").setLevel(logging.DEBUG)
+    logs.configure("warning")
+    logging.getLogger("stemsplitter.test").info("no")
+    logging.getLogger("dbos").info("no")
+    logging.getLogger("dbos").warning("yes")
+    assert [line["event"] for line in lines(capsys)] == ["yes"]
+
+
+@pytest.mark.parametrize(
+    "secret", ["ast_live_0123456789abcdefABCDEF", "whsec_MfKQ9r8G+KYqrTwj/UPD8=", "Bearer eyJhbGciOi.x-y_z"]
+)
+def test_secrets_are_blanked_everywhere(secret: str, capsys: pytest.CaptureFixture[str]) -> None:
+    logs.configure("info")
+    log = logging.getLogger("stemsplitter.test")
+    log.info("got %s", secret, extra={"header": f"x {secret} y"})
+    try:
+        raise ValueError(f"not {secret}!")
+    except ValueError:
+        log.exception("failed")
+    text = capsys.readouterr().err
+    assert "ValueError: not " in text and "Traceback" in text
+    assert secret.split("_")[-1].split()[-1] not in text
