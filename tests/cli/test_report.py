@@ -187,8 +187,8 @@ def test_a_line_now_and_then_where_there_is_no_terminal(
         progress(Progress(0.3, 70, 7))
         progress(Progress(0.0, 120, 12))
     assert capsys.readouterr().err.splitlines()[1:] == [
-        "Lied.flac: 25%, 10.0× real time, 18.0 s left",
-        "Lied.flac: 0%, 10.0× real time, 0.0 s left",
+        "Lied.flac: 25%, 18.0 s left, 10.0× real time",
+        "Lied.flac: 2 min 0 s done, 10.0× real time",
     ]
 
 

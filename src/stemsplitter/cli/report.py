@@ -241,8 +241,13 @@ def _bar(name: str) -> Iterator[Callable[["Progress"], None]]:
         TimeRemainingColumn(),
     )
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(name, total=1.0, speed="")
-        yield lambda told: bar.update(task, completed=told.fraction, speed=f"{told.speed:.1f}× real time")
+        task = bar.add_task(name, total=None, speed="")  # in motion until a fraction is known
+
+        def show(told: "Progress") -> None:
+            total = 1.0 if told.fraction else None
+            bar.update(task, total=total, completed=told.fraction, speed=f"{told.speed:.1f}× real time")
+
+        yield show
 
 
 def _line_printer(name: str) -> Callable[["Progress"], None]:
@@ -252,10 +257,15 @@ def _line_printer(name: str) -> Callable[["Progress"], None]:
         nonlocal shown_at
         if time.monotonic() - shown_at >= LINE_EVERY_S:
             shown_at = time.monotonic()
-            left = (1 - told.fraction) / told.fraction * told.elapsed if told.fraction else 0.0
-            _say(f"{name}: {told.fraction:.0%}, {told.speed:.1f}× real time, {duration(left)} left")
+            _say(f"{name}: {_how_far(told)}, {told.speed:.1f}× real time")
 
     return show
+
+
+def _how_far(told: "Progress") -> str:
+    if not told.fraction:  # a file that does not tell its length
+        return f"{duration(told.seconds)} done"
+    return f"{told.fraction:.0%}, {duration((1 - told.fraction) / told.fraction * told.elapsed)} left"
 
 
 def _say(line: str) -> None:

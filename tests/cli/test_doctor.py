@@ -1,0 +1,139 @@
+import json
+import sys
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from stemsplitter import separation
+from stemsplitter.cli import doctor as module
+from stemsplitter.cli.doctor import Machine, Speed
+from stemsplitter.cli.main import app
+from stemsplitter.errors import ModelError
+
+MACHINE = Machine(
+    version="1.0",
+    python="3.11",
+    platform="Linux",
+    processor="A processor",
+    cores=8,
+    precisions=("bf16", "fp32"),
+    runtime="OpenVINO 1",
+    ffmpeg="8",
+    gpu="not looked for",
+    models_in="/models",
+    bytes_free=12_345_000_000,
+)
+GOOD = Speed("good", "cpu (one)", 12.34, None)
+BAD = Speed("bad", "", None, "It is broken.")
+
+
+def run(
+    monkeypatch: pytest.MonkeyPatch,
+    *speeds: Speed,
+    machine: Machine = MACHINE,
+    arguments: tuple[str, ...] = (),
+) -> Any:
+    monkeypatch.setattr(module, "_machine", lambda: machine)
+    monkeypatch.setattr(module, "_ready_models", lambda: [speed.model for speed in speeds])
+    found = {speed.model: speed for speed in speeds}
+    monkeypatch.setattr(module, "measure", lambda name: found[name])
+    return CliRunner().invoke(app, ["doctor", *arguments])
+
+
+def test_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run(monkeypatch, GOOD)
+    assert done.exit_code == 0
+    assert done.stdout.splitlines() == [
+        "stemsplitter: 1.0, Python 3.11, Linux",
+        "processor:    A processor, 8 cores usable, computes in bf16 and fp32",
+        "runtime:      OpenVINO 1, FFmpeg 8",
+        "gpu:          not looked for",
+        "models in:    /models (12 GB free)",
+        "good:         12.3× real time on cpu (one)",
+    ]
+
+
+def test_a_small_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine = Machine(**{**vars(MACHINE), "cores": 1, "precisions": ("fp32",)})
+    done = run(monkeypatch, machine=machine)
+    assert "processor:    A processor, 1 core usable, computes in fp32\n" in done.stdout
+
+
+def test_a_model_that_does_not_run_fails_it_after_all_were_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run(monkeypatch, BAD, GOOD)
+    assert done.exit_code == 1
+    assert done.stdout.splitlines()[-2:] == [
+        "bad:          It is broken.",
+        "good:         12.3× real time on cpu (one)",
+    ]
+
+
+def test_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run(monkeypatch)
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[-1] == (
+        "No model is here yet: run `stemsplitter models pull spleeter_2s`."
+    )
+
+
+def test_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run(monkeypatch, GOOD, BAD, arguments=("--json",))
+    assert done.exit_code == 1
+    told = json.loads(done.stdout)
+    speeds = told.pop("speeds")
+    assert told == {**vars(MACHINE), "precisions": ["bf16", "fp32"]}
+    assert speeds == [
+        {"model": "good", "device": "cpu (one)", "times_real_time": 12.34, "problem": None},
+        {"model": "bad", "device": "", "times_real_time": None, "problem": "It is broken."},
+    ]
+
+
+class Fake:
+    """A separator that takes note of what it is given."""
+
+    segment, sample_rate, device = 96_000, 48_000, "cpu (fake)"
+
+    def __init__(self, name: str) -> None:
+        self.lengths: list[int] = []
+        made.append(self)
+
+    def separate(self, noise: Any) -> Any:
+        self.lengths.append(noise.shape[1])
+        return SimpleNamespace(speed=7.891)
+
+
+made: list[Fake] = []
+
+
+def test_it_measures_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(separation, "Separator", Fake)
+    assert module.measure("any") == Speed("any", "cpu (fake)", 7.89, None)
+    assert made[-1].lengths == [2 * 44_100, 6 * 44_100]  # a segment, then three: 2 s each
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (ModelError("The model is\ndamaged."), "The model is damaged."),
+        (RuntimeError("no such layer"), "RuntimeError: no such layer"),
+    ],
+)
+def test_whatever_goes_wrong_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception, problem: str) -> None:
+    def fail(name: str) -> None:
+        raise error
+
+    monkeypatch.setattr(separation, "Separator", fail)
+    assert module.measure("any") == Speed("any", "", None, problem)
+
+
+def test_what_this_machine_is() -> None:
+    machine = module._machine()
+    assert machine.cores >= 1 and machine.precisions[-1] == "fp32" and machine.bytes_free > 0
+    assert machine.runtime.startswith("OpenVINO 20") and machine.ffmpeg and machine.processor
+
+
+def test_gpu_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert "torch is not installed" in module._gpu()

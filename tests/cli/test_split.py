@@ -1,0 +1,257 @@
+"""What `split` does around the separation, which is a toy here; tests/acceptance runs the real one."""
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from stemsplitter.audio.encode import StemWriter
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.cli.main import app
+from stemsplitter.cli.split import find_songs, output_folders
+from stemsplitter.errors import ModelError, OutputError, RequestError
+from stemsplitter.separation import separator
+
+STEMS = Path("stems")
+
+
+class ToyModel:
+    """Gives the vocals half of everything. Fails on the songs that begin with the sample `poison`."""
+
+    stems = ("vocals", "instrumental")
+    sample_rate, segment, hop, concurrency, device = 44_100, 4_096, 4_096, 1, "cpu (toy)"
+    window = np.ones(4_096, np.float32)
+    poison: float | None = None
+
+    def separate(self, mixture: Any) -> Any:
+        if self.poison is not None and np.isclose(mixture[0, 0], self.poison):
+            raise ZeroDivisionError("a fault of the program")
+        return np.stack((mixture / 2, mixture / 2))
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ToyModel]:
+    """The command in an empty folder, with weights that are here and a model that needs none."""
+    model = ToyModel()
+    monkeypatch.setattr(separator, "load_model", lambda *_: model)
+    monkeypatch.setattr(ModelStore, "is_ready", lambda *_: True)
+    monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("STEMSPLITTER_OFFLINE", "1")
+    monkeypatch.chdir(tmp_path)
+    level = logging.getLogger("stemsplitter").level
+    yield model
+    logging.getLogger("stemsplitter").setLevel(level)
+
+
+def write(path: Path, value: float = 0.25, samples: int = 4_096) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with StemWriter(path, OutputFormat.parse("wav32f"), 44_100, 2) as writer:
+        writer.write(np.full((2, samples), value, np.float32))
+        writer.commit()
+    return path
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["split", *arguments])
+
+
+def touch(*paths: str) -> None:
+    for name in paths:
+        path = Path(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+# --- which songs ---
+
+
+def test_songs_of_folders_come_sorted_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch("a/2.flac", "a/1.MP3", "a/cover.jpg", "a/b/3.webm", "z.txt", "x.wav")
+    found = find_songs([Path("x.wav"), Path("a"), Path("a/1.MP3"), Path("z.txt"), Path("gone.mp3")], STEMS)
+    assert [str(path) for path in found] == [
+        "x.wav",
+        "a/1.MP3",
+        "a/2.flac",
+        "a/b/3.webm",
+        "z.txt",
+        "gone.mp3",
+    ]
+
+
+def test_what_is_hidden_or_an_output_is_no_song(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    touch("a/.1.mp3", "a/._2.mp3", "a/.trash/3.mp3", "a/stems/x/vocals.wav", "a/2.mp3", "a/b/stems/4.mp3")
+    assert [str(path) for path in find_songs([Path("a")], Path("a/stems"))] == ["a/2.mp3", "a/b/stems/4.mp3"]
+    assert find_songs([tmp_path / "a"], Path("a/stems")) == [
+        tmp_path / "a/2.mp3",
+        tmp_path / "a/b/stems/4.mp3",
+    ]
+    assert find_songs([Path("a/stems")], Path("a/stems")) == [Path("a/stems/x/vocals.wav")]
+
+
+def test_only_files_are_songs_of_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "folder.mp3").mkdir()
+    os.mkfifo(tmp_path / "pipe.mp3")
+    (tmp_path / "nowhere.mp3").symlink_to(tmp_path / "gone")
+    (tmp_path / "round").symlink_to(tmp_path)
+    assert find_songs([tmp_path], STEMS) == [tmp_path]
+
+
+def test_names_that_cannot_be_looked_up(tmp_path: Path) -> None:
+    names = [tmp_path / ("n" * 300), tmp_path / "x" / "y.mp3"]
+    assert find_songs(names, STEMS) == names
+
+
+# --- where their stems go ---
+
+
+@pytest.mark.parametrize(
+    ("songs", "folders"),
+    [
+        (["a.mp3", "b.mp3"], ["a", "b"]),
+        (["a.mp3", "a.flac", "x/a.mp3", "x/a.flac"], ["a", "a.flac", "a.mp3", "a 2"]),
+        (["Ä.mp3", "ä.flac", "A\u0308.wav"], ["Ä", "ä.flac", "A\u0308.wav"]),
+        (["a 2.mp3", "a.mp3", "x/a.mp3", "y/a.mp3"], ["a 2", "a", "a.mp3", "a 3"]),
+        (["..mp3", "...mp3", ".mp3"], ["..mp3", "...mp3", ".mp3"]),
+        (["a", "x/a", "y/a"], ["a", "a 2", "a 3"]),
+    ],
+)
+def test_each_song_has_a_folder_of_its_own_inside_the_output(songs: list[str], folders: list[str]) -> None:
+    given = output_folders([Path(song) for song in songs], STEMS)
+    assert [str(given[Path(song)].relative_to(STEMS)) for song in songs] == folders
+
+
+# --- a run ---
+
+
+def test_a_batch(toy: ToyModel) -> None:
+    write(Path("a.wav"))
+    write(Path("b.wav"))
+    done = run("a.wav", "gone.wav", "b.wav")
+    assert done.exit_code == 1
+    assert done.stdout.splitlines()[-1] == "2 of 3 songs separated, 1 failed."
+    assert sorted(str(path) for path in STEMS.rglob("*.wav")) == [
+        f"stems/{song}/{stem}.wav" for song in "ab" for stem in ("instrumental", "vocals")
+    ]
+
+
+def test_a_fault_in_one_song_does_not_end_the_batch(toy: ToyModel, caplog: pytest.LogCaptureFixture) -> None:
+    toy.poison = 0.75
+    write(Path("a.wav"))
+    write(Path("bad.wav"), value=0.75)
+    write(Path("c.wav"))
+    done = CliRunner().invoke(app, ["--verbose", "split", "a.wav", "bad.wav", "c.wav"])
+    assert done.exit_code == 1
+    assert "2 of 3 songs separated" in done.stdout and "Traceback" not in done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "bad.wav" in line and "(ZeroDivisionError)" in line and "--verbose" in line
+    assert "a fault of the program" in caplog.text
+    assert not (STEMS / "bad").exists()
+
+
+@pytest.mark.parametrize(
+    "option", [["--format", "xm"], ["--rate", "1"], ["--stems", "choir"], ["--device", "abacus"]]
+)
+def test_a_wrong_request_is_told_before_anything_is_fetched(
+    option: list[str], toy: ToyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ModelStore, "pull", lambda *_: pytest.fail("it was fetched"))
+    done = run("a.wav", *option)
+    assert isinstance(done.exception, RequestError) and done.stdout == ""
+
+
+def test_a_request_that_no_song_can_meet_ends_the_batch(toy: ToyModel) -> None:
+    write(Path("a.wav"))
+    write(Path("b.wav"))
+    done = run("a.wav", "b.wav", "--format", "stem.mp4")
+    assert isinstance(done.exception, RequestError)
+    assert "b.wav" not in done.stderr and not STEMS.exists()
+
+
+def test_zip_replaces_an_older_one_and_nothing_else(toy: ToyModel) -> None:
+    write(Path("Lied.wav"))
+    for name in ("Lied.zip", "vocals.wav", "notes.txt"):
+        touch(f"stems/Lied/{name}")
+    done = run("Lied.wav", "--zip", "--verify")
+    assert done.exit_code == 0 and "  stems/Lied/Lied.zip\n" in done.stdout
+    sizes = {path.name: path.stat().st_size > 0 for path in (STEMS / "Lied").iterdir()}
+    assert sizes == {"Lied.zip": True, "vocals.wav": False, "notes.txt": False}
+
+
+@pytest.mark.parametrize("there", [False, True])
+@pytest.mark.parametrize("error", [OutputError("No."), KeyboardInterrupt()])
+def test_a_zip_that_fails_leaves_nothing(
+    error: BaseException, there: bool, toy: ToyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        assert len(list(Path("stems/Lied").glob(".*/*.wav"))) == 2
+        raise error
+
+    monkeypatch.setattr("stemsplitter.audio.archive.write_zip", fail)
+    write(Path("Lied.wav"))
+    if there:
+        touch("stems/Lied/notes.txt")
+    done = run("Lied.wav", "--zip")
+    assert done.exit_code != 0
+    assert [str(path) for path in STEMS.rglob("*")] == (
+        ["stems/Lied", "stems/Lied/notes.txt"] if there else []
+    )
+    assert STEMS.exists() == there
+
+
+def test_stems_that_are_wrong_are_a_failure(toy: ToyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OutputError("The stem vocals was written with 1 samples.")
+
+    monkeypatch.setattr("stemsplitter.separation.verification.verify_files", fail)
+    write(Path("Lied.wav"))
+    done = run("Lied.wav", "--verify", "--json")
+    assert done.exit_code == 1
+    assert [json.loads(line)["event"] for line in done.stdout.splitlines()][-2:] == ["failed", "finished"]
+
+
+# --- the model ---
+
+
+@pytest.fixture
+def pulled(toy: ToyModel, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was fetched; nothing is here."""
+    names: list[str] = []
+    monkeypatch.setattr(ModelStore, "is_ready", lambda *_: False)
+    monkeypatch.setattr(ModelStore, "pull", lambda store, name, progress: names.append(name))
+    monkeypatch.delenv("STEMSPLITTER_OFFLINE")
+    return names
+
+
+def test_a_model_anybody_may_use_is_fetched(pulled: list[str]) -> None:
+    write(Path("a.wav"))
+    done = run("a.wav")
+    assert done.exit_code == 0 and pulled == ["spleeter_2s"]
+    assert done.stderr.startswith("Fetching the model spleeter_2s once (118 MB, licence MIT) …\n")
+
+
+def test_a_model_of_unclear_terms_is_not(pulled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(entry: Any, store: ModelStore, runtime: Any) -> None:
+        store.weights(entry.name)
+
+    monkeypatch.setattr(separator, "load_model", load)
+    done = run("a.wav", "--model", "htdemucs")
+    assert pulled == []
+    assert isinstance(done.exception, ModelError) and "stemsplitter models pull htdemucs" in str(
+        done.exception
+    )
+
+
+def test_offline_nothing_is_announced(toy: ToyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ModelStore, "is_ready", lambda *_: False)
+    done = run("a.wav")
+    assert isinstance(done.exception, ModelError) and "offline" in str(done.exception)
+    assert done.stderr == ""
