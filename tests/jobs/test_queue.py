@@ -1,5 +1,5 @@
+from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -9,15 +9,8 @@ from stemsplitter.jobs import JobQueue, migrate
 
 
 @pytest.fixture
-def database(tmp_path: Path):
-    database = Database(f"sqlite:///{tmp_path / 'jobs.db'}")
+def queue(database: Database) -> Iterator[JobQueue]:
     migrate(database.url)
-    yield database
-    database.close()
-
-
-@pytest.fixture
-def queue(database: Database):
     queue = JobQueue(database.url)
     yield queue
     queue.close()

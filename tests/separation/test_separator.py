@@ -227,3 +227,13 @@ def test_weights_of_other_stems_are_refused(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setattr("stemsplitter.separation.models.htdemucs.HTDemucsModel", lambda *_: ToyModel())
     with pytest.raises(ModelError, match="The weights of htdemucs_6s give drums"):
         loading.load_model(store.entry("htdemucs_6s"), store, None)  # type: ignore[arg-type]
+
+
+def test_a_loaded_model_gives_other_stems(make: Make, noise: Noise, toy_model: ToyModel) -> None:
+    first = make(stems="4s")
+    second = first.giving(("vocals", "instrumental"))
+    assert (first.stems[-1], second.stems) == ("other", ("vocals", "instrumental"))
+    mixture = noise(9_000)
+    np.testing.assert_allclose(sum(second.separate(mixture).stems.values()), mixture, atol=1e-5)
+    with pytest.raises(RequestError):
+        first.giving(("guitar",))

@@ -1,5 +1,6 @@
 """The front door: a model, the stems wanted, and songs to take apart."""
 
+import copy
 import os
 import time
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -93,6 +94,16 @@ class Separator:
     def sample_rate(self) -> int:
         """The model's own sample rate in hertz; songs of any other are converted and back."""
         return self._model.sample_rate
+
+    def giving(self, stems: str | Sequence[str]) -> "Separator":
+        """The same loaded model, giving other stems.
+
+        Raises:
+            RequestError: stems that the model cannot give.
+        """
+        other = copy.copy(self)
+        other._plan = plan_stems(self.entry.stems, _requested(stems) or self.entry.stems)
+        return other
 
     def separate(
         self,

@@ -1,0 +1,31 @@
+"""A model that is small enough to separate with in tests, and songs for it."""
+
+from pathlib import Path
+
+import pytest
+
+from stemsplitter.catalogue.store import ModelStore
+from tests.acceptance.songs import encode, sung
+from tests.acceptance.tiny_model import write_tiny_model
+
+MODEL = "tiny_6s"
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder that holds one model, ``tiny_6s``: six stems, random weights, segments of a second."""
+    cache = tmp_path_factory.mktemp("cache")
+    ModelStore(cache / "models").add(MODEL, write_tiny_model(cache / "tiny.safetensors"))
+    return cache
+
+
+@pytest.fixture(scope="session")
+def short_song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds."""
+    return encode(tmp_path_factory.mktemp("song") / "Short.wav", sung(88_200), 44_100, "pcm_s16le")
+
+
+@pytest.fixture(scope="session")
+def long_song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A minute: time enough to do something in the middle."""
+    return encode(tmp_path_factory.mktemp("song") / "Long.wav", sung(2_646_000), 44_100, "pcm_s16le")
