@@ -1,11 +1,12 @@
-"""A database for tests: a new SQLite file, or one on PostgreSQL where the environment names a server.
+"""Databases for tests: new SQLite files, or on PostgreSQL where the environment names a server.
 
 ``STEMSPLITTER_TEST_POSTGRES=postgresql+psycopg://user@host/postgres`` runs the same tests there.
 """
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,23 +18,39 @@ __all__ = ["tables"]
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """A database with all tables and no rows."""
+def empty_database(tmp_path: Path) -> Iterator[Callable[[], Database]]:
+    """Call it for a database without tables; another one each time."""
     server = os.environ.get("STEMSPLITTER_TEST_POSTGRES")
-    if server is None:
-        database = Database(f"sqlite:///{tmp_path / 'test.db'}")
-        Base.metadata.create_all(database.engine)
-        yield database
-        database.close()
-        return
-    name = f"test_{secrets.token_hex(8)}"
+    with ExitStack() as stack:
+
+        def make() -> Database:
+            name = f"test_{secrets.token_hex(8)}"
+            url = (
+                stack.enter_context(_on_postgres(server, name))
+                if server
+                else f"sqlite:///{tmp_path / name}.db"
+            )
+            database = Database(url)
+            stack.callback(database.close)
+            return database
+
+        yield make
+
+
+@pytest.fixture
+def database(empty_database: Callable[[], Database]) -> Database:
+    """A database with all tables and no rows."""
+    database = empty_database()
+    Base.metadata.create_all(database.engine)
+    return database
+
+
+@contextmanager
+def _on_postgres(server: str, name: str) -> Iterator[str]:
     admin = create_engine(server, isolation_level="AUTOCOMMIT")
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name}"))
-    database = Database(make_url(server).set(database=name).render_as_string(hide_password=False))
-    Base.metadata.create_all(database.engine)
-    yield database
-    database.close()
+    yield make_url(server).set(database=name).render_as_string(hide_password=False)
     with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     admin.dispose()

@@ -2,7 +2,7 @@ import ast
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,9 @@ PACKAGE = Path(stemsplitter.__file__).parent
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    yield database
-    database.close()
+def database(empty_database: Callable[[], Database]) -> Database:
+    """As before the first start."""
+    return empty_database()
 
 
 def described(engine: Engine) -> dict[str, Any]:
@@ -42,7 +41,11 @@ def described(engine: Engine) -> dict[str, Any]:
                     each["name"],
                     each["column_names"],
                     each["unique"],
-                    str(each.get("dialect_options", {}).get("sqlite_where")),
+                    [
+                        str(value)
+                        for name, value in each["dialect_options"].items()
+                        if name.endswith("_where")
+                    ],
                 )
                 for each in inspector.get_indexes(name)
             ),
@@ -52,21 +55,23 @@ def described(engine: Engine) -> dict[str, Any]:
     }
 
 
-def test_the_migrations_make_what_the_models_say(database: Database, tmp_path: Path) -> None:
+def test_the_migrations_make_what_the_models_say(
+    database: Database, empty_database: Callable[[], Database]
+) -> None:
     upgrade(database)
-    modelled = Database(f"sqlite:///{tmp_path / 'modelled.db'}")
+    modelled = empty_database()
     Base.metadata.create_all(modelled.engine)
     migrated = described(database.engine)
     assert migrated.keys() >= {"accounts", "ledger_entries"}
     assert migrated == described(modelled.engine)
-    modelled.close()
 
 
 def test_the_comparison_sees_checks_and_partial_indexes(database: Database) -> None:
     upgrade(database)
     ledger = described(database.engine)["ledger_entries"]
     assert any("amount <= 0" in check for check in ledger["checks"])
-    assert ("uq_ledger_entries_ended", ["split_id"], 1, "kind IN ('settle', 'release')") in ledger["indexes"]
+    (ended,) = (index for index in ledger["indexes"] if index[0] == "uq_ledger_entries_ended")
+    assert ended[1:3] == (["split_id"], True) and "release" in ended[3][0]
 
 
 def test_every_table_of_the_package_is_among_them() -> None:
@@ -95,20 +100,20 @@ def test_a_second_run_changes_nothing(database: Database) -> None:
     assert described(database.engine) == before
 
 
-def test_processes_that_start_at_once(tmp_path: Path) -> None:
+def test_processes_that_start_at_once(database: Database) -> None:
     """Each thread has an engine of its own, as a process would."""
     failures: list[BaseException] = []
     together = threading.Barrier(4)
 
     def start() -> None:
-        database = Database(f"sqlite:///{tmp_path / 'test.db'}")
+        own = Database(database.url)
         try:
             together.wait(timeout=30)
-            upgrade(database)
+            upgrade(own)
         except BaseException as error:
             failures.append(error)
         finally:
-            database.close()
+            own.close()
 
     threads = [threading.Thread(target=start) for _ in range(4)]
     for thread in threads:
@@ -116,6 +121,7 @@ def test_processes_that_start_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join(timeout=60)
     assert failures == []
+    assert "ledger_entries" in inspect(database.engine).get_table_names()
 
 
 def test_a_newer_schema_is_refused_and_left_alone(database: Database) -> None:
@@ -131,9 +137,9 @@ def test_a_newer_schema_is_refused_and_left_alone(database: Database) -> None:
 
 
 def test_a_migration_that_fails_leaves_nothing(database: Database) -> None:
-    """Here the tables' names are taken, from the third on."""
+    """Here one of the tables' names is taken."""
     with database.write() as session:
         session.execute(text("CREATE TABLE ledger_entries (oh INTEGER)"))
-    with pytest.raises(Exception, match="ledger_entries already exists"):
+    with pytest.raises(Exception, match=r"ledger_entries\"? already exists"):
         upgrade(database)
     assert inspect(database.engine).get_table_names() == ["ledger_entries"]
