@@ -26,17 +26,19 @@ class Statistics:
 
 def read(session: Session, at: datetime, lease_s: float) -> Statistics:
     """The figures at that time. A worker counts while its heartbeat is no older than ``lease_s`` seconds."""
-    splits = session.execute(select(Split.status, func.count()).group_by(Split.status)).tuples()
-    deliveries = session.execute(
-        select(WebhookDelivery.status, func.count()).group_by(WebhookDelivery.status)
-    ).tuples()
+    splits, deliveries = dict.fromkeys(STATUSES, 0), dict.fromkeys(DELIVERY_STATUSES, 0)
+    for status, count in session.execute(select(Split.status, func.count()).group_by(Split.status)):
+        splits[status] = count
+    by_status = select(WebhookDelivery.status, func.count()).group_by(WebhookDelivery.status)
+    for status, count in session.execute(by_status):
+        deliveries[status] = count
     separated = session.scalar(select(func.sum(Split.duration_seconds)).where(Split.status == SUCCEEDED))
     oldest = session.scalar(select(func.min(Split.created_at)).where(Split.status == QUEUED))
     alive = select(func.count()).where(Worker.heartbeat_at > at - timedelta(seconds=lease_s))
     return Statistics(
-        splits=dict.fromkeys(STATUSES, 0) | dict(splits.all()),
+        splits=splits,
         separated_s=separated or 0,
         oldest_queued_s=(at - oldest).total_seconds() if oldest else 0.0,
-        deliveries=dict.fromkeys(DELIVERY_STATUSES, 0) | dict(deliveries.all()),
+        deliveries=deliveries,
         workers=session.scalar(alive) or 0,
     )

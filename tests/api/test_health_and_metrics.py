@@ -1,0 +1,113 @@
+"""What operators look at."""
+
+from typing import Any
+
+from fastapi.testclient import TestClient
+from prometheus_client.parser import text_string_to_metric_families
+
+from stemsplitter.application import Application
+from stemsplitter.database import new_id, now
+from stemsplitter.jobs.models import Worker
+from stemsplitter.splits.models import Split
+from stemsplitter.webhooks.models import WebhookDelivery, WebhookEvent
+
+from .conftest import Account
+
+
+def samples(client: TestClient) -> dict[tuple[str, tuple[str, ...]], float]:
+    families = text_string_to_metric_families(client.get("/metrics").text)
+    return {
+        (sample.name, tuple(sample.labels.values())): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def test_health(client: TestClient) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json()["status"]) == (200, "ok")
+    assert set(ready.json()["checks"].values()) == {"ok"}
+
+
+def test_not_ready_without_a_database(client: TestClient, application: Application, monkeypatch: Any) -> None:
+    application.database.close()
+    broken = application.settings.data_dir / "stemsplitter.db"
+    for file in application.settings.data_dir.glob("stemsplitter.db*"):
+        file.unlink()
+    broken.mkdir()
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json()["checks"]["database"]) == (503, "failed")
+    assert client.get("/healthz").status_code == 200
+
+
+def test_figures_of_the_service(client: TestClient, application: Application, account: Account) -> None:
+    common = {
+        "account_id": account.id,
+        "stem_model": "6s",
+        "requested_stems": [],
+        "output_format": "mp3",
+        "filename": "song.mp3",
+        "credits_used": 0,
+        "source_key": "k",
+        "source_bytes": 1,
+        "model": {},
+        "user_metadata": {},
+        "created_at": now(),
+        "updated_at": now(),
+        "expires_at": now(),
+    }
+    event = new_id("evt")
+    with application.database.write() as session:
+        for status, seconds in (("queued", 5), ("succeeded", 100), ("succeeded", 14)):
+            session.add(Split(id=new_id("split"), status=status, duration_seconds=seconds, **common))
+        session.add(
+            Worker(
+                id="w",
+                host="h",
+                pid=1,
+                started_at=now(),
+                heartbeat_at=now(),
+                models=[],
+                device="cpu",
+                state="idle",
+            )
+        )
+        session.add(
+            WebhookEvent(
+                id=event, account_id=account.id, kind="webhook.test", payload="{}", url="u", created_at=now()
+            )
+        )
+        session.flush()
+        session.add(
+            WebhookDelivery(
+                id=new_id("dlv"),
+                event_id=event,
+                account_id=account.id,
+                status="gone",
+                attempts=1,
+                created_at=now(),
+                updated_at=now(),
+            )
+        )
+    found = samples(client)
+    assert found["stemsplitter_splits", ("succeeded",)] == 2
+    assert found["stemsplitter_splits", ("failed",)] == 0
+    assert found["stemsplitter_queue_depth", ()] == 1
+    assert found["stemsplitter_queue_oldest_seconds", ()] >= 0
+    assert found["stemsplitter_separated_seconds_total", ()] == 114
+    assert found["stemsplitter_webhook_deliveries", ("gone",)] == 1
+    assert found["stemsplitter_workers", ()] == 1
+
+
+def test_requests_are_timed_by_the_template_of_their_path(client: TestClient, account: Account) -> None:
+    name = "stemsplitter_request_seconds_count"
+    known, unknown = (name, ("GET", "/v1/credits", "200")), (name, ("other", "other", "404"))
+    before = samples(client)
+    client.get("/v1/credits", headers=account.headers)
+    for path in ("/v1/secret-path-1", "/v1/secret-path-2"):
+        client.get(path, headers=account.headers)
+    after = samples(client)
+    assert after[known] == before.get(known, 0) + 1
+    assert after[unknown] == before.get(unknown, 0) + 2
+    assert "secret-path" not in client.get("/metrics").text
