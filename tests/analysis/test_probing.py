@@ -1,0 +1,224 @@
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import wave
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from stemsplitter.analysis import probing
+from stemsplitter.analysis.probing import Probed, probe
+from stemsplitter.audio.encode import StemWriter
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.service_errors import ValidationFailed
+from stemsplitter.settings import Settings
+
+SETTINGS = Settings(max_source_seconds=60)
+Pool = probing._Pool
+
+
+def write_wav(path: Path, samples: int, rate: int = 44100) -> Path:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(2)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(bytes(samples * 4))
+    return path
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    return write_wav(tmp_path / "source.wav", 66_150)
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
+    """Children of the test's own, one at a time."""
+    monkeypatch.setattr(probing, "PROCESSES", 1)
+    pool = probing._Pool()
+    monkeypatch.setattr(probing, "_pool", pool)
+    yield pool
+    pool.close()
+
+
+def pid(pool: Pool) -> int:
+    process = pool._free.queue[-1]
+    assert process is not None
+    return process._child.pid
+
+
+def test_a_song_is_measured_to_the_sample(song: Path) -> None:
+    found = probe(song, SETTINGS)
+    assert found == Probed(66_150, 44_100, 2, {}, [])
+    assert (found.seconds, found.whole_seconds) == (1.5, 2)
+
+
+@pytest.mark.parametrize(("samples", "cost"), [(1, 1), (44_099, 1), (44_100, 1), (44_101, 2), (88_200, 2)])
+def test_a_started_second_is_a_second(samples: int, cost: int, tmp_path: Path) -> None:
+    assert probe(write_wav(tmp_path / "a.wav", samples), SETTINGS).whole_seconds == cost
+
+
+@pytest.mark.parametrize("ending", ["mp3", "flac", "m4a", "ogg"])
+def test_what_was_encoded_is_measured_exactly(ending: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{ending}"
+    with StemWriter(path, OutputFormat.parse(ending), 44100, 2) as writer:
+        writer.write(np.random.default_rng(0).uniform(-0.1, 0.1, (2, 50_000)).astype(np.float32))
+        writer.commit()
+    assert probe(path, SETTINGS).samples == 50_000
+
+
+def test_what_is_no_song_is_said_with_the_users_name_for_it(tmp_path: Path) -> None:
+    for name, data in {"empty": b"", "text": b"hello", "noise": bytes(range(256)) * 100}.items():
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(ValidationFailed, match=r"^my song\.mp3 .*\.$") as caught:
+            probe(tmp_path / name, SETTINGS, "my song.mp3")
+        assert str(tmp_path) not in str(caught.value)
+    with pytest.raises(ValidationFailed, match=r"^There is no file gone: check the path"):
+        probe(tmp_path / "gone", SETTINGS)
+
+
+def test_a_song_over_the_limit_is_refused(tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "a.wav", 8_000 * 61, 8_000)
+    with pytest.raises(ValidationFailed, match=r"over the limit of 1 min 0 s"):
+        probe(path, SETTINGS)
+
+
+def test_a_process_is_used_again(pool: Pool, song: Path, tmp_path: Path) -> None:
+    probe(song, SETTINGS)
+    first = pid(pool)
+    with pytest.raises(ValidationFailed):
+        probe(tmp_path / "gone", SETTINGS)
+    probe(song, SETTINGS)
+    assert pid(pool) == first
+
+
+def test_a_process_is_not_used_for_ever(pool: Pool, song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "_FILES_OF_ONE_PROCESS", 2)
+    pids = []
+    for _ in range(4):
+        probe(song, SETTINGS)
+        pids.append(pid(pool))
+    assert pids[0] == pids[1] != pids[2] == pids[3]
+
+
+def test_start_does_not_wait(pool: Pool, song: Path) -> None:
+    began = time.monotonic()
+    probing.start()
+    assert time.monotonic() - began < 0.2
+    first = pid(pool)
+    probe(song, SETTINGS)
+    assert pid(pool) == first
+
+
+def test_a_file_that_takes_too_long_is_given_up(
+    pool: Pool, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe(song, SETTINGS)
+    stuck = pid(pool)
+    os.kill(stuck, signal.SIGSTOP)  # as a decoder in a loop would be
+    monkeypatch.setattr(probing, "WALL_SECONDS", 0.3)
+    with pytest.raises(ValidationFailed, match=r"^source\.wav takes too long to decode: .*\.$"):
+        probe(song, SETTINGS)
+    with pytest.raises(ProcessLookupError):
+        os.kill(stuck, 0)
+    monkeypatch.setattr(probing, "WALL_SECONDS", 30)
+    assert probe(song, SETTINGS).samples == 66_150
+
+
+@pytest.mark.parametrize(
+    ("number", "message"), [(signal.SIGSEGV, "cannot be decoded"), (signal.SIGXCPU, "takes too long")]
+)
+def test_a_crash_or_too_much_cpu_time_is_one_sentence(
+    number: signal.Signals, message: str, pool: Pool, song: Path
+) -> None:
+    probe(song, SETTINGS)
+    os.kill(pid(pool), signal.SIGSTOP)
+    child = pid(pool)
+
+    def end() -> None:
+        os.kill(child, number)
+        os.kill(child, signal.SIGCONT)
+
+    timer = threading.Timer(0.3, end)
+    timer.start()
+    with pytest.raises(ValidationFailed, match=rf"^source\.wav {message}.*\.$"):
+        probe(song, SETTINGS)
+    timer.join()
+    assert probe(song, SETTINGS).samples == 66_150
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space")
+def test_a_file_that_needs_too_much_memory_is_one_sentence(
+    pool: Pool, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probing, "MEMORY_BYTES", 60 << 20)  # less than the process has already
+    with pytest.raises(ValidationFailed, match=r"^source\.wav cannot be decoded: .* needs too much memory"):
+        probe(song, SETTINGS)
+    monkeypatch.setattr(probing, "MEMORY_BYTES", 1 << 30)
+    pool.close()
+    pool._free.put(None)
+    assert probe(song, SETTINGS).samples == 66_150
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_a_process_has_limits_and_no_secrets(pool: Pool, song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMSPLITTER_SECRET_KEY", "a secret")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a secret")
+    probe(song, SETTINGS)
+    proc = Path(f"/proc/{pid(pool)}")
+    assert b"secret" not in (proc / "environ").read_bytes().lower()
+    limits = {line[:26].strip(): line[26:].split()[0] for line in (proc / "limits").read_text().splitlines()}
+    assert limits["Max address space"] == str(1 << 30)
+    assert limits["Max file size"] == limits["Max core file size"] == "0"
+    assert int(limits["Max cpu time"]) <= 60
+    assert int(limits["Max open files"]) == 32
+
+
+def test_the_processes_end_with_the_server(song: Path) -> None:
+    program = """if True:
+        import sys
+        from stemsplitter.analysis import probing
+        from stemsplitter.settings import Settings
+        probing.probe(sys.argv[1], Settings())
+        print(next(p for p in probing._pool._free.queue if p)._child.pid, flush=True)
+        import os, signal
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", program, str(song)], capture_output=True, timeout=60)
+    child = int(done.stdout)
+    for _ in range(100):
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            return
+        if Path(f"/proc/{child}/stat").exists() and " Z " in Path(f"/proc/{child}/stat").read_text():
+            return  # ended, and waits for whoever adopted it
+        time.sleep(0.05)
+    pytest.fail("the child outlives the server")
+
+
+def test_many_files_at_once(song: Path, tmp_path: Path) -> None:
+    songs = [write_wav(tmp_path / f"{n}.wav", 1000 + n) for n in range(12)]
+    with ThreadPoolExecutor(6) as threads:
+        found = list(threads.map(lambda path: probe(path, SETTINGS).samples, songs))
+    assert found == [1000 + n for n in range(12)]
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(at=st.integers(0, 43), rubbish=st.binary(min_size=1, max_size=40))
+def test_a_damaged_file_is_measured_or_refused(at: int, rubbish: bytes, song: Path) -> None:
+    data = song.read_bytes()
+    damaged = song.with_name("damaged.wav")
+    damaged.write_bytes(data[:at] + rubbish + data[at + len(rubbish) :])
+    try:
+        assert probe(damaged, SETTINGS).samples > 0
+    except ValidationFailed as error:
+        assert str(error).endswith(".")
