@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from stemsplitter.database import now
+from stemsplitter.webhooks.service import DELAYS_S
 from stemsplitter.webhooks.signatures import HEADER, signed_headers
 from tests.webhooks.world import SPLIT, World
 
@@ -81,6 +82,12 @@ def running(program: str, tmp_path: Path, secret: str) -> Iterator[Running]:
     receiver = Running(program, tmp_path, secret)
     yield receiver
     receiver.stop()
+
+
+def test_the_page_tells_the_schedule() -> None:
+    [told] = re.findall(r"at once and then (.*?) after the one before", PAGE.read_text("utf-8"), re.DOTALL)
+    units = {"s": 1, "min": 60, "h": 3600}
+    assert tuple(int(n) * units[unit] for n, unit in re.findall(r"(\d+) (s|min|h)\b", told)) == DELAYS_S
 
 
 def deliver(world: World, delivery_id: str) -> str:
