@@ -1,6 +1,6 @@
 """A server without a network: its application, a key, and a client that calls it in process."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 
 from stemsplitter.api.app import create_app
 from stemsplitter.application import Application
+from stemsplitter.database import Database
 from stemsplitter.database.schema import upgrade
 from stemsplitter.settings import Settings
 
@@ -24,8 +25,8 @@ class Account:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data")
+def settings(tmp_path: Path, empty_database: Callable[[], Database]) -> Settings:
+    return Settings(data_dir=tmp_path / "data", database_url=empty_database().url)
 
 
 @pytest.fixture

@@ -1,12 +1,12 @@
 """What operators look at."""
 
-from typing import Any
+from pathlib import Path
 
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from stemsplitter.application import Application
-from stemsplitter.database import new_id, now
+from stemsplitter.database import Database, new_id, now
 from stemsplitter.jobs.models import Worker
 from stemsplitter.splits.models import Split
 from stemsplitter.webhooks.models import WebhookDelivery, WebhookEvent
@@ -30,12 +30,9 @@ def test_health(client: TestClient) -> None:
     assert set(ready.json()["checks"].values()) == {"ok"}
 
 
-def test_not_ready_without_a_database(client: TestClient, application: Application, monkeypatch: Any) -> None:
+def test_not_ready_without_a_database(client: TestClient, application: Application, tmp_path: Path) -> None:
     application.database.close()
-    broken = application.settings.data_dir / "stemsplitter.db"
-    for file in application.settings.data_dir.glob("stemsplitter.db*"):
-        file.unlink()
-    broken.mkdir()
+    application.database = Database(f"sqlite:///{tmp_path}")  # a folder
     ready = client.get("/readyz")
     assert (ready.status_code, ready.json()["checks"]["database"]) == (503, "failed")
     assert client.get("/healthz").status_code == 200

@@ -4,7 +4,6 @@ import multiprocessing
 import re
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
@@ -19,8 +18,8 @@ from .conftest import Account
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data", read_limit=5, create_limit=2)
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"read_limit": 5, "create_limit": 2})
 
 
 def test_every_answer_tells_the_quota(client: TestClient, account: Account) -> None:
@@ -79,8 +78,7 @@ def test_counts_that_ended_are_forgotten(application: Application, monkeypatch: 
     assert buckets == ["read:key_2"]
 
 
-def _take_many(data_dir: str) -> list[int]:
-    settings = Settings(data_dir=Path(data_dir))
+def _take_many(settings: Settings) -> list[int]:
     database = Database(settings.database)
     limits = RateLimits(database, settings)
     with ThreadPoolExecutor(4) as pool:
@@ -90,7 +88,8 @@ def _take_many(data_dir: str) -> list[int]:
     return used
 
 
-def test_processes_count_together(tmp_path: Path) -> None:
+def test_processes_count_together(settings: Settings) -> None:
+    settings.data_dir.mkdir()
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        counts = pool.map(_take_many, [str(tmp_path)] * 2)
+        counts = pool.map(_take_many, [settings] * 2)
     assert sorted(counts[0] + counts[1]) == list(range(1, 101))

@@ -1,35 +1,29 @@
 """The same key with the same body creates once, whatever happens in between."""
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
 
-import stemsplitter.database.tables  # noqa: F401
 from stemsplitter.accounts.models import Account
-from stemsplitter.database import Base, Database, now
+from stemsplitter.database import Database, now
 from stemsplitter.idempotency import service
 from stemsplitter.idempotency.models import IdempotencyRecord
 from stemsplitter.idempotency.service import IdempotencyService, Record, Request
 from stemsplitter.service_errors import Conflict, ValidationFailed
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    opened = Database(f"sqlite:///{tmp_path / 'test.db'}")
-    Base.metadata.create_all(opened.engine)
-    with opened.write() as session:
+@pytest.fixture(autouse=True)
+def accounts(database: Database) -> None:
+    with database.write() as session:
         session.add_all(
             [Account(id="acc_1", email="1@example.org"), Account(id="acc_2", email="2@example.org")]
         )
-    yield opened
-    opened.close()
 
 
 @pytest.fixture
