@@ -158,6 +158,11 @@ def test_text_of_what_a_user_must_know(capsys: pytest.CaptureFixture[str]) -> No
     ]
 
 
+def test_text_of_a_gain_that_is_hardly_one(capsys: pytest.CaptureFixture[str]) -> None:
+    TextReport(1).separated(SONG, FOLDER, replace(RESULT, gain=0.9999), [], None)
+    assert "  All stems are a trifle (less than 0.1 dB) softer" in capsys.readouterr().out
+
+
 def test_text_of_a_batch(capsys: pytest.CaptureFixture[str]) -> None:
     report = TextReport(3)
     for name in ("a.wav", "b.wav"):

@@ -210,7 +210,9 @@ def duration(seconds: float) -> str:
 def _remarks(result: "StemFiles", checked: "Verification | None") -> Iterator[str]:
     yield from (f"warning: {line}" for line in result.warnings)
     if result.gain != 1:
-        yield f"All stems are {-20 * math.log10(result.gain):.1f} dB softer than in the mix, so that none clips."
+        softer = -20 * math.log10(result.gain)
+        level = f"{softer:.1f} dB" if softer >= 0.05 else "a trifle (less than 0.1 dB)"
+        yield f"All stems are {level} softer than in the mix, so that none clips."
     if result.sample_rate != result.source.sample_rate:
         yield f"The stems have {result.sample_rate} Hz, the song {result.source.sample_rate} Hz."
     if result.source.source_channels > 2:

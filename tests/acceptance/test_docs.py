@@ -1,0 +1,73 @@
+"""What the documentation shows is true: its Python runs, and the command's options are those it tells of."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from stemsplitter import errors
+
+from .conftest import Command
+from .songs import encode, sung
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_the_librarys_page_runs(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """All its code in a row, as a reader tries it out, beside a short song."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", environment["STEMSPLITTER_CACHE_DIR"])
+    monkeypatch.setenv("STEMSPLITTER_OFFLINE", "1")
+    encode(tmp_path / "song.mp3", sung(60_000), 44_100, "libmp3lame")
+    blocks = re.findall(
+        r"^```python\n(.*?)^```$", (DOCS / "library.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    assert len(blocks) >= 8
+    names: dict[str, object] = {}
+    for block in blocks:
+        exec(compile(block, "docs/library.md", "exec"), names)  # ours
+    printed = capsys.readouterr().out
+    assert "spleeter_2s MIT on " in printed
+    assert "vocals stems/song/vocals.flac 60000 " in printed
+    assert "There is no file missing.mp3: check the path." in printed
+    assert printed.count("× real time") == 0 and "\nstopped\n" in printed
+    assert sorted(path.name for path in (tmp_path / "stems").rglob("*")) == [
+        "instrumental.flac",
+        "song",
+        "vocals.flac",
+    ]
+
+
+def test_the_errors_told_of_exist() -> None:
+    told = re.findall(r"^\| `(\w+)` \|", (DOCS / "library.md").read_text(), re.MULTILINE)
+    assert len(told) == 6
+    assert all(issubclass(getattr(errors, name), errors.StemSplitterError) for name in told)
+
+
+@pytest.mark.parametrize("name", ["split", "doctor"])
+def test_every_option_is_told_and_no_other(name: str, command: Command) -> None:
+    command.environment = command.environment | {"COLUMNS": "200"}
+    options = set(re.findall(r"(?<![\w-])--[a-z]+", command(name, "--help").out)) - {"--help"}
+    page = (DOCS / "cli.md").read_text()
+    section = re.search(rf"^## {name}\n(.*?)(?=^## )", page, re.DOTALL | re.MULTILINE)
+    assert section is not None
+    assert set(re.findall(r"(?<![\w-])--[a-z]+", section[1])) - {"--offline", "--verbose"} == options
+
+
+def test_every_field_of_the_json_lines_is_told(command: Command, song: Path) -> None:
+    shutil.copy(song, command.folder / "song.flac")
+    done = command("split", "song.flac", "missing.flac", "--json")
+    page = (DOCS / "cli.md").read_text()
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.MULTILINE))
+    told = {event["event"]: event for event in done.events}
+    assert set(told) | {"fetching"} <= set(rows)
+    for name, event in told.items():
+        assert all(f"`{field}`" in rows[name] for field in event if field != "event"), name
+    (shown,) = re.findall(r'^    \{"event": "separated".*$', page, re.MULTILINE)
+    assert set(re.findall(r'"(\w+)": ', shown)) == set(re.findall(r'"(\w+)": ', done.out.splitlines()[-4]))
