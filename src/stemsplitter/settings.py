@@ -76,6 +76,11 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(
         30, ge=1, description="Seconds after which a silent worker's jobs go to another."
     )
+    stop_seconds: float = Field(
+        8,
+        ge=0,
+        description="Seconds that a worker told to stop may go on with its split, which then goes to another.",
+    )
     log_level: str = Field("info", description="debug, info, warning or error.")
 
     @field_validator("allowed_networks", mode="before")
