@@ -3,16 +3,23 @@
 from fastapi import APIRouter, FastAPI
 
 from stemsplitter import __version__
-from stemsplitter.api import errors, health, metrics, models
+from stemsplitter.api import errors, health, metrics, models, reference
 from stemsplitter.api.access import Access, Faults
 from stemsplitter.api.admission import Admission
 from stemsplitter.application import Application
 from stemsplitter.credits import endpoints as credits_endpoints
+from stemsplitter.storage import endpoints as storage_endpoints
+from stemsplitter.uploads import endpoints as uploads_endpoints
+from stemsplitter.webhooks import endpoints as webhooks_endpoints
 
 # every feature's endpoints; their paths are whole (`/v1/…`), so that a reader finds them by searching
 ROUTERS: tuple[APIRouter, ...] = (
     credits_endpoints.router,
     models.router,
+    webhooks_endpoints.router,
+    uploads_endpoints.router,
+    storage_endpoints.router,
+    reference.router,
     health.router,
     metrics.router,
 )

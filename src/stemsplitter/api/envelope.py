@@ -2,13 +2,24 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, Generic, Literal, TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, field_validator
 from pydantic.alias_generators import to_camel
 from starlette.responses import Response
 
 Data = TypeVar("Data")
+
+
+def format_time(at: datetime) -> str:
+    """``2026-05-03T10:20:30.000Z``: UTC, to the millisecond."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+Time = Annotated[
+    datetime, PlainSerializer(format_time, return_type=str), Field(examples=["2026-05-03T10:20:30.000Z"])
+]
 
 
 class CamelModel(BaseModel):

@@ -1,0 +1,22 @@
+"""docs/settings.md lists every setting, with the default that it has."""
+
+import re
+from pathlib import Path
+
+from stemsplitter.settings import FILE_VARIABLE, PREFIX, Settings
+
+PAGE = (Path(__file__).parent.parent / "docs" / "settings.md").read_text(encoding="utf-8")
+ROWS = dict(re.findall(r"^\| `(\w+)` \| (.+?) \| ", PAGE, re.MULTILINE))
+
+
+def test_every_setting_is_listed_and_nothing_else() -> None:
+    assert set(ROWS) == {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    assert FILE_VARIABLE in PAGE
+
+
+def test_the_defaults_are_those_of_the_program() -> None:
+    for name, field in Settings.model_fields.items():
+        if field.default in ("", None, ()) or field.default_factory:
+            continue  # made from other settings or the machine, and told in words
+        shown = "true" if field.default is True else str(field.default)
+        assert ROWS[f"{PREFIX}{name.upper()}"] == f"`{shown}`"
