@@ -10,6 +10,7 @@ from stemsplitter.accounts.models import Account, WebhookSecret
 from stemsplitter.accounts.secret_box import SecretBox
 from stemsplitter.accounts.secrets_service import WebhookSecrets
 from stemsplitter.database import Database
+from stemsplitter.errors import SettingsError
 from stemsplitter.service_errors import Conflict, NotFound
 
 START = datetime(2026, 5, 3, 10, 20, 30, tzinfo=UTC)
@@ -103,6 +104,20 @@ def test_a_clock_that_went_back_does_not_change_the_order(
         clock.at -= timedelta(minutes=5)
         new = secrets.rotate_secret(session, account)
         assert secrets.active_secrets(session, account) == [new, old]
+
+
+def test_a_rotation_after_the_secret_key_was_lost(
+    database: Database, secrets: WebhookSecrets, account: str
+) -> None:
+    other = WebhookSecrets(SecretBox(b"fedcba9876543210fedcba9876543210"))
+    with database.write() as session:
+        secrets.create_secret(session, account)
+        secrets.rotate_secret(session, account)
+        with pytest.raises(SettingsError, match="another secret key"):
+            other.active_secrets(session, account)
+        shown = other.rotate_secret(session, account)
+        assert other.active_secrets(session, account) == [shown]
+        assert rows(session) == 1
 
 
 def test_an_account_that_is_not_there(database: Database, secrets: WebhookSecrets) -> None:

@@ -71,6 +71,14 @@ class SecretBox:
                 f"or put back the file {FILE}, as it was."
             ) from error
 
+    def opens(self, token: str) -> bool:
+        """Whether :meth:`decrypt` would succeed."""
+        try:
+            self.decrypt(token)
+        except SettingsError:
+            return False
+        return True
+
 
 def _checked(secret: str, where: str) -> bytes:
     if len(secret) < SHORTEST:

@@ -40,13 +40,17 @@ class WebhookSecrets:
     def rotate_secret(self, session: Session, account_id: str) -> str:
         """Make a new secret and return it; the one before it signs for 24 more hours, then it is deleted.
 
-        Makes the first one where there is none.
+        Makes the first one where there is none. Secrets that the server's secret key no longer opens are
+        deleted at once.
 
         Raises:
             NotFound: there is no such account.
         """
         if current := self._current(session, account_id):
             current.expires_at = now() + OVERLAP
+        for stored in repository.active_secrets(session, account_id, now()):
+            if not self._box.opens(stored.secret_encrypted):
+                session.delete(stored)
         repository.delete_expired_secrets(session, account_id, now())
         return self._add(session, account_id)
 
