@@ -1,4 +1,5 @@
 import io
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -76,7 +77,7 @@ def test_a_kept_delivery(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], body: Path
 ) -> None:
     assert run(monkeypatch, str(body), *signed(age=3600)) == 1
-    assert "3600 s old" in capsys.readouterr().out
+    assert re.search(r"36\d\d s old", capsys.readouterr().out)  # and what has passed since
     assert run(monkeypatch, str(body), "--tolerance", "4000", *signed(age=3600)) == 0
 
 
