@@ -1,6 +1,10 @@
 """What every answer has in common: the envelope, its headers, and what stands in neither."""
 
+import asyncio
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -8,12 +12,15 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydantic import Field
 
+from stemsplitter.api import admission
 from stemsplitter.api.admission import LARGEST_BODY
 from stemsplitter.api.app import create_app
 from stemsplitter.api.envelope import CamelModel, success
 from stemsplitter.application import Application
 from stemsplitter.errors import AudioError, ModelError
 from stemsplitter.service_errors import Conflict, InsufficientCredits, NotFound, ValidationFailed
+
+from .conftest import Account
 
 
 class Inner(CamelModel):
@@ -183,3 +190,59 @@ def test_the_request_id_is_the_callers_where_it_is_sane(client: TestClient) -> N
     for odd in ("", "a b", "x" * 65, 'a"b'):
         made = client.get("/v1/credits", headers={"X-Request-Id": odd}).headers["x-request-id"]
         assert made.startswith("req_")
+
+
+def test_a_body_that_drips_is_given_up(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "BODY_SECONDS", 0.1)
+    sent: list[dict[str, Any]] = []
+
+    async def drip() -> dict[str, Any]:
+        await asyncio.sleep(0.03)
+        return {"type": "http.request", "body": b" ", "more_body": True}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": "POST", "path": "/v1/echo", "query_string": b"", "headers": []}
+    asyncio.run(asyncio.wait_for(app(scope, drip, send), 10))  # type: ignore[arg-type]
+    assert sent[0]["status"] == 422 and b"did not arrive" in sent[1]["body"]
+
+
+def test_creating_leaves_threads_for_polls_and_places_for_others(
+    app: FastAPI, account: Account, application: Application
+) -> None:
+    """As many slow creates as may be, and more: others' requests get through."""
+    running, most, go = 0, 0, threading.Event()
+    lock = threading.Lock()
+
+    @app.post("/v1/slow")
+    def slow() -> Any:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        assert go.wait(20)
+        with lock:
+            running -= 1
+        return success({})
+
+    with application.database.write() as session:
+        other = application.accounts.create_account(session, "other@example.org")
+        key = application.accounts.create_key(session, other.id, "")[1]
+    with TestClient(app) as client, ThreadPoolExecutor(13) as pool:
+        waiting = [pool.submit(client.post, "/v1/slow", headers=account.headers) for _ in range(12)]
+        try:
+            until = time.monotonic() + 10
+            while running < admission.CREATING_OF_ONE_CALLER and time.monotonic() < until:
+                time.sleep(0.01)
+            assert client.get("/v1/credits", headers=account.headers).status_code == 200
+            body = {"input": {"url": "a"}}
+            assert (
+                client.post("/v1/echo", json=body, headers={"Authorization": f"Bearer {key}"}).status_code
+                == 200
+            )
+            assert running == most == admission.CREATING_OF_ONE_CALLER
+        finally:
+            go.set()
+        assert [each.result(20).status_code for each in waiting] == [200] * 12
+    assert most == admission.CREATING_OF_ONE_CALLER

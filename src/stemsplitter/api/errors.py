@@ -15,12 +15,13 @@ from stemsplitter.service_errors import InsufficientCredits, RateLimited, Servic
 _log = logging.getLogger(__name__)
 
 NO_PATH = (404, "NOT_FOUND", "There is nothing at this path: see the API's reference.")
+TOO_LARGE = (413, "PAYLOAD_TOO_LARGE", "The body is larger than this path takes.")
 # what the framework answers by itself: status → code, message
 _FRAMEWORK = {
     400: (422, "VALIDATION_ERROR", "The body cannot be read: send valid JSON in UTF-8."),
     404: NO_PATH,
     405: (405, "METHOD_NOT_ALLOWED", "This path does not take this method: see the header Allow."),
-    413: (413, "PAYLOAD_TOO_LARGE", "The body is larger than this path takes."),
+    413: TOO_LARGE,
     415: (415, "UNSUPPORTED_MEDIA_TYPE", "Send the body as application/json."),
 }
 

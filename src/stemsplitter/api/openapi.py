@@ -155,7 +155,7 @@ def _webhook(event: str) -> Spec:
     body = {
         "type": "object",
         "required": ["event", "data"],
-        "properties": {"event": {"const": event}, "data": {"$ref": "#/components/schemas/Split"}},
+        "properties": {"event": {"const": event}, "data": {"$ref": "#/components/schemas/SplitView"}},
     }
     return {
         "operationId": "on" + "".join(part.capitalize() for part in event.split(".")),
