@@ -14,6 +14,7 @@ from stemsplitter.idempotency.service import IdempotencyService
 from stemsplitter.jobs.queue import JobQueue
 from stemsplitter.settings import Settings
 from stemsplitter.storage import Storage
+from stemsplitter.uploads.service import UploadService
 from stemsplitter.webhooks.service import WebhookService
 
 
@@ -63,6 +64,11 @@ class Application:
         return Storage(
             self.settings.storage, derive_key(self.secret, "links to files"), self.settings.base_url
         )
+
+    @cached_property
+    def uploads(self) -> UploadService:
+        """Files that clients send."""
+        return UploadService(self.database, self.storage, self.settings)
 
     @cached_property
     def jobs(self) -> JobQueue:

@@ -1,0 +1,61 @@
+"""Queries of uploads."""
+
+from datetime import datetime
+
+from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy.orm import Session
+
+from stemsplitter.uploads.models import RECEIVED, RECEIVING, RESERVED, USED, Upload
+
+
+def find(session: Session, upload_id: str) -> Upload | None:
+    """The upload of that id."""
+    return session.get(Upload, upload_id)
+
+
+def begin(session: Session, upload_id: str, now: datetime, until: datetime) -> int | None:
+    """Give the upload to a new attempt, and return its number; None where another has it, or it was received."""
+    free = or_(Upload.status == RESERVED, and_(Upload.status == RECEIVING, Upload.receiving_until < now))
+    return session.scalar(
+        update(Upload)
+        .where(Upload.id == upload_id, free)
+        .values(status=RECEIVING, attempt=Upload.attempt + 1, receiving_until=until)
+        .returning(Upload.attempt)
+    )
+
+
+def keep(session: Session, upload_id: str, attempt: int, until: datetime) -> bool:
+    """Let the attempt go on until then; False where it is not its turn any more."""
+    return _change(session, upload_id, attempt, {"receiving_until": until})
+
+
+def finish(
+    session: Session, upload_id: str, attempt: int, storage_key: str, sha256: str, now: datetime
+) -> bool:
+    """The attempt has the file; False where it is not its turn any more."""
+    values = {"status": RECEIVED, "storage_key": storage_key, "sha256": sha256, "received_at": now}
+    return _change(session, upload_id, attempt, {**values, "receiving_until": None})
+
+
+def free(session: Session, upload_id: str, attempt: int) -> bool:
+    """The attempt has given up, and another may begin."""
+    return _change(session, upload_id, attempt, {"status": RESERVED, "receiving_until": None})
+
+
+def _change(session: Session, upload_id: str, attempt: int, values: dict[str, object]) -> bool:
+    mine = and_(Upload.id == upload_id, Upload.status == RECEIVING, Upload.attempt == attempt)
+    changed = update(Upload).where(mine).values(values).returning(Upload.id)
+    return session.scalar(changed) is not None
+
+
+def use(session: Session, upload_id: str) -> bool:
+    """A split takes the file; False where it was not received or another has taken it."""
+    taken = update(Upload).where(Upload.id == upload_id, Upload.status == RECEIVED).values(status=USED)
+    return session.scalar(taken.returning(Upload.id)) is not None
+
+
+def remove(session: Session, before: datetime, limit: int) -> list[tuple[str, str]]:
+    """Forget uploads that expired before then, the oldest first: their ids and statuses."""
+    oldest = select(Upload.id).where(Upload.expires_at < before).order_by(Upload.expires_at).limit(limit)
+    removed = delete(Upload).where(Upload.id.in_(oldest)).returning(Upload.id, Upload.status)
+    return [(row.id, row.status) for row in session.execute(removed)]

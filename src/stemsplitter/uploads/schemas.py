@@ -1,0 +1,41 @@
+"""What the API takes and says about uploads."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from stemsplitter.api.envelope import CamelModel, Time
+
+
+class UploadRequest(CamelModel):
+    """A file that is to be sent."""
+
+    filename: str = Field(min_length=1, max_length=255, examples=["song.mp3"])
+    content_type: str = Field(
+        min_length=1, max_length=200, description="A type of audio or video.", examples=["audio/mpeg"]
+    )
+    content_length: int = Field(ge=1, lt=2**53, description="Its size in bytes, exactly.", examples=[5242880])
+
+
+class UploadReservation(CamelModel):
+    """Where to send the file, once, and with which headers beside its Content-Type."""
+
+    upload_id: str
+    upload_url: str
+    upload_headers: dict[str, str]
+    expires_at: Time
+
+
+class UploadedFile(CamelModel):
+    """The file, as a split names it: `fileUrl` and `storageKey`."""
+
+    url: str
+    key: str
+
+
+class UploadFailure(CamelModel):
+    """Why a file was not received. Flat, unlike the errors of `/v1`."""
+
+    success: Literal[False] = False
+    error: str = Field(description="What to program against.", examples=["UPLOAD_EXPIRED"])
+    message: str

@@ -1,0 +1,173 @@
+"""The rules of uploads: reserved by an account, received once and exactly as reserved, used by one split."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from datetime import timedelta
+
+from sqlalchemy.orm import Session
+
+from stemsplitter.database import Database, now
+from stemsplitter.service_errors import Conflict, ValidationFailed
+from stemsplitter.settings import Settings
+from stemsplitter.storage import Storage
+from stemsplitter.uploads import repository
+from stemsplitter.uploads.errors import (
+    Expired,
+    InProgress,
+    LengthMismatch,
+    TokenInvalid,
+    TypeMismatch,
+    Used,
+)
+from stemsplitter.uploads.models import RECEIVED, RECEIVING, USED, Upload
+from stemsplitter.uploads.receiving import LEASE, Incoming
+
+# how long a received file waits for its split, counted from the end of its reservation
+KEPT = timedelta(days=1)
+
+_TYPE = re.compile(
+    r"(audio|video)/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}|application/(octet-stream|ogg|mp4|x-flac|mxf)"
+)
+_ID = re.compile(r"[0-9A-Za-z_]{1,32}")
+
+
+class UploadService:
+    """Reserves uploads, receives their files, and hands them to splits."""
+
+    def __init__(self, database: Database, storage: Storage, settings: Settings) -> None:
+        self._database = database
+        self._storage = storage
+        self._settings = settings
+
+    def reserve(
+        self, session: Session, account_id: str, filename: str, content_type: str, content_length: int
+    ) -> tuple[Upload, str]:
+        """A new upload and its token, which is not kept.
+
+        Raises:
+            ValidationFailed: the type is not audio or video, or the length is over the limit.
+        """
+        essence = _essence(content_type)
+        if not _TYPE.fullmatch(essence):
+            raise ValidationFailed(
+                f"{content_type} is not a type of audio or video: name the file's, as audio/mpeg.",
+                param="contentType",
+            )
+        if not 0 < content_length <= self._settings.max_source_bytes:
+            raise ValidationFailed(
+                f"A file has 1 to {self._settings.max_source_bytes} bytes here, not {content_length}: "
+                "send a compressed one.",
+                param="contentLength",
+            )
+        token = secrets.token_urlsafe(32)
+        upload = Upload(
+            account_id=account_id,
+            filename=filename,
+            content_type=essence,
+            content_length=content_length,
+            token_hash=_hash(token),
+            expires_at=now() + timedelta(seconds=self._settings.upload_seconds),
+        )
+        session.add(upload)
+        session.flush()
+        return upload, token
+
+    def url(self, upload_id: str) -> str:
+        """Where the file is sent to; also what its split names it by."""
+        return f"{self._settings.base_url}/uploads/{upload_id}"
+
+    def begin(
+        self, upload_id: str, token: str, content_type: str | None, content_length: int | None
+    ) -> Incoming:
+        """Begin to receive a file; type and length are what the request says, where it does.
+
+        Raises:
+            UploadError: see its subclasses; nothing has changed then.
+        """
+        with self._database.write() as session:
+            upload = repository.find(session, upload_id) if _ID.fullmatch(upload_id) else None
+            if upload is None or not hmac.compare_digest(upload.token_hash, _hash(token)):
+                raise TokenInvalid(
+                    "The upload token is not the one of this upload: send X-Upload-Token as given."
+                )
+            _check(upload, content_type, content_length)
+            attempt = repository.begin(session, upload_id, now(), now() + LEASE)
+            if attempt is None:
+                raise InProgress(
+                    "Another request is sending this file: wait for it, or reserve another upload."
+                )
+        return Incoming(self._database, self._storage, upload, attempt)
+
+    def claim_for_split(
+        self, session: Session, account_id: str, upload_id: str, file_url: str, storage_key: str
+    ) -> Upload:
+        """Take a received file for a split, in the transaction that makes it. Its ``storage_key`` is the source.
+
+        Raises:
+            ValidationFailed: the account has no such upload, nothing was sent to it, or URL and key are not its own.
+            Conflict: another split has taken it.
+        """
+        upload = repository.find(session, upload_id) if _ID.fullmatch(upload_id) else None
+        if upload is None or upload.account_id != account_id:
+            raise ValidationFailed(
+                "There is no such upload: reserve one and send the file first.", param="input.uploadId"
+            )
+        if upload.status == USED:
+            raise _taken(upload_id)
+        if upload.status != RECEIVED:
+            raise ValidationFailed(
+                f"The file of {upload_id} was not received: send it to its uploadUrl first.",
+                param="input.uploadId",
+            )
+        for param, given, right in (
+            ("fileUrl", file_url, self.url(upload_id)),
+            ("storageKey", storage_key, upload.storage_key),
+        ):
+            if given != right:
+                raise ValidationFailed(
+                    f"{param} is not that of {upload_id}: give it as the upload answered.",
+                    param=f"input.{param}",
+                )
+        if not repository.use(session, upload_id):
+            raise _taken(upload_id)
+        return upload
+
+    def remove_ended(self, limit: int = 100) -> int:
+        """Forget uploads a day after they expired, with the files that no split took. How many they were."""
+        with self._database.write() as session:
+            removed = repository.remove(session, now() - KEPT, limit)
+        for upload_id, status in removed:
+            if status != USED:
+                self._storage.delete_prefix(f"uploads/{upload_id}")
+        return len(removed)
+
+
+def _check(upload: Upload, content_type: str | None, content_length: int | None) -> None:
+    if upload.status in (RECEIVED, USED):
+        raise Used("This file was received already: reserve another upload for another file.")
+    if upload.expires_at <= now() and upload.status != RECEIVING:
+        raise Expired("The time to send this file is over: reserve another upload.")
+    if content_length is not None and content_length != upload.content_length:
+        raise LengthMismatch(
+            f"The request has {content_length} bytes and {upload.content_length} were reserved: send the file "
+            "that was reserved, or reserve another upload."
+        )
+    if content_type and _essence(content_type) != upload.content_type:
+        raise TypeMismatch(
+            f"The request's type is {content_type} and {upload.content_type} was reserved: send the same."
+        )
+
+
+def _essence(content_type: str) -> str:
+    """A media type without its parameters (RFC 9110 §8.3.1)."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def _hash(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _taken(upload_id: str) -> Conflict:
+    return Conflict(f"Another split has taken the file of {upload_id}: upload it again for another split.")

@@ -1,0 +1,135 @@
+"""A server on a real socket: in-process clients neither cut connections nor send two requests at once."""
+
+import json
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from sqlalchemy import update
+
+from stemsplitter.api.app import create_app
+from stemsplitter.application import Application
+from stemsplitter.database.schema import upgrade
+from stemsplitter.settings import Settings
+from stemsplitter.uploads.models import Upload
+
+SONG = b"ID3\x04\0\0\0\0\0\0" + bytes(range(256)) * 400
+
+
+@dataclass
+class Server:
+    application: Application
+    account_id: str
+    key: str
+    url: str
+    song: bytes = field(default=SONG, repr=False)
+
+    def call(
+        self, method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, dict[str, Any]]:
+        """A request as the Python client sends it: status and JSON."""
+        request = urllib.request.Request(url, data=body, headers=headers or {}, method=method)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    def reserve(self, headers: dict[str, str] | None = None, **body: Any) -> tuple[int, dict[str, Any]]:
+        body = {"filename": "song.mp3", "contentType": "audio/mpeg", "contentLength": len(SONG)} | body
+        sent = {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json", **(headers or {})}
+        return self.call("POST", f"{self.url}/v1/audio/uploads", json.dumps(body).encode(), sent)
+
+    def reserved(self, **body: Any) -> dict[str, Any]:
+        status, answer = self.reserve(**body)
+        assert (status, answer["success"]) == (200, True)
+        found = answer["data"]
+        assert isinstance(found, dict)
+        return found
+
+    def send(
+        self, upload: dict[str, Any], data: bytes = SONG, method: str = "POST", **headers: str
+    ) -> tuple[int, dict[str, Any]]:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {**upload["uploadHeaders"], "Content-Type": "audio/mpeg", **named}
+        return self.call(method, upload["uploadUrl"], data, sent)
+
+    def open(self, upload: dict[str, Any], length: int | None) -> socket.socket:
+        """A connection on which a request to the upload URL has begun; chunked where there is no length."""
+        path = upload["uploadUrl"].removeprefix(self.url)
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: audio/mpeg\r\n"
+        head += f"X-Upload-Token: {upload['uploadHeaders']['X-Upload-Token']}\r\n"
+        head += (
+            "Transfer-Encoding: chunked\r\n\r\n" if length is None else f"Content-Length: {length}\r\n\r\n"
+        )
+        port = int(self.url.rpartition(":")[2])
+        connection = socket.create_connection(("127.0.0.1", port), timeout=20)
+        connection.sendall(head.encode())
+        return connection
+
+    def row(self, upload: dict[str, Any]) -> Upload:
+        with self.application.database.read() as session:
+            found = session.get(Upload, upload["uploadId"])
+            assert found is not None
+            return found
+
+    def change(self, upload: dict[str, Any], **values: Any) -> None:
+        with self.application.database.write() as session:
+            session.execute(update(Upload).where(Upload.id == upload["uploadId"]).values(values))
+
+    def stored(self) -> list[str]:
+        return [file.key for file in self.application.storage.list_prefix()]
+
+    def files(self) -> list[Path]:
+        """All files in the storage's folder, also those that the store would not list."""
+        return [path for path in (self.application.settings.data_dir / "files").rglob("*") if path.is_file()]
+
+    def wait(self, done: Callable[[], bool]) -> None:
+        for _ in range(200):
+            if done():
+                return
+            time.sleep(0.05)
+        pytest.fail("what the test waits for does not happen")
+
+
+@pytest.fixture(scope="module")
+def running_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        folder = tmp_path_factory.mktemp("server") / "data"
+        application = Application(
+            Settings(data_dir=folder, public_url=url, max_source_bytes=30_000_000, create_limit=100_000)
+        )
+        upgrade(application.database)
+        with application.database.write() as session:
+            account = application.accounts.create_account(session, "someone@example.org")
+            key = application.accounts.create_key(session, account.id, "test")[1]
+        running = uvicorn.Server(uvicorn.Config(create_app(application), log_config=None, access_log=False))
+        thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            while not running.started and thread.is_alive():
+                time.sleep(0.01)
+            yield Server(application, account.id, key, url)
+        finally:
+            running.should_exit = True
+            thread.join(timeout=20)
+            application.close()
+
+
+@pytest.fixture
+def server(running_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """The server, with nothing stored."""
+    monkeypatch.setenv("NO_PROXY", "*")
+    yield running_server
+    running_server.application.storage.delete_prefix("uploads")

@@ -1,0 +1,319 @@
+"""Uploads as clients see them, over real connections."""
+
+import hashlib
+import json
+import re
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from stemsplitter.database import now
+from stemsplitter.uploads import endpoints, receiving
+
+# Reserving
+
+
+def test_a_reservation_tells_where_to_send_the_file(server: Any) -> None:
+    status, answer = server.reserve()
+    data = answer["data"]
+    assert (status, list(answer)) == (200, ["success", "data"])
+    assert list(data) == ["uploadId", "uploadUrl", "uploadHeaders", "expiresAt"]
+    assert re.fullmatch(r"upl_[0-9A-Za-z]{22}", data["uploadId"])
+    assert data["uploadUrl"] == f"{server.url}/uploads/{data['uploadId']}"
+    assert list(data["uploadHeaders"]) == ["X-Upload-Token"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", data["expiresAt"])
+    left = datetime.fromisoformat(data["expiresAt"]) - now()
+    assert timedelta(minutes=59) < left <= timedelta(hours=1)
+
+
+def test_the_token_is_not_kept(server: Any) -> None:
+    upload = server.reserved()
+    row = server.row(upload)
+    assert row.token_hash == hashlib.sha256(upload["uploadHeaders"]["X-Upload-Token"].encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"filename": ""}, "filename"),
+        ({"filename": "a" * 256}, "filename"),
+        ({"filename": "a\0.mp3"}, "filename"),
+        ({"contentType": "text/html"}, "contentType"),
+        ({"contentType": "image/png"}, "contentType"),
+        ({"contentType": "audio"}, "contentType"),
+        ({"contentType": "audio/mpeg\r\nX: y"}, "contentType"),
+        ({"contentLength": 0}, "contentLength"),
+        ({"contentLength": -1}, "contentLength"),
+        ({"contentLength": 30_000_001}, "contentLength"),
+        ({"contentLength": 10**20}, "contentLength"),
+        ({"contentLength": "many"}, "contentLength"),
+        ({"contentLength": None}, "contentLength"),
+    ],
+)
+def test_what_cannot_be_uploaded_is_said(body: dict[str, Any], param: str, server: Any) -> None:
+    status, answer = server.reserve(**body)
+    assert (status, answer["error"]["code"], answer["error"]["param"]) == (422, "VALIDATION_ERROR", param)
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "audio/mpeg",
+        "Audio/MPEG",
+        "audio/x-m4a",
+        "video/mp4",
+        "application/octet-stream",
+        "application/ogg",
+        "audio/wav; a=b",
+    ],
+)
+def test_types_of_audio_and_video_are_taken(content_type: str, server: Any) -> None:
+    upload = server.reserved(contentType=content_type)
+    assert server.send(upload, Content_Type=content_type)[0] == 200
+
+
+def test_a_key_is_needed_to_reserve(server: Any) -> None:
+    status, answer = server.reserve(headers={"Authorization": "Bearer ast_live_no"})
+    assert (status, answer["error"]["code"]) == (401, "UNAUTHORIZED")
+
+
+def test_an_idempotency_key_reserves_once(server: Any) -> None:
+    headers = {"Idempotency-Key": "one"}
+    first, second = server.reserve(headers), server.reserve(headers)
+    assert first == second
+    assert server.reserve(headers, filename="other.mp3")[0] == 422
+    assert server.reserve({"Idempotency-Key": "two"}) != first
+    assert server.send(first[1]["data"])[0] == 200
+
+
+# Sending
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_a_file_is_received(method: str, server: Any) -> None:
+    upload = server.reserved()
+    status, answer = server.send(upload, method=method)
+    assert status == 200
+    assert answer == {"success": True, "data": {"url": upload["uploadUrl"], "key": server.stored()[0]}}
+    row = server.row(upload)
+    assert (row.status, row.storage_key) == ("received", answer["data"]["key"])
+    assert row.sha256 == hashlib.sha256(server.song).hexdigest()
+    assert row.storage_key.endswith(".mp3")
+    assert b"".join(server.application.storage.read(row.storage_key)) == server.song
+
+
+def test_no_key_of_the_api_is_needed_to_send(server: Any) -> None:
+    assert server.send(server.reserved(), Authorization="Bearer nonsense")[0] == 200
+
+
+def test_a_chunked_body_is_received(server: Any) -> None:
+    with server.open(server.reserved(), None) as connection:
+        for start in range(0, len(server.song), 10_000):
+            part = server.song[start : start + 10_000]
+            connection.sendall(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+        connection.sendall(b"0\r\n\r\n")
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")
+    assert len(server.stored()) == 1
+
+
+def expect(answer: tuple[int, dict[str, Any]], status: int, code: str) -> None:
+    """A failure of the upload URL, which is flat."""
+    assert answer[0] == status
+    assert list(answer[1]) == ["success", "error", "message"]
+    assert (answer[1]["success"], answer[1]["error"]) == (False, code)
+    assert re.fullmatch(r"[^\n]+\.", answer[1]["message"])
+
+
+def test_a_file_is_received_once(server: Any) -> None:
+    upload = server.reserved()
+    assert server.send(upload)[0] == 200
+    for data in (server.song, b"other", b""):
+        expect(server.send(upload, data), 409, "UPLOAD_USED")
+    assert b"".join(server.application.storage.read(server.stored()[0])) == server.song
+
+
+@pytest.mark.parametrize("token", ["", "a", "ä", "a" * 43])
+def test_the_token_must_be_the_uploads(token: str, server: Any) -> None:
+    upload, other = server.reserved(), server.reserved()
+    tokens = [token.encode().decode("latin-1"), other["uploadHeaders"]["X-Upload-Token"]]
+    for wrong in tokens:
+        expect(server.send(upload, X_Upload_Token=wrong), 401, "UPLOAD_TOKEN_INVALID")
+    assert server.stored() == []
+    assert server.send(upload)[0] == 200
+
+
+@pytest.mark.parametrize("upload_id", ["upl_unknown", "a%00b", "upl_%C3%A4", "x" * 500])
+def test_an_unknown_upload_is_told_from_a_wrong_token_by_nobody(upload_id: str, server: Any) -> None:
+    upload = server.reserved() | {"uploadUrl": f"{server.url}/uploads/{upload_id}"}
+    expect(server.send(upload), 401, "UPLOAD_TOKEN_INVALID")
+
+
+def test_an_expired_reservation_is_said(server: Any) -> None:
+    upload = server.reserved()
+    server.change(upload, expires_at=now() - timedelta(seconds=1))
+    expect(server.send(upload), 410, "UPLOAD_EXPIRED")
+    assert server.stored() == []
+
+
+@pytest.mark.parametrize("change", [-1, 1, -102_000, 1_000_000])
+def test_the_length_must_be_the_reserved_one(change: int, server: Any) -> None:
+    data = server.song[:change] if change < 0 else server.song + bytes(change)
+    upload = server.reserved()
+    expect(server.send(upload, data), 422, "UPLOAD_LENGTH_MISMATCH")
+    with server.open(upload, None) as connection:  # nobody announces a length
+        connection.sendall(f"{len(data):x}\r\n".encode() + data + b"\r\n0\r\n\r\n")
+        answer = connection.recv(1 << 16)
+    assert answer.startswith(b"HTTP/1.1 422") and b"UPLOAD_LENGTH_MISMATCH" in answer
+    assert server.stored() == [] and server.files() == []
+    assert server.send(upload)[0] == 200
+
+
+def test_an_empty_body_is_a_wrong_length(server: Any) -> None:
+    expect(server.send(server.reserved(), b""), 422, "UPLOAD_LENGTH_MISMATCH")
+
+
+def test_the_type_must_be_the_reserved_one(server: Any) -> None:
+    upload = server.reserved()
+    expect(server.send(upload, Content_Type="audio/wav"), 415, "UPLOAD_TYPE_MISMATCH")
+    assert server.send(upload, Content_Type="AUDIO/MPEG; x=y")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "head", [b"<!doctype html><script>", b"MZ\x90\0", b"\x7fELF", b"PK\x03\x04", b"%PDF-1.7", b"hello"]
+)
+@pytest.mark.parametrize("size", [2000, 50_000])
+def test_what_is_no_audio_is_not_kept(head: bytes, size: int, server: Any) -> None:
+    upload = server.reserved(contentLength=size)
+    expect(server.send(upload, head.ljust(size)), 415, "UPLOAD_TYPE_MISMATCH")
+    assert server.stored() == [] and server.files() == []
+    assert server.send(upload, server.song[:size])[0] == 200
+
+
+def test_a_large_refused_file_still_gets_its_answer(server: Any) -> None:
+    """The client is told why, though it has not sent all when the server knows."""
+    upload = server.reserved(contentLength=20_000_000)
+    expect(server.send(upload, b"MZ" + bytes(19_999_998)), 415, "UPLOAD_TYPE_MISMATCH")
+    expect(server.send(upload, bytes(25_000_000)), 422, "UPLOAD_LENGTH_MISMATCH")
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_a_cut_connection_frees_the_upload(chunked: bool, server: Any) -> None:
+    upload = server.reserved()
+    for _ in range(2):
+        with server.open(upload, None if chunked else len(server.song)) as connection:
+            half = server.song[:50_000]
+            connection.sendall(f"{len(half):x}\r\n".encode() + half if chunked else half)
+            server.wait(lambda: server.row(upload).status == "receiving")
+        server.wait(lambda: server.row(upload).status == "reserved")
+        assert server.stored() == [] and server.files() == []
+    assert server.send(upload)[0] == 200
+    assert server.row(upload).attempt == 3
+
+
+def test_a_silent_connection_frees_the_upload(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoints, "IDLE_SECONDS", 0.3)
+    upload = server.reserved()
+    with server.open(upload, len(server.song)) as connection:
+        connection.sendall(server.song[:1000])
+        answer = connection.recv(1 << 16)
+    assert answer.startswith(b"HTTP/1.1 400")
+    body = json.loads(answer.partition(b"\r\n\r\n")[2])
+    expect((400, body), 400, "UPLOAD_INCOMPLETE")
+    assert "1000 bytes" in body["message"]
+    assert server.row(upload).status == "reserved"
+    assert server.send(upload)[0] == 200
+
+
+def test_of_several_requests_at_once_one_wins(server: Any) -> None:
+    upload = server.reserved()
+    barrier = threading.Barrier(6)
+
+    def send(_: int) -> tuple[int, dict[str, Any]]:
+        barrier.wait(10)
+        return server.send(upload)  # type: ignore[no-any-return]
+
+    with ThreadPoolExecutor(6) as threads:
+        answers = list(threads.map(send, range(6)))
+    assert sorted(status for status, _ in answers) == [200] + [409] * 5
+    for answer in answers:
+        if answer[0] == 409:
+            expect(answer, 409, answer[1]["error"])
+            assert answer[1]["error"] in ("UPLOAD_USED", "UPLOAD_IN_PROGRESS")
+    assert server.stored() == [server.row(upload).storage_key]
+
+
+def test_a_second_request_is_told_of_the_first(server: Any) -> None:
+    upload = server.reserved()
+    with server.open(upload, len(server.song)) as connection:
+        connection.sendall(server.song[:5000])
+        server.wait(lambda: server.row(upload).status == "receiving")
+        expect(server.send(upload), 409, "UPLOAD_IN_PROGRESS")
+        connection.sendall(server.song[5000:])
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")
+
+
+def test_a_request_that_died_with_its_server_is_overtaken(server: Any) -> None:
+    upload = server.reserved()
+    server.change(upload, status="receiving", attempt=7, receiving_until=now() + timedelta(seconds=30))
+    expect(server.send(upload), 409, "UPLOAD_IN_PROGRESS")
+    server.change(upload, receiving_until=now() - timedelta(seconds=1))
+    assert server.send(upload)[0] == 200
+    assert server.row(upload).attempt == 8
+
+
+def test_a_request_that_was_overtaken_keeps_nothing(server: Any) -> None:
+    upload = server.reserved()
+    with server.open(upload, len(server.song)) as connection:
+        connection.sendall(server.song[:5000])
+        server.wait(lambda: server.row(upload).status == "receiving")
+        server.change(upload, receiving_until=now() - timedelta(seconds=1))
+        other = server.song[:-1] + b"!"
+        assert server.send(upload, other)[0] == 200
+        connection.sendall(server.song[5000:])
+        answer = connection.recv(1 << 16)
+    assert answer.startswith(b"HTTP/1.1 409") and b"UPLOAD_IN_PROGRESS" in answer
+    assert server.stored() == [server.row(upload).storage_key]
+    assert server.row(upload).sha256 == hashlib.sha256(other).hexdigest()
+
+
+def test_a_slow_request_stays_the_one(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiving, "LEASE", timedelta(seconds=0.5))
+    monkeypatch.setattr(receiving, "_RENEW_S", 0.1)
+    upload = server.reserved()
+    with server.open(upload, len(server.song)) as connection:
+        for start in range(0, 10_000, 1000):
+            connection.sendall(server.song[start : start + 1000])
+            time.sleep(0.15)
+        first = server.row(upload)
+        assert (first.status, first.attempt) == ("receiving", 1)
+        assert first.receiving_until > now()
+        connection.sendall(server.song[10_000:])
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")
+
+
+def test_a_fault_of_the_server_is_flat_and_frees_the_upload(
+    server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
+) -> None:
+    upload = server.reserved()
+    folder = server.application.settings.data_dir / "files" / "uploads"
+    folder.write_text("in the way")
+    expect(server.send(upload), 500, "SERVER_ERROR")
+    assert server.row(upload).status == "reserved"
+    folder.unlink()
+    assert server.send(upload)[0] == 200
+
+
+def test_the_python_client_uploads(server: Any) -> None:
+    from aistemsplitter import AIStemSplitter, AIStemSplitterError
+
+    client = AIStemSplitter(server.key, base_url=f"{server.url}/v1")
+    uploaded = client.upload_audio(server.song, filename="söng.mp3", content_type="audio/mpeg")
+    assert uploaded["input"]["storageKey"] == server.stored()[0]
+    with pytest.raises(AIStemSplitterError) as caught:
+        client.upload_audio(b"<html>" + bytes(100), filename="song.mp3", content_type="audio/mpeg")
+    assert (caught.value.status_code, caught.value.code) == (415, "UPLOAD_TYPE_MISMATCH")
+    assert caught.value.message.startswith("The file is a web page")
