@@ -160,7 +160,7 @@ def stems_asked_for(command: Command, song: Path, *options: str) -> dict[str, Sa
     return {name: read(command.folder / stem["path"])[0] for name, stem in told.items()}
 
 
-@pytest.mark.parametrize("names", ["vocals", "instrumental", "instrumental,vocals"])
+@pytest.mark.parametrize("names", ["vocals", "instrumental"])
 def test_only_the_stems_asked_for_are_written(
     names: str, command: Command, song: Path, both: dict[str, Samples]
 ) -> None:
@@ -224,13 +224,14 @@ def test_what_is_printed(command: Command, song: Path) -> None:
     assert done.err.startswith("Lied.flac: spleeter_2s on cpu") and done.err.count("\n") == 1
 
 
-def test_json_tells_all_in_order(command: Command, long_song: Path) -> None:
-    done = command("split", long_song, "--json")
+def test_json_tells_all_in_order(command: Command, tmp_path: Path) -> None:
+    minute = encode(tmp_path / "Minute.wav", sung(60 * 8_000, 1, 8_000), 8_000, "pcm_s16le")
+    done = command("split", minute, "--json")
     assert (done.code, done.err) == (0, "")
     kinds = [event["event"] for event in done.events]
     assert kinds == ["started", *["progress"] * (len(kinds) - 3), "separated", "finished"]
     fractions = [event["fraction"] for event in done.events if event["event"] == "progress"]
-    assert len(fractions) > 20 and fractions == sorted(fractions) and fractions[-1] == 1
-    assert fractions[0] < 0.1
+    assert len(fractions) > 6 and fractions == sorted(fractions) and fractions[-1] == 1
+    assert fractions[0] < 0.2
     assert done.events[-1] == {"event": "finished", "separated": 1, "failed": 0}
-    assert json.loads(done.out.splitlines()[0])["song"] == str(long_song)
+    assert json.loads(done.out.splitlines()[0])["song"] == str(minute)

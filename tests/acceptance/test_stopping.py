@@ -25,8 +25,15 @@ def wait_for_the_middle(process: subprocess.Popen[str]) -> None:
     raise AssertionError("the run ended too early")
 
 
-@pytest.mark.parametrize("options", [[], ["--zip", "--format", "mp3"]])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("number", "options"),
+    [
+        (signal.SIGINT, []),
+        (signal.SIGINT, ["--zip", "--format", "mp3"]),
+        (signal.SIGTERM, []),
+        (signal.SIGHUP, ["--format", "ogg"]),
+    ],
+)
 def test_a_stopped_run_leaves_nothing(
     number: signal.Signals, options: list[str], command: Command, long_song: Path
 ) -> None:

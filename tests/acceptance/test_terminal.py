@@ -69,10 +69,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("columns", [40, 60, 100])
+@pytest.mark.parametrize("columns", [40, 100])
 def test_a_bar_that_fits_and_goes(columns: int, folder: Path, command_in: Callable[[Path], Command]) -> None:
     (song,) = (path.name for path in folder.glob("*.wav"))
     written = on_terminal(command_in(folder), columns, "split", song, "missing.mp3", "--verify")
+    assert COLOUR.search(written)
     assert "━" in written and "1/2 A " in written and "Loading spleeter_2s" in written
     drawn = [part for part in re.split(r"[\r\n]", ESCAPE.sub("", written)) if "━" in part]
     assert drawn and all(len(line) <= columns for line in drawn)
@@ -92,8 +93,7 @@ def test_a_bar_that_fits_and_goes(columns: int, folder: Path, command_in: Callab
 
 def test_no_colours_if_nobody_wants_them(folder: Path, command_in: Callable[[Path], Command]) -> None:
     (song,) = (path.name for path in folder.glob("*.wav"))
-    assert COLOUR.search(on_terminal(command_in(folder), 80, "split", song))
-    plain = on_terminal(command_in(folder), 80, "split", song, NO_COLOR="1")
+    plain = on_terminal(command_in(folder), 60, "split", song, NO_COLOR="1")
     assert "━" in plain and not COLOUR.search(plain)
 
 
