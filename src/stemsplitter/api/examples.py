@@ -130,6 +130,8 @@ _TEST_DELIVERY: Final[dict[str, Any]] = _DELIVERY | {
     "nextAttemptAt": _UPDATED,
 }
 
+_SENT: Final = {"url": f"{_HOST}/uploads/{_UPLOAD_ID}", "key": f"uploads/{_UPLOAD_ID}/source"}
+
 # operation → a body, and the `data` of its answer
 EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "getCredits": {"response": {"balance": 6200, "unit": "seconds"}},
@@ -163,6 +165,8 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
             "expiresAt": "2026-05-03T11:20:30.000Z",
         },
     },
+    "sendFile": {"response": _SENT},
+    "putFile": {"response": _SENT},
     "createSplit": {
         "request": {
             "input": {"type": "direct_url", "url": "https://example.com/song.mp3"},
@@ -173,6 +177,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         },
         "response": {"id": _ID, "status": "queued", "creditsUsed": 214, "createdAt": _CREATED},
     },
+    "deleteSplit": {"response": {"id": _ID, "deleted": True}},
     "getSplit": {"response": _SPLIT},
     "listSplits": {"response": {"items": [_SPLIT], "nextCursor": None}},
     "cancelSplit": {"response": _FAILED},

@@ -64,8 +64,9 @@ def describe(app: FastAPI) -> Spec:
     components["headers"]["Retry-After"] = _header("Seconds to wait.", "integer", 30)
     components["responses"] = {code: _error_response(code) for code in ERRORS}
     for path, method, operation in operations(spec):
+        _add_examples(operation)
         if path.startswith("/v1/"):
-            _complete(path, method, operation)
+            _add_errors(path, operation)
     spec["webhooks"] = {name: {"post": _webhook(name)} for name in WEBHOOKS}
     create = spec["paths"].get("/v1/audio/splits", {}).get("post")
     if create:
@@ -82,16 +83,18 @@ def operations(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
                 yield path, method, operation
 
 
-def _complete(path: str, method: str, operation: Spec) -> None:
-    """Add errors, headers and examples."""
-    name = operation["operationId"]
-    example = EXAMPLES.get(name, {})
+def _add_examples(operation: Spec) -> None:
+    example = EXAMPLES.get(operation["operationId"], {})
     if "request" in example:
         operation["requestBody"]["content"][JSON]["example"] = example["request"]
+    if "response" in example:
+        content = operation["responses"]["200"]["content"]
+        content[JSON]["example"] = {"success": True, "data": example["response"]}
+
+
+def _add_errors(path: str, operation: Spec) -> None:
     done = operation["responses"]["200"]
     done["headers"] = _references("headers", _HEADERS) | done.get("headers", {})
-    if "response" in example:
-        done["content"][JSON]["example"] = {"success": True, "data": example["response"]}
     for code in _errors(path, operation):
         status = str(ERRORS[code][0])
         operation["responses"][status] = {"$ref": f"#/components/responses/{code}"}

@@ -1,0 +1,125 @@
+"""The API's description: valid, complete, and true to its own schemas."""
+
+import json
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+import yaml
+from fastapi.testclient import TestClient
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from referencing import Registry, Resource
+
+from stemsplitter.api.examples import ERRORS, EXAMPLES, WEBHOOKS
+from stemsplitter.api.openapi import operations
+
+
+@pytest.fixture
+def spec(client: TestClient) -> Any:
+    return client.get("/openapi.json").json()
+
+
+def check(spec: Any, pointer: str, example: Any) -> None:
+    """Check ``example`` against the schema at ``pointer`` of the description."""
+    resource = Resource.from_contents({"$schema": "https://json-schema.org/draft/2020-12/schema", **spec})
+    registry = Registry().with_resource("urn:spec", resource)
+    Draft202012Validator({"$ref": f"urn:spec#{pointer}"}, registry=registry).validate(example)
+
+
+def test_it_is_valid(spec: Any) -> None:
+    OpenAPIV31SpecValidator(spec).validate()
+    assert spec["openapi"] == "3.1.0"
+
+
+def test_yaml_says_the_same(spec: Any, client: TestClient) -> None:
+    answer = client.get("/openapi.yaml")
+    assert yaml.safe_load(answer.text) == spec
+    assert answer.headers["content-type"].startswith("application/yaml")
+    assert "…" in answer.text  # raw, no escapes
+
+
+def test_every_call_has_an_example_that_fits_its_schema(spec: Any) -> None:
+    seen = set()
+    for path, method, operation in operations(spec):
+        name = operation["operationId"]
+        at = f"/paths/{path.replace('/', '~1')}/{method}"
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+        if body:
+            check(spec, f"{at}/requestBody/content/application~1json/schema", body["example"])
+        media = operation["responses"]["200"].get("content", {}).get("application/json")
+        if media:
+            check(spec, f"{at}/responses/200/content/application~1json/schema", media["example"])
+        seen.add(name)
+        assert operation["summary"] and operation["description"] and operation["tags"], name
+    assert set(EXAMPLES) <= seen
+
+
+def test_every_error_is_described_and_fits_its_schema(spec: Any) -> None:
+    assert set(spec["components"]["responses"]) == set(ERRORS)
+    for answer in spec["components"]["responses"].values():
+        check(spec, "/components/schemas/Error", answer["content"]["application/json"]["example"])
+    for _, _, operation in operations(spec):
+        if operation.get("security"):
+            assert {"200", "401", "429", "500"} <= set(operation["responses"])
+
+
+def test_the_webhook_is_described(spec: Any) -> None:
+    assert set(spec["webhooks"]) == set(WEBHOOKS)
+    callbacks = spec["paths"]["/v1/audio/splits"]["post"]["callbacks"]
+    for name, methods in spec["webhooks"].items():
+        names = {each["name"] for each in methods["post"]["parameters"]}
+        assert {"AIStemSplitter-Signature", "webhook-id", "webhook-signature"} <= names
+        media = methods["post"]["requestBody"]["content"]["application/json"]
+        check(spec, f"/webhooks/{name}/post/requestBody/content/application~1json/schema", media["example"])
+        assert callbacks[name]["{$request.body#/webhookUrl}"]["post"] == methods["post"]
+
+
+def test_the_postman_collection(spec: Any, client: TestClient) -> None:
+    collection = client.get("/postman.json").json()
+    assert collection["info"]["schema"].endswith("/v2.1.0/collection.json")
+    requests = [item["request"] for folder in collection["item"] for item in folder["item"]]
+    assert len(requests) == len(list(operations(spec)))
+    for request in requests:
+        assert request["url"]["raw"].startswith("{{baseUrl}}/")
+        if request.get("body", {}).get("mode") == "raw":
+            json.loads(request["body"]["raw"])
+
+
+class Page(HTMLParser):
+    """The ids and links of a page, and whether its tags close."""
+
+    VOID = ("meta", "br", "link")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: set[str] = set()
+        self.links: set[str] = set()
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        assert not {"src", "style", "onclick"} & set(found) and tag not in ("script", "link", "img")
+        if "id" in found:
+            self.ids.add(str(found["id"]))
+        if "href" in found:
+            self.links.add(str(found["href"]))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_holds_everything_and_nothing_from_elsewhere(spec: Any, client: TestClient) -> None:
+    answer = client.get("/docs")
+    page = Page(answer.text)
+    assert page.open == []
+    for _, _, operation in operations(spec):
+        assert operation["operationId"] in page.ids
+    assert set(ERRORS) | set(WEBHOOKS) <= page.ids
+    for link in page.links:
+        assert link.removeprefix("#") in page.ids or client.get(f"/{link}").status_code == 200
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
