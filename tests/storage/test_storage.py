@@ -142,6 +142,25 @@ def test_nothing_is_left_of_a_removed_folder(folder_storage: Storage, tmp_path: 
     assert list((tmp_path / "files" / "splits").iterdir()) == []
 
 
+def test_the_folders_of_a_removed_file_are_removed(folder_storage: Storage, tmp_path: Path) -> None:
+    for key in ("splits/split_1/stems/a.mp3", "splits/split_1/stems/b.mp3", "splits/split_1/source"):
+        folder_storage.put_stream(key, [b"1"], "audio/mpeg")
+    folders = []
+    for key in ("splits/split_1/stems/a.mp3", "splits/split_1/stems/b.mp3", "splits/split_1/source"):
+        folder_storage.delete(key)
+        folders.append(sorted(path.name for path in (tmp_path / "files").rglob("*") if path.is_dir()))
+    assert folders == [["split_1", "splits", "stems"], ["split_1", "splits"], ["splits"]]
+
+
+def test_a_file_whose_folder_was_removed_is_stored_all_the_same(folder_storage: Storage) -> None:
+    folder_storage.put_stream("uploads/upl_1/1.mp3", [b"1"], "audio/mpeg")
+    with folder_storage.writer("uploads/upl_1/2.mp3", "audio/mpeg") as file:
+        file.write(b"2")
+        folder_storage.delete("uploads/upl_1/1.mp3")
+        file.commit()
+    assert read(folder_storage, "uploads/upl_1/2.mp3") == b"2"
+
+
 def test_a_killed_writer_leaves_nothing(folder_storage: Storage, tmp_path: Path) -> None:
     program = """if True:
         import sys, time

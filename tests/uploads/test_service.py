@@ -73,6 +73,16 @@ def test_a_split_takes_a_received_file(
     assert (taken.filename, taken.content_length) == ("song.flac", len(SONG))
 
 
+def test_looking_takes_nothing(database: Database, service: UploadService, received: Upload) -> None:
+    names = ("acc_1", received.id, service.url(received.id), received.storage_key or "")
+    for _ in range(2):
+        with database.read() as session:
+            assert service.find_for_split(session, *names).filename == "song.flac"
+    claim(database, service, received)
+    with database.read() as session, pytest.raises(Conflict):
+        service.find_for_split(session, *names)
+
+
 def test_only_one_split_takes_it(database: Database, service: UploadService, received: Upload) -> None:
     claim(database, service, received)
     with pytest.raises(Conflict, match=r"^Another split has taken the file of upl_\w+: .*\.$"):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -139,6 +139,8 @@ class Storage:
                 obstore.delete(self._store, _checked(key))
         except FileMissing:
             pass
+        if self._folder is not None:
+            _remove_empty_folders(self._folder, key)
 
     def delete_prefix(self, prefix: str) -> int:
         """Remove every file under the folder ``prefix``. How many they were."""
@@ -215,6 +217,8 @@ class FileWriter:
             size = self._file.tell()
             if self._pending is not None:
                 os.fsync(self._file.fileno())  # what the database will tell of must survive a power cut
+                # a file without a name does not keep its folder from being removed as empty
+                self._pending.path.parent.mkdir(parents=True, exist_ok=True)
                 self._pending.commit()
                 _sync_folder(self._pending.path.parent)
             else:
@@ -260,6 +264,15 @@ def _checked(key: str) -> str:
     if not _KEY.fullmatch(key):
         raise ValueError(f"{key!r} is no key of a stored file")
     return key
+
+
+def _remove_empty_folders(root: Path, key: str) -> None:
+    """Remove the folders that only the file of ``key`` was in, but not the uppermost, which is shared."""
+    for name in PurePosixPath(key).parents[:-2]:
+        try:
+            (root / name).rmdir()
+        except OSError:
+            return
 
 
 def _sync_folder(folder: Path) -> None:

@@ -105,6 +105,18 @@ class UploadService:
     ) -> Upload:
         """Take a received file for a split, in the transaction that makes it. Its ``storage_key`` is the source.
 
+        Raises what :meth:`find_for_split` does.
+        """
+        upload = self.find_for_split(session, account_id, upload_id, file_url, storage_key)
+        if not repository.use(session, upload_id):
+            raise _taken(upload_id)
+        return upload
+
+    def find_for_split(
+        self, session: Session, account_id: str, upload_id: str, file_url: str, storage_key: str
+    ) -> Upload:
+        """A received file that a split may take.
+
         Raises:
             ValidationFailed: the account has no such upload, nothing was sent to it, or URL and key are not its own.
             Conflict: another split has taken it.
@@ -130,8 +142,6 @@ class UploadService:
                     f"{param} is not that of {upload_id}: give it as the upload answered.",
                     param=f"input.{param}",
                 )
-        if not repository.use(session, upload_id):
-            raise _taken(upload_id)
         return upload
 
     def remove_ended(self, limit: int = 100) -> int:
