@@ -102,5 +102,5 @@ def test_a_stem_file_has_the_mixture_and_four_stems(split: Callable[..., Done], 
     for heard in (tracks[0], sum(tracks[1:])):
         assert 10 * np.log10(np.square(heard - mixture).mean()) < -30
     told = done.named("separated")["Lied.wav"]
-    assert told["encoded_residual_dbfs"] < -30
+    assert -80 < told["encoded_residual_dbfs"] < -30
     assert {stem["path"] for stem in told["stems"].values()} == {"ni/Lied/Lied.stem.mp4"}

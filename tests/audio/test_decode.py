@@ -119,6 +119,24 @@ def test_video_files_give_their_sound(tmp_path, noise, decode):
     assert np.abs(decoded - signal).max() <= 2**-15
 
 
+def test_a_track_can_be_chosen(tmp_path):
+    path = tmp_path / "two.mka"
+    with av.open(str(path), "w") as container:
+        tracks = [container.add_stream("pcm_s16le", rate=44100, layout="mono") for _ in range(2)]
+        for value, track in enumerate(tracks, 1):
+            frame = av.AudioFrame.from_ndarray(
+                np.full((1, 4410), value, np.int16), format="s16", layout="mono"
+            )
+            frame.sample_rate, frame.pts = 44100, 0
+            container.mux(track.encode(frame))
+        for track in tracks:
+            container.mux(track.encode(None))
+    for number in range(2):
+        samples, _ = drain(path, track=number)
+        assert np.all(samples == np.float32(number + 1) / 2**15) and samples.shape == (1, 4410)
+    assert "two.mka has no audio track with the number 2" in refused(path, track=2)
+
+
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(samples=st.integers(1, 5000), block=st.integers(1, 3000))
 def test_blocks_are_full_but_the_last_and_join_to_the_song(tmp_path, noise, write, samples, block):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemsplitter.audio.names import shown
+from stemsplitter.audio.names import file_name, shown
 
 
 @pytest.mark.parametrize(
@@ -29,3 +29,19 @@ def test_always_one_printable_line(name):
     text = shown(os.fsdecode(name))
     assert text.isprintable() and len(text) <= 80
     text.encode()
+
+
+@pytest.mark.parametrize(
+    ("stem", "name"),
+    [
+        ("song", "song.zip"),
+        ("", ".zip"),
+        ("x" * 251, "x" * 251 + ".zip"),
+        ("x" * 255, "x" * 251 + ".zip"),
+        ("ü" * 127, "ü" * 125 + ".zip"),
+        (os.fsdecode(b"\xff" * 255), os.fsdecode(b"\xff" * 251) + ".zip"),
+    ],
+)
+def test_file_names_fit(stem, name):
+    assert file_name(stem, ".zip") == name
+    assert len(os.fsencode(name)) <= 255
