@@ -9,6 +9,7 @@ from stemsplitter.api.rate_limits import RateLimits
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database
+from stemsplitter.errors import SettingsError
 from stemsplitter.fetching import Fetcher
 from stemsplitter.idempotency.service import IdempotencyService
 from stemsplitter.jobs.queue import JobQueue
@@ -29,8 +30,17 @@ class Application:
 
     @cached_property
     def database(self) -> Database:
-        """The database, with its folder made."""
-        self.settings.data_dir.mkdir(parents=True, exist_ok=True)
+        """The database, with its folder made, for its owner alone.
+
+        Raises:
+            SettingsError: the folder cannot be made.
+        """
+        try:
+            self.settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise SettingsError(
+                f"The data folder {self.settings.data_dir} cannot be made: set STEMSPLITTER_DATA_DIR to one that can."
+            ) from error
         return Database(self.settings.database)
 
     @cached_property

@@ -29,3 +29,14 @@ def test_a_database_that_cannot_be_opened(data_dir: Path, monkeypatch: pytest.Mo
     error = CliRunner().invoke(app, ["migrate"]).exception
     assert isinstance(error, SettingsError)
     assert "cannot be opened" in str(error) and "word@" not in str(error)
+
+
+def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    error = CliRunner().invoke(app, ["migrate", "--data-dir", str(tmp_path / "file" / "below")]).exception
+    assert isinstance(error, SettingsError) and "set STEMSPLITTER_DATA_DIR" in str(error)
+
+
+def test_the_folder_is_its_owners_alone(data_dir: Path) -> None:
+    CliRunner().invoke(app, ["migrate"])
+    assert data_dir.stat().st_mode & 0o777 == 0o700
