@@ -14,6 +14,8 @@ from stemsplitter.fetching import Fetcher
 from stemsplitter.idempotency.service import IdempotencyService
 from stemsplitter.jobs.queue import JobQueue
 from stemsplitter.settings import Settings
+from stemsplitter.splits.service import SplitService
+from stemsplitter.splits.sources import Sources
 from stemsplitter.storage import Storage
 from stemsplitter.uploads.service import UploadService
 from stemsplitter.webhooks.service import WebhookService
@@ -104,6 +106,27 @@ class Application:
     def models(self) -> ModelStore:
         """The models of the catalogue and which of them are here."""
         return ModelStore()
+
+    @cached_property
+    def splits(self) -> SplitService:
+        """Splits of accounts."""
+        sources = Sources(self.database, self.storage, self.fetcher, self.uploads, self.settings)
+        return SplitService(
+            self.database,
+            self.settings,
+            self.storage,
+            self.models,
+            sources,
+            self.credits,
+            self.webhooks,
+            self.jobs,
+        )
+
+    def prepare(self) -> None:
+        """Make every part now, while there is one thread: since Python 3.12 two threads may each make their own."""
+        for name, part in vars(type(self)).items():
+            if isinstance(part, cached_property):
+                getattr(self, name)
 
     def close(self) -> None:
         """Close what was opened."""

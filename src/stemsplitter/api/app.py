@@ -8,16 +8,18 @@ from stemsplitter.api.access import Access, Faults
 from stemsplitter.api.admission import Admission
 from stemsplitter.application import Application
 from stemsplitter.credits import endpoints as credits_endpoints
+from stemsplitter.splits import endpoints as splits_endpoints
 from stemsplitter.storage import endpoints as storage_endpoints
 from stemsplitter.uploads import endpoints as uploads_endpoints
 from stemsplitter.webhooks import endpoints as webhooks_endpoints
 
 # every feature's endpoints; their paths are whole (`/v1/…`), so that a reader finds them by searching
 ROUTERS: tuple[APIRouter, ...] = (
+    splits_endpoints.router,
+    uploads_endpoints.router,
     credits_endpoints.router,
     models.router,
     webhooks_endpoints.router,
-    uploads_endpoints.router,
     storage_endpoints.router,
     reference.router,
     health.router,
@@ -35,6 +37,7 @@ def create_app(application: Application) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
     )
+    application.prepare()
     app.state.application = application
     errors.install(app)
     for router in ROUTERS:

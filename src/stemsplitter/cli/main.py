@@ -11,7 +11,19 @@ from typing import Annotated, NoReturn
 import typer
 
 from stemsplitter import __version__
-from stemsplitter.cli import accounts, api, credits, doctor, keys, migrate, models, split, webhooks
+from stemsplitter.cli import (
+    accounts,
+    api,
+    credits,
+    doctor,
+    keys,
+    migrate,
+    models,
+    serve,
+    split,
+    webhooks,
+    worker,
+)
 from stemsplitter.errors import RequestError, StemSplitterError, Stopped
 
 EXIT_FAILED = 1
@@ -28,7 +40,9 @@ app = typer.Typer(
 app.command("split")(split.split)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
+app.command("serve")(serve.serve)
 app.command("api")(api.api)
+app.command("worker")(worker.worker)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(credits.app, name="credits")

@@ -12,6 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from stemsplitter.database import Database, new_id, now
+from stemsplitter.errors import SettingsError
 from stemsplitter.jobs.models import Worker
 
 BEATS_PER_LEASE = 3
@@ -89,3 +90,22 @@ def living_workers(session: Session, lease: timedelta) -> list[str]:
     """Ids of the workers heard of within the lease, the oldest first."""
     query = select(Worker.id).where(Worker.state == WORKING, Worker.heartbeat_at >= now() - lease)
     return list(session.scalars(query.order_by(Worker.id)))
+
+
+def check_one_host(database: Database, lease_seconds: float) -> None:
+    """Refuse to work on a SQLite database beside a worker on another host: its locks do not reach so far.
+
+    Raises:
+        SettingsError: that is how it is.
+    """
+    if not database.is_sqlite:
+        return
+    with database.read() as session:
+        living = living_workers(session, timedelta(seconds=lease_seconds))
+        hosts = session.scalars(select(Worker.host).where(Worker.id.in_(living)))
+        others = {host for host in hosts if host != socket.gethostname()}
+    if others:
+        raise SettingsError(
+            f"A worker on {others.pop()} uses this SQLite database, which works on one host only: set "
+            "STEMSPLITTER_DATABASE_URL to a PostgreSQL database, or stop the other worker."
+        )

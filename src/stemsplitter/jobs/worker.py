@@ -72,8 +72,9 @@ class Worker:
         self._busy = 0
         self._idle = threading.Condition()
 
-    def run(self, stop: threading.Event) -> NoReturn:
-        """Take jobs until ``stop`` is set; then finish the running ones, or hand them back, and end the process."""
+    def run(self, stop: threading.Event, close: Callable[[], object] = lambda: None) -> NoReturn:
+        """Take jobs until ``stop`` is set; then finish the running ones, or hand them back, call ``close``, and end the
+        process."""
         self._heart.start()
         self._launch()
         threading.Thread(target=self._look_after_others, name="maintenance", daemon=True).start()
@@ -83,6 +84,7 @@ class Worker:
         DBOS.destroy()
         self._hand_back()
         self._heart.stop()
+        close()
         _log.info("worker %s has ended", self._heart.worker_id)
         logging.shutdown()
         os._exit(0)  # threads of jobs that were handed back are parked for good

@@ -1,0 +1,99 @@
+"""``stemsplitter serve``: a whole server, API and workers, from one command."""
+
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stemsplitter.cli.service import DataDir
+
+if TYPE_CHECKING:
+    from stemsplitter.application import Application
+    from stemsplitter.settings import Settings
+
+DEFAULT_MODEL = "spleeter_2s"  # small, and free to use for anything
+START_SECONDS = 60.0
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(metavar="PORT", help="Port to listen on.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Run a server: API and workers. The first start makes an account and prints its API key.
+
+    Every setting is in docs/settings.md.
+    """
+    from stemsplitter import logs
+    from stemsplitter.application import Application
+    from stemsplitter.database.schema import upgrade
+    from stemsplitter.jobs import migrate
+    from stemsplitter.serving.supervisor import Supervisor
+    from stemsplitter.serving.welcome import first_account
+    from stemsplitter.settings import load_settings
+    from stemsplitter.splits.choosing import check_models
+
+    settings = load_settings(host=host, port=port, data_dir=data_dir)
+    logs.configure(settings.log_level)
+    application = Application(settings)
+    upgrade(application.database)
+    migrate(application.database.url)
+    check_models(settings, application.models)
+    _fetch_a_model(application)
+    made = first_account(application)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda *_: stop.set())
+    threading.Thread(target=_greet, args=(application, made, stop), daemon=True).start()
+    Supervisor(settings.workers, _variables(host, port, data_dir)).run(stop)
+    application.close()
+
+
+def _fetch_a_model(application: "Application") -> None:
+    """Where nothing can be separated yet, fetch the small model, as `split` does."""
+    from stemsplitter.cli.pull_progress import pull_progress
+    from stemsplitter.splits.choosing import ready_layouts
+
+    if not ready_layouts(application.settings, application.models):
+        print(f"Fetching the model {DEFAULT_MODEL}, once …", file=sys.stderr)
+        with pull_progress(DEFAULT_MODEL) as progress:
+            application.models.pull(DEFAULT_MODEL, progress)
+
+
+def _greet(application: "Application", made: tuple[str, str] | None, stop: threading.Event) -> None:
+    """Wait until the API answers, and say so."""
+    from stemsplitter.serving.welcome import welcome
+
+    url = _local_url(application.settings)
+    end = time.monotonic() + START_SECONDS
+    while not stop.wait(0.1) and time.monotonic() < end:
+        if _answers(url):
+            break
+    if not stop.is_set():
+        print(welcome(application, made), flush=True)
+
+
+def _answers(url: str) -> bool:
+    import httpx
+
+    try:
+        return httpx.get(f"{url}/healthz", timeout=2, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def _local_url(settings: "Settings") -> str:
+    """Where this machine reaches the API, which may listen on all addresses."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def _variables(host: str | None, port: int | None, data_dir: object | None) -> dict[str, str]:
+    """The command's options, as the settings of child processes."""
+    from stemsplitter.settings import PREFIX
+
+    given = {"HOST": host, "PORT": port, "DATA_DIR": data_dir}
+    return {f"{PREFIX}{name}": str(value) for name, value in given.items() if value is not None}

@@ -1,0 +1,87 @@
+"""How a split ends: status, credits and webhook change in one transaction, once."""
+
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from stemsplitter.credits.service import CreditService
+from stemsplitter.settings import Settings
+from stemsplitter.splits import repository
+from stemsplitter.splits.models import FAILED, SUCCEEDED, Split
+from stemsplitter.splits.schemas import ModelUsed, Processing, SplitError, SplitView
+from stemsplitter.storage import Storage
+from stemsplitter.webhooks.service import WebhookService
+
+
+class Endings:
+    """Ends splits in the caller's transaction, and shows them as clients see them."""
+
+    def __init__(
+        self, credits: CreditService, webhooks: WebhookService, storage: Storage, settings: Settings
+    ) -> None:
+        self._credits, self._webhooks = credits, webhooks
+        self._storage, self._settings = storage, settings
+
+    def succeed(
+        self,
+        session: Session,
+        split_id: str,
+        lease: str,
+        stems: dict[str, dict[str, Any]],
+        processing: dict[str, Any],
+    ) -> bool:
+        """Keep the credits and tell of the stems; False, and nothing has changed, where the run has lost the split."""
+        values = {"status": SUCCEEDED, "progress": 100, "stems": stems, "processing": processing}
+        split = repository.finish(session, split_id, lease, values)
+        if split is None:
+            return False
+        self._credits.settle(session, split_id)
+        self._tell(session, split)
+        return True
+
+    def fail(
+        self, session: Session, split_id: str, lease: str | None, code: str, message: str
+    ) -> Split | None:
+        """Give the credits back and tell why; None, and nothing has changed, where the split has ended before, or the
+        run ``lease`` has lost it."""
+        values = {"status": FAILED, "error_code": code, "error_message": message}
+        split = repository.finish(session, split_id, lease, values)
+        if split is None:
+            return None
+        self._credits.release(session, split_id)
+        self._tell(session, split)
+        return split
+
+    def view(self, split: Split) -> SplitView:
+        """The split as clients see it, with links to its stems that work for a while."""
+        return SplitView.model_validate(
+            {
+                **{name: getattr(split, name) for name in _COLUMNS},
+                "stems": self._links(split) if split.status == SUCCEEDED else None,
+                "error": SplitError(code=split.error_code or "", message=split.error_message or "")
+                if split.status == FAILED
+                else None,
+                "model": ModelUsed.model_validate(split.model),
+                "processing": Processing.model_validate(split.processing) if split.processing else None,
+                "metadata": split.user_metadata,
+            }
+        )
+
+    def _links(self, split: Split) -> dict[str, str]:
+        return {
+            name: self._storage.signed_url(
+                stem["key"], stem["key"].rpartition("/")[2], stem["mime"], self._settings.stem_url_seconds
+            )
+            for name, stem in (split.stems or {}).items()
+        }
+
+    def _tell(self, session: Session, split: Split) -> None:
+        if split.webhook_url:
+            view = self.view(split).model_dump(mode="json", by_alias=True)
+            self._webhooks.create_event(session, view, split.webhook_url, split.account_id)
+
+
+_COLUMNS = (
+    "id", "status", "stem_model", "filename", "duration_seconds", "credits_used", "created_at", "updated_at",
+    "progress", "output_format", "expires_at",
+)  # fmt: skip

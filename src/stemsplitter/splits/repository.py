@@ -1,0 +1,126 @@
+"""Queries of splits. What changes a split says in its condition what the split must still be."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, update
+from sqlalchemy.orm import Session
+
+from stemsplitter.database import UtcDateTime, now
+from stemsplitter.splits.models import PROCESSING, QUEUED, UNFINISHED, Split
+
+
+def find(session: Session, split_id: str, *, lock: bool = False) -> Split | None:
+    """The split of that id; locked, nobody else changes it until this transaction ends."""
+    return session.get(Split, split_id, with_for_update=lock or None)
+
+
+def owned(session: Session, account_id: str, split_id: str) -> Split | None:
+    """The account's split of that id, unless it was deleted."""
+    query = select(Split).where(
+        Split.id == split_id, Split.account_id == account_id, Split.deleted_at.is_(None)
+    )
+    return session.scalar(query)
+
+
+def page(
+    session: Session, account_id: str, *, limit: int, before: Split | None, status: str | None
+) -> Sequence[Split]:
+    """At most ``limit`` of an account's splits, the newest first; ``before`` is where the last page ended."""
+    query = select(Split).where(Split.account_id == account_id, Split.deleted_at.is_(None))
+    if before is not None:
+        earlier = and_(Split.created_at == before.created_at, Split.id < before.id)
+        query = query.where(or_(Split.created_at < before.created_at, earlier))
+    if status is not None:
+        query = query.where(Split.status == status)
+    return session.scalars(query.order_by(Split.created_at.desc(), Split.id.desc()).limit(limit)).all()
+
+
+def count_unfinished(session: Session, account_id: str) -> int:
+    """How many of the account's splits wait or run."""
+    query = select(func.count()).where(Split.account_id == account_id, Split.status.in_(UNFINISHED))
+    return session.scalar(query) or 0
+
+
+def begin(session: Session, split_id: str, lease: str) -> Split | None:
+    """Give an unfinished split to the run ``lease``, taking it from any other; None where it has ended."""
+    at = now()
+    values = {
+        "status": PROCESSING,
+        "lease": lease,
+        "attempts": Split.attempts + 1,
+        "started_at": func.coalesce(Split.started_at, literal(at, UtcDateTime)),
+        "updated_at": at,
+    }
+    return find(session, split_id) if _change(session, _unfinished(split_id), values) else None
+
+
+def advance(session: Session, split_id: str, lease: str, progress: int) -> bool:
+    """Raise the progress, never lower it; False where the run has lost the split."""
+    higher = case((Split.progress < progress, progress), else_=Split.progress)
+    return _change(session, _held(split_id, lease), {"progress": higher, "updated_at": now()})
+
+
+def holds(session: Session, split_id: str, lease: str) -> bool:
+    """Whether the run still has the split."""
+    return session.scalar(select(Split.id).where(_held(split_id, lease))) is not None
+
+
+def hand_back(session: Session, split_id: str, lease: str) -> bool:
+    """Let another run begin the split, as if this one never had; False where the run has lost it."""
+    values = {"status": QUEUED, "lease": None, "attempts": Split.attempts - 1, "updated_at": now()}
+    return _change(session, _held(split_id, lease), values)
+
+
+def finish(session: Session, split_id: str, lease: str | None, values: dict[str, Any]) -> Split | None:
+    """End an unfinished split, as ``values`` tell; None where it has ended, or the run ``lease`` has lost it."""
+    condition = _unfinished(split_id) if lease is None else _held(split_id, lease)
+    at = now()
+    values = {**values, "lease": None, "updated_at": at, "finished_at": at}
+    return find(session, split_id) if _change(session, condition, values) else None
+
+
+def mark_deleted(session: Session, split_id: str) -> bool:
+    """Say that a finished split is gone; False where it is unfinished or was gone before."""
+    finished = and_(Split.id == split_id, Split.status.not_in(UNFINISHED), Split.deleted_at.is_(None))
+    return _change(session, finished, {"deleted_at": now()})
+
+
+def expired(session: Session, limit: int) -> Sequence[Split]:
+    """Finished splits that were kept for as long as they are to be."""
+    query = select(Split).where(
+        Split.expires_at < now(), Split.deleted_at.is_(None), Split.status.not_in(UNFINISHED)
+    )
+    return session.scalars(query.order_by(Split.expires_at).limit(limit)).all()
+
+
+def silent(session: Session, before: datetime, limit: int) -> Sequence[str]:
+    """Ids of unfinished splits of which nothing was heard since ``before``."""
+    query = select(Split.id).where(Split.status.in_(UNFINISHED), Split.updated_at < before)
+    return session.scalars(query.order_by(Split.updated_at).limit(limit)).all()
+
+
+def kept(session: Session, split_ids: Sequence[str]) -> set[str]:
+    """Those of the ids whose splits are there and not deleted."""
+    return set(session.scalars(select(Split.id).where(Split.id.in_(split_ids), Split.deleted_at.is_(None))))
+
+
+def leases(session: Session) -> set[str]:
+    """The leases of all runs that go on."""
+    return {lease for lease in session.scalars(select(Split.lease).where(Split.lease.is_not(None))) if lease}
+
+
+def _unfinished(split_id: str) -> ColumnElement[bool]:
+    return and_(Split.id == split_id, Split.status.in_(UNFINISHED))
+
+
+def _held(split_id: str, lease: str) -> ColumnElement[bool]:
+    return and_(Split.id == split_id, Split.status == PROCESSING, Split.lease == lease)
+
+
+def _change(session: Session, condition: ColumnElement[bool], values: dict[str, Any]) -> bool:
+    changed = update(Split).where(condition).values(values).returning(Split.id)
+    found = session.scalar(changed) is not None
+    session.expire_all()  # what was read before is not what it is now
+    return found

@@ -1,0 +1,127 @@
+"""Splits in JSON. The order of fields is part of the contract: a client takes the first match of a key."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field, PlainSerializer
+
+from stemsplitter.api.envelope import CamelModel
+
+Time = Annotated[
+    datetime,
+    PlainSerializer(lambda at: at.isoformat(timespec="milliseconds").replace("+00:00", "Z"), return_type=str),
+]
+Status = Literal["queued", "processing", "succeeded", "failed"]
+Layout = Literal["2s", "4s", "6s"]
+StemName = Literal["vocals", "drums", "bass", "guitar", "piano", "other", "instrumental"]
+OutputFormat = Literal["mp3", "wav", "flac", "ogg", "m4a"]
+
+# PostgreSQL keeps no NUL
+_TEXT = r"^[^\u0000]*$"
+_Key = Annotated[str, Field(min_length=1, max_length=64, pattern=_TEXT)]
+_Value = Annotated[str, Field(max_length=512, pattern=_TEXT)]
+
+
+class DirectUrl(CamelModel):
+    """A song at a public address; it is fetched before the answer."""
+
+    type: Literal["direct_url"]
+    url: str = Field(max_length=8192, examples=["https://example.com/song.mp3"])
+
+
+class UploadedFile(CamelModel):
+    """A song that was uploaded; `fileUrl` and `storageKey` as the upload answered."""
+
+    type: Literal["uploaded_file"]
+    upload_id: str = Field(max_length=64, pattern=r"^[0-9A-Za-z_]+$")
+    file_url: str = Field(max_length=8192)
+    storage_key: str = Field(max_length=1024)
+
+
+class CreateSplit(CamelModel):
+    """What to take apart, and how."""
+
+    input: Annotated[DirectUrl | UploadedFile, Field(discriminator="type")]
+    stem_model: Literal["6s", "4s", "2s", "htdemucs", "htdemucs_ft", "htdemucs_6s"] = Field(
+        "6s", description="Six, four or two stems. `htdemucs` and `htdemucs_ft` mean 4s, `htdemucs_6s` 6s."
+    )
+    output_format: OutputFormat = "mp3"
+    bit_depth: Literal["16", "24", "32f", 16, 24] | None = Field(
+        None, description="Of wav (16, 24, 32f) and flac (16, 24); 24 by default."
+    )
+    stems: Annotated[list[StemName], Field(min_length=1, max_length=7)] | None = Field(
+        None,
+        description="Some of the model's stems, or `instrumental` (everything but vocals); all by default.",
+    )
+    webhook_url: str | None = Field(
+        None, max_length=8192, description="Where to tell of the end.", examples=["https://example.com/hook"]
+    )
+    metadata: dict[_Key, _Value] = Field(
+        default_factory=dict, max_length=16, description="Up to 16 texts, given back with the split."
+    )
+
+
+class CreatedSplit(CamelModel):
+    """A split that waits for its turn."""
+
+    id: str
+    status: Status
+    credits_used: int
+    created_at: Time
+
+
+class SplitError(CamelModel):
+    """Why a split failed. Its credits were given back."""
+
+    code: str = Field(examples=["CANCELED"])
+    message: str
+
+
+class ModelUsed(CamelModel):
+    """The model that separates the song."""
+
+    name: str
+    licence: str
+
+
+class Processing(CamelModel):
+    """What the separation took: `seconds`, and those for each second of the song (`realtimeFactor`)."""
+
+    device: str
+    seconds: float
+    realtime_factor: float
+
+
+class SplitView(CamelModel):
+    """A split. `stems` has a URL for each stem once it has succeeded, and is null before."""
+
+    id: str
+    status: Status
+    stem_model: Layout
+    filename: str
+    duration_seconds: int
+    credits_used: int
+    created_at: Time
+    updated_at: Time
+    progress: int = Field(ge=0, le=100, description="Percent; never falls.")
+    output_format: OutputFormat
+    expires_at: Time = Field(description="When its files are deleted.")
+    stems: dict[str, str] | None
+    error: SplitError | None
+    model: ModelUsed
+    processing: Processing | None
+    metadata: dict[str, str]
+
+
+class SplitPage(CamelModel):
+    """The newest first; `nextCursor` is null on the last page."""
+
+    items: list[SplitView]
+    next_cursor: str | None
+
+
+class DeletedSplit(CamelModel):
+    """A split that is gone, with its source and stems."""
+
+    id: str
+    deleted: Literal[True] = True

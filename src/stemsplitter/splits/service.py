@@ -1,0 +1,212 @@
+"""The rules of splits: who may have one, what it costs, and how it is told of, canceled and deleted."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.credits.service import CreditService
+from stemsplitter.database import Database, new_id, now
+from stemsplitter.jobs.queue import JobQueue
+from stemsplitter.service_errors import Conflict, NotFound, RateLimited, ValidationFailed
+from stemsplitter.settings import Settings
+from stemsplitter.splits import repository
+from stemsplitter.splits.choosing import ALIASES, choose_stems, model_for
+from stemsplitter.splits.ending import Endings
+from stemsplitter.splits.models import QUEUED, SUCCEEDED, UNFINISHED, Split
+from stemsplitter.splits.schemas import CreatedSplit, CreateSplit, SplitView
+from stemsplitter.splits.sources import Source, Sources
+from stemsplitter.storage import Storage
+from stemsplitter.webhooks.service import WebhookService
+
+CANCELED = "CANCELED"
+BIT_DEPTHS = {"wav": ("16", "24", "32f"), "flac": ("16", "24")}
+
+# what is called in the transaction that creates, with the `data` of the answer
+Record = Callable[[Session, Mapping[str, Any]], None]
+
+
+class SplitService:
+    """Splits of accounts."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        storage: Storage,
+        models: ModelStore,
+        sources: Sources,
+        credits: CreditService,
+        webhooks: WebhookService,
+        jobs: JobQueue,
+    ) -> None:
+        self._database, self._settings, self._storage = database, settings, storage
+        self._models, self._sources, self._credits = models, sources, credits
+        self._webhooks, self._jobs = webhooks, jobs
+        self.endings = Endings(credits, webhooks, storage, settings)
+
+    def create(self, account_id: str, wanted: CreateSplit, record: Record) -> Mapping[str, Any]:
+        """Get the song, and make the split: its row, its credits and its job are there together, or not at all.
+
+        Returns:
+            The answer's `data`, as :class:`CreatedSplit` has it.
+
+        Raises:
+            ValidationFailed: the request does not fit together, or its source is none.
+            InsufficientCredits: the balance does not cover the source's seconds.
+            RateLimited: too many of the account's splits wait.
+            Conflict: another split has taken the upload.
+        """
+        split = self._planned(account_id, wanted)
+        with self._database.read() as session:
+            self._check_queue(session, account_id)
+        with (
+            self._sources.obtain(account_id, split.id, wanted.input) as source,
+            self._database.write() as session,
+        ):
+            self._check_queue(session, account_id)
+            if source.upload is not None:
+                self._sources.claim(session, account_id, source.upload)
+            _fill(split, source, self._settings)
+            split.credits_used = self._credits.hold(session, account_id, split.id, source.seconds)
+            session.add(split)
+            session.flush()
+            self._jobs.enqueue_split(session, split.id, account_id)
+            created = CreatedSplit.model_validate(split, from_attributes=True)
+            data = created.model_dump(mode="json", by_alias=True)
+            record(session, data)
+        return data
+
+    def get(self, account_id: str, split_id: str) -> SplitView:
+        """The account's split. Raises NotFound."""
+        with self._database.read() as session:
+            return self.endings.view(_owned(session, account_id, split_id))
+
+    def page(
+        self, account_id: str, *, limit: int, cursor: str | None, status: str | None
+    ) -> tuple[Sequence[SplitView], str | None]:
+        """A page of the account's splits, the newest first, and the cursor of the next page, if there is one.
+
+        Raises:
+            ValidationFailed: the cursor is none of this list.
+        """
+        with self._database.read() as session:
+            before = None
+            if cursor is not None:
+                before = repository.find(session, cursor)  # deleted since, it still tells a place
+                if before is None or before.account_id != account_id:
+                    raise ValidationFailed(
+                        "The cursor is not one of this list: start from the first page.", param="cursor"
+                    )
+            found = repository.page(session, account_id, limit=limit + 1, before=before, status=status)
+            views = [self.endings.view(split) for split in found[:limit]]
+        return views, found[limit - 1].id if len(found) > limit else None
+
+    def cancel(self, account_id: str, split_id: str) -> SplitView:
+        """End the split and give its credits back; the worker that has it notices within a segment.
+
+        Raises:
+            NotFound: the account has no such split.
+            Conflict: it has ended in another way.
+        """
+        message = "The split was canceled; its credits were given back."
+        with self._database.write() as session:
+            split = _owned(session, account_id, split_id)
+            ended = self.endings.fail(session, split_id, None, CANCELED, message)
+            if ended is None and split.error_code != CANCELED:
+                raise Conflict(
+                    f"{split_id} has {split.status} already: only a split that waits or runs can be."
+                )
+            return self.endings.view(ended or split)
+
+    def delete(self, account_id: str, split_id: str) -> None:
+        """Remove the split, its source and its stems.
+
+        Raises:
+            NotFound: the account has no such split.
+            Conflict: it waits or runs.
+        """
+        with self._database.write() as session:
+            split = _owned(session, account_id, split_id)
+            if split.status in UNFINISHED:
+                raise Conflict(f"{split_id} is {split.status}: cancel it first, or wait for its end.")
+        self.remove(split)
+
+    def remove(self, split: Split) -> None:
+        """Delete a finished split's files; then it is gone. May be repeated after a crash."""
+        self._storage.delete_prefix(f"splits/{split.id}")
+        self._storage.delete(split.source_key)
+        with self._database.write() as session:
+            repository.mark_deleted(session, split.id)
+
+    def stems(self, account_id: str, split_id: str) -> dict[str, tuple[str, int]]:
+        """The split's files: name → storage key, size in bytes.
+
+        Raises:
+            NotFound: the account has no such split.
+            Conflict: it has no stems, or not yet.
+        """
+        with self._database.read() as session:
+            split = _owned(session, account_id, split_id)
+        if split.status != SUCCEEDED:
+            raise Conflict(f"{split_id} is {split.status}: only a split that succeeded has an archive.")
+        stems = (split.stems or {}).values()
+        return {stem["key"].rpartition("/")[2]: (stem["key"], stem["size"]) for stem in stems}
+
+    def _planned(self, account_id: str, wanted: CreateSplit) -> Split:
+        """The split without its source."""
+        layout = ALIASES.get(wanted.stem_model, wanted.stem_model)
+        stems = choose_stems(layout, list(wanted.stems) if wanted.stems is not None else None)
+        depth = None if wanted.bit_depth is None else str(wanted.bit_depth)
+        if depth is not None and depth not in BIT_DEPTHS.get(wanted.output_format, ()):
+            raise ValidationFailed(
+                f"{wanted.output_format} has no bit depth {depth}: leave bitDepth out, or ask for wav or flac.",
+                param="bitDepth",
+            )
+        if wanted.webhook_url is not None:
+            self._webhooks.check_url(wanted.webhook_url, "webhookUrl")
+        model = model_for(layout, self._settings, self._models)
+        at = now()
+        return Split(
+            id=new_id("split"),
+            account_id=account_id,
+            status=QUEUED,
+            stem_model=layout,
+            requested_stems=list(stems),
+            output_format=wanted.output_format,
+            bit_depth=depth,
+            model={"name": model.name, "licence": model.licence},
+            user_metadata=wanted.metadata,
+            webhook_url=wanted.webhook_url,
+            progress=0,
+            attempts=0,
+            created_at=at,
+            updated_at=at,
+        )
+
+    def _check_queue(self, session: Session, account_id: str) -> None:
+        limit = self._settings.max_queued_splits
+        if repository.count_unfinished(session, account_id) >= limit:
+            raise RateLimited(f"{limit} of your splits wait already: create more when some have ended.")
+
+
+def output_format(split: Split) -> str:
+    """The format as :class:`OutputFormat` reads it."""
+    return str(OutputFormat.parse(f"{split.output_format}{split.bit_depth or ''}"))
+
+
+def _fill(split: Split, source: Source, settings: Settings) -> None:
+    split.source_key, split.source_bytes, split.filename = source.key, source.size, source.filename
+    split.duration_seconds = source.seconds
+    split.created_at = split.updated_at = now()
+    split.expires_at = split.created_at + timedelta(days=settings.retention_days)
+
+
+def _owned(session: Session, account_id: str, split_id: str) -> Split:
+    split = repository.owned(session, account_id, split_id)
+    if split is None:
+        raise NotFound(f"There is no split {split_id}: check the id; its files may have been deleted.")
+    return split
