@@ -1,0 +1,83 @@
+"""HTTPS to an address that was checked, with a certificate for the name in the URL."""
+
+import io
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from stemsplitter.fetching import Fetcher, FetchFailed
+from stemsplitter.settings import Settings
+
+
+def write_certificate(folder: Path, host: str) -> Path:
+    """A certificate for ``host`` that signs itself, with its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    path = folder / "certificate.pem"
+    path.write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return path
+
+
+@pytest.fixture
+def tls_server(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The server, with a certificate for ``songs.test`` that is trusted."""
+    certificate = write_certificate(tmp_path, "songs.test")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    server.answers["/a.mp3"] = lambda r: r.reply(body=b"a song")
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    return server
+
+
+def test_the_name_is_verified_though_the_address_is_connected_to(tls_server: Any, network: Any) -> None:
+    fetcher = Fetcher(Settings(allowed_networks="127.0.0.0/8"))
+    network.names |= {"songs.test": [["127.0.0.1"]], "other.test": [["127.0.0.1"]]}
+    into = io.BytesIO()
+    fetcher.download(f"https://songs.test:{tls_server.server_port}/a.mp3", into, max_bytes=100, deadline_s=5)
+    assert into.getvalue() == b"a song"
+    assert tls_server.seen[0][2]["Host"] == f"songs.test:{tls_server.server_port}"
+    for host in ("other.test", "127.0.0.1"):
+        with pytest.raises(FetchFailed, match="certificate is valid"):
+            url = f"https://{host}:{tls_server.server_port}/a.mp3"
+            fetcher.download(url, io.BytesIO(), max_bytes=100, deadline_s=5)
+    assert len(tls_server.seen) == 1
+
+
+def test_a_certificate_of_nobody_known_is_refused(
+    tls_server: Any, network: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    fetcher = Fetcher(Settings(allowed_networks="127.0.0.0/8"))
+    network.names["songs.test"] = [["127.0.0.1"]]
+    with pytest.raises(FetchFailed, match="certificate is valid"):
+        url = f"https://songs.test:{tls_server.server_port}/a.mp3"
+        fetcher.download(url, io.BytesIO(), max_bytes=100, deadline_s=5)
+    assert tls_server.seen == []
