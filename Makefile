@@ -1,24 +1,34 @@
-# make start    separate a song (SONG=path, else one that is fetched) and say where its stems are
+# make start    run a server (ARGS="--port 8080"); the first start prints an API key and what to do with it
+# make demo     separate a song (SONG=path, else one that is fetched) and say where its stems are
 # make test     the tests, without torch        make test-torch   those that need torch
 # make check    formatting, lint and types      make lock         write constraints.txt anew
 PYTHON ?= python3
 VENV := .venv
 TORCH_VENV := .venv-torch
 BIN := $(VENV)/bin
+NODE_CLIENT := tests/acceptance/node
 SONG ?=
 OUT ?= stems
 ARGS ?=
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: start test test-torch weights check lock clean
+.PHONY: start demo test test-torch weights check lock clean
 .DELETE_ON_ERROR:
 
 start: $(VENV)/installed
+	@$(BIN)/stemsplitter serve $(ARGS)
+
+demo: $(VENV)/installed
 	@if [ -n "$(SONG)" ]; then song="$(SONG)"; else song=$$($(BIN)/python scripts/demo_song.py); fi && \
 	$(BIN)/stemsplitter split "$$song" --output "$(OUT)" $(ARGS)
 
-test: $(VENV)/installed-dev weights
+test: $(VENV)/installed-dev weights $(NODE_CLIENT)/node_modules
 	$(BIN)/python -m pytest $(ARGS)
+
+# the client of the acceptance tests that is not Python's
+$(NODE_CLIENT)/node_modules: $(NODE_CLIENT)/package-lock.json
+	npm ci --prefix $(NODE_CLIENT) --no-audit --no-fund --silent
+	touch $@
 
 # what the acceptance tests and the demo separate with; does nothing where it is there
 weights: $(VENV)/installed
@@ -52,4 +62,4 @@ $(TORCH_VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(TORCH_VENV) .demo stems
+	rm -rf $(VENV) $(TORCH_VENV) $(NODE_CLIENT)/node_modules .demo stems

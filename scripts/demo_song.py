@@ -39,13 +39,13 @@ def unpack(folder: Path) -> Path:
     if installed.is_dir():
         return installed
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        sys.exit("error: the demo song comes from a Debian package: name a song of yours, make start SONG=song.mp3.")
+        sys.exit("error: the demo song comes from a Debian package: name a song of yours, make demo SONG=song.mp3.")
     print(f"Fetching a song once: Debian's {PACKAGE} …", file=sys.stderr)
     download = ["apt-get", "-qq", "download", PACKAGE]
     if run(download, folder) and (run(["apt-get", "-qq", "update"], folder) or run(download, folder)):
         sys.exit(
             f"error: Debian's package {PACKAGE} cannot be downloaded: run `apt-get update` as root, "
-            "or name a song of yours: make start SONG=song.mp3."
+            "or name a song of yours: make demo SONG=song.mp3."
         )
     (package,) = folder.glob("*.deb")
     subprocess.run(["dpkg-deb", "--extract", package, folder], check=True, timeout=TIMEOUT_S)

@@ -1,9 +1,12 @@
 """The command as a user has it: installed, in a process of its own, with real weights, offline."""
 
+import http.server
 import json
 import os
+import secrets
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +16,9 @@ from typing import Any
 import pytest
 
 from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.cli.main import EXIT_STOPPED
 
+from .server import Server
 from .songs import encode, sung
 
 MODEL = "spleeter_2s"
@@ -120,3 +125,42 @@ def long_song(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def files_in(folder: Path) -> list[str]:
     """All files and folders under a folder, hidden ones too; none where it does not exist."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that all tests share; each takes an account of its own."""
+    started = Server(tmp_path_factory.mktemp("server"))
+    started.start()
+    yield started
+    assert started.stop() in (0, EXIT_STOPPED), started.log.read_text()
+
+
+@pytest.fixture
+def key(server: Server) -> str:
+    """The API key of a new account."""
+    return server.new_key(f"{secrets.token_hex(8)}@example.org")
+
+
+@pytest.fixture(scope="session")
+def site(song: Path) -> Iterator[str]:
+    """A web site on loopback that has a song at any path but /missing, and no song at /page."""
+
+    class Site(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path.startswith("/missing"):
+                self.send_error(404)
+                return
+            content = b"<html></html>" * 100 if self.path.startswith("/page") else song.read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site) as listening:
+        threading.Thread(target=listening.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{listening.server_port}"
+        listening.shutdown()

@@ -1,0 +1,105 @@
+"""A server as an operator starts it: the command, in processes of its own, on a free port of loopback."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from stemsplitter.application import Application
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.settings import Settings
+
+from .tiny_model import write_tiny_model
+
+COMMAND = Path(sys.executable).with_name("stemsplitter")
+MODEL = "tiny_6s"
+START_S = 60
+STOP_S = 80
+
+
+class Server:
+    """``stemsplitter serve`` with a model that is small and knows nothing. ``settings`` are names without prefix."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = folder / "server.log"
+        cache = folder / "cache"
+        if not cache.exists():
+            ModelStore(cache / "models").add(MODEL, write_tiny_model(folder / "tiny.safetensors"))
+        ours = {
+            "data_dir": folder / "data",
+            "port": port,
+            "cache_dir": cache,
+            "offline": 1,
+            "model_6s": MODEL,
+            "model_4s": MODEL,
+            "threads": 1,
+            "allowed_networks": "127.0.0.0/8",
+            "read_limit": 1_000_000,
+            "create_limit": 1_000_000,
+            "free_credits": 100_000,
+        } | settings
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("STEMSPLITTER_")}
+        self.environment = clean | {
+            f"STEMSPLITTER_{name.upper()}": str(value) for name, value in ours.items()
+        }
+        self._settings = Settings(data_dir=folder / "data", free_credits=ours["free_credits"])
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def command(self, *arguments: str) -> str:
+        """What an operator's command prints to standard output; it must succeed."""
+        done = subprocess.run(
+            [COMMAND, *arguments],
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def new_key(self, email: str) -> str:
+        """The key of a new account, made beside the server, as the operator's commands do it."""
+        application = Application(self._settings)
+        try:
+            with application.database.write() as session:
+                account = application.accounts.create_account(session, email)
+                return application.accounts.create_key(session, account.id, "test")[1]
+        finally:
+            application.close()
+
+    def start(self) -> None:
+        """Start it, and wait until it is ready."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [COMMAND, "serve"], env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        end = time.monotonic() + START_S
+        while time.monotonic() < end and self._process.poll() is None:
+            try:
+                if httpx2.get(f"{self.url}/readyz").status_code == 200:
+                    return
+            except httpx2.TransportError:
+                pass
+            time.sleep(0.1)
+        raise AssertionError(f"the server did not start:\n{self.log.read_text()}")
+
+    def stop(self) -> int:
+        """Tell it to stop, and wait until it has. Its exit status."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            return self._process.wait(STOP_S)
+        finally:
+            self._process.kill()
+            self._process.wait()

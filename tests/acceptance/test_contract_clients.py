@@ -1,0 +1,107 @@
+"""Clients that people have installed work as they are, but for their base URL."""
+
+import json
+import shutil
+import subprocess
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aistemsplitter import AIStemSplitter, AIStemSplitterError
+
+from stemsplitter.audio.decode import open_source
+
+from .server import Server
+
+NODE = Path(__file__).with_name("node")
+SECONDS = 2
+SIX = ["vocals", "drums", "bass", "guitar", "piano", "other"]
+FOUR = ["vocals", "drums", "bass", "other"]
+LIMIT_S = 120
+
+
+def length_of(path: Path) -> int:
+    """Samples at 44.1 kHz, counted by decoding them."""
+    with open_source(path) as source:
+        assert source.info.sample_rate == 44_100
+        return sum(block.shape[1] for block in source.blocks())
+
+
+@pytest.fixture
+def client(server: Server, key: str) -> AIStemSplitter:
+    return AIStemSplitter(key, base_url=f"{server.url}/v1")
+
+
+def test_python_uploads_splits_waits_and_gets_every_stem(
+    client: AIStemSplitter, song: Path, tmp_path: Path
+) -> None:
+    before = client.get_credits()
+    assert before["unit"] == "seconds"
+    uploaded = client.upload_audio(song.read_bytes(), filename="Lied.flac", content_type="audio/flac")
+    created = client.create_split({"input": uploaded["input"]}, idempotency_key="python-1")
+    assert list(created) == ["id", "status", "creditsUsed", "createdAt"]
+    assert (created["status"], created["creditsUsed"]) == ("queued", SECONDS)
+    split = client.wait_for_split(created["id"], timeout=LIMIT_S, interval=0.2)
+    assert split["status"] == "succeeded", split
+    assert (split["durationSeconds"], split["creditsUsed"], split["progress"]) == (SECONDS, SECONDS, 100)
+    assert list(split["stems"]) == SIX
+    for stem, url in split["stems"].items():
+        with urllib.request.urlopen(url, timeout=LIMIT_S) as response:
+            assert response.headers["Content-Type"] == "audio/mpeg"
+            assert f"{stem}.mp3" in response.headers["Content-Disposition"]
+            file = tmp_path / f"{stem}.mp3"
+            file.write_bytes(response.read())
+        assert length_of(file) == SECONDS * 44_100
+    assert client.get_credits()["balance"] == before["balance"] - SECONDS
+
+
+def test_python_reads_errors(client: AIStemSplitter, server: Server) -> None:
+    for call, status, code in (
+        (lambda: client.get_split("split_unknown"), 404, "NOT_FOUND"),
+        (lambda: client.create_split({"input": {"type": "direct_url"}}), 422, "VALIDATION_ERROR"),
+        (
+            lambda: AIStemSplitter("ast_live_x", base_url=f"{server.url}/v1").get_credits(),
+            401,
+            "UNAUTHORIZED",
+        ),
+    ):
+        with pytest.raises(AIStemSplitterError) as raised:
+            call()
+        assert (raised.value.status_code, raised.value.code) == (status, code)
+
+
+def test_python_reads_errors_of_the_upload_url(client: AIStemSplitter) -> None:
+    class Late(AIStemSplitter):
+        """Sends one byte more than it reserved."""
+
+        def create_upload(self, **what: Any) -> dict[str, Any]:
+            return super().create_upload(**(what | {"content_length": what["content_length"] - 1}))
+
+    late = Late(client.api_key, base_url=client.base_url)
+    with pytest.raises(AIStemSplitterError) as raised:
+        late.upload_audio(b"fLaC", filename="a.flac", content_type="audio/flac")
+    assert (raised.value.status_code, raised.value.code) == (422, "UPLOAD_LENGTH_MISMATCH")
+
+
+def test_node_uploads_splits_waits_and_gets_every_stem(
+    server: Server, key: str, song: Path, tmp_path: Path
+) -> None:
+    node = shutil.which("node")
+    if node is None or not (NODE / "node_modules").is_dir():
+        pytest.fail("The Node client is not installed: run `make test`, which does it.", pytrace=False)
+    done = subprocess.run(
+        [node, NODE / "drive.mjs", f"{server.url}/v1", key, song, tmp_path],
+        capture_output=True,
+        text=True,
+        timeout=LIMIT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert told["split"]["status"] == "succeeded"
+    assert list(told["split"]["stems"]) == FOUR
+    assert told["refused"] == {"name": "AIStemSplitterError", "status": 404, "code": "NOT_FOUND"}
+    assert told["before"]["balance"] - told["after"]["balance"] == SECONDS
+    for stem in FOUR:
+        assert length_of(tmp_path / f"{stem}.flac") == SECONDS * 44_100

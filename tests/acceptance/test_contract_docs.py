@@ -1,0 +1,68 @@
+"""What docs/getting-started.md shows works as it is pasted."""
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from .server import Server
+from .songs import encode, sung
+
+NODE = Path(__file__).with_name("node")
+PAGE = (Path(__file__).parents[2] / "docs" / "getting-started.md").read_text(encoding="utf-8")
+LIMIT_S = 120
+
+
+def code(language: str, server: Server, key: str, site: str = "") -> str:
+    """All blocks of a language in a row, with this server, key and song in place of the examples."""
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    assert blocks
+    text = "\n".join(blocks)
+    for shown, real in (
+        ("http://127.0.0.1:8000", server.url),
+        ("ast_live_…", key),
+        ("https://example.com/song.mp3", f"{site}/song.flac"),
+    ):
+        text = text.replace(shown, real)
+    return text
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Where the reader is, with the song."""
+    encode(tmp_path / "song.mp3", sung(60_000), 44_100, "libmp3lame")
+    return tmp_path
+
+
+def run(folder: Path, *command: str | Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LIMIT_S, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_shell_lines(server: Server, key: str, folder: Path, site: str) -> None:
+    printed = run(folder, "sh", "-euc", code("sh", server, key, site))
+    assert '"unit":"seconds"' in printed
+    assert printed.count('"creditsUsed"') >= 2
+    assert '"status":"succeeded"' in printed and '"success":false' not in printed
+    with zipfile.ZipFile(folder / "stems.zip") as archive:
+        assert {Path(name).name for name in archive.namelist()} == {"vocals.mp3", "instrumental.mp3"}
+
+
+def test_the_python_lines(server: Server, key: str, folder: Path) -> None:
+    run(folder, sys.executable, "-c", code("python", server, key))
+    assert {"vocals.flac", "instrumental.flac"} <= {file.name for file in folder.iterdir()}
+
+
+def test_the_node_lines(server: Server, key: str, folder: Path) -> None:
+    node = shutil.which("node")
+    if node is None or not (NODE / "node_modules").is_dir():
+        pytest.fail("The Node client is not installed: run `make test`, which does it.", pytrace=False)
+    (folder / "node_modules").symlink_to(NODE / "node_modules")
+    (folder / "split.mjs").write_text(code("js", server, key), encoding="utf-8")
+    run(folder, node, "split.mjs")
+    assert {"vocals.wav", "instrumental.wav"} <= {file.name for file in folder.iterdir()}
