@@ -222,3 +222,22 @@ def test_ended_uploads_are_forgotten(
     with database.read() as session:
         assert session.get(Upload, fresh.id) is not None
         assert session.get(Upload, received.id) is None
+
+
+def test_forgetting_goes_on_where_it_was_interrupted(
+    database: Database,
+    service: UploadService,
+    storage: Storage,
+    received: Upload,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with database.write() as session:
+        session.execute(update(Upload).values(expires_at=now() - timedelta(days=2)))
+    with monkeypatch.context() as patched:
+        patched.setattr(storage, "delete_prefix", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            service.remove_ended()
+    with pytest.raises(ValidationFailed):
+        claim(database, service, received)
+    assert service.remove_ended() == 1
+    assert list(storage.list_prefix()) == []

@@ -3,6 +3,7 @@
 import uvicorn
 
 from stemsplitter import logs
+from stemsplitter.analysis import probing
 from stemsplitter.api.app import create_app
 from stemsplitter.application import Application
 from stemsplitter.database.schema import upgrade
@@ -24,6 +25,7 @@ def run(settings: Settings) -> None:
     try:
         upgrade(application.database)
         queue.migrate(application.database.url)
+        probing.start()  # ready by the time that the first split is asked for
         server = uvicorn.Server(
             uvicorn.Config(
                 create_app(application),

@@ -1,5 +1,6 @@
 """Queries of uploads."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import and_, delete, or_, select, update
@@ -54,8 +55,12 @@ def use(session: Session, upload_id: str) -> bool:
     return session.scalar(taken.returning(Upload.id)) is not None
 
 
-def remove(session: Session, before: datetime, limit: int) -> list[tuple[str, str]]:
-    """Forget uploads that expired before then, the oldest first: their ids and statuses."""
-    oldest = select(Upload.id).where(Upload.expires_at < before).order_by(Upload.expires_at).limit(limit)
-    removed = delete(Upload).where(Upload.id.in_(oldest)).returning(Upload.id, Upload.status)
-    return [(row.id, row.status) for row in session.execute(removed)]
+def lock_ended(session: Session, before: datetime, limit: int) -> Sequence[Upload]:
+    """Uploads that expired before then, the oldest first, which nobody else changes until the transaction ends."""
+    ended = select(Upload).where(Upload.expires_at < before).order_by(Upload.expires_at).limit(limit)
+    return session.scalars(ended.with_for_update(skip_locked=True)).all()
+
+
+def remove(session: Session, upload_ids: Sequence[str]) -> None:
+    """Forget these uploads."""
+    session.execute(delete(Upload).where(Upload.id.in_(upload_ids)))

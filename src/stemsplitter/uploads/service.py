@@ -21,7 +21,7 @@ from stemsplitter.uploads.errors import (
     TypeMismatch,
     Used,
 )
-from stemsplitter.uploads.models import RECEIVED, RECEIVING, USED, Upload
+from stemsplitter.uploads.models import RECEIVED, RECEIVING, RESERVED, USED, Upload
 from stemsplitter.uploads.receiving import LEASE, Incoming
 
 # how long a received file waits for its split, counted from the end of its reservation
@@ -145,13 +145,21 @@ class UploadService:
         return upload
 
     def remove_ended(self, limit: int = 100) -> int:
-        """Forget uploads a day after they expired, with the files that no split took. How many they were."""
+        """Forget uploads a day after they expired, with the files that no split took. How many they were.
+
+        Where it is interrupted, the next call does the rest.
+        """
         with self._database.write() as session:
-            removed = repository.remove(session, now() - KEPT, limit)
-        for upload_id, status in removed:
-            if status != USED:
-                self._storage.delete_prefix(f"uploads/{upload_id}")
-        return len(removed)
+            ended = repository.lock_ended(session, now() - KEPT, limit)
+            unused = [upload.id for upload in ended if upload.status != USED]
+            for upload in ended:
+                if upload.status != USED:
+                    upload.status = RESERVED  # so that no split takes what is being deleted
+        for upload_id in unused:
+            self._storage.delete_prefix(f"uploads/{upload_id}")
+        with self._database.write() as session:
+            repository.remove(session, [upload.id for upload in ended])
+        return len(ended)
 
 
 def _check(upload: Upload, content_type: str | None, content_length: int | None) -> None:
