@@ -1,0 +1,111 @@
+"""A server's parts on a database of their own, with a model that gives six stems but separates nothing."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stemsplitter.application import Application
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.database import Database
+from stemsplitter.jobs import migrate
+from stemsplitter.settings import Settings
+from stemsplitter.splits.schemas import CreateSplit
+from tests.acceptance.songs import encode, sung
+from tests.acceptance.tiny_model import write_tiny_model
+
+MODEL = "tiny_6s"
+BALANCE = 100
+
+
+@pytest.fixture(scope="session")
+def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
+    folder = tmp_path_factory.mktemp("models")
+    store = ModelStore(folder / "models")
+    store.add(MODEL, write_tiny_model(folder / "tiny.safetensors"))
+    return store
+
+
+@pytest.fixture(scope="session")
+def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two seconds and a bit: three credits."""
+    return encode(tmp_path_factory.mktemp("song") / "Lied.flac", sung(90_000), 44_100, "flac")
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        data_dir=tmp_path / "data",
+        model_6s=MODEL,
+        free_credits=BALANCE,
+        max_queued_splits=5,
+        allowed_networks="127.0.0.0/8",
+    )
+
+
+@pytest.fixture
+def application(database: Database, settings: Settings, tiny_store: ModelStore) -> Iterator[Application]:
+    application = Application(settings)
+    settings.data_dir.mkdir()
+    application.__dict__["database"] = database
+    application.__dict__["models"] = tiny_store
+    migrate(database.url)
+    yield application
+    application.close()
+
+
+@pytest.fixture
+def account(application: Application) -> str:
+    with application.database.write() as session:
+        return application.accounts.create_account(session, "someone@example.com").id
+
+
+@pytest.fixture
+def upload(application: Application, account: str, song: Path) -> Callable[[], dict[str, str]]:
+    """Uploads the song; returns the `input` of a request for a split of it."""
+
+    def send() -> dict[str, str]:
+        data = song.read_bytes()
+        with application.database.write() as session:
+            made, token = application.uploads.reserve(session, account, song.name, "audio/flac", len(data))
+        incoming = application.uploads.begin(made.id, token, "audio/flac", len(data))
+        incoming.write(data)
+        incoming.finish()
+        return {
+            "type": "uploaded_file",
+            "uploadId": made.id,
+            "fileUrl": application.uploads.url(made.id),
+            "storageKey": incoming.key,
+        }
+
+    return send
+
+
+Create = Callable[..., str]
+
+
+@pytest.fixture
+def create(application: Application, account: str, upload: Callable[[], dict[str, str]]) -> Create:
+    """Makes a split of the uploaded song, and returns its id."""
+
+    def make(**wanted: Any) -> str:
+        body = CreateSplit.model_validate({"input": upload(), **wanted})
+        return str(application.splits.create(account, body, lambda session, data: None)["id"])
+
+    return make
+
+
+@pytest.fixture
+def ledger(application: Application) -> Callable[[str], list[tuple[str, int]]]:
+    """Kinds and amounts of a split's ledger entries."""
+    from sqlalchemy import select
+
+    from stemsplitter.credits.models import LedgerEntry
+
+    def read(split_id: str) -> list[tuple[str, int]]:
+        with application.database.read() as session:
+            query = select(LedgerEntry.kind, LedgerEntry.amount).where(LedgerEntry.split_id == split_id)
+            return sorted((kind, amount) for kind, amount in session.execute(query))
+
+    return read

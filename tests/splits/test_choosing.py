@@ -1,0 +1,73 @@
+"""Which model a split gets, and which stems."""
+
+import pytest
+
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.errors import SettingsError
+from stemsplitter.service_errors import ValidationFailed
+from stemsplitter.settings import Settings
+from stemsplitter.splits.choosing import (
+    check_models,
+    choose_stems,
+    model_for,
+    ready_layouts,
+    separated_stems,
+)
+
+from .conftest import MODEL
+
+
+def test_the_model_that_the_settings_name_is_taken(tiny_store: ModelStore) -> None:
+    assert model_for("6s", Settings(model_6s=MODEL), tiny_store).name == MODEL
+
+
+def test_a_coarser_layout_can_be_had_from_the_model_of_a_finer_one(tiny_store: ModelStore) -> None:
+    settings = Settings(model_6s=MODEL)
+    assert model_for("2s", settings, tiny_store).name == MODEL
+    assert ready_layouts(settings, tiny_store) == ["6s", "4s", "2s"]
+
+
+def test_a_model_that_nobody_named_and_nobody_gave_away_is_not_taken(tiny_store: ModelStore) -> None:
+    with pytest.raises(ValidationFailed, match="no model for 6s: ask its operator") as refused:
+        model_for("6s", Settings(), tiny_store)
+    assert refused.value.param == "stemModel"
+
+
+def test_what_can_be_had_instead_is_told(tiny_store: ModelStore) -> None:
+    with pytest.raises(ValidationFailed, match="no model for 6s: choose 4s or 2s"):
+        model_for("6s", Settings(model_4s=MODEL), tiny_store)
+
+
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"model_6s": "none"}, "no model 'none'"),
+        ({"model_6s": "htdemucs_6s"}, "models pull htdemucs_6s"),
+    ],
+)
+def test_a_setting_that_names_a_model_of_no_use_is_refused(
+    tiny_store: ModelStore, settings: dict[str, str], what: str
+) -> None:
+    with pytest.raises(SettingsError, match=what):
+        check_models(Settings(**settings), tiny_store)
+
+
+def test_stems_come_in_the_layouts_order() -> None:
+    assert choose_stems("4s", None) == ("vocals", "drums", "bass", "other")
+    assert choose_stems("6s", ["instrumental", "piano", "vocals"]) == ("vocals", "piano", "instrumental")
+
+
+@pytest.mark.parametrize(
+    ("layout", "stems", "what"),
+    [("4s", ["guitar"], "4s has no stem 'guitar'"), ("2s", ["vocals", "vocals"], "twice")],
+)
+def test_stems_that_the_layout_has_not_are_refused(layout: str, stems: list[str], what: str) -> None:
+    with pytest.raises(ValidationFailed, match=what):
+        choose_stems(layout, stems)
+
+
+def test_other_is_what_the_layout_says_it_is() -> None:
+    six = ("vocals", "drums", "bass", "guitar", "piano", "other")
+    assert separated_stems("6s", ("vocals",)) == ("vocals",)
+    assert separated_stems("6s", ("other",)) == six
+    assert separated_stems("6s", ("other", "instrumental")) == (*six, "instrumental")

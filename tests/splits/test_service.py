@@ -1,0 +1,271 @@
+"""Creating, listing, canceling and deleting splits."""
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+
+from stemsplitter.application import Application
+from stemsplitter.service_errors import (
+    Conflict,
+    InsufficientCredits,
+    NotFound,
+    RateLimited,
+    ValidationFailed,
+)
+from stemsplitter.splits.models import Split
+from stemsplitter.splits.schemas import CreateSplit
+from stemsplitter.webhooks.models import WebhookEvent
+
+from .conftest import BALANCE, Create
+
+Ledger = Callable[[str], list[tuple[str, int]]]
+Upload = Callable[[], dict[str, str]]
+COST = 3
+
+
+def row(application: Application, split_id: str) -> Split:
+    with application.database.read() as session:
+        return session.get_one(Split, split_id)
+
+
+def rows(application: Application) -> int:
+    with application.database.read() as session:
+        return len(session.scalars(select(Split)).all())
+
+
+def balance(application: Application, account: str) -> int:
+    with application.database.read() as session:
+        return application.credits.balance(session, account)
+
+
+def jobs(application: Application) -> list[str]:
+    schema = "" if application.database.is_sqlite else "dbos."
+    with application.database.read() as session:
+        return list(session.scalars(text(f"SELECT workflow_uuid FROM {schema}workflow_status")))
+
+
+def files(application: Application) -> list[str]:
+    return sorted(stored.key for stored in application.storage.list_prefix())
+
+
+@pytest.fixture
+def web(song: Path) -> Iterator[str]:
+    """A web server on loopback that has the song, and at /text something else."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = b"no song" if self.path == "/text" else song.read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join(timeout=10)
+
+
+def from_url(application: Application, account: str, url: str, **wanted: Any) -> str:
+    body = CreateSplit.model_validate({"input": {"type": "direct_url", "url": url}, **wanted})
+    return str(application.splits.create(account, body, lambda session, data: None)["id"])
+
+
+def test_a_split_its_credits_and_its_job_are_there_together(
+    application: Application, account: str, upload: Upload, ledger: Ledger
+) -> None:
+    recorded: list[Any] = []
+    body = CreateSplit.model_validate({"input": upload(), "metadata": {"a": "b"}})
+    data = application.splits.create(account, body, lambda session, data: recorded.append(data))
+    split = row(application, data["id"])
+    assert recorded == [data]
+    assert list(data) == ["id", "status", "creditsUsed", "createdAt"]
+    assert (data["status"], data["creditsUsed"]) == ("queued", COST)
+    assert (split.duration_seconds, split.credits_used, split.filename) == (COST, COST, "Lied.flac")
+    assert (split.stem_model, split.model["name"], split.user_metadata) == ("6s", "tiny_6s", {"a": "b"})
+    assert ledger(split.id) == [("hold", -COST)]
+    assert balance(application, account) == BALANCE - COST
+    assert jobs(application) == [split.id]
+
+
+def test_a_failing_transaction_leaves_nothing(
+    application: Application, account: str, upload: Upload, web: str
+) -> None:
+    def refuse(*_: object) -> None:
+        raise Conflict("no")
+
+    for source in (upload(), {"type": "direct_url", "url": f"{web}/song.flac"}):
+        with pytest.raises(Conflict):
+            application.splits.create(account, CreateSplit.model_validate({"input": source}), refuse)
+    assert (rows(application), jobs(application), balance(application, account)) == (0, [], BALANCE)
+    assert [key.split("/")[0] for key in files(application)] == ["uploads"]
+
+
+def test_a_song_is_fetched_from_its_address(application: Application, account: str, web: str) -> None:
+    split = row(application, from_url(application, account, f"{web}/songs/Mein%20Lied.flac"))
+    assert (split.filename, split.credits_used) == ("Mein Lied.flac", COST)
+    assert files(application) == [f"splits/{split.id}/source.flac"]
+
+
+def test_what_is_no_song_is_refused_and_not_kept(application: Application, account: str, web: str) -> None:
+    with pytest.raises(ValidationFailed) as refused:
+        from_url(application, account, f"{web}/text")
+    assert refused.value.param == "input.url"
+    with pytest.raises(ValidationFailed) as refused:
+        from_url(application, account, "http://10.0.0.1/song.mp3")
+    assert refused.value.param == "input.url"
+    assert (files(application), rows(application)) == ([], 0)
+
+
+def test_who_has_too_few_credits_gets_no_split(
+    application: Application, account: str, upload: Upload
+) -> None:
+    with application.database.write() as session:
+        application.credits.grant(session, account, -(BALANCE - COST + 1))
+    with pytest.raises(InsufficientCredits) as refused:
+        application.splits.create(account, CreateSplit.model_validate({"input": upload()}), lambda *_: None)
+    assert (refused.value.required_seconds, refused.value.balance) == (COST, COST - 1)
+    assert rows(application) == 0
+
+
+def test_an_upload_makes_one_split(application: Application, account: str, upload: Upload) -> None:
+    body = CreateSplit.model_validate({"input": upload()})
+    application.splits.create(account, body, lambda *_: None)
+    with pytest.raises(Conflict):
+        application.splits.create(account, body, lambda *_: None)
+    assert rows(application) == 1
+
+
+def test_only_so_many_splits_may_wait(create: Create) -> None:
+    for _ in range(5):
+        create()
+    with pytest.raises(RateLimited, match="5 of your splits wait"):
+        create()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "layout", "stems"),
+    [
+        ({"stemModel": "htdemucs"}, "4s", ["vocals", "drums", "bass", "other"]),
+        ({"stemModel": "htdemucs_ft"}, "4s", ["vocals", "drums", "bass", "other"]),
+        ({"stemModel": "htdemucs_6s"}, "6s", ["vocals", "drums", "bass", "guitar", "piano", "other"]),
+        ({"stemModel": "2s"}, "2s", ["vocals", "instrumental"]),
+        ({"stems": ["instrumental", "vocals"]}, "6s", ["vocals", "instrumental"]),
+    ],
+)
+def test_the_request_says_which_stems(
+    application: Application, create: Create, wanted: dict[str, Any], layout: str, stems: list[str]
+) -> None:
+    split = row(application, create(**wanted))
+    assert (split.stem_model, split.requested_stems) == (layout, stems)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "param"),
+    [
+        ({"outputFormat": "mp3", "bitDepth": "16"}, "bitDepth"),
+        ({"outputFormat": "flac", "bitDepth": "32f"}, "bitDepth"),
+        ({"stemModel": "4s", "stems": ["piano"]}, "stems"),
+        ({"webhookUrl": "http://10.1.2.3/hook"}, "webhookUrl"),
+        ({"webhookUrl": "ftp://example.com"}, "webhookUrl"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(create: Create, wanted: dict[str, Any], param: str) -> None:
+    with pytest.raises(ValidationFailed) as refused:
+        create(**wanted)
+    assert refused.value.param == param
+
+
+@pytest.mark.parametrize(("depth", "kept"), [("32f", "32f"), (16, "16"), ("24", "24")])
+def test_wav_has_three_bit_depths(application: Application, create: Create, depth: Any, kept: str) -> None:
+    assert row(application, create(outputFormat="wav", bitDepth=depth)).bit_depth == kept
+
+
+def test_pages_hold_all_splits_once_the_newest_first(
+    application: Application, account: str, create: Create
+) -> None:
+    ids = [create() for _ in range(5)]
+    application.splits.cancel(account, ids[2])
+    seen: list[str] = []
+    cursor = None
+    while True:
+        views, cursor = application.splits.page(account, limit=2, cursor=cursor, status=None)
+        seen += [view.id for view in views]
+        if cursor is None:
+            break
+    assert seen == ids[::-1]
+    failed, _ = application.splits.page(account, limit=2, cursor=None, status="failed")
+    assert [view.id for view in failed] == [ids[2]]
+    with pytest.raises(ValidationFailed):
+        application.splits.page(account, limit=2, cursor="split_none", status=None)
+
+
+def test_canceling_gives_the_credits_back_once_and_tells(
+    application: Application, account: str, create: Create, ledger: Ledger
+) -> None:
+    split_id = create(webhookUrl="http://127.0.0.1:9/hook")
+    for _ in range(2):
+        view = application.splits.cancel(account, split_id)
+        assert (view.status, view.error and view.error.code) == ("failed", "CANCELED")
+    assert ledger(split_id) == [("hold", -COST), ("release", COST)]
+    assert balance(application, account) == BALANCE
+    with application.database.read() as session:
+        (event,) = session.scalars(select(WebhookEvent)).all()
+    assert event.kind == "audio.split.failed"
+
+
+def test_deleting_takes_the_source_and_the_stems(
+    application: Application, account: str, create: Create
+) -> None:
+    split_id = create()
+    with pytest.raises(Conflict, match="cancel it first"):
+        application.splits.delete(account, split_id)
+    application.splits.cancel(account, split_id)
+    application.storage.put_stream(f"splits/{split_id}/stems/vocals.mp3", [b"song"], "audio/mpeg")
+    application.splits.delete(account, split_id)
+    assert files(application) == []
+    for action in (application.splits.get, application.splits.delete, application.splits.cancel):
+        with pytest.raises(NotFound):
+            action(account, split_id)
+    assert application.splits.page(account, limit=9, cursor=None, status=None) == ([], None)
+
+
+def test_another_accounts_split_is_not_there(application: Application, create: Create) -> None:
+    split_id = create()
+    with application.database.write() as session:
+        other = application.accounts.create_account(session, "other@example.com").id
+    service = application.splits
+    for action in (service.get, service.delete, service.cancel, service.stems):
+        with pytest.raises(NotFound):
+            action(other, split_id)
+    with pytest.raises(ValidationFailed):
+        service.page(other, limit=1, cursor=split_id, status=None)
+
+
+def test_an_archive_is_of_splits_that_succeeded(
+    application: Application, account: str, create: Create
+) -> None:
+    with pytest.raises(Conflict, match="is queued"):
+        application.splits.stems(account, create())
+
+
+def test_without_metering_splits_are_free(
+    application: Application, account: str, upload: Upload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(application.credits, "_metering", False)
+    data = application.splits.create(
+        account, CreateSplit.model_validate({"input": upload()}), lambda *_: None
+    )
+    assert data["creditsUsed"] == 0
+    assert balance(application, account) == BALANCE
