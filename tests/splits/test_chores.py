@@ -1,0 +1,91 @@
+"""What is done regularly."""
+
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text, update
+
+from stemsplitter.application import Application
+from stemsplitter.database import now
+from stemsplitter.splits import repository
+from stemsplitter.splits.chores import SplitChores
+from stemsplitter.splits.models import Split
+
+from .conftest import Create
+
+
+@pytest.fixture
+def chores(application: Application) -> SplitChores:
+    return SplitChores(application.database, application.storage, application.jobs, application.splits)
+
+
+def change(application: Application, split_id: str, **values: object) -> None:
+    with application.database.write() as session:
+        session.execute(update(Split).where(Split.id == split_id).values(**values))
+
+
+def files(application: Application) -> list[str]:
+    return sorted(stored.key for stored in application.storage.list_prefix())
+
+
+def put(application: Application, key: str, hours_old: float) -> Path:
+    application.storage.put_stream(key, [b"stem"], "audio/mpeg")
+    path, _ = application.storage.path_of(key)
+    then = time.time() - hours_old * 3600
+    os.utime(path, (then, then))
+    return path
+
+
+def test_only_splits_that_have_ended_and_expired_are_deleted(
+    application: Application, account: str, create: Create, chores: SplitChores
+) -> None:
+    old, young, running = create(), create(), create()
+    for split_id in (old, young):
+        application.splits.cancel(account, split_id)
+    for split_id in (old, running):
+        change(application, split_id, expires_at=now() - timedelta(seconds=1))
+    before = files(application)
+    assert chores.delete_expired() == 1
+    assert len(before) - len(files(application)) == 1
+    views, _ = application.splits.page(account, limit=9, cursor=None, status=None)
+    assert [view.id for view in views] == [running, young]
+    assert chores.delete_expired() == 0
+
+
+def test_files_of_no_split_are_swept_up_when_they_are_old(
+    application: Application, account: str, create: Create, chores: SplitChores
+) -> None:
+    kept, deleted = create(), create()
+    application.splits.cancel(account, deleted)
+    application.splits.delete(account, deleted)
+    put(application, f"splits/{kept}/stems/vocals.mp3", 2)
+    put(application, f"splits/{deleted}/stems/vocals.mp3", 2)
+    put(application, "splits/split_crashed/source.mp3", 2)
+    put(application, "splits/split_being_made/source.mp3", 0.5)
+    assert chores.sweep() == 2
+    assert [key for key in files(application) if key.startswith("splits")] == [
+        f"splits/{kept}/stems/vocals.mp3",
+        "splits/split_being_made/source.mp3",
+    ]
+
+
+def test_a_split_whose_job_is_gone_fails_with_a_refund(
+    application: Application, create: Create, chores: SplitChores
+) -> None:
+    lost, waiting = create(), create()
+    with application.database.write() as session:
+        assert repository.begin(session, lost, "run_1")
+    assert chores.end_abandoned() == 0  # it was heard of just now
+    for split_id in (lost, waiting):
+        change(application, split_id, updated_at=now() - timedelta(hours=1))
+    assert chores.end_abandoned() == 0  # its job is there
+    table = "workflow_status" if application.database.is_sqlite else "dbos.workflow_status"
+    with application.database.write() as session:
+        session.execute(text(f"UPDATE {table} SET status = 'ERROR' WHERE workflow_uuid = :id"), {"id": lost})
+    assert chores.end_abandoned() == 1
+    with application.database.read() as session:
+        assert session.get_one(Split, lost).status == "failed"
+        assert session.get_one(Split, waiting).status == "queued"

@@ -1,0 +1,187 @@
+"""Splits over HTTP: the contract's fields in the contract's order, events, archives."""
+
+import io
+import json
+import threading
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from stemsplitter.api.app import create_app
+from stemsplitter.application import Application
+from stemsplitter.splits import endpoints, repository
+
+from .conftest import Create
+
+FIELDS = [
+    "id", "status", "stemModel", "filename", "durationSeconds", "creditsUsed", "createdAt", "updatedAt",
+    "progress", "outputFormat", "expiresAt", "stems", "error", "model", "processing", "metadata",
+]  # fmt: skip
+PATH = "/v1/audio/splits"
+
+
+@pytest.fixture
+def client(application: Application, account: str) -> Iterator[TestClient]:
+    with application.database.write() as session:
+        _, key = application.accounts.create_key(session, account, "test")
+    with TestClient(create_app(application), headers={"Authorization": f"Bearer {key}"}) as client:
+        yield client
+
+
+@pytest.fixture
+def finish(application: Application) -> Callable[[str], None]:
+    """Lets a split succeed with two stems."""
+
+    def end(split_id: str) -> None:
+        stems = {}
+        for name in ("vocals", "instrumental"):
+            key = f"splits/{split_id}/stems/{name}.mp3"
+            size = application.storage.put_stream(key, [name.encode()], "audio/mpeg")
+            stems[name] = {"key": key, "size": size, "mime": "audio/mpeg"}
+        took = {"device": "cpu", "seconds": 1.5, "realtimeFactor": 0.5}
+        with application.database.write() as session:
+            assert repository.begin(session, split_id, "run_1")
+            assert application.splits.endings.succeed(session, split_id, "run_1", stems, took)
+
+    return end
+
+
+def data(response: Any) -> Any:
+    assert response.status_code == 200, response.text
+    body = response.json()
+    assert body["success"] is True
+    return body["data"]
+
+
+def test_creating_with_an_idempotency_key_creates_once(
+    client: TestClient, upload: Callable[[], dict[str, str]]
+) -> None:
+    body, headers = {"input": upload(), "stemModel": "4s", "unknown": 1}, {"Idempotency-Key": '"once"'}
+    first, second = (client.post(PATH, json=body, headers=headers) for _ in range(2))
+    assert list(data(first)) == ["id", "status", "creditsUsed", "createdAt"]
+    assert data(first) == data(second)
+    assert "Idempotency-Replayed" not in first.headers
+    assert second.headers["Idempotency-Replayed"] == "true"
+    assert len(data(client.get(PATH))["items"]) == 1
+
+
+def test_fields_come_in_the_contracts_order(
+    client: TestClient, create: Create, finish: Callable[[str], None]
+) -> None:
+    split_id = create(metadata={"status": "failed", "id": "mine", "ä": "ü"})
+    response = client.get(f"{PATH}/{split_id}")
+    split = data(response)
+    assert list(split) == FIELDS
+    assert (split["stems"], split["error"], split["durationSeconds"], split["creditsUsed"]) == (
+        None,
+        None,
+        3,
+        3,
+    )
+    assert response.text.index(f'"id":"{split_id}"') < response.text.index('"id":"mine"')
+    assert '"ä":"ü"' in response.text
+    assert split["createdAt"].endswith("Z") and len(split["createdAt"]) == len("2026-05-03T10:20:30.000Z")
+    finish(split_id)
+    split = data(client.get(f"{PATH}/{split_id}"))
+    assert list(split) == FIELDS
+    assert list(split["stems"]) == ["vocals", "instrumental"]
+    assert split["processing"] == {"device": "cpu", "seconds": 1.5, "realtimeFactor": 0.5}
+
+
+def test_links_give_the_stems(client: TestClient, create: Create, finish: Callable[[str], None]) -> None:
+    split_id = create()
+    finish(split_id)
+    for name, url in data(client.get(f"{PATH}/{split_id}"))["stems"].items():
+        stem = client.get(url.partition("8000")[2], headers={"Authorization": ""})
+        assert (stem.content, stem.headers["content-type"]) == (name.encode(), "audio/mpeg")
+        assert url.endswith(f"/{name}.mp3")
+
+
+def test_an_archive_holds_all_stems(
+    client: TestClient, create: Create, finish: Callable[[str], None]
+) -> None:
+    split_id = create()
+    assert client.get(f"{PATH}/{split_id}/archive").status_code == 409
+    finish(split_id)
+    response = client.get(f"{PATH}/{split_id}/archive")
+    assert response.headers["content-type"] == "application/zip"
+    with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
+        assert archive.testzip() is None
+        assert {name: archive.read(name) for name in archive.namelist()} == {
+            "vocals.mp3": b"vocals",
+            "instrumental.mp3": b"instrumental",
+        }
+
+
+def test_events_tell_until_the_end(
+    client: TestClient,
+    application: Application,
+    create: Create,
+    finish: Callable[[str], None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(endpoints, "LOOK_SECONDS", 0.05)
+    split_id = create()
+    timer = threading.Timer(0.5, finish, [split_id])
+    timer.start()
+    response = client.get(f"{PATH}/{split_id}/events")
+    timer.join()
+    assert response.headers["content-type"].startswith("text/event-stream")
+    events = [event.split("\n") for event in response.text.strip().split("\n\n")]
+    assert all(event[0] == "event: split" for event in events)
+    splits = [json.loads(event[1].removeprefix("data: ")) for event in events]
+    assert [split["status"] for split in splits] in (
+        ["queued", "succeeded"],
+        ["queued", "processing", "succeeded"],
+    )
+    assert all(list(split) == FIELDS for split in splits)
+
+
+def test_a_split_is_canceled_and_deleted(client: TestClient, create: Create) -> None:
+    split_id = create()
+    assert client.delete(f"{PATH}/{split_id}").status_code == 409
+    assert data(client.post(f"{PATH}/{split_id}/cancel"))["error"]["code"] == "CANCELED"
+    assert data(client.delete(f"{PATH}/{split_id}")) == {"id": split_id, "deleted": True}
+    gone = client.get(f"{PATH}/{split_id}")
+    assert (gone.status_code, gone.json()["error"]["code"]) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"input": {"type": "direct_url"}}, "input.direct_url.url"),
+        ({"input": {"type": "telepathy"}}, "input"),
+        ({"input": {"type": "direct_url", "url": "https://example.com"}, "stemModel": "5s"}, "stemModel"),
+        ({"input": {"type": "direct_url", "url": "https://example.com"}, "metadata": {"a": 1}}, "metadata.a"),
+        (
+            {
+                "input": {"type": "direct_url", "url": "https://example.com"},
+                "metadata": {str(number): "x" for number in range(17)},
+            },
+            "metadata",
+        ),
+    ],
+)
+def test_a_malformed_request_is_told_what_is_wrong(
+    client: TestClient, body: dict[str, Any], param: str
+) -> None:
+    response = client.post(PATH, json=body)
+    error = response.json()["error"]
+    assert (response.status_code, error["code"]) == (422, "VALIDATION_ERROR")
+    assert error["param"].startswith(param.split(".")[0])
+
+
+def test_what_is_not_an_id_is_refused_in_the_envelope(client: TestClient) -> None:
+    assert client.get(f"{PATH}/%00").json()["success"] is False
+    assert client.get(f"{PATH}/split_none").status_code == 404
+    assert client.get(PATH, params={"limit": 0}).status_code == 422
+
+
+def test_a_zip_of_nothing_is_a_zip(application: Application, tmp_path: Path) -> None:
+    from stemsplitter.splits.archive import stream_zip
+
+    assert zipfile.ZipFile(io.BytesIO(b"".join(stream_zip(application.storage, {})))).namelist() == []

@@ -1,0 +1,373 @@
+"""What a worker does with a split, with a separation that does as it is told."""
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from stemsplitter.application import Application
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.errors import AudioError, ModelError, Stopped
+from stemsplitter.jobs.separating import OutOfMemory, Separated, SeparationFailed, SeparationRequest
+from stemsplitter.jobs.worker import HandedBack
+from stemsplitter.service_errors import Conflict, NotFound
+from stemsplitter.splits import processing, repository
+from stemsplitter.splits.models import Split
+from stemsplitter.splits.processing import SplitProcessor
+from stemsplitter.webhooks.models import WebhookEvent
+
+from .conftest import Create
+
+Ledger = Callable[[str], list[tuple[str, int]]]
+Step = Callable[[SeparationRequest, Callable[[float], bool]], None]
+COST = 3
+SETTLED = [("hold", -COST), ("settle", 0)]
+RELEASED = [("hold", -COST), ("release", COST)]
+
+
+class FakeProcess:
+    """Separates nothing, and does before it what ``steps`` say, one at each call."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.requests: list[SeparationRequest] = []
+
+    def separate(self, request: SeparationRequest, watch: Callable[[float], bool]) -> Separated:
+        self.requests.append(request)
+        if self.steps:
+            self.steps.pop(0)(request, watch)
+        folder = Path(request.folder)
+        folder.mkdir()
+        ending = OutputFormat.parse(request.format).extension
+        stems = {name: str(folder / f"{name}.{ending}") for name in request.stems}
+        for path in stems.values():
+            Path(path).write_bytes(b"a stem")
+        return Separated(stems, "cpu (a fast one)", 1.0, 2.0, [])
+
+    def close(self) -> None:
+        pass
+
+
+def fails(error: Exception) -> Step:
+    def step(*_: object) -> None:
+        raise error
+
+    return step
+
+
+def tells(*fractions: float) -> Step:
+    """Goes on like the real one: stops where it is told to."""
+
+    def step(_: SeparationRequest, watch: Callable[[float], bool]) -> None:
+        for fraction in fractions:
+            if watch(fraction):
+                raise Stopped("stopped")
+
+    return step
+
+
+@pytest.fixture
+def process() -> FakeProcess:
+    return FakeProcess()
+
+
+@pytest.fixture
+def processor(
+    application: Application, process: FakeProcess, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[SplitProcessor]:
+    monkeypatch.setattr(processing, "SeparationProcess", lambda: process)
+    monkeypatch.setattr(processing, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(processing, "WRITE_SECONDS", 0.0)
+    monkeypatch.setattr(processing, "CHECK_SECONDS", 0.0)
+    yield SplitProcessor(
+        application.database, application.settings, application.storage, application.splits.endings
+    )
+
+
+def row(application: Application, split_id: str) -> Split:
+    with application.database.read() as session:
+        return session.get_one(Split, split_id)
+
+
+def events(application: Application, split_id: str) -> list[str]:
+    with application.database.read() as session:
+        query = select(WebhookEvent.kind).where(WebhookEvent.split_id == split_id)
+        return list(session.scalars(query))
+
+
+def stored(application: Application, split_id: str) -> list[str]:
+    return sorted(
+        file.key.rpartition("/")[2] for file in application.storage.list_prefix(f"splits/{split_id}")
+    )
+
+
+def run(processor: SplitProcessor, split_id: str) -> None:
+    processor.process(split_id, threading.Event())
+
+
+def test_a_split_succeeds(
+    application: Application,
+    account: str,
+    create: Create,
+    processor: SplitProcessor,
+    process: FakeProcess,
+    ledger: Ledger,
+) -> None:
+    split_id = create(
+        stems=["vocals", "instrumental"], outputFormat="wav", bitDepth=16, webhookUrl="http://127.0.0.1:9/"
+    )
+    run(processor, split_id)
+    view = application.splits.get(account, split_id)
+    assert (view.status, view.progress, view.error) == ("succeeded", 100, None)
+    assert list(view.stems or {}) == ["vocals", "instrumental"]
+    assert view.processing and view.processing.model_dump() == {
+        "device": "cpu",
+        "seconds": 1,
+        "realtime_factor": 0.5,
+    }
+    assert ledger(split_id) == SETTLED
+    assert stored(application, split_id) == ["instrumental.wav", "vocals.wav"]
+    assert events(application, split_id) == ["audio.split.completed"]
+    (request,) = process.requests
+    assert (request.model, request.stems, request.format) == ("tiny_6s", ("vocals", "instrumental"), "wav16")
+    assert not list((application.settings.data_dir / "work").iterdir())
+
+
+def test_a_split_that_has_ended_is_left_alone(
+    application: Application, account: str, create: Create, processor: SplitProcessor, process: FakeProcess
+) -> None:
+    canceled, done = create(), create()
+    application.splits.cancel(account, canceled)
+    for split_id in (canceled, done, done, "split_none"):
+        run(processor, split_id)
+    assert len(process.requests) == 1
+
+
+def test_progress_rises_and_never_falls(
+    application: Application, create: Create, processor: SplitProcessor, process: FakeProcess
+) -> None:
+    seen: list[int] = []
+    split_id = create()
+
+    def look(request: SeparationRequest, watch: Callable[[float], bool]) -> None:
+        for fraction in (0.0, 0.3, 0.6, 0.999):
+            watch(fraction)
+            seen.append(row(application, split_id).progress)
+
+    def look_and_fail(request: SeparationRequest, watch: Callable[[float], bool]) -> None:
+        look(request, watch)
+        raise SeparationFailed("died")
+
+    process.steps = [look_and_fail, look]
+    run(processor, split_id)
+    assert seen == [0, 30, 60, 99, 99, 99, 99, 99]
+    assert row(application, split_id).progress == 100
+
+
+def test_what_is_no_audio_fails_at_once(
+    application: Application, create: Create, processor: SplitProcessor, process: FakeProcess, ledger: Ledger
+) -> None:
+    split_id = create(webhookUrl="http://127.0.0.1:9/")
+    process.steps = [fails(AudioError("The song ends in the middle."))]
+    run(processor, split_id)
+    split = row(application, split_id)
+    assert (split.status, split.error_code, split.attempts) == ("failed", "VALIDATION_ERROR", 1)
+    assert split.error_message == "The song ends in the middle."
+    assert ledger(split_id) == RELEASED
+    assert events(application, split_id) == ["audio.split.failed"]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (OutOfMemory("killed"), "OUT_OF_MEMORY"),
+        (SeparationFailed("died"), "SERVER_ERROR"),
+        (ModelError("damaged"), "SERVER_ERROR"),
+        (OSError(28, "No space left on device"), "SERVER_ERROR"),
+    ],
+)
+def test_the_third_failure_is_the_last(
+    application: Application,
+    create: Create,
+    processor: SplitProcessor,
+    process: FakeProcess,
+    ledger: Ledger,
+    error: Exception,
+    code: str,
+) -> None:
+    split_id = create()
+    process.steps = [fails(error)] * 3
+    run(processor, split_id)
+    split = row(application, split_id)
+    assert (split.status, split.error_code, split.attempts) == ("failed", code, 3)
+    assert "credits were given back" in (split.error_message or "")
+    assert ledger(split_id) == RELEASED
+    assert len(process.requests) == 3
+
+
+def test_the_second_attempt_may_succeed(
+    application: Application, create: Create, processor: SplitProcessor, process: FakeProcess, ledger: Ledger
+) -> None:
+    split_id = create()
+    process.steps = [fails(SeparationFailed("died"))]
+    run(processor, split_id)
+    assert (row(application, split_id).status, row(application, split_id).attempts) == ("succeeded", 2)
+    assert ledger(split_id) == SETTLED
+
+
+def test_a_split_whose_workers_died_three_times_fails(
+    application: Application, create: Create, processor: SplitProcessor, process: FakeProcess, ledger: Ledger
+) -> None:
+    split_id = create()
+    for number in range(3):
+        with application.database.write() as session:
+            assert repository.begin(session, split_id, f"run_{number}")
+    run(processor, split_id)
+    assert row(application, split_id).status == "failed"
+    assert ledger(split_id) == RELEASED
+    assert process.requests == []
+
+
+def test_a_canceled_separation_stops(
+    application: Application,
+    account: str,
+    create: Create,
+    processor: SplitProcessor,
+    process: FakeProcess,
+    ledger: Ledger,
+) -> None:
+    split_id = create()
+
+    def cancel(request: SeparationRequest, watch: Callable[[float], bool]) -> None:
+        assert not watch(0.1)
+        application.splits.cancel(account, split_id)
+        tells(0.2)(request, watch)
+        pytest.fail("it went on")
+
+    process.steps = [cancel]
+    run(processor, split_id)
+    assert row(application, split_id).error_code == "CANCELED"
+    assert ledger(split_id) == RELEASED
+
+
+def test_a_split_canceled_while_its_stems_are_stored_keeps_none(
+    application: Application,
+    account: str,
+    create: Create,
+    processor: SplitProcessor,
+    monkeypatch: pytest.MonkeyPatch,
+    ledger: Ledger,
+) -> None:
+    split_id = create()
+    put = application.storage.put_file
+
+    def put_and_cancel(*arguments: Any) -> int:
+        application.splits.cancel(account, split_id)
+        return put(*arguments)
+
+    monkeypatch.setattr(application.storage, "put_file", put_and_cancel)
+    run(processor, split_id)
+    assert row(application, split_id).error_code == "CANCELED"
+    assert (ledger(split_id), stored(application, split_id)) == (RELEASED, [])
+
+
+def test_a_run_that_was_taken_over_changes_nothing(
+    application: Application, create: Create, processor: SplitProcessor, process: FakeProcess, ledger: Ledger
+) -> None:
+    split_id = create(webhookUrl="http://127.0.0.1:9/")
+
+    def sleep_until_another_has_done_it(*_: object) -> None:
+        run(processor, split_id)
+
+    process.steps = [sleep_until_another_has_done_it]
+    run(processor, split_id)
+    split = row(application, split_id)
+    assert (split.status, split.attempts) == ("succeeded", 2)
+    assert ledger(split_id) == SETTLED
+    assert events(application, split_id) == ["audio.split.completed"]
+    assert len(stored(application, split_id)) == 6  # the other run's stems are still there
+
+
+def test_a_worker_that_ends_hands_its_split_back(
+    application: Application, create: Create, processor: SplitProcessor, process: FakeProcess
+) -> None:
+    split_id, abort = create(), threading.Event()
+
+    def stop(request: SeparationRequest, watch: Callable[[float], bool]) -> None:
+        watch(0.4)
+        abort.set()
+        tells(0.5)(request, watch)
+
+    process.steps = [stop]
+    with pytest.raises(HandedBack):
+        processor.process(split_id, abort)
+    split = row(application, split_id)
+    assert (split.status, split.attempts, split.progress, split.lease) == ("queued", 0, 50, None)
+    run(processor, split_id)
+    assert row(application, split_id).status == "succeeded"
+
+
+def test_what_dead_runs_left_in_the_work_folder_goes(
+    application: Application, create: Create, processor: SplitProcessor
+) -> None:
+    work = application.settings.data_dir / "work"
+    split_id = create()
+    with application.database.write() as session:
+        assert repository.begin(session, split_id, "run_alive")
+    for name in ("run_alive", "run_dead"):
+        (work / name).mkdir(parents=True)
+        (work / name / "vocals.wav").touch()
+    processor.clear_work()
+    assert [folder.name for folder in work.iterdir()] == ["run_alive"]
+
+
+ACTIONS = st.lists(
+    st.sampled_from(
+        ["begin", "succeed", "fail", "late succeed", "late fail", "cancel", "hand back", "delete"]
+    ),
+    max_size=12,
+)
+
+
+@given(actions=ACTIONS)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_credits_come_out_once_whatever_happens_in_whatever_order(
+    application: Application, account: str, create: Create, ledger: Ledger, actions: list[str]
+) -> None:
+    split_id = create(webhookUrl="http://127.0.0.1:9/")
+    endings, leases = application.splits.endings, ["run_none"]
+    stems = {"vocals": {"key": "splits/x/stems/vocals.mp3", "size": 1, "mime": "audio/mpeg"}}
+    took = {"device": "cpu", "seconds": 1.0, "realtimeFactor": 1.0}
+    for number, action in enumerate(actions):
+        lease = leases[0] if action.startswith("late") else leases[-1]
+        with application.database.write() as session:
+            match action.removeprefix("late "):
+                case "begin":
+                    if repository.begin(session, split_id, f"run_{number}"):
+                        leases.append(f"run_{number}")
+                case "succeed":
+                    endings.succeed(session, split_id, lease, stems, took)
+                case "fail":
+                    endings.fail(session, split_id, lease, "SERVER_ERROR", "It failed.")
+                case "hand back":
+                    repository.hand_back(session, split_id, lease)
+        with contextlib.suppress(Conflict, NotFound):
+            match action:
+                case "cancel":
+                    application.splits.cancel(account, split_id)
+                case "delete":
+                    application.splits.delete(account, split_id)
+    split = row(application, split_id)
+    expected = {"succeeded": SETTLED, "failed": RELEASED}.get(split.status, [("hold", -COST)])
+    assert ledger(split_id) == expected
+    assert len(events(application, split_id)) == (split.status in ("succeeded", "failed"))
+    with application.database.write() as session:
+        assert application.credits.audit(session) == []
+        endings.fail(session, split_id, None, "CANCELED", "Make room for the next.")
+        application.credits.grant(session, account, COST)
