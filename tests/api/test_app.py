@@ -136,6 +136,7 @@ def test_framework_answers(client: TestClient) -> None:
     wrong = client.delete("/v1/echo")
     error_of(wrong, 405, "METHOD_NOT_ALLOWED")
     assert wrong.headers["allow"] == "POST"
+    assert client.patch("/v1/audio/splits").headers["allow"] == "GET, POST"
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,21 @@ def test_every_call_has_an_example_that_fits_its_schema(spec: Any) -> None:
     assert set(EXAMPLES) <= seen
 
 
+def test_links_lead_to_parameters_that_there_are(spec: Any) -> None:
+    parameters = {
+        operation["operationId"]: {each["name"] for each in operation.get("parameters", [])}
+        for _, _, operation in operations(spec)
+    }
+    links = [
+        link
+        for _, _, operation in operations(spec)
+        for link in operation["responses"]["200"].get("links", {}).values()
+    ]
+    assert len(links) >= 9
+    for link in links:
+        assert set(link["parameters"]) <= parameters[link["operationId"]]
+
+
 def test_every_error_is_described_and_fits_its_schema(spec: Any) -> None:
     assert set(spec["components"]["responses"]) == set(ERRORS)
     for answer in spec["components"]["responses"].values():

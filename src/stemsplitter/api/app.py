@@ -42,6 +42,7 @@ def create_app(application: Application) -> FastAPI:
     errors.install(app)
     for router in ROUTERS:
         app.include_router(router)
+    app.state.routes = [route for router in ROUTERS for route in router.routes]
     # from the inside out; the inner answer to a fault still gets the headers of admission
     app.add_middleware(Faults)
     app.add_middleware(Admission, application=application)

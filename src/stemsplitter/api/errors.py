@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from stemsplitter.api.envelope import JsonResponse, failure
 from stemsplitter.errors import AudioError, RequestError
@@ -100,7 +101,19 @@ def _framework_error(request: Request, error: Exception) -> JsonResponse:
         _log.error("no envelope for status %s: %s", error.status_code, error.detail)
         return server_error(request)
     status, code, message = _FRAMEWORK[error.status_code]
-    return answer(request, status, code, message, headers=error.headers)
+    headers = dict(error.headers or {})
+    if status == 405:
+        headers["Allow"] = _allowed(request) or headers["Allow"]
+    return answer(request, status, code, message, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """All methods of the request's path: the framework tells those of one endpoint only."""
+    methods: set[str] = set()
+    for route in request.app.state.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods
+    return ", ".join(sorted(methods))
 
 
 def _invalid(request: Request, error: Exception) -> JsonResponse:

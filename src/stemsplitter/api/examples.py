@@ -75,6 +75,25 @@ MORE_ERRORS: Final[dict[str, tuple[str, ...]]] = {
     "getSplitArchive": ("CONFLICT",),
 }
 
+# operation → operations that take something of its answer, and what
+_OF_SPLIT: Final = {"split_id": "$response.body#/data/id"}
+_OF_UPLOAD: Final = {
+    "upload_id": "$response.body#/data/uploadId",
+    "x-upload-token": "$response.body#/data/uploadHeaders/X-Upload-Token",
+}
+_OF_DELIVERY: Final = {"delivery_id": "$response.body#/data/id"}
+LINKS: Final[dict[str, dict[str, dict[str, str]]]] = {
+    "createUpload": {"sendFile": _OF_UPLOAD, "putFile": _OF_UPLOAD},
+    "createSplit": {
+        "getSplit": _OF_SPLIT,
+        "streamSplitEvents": _OF_SPLIT,
+        "cancelSplit": _OF_SPLIT,
+        "getSplitArchive": _OF_SPLIT,
+        "deleteSplit": _OF_SPLIT,
+    },
+    "sendWebhookTest": {"getWebhookDelivery": _OF_DELIVERY, "replayWebhookDelivery": _OF_DELIVERY},
+}
+
 _SPLIT: Final[dict[str, Any]] = {
     "id": _ID,
     "status": "succeeded",

@@ -27,8 +27,10 @@ class Once:
         idempotency_key: Annotated[
             str | None,
             Header(
+                min_length=1,
+                json_schema_extra={"maxLength": MAX_KEY},  # without the quotes it may come in
                 description="A key of your own making, up to 255 characters. The same key with the same body "
-                "within 48 hours creates nothing new: it gets the first answer again."
+                "within 48 hours creates nothing new: it gets the first answer again.",
             ),
         ] = None,
     ) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from stemsplitter.api.examples import ERRORS, EXAMPLES, MORE_ERRORS, WEBHOOKS
+from stemsplitter.api.examples import ERRORS, EXAMPLES, LINKS, MORE_ERRORS, WEBHOOKS
 
 JSON = "application/json"
 Spec = dict[str, Any]
@@ -63,7 +63,7 @@ def describe(app: FastAPI) -> Spec:
     components["headers"] = {name: _header(*what) for name, what in _HEADERS.items()}
     components["headers"]["Retry-After"] = _header("Seconds to wait.", "integer", 30)
     components["responses"] = {code: _error_response(code) for code in ERRORS}
-    for path, method, operation in operations(spec):
+    for path, _, operation in operations(spec):
         _add_examples(operation)
         if path.startswith("/v1/"):
             _add_errors(path, operation)
@@ -84,12 +84,17 @@ def operations(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
 
 
 def _add_examples(operation: Spec) -> None:
+    """Add examples, and which calls go on with what this one answers."""
     example = EXAMPLES.get(operation["operationId"], {})
     if "request" in example:
         operation["requestBody"]["content"][JSON]["example"] = example["request"]
     if "response" in example:
         content = operation["responses"]["200"]["content"]
         content[JSON]["example"] = {"success": True, "data": example["response"]}
+    if links := LINKS.get(operation["operationId"]):
+        operation["responses"]["200"]["links"] = {
+            name: {"operationId": name, "parameters": parameters} for name, parameters in links.items()
+        }
 
 
 def _add_errors(path: str, operation: Spec) -> None:
