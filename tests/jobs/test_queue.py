@@ -16,10 +16,15 @@ def queue(database: Database) -> Iterator[JobQueue]:
     queue.close()
 
 
+def table(database: Database) -> str:
+    """Where the durable engine keeps jobs; on PostgreSQL, in a schema of its own."""
+    return "workflow_status" if database.is_sqlite else "dbos.workflow_status"
+
+
 def jobs(database: Database) -> list[tuple[str, ...]]:
     with database.read() as session:
         query = text(
-            "SELECT workflow_uuid, name, queue_partition_key, status FROM workflow_status ORDER BY 1"
+            f"SELECT workflow_uuid, name, queue_partition_key, status FROM {table(database)} ORDER BY 1"
         )
         return [tuple(row) for row in session.execute(query)]
 
@@ -48,7 +53,7 @@ def test_a_job_is_abandoned_when_nothing_will_run_it(database: Database, queue: 
         queue.enqueue_split(session, "split_1", "acc_1")
     assert not queue.is_abandoned("split_1")
     with database.write() as session:
-        session.execute(text("UPDATE workflow_status SET status = 'ERROR'"))
+        session.execute(text(f"UPDATE {table(database)} SET status = 'ERROR'"))
     assert queue.is_abandoned("split_1")
     assert queue.is_abandoned("split_2")
 
