@@ -151,6 +151,17 @@ def test_rates_that_are_none(rate: int, make: Make, song: Path, tmp_path: Path, 
     assert not (tmp_path / "out").exists()
 
 
+def test_a_stem_file_of_a_hot_song_gets_one_gain(make: Make, tmp_path: Path, noise: Noise) -> None:
+    hot, soft = (_write(tmp_path / f"{scale}.wav", noise(60_000) * scale) for scale in (6, 1))
+    scaled = make(stems="4s").separate_to(hot, tmp_path / "hot", format="stem.mp4")
+    plain = make(stems="4s").separate_to(soft, tmp_path / "soft", format="stem.mp4")
+    assert plain.gain == 1
+    assert scaled.gain == pytest.approx(1 / np.abs(_read(hot)[0]).max(), rel=1e-4)
+    # the same distance below the song as where nothing was scaled
+    difference = verify_files(hot, scaled).residual_dbfs - verify_files(soft, plain).residual_dbfs
+    assert difference < 20 * np.log10(6 * scaled.gain) + 3
+
+
 def test_another_rate_on_request(make: Make, tmp_path: Path, noise: Noise) -> None:
     source = _write(tmp_path / "high.wav", noise(96_000), rate=96_000)
     result = make().separate_to(source, tmp_path / "out", sample_rate=44_100)

@@ -1,5 +1,6 @@
 """Where stems go: a file for each, or all in one Native Instruments Stem file."""
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -13,10 +14,13 @@ from stemsplitter.audio.folder import OutputFolder
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.names import file_name
 from stemsplitter.audio.nistem import EXTENSION, MIXTURE, STEMS, NiStemWriter
+from stemsplitter.audio.pending import output_error
 from stemsplitter.audio.stemset import StemSet, WrittenStem
 from stemsplitter.errors import RequestError
 
 Waveform = NDArray[np.float32]
+
+SPOOL_SAMPLES = 1 << 16  # read back at a time
 
 
 class Output(Protocol):
@@ -59,7 +63,11 @@ def open_output(
 
 
 class StemFile:
-    """All stems and their mixture in ``folder/<song>.stem.mp4``."""
+    """All stems and their mixture in ``folder/<song>.stem.mp4``.
+
+    AAC suffers from samples over full scale. So what is written is kept as float32, too, in an unnamed temporary
+    file, and where a track has exceeded full scale all are encoded anew with one gain.
+    """
 
     BITRATE = 256
 
@@ -69,30 +77,57 @@ class StemFile:
         if set(stems) != set(STEMS):
             raise RequestError(f"A {EXTENSION} file holds the stems {', '.join(STEMS)}: choose 4s.")
         self.gain = 1.0
-        self._peaks = dict.fromkeys(STEMS, 0.0)
+        self._peaks = dict.fromkeys((MIXTURE, *STEMS), 0.0)
+        self._channels = source.channels
+        self._path = folder / file_name(song, f".{EXTENSION}")
+        self._open = lambda: NiStemWriter(self._path, sample_rate, source.tags)
         self._folder = OutputFolder(folder)
         try:
-            path = folder / file_name(song, f".{EXTENSION}")
-            self._writer = NiStemWriter(path, sample_rate, source.tags)
+            self._writer = self._open()
+            self._spool = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        except OSError as error:
+            self._writer.discard()
+            self._folder.release(keep=False)
+            raise output_error(self._path, error) from error
         except BaseException:
             self._folder.release(keep=False)
             raise
 
     def write(self, blocks: Mapping[str, Waveform]) -> None:
         """Append float32 ``[C, n]`` of every stem; they sum to the mixture, so it needs no channel of its own."""
-        for name, block in blocks.items():
-            self._peaks[name] = max(self._peaks[name], float(np.abs(block).max(initial=0)))
         mixture = np.stack(list(blocks.values())).sum(axis=0)
-        self._writer.write({MIXTURE: mixture, **blocks})
+        tracks = {MIXTURE: mixture, **{name: blocks[name] for name in STEMS}}
+        for name, block in tracks.items():
+            self._peaks[name] = max(self._peaks[name], float(np.abs(block).max(initial=0)))
+        try:
+            self._spool.write(np.concatenate(list(tracks.values())).T.tobytes())
+        except OSError as error:
+            raise output_error(self._path, error) from error
+        if max(self._peaks.values()) <= 1:
+            self._writer.write(tracks)
 
     def commit(self) -> list[WrittenStem]:
         """Finish the file and give it its name."""
+        peak = max(self._peaks.values())
+        if peak > 1:
+            self._encode_again(1 / peak)
         self._writer.commit()
         self._folder.release(keep=True)
         return [
-            WrittenStem(name, self._writer.path, self._writer.samples, peak)
-            for name, peak in self._peaks.items()
+            WrittenStem(name, self._path, self._writer.samples, self._peaks[name] * self.gain)
+            for name in STEMS
         ]
+
+    def _encode_again(self, gain: float) -> None:
+        self.gain = gain
+        self._writer.discard()
+        self._writer = self._open()
+        self._spool.seek(0)
+        width = len(self._peaks) * self._channels
+        while data := self._spool.read(SPOOL_SAMPLES * width * 4):
+            rows = np.frombuffer(data, np.float32).reshape(-1, width).T * np.float32(gain)
+            tracks = rows.reshape(len(self._peaks), self._channels, -1)
+            self._writer.write(dict(zip(self._peaks, tracks, strict=True)))
 
     def __enter__(self) -> Self:
         return self
@@ -101,4 +136,5 @@ class StemFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._writer.discard()
+        self._spool.close()
         self._folder.release(keep=False)
