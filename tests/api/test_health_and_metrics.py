@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -9,6 +10,7 @@ from stemsplitter.application import Application
 from stemsplitter.database import Database, new_id, now
 from stemsplitter.jobs.models import Worker
 from stemsplitter.splits.models import Split
+from stemsplitter.storage import StorageError
 from stemsplitter.webhooks.models import WebhookDelivery, WebhookEvent
 
 from .conftest import Account
@@ -36,6 +38,17 @@ def test_not_ready_without_a_database(client: TestClient, application: Applicati
     ready = client.get("/readyz")
     assert (ready.status_code, ready.json()["checks"]["database"]) == (503, "failed")
     assert client.get("/healthz").status_code == 200
+
+
+def test_not_ready_without_a_store(
+    client: TestClient, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        raise StorageError("The bucket is gone.")
+
+    monkeypatch.setattr(application.storage, "check", fail)
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json()["checks"]) == (503, {"database": "ok", "storage": "failed"})
 
 
 def test_figures_of_the_service(client: TestClient, application: Application, account: Account) -> None:

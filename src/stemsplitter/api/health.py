@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from stemsplitter.api.dependencies import ApplicationDep
 from stemsplitter.api.envelope import JsonResponse
 from stemsplitter.application import Application
+from stemsplitter.storage import StorageError
 
 _log = logging.getLogger(__name__)
 router = APIRouter()
@@ -22,8 +23,8 @@ async def healthz() -> JsonResponse:
 
 @router.get("/readyz", include_in_schema=False)
 def readyz(application: ApplicationDep) -> JsonResponse:
-    """200 when the database answers, else 503."""
-    checks = {"database": _database(application)}
+    """200 when the database and the store of files answer, else 503 and which of them does not."""
+    checks = {"database": _database(application), "storage": _storage(application)}
     ready = all(checks.values())
     return JsonResponse(
         {
@@ -40,5 +41,14 @@ def _database(application: Application) -> bool:
             session.execute(text("SELECT 1"))
     except SQLAlchemyError:
         _log.exception("the database does not answer")
+        return False
+    return True
+
+
+def _storage(application: Application) -> bool:
+    try:
+        application.storage.check()
+    except StorageError:
+        _log.exception("the store of files does not answer")
         return False
     return True
