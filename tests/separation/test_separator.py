@@ -157,9 +157,9 @@ def test_a_stem_file_of_a_hot_song_gets_one_gain(make: Make, tmp_path: Path, noi
     plain = make(stems="4s").separate_to(soft, tmp_path / "soft", format="stem.mp4")
     assert plain.gain == 1
     assert scaled.gain == pytest.approx(1 / np.abs(_read(hot)[0]).max(), rel=1e-4)
-    # the same distance below the song as where nothing was scaled
+    # 6 dB are owed to the level; encoded above full scale the distance grows by more than 20
     difference = verify_files(hot, scaled).residual_dbfs - verify_files(soft, plain).residual_dbfs
-    assert difference < 20 * np.log10(6 * scaled.gain) + 3
+    assert difference < 12
 
 
 def test_another_rate_on_request(make: Make, tmp_path: Path, noise: Noise) -> None:

@@ -80,10 +80,10 @@ class StemFile:
         self._peaks = dict.fromkeys((MIXTURE, *STEMS), 0.0)
         self._channels = source.channels
         self._path = folder / file_name(song, f".{EXTENSION}")
-        self._open = lambda: NiStemWriter(self._path, sample_rate, source.tags)
+        self._rate, self._tags = sample_rate, source.tags
         self._folder = OutputFolder(folder)
         try:
-            self._writer = self._open()
+            self._writer = self._new_writer()
             self._spool = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         except OSError as error:
             self._writer.discard()
@@ -92,6 +92,9 @@ class StemFile:
         except BaseException:
             self._folder.release(keep=False)
             raise
+
+    def _new_writer(self) -> NiStemWriter:
+        return NiStemWriter(self._path, self._rate, self._tags)
 
     def write(self, blocks: Mapping[str, Waveform]) -> None:
         """Append float32 ``[C, n]`` of every stem; they sum to the mixture, so it needs no channel of its own."""
@@ -121,7 +124,7 @@ class StemFile:
     def _encode_again(self, gain: float) -> None:
         self.gain = gain
         self._writer.discard()
-        self._writer = self._open()
+        self._writer = self._new_writer()
         self._spool.seek(0)
         width = len(self._peaks) * self._channels
         while data := self._spool.read(SPOOL_SAMPLES * width * 4):
