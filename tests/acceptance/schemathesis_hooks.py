@@ -1,0 +1,56 @@
+"""What schemathesis is told beside the description: the envelope, and to stay on loopback."""
+
+import json
+import os
+from typing import Any
+from urllib.parse import urlsplit
+
+import schemathesis
+
+SONG = os.environ["SCHEMATHESIS_SONG"]
+STREAMS = ("application/zip", "text/event-stream")
+
+
+@schemathesis.check
+def in_the_envelope(ctx: Any, response: Any, case: Any) -> None:
+    """Every answer of /v1 is in the envelope, or the stream that it was asked for."""
+    if not case.path.startswith("/v1/"):
+        return
+    kind = response.headers["content-type"][0]
+    if response.status_code == 200 and kind.startswith(STREAMS):
+        return
+    assert kind == "application/json", kind
+    body = json.loads(response.content)
+    done = response.status_code == 200
+    assert list(body) == ["success", "data" if done else "error"], body
+    assert body["success"] is done
+    if not done:
+        assert list(body["error"])[:2] == ["code", "message"], body
+    for name in (
+        "x-request-id",
+        "ratelimit",
+        "ratelimit-policy",
+        "x-ratelimit-limit",
+        "x-ratelimit-remaining",
+    ):
+        assert name in response.headers, name
+
+
+@schemathesis.hook
+def map_body(ctx: Any, body: Any) -> Any:
+    """Let no URL lead away from this machine."""
+    return _at_home(body)
+
+
+def _at_home(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _at_home(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_at_home(each) for each in value]
+    if isinstance(value, str) and "//" in value:
+        try:
+            host = urlsplit(value).netloc
+        except ValueError:
+            return value
+        return SONG if host and len(value) < 8192 else value
+    return value
