@@ -57,7 +57,7 @@ def _fetch_a_model(application: "Application") -> None:
     from stemsplitter.cli.pull_progress import pull_progress
     from stemsplitter.splits.choosing import ready_layouts
 
-    if not ready_layouts(application.settings, application.models):
+    if application.settings.workers and not ready_layouts(application.settings, application.models):
         print(f"Fetching the model {DEFAULT_MODEL}, once …", file=sys.stderr)
         with pull_progress(DEFAULT_MODEL) as progress:
             application.models.pull(DEFAULT_MODEL, progress)
