@@ -32,6 +32,7 @@ class Server:
             port = probe.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
         self.log = folder / "server.log"
+        self.database = folder / "data" / "stemsplitter.db"
         cache = folder / "cache"
         if not cache.exists():
             ModelStore(cache / "models").add(MODEL, write_tiny_model(folder / "tiny.safetensors"))
@@ -103,3 +104,9 @@ class Server:
         finally:
             self._process.kill()
             self._process.wait()
+
+    def kill(self) -> None:
+        """Kill the parent process, and nothing else."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()

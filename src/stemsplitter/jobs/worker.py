@@ -97,6 +97,7 @@ class Worker:
             "executor_id": self._heart.worker_id,
             "log_level": "WARNING",
         }
+        logging.getLogger("dbos").addHandler(logging.NullHandler())  # else it writes lines of its own form
         DBOS(config=config)
         # attempts are counted with the split itself: the engine would only mark the job as dead
         DBOS.workflow(name=SPLITS, max_recovery_attempts=None)(lambda *args: self._split(*args))

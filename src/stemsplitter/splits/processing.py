@@ -58,9 +58,10 @@ class SplitProcessor:
 
     def clear_work(self) -> None:
         """Delete what runs that died have left in the work folder."""
+        folders = list(self._work.glob("run_*"))  # before the leases: a run has its lease first
         with self._database.read() as session:
             running = repository.leases(session)
-        for folder in self._work.glob("run_*"):
+        for folder in folders:
             if folder.name not in running:
                 shutil.rmtree(folder, ignore_errors=True)
 
