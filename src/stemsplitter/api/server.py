@@ -12,6 +12,8 @@ from stemsplitter.settings import Settings
 
 # requests under way when the process is told to stop may end: a create takes up to 45 s
 GRACE_S = 50
+# longer than proxies keep a connection (60 s): who closes first must be who sends requests
+KEEP_ALIVE_S = 75
 
 
 def run(settings: Settings) -> None:
@@ -34,6 +36,7 @@ def run(settings: Settings) -> None:
                 log_config=None,
                 access_log=False,
                 server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=GRACE_S,
                 limit_concurrency=1000,
             )
