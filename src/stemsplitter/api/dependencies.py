@@ -1,4 +1,7 @@
-"""What endpoints are given: the application, and who is calling."""
+"""What endpoints are given: the application, and who is calling.
+
+They are coroutines, though they wait for nothing: the framework would use a thread for each otherwise.
+"""
 
 from typing import Annotated
 
@@ -12,14 +15,14 @@ from stemsplitter.service_errors import Unauthorized
 _bearer = HTTPBearer(scheme_name="apiKey", bearerFormat="ast_live_…", auto_error=False)
 
 
-def get_application(request: Request) -> Application:
+async def get_application(request: Request) -> Application:
     """The parts of this server."""
     application = request.app.state.application
     assert isinstance(application, Application)
     return application
 
 
-def get_caller(request: Request, _: Annotated[object, Security(_bearer)]) -> Caller:
+async def get_caller(request: Request, _: Annotated[object, Security(_bearer)]) -> Caller:
     """Who calls, by the API key that was checked before the endpoint was found.
 
     Raises:
