@@ -1,5 +1,6 @@
 """What operators look at."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,10 @@ def test_requests_are_timed_by_the_template_of_their_path(client: TestClient, ac
     assert after[known] == before.get(known, 0) + 1
     assert after[unknown] == before.get(unknown, 0) + 2
     assert "secret-path" not in client.get("/metrics").text
+
+
+def test_the_manual_lists_every_metric(client: TestClient) -> None:
+    names = {family.name for family in text_string_to_metric_families(client.get("/metrics").text)}
+    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
+    told = set(re.findall(r"`(stemsplitter_\w+?)(?:_total)?(?:\{[\w,]+\})?`", page))
+    assert told == names

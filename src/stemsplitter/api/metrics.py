@@ -7,7 +7,13 @@ requests are this process's own, as a scraper adds up those of all.
 from collections.abc import Iterator
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -16,6 +22,7 @@ from stemsplitter.api.dependencies import ApplicationDep
 from stemsplitter.application import Application
 from stemsplitter.database import now
 
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nobody reads
 REQUESTS = CollectorRegistry()
 LATENCY = Histogram(
     "stemsplitter_request_seconds",
