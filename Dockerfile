@@ -1,0 +1,26 @@
+# The server. Build: docker build -t stemsplitter .   Run: see compose.yaml
+FROM python:3.11-slim-bookworm AS build
+WORKDIR /source
+COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY src ./src
+RUN python -m venv /opt/stemsplitter \
+    && /opt/stemsplitter/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
+        --constraint constraints.txt .
+
+FROM python:3.11-slim-bookworm
+RUN useradd --create-home --uid 10001 stemsplitter \
+    && install --directory --owner stemsplitter /data
+COPY --from=build /opt/stemsplitter /opt/stemsplitter
+USER 10001
+ENV PATH=/opt/stemsplitter/bin:$PATH \
+    STEMSPLITTER_HOST=0.0.0.0 \
+    STEMSPLITTER_DATA_DIR=/data \
+    STEMSPLITTER_CACHE_DIR=/data/cache
+VOLUME /data
+EXPOSE 8000
+# running splits finish or are handed back
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
+ENTRYPOINT ["stemsplitter"]
+CMD ["serve"]
