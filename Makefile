@@ -1,5 +1,5 @@
-# make start    run a server (ARGS="--port 8080"); the first start prints an API key and what to do with it
-# make demo     separate a song (SONG=path, else one that is fetched) and say where its stems are
+# make start    separate a song that is fetched, the first time, then run a server (ARGS="--port 8080")
+# make start SONG=song.mp3    separate a song of yours and say where its stems are
 # make test     the tests, without torch        make test-torch   those that need torch
 # make check    formatting, lint and types      make lock         write constraints.txt anew
 PYTHON ?= python3
@@ -16,11 +16,15 @@ PIP := -m pip --disable-pip-version-check --quiet
 .DELETE_ON_ERROR:
 
 start: $(VENV)/installed
+ifeq ($(SONG),)
+	@test -e "$(OUT)/Metal madness" || $(MAKE) --no-print-directory demo || echo "Going on without the demo song." >&2
 	@$(BIN)/stemsplitter serve $(ARGS)
+else
+	@$(BIN)/stemsplitter split "$(SONG)" --output "$(OUT)" $(ARGS)
+endif
 
 demo: $(VENV)/installed
-	@if [ -n "$(SONG)" ]; then song="$(SONG)"; else song=$$($(BIN)/python scripts/demo_song.py); fi && \
-	$(BIN)/stemsplitter split "$$song" --output "$(OUT)" $(ARGS)
+	@song=$$($(BIN)/python scripts/demo_song.py) && $(BIN)/stemsplitter split "$$song" --output "$(OUT)"
 
 test: $(VENV)/installed-dev weights $(NODE_CLIENT)/node_modules
 	$(BIN)/python -m pytest $(ARGS)
