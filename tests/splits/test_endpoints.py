@@ -141,6 +141,16 @@ def test_events_tell_until_the_end(
     assert all(list(split) == FIELDS for split in splits)
 
 
+def test_events_end_when_the_server_stops(
+    client: TestClient, create: Create, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints, "LOOK_SECONDS", 0.05)
+    looks = iter([False, False, True])
+    client.app.state.is_stopping = lambda: next(looks)  # type: ignore[attr-defined]
+    response = client.get(f"{PATH}/{create()}/events")
+    assert response.text.count("event: split") == 1
+
+
 def test_a_split_is_canceled_and_deleted(client: TestClient, create: Create) -> None:
     split_id = create()
     assert client.delete(f"{PATH}/{split_id}").status_code == 409

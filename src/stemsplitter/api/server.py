@@ -28,9 +28,10 @@ def run(settings: Settings) -> None:
         upgrade(application.database)
         queue.migrate(application.database.url)
         probing.start()  # ready by the time that the first split is asked for
+        app = create_app(application)
         server = uvicorn.Server(
             uvicorn.Config(
-                create_app(application),
+                app,
                 host=settings.host,
                 port=settings.port,
                 log_config=None,
@@ -41,6 +42,7 @@ def run(settings: Settings) -> None:
                 limit_concurrency=1000,
             )
         )
+        app.state.is_stopping = lambda: server.should_exit  # streams without an end end then
         server.run()
     finally:
         application.close()

@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
@@ -102,20 +102,25 @@ def get_archive(application: ApplicationDep, caller: CallerDep, split_id: SplitI
     responses={200: {"content": {"text/event-stream": {}}, "description": "Server-sent events."}},
     operation_id="streamSplitEvents",
 )
-def stream_events(application: ApplicationDep, caller: CallerDep, split_id: SplitId) -> StreamingResponse:
+def stream_events(
+    request: Request, application: ApplicationDep, caller: CallerDep, split_id: SplitId
+) -> StreamingResponse:
     """Server-sent events: `split`, with the split as its data, now and whenever status or progress change, until it has
-    ended."""
+    ended. A stream that ends before is to be opened again."""
     view = application.splits.get(caller.account_id, split_id)
-    events = _events(view, lambda: application.splits.get(caller.account_id, split_id))
+    is_stopping = getattr(request.app.state, "is_stopping", lambda: False)
+    events = _events(view, lambda: application.splits.get(caller.account_id, split_id), is_stopping)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
-async def _events(view: SplitView, look: Callable[[], SplitView]) -> AsyncIterator[str]:
+async def _events(
+    view: SplitView, look: Callable[[], SplitView], is_stopping: Callable[[], bool]
+) -> AsyncIterator[str]:
     yield _event(view)
     end = time.monotonic() + EVENTS_SECONDS
     spoken = time.monotonic()
-    while view.status in UNFINISHED and time.monotonic() < end:
+    while view.status in UNFINISHED and time.monotonic() < end and not is_stopping():
         await asyncio.sleep(LOOK_SECONDS)
         try:
             seen = await run_in_threadpool(look)
