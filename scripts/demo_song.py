@@ -39,7 +39,9 @@ def unpack(folder: Path) -> Path:
     if installed.is_dir():
         return installed
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
-        sys.exit("error: the demo song comes from a Debian package: name a song of yours, make demo SONG=song.mp3.")
+        sys.exit(
+            "error: the demo song comes from a Debian package: name a song of yours, make demo SONG=song.mp3."
+        )
     print(f"Fetching a song once: Debian's {PACKAGE} …", file=sys.stderr)
     download = ["apt-get", "-qq", "download", PACKAGE]
     if run(download, folder) and (run(["apt-get", "-qq", "update"], folder) or run(download, folder)):
