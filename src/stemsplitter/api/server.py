@@ -39,7 +39,6 @@ def run(settings: Settings) -> None:
                 server_header=False,
                 timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=GRACE_S,
-                limit_concurrency=1000,
             )
         )
         app.state.is_stopping = lambda: server.should_exit  # streams without an end end then
