@@ -1,5 +1,6 @@
 """What schemathesis is told beside the description: the envelope, and to stay on loopback."""
 
+import itertools
 import json
 import os
 from typing import Any
@@ -54,3 +55,19 @@ def _at_home(value: Any) -> Any:
             return value
         return SONG if host and len(value) < 8192 else value
     return value
+
+
+_numbers = itertools.count()
+
+
+@schemathesis.hook
+def map_headers(ctx: Any, headers: Any) -> Any:
+    """Let no idempotency key come twice: its replay may tell of what another sequence of calls has deleted."""
+    if not headers:
+        return headers
+    return {
+        name: f"{value}-{next(_numbers)}"
+        if name.lower() == "idempotency-key" and isinstance(value, str) and 0 < len(value) < 200
+        else value
+        for name, value in headers.items()
+    }

@@ -16,7 +16,7 @@ from .server import Server
 from .songs import encode, sung
 
 HERE = Path(__file__).parent
-EXAMPLES = 10  # of each operation and kind
+EXAMPLES = 40  # of each operation and kind
 LIMIT_S = 280
 
 
