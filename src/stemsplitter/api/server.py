@@ -1,5 +1,9 @@
 """The process that answers HTTP requests."""
 
+import errno
+import socket
+import time
+
 import uvicorn
 
 from stemsplitter import logs
@@ -7,11 +11,13 @@ from stemsplitter.analysis import probing
 from stemsplitter.api.app import create_app
 from stemsplitter.application import Application
 from stemsplitter.database.schema import upgrade
+from stemsplitter.errors import SettingsError
 from stemsplitter.jobs import queue
 from stemsplitter.settings import Settings
 
 # requests under way when the process is told to stop may end: a create takes up to 45 s
 GRACE_S = 50
+PORT_S = 5.0
 # longer than proxies keep a connection (60 s): who closes first must be who sends requests
 KEEP_ALIVE_S = 75
 
@@ -42,6 +48,32 @@ def run(settings: Settings) -> None:
             )
         )
         app.state.is_stopping = lambda: server.should_exit  # streams without an end end then
-        server.run()
+        try:
+            server.run()
+        except SystemExit as error:
+            if server.started:
+                raise
+            raise _cannot_listen(settings) from error
     finally:
         application.close()
+
+
+def check_port(settings: Settings) -> None:
+    """Raise SettingsError where the server could not listen; one that is about to end is waited for."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    deadline = time.monotonic() + PORT_S
+    while True:
+        try:
+            socket.create_server((settings.host, settings.port), family=family).close()
+            return
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise _cannot_listen(settings) from error
+        time.sleep(0.2)
+
+
+def _cannot_listen(settings: Settings) -> SettingsError:
+    return SettingsError(
+        f"The server cannot listen on {settings.host}:{settings.port}: choose another --port or --host, or stop what "
+        "listens there."
+    )

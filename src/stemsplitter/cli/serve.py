@@ -28,26 +28,26 @@ def serve(
     Every setting is in docs/settings.md.
     """
     from stemsplitter import logs
+    from stemsplitter.api.server import check_port
     from stemsplitter.application import Application
     from stemsplitter.database.schema import upgrade
     from stemsplitter.jobs import migrate
     from stemsplitter.serving.supervisor import Supervisor
-    from stemsplitter.serving.welcome import first_account
     from stemsplitter.settings import load_settings
     from stemsplitter.splits.choosing import check_models
 
     settings = load_settings(host=host, port=port, data_dir=data_dir)
     logs.configure(settings.log_level)
+    check_port(settings)  # before a key is made and shown because something else answers there
     application = Application(settings)
     upgrade(application.database)
     migrate(application.database.url)
     check_models(settings, application.models)
     _fetch_a_model(application)
-    made = first_account(application)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    threading.Thread(target=_greet, args=(application, made, stop), daemon=True).start()
+    threading.Thread(target=_greet, args=(application, stop), daemon=True).start()
     Supervisor(settings.workers, _variables(host, port, data_dir)).run(stop)
     application.close()
 
@@ -63,8 +63,8 @@ def _fetch_a_model(application: "Application") -> None:
             application.models.pull(DEFAULT_MODEL, progress)
 
 
-def _greet(application: "Application", made: tuple[str, str] | None, stop: threading.Event) -> None:
-    """Wait until the API answers, and say so."""
+def _greet(application: "Application", stop: threading.Event) -> None:
+    """Wait until the API answers, and say so: a key that is shown once is made when it can be used."""
     from stemsplitter.serving.welcome import welcome
 
     url = _local_url(application.settings)
@@ -73,7 +73,7 @@ def _greet(application: "Application", made: tuple[str, str] | None, stop: threa
         if _answers(url):
             break
     if not stop.is_set():
-        print(welcome(application, made), flush=True)
+        print(welcome(application), flush=True)
 
 
 def _answers(url: str) -> bool:

@@ -18,7 +18,8 @@ def main() -> None:
 
 
 def _watch() -> None:
-    while os.read(sys.stdin.fileno(), 1 << 10):  # a buffered read would hold a lock that Python's end waits for
+    # not sys.stdin.read: it would hold a lock that the end of Python waits for
+    while os.read(sys.stdin.fileno(), 1 << 10):
         pass
     os.kill(os.getpid(), signal.SIGTERM)
 

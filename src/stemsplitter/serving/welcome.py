@@ -50,9 +50,10 @@ def first_request(application: Application, account_id: str) -> str:
     return json.dumps({"input": source, "stemModel": layouts[0] if layouts else "6s"})
 
 
-def welcome(application: Application, made: tuple[str, str] | None) -> str:
-    """What to print when the server answers."""
+def welcome(application: Application) -> str:
+    """What to print when the server answers; makes the first account where there is none."""
     url = application.settings.base_url
+    made = first_account(application)
     lines = [f"Stem Splitter is running on {url}"]
     if made is not None:
         account_id, key = made
