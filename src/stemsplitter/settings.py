@@ -58,7 +58,8 @@ class Settings(BaseSettings):
     model_2s: str = Field("", description="Model for 2s; likewise.")
     allowed_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
         (),
-        description="Networks that sources and webhooks may be in though they are not public, as 10.0.0.0/8,127.0.0.0/8.",
+        description="Networks that sources and webhooks may be in though they are not public: "
+        "10.0.0.0/8,127.0.0.0/8.",
     )
     metering: bool = Field(True, description="Whether splits cost credits.")
     free_credits: int = Field(

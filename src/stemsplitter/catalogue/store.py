@@ -108,8 +108,8 @@ class ModelStore:
             if self.offline:
                 files = " and ".join(weight.name for weight in missing)
                 raise ModelError(
-                    f"The model {name} is not here, or not whole, and cannot be fetched offline: get {files} elsewhere and "
-                    f"run `stemsplitter models add {name} FILE`."
+                    f"The model {name} is not here, or not whole, and cannot be fetched offline: get {files} "
+                    f"elsewhere and run `stemsplitter models add {name} FILE`."
                 )
             from stemsplitter.catalogue.fetching import fetch  # its HTTP client is slow to import
 
