@@ -136,5 +136,6 @@ def test_the_page_holds_everything_and_nothing_from_elsewhere(spec: Any, client:
     assert set(ERRORS) | set(WEBHOOKS) <= page.ids
     for link in page.links:
         assert link.removeprefix("#") in page.ids or client.get(f"/{link}").status_code == 200
+    assert "&#34;32f&#34; | 16 | 24" in answer.text  # bitDepth: texts and numbers
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy

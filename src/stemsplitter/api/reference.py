@@ -104,12 +104,12 @@ def _kind(schema: Any) -> str:
     if "$ref" in schema:
         return str(schema["$ref"].rpartition("/")[2])
     if "const" in schema:
-        return repr(schema["const"]).replace("'", '"')
+        return json.dumps(schema["const"])
     for union in ("anyOf", "oneOf"):
         if union in schema:
             return " or ".join(_kind(each) for each in schema[union])
     if "enum" in schema:
-        return " | ".join(f'"{each}"' for each in schema["enum"])
+        return " | ".join(json.dumps(each) for each in schema["enum"])
     if schema.get("type") == "array":
         return f"list of {_kind(schema['items'])}"
     if isinstance(schema.get("additionalProperties"), dict):
