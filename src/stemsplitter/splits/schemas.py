@@ -93,7 +93,7 @@ class Processing(CamelModel):
 
 
 class SplitView(CamelModel):
-    """A split. `stems` has a URL for each stem once it has succeeded, and is null before."""
+    """A split. `stems` has a URL for each stem; it is there only when the split has succeeded."""
 
     id: str
     status: Status
@@ -106,7 +106,7 @@ class SplitView(CamelModel):
     progress: int = Field(ge=0, le=100, description="Percent; never falls.")
     output_format: OutputFormat
     expires_at: Time = Field(description="When its files are deleted.")
-    stems: dict[str, str] | None
+    stems: dict[str, str] | None = Field(None, exclude_if=lambda stems: stems is None)
     error: SplitError | None
     model: ModelUsed
     processing: Processing | None
