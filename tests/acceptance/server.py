@@ -95,6 +95,12 @@ class Server:
             time.sleep(0.1)
         raise AssertionError(f"the server did not start:\n{self.log.read_text()}")
 
+    @property
+    def pid(self) -> int:
+        """Process id of the parent of all its processes."""
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> int:
         """Tell it to stop, and wait until it has. Its exit status."""
         assert self._process is not None

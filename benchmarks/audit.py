@@ -1,0 +1,185 @@
+"""Whether everything adds up after a server's life: splits, credits, stems and webhooks, from outside and inside."""
+
+import io
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import soundfile
+
+Problems = list[str]
+EMAIL, RATE = "someone@example.com", 44_100  # the only customer, and their songs
+ENDINGS = {"succeeded": "settle", "failed": "release"}
+EVENTS = {"succeeded": "audio.split.completed", "failed": "audio.split.failed"}
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All there is to look at: the database, the API, and what the receiver of webhooks got.
+
+    Attributes:
+        data: calls the API of the only account.
+        received: webhook id → the bodies that came with it.
+        ids: those of the splits as their creator knows them; the n-th is of a song with
+            ``lengths[n % len(lengths)]`` samples.
+        granted: what the account began with.
+    """
+
+    database: Path
+    data: Callable[..., Any]
+    received: Mapping[str, Sequence[bytes]]
+    ids: Sequence[str]
+    lengths: Sequence[int]
+    granted: int
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Ask the database, beside the server."""
+        return _query(self.database, sql)
+
+    def splits(self) -> dict[str, tuple[str, int]]:
+        """Id → status and attempts."""
+        rows = self.query("SELECT id, status, attempts FROM splits")
+        return {split_id: (status, attempts) for split_id, status, attempts in rows}
+
+    def wait(self, deadline: float) -> None:
+        """Until all splits have ended and all webhooks are delivered, or the deadline (of the monotonic clock)."""
+        unfinished = "SELECT id FROM splits WHERE status NOT IN ('succeeded', 'failed')"
+        undelivered = "SELECT id FROM webhook_deliveries WHERE status = 'pending'"
+        while time.monotonic() < deadline:
+            if not self.query(f"{unfinished} UNION ALL {undelivered}"):
+                return
+            time.sleep(0.5)
+
+
+def in_work(database: Path) -> bool:
+    """Whether a worker has a split."""
+    return bool(_query(database, "SELECT id FROM splits WHERE status = 'processing' LIMIT 1"))
+
+
+def check(evidence: Evidence) -> Problems:
+    """One sentence for everything that must not be."""
+    splits = _listed(evidence)
+    problems = [
+        *_splits(evidence, splits),
+        *_credits(evidence, splits),
+        *_webhooks(evidence, splits),
+        *_stems(evidence, splits),
+    ]
+    if (state := evidence.query("PRAGMA integrity_check")) != [("ok",)]:
+        problems.append(f"the database is damaged: {state[0][0]}")
+    return problems
+
+
+def _listed(evidence: Evidence) -> dict[str, dict[str, Any]]:
+    splits: dict[str, dict[str, Any]] = {}
+    cursor: dict[str, str] = {}
+    for _ in range(100):
+        page = evidence.data("GET", "/audio/splits", params={"limit": "100", **cursor})
+        splits |= {split["id"]: split for split in page["items"]}
+        if page["nextCursor"] is None:
+            break
+        cursor = {"cursor": page["nextCursor"]}
+    return splits
+
+
+def _splits(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems:
+    problems = [
+        f"{each} is {split['status']}" for each, split in splits.items() if split["status"] not in ENDINGS
+    ]
+    if len(set(evidence.ids)) != len(evidence.ids):
+        problems.append("one split was the answer to two requests")
+    for who, ids in (("the API", set(splits)), ("the database", set(evidence.splits()))):
+        if ids != set(evidence.ids):
+            problems.append(f"{who} has {len(ids)} splits, not the {len(evidence.ids)} that were created")
+    (done,) = evidence.query(
+        "SELECT count(*), count(response_body) FROM idempotency_records WHERE route = 'POST /v1/audio/splits'"
+    )
+    if done != (len(evidence.ids), len(evidence.ids)):
+        problems.append(f"of {done[0]} idempotency keys, {done[1]} have an answer")
+    problems += [
+        f"{each} was begun {attempts} times"
+        for each, (_, attempts) in evidence.splits().items()
+        if attempts > 3
+    ]
+    return problems
+
+
+def _credits(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems:
+    problems, spent = [], 0
+    entries: dict[str, dict[str, int]] = {each: {} for each in splits}
+    for split_id, kind, amount in evidence.query(
+        "SELECT split_id, kind, amount FROM ledger_entries WHERE split_id IS NOT NULL"
+    ):
+        if kind in entries.setdefault(split_id, {}):
+            problems.append(f"{split_id} has two entries {kind}")
+        entries[split_id][kind] = amount
+    for number, split_id in enumerate(evidence.ids):
+        split = splits.get(split_id, {"status": None, "creditsUsed": None})
+        cost = -(-evidence.lengths[number % len(evidence.lengths)] // RATE)
+        kept = split["status"] == "succeeded"
+        spent += cost * kept
+        wanted = {"hold": -cost, ENDINGS.get(split["status"], "end"): 0 if kept else cost}
+        if entries.pop(split_id, None) != wanted or split["creditsUsed"] != cost:
+            problems.append(f"{split_id}, {split['status']}, has not exactly the entries {wanted}")
+    problems += [f"{each} has entries and was not created" for each in entries]
+    balance = evidence.granted - spent
+    (sums,) = evidence.query(
+        "SELECT balance, (SELECT sum(amount) FROM ledger_entries WHERE account_id = accounts.id) FROM accounts "
+        f"WHERE email = '{EMAIL}'"
+    )
+    if (*sums, evidence.data("GET", "/credits")["balance"]) != (balance,) * 3:
+        problems.append(f"balance, sum of entries and the API's answer are {sums}, not {balance}")
+    return problems
+
+
+def _webhooks(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems:
+    problems = []
+    told: dict[str, list[str]] = {each: [] for each in splits}
+    for event_id, bodies in list(evidence.received.items()):
+        if len(set(bodies)) != 1:
+            problems.append(f"{event_id} came with {len(set(bodies))} different bodies")
+        body = json.loads(bodies[0])
+        told.setdefault(body["data"]["id"], []).append(event_id)
+        split = splits.get(body["data"]["id"])
+        if split is None or (body["event"], body["data"]["status"]) != (
+            EVENTS.get(split["status"]),
+            split["status"],
+        ):
+            problems.append(f"{event_id} tells what is not so")
+    problems += [f"{each} was told by {len(ids)} events" for each, ids in told.items() if len(ids) != 1]
+    made = evidence.query("SELECT id, split_id FROM webhook_events")
+    if {(each, split_id) for split_id, ids in told.items() for each in ids} != set(made):
+        problems.append(f"the database has {len(made)} events, which are not those that came")
+    left = evidence.query("SELECT id, status FROM webhook_deliveries WHERE status != 'delivered'")
+    return problems + [f"delivery {each} is {status}" for each, status in left]
+
+
+def _stems(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems:
+    problems = []
+    for number, split_id in enumerate(evidence.ids):
+        split = splits.get(split_id)
+        if split is None or split["status"] != "succeeded":
+            continue
+        if len(split["stems"]) != 6:
+            problems.append(f"{split_id} has {len(split['stems'])} stems")
+        length = evidence.lengths[number % len(evidence.lengths)]
+        for name, url in split["stems"].items():
+            answer = httpx2.get(url, timeout=60)
+            if answer.status_code != 200:
+                problems.append(f"{name} of {split_id}: {answer.status_code}")
+            elif (frames := len(soundfile.read(io.BytesIO(answer.content))[0])) != length:
+                problems.append(f"{name} of {split_id} has {frames} samples, not {length}")
+    return problems
+
+
+def _query(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
+    try:
+        return database.execute(sql).fetchall()
+    finally:
+        database.close()

@@ -1,0 +1,332 @@
+"""kill -9 at random moments while splits are created and processed; then every account must add up.
+
+    .venv/bin/python -m benchmarks.chaos              # 40 kills over 60 splits, a few minutes
+    .venv/bin/python -m benchmarks.chaos --kills 6 --splits 8 --seed 7
+
+A server of its own on SQLite, with one worker and a small model with random weights. What is killed is the API, the
+worker, the process that separates, or the whole tree with its supervisor, which is then started again.
+The seed repeats the choices, not the moments: those depend on the machine.
+"""
+
+import argparse
+import http.server
+import os
+import random
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx2
+
+from benchmarks.audit import EMAIL, RATE, Evidence, Problems, check, in_work
+from stemsplitter.webhooks.signatures import InvalidSignature, verify
+from tests.acceptance.server import Server
+from tests.acceptance.songs import encode, sung
+
+LENGTHS = (44_100, 70_001)  # samples: 1 s, and 1.59 s, which costs 2
+GRANT = 600
+LEASE_S = 3
+CREATORS = 4
+PAUSE_S = (0.3, 6.0)  # between kills; a process needs a few seconds until it works again
+AHEAD = 4  # splits created before the kill they are due at, so that there is always something to lose
+CANCELED_OF = 6  # one of so many is canceled at once, so that credits are given back, too
+# a key whose request died with the API is free again after two minutes
+END_S = 300
+ANSWER_S = 0.2  # of the receiver: time for a kill between the POST and its record
+
+
+@dataclass
+class Receiver:
+    """Takes webhooks, and keeps for each id the bodies that came with it."""
+
+    secret: str = ""
+    bodies: dict[str, list[bytes]] = field(default_factory=dict)
+    invalid: list[str] = field(default_factory=list)
+
+    @contextmanager
+    def listening(self) -> Iterator[str]:
+        """Its URL."""
+        receiver = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                try:
+                    verify(body, dict(self.headers), receiver.secret, datetime.now(UTC))
+                except InvalidSignature as error:
+                    receiver.invalid.append(str(error))
+                receiver.bodies.setdefault(self.headers["webhook-id"], []).append(body)
+                time.sleep(ANSWER_S)
+                with suppress(OSError):  # whoever asked was killed meanwhile
+                    self.send_response(200)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+            threading.Thread(target=listening.serve_forever, daemon=True).start()
+            yield f"http://127.0.0.1:{listening.server_port}/webhook"
+            listening.shutdown()
+
+
+class Refused(Exception):
+    """The API said no."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Customer:
+    """Creates splits, and asks again where it got no answer. May be used by several threads."""
+
+    def __init__(self, server: Server, songs: list[bytes], webhook_url: str, deadline: float) -> None:
+        self._songs, self._webhook_url, self._deadline = songs, webhook_url, deadline
+        headers = {"Authorization": f"Bearer {server.new_key(EMAIL)}"}
+        self._client = httpx2.Client(base_url=f"{server.url}/v1", headers=headers, timeout=60)
+        self._bodies: dict[int, dict[str, Any]] = {}
+        self.unanswered = Counter[str]()
+
+    def data(self, method: str, path: str, **options: Any) -> Any:
+        """The `data` of an answer, which is insisted on. Raises Refused."""
+        while time.monotonic() < self._deadline:
+            try:
+                answer = self._client.request(method, path, **options)
+            except httpx2.TransportError:
+                self.unanswered["connection lost"] += 1
+            else:
+                if answer.status_code == 200:
+                    return answer.json()["data"]
+                under_way = answer.status_code == 409 and "under way" in answer.text
+                if not under_way and answer.status_code < 500:
+                    raise Refused(f"{method} {path}: {answer.status_code} {answer.text}", answer.status_code)
+                self.unanswered[str(answer.status_code)] += 1
+            time.sleep(0.25)
+        raise AssertionError(f"{method} {path}: no answer in time")
+
+    def create(self, number: int) -> str:
+        """The id of the split of that number; the same at each call."""
+        if number not in self._bodies:
+            wanted = {"stemModel": "6s", "outputFormat": "flac", "webhookUrl": self._webhook_url}
+            self._bodies[number] = wanted | {"input": self._upload(self._songs[number % len(self._songs)])}
+        headers = {"Idempotency-Key": f"split number {number}"}
+        return str(self.data("POST", "/audio/splits", json=self._bodies[number], headers=headers)["id"])
+
+    def cancel(self, split_id: str) -> None:
+        """Cancel a split, unless it is too late."""
+        try:
+            self.data("POST", f"/audio/splits/{split_id}/cancel")
+        except Refused as error:
+            if error.status != 409:
+                raise
+
+    def _upload(self, song: bytes) -> dict[str, str]:
+        wanted = {"filename": "song.flac", "contentType": "audio/flac", "contentLength": len(song)}
+        while time.monotonic() < self._deadline:
+            reserved = self.data("POST", "/audio/uploads", json=wanted)
+            headers = reserved["uploadHeaders"] | {"Content-Type": "audio/flac"}
+            with suppress(httpx2.TransportError):  # then into another reservation
+                sent = httpx2.put(reserved["uploadUrl"], content=song, headers=headers, timeout=60)
+                if sent.status_code == 200:
+                    file = sent.json()["data"]
+                    source = {"type": "uploaded_file", "uploadId": reserved["uploadId"]}
+                    return source | {"fileUrl": file["url"], "storageKey": file["key"]}
+            time.sleep(0.25)
+        raise AssertionError("a song could not be uploaded in time")
+
+    def give_up(self) -> None:
+        """Insist no longer."""
+        self._deadline = 0.0
+
+    def close(self) -> None:
+        """Close its connections."""
+        self._client.close()
+
+
+class Killer:
+    """Kills processes of a server; ``kills`` counts them by what was killed."""
+
+    def __init__(self, server: Server, chance: random.Random) -> None:
+        self._server, self._chance = server, chance
+        self.kills = Counter[str]()
+
+    def strike(self) -> None:
+        """Kill one of what runs. Supervisors start again what they have lost; this does so for a supervisor.
+
+        The moment is random, and every other time it is one at which a split is in work, if that comes soon.
+        """
+        time.sleep(self._chance.uniform(*PAUSE_S))
+        if self._chance.random() < 0.5:
+            deadline = time.monotonic() + PAUSE_S[1]
+            while not in_work(self._server.database) and time.monotonic() < deadline:
+                time.sleep(0.02)
+            time.sleep(self._chance.uniform(0, 0.5))
+        running = {role: pid for pid in tree(self._server.pid) if (role := _role(pid))}
+        victim = self._chance.choice([*sorted(running), "whole tree"])
+        try:
+            if victim != "whole tree":
+                os.kill(running[victim], signal.SIGKILL)
+        except ProcessLookupError:  # it has ended meanwhile
+            victim = "whole tree"
+        if victim == "whole tree":
+            self._fell()
+        self.kills[victim] += 1
+
+    def _fell(self) -> None:
+        processes = [self._server.pid, *tree(self._server.pid)]
+        for pid in processes:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._server.kill()
+        deadline = time.monotonic() + 10
+        while any(Path(f"/proc/{pid}").exists() for pid in processes):
+            assert time.monotonic() < deadline, "killed processes do not go away"
+            time.sleep(0.02)
+        self._server.start()
+
+
+def tree(pid: int) -> list[int]:
+    """Process ids of the descendants of a process."""
+    found = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # it has ended meanwhile
+            for child in path.read_text().split():
+                found += [int(child), *tree(int(child))]
+    return found
+
+
+def _role(pid: int) -> str | None:
+    roles = {b"api": "API", b"worker": "worker", b"stemsplitter.jobs.child": "separation"}
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return None
+    return next((roles[word] for word in words if word in roles), None)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What happened, and what of it must not have."""
+
+    kills: Counter[str]
+    statuses: Counter[str]
+    attempts: Counter[int]
+    deliveries: int
+    events: int
+    unanswered: Counter[str]
+    seconds: float
+    problems: Problems
+
+    def __str__(self) -> str:
+        rows = [("kills", self.kills.total())]
+        rows += [(f"– {victim}", count) for victim, count in sorted(self.kills.items())]
+        rows += [(f"splits that {status}", count) for status, count in sorted(self.statuses.items())]
+        rows += [(f"splits begun {often} ×", count) for often, count in sorted(self.attempts.items())]
+        rows += [(f"requests sent again: {why}", count) for why, count in sorted(self.unanswered.items())]
+        rows += [("webhook events", self.events), ("webhook deliveries", self.deliveries)]
+        rows += [("of them again", self.deliveries - self.events), ("problems", len(self.problems))]
+        table = "\n".join(f"| {name} | {count} |" for name, count in rows)
+        return f"| | |\n|---|---|\n{table}\n| seconds | {self.seconds:.0f} |"
+
+
+def run(folder: Path, kills: int, splits: int, seed: int) -> Outcome:
+    """Do it, in a folder, and look into everything afterwards."""
+    began = time.monotonic()
+    # a kill of the tree waits for the server's start
+    limit_s = kills * (2 * PAUSE_S[1] + 15) + END_S
+    songs = [encode(folder / f"{length}.flac", sung(length), RATE, "flac").read_bytes() for length in LENGTHS]
+    server = Server(folder, lease_seconds=LEASE_S, free_credits=GRANT)
+    server.start()
+    receiver = Receiver()
+    try:
+        with receiver.listening() as url:
+            customer = Customer(server, songs, url, began + limit_s)
+            receiver.secret = customer.data("POST", "/webhooks/secrets/rotate")["secret"]
+            killer = Killer(server, random.Random(seed))
+            ids = _suffer(customer, killer, kills, splits, random.Random(seed))
+            evidence = Evidence(server.database, customer.data, receiver.bodies, ids, list(LENGTHS), GRANT)
+            evidence.wait(time.monotonic() + END_S)
+            problems = check(evidence) + receiver.invalid
+            again = [customer.create(number) for number in range(splits)]
+            if again != ids:
+                problems.append("a request that was sent again got another split")
+            customer.close()
+    finally:
+        code = server.stop()
+    if code:
+        problems.append(f"the server ended with {code}")
+    return Outcome(
+        killer.kills,
+        Counter(status for status, _ in evidence.splits().values()),
+        Counter(attempts for _, attempts in evidence.splits().values()),
+        sum(map(len, receiver.bodies.values())),
+        len(receiver.bodies),
+        customer.unanswered,
+        time.monotonic() - began,
+        problems,
+    )
+
+
+def _suffer(customer: Customer, killer: Killer, kills: int, splits: int, chance: random.Random) -> list[str]:
+    """Create all splits while processes are killed; their ids."""
+    moments = [chance.uniform(0, PAUSE_S[1]) for _ in range(splits)]
+    struck = [threading.Event() for _ in range(kills)]
+    given_up = threading.Event()
+
+    def create(number: int) -> str:
+        due = min((number - AHEAD) * kills // splits, kills - 1)
+        if due >= 0:
+            while not struck[due].wait(0.5) and not given_up.is_set():
+                pass
+            given_up.wait(moments[number])
+        split_id = customer.create(number)
+        if number % CANCELED_OF == 0:
+            customer.cancel(split_id)
+        return split_id
+
+    with ThreadPoolExecutor(CREATORS) as pool:
+        created = [pool.submit(create, number) for number in range(splits)]
+        try:
+            for event in struck:
+                killer.strike()
+                event.set()
+        except BaseException:
+            given_up.set()
+            customer.give_up()
+            pool.shutdown(cancel_futures=True)
+            raise
+        return [each.result() for each in created]
+
+
+def main() -> None:
+    """Do it, print a table and what is wrong, and end with 1 where something is."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=40)
+    parser.add_argument("--splits", type=int, default=60)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 16))
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server must not stay behind
+    with tempfile.TemporaryDirectory() as name:
+        outcome = run(Path(name), options.kills, options.splits, options.seed)
+    print(f"seed {options.seed}\n\n{outcome}")
+    for problem in outcome.problems:
+        print(problem)
+    sys.exit(bool(outcome.problems))
+
+
+if __name__ == "__main__":
+    main()
