@@ -1,10 +1,11 @@
-"""Databases for tests: new SQLite files, or on PostgreSQL where the environment names a server.
+"""Signals as a terminal has them, and databases: new SQLite files, or on PostgreSQL where a server is named.
 
 ``STEMSPLITTER_TEST_POSTGRES=postgresql+psycopg://user@host/postgres`` runs the same tests there.
 """
 
 import os
 import secrets
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -15,6 +16,10 @@ from sqlalchemy import create_engine, make_url, text
 from stemsplitter.database import Base, Database, tables
 
 __all__ = ["tables"]
+
+# What runs in the background may ignore these, and what it starts does so, too: the tests send them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture

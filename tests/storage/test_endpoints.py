@@ -31,6 +31,7 @@ def client(application: Application) -> Iterator[TestClient]:
     app.state.application = application
     errors.install(app)
     app.include_router(router)
+    app.state.routes = router.routes
     with TestClient(app) as client:
         yield client
 
