@@ -1,5 +1,6 @@
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,7 +9,7 @@ from typer.testing import CliRunner
 
 from stemsplitter import separation
 from stemsplitter.cli import doctor as module
-from stemsplitter.cli.doctor import Machine, Speed
+from stemsplitter.cli.doctor import Machine, Server, Speed
 from stemsplitter.cli.main import app
 from stemsplitter.errors import ModelError
 
@@ -25,6 +26,7 @@ MACHINE = Machine(
     models_in="/models",
     bytes_free=12_345_000_000,
 )
+SERVER = Server("sqlite:////data/x.db", "file:///data/files", ("2s",), None)
 GOOD = Speed("good", "cpu (one)", 12.34, None)
 BAD = Speed("bad", "", None, "It is broken.")
 
@@ -33,9 +35,11 @@ def run(
     monkeypatch: pytest.MonkeyPatch,
     *speeds: Speed,
     machine: Machine = MACHINE,
+    server: Server = SERVER,
     arguments: tuple[str, ...] = (),
 ) -> Any:
     monkeypatch.setattr(module, "_machine", lambda: machine)
+    monkeypatch.setattr(module, "_server", lambda: server)
     monkeypatch.setattr(module, "_ready_models", lambda: [speed.model for speed in speeds])
     found = {speed.model: speed for speed in speeds}
     monkeypatch.setattr(module, "measure", lambda name: found[name])
@@ -51,6 +55,7 @@ def test_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
         "runtime:      OpenVINO 1, FFmpeg 8",
         "gpu:          not looked for",
         "models in:    /models (12 GB free)",
+        "server:       would give 2s, on sqlite:////data/x.db and file:///data/files",
         "good:         12.3× real time on cpu (one)",
     ]
 
@@ -83,11 +88,33 @@ def test_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.exit_code == 1
     told = json.loads(done.stdout)
     speeds = told.pop("speeds")
+    assert told.pop("server") == {**vars(SERVER), "layouts": ["2s"]}
     assert told == {**vars(MACHINE), "precisions": ["bf16", "fp32"]}
     assert speeds == [
         {"model": "good", "device": "cpu (one)", "times_real_time": 12.34, "problem": None},
         {"model": "bad", "device": "", "times_real_time": None, "problem": "It is broken."},
     ]
+
+
+def test_a_server_that_could_not_run_fails_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run(monkeypatch, GOOD, server=Server("", "", (), "STEMSPLITTER_PORT is 'x'."))
+    assert done.exit_code == 1
+    assert "server:       STEMSPLITTER_PORT is 'x'.\n" in done.stdout
+
+
+def test_the_server_is_looked_at_without_making_anything(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("STEMSPLITTER_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path / "cache"))
+    found = module._server()
+    assert (found.layouts, found.problem) == ((), None)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "stemsplitter.db").write_bytes(b"no database at all" * 100)
+    assert "cannot be opened" in (module._server().problem or "")
+    monkeypatch.setenv("STEMSPLITTER_MODEL_6S", "unheard_of")
+    assert "unheard_of" in (module._server().problem or "")
 
 
 class Fake:

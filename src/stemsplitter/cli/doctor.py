@@ -5,6 +5,7 @@ import logging
 import platform
 import shutil
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -44,13 +45,24 @@ class Speed:
     problem: str | None
 
 
+@dataclass(frozen=True)
+class Server:
+    """What `stemsplitter serve` would run on with the settings there are, and what is in its way, if anything."""
+
+    database: str
+    storage: str
+    layouts: tuple[str, ...]
+    problem: str | None
+
+
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Say what this machine can run and how fast, and what is missing."""
-    machine = _machine()
+    """Say what this machine can run and how fast, whether a server can, and what is missing."""
+    machine, server = _machine(), _server()
     if not as_json:
         _print_machine(machine)
+        _print_server(server)
     speeds = []
     for model in _ready_models():
         speed = measure(model)
@@ -58,10 +70,11 @@ def doctor(
         if not as_json:
             _print_line(model, speed.problem or f"{speed.times_real_time:.1f}× real time on {speed.device}")
     if as_json:
-        print(json.dumps({**asdict(machine), "speeds": [asdict(speed) for speed in speeds]}, indent=2))
+        told = {"server": asdict(server), "speeds": [asdict(speed) for speed in speeds]}
+        print(json.dumps(asdict(machine) | told, indent=2))
     elif not speeds:
         print("No model is here yet: run `stemsplitter models pull spleeter_2s`.")
-    if any(speed.problem for speed in speeds):
+    if server.problem or any(speed.problem for speed in speeds):
         raise typer.Exit(1)
 
 
@@ -111,6 +124,30 @@ def _machine() -> Machine:
     )
 
 
+def _server() -> Server:
+    from stemsplitter.catalogue.store import ModelStore
+    from stemsplitter.database import Database
+    from stemsplitter.database.schema import check_opens
+    from stemsplitter.settings import load_settings
+    from stemsplitter.splits.choosing import check_models, ready_layouts
+
+    database_url = storage = ""
+    layouts: tuple[str, ...] = ()
+    try:
+        settings, store = load_settings(), ModelStore()
+        database = Database(settings.database)
+        database_url, storage = str(database.engine.url), settings.storage
+        layouts = tuple(ready_layouts(settings, store))
+        check_models(settings, store)
+        # a server that never ran has no database yet, and looking must not make one
+        if not database.is_sqlite or Path(database.engine.url.database or "").exists():
+            check_opens(database)
+        database.close()
+    except StemSplitterError as error:
+        return Server(database_url, storage, layouts, " ".join(str(error).split()))
+    return Server(database_url, storage, layouts, None)
+
+
 def _gpu() -> str:
     try:
         import torch
@@ -127,6 +164,14 @@ def _ready_models() -> list[str]:
 
     store = ModelStore()
     return [entry.name for entry in store.entries() if store.is_ready(entry.name)]
+
+
+def _print_server(server: Server) -> None:
+    if server.problem:
+        _print_line("server", server.problem)
+        return
+    gives = ", ".join(server.layouts) or "no layout yet"
+    _print_line("server", f"would give {gives}, on {server.database} and {server.storage}")
 
 
 def _print_machine(machine: Machine) -> None:

@@ -24,7 +24,7 @@ def upgrade(database: Database) -> str:
         SchemaError: the tables were made by a newer version; nothing was changed.
         SettingsError: the database cannot be opened.
     """
-    _check_opens(database)
+    check_opens(database)
     with database.engine.begin() as connection:  # on SQLite the only writer already
         if not database.is_sqlite:
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
@@ -43,7 +43,8 @@ def upgrade(database: Database) -> str:
         return newest
 
 
-def _check_opens(database: Database) -> None:
+def check_opens(database: Database) -> None:
+    """Raise SettingsError where the database does not answer."""
     try:
         with database.read() as session:
             session.execute(text("SELECT 1"))
