@@ -12,7 +12,8 @@ def test_doctor(command: Command) -> None:
     done = command("doctor")
     assert (done.code, done.err) == (0, "")
     told = {name: value.strip() for name, _, value in (line.partition(":") for line in done.out.splitlines())}
-    assert list(told) == ["stemsplitter", "processor", "runtime", "gpu", "models in", MODEL]
+    assert list(told) == ["stemsplitter", "processor", "runtime", "gpu", "models in", "server", MODEL]
+    assert told["server"].startswith("would give 2s, on sqlite:////")
     assert told["stemsplitter"].startswith(__version__)
     assert "usable, computes in " in told["processor"]
     assert told["models in"].startswith(command.environment["STEMSPLITTER_CACHE_DIR"])
@@ -26,6 +27,7 @@ def test_doctor_for_programs(command: Command) -> None:
     told = json.loads(done.out)
     assert told["version"] == __version__ and told["cores"] >= 1 and "fp32" in told["precisions"]
     assert Path(told["models_in"]).is_dir() and told["bytes_free"] > 0
+    assert told["server"]["layouts"] == ["2s"] and told["server"]["problem"] is None
     (speed,) = told["speeds"]
     assert speed["model"] == MODEL and speed["times_real_time"] > 1 and speed["problem"] is None
 
