@@ -40,7 +40,8 @@ def main() -> None:
     command += ["--model", SIGNATURE, "--format", "mp3:320"]
     ratios = []
     with tempfile.TemporaryDirectory() as name:
-        server = Server(Path(name), model_6s=SIGNATURE, cache_dir=cache, threads=2)
+        settings = {"model_6s": SIGNATURE, "model_4s": SIGNATURE, "cache_dir": cache, "threads": 2}
+        server = Server(Path(name), **settings)
         server.start()
         try:
             client = Client(server, server.new_key("overhead@example.org"))
