@@ -1,16 +1,11 @@
 """Splits in JSON. The order of fields is part of the contract: a client takes the first match of a key."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field, PlainSerializer
+from pydantic import Field
 
-from stemsplitter.api.envelope import CamelModel
+from stemsplitter.api.envelope import CamelModel, Time
 
-Time = Annotated[
-    datetime,
-    PlainSerializer(lambda at: at.isoformat(timespec="milliseconds").replace("+00:00", "Z"), return_type=str),
-]
 Status = Literal["queued", "processing", "succeeded", "failed"]
 Layout = Literal["2s", "4s", "6s"]
 StemName = Literal["vocals", "drums", "bass", "guitar", "piano", "other", "instrumental"]

@@ -1,17 +1,9 @@
 """Webhooks in JSON."""
 
-from datetime import datetime
-from typing import Annotated
+from pydantic import Field
 
-from pydantic import Field, PlainSerializer
-
-from stemsplitter.api.envelope import CamelModel
+from stemsplitter.api.envelope import CamelModel, Time
 from stemsplitter.webhooks.models import DeliveryStatus
-
-Time = Annotated[
-    datetime,
-    PlainSerializer(lambda at: at.isoformat(timespec="milliseconds").replace("+00:00", "Z"), return_type=str),
-]
 
 
 class Delivery(CamelModel):
