@@ -1,5 +1,6 @@
 """Separation in a child process: what it gives, and what becomes of it when it is stopped or dies."""
 
+import json
 import os
 import signal
 import time
@@ -66,6 +67,8 @@ def test_songs_are_separated_one_after_the_other_by_one_process(
     for path in done.stems.values():
         with open_source(path) as stem:
             assert sum(block.shape[1] for block in stem.blocks()) == 88_200
+    peaks = json.loads(Path(done.peaks).read_bytes())
+    assert (peaks["samples"], list(peaks["stems"])) == (88_200, ["vocals", "instrumental"])
     assert done.audio_seconds == 2.0
     assert fractions == sorted(fractions) and fractions[-1] > 0
     again = process.separate(request_for(short_song, ("drums",)), lambda _: False)

@@ -1,5 +1,7 @@
 """The Separator with a model small enough to reason about."""
 
+import base64
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from stemsplitter.audio.decode import open_source
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.peaks import Peaks
 from stemsplitter.audio.tags import Tags
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import AudioError, ModelError, OutputError, RequestError, Stopped
@@ -116,6 +119,23 @@ def test_lossless_float_files_are_the_arrays(make: Make, song: Path, tmp_path: P
     arrays = make().separate(song).stems
     for file in make().separate_to(song, tmp_path / "out", format="wav32f").files:
         np.testing.assert_array_equal(_read(file.path)[0], arrays[file.name])
+
+
+def test_peaks_are_those_of_the_files(make: Make, tmp_path: Path, noise: Noise) -> None:
+    hot = _write(
+        tmp_path / "hot.wav", noise(60_000) * 6
+    )  # stems exceed full scale: the files have another gain
+    result = make().separate_to(hot, tmp_path / "out", format="wav16", peaks=True)
+    assert result.gain < 1 and result.peaks is not None
+    again = Peaks(ToyModel.stems, 44_100)
+    again.add({file.name: _read(file.path)[0] for file in result.files})
+    measured, expected = (json.loads(peaks) for peaks in (result.peaks.encode(result.gain), again.encode()))
+    assert measured["samples"] == expected["samples"] == 60_000
+    for name in ToyModel.stems:
+        both = (
+            np.frombuffer(base64.b64decode(told["stems"][name]), np.int8) for told in (measured, expected)
+        )
+        np.testing.assert_allclose(*both, atol=1)  # 16 bits are rounded
 
 
 def test_a_stem_file_holds_the_mixture_and_four_stems(make: Make, song: Path, tmp_path: Path) -> None:

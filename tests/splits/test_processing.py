@@ -48,7 +48,9 @@ class FakeProcess:
         stems = {name: str(folder / f"{name}.{ending}") for name in request.stems}
         for path in stems.values():
             Path(path).write_bytes(b"a stem")
-        return Separated(stems, "cpu (a fast one)", 1.0, 2.0, [])
+        peaks = folder / "peaks.json"
+        peaks.write_bytes(b"{}")
+        return Separated(stems, str(peaks), "cpu (a fast one)", 1.0, 2.0, [])
 
     def close(self) -> None:
         pass
@@ -132,7 +134,7 @@ def test_a_split_succeeds(
         "realtime_factor": 0.5,
     }
     assert ledger(split_id) == SETTLED
-    assert stored(application, split_id) == ["instrumental.wav", "vocals.wav"]
+    assert stored(application, split_id) == ["instrumental.wav", "peaks.json", "vocals.wav"]
     assert events(application, split_id) == ["audio.split.completed"]
     (request,) = process.requests
     assert (request.model, request.stems, request.format) == ("tiny_6s", ("vocals", "instrumental"), "wav16")
@@ -291,7 +293,7 @@ def test_a_run_that_was_taken_over_changes_nothing(
     assert (split.status, split.attempts) == ("succeeded", 2)
     assert ledger(split_id) == SETTLED
     assert events(application, split_id) == ["audio.split.completed"]
-    assert len(stored(application, split_id)) == 6  # the other run's stems are still there
+    assert len(stored(application, split_id)) == 7  # the other run's stems are still there
 
 
 def test_a_worker_that_ends_hands_its_split_back(

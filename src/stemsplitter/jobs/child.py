@@ -20,6 +20,7 @@ import traceback
 from pathlib import Path
 from typing import IO, Any
 
+from stemsplitter.audio.peaks import FILE_NAME
 from stemsplitter.errors import StemSplitterError
 from stemsplitter.separation import Progress, Separator, StemFiles
 
@@ -74,10 +75,11 @@ def _serve(
             request["folder"],
             format=request["format"],
             max_seconds=request["max_seconds"],
+            peaks=True,
             progress=lambda progress: _tell(answers, progress),
             stop=stop.is_set,
         )
-        return {"done": _summary(result)}
+        return {"done": _summary(result, _write_peaks(result, Path(request["folder"])))}
     except StemSplitterError as error:
         return {"error": type(error).__name__, "message": str(error)}
     except MemoryError:
@@ -98,14 +100,22 @@ def _tell(answers: IO[str], progress: Progress) -> None:
     _answer(answers, {"progress": progress.fraction})
 
 
-def _summary(result: StemFiles) -> dict[str, Any]:
+def _summary(result: StemFiles, peaks: Path) -> dict[str, Any]:
     return {
         "stems": {file.name: str(file.path) for file in result.files},
+        "peaks": str(peaks),
         "device": result.device,
         "seconds": round(result.elapsed, 3),
         "audio_seconds": result.seconds,
         "warnings": list(result.warnings),
     }
+
+
+def _write_peaks(result: StemFiles, folder: Path) -> Path:
+    assert result.peaks is not None
+    path = folder / FILE_NAME
+    path.write_bytes(result.peaks.encode(result.gain))
+    return path
 
 
 def _answer(answers: IO[str], message: dict[str, Any]) -> None:

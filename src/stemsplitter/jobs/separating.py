@@ -44,9 +44,11 @@ class SeparationRequest:
 
 @dataclass(frozen=True)
 class Separated:
-    """What came of it: ``stems`` maps names to files; ``seconds`` is the time it took."""
+    """What came of it: ``stems`` maps names to files, ``peaks`` is the file that their waveforms are drawn from;
+    ``seconds`` is the time it took."""
 
     stems: dict[str, str]
+    peaks: str
     device: str
     seconds: float
     audio_seconds: float

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemsplitter.audio.decode import AudioInfo
+from stemsplitter.audio.peaks import Peaks
 from stemsplitter.audio.stemset import WrittenStem
 
 Waveform = NDArray[np.float32]
@@ -72,8 +73,12 @@ class Stems(Separation):
 
 @dataclass(frozen=True)
 class StemFiles(Separation):
-    """A song's stems on disk. ``gain`` is what all of them were multiplied by so that none clips, mostly 1."""
+    """A song's stems on disk. ``gain`` is what all of them were multiplied by so that none clips, mostly 1.
+
+    ``peaks``, where they were asked for, are of the stems before that.
+    """
 
     source: AudioInfo
     files: tuple[WrittenStem, ...]
     gain: float
+    peaks: Peaks | None = field(default=None, repr=False)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemsplitter.audio.decode import MAX_RATE, MIN_RATE, AudioInfo, open_source
+from stemsplitter.audio.peaks import Peaks
 from stemsplitter.audio.resample import Resampler
 from stemsplitter.catalogue.entries import ModelEntry, default_model_for
 from stemsplitter.catalogue.store import ModelStore
@@ -139,6 +140,7 @@ class Separator:
         format: str = "wav",
         sample_rate: int | None = None,
         max_seconds: float | None = None,
+        peaks: bool = False,
         progress: OnProgress | None = None,
         stop: ShouldStop | None = None,
     ) -> StemFiles:
@@ -146,7 +148,8 @@ class Separator:
 
         Either all files appear, complete, or none. Stems have the source's sample rate, or ``sample_rate``,
         or the nearest that the format has. ``docs/formats.md`` describes the formats; ``stem.mp4`` gives one
-        Native Instruments Stem file, named after the song, and needs the stems ``4s``.
+        Native Instruments Stem file, named after the song, and needs the stems ``4s``. With ``peaks`` the stems
+        are measured as they are written, to draw their waveforms.
 
         Raises:
             RequestError: there is no such format, or it cannot hold the stems.
@@ -160,11 +163,16 @@ class Separator:
             run = _Run(self, rate, info.channels, info.seconds, progress, stop)
             blocks = _resampled(file.blocks(), info, rate)
             song = Path(source).stem
+            measured = Peaks(self.stems, rate) if peaks else None
             with open_output(Path(folder), song, self.stems, format, rate, info) as output:
-                for stems in run.pieces(blocks):
-                    output.write(dict(zip(self.stems, stems, strict=True)))
+                for piece in run.pieces(blocks):
+                    stems = dict(zip(self.stems, piece, strict=True))
+                    output.write(stems)
+                    if measured is not None:
+                        measured.add(stems)
                 files = tuple(output.commit())
-            return StemFiles(**run.summary(tuple(file.warnings)), source=info, files=files, gain=output.gain)
+            summary = run.summary(tuple(file.warnings))
+            return StemFiles(**summary, source=info, files=files, gain=output.gain, peaks=measured)
 
     def _collect(self, run: "_Run", pieces: list[Waveform], warnings: tuple[str, ...]) -> Stems:
         whole = np.concatenate(pieces, axis=-1)

@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from stemsplitter.audio.peaks import FILE_NAME
 from stemsplitter.database import Base, UtcDateTime
 
 QUEUED, PROCESSING, SUCCEEDED, FAILED = "queued", "processing", "succeeded", "failed"
@@ -61,3 +62,13 @@ class Split(Base):
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+
+def stems_folder(split_id: str) -> str:
+    """Where a split's stems are stored."""
+    return f"splits/{split_id}/stems"
+
+
+def peaks_key(split_id: str) -> str:
+    """Where it is stored what the stems' waveforms are drawn from."""
+    return f"{stems_folder(split_id)}/{FILE_NAME}"

@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 
 from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.peaks import MIME as PEAKS_MIME
 from stemsplitter.database import Database, new_id
 from stemsplitter.errors import AudioError, StemSplitterError, Stopped
 from stemsplitter.jobs.separating import OutOfMemory, Separated, SeparationProcess, SeparationRequest
@@ -20,7 +21,7 @@ from stemsplitter.settings import Settings
 from stemsplitter.splits import repository
 from stemsplitter.splits.choosing import separated_stems
 from stemsplitter.splits.ending import Endings
-from stemsplitter.splits.models import FAILED, Split
+from stemsplitter.splits.models import FAILED, Split, peaks_key, stems_folder
 from stemsplitter.splits.service import output_format
 from stemsplitter.storage import Storage
 
@@ -137,17 +138,19 @@ class SplitProcessor:
                 raise HandedBack from error
 
     def _store(self, split: Split, separated: Separated) -> dict[str, dict[str, Any]]:
-        """Put the stems under keys of the split's own, so that another run of it overwrites them with their like."""
+        """Put the stems, and their peaks, under keys of the split's own, so that another run of it overwrites them with
+        their like."""
         mime = OutputFormat.parse(output_format(split)).mime
         stems = {}
         for name in split.requested_stems:
             path = Path(separated.stems[name])
-            key = f"splits/{split.id}/stems/{path.name}"
+            key = f"{stems_folder(split.id)}/{path.name}"
             stems[name] = {
                 "key": key,
                 "size": self._storage.put_file(key, path, mime, path.name),
                 "mime": mime,
             }
+        self._storage.put_file(peaks_key(split.id), separated.peaks, PEAKS_MIME)
         return stems
 
     def _fail(self, split: Split, code: str, message: str) -> None:
@@ -161,7 +164,7 @@ class SplitProcessor:
         with self._database.read() as session:
             now = repository.find(session, split.id)
         if now is None or now.status == FAILED or now.deleted_at is not None:
-            self._storage.delete_prefix(f"splits/{split.id}/stems")
+            self._storage.delete_prefix(stems_folder(split.id))
 
     @contextmanager
     def _folder(self, lease: str) -> Iterator[Path]:

@@ -1,0 +1,70 @@
+"""What waveforms are drawn from: the lowest and highest sample of every fiftieth of a second of every stem."""
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.float32]
+
+POINTS_PER_SECOND = 50
+FILE_NAME = "peaks.json"
+MIME = "application/json"
+_FULL_SCALE = 127  # a waveform is drawn some hundred pixels high: one byte a value is enough
+
+
+class Peaks:
+    """Measures stems while they are written. An hour of six stems takes 9 MB.
+
+    A point is ``samples_per_point`` samples, of all channels together; the last one has what is left.
+    """
+
+    def __init__(self, names: Sequence[str], sample_rate: int) -> None:
+        self.sample_rate = sample_rate
+        self.samples_per_point = round(sample_rate / POINTS_PER_SECOND)
+        self.samples = 0
+        self._points = {name: bytearray() for name in names}  # float32 pairs: lowest, highest
+        self._open = {name: np.array([np.inf, -np.inf], np.float32) for name in names}
+
+    def add(self, blocks: Mapping[str, Samples]) -> None:
+        """Measure the next float32 ``[channels, n]`` of every stem, with one n for all."""
+        count = next(iter(blocks.values())).shape[1]
+        if not count:
+            return
+        filled = self.samples % self.samples_per_point
+        starts = np.arange(-filled, count, self.samples_per_point).clip(0)
+        is_complete = (filled + count) % self.samples_per_point == 0
+        for name, block in blocks.items():
+            lowest = np.minimum.reduceat(block.min(axis=0), starts)
+            highest = np.maximum.reduceat(block.max(axis=0), starts)
+            if filled:
+                lowest[0] = min(lowest[0], self._open[name][0])
+                highest[0] = max(highest[0], self._open[name][1])
+            points = np.stack([lowest, highest], axis=1)
+            if not is_complete:
+                points, self._open[name] = points[:-1], points[-1]
+            self._points[name] += points.tobytes()
+        self.samples += count
+
+    def encode(self, gain: float = 1.0) -> bytes:
+        """What was measured, as JSON: ``{"sampleRate", "samples", "samplesPerPoint", "stems": {NAME: POINTS}}``.
+
+        POINTS is base64 of signed bytes, lowest and highest in turn, 127 being full scale; what is over it is at it.
+        ``gain`` is what the stems were multiplied by after they were measured.
+        """
+        described = {
+            "sampleRate": self.sample_rate,
+            "samples": self.samples,
+            "samplesPerPoint": self.samples_per_point,
+            "stems": {name: self._encoded(name, gain) for name in self._points},
+        }
+        return json.dumps(described, separators=(",", ":")).encode()
+
+    def _encoded(self, name: str, gain: float) -> str:
+        points = np.frombuffer(bytes(self._points[name]), np.float32)
+        if self.samples % self.samples_per_point:
+            points = np.concatenate([points, self._open[name]])
+        scaled = np.rint(points * np.float32(gain * _FULL_SCALE)).clip(-_FULL_SCALE, _FULL_SCALE)
+        return base64.b64encode(scaled.astype(np.int8).tobytes()).decode()
