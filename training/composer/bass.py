@@ -21,6 +21,7 @@ KINDS: Final = {
     "reggae": {"reggae": 7, "syncopated": 1, "roots": 0.5},
     "country": {"two": 6, "walk": 1.2, "eighths": 1, "roots": 1},
 }
+HELD: Final = ("sub", "walk", "roots")
 REGGAE: Final = (
     (0, 1.5, 2.0, 3.0),
     (0, 0.5, 1.0, 2.5, 3.0, 3.5),
@@ -36,7 +37,7 @@ def play(sheet: Sheet, bars: Sequence[Bar], random: np.random.Generator) -> list
     low = LOW - (5 if chance(random, 0.25 if sheet.style in ("metal", "electronic") else 0.08) else 0)
     staccato = random.uniform(0.55, 1.0)
     fills = random.uniform(0.05, 0.35)
-    lines: dict[str, tuple[str, np.random.SeedSequence | int]] = {}
+    lines: dict[str, tuple[str, int]] = {}
     out: list[Event] = []
     for number, bar in enumerate(bars):
         kind, seed = lines.setdefault(
@@ -48,7 +49,9 @@ def play(sheet: Sheet, bars: Sequence[Bar], random: np.random.Generator) -> list
         line = LINES[kind](sheet, bar, after.spans[0].chord, low, same)
         if (bar.last or chance(random, 0.08)) and kind not in ("sub", "walk") and chance(random, fills):
             line = _fill(sheet, bar, line, after.spans[0].chord, low, random)
-        out += [event._replace(beats=max(0.1, event.beats * staccato)) for event in line]
+        out += [
+            event._replace(beats=max(0.1, event.beats * (1 if kind in HELD else staccato))) for event in line
+        ]
     return out
 
 
@@ -92,7 +95,7 @@ def _roots(sheet: Sheet, bar: Bar, after: Chord, low: int, random: np.random.Gen
 
 
 def _sub(sheet: Sheet, bar: Bar, after: Chord, low: int, random: np.random.Generator) -> list[Event]:
-    return [Event(span.start, span.beats * 1.6, _root(span.chord, low), 0.8) for span in bar.spans]
+    return [Event(span.start, span.beats, _root(span.chord, low), 0.8) for span in bar.spans]
 
 
 def _kick(sheet: Sheet, bar: Bar, after: Chord, low: int, random: np.random.Generator) -> list[Event]:

@@ -8,10 +8,11 @@ import numpy as np
 from training.composer.choice import chance, draw, pick
 from training.composer.sheet import Bar, Event, Groove, Sheet
 
-KICK, STICK, SNARE, CLAP, RIM = 36, 37, 38, 39, 40
+KICK, STICK, SNARE, CLAP, RIM = 36, 37, 38, 39, 40  # RIM: the second, brighter snare
 CLOSED, PEDAL, OPEN = 42, 44, 46
 CRASHES: Final = (49, 57, 55, 49)
 RIDE, CHINA, BELL = 51, 52, 53
+SOFT: Final = ("verse", "intro", "break")
 TOMS: Final = (50, 48, 47, 45, 43, 41)
 
 
@@ -21,6 +22,7 @@ def play(sheet: Sheet, bars: Sequence[Bar], random: np.random.Generator) -> list
     soft_snare = sheet.style in ("ballad", "reggae", "country", "jazz") and chance(random, 0.45)
     ghosts = random.uniform(0, 0.35) * (2.0 if sheet.style == "funk" else 0.7)
     busy = random.uniform(0.3, 0.9)
+    snare = draw(random, {SNARE: 6, RIM: 2, CLAP: 3 if sheet.style == "electronic" else 0})
     machine = sheet.style == "electronic"
     before = -1.0
     for bar in bars:
@@ -32,7 +34,9 @@ def play(sheet: Sheet, bars: Sequence[Bar], random: np.random.Generator) -> list
         if hit and chance(random, 0.85 if not machine else 0.4) and sheet.style != "jazz":
             out.append(Event(bar.start, 2.0, pick(random, CRASHES), 0.75 + 0.2 * bar.section.energy))
         out += _feet(bar, groove, until, busy, random)
-        out += _backbeat(bar, groove, until, soft_snare, ghosts, random)
+        out += _backbeat(
+            bar, groove, until, STICK if soft_snare and bar.section.kind in SOFT else snare, ghosts, random
+        )
         out += _time(bar, groove, until, sheet.style, random)
         if fill:
             out += _fill(bar, until, sheet.style, random)
@@ -56,20 +60,19 @@ def _feet(bar: Bar, groove: Groove, until: int, busy: float, random: np.random.G
 
 
 def _backbeat(
-    bar: Bar, groove: Groove, until: int, soft: bool, ghosts: float, random: np.random.Generator
+    bar: Bar, groove: Groove, until: int, key: int, ghosts: float, random: np.random.Generator
 ) -> list[Event]:
-    stick = soft and bar.section.kind in ("verse", "intro", "break")
     loud = 0.72 + 0.22 * bar.section.energy
     out = []
     for step in groove.snare:
         if step < until:
-            out.append(Event(bar.start + step / 4, 0.25, STICK if stick else SNARE, loud))
-            if not stick and chance(random, 0.03):
-                out.append(Event(bar.start + step / 4 - 0.06, 0.1, SNARE, 0.3, True))
-    if not stick and groove.time not in ("swing", "brushes"):
+            out.append(Event(bar.start + step / 4, 0.25, key, loud))
+            if key in (SNARE, RIM) and chance(random, 0.03):
+                out.append(Event(bar.start + step / 4 - 0.06, 0.1, key, 0.3, True))
+    if key in (SNARE, RIM) and groove.time not in ("swing", "brushes"):
         for step in range(1, min(until, bar.steps), 2):
             if step not in groove.snare and step not in groove.kick and chance(random, ghosts * 0.5):
-                out.append(Event(bar.start + step / 4, 0.2, SNARE, random.uniform(0.15, 0.32), True))
+                out.append(Event(bar.start + step / 4, 0.2, key, random.uniform(0.15, 0.32), True))
     return out
 
 

@@ -140,7 +140,6 @@ ACCENTS: Final = (
     "..x..x....x..x..",
     "x..x....x..x....",
 )
-KINDS: Final = ("intro", "verse", "chorus", "break", "solo")
 
 
 def grooves(style: str, beats: int, random: np.random.Generator) -> dict[str, Groove]:

@@ -161,7 +161,7 @@ def _figure(sheet: Sheet, bar: Bar, lowest: int, random: np.random.Generator) ->
     accents = sheet.grooves[bar.section.kind].accents or (0,)
     raised = 0 if sheet.style in ("metal", "rock") else 12
     root = lowest + raised + (bar.spans[0].chord.root - lowest) % 12
-    scale = ladder(sheet.key, sheet.scale, root - 5, root + 13)
+    scale = ladder(sheet.key, sheet.scale, max(lowest, root - 5), root + 13)
     doubled = chance(random, 0.2)
     here = root
     out = []

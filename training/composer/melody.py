@@ -45,7 +45,7 @@ def phrases(
     seeds: dict[str, tuple[int, int]] = {}
     out: list[Event] = []
     here = float(pick(random, notes[len(notes) // 4 : 3 * len(notes) // 4]))
-    for group in _groups(bars, length):
+    for group in groups(bars, length):
         kind = group[0].section.kind
         pair = seeds.setdefault(kind, (int(random.integers(2**31)), int(random.integers(2**31))))
         same = np.random.default_rng(pair[group[0].place // length % 2])
@@ -58,17 +58,17 @@ def phrases(
     return out
 
 
-def _groups(bars: Sequence[Bar], length: int) -> list[list[Bar]]:
+def groups(bars: Sequence[Bar], length: int) -> list[list[Bar]]:
     """Bars in phrases: neighbours of one section, cut at multiples of ``length``."""
-    groups: list[list[Bar]] = []
+    out: list[list[Bar]] = []
     for bar in bars:
-        before = groups[-1][-1] if groups else None
+        before = out[-1][-1] if out else None
         joined = before and before.section is bar.section and before.place == bar.place - 1
         if joined and bar.place % length:
-            groups[-1].append(bar)
+            out[-1].append(bar)
         else:
-            groups.append([bar])
-    return groups
+            out.append([bar])
+    return out
 
 
 def _rhythm(
@@ -86,6 +86,10 @@ def _rhythm(
         starts.append(place)
         longer = 1 + int(random.geometric(max(0.15, manner.density))) - 1
         place += grid * min(longer, 8)
+    if chance(random, 0.45):
+        # A phrase likes to end on a long note.
+        tail = until - random.uniform(0.8, 2.2)
+        starts = [start for start in starts if start < tail]
     starts = starts or [0.0]
     held = [*starts[1:], until + random.uniform(0, 0.5)]
     return [(start, start + (end - start) * manner.legato) for start, end in zip(starts, held, strict=True)]

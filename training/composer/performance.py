@@ -27,12 +27,14 @@ class Clock:
     pair: float
 
     def seconds(self, beats: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Seconds of the given beats."""
+        """Seconds of the given beats; triplets are not swung."""
         whole = np.floor(beats / self.pair + 1e-9)
         place = beats / self.pair - whole
         bent = np.where(
             place < 0.5, place * 2 * self.swing, self.swing + (place - 0.5) * 2 * (1 - self.swing)
         )
+        thirds = (np.abs(place * 3 - np.round(place * 3)) < 1e-6) & (place > 1e-6)
+        bent = np.where(thirds, place, bent)
         return np.interp((whole + bent) * self.pair, self.beats, self.times)
 
 
@@ -48,13 +50,19 @@ def clock(
 
 
 def perform(
-    events: Sequence[Event], time: Clock, loose: float, end: float, random: np.random.Generator
+    events: Sequence[Event],
+    time: Clock,
+    loose: float,
+    end: float,
+    random: np.random.Generator,
+    single: bool = False,
 ) -> tuple[Note, ...]:
     """The events as a player of a given looseness plays them.
 
-    The player as a whole is a little early or late, its timing wanders slowly, each note jitters (standard
-    deviation ``loose`` seconds, strums' strings together), loudness varies. A note ends before the same pitch
-    starts again and before ``end`` seconds.
+    The player as a whole is a little early or late, its timing wanders slowly, each note jitters (each of the
+    three with a standard deviation of about ``loose`` seconds, notes struck together move together), loudness
+    varies by some 6 %. A note ends before its pitch starts again (where ``single``: before any other note) and
+    before ``end`` seconds.
     """
     if not events:
         return ()
@@ -74,10 +82,11 @@ def perform(
     free: dict[int, float] = {}
     for i in np.argsort(-start, kind="stable"):
         event = events[i]
+        voice = 0 if single else event.pitch
         begin = float(start[i])
-        until = min(max(float(finish[i]), begin + 0.03), free.get(event.pitch, end), end)
+        until = min(max(float(finish[i]), begin + 0.03), free.get(voice, end), end)
         if until - begin < 0.02:
             continue
-        free[event.pitch] = begin
+        free[voice] = begin
         notes.append(Note(begin, until - begin, event.pitch, float(velocity[i]), event.muted))
     return tuple(reversed(notes))

@@ -101,7 +101,8 @@ def _places(
 
 def _left(kind: str, start: float, beats: float, chord: Chord, loud: float) -> list[Event]:
     root = near(chord.root, 40)
-    notes = (root, root - 12) if kind == "octaves" or root > 40 else (root,)
+    octave = root - 12 if root >= 39 else root + 12
+    notes = (root, octave) if kind == "octaves" or root > 40 else (root,)
     every = 1.0 if kind == "octaves" else beats
     count = max(1, round(beats / every))
     return [Event(start + i * every, every * 0.95, pitch, loud) for i in range(count) for pitch in notes]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from training.composer.choice import chance, draw, pick
-from training.composer.melody import Manner, on_chord, phrases
+from training.composer.melody import Manner, groups, on_chord, phrases
 from training.composer.sheet import Bar, Event, Sheet
 from training.composer.theory import ladder, pentatonic
 
@@ -19,15 +19,12 @@ def lead(sheet: Sheet, bars: Sequence[Bar], random: np.random.Generator) -> list
     fill = [bar for bar in bars if bar.section.kind in ("verse", "chorus")]
     shred = {"metal": 0.7, "rock": 0.45, "country": 0.5, "jazz": 0.5, "funk": 0.4}.get(sheet.style, 0.2)
     out = []
-    start = 0
-    while start < len(solo):
-        stretch = solo[start : start + 2]
+    for stretch in groups(solo, 2):
         if chance(random, shred):
             out += _run(sheet, stretch, ladder(sheet.key, scale, low, high), random)
         else:
             manner = Manner(low, high, random.uniform(0.5, 0.95), 0.5, random.uniform(0.3, 1.0), 0.95, 1.0)
             out += phrases(sheet, stretch, scale, manner, random)
-        start += 2
     sparse = Manner(low, high, random.uniform(0.3, 0.6), 0.2, random.uniform(1.5, 4.0), 0.95, 0.8)
     out += phrases(sheet, fill, scale, sparse, random)
     return _doubled(sheet, out, random) if chance(random, 0.2) else out

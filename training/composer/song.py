@@ -13,7 +13,7 @@ from training.composer.harmony import progression, spread
 from training.composer.performance import Clock, clock, perform
 from training.composer.sheet import Bar, Event, Section, Sheet
 from training.composer.styles import STYLES, Style
-from training.composer.theory import SCALES
+from training.composer.theory import SCALES, Chord
 from training.score import STEMS, Part, Song
 
 Plays = Callable[[Sheet, Sequence[Bar], np.random.Generator], list[Event]]
@@ -77,10 +77,9 @@ def _sheet(
 ) -> Sheet:
     key = int(random.integers(12))
     scale = SCALES[draw(random, manner.modes)]
-    lines: dict[str, tuple[list, float]] = {}
+    lines: dict[str, tuple[list[Chord], float]] = {}
     bars: list[Bar] = []
-    modulates = chance(random, 0.06)
-    for number, section in enumerate(plan):
+    for section in plan:
         if section.kind not in lines:
             known = [line for kind, line in lines.items() if kind in ("verse", "chorus")]
             share = 0.35 if section.kind in ("verse", "chorus") else 0.7
@@ -90,8 +89,6 @@ def _sheet(
             )
             lines[section.kind] = pick(random, known) if known and chance(random, share) else fresh
         chords, per_bar = lines[section.kind]
-        if modulates and number == len(plan) - 1:
-            chords = [type(chord)((chord.root + 2) % 12, chord.intervals) for chord in chords]
         spans = spread(chords, section.start * beats, beats, section.bars, per_bar, random)
         for place in range(section.bars):
             bars.append(
@@ -119,8 +116,8 @@ def _parts(
             written[player] = PLAYERS[player](sheet, bars, random)
     parts = []
     for (stem, role), events in written.items():
-        loose = manner.loose * float(random.uniform(0.5, 1.5)) * (0.6 if stem in ("drums", "bass") else 1.0)
-        notes = perform(events, time, loose, end, random)
+        loose = manner.loose * float(random.uniform(0.4, 1.2)) * (0.6 if stem in ("drums", "bass") else 1.0)
+        notes = perform(events, time, loose, end, random, single=stem in ("vocals", "bass"))
         if notes:
             parts.append(Part(stem, role, notes))
     return tuple(parts)

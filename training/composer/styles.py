@@ -80,7 +80,7 @@ STYLES: Final = {
         swing={0.5: 8, 0.56: 1, 0.64: 1},
         sixteenths=False,
         waltz=0.04,
-        stems=_stems(0.85, 0.92, 0.9, 0.93, 0.6, 0.6),
+        stems=_stems(0.85, 0.92, 0.9, 0.9, 0.74, 0.68),
         roles=_roles(
             {
                 ("strum",): 2,
@@ -120,7 +120,7 @@ STYLES: Final = {
         swing={0.5: 1},
         sixteenths=False,
         waltz=0.05,
-        stems=_stems(0.82, 0.94, 0.9, 0.97, 0.5, 0.6),
+        stems=_stems(0.82, 0.94, 0.9, 0.96, 0.55, 0.65),
         roles=_roles(
             {
                 ("riff",): 4,
@@ -139,7 +139,7 @@ STYLES: Final = {
         swing={0.5: 4, 0.55: 3, 0.6: 2},
         sixteenths=True,
         waltz=0.0,
-        stems=_stems(0.78, 0.9, 0.92, 0.85, 0.65, 0.75),
+        stems=_stems(0.78, 0.9, 0.92, 0.84, 0.76, 0.76),
         roles=_roles(
             {("strum",): 2, ("riff",): 2, ("skank",): 2, ("strum", "riff"): 2, ("strum", "lead"): 1},
             drums={("kit",): 0.45, ("kit", "percussion"): 0.55},
@@ -153,7 +153,7 @@ STYLES: Final = {
         swing={0.5: 7, 0.55: 2, 0.6: 1},
         sixteenths=True,
         waltz=0.0,
-        stems=_stems(0.72, 0.92, 0.9, 0.35, 0.6, 0.97),
+        stems=_stems(0.72, 0.92, 0.9, 0.5, 0.68, 0.96),
         roles=_roles(
             {("strum",): 1, ("arpeggio",): 1, ("lead",): 0.6, ("skank",): 0.6},
             other={
@@ -188,7 +188,7 @@ STYLES: Final = {
         swing={0.5: 1, 0.6: 2, 0.64: 3, 0.667: 4},
         sixteenths=False,
         waltz=0.15,
-        stems=_stems(0.6, 0.85, 0.92, 0.55, 0.85, 0.72),
+        stems=_stems(0.6, 0.85, 0.92, 0.66, 0.85, 0.75),
         roles=_roles(
             {("strum",): 3, ("lead",): 1.5, ("strum", "lead"): 2, ("arpeggio",): 0.7},
             drums={("kit",): 0.85, ("kit", "percussion"): 0.15},
@@ -202,7 +202,7 @@ STYLES: Final = {
         swing={0.5: 4, 0.56: 3, 0.62: 2},
         sixteenths=True,
         waltz=0.0,
-        stems=_stems(0.84, 0.93, 0.93, 0.87, 0.7, 0.72),
+        stems=_stems(0.84, 0.93, 0.93, 0.87, 0.78, 0.76),
         roles=_roles(
             {("skank",): 6, ("skank", "lead"): 2, ("skank", "riff"): 2, ("skank", "arpeggio"): 1},
             drums={("kit",): 0.5, ("kit", "percussion"): 0.5},
@@ -216,7 +216,7 @@ STYLES: Final = {
         swing={0.5: 6, 0.58: 2, 0.66: 2},
         sixteenths=False,
         waltz=0.15,
-        stems=_stems(0.87, 0.86, 0.87, 0.95, 0.6, 0.6),
+        stems=_stems(0.87, 0.86, 0.87, 0.93, 0.74, 0.7),
         roles=_roles(
             {
                 ("strum",): 3,

@@ -21,8 +21,8 @@ def lead(sheet: Sheet, bars: Sequence[Bar], random: np.random.Generator) -> list
     manner = Manner(
         low=low,
         high=high,
-        density=random.uniform(0.35, 0.75) * (0.7 if sheet.style == "ballad" else 1.0),
-        fast=0.25 if rapid else 0.08,
+        density=random.uniform(0.45, 0.95) * (0.7 if sheet.style == "ballad" else 1.0),
+        fast=0.35 if rapid else 0.15,
         rest=random.uniform(1.0, 2.5),
         legato=random.uniform(0.85, 0.98),
         leap=random.uniform(0.4, 1.2),
