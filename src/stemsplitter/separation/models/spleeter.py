@@ -13,6 +13,7 @@ from stemsplitter.separation.runtimes import Runtime
 from stemsplitter.separation.segments import triangle
 from stemsplitter.separation.stft import Stft
 
+N_FFT = 4096
 OVERLAP = 0.25  # of a segment
 # Above the network's last bin, at 11 kHz, each frame's mask is the mean over its last 64 bins, 10.3–11 kHz:
 # Spleeter's "average" extension, but from the bins that are near
@@ -34,26 +35,38 @@ class SpleeterModel:
     sample_rate = 44_100
 
     def __init__(self, runtime: Runtime, checkpoints: Sequence[Path], cache: Path) -> None:
-        self._stft = Stft(4096)
+        self._stft = Stft(N_FFT)
         self._pad = self._stft.n_fft - self._stft.hop
+        self._mask = VocalsMask(runtime, checkpoints, cache)
         self.segment = self._stft.samples(FRAMES) - 2 * self._pad
         self.hop = int((1 - OVERLAP) * self.segment)
         self.window = triangle(self.segment)
         self.concurrency = runtime.concurrency
         self.device = runtime.device
+
+    def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:
+        spectrum = self._stft.forward(np.pad(mixture, ((0, 0), (self._pad, self._pad))))
+        self._mask.apply(spectrum)
+        vocals = self._stft.inverse(spectrum)[:, self._pad : self._pad + self.segment]
+        return np.stack((vocals, mixture - vocals))
+
+
+class VocalsMask:
+    """The two networks on spectra: what of a spectrum is vocals."""
+
+    def __init__(self, runtime: Runtime, checkpoints: Sequence[Path], cache: Path) -> None:
+        """Raises ModelError: a checkpoint is not one of a Spleeter network."""
         self._network = runtime.compile(
             lambda: Spleeter([_read(path) for path in checkpoints]),
             {"magnitude": (1, CHANNELS, FRAMES, BINS)},
             cache / "spleeter",
         )
 
-    def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:
-        spectrum = self._stft.forward(np.pad(mixture, ((0, 0), (self._pad, self._pad))))
+    def apply(self, spectrum: NDArray[np.complex64]) -> None:
+        """Turn the mixture's spectrum ``[2, FRAMES, N_FFT / 2 + 1]`` into that of the vocals, in place."""
         (mask,) = self._network(_repeated(np.abs(spectrum[:, :, :BINS]))[None])
         spectrum[:, :, :BINS] *= mask[0]
         spectrum[:, :, BINS:] *= mask[0, :, :, -EXTENSION_BINS:].mean(axis=2, keepdims=True)
-        vocals = self._stft.inverse(spectrum)[:, self._pad : self._pad + self.segment]
-        return np.stack((vocals, mixture - vocals))
 
 
 def _repeated(magnitude: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,0 +1,99 @@
+"""The built-in model on waveforms: six stems, with the vocals that another model finds, or without."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemsplitter.catalogue.checkpoints import read_safetensors
+from stemsplitter.errors import ModelError
+from stemsplitter.separation import bands
+from stemsplitter.separation.layouts import SIX_STEMS
+from stemsplitter.separation.models.spleeter import N_FFT, OVERLAP, VocalsMask
+from stemsplitter.separation.networks.bandnet import BANDS, FEATURES, BandNet
+from stemsplitter.separation.networks.spleeter import FRAMES
+from stemsplitter.separation.runtimes import Runtime
+from stemsplitter.separation.segments import triangle
+from stemsplitter.separation.stft import Spectrum, Stft
+
+POWER_SCALE = np.float32(4 / N_FFT) ** 2  # a sine at full scale has a power of 1
+HALF = np.float32(np.sqrt(0.5))
+# the band of each bin; bins above the last band, at 11 kHz, have its mask
+BAND_OF_BIN = np.minimum(np.searchsorted(bands.EDGES, np.arange(N_FFT // 2 + 1), side="right") - 1, BANDS - 1)
+
+
+class BuiltinModel:
+    """Six stems as sums of masked instrumental and masked vocals, both split in middle and side.
+
+    Without a model for the vocals all is instrumental, and the network finds the vocals in it. The masks of the
+    stems sum to 1, so the stems sum to the mixture.
+
+    Raises:
+        ModelError: the file is not one of this network.
+    """
+
+    stems: tuple[str, ...] = SIX_STEMS
+    sample_rate = 44_100
+
+    def __init__(self, runtime: Runtime, weights: Path, cache: Path, vocals: VocalsMask | None) -> None:
+        self._stft = Stft(N_FFT)
+        self._pad = self._stft.n_fft - self._stft.hop
+        self.segment = self._stft.samples(FRAMES) - 2 * self._pad
+        self.hop = int((1 - OVERLAP) * self.segment)
+        self.window = triangle(self.segment)
+        self.concurrency = runtime.concurrency
+        self.device = runtime.device
+        self._vocals = vocals
+        self._network = runtime.compile(
+            lambda: BandNet(_read(weights), FRAMES),
+            {"features": (1, FEATURES, FRAMES, BANDS)},
+            cache / "bandnet",
+        )
+
+    def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:
+        mixture_spectrum = self._stft.forward(np.pad(mixture, ((0, 0), (self._pad, self._pad))))
+        vocals = np.zeros_like(mixture_spectrum)
+        if self._vocals is not None:
+            vocals[...] = mixture_spectrum
+            self._vocals.apply(vocals)
+        instrumental = _middle_and_side(mixture_spectrum - vocals)
+        vocals = _middle_and_side(vocals)
+        (logits,) = self._network(_features(instrumental, vocals)[None])
+        masks = _softmax(logits.reshape(2, len(self.stems), 2, FRAMES, BANDS))
+        stems = np.empty((len(self.stems), *mixture.shape), np.float32)
+        for mask, stem in zip(masks.swapaxes(0, 1)[:-1], stems, strict=False):
+            spectrum = instrumental * mask[0].take(BAND_OF_BIN, axis=-1)
+            if self._vocals is not None:
+                spectrum += vocals * mask[1].take(BAND_OF_BIN, axis=-1)
+            middle, side = self._stft.inverse(spectrum)[:, self._pad : self._pad + self.segment]
+            np.add(middle, side, out=stem[0])
+            np.subtract(middle, side, out=stem[1])
+            stem *= HALF
+        np.subtract(mixture, stems[:-1].sum(axis=0), out=stems[-1])
+        return stems
+
+
+def _middle_and_side(spectrum: Spectrum) -> Spectrum:
+    left, right = spectrum
+    return np.stack((left + right, left - right)) * HALF
+
+
+def _features(instrumental: Spectrum, vocals: Spectrum) -> NDArray[np.float32]:
+    low, sung = instrumental[..., : bands.BINS], vocals[..., : bands.BINS]
+    cross = low[0].real * low[1].real + low[0].imag * low[1].imag
+    power, sung_power = (x.real**2 + x.imag**2 for x in (low, sung))
+    return bands.features(power * POWER_SCALE, cross * POWER_SCALE, sung_power * POWER_SCALE)
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Over the second axis."""
+    exponential = np.exp(logits - logits.max(axis=1, keepdims=True))
+    exponential /= exponential.sum(axis=1, keepdims=True)
+    return exponential
+
+
+def _read(path: Path) -> dict[str, NDArray[np.float32]]:
+    state = read_safetensors(path).state
+    if "leave.weight" not in state or "layers.0.q.weight" not in state:
+        raise ModelError(f"{path.name} is not a file of the built-in network; reinstall stemsplitter.")
+    return state

@@ -1,0 +1,205 @@
+"""Examples to train on, mixed at random out of rendered songs.
+
+A song is a folder with one int16 ``[n, 2]`` array at 22.05 kHz for each stem that it has. Half the product's
+sample rate, transform and hop are the same bins up to 11 kHz, which is as far as the network hears.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import scipy.fft
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import IterableDataset
+
+from stemsplitter.separation import bands
+from training.score import STEMS
+
+FRAMES: Final = 256
+N_FFT: Final = 2048
+HOP: Final = 512
+SAMPLES: Final = (FRAMES - 1) * HOP + N_FFT
+WINDOW: Final = (np.hanning(N_FFT + 1)[:-1] / (N_FFT / 4)).astype(np.float32)
+
+SWAPPED: Final = 0.3  # share of stems that come from another song
+ADDED: Final = 0.5  # of stems that the song lacks, by the share that gets one from another
+DROPPED: Final = {"vocals": 0.25, "drums": 0.12, "bass": 0.12, "guitar": 0.15, "piano": 0.25, "other": 0.25}
+ALONE: Final = 0.3  # share of examples without vocals from another model
+RESAMPLED: Final = 0.4
+
+Spectra = NDArray[np.complex64]
+
+
+@dataclass(frozen=True)
+class Example:
+    """Features, and what the error of any masks is computed from; see `training.loss`.
+
+    Shapes: features ``[7, T, BANDS]``; powers of the instrumental, of the vocals, and the real part of their
+    product ``[3, 2, T, BANDS]``; real parts of instrumental and vocals times each stem ``[2, 6, 2, T, BANDS]``;
+    energy of each stem ``[6]``.
+    """
+
+    features: NDArray[np.float32]
+    inputs: NDArray[np.float32]
+    products: NDArray[np.float32]
+    energies: NDArray[np.float32]
+
+
+class Songs:
+    """The rendered songs of a folder, read from the disk as needed."""
+
+    def __init__(self, folders: list[Path]) -> None:
+        self._songs = [
+            {
+                stem: np.load(path, mmap_mode="r")
+                for stem in STEMS
+                if (path := folder / f"{stem}.npy").exists()
+            }
+            for folder in folders
+        ]
+        self._songs = [song for song in self._songs if song and min(map(len, song.values())) > 2 * SAMPLES]
+        self._having = {stem: [s for s in self._songs if stem in s] for stem in STEMS}
+
+    def __len__(self) -> int:
+        return len(self._songs)
+
+    def plain(self, number: int, start: float) -> NDArray[np.float32]:
+        """A stretch of a song as it is: ``[6, SAMPLES, 2]``, beginning at a share ``start`` of what there is."""
+        song = self._songs[number]
+        first = int(start * (min(map(len, song.values())) - SAMPLES))
+        return np.stack([_cut(song.get(stem), first, SAMPLES) for stem in STEMS])
+
+    def mixed(self, random: np.random.Generator) -> NDArray[np.float32]:
+        """Stems that belong together, or not: ``[6, SAMPLES, 2]``."""
+        song = self._songs[random.integers(len(self._songs))]
+        rate = np.exp(random.uniform(-0.15, 0.15)) if random.random() < RESAMPLED else 1.0
+        needed = int(np.ceil(SAMPLES * rate)) + 1
+        first = random.integers(min(map(len, song.values())) - needed)
+        out = np.zeros((len(STEMS), SAMPLES, 2), np.float32)
+        for stem, row in zip(STEMS, out, strict=True):
+            source, begin = song.get(stem), first
+            foreign = random.random() < (ADDED if source is None else SWAPPED)
+            if foreign and self._having[stem]:
+                source = self._having[stem][random.integers(len(self._having[stem]))][stem]
+                begin = random.integers(len(source) - needed)
+            if source is None or random.random() < DROPPED[stem]:
+                continue
+            row[...] = _resampled(_cut(source, begin, needed), rate)
+            row *= 10 ** (np.clip(random.normal(0, 4), -14, 8) / 20)
+        if not out.any():
+            return self.mixed(random)
+        if random.random() < 0.5:
+            out = out[..., ::-1]
+        return out * np.float32(10 ** (random.uniform(-12, 6) / 20))
+
+
+def _cut(stem: NDArray[np.int16] | None, first: int, count: int) -> NDArray[np.float32]:
+    if stem is None:
+        return np.zeros((count, 2), np.float32)
+    out = stem[first : first + count].astype(np.float32) / 32768
+    return np.pad(out, ((0, count - len(out)), (0, 0)))
+
+
+def _resampled(stem: NDArray[np.float32], rate: float) -> NDArray[np.float32]:
+    """Faster or slower, pitch and all."""
+    if rate == 1.0:
+        return stem[:SAMPLES]
+    at = np.arange(SAMPLES) * rate
+    low = at.astype(int)
+    share = (at - low).astype(np.float32)[:, None]
+    return stem[low] * (1 - share) + stem[low + 1] * share
+
+
+def transformed(stems: NDArray[np.float32]) -> Spectra:
+    """Middle and side of ``[S, SAMPLES, 2]`` as spectra ``[S, 2, FRAMES, BINS]``."""
+    left, right = stems[..., 0], stems[..., 1]
+    both = np.stack((left + right, left - right), axis=1) * np.float32(np.sqrt(0.5))
+    frames = np.lib.stride_tricks.sliding_window_view(both, N_FFT, axis=-1)[:, :, ::HOP]
+    return scipy.fft.rfft(frames * WINDOW)
+
+
+def equalised(spectra: Spectra, random: np.random.Generator) -> Spectra:
+    """Each stem through a random, smooth equaliser, and wider or narrower."""
+    octaves = np.log2(np.arange(bands.BINS) + 1.0)
+    for stem in spectra:
+        if random.random() < 0.6:
+            points = random.normal(0, 3, 6)
+            stem *= (10 ** (np.interp(octaves, np.linspace(2, 10, 6), points) / 20)).astype(np.float32)
+        if random.random() < 0.4:
+            stem[1] *= np.float32(random.uniform(0, 1.5))
+    return spectra
+
+
+def vocals_found(
+    vocals: NDArray[np.float32], rest: NDArray[np.float32], random: np.random.Generator
+) -> NDArray[np.float32]:
+    """Mask ``[T, BINS]`` of a model that has looked for the vocals, good as such models are, but not perfect.
+
+    A ratio mask of random sharpness from the true powers ``[T, BINS]``, blurred, with a part of the vocals
+    missed and some of the rest taken for vocals, both in patches.
+    """
+    sharpness, bias = random.uniform(0.6, 1.3), np.exp(random.normal(0, 0.6))
+    with np.errstate(divide="ignore", over="ignore"):
+        mask = 1 / (1 + bias * ((rest + 1e-9) / (vocals + 1e-12)) ** np.float32(sharpness))
+    if random.random() < 0.6:
+        mask[1:-1] = (mask[:-2] + mask[1:-1] + mask[2:]) / 3
+        mask[:, 1:-1] = (mask[:, :-2] + mask[:, 1:-1] + mask[:, 2:]) / 3
+    missed = 1 - random.uniform(0, 0.5) * _patches(random)
+    taken = random.choice([0.02, 0.1, 0.4]) * random.random() * _patches(random)
+    return np.asarray(mask * missed + (1 - mask) * taken, np.float32)
+
+
+def _patches(random: np.random.Generator) -> NDArray[np.float32]:
+    """Random patches in time and frequency, 0…1, mostly 0: ``[FRAMES, BINS]``."""
+    grid = np.clip(random.normal(-0.3, 0.8, (FRAMES // 8, 32)), 0, 1).astype(np.float32)
+    octave = np.minimum(np.log2(np.arange(bands.BINS) + 1.0) * 3.1, 31).astype(int)
+    return np.repeat(grid, 8, axis=0)[:, octave]
+
+
+def example(
+    stems: NDArray[np.float32], random: np.random.Generator, *, alone: bool, augment: bool
+) -> Example:
+    """From stems ``[6, SAMPLES, 2]``; ``alone`` is without vocals found by another model."""
+    spectra = transformed(stems)
+    if augment:
+        spectra = equalised(spectra, random)
+    mixture = spectra.sum(axis=0)
+    power = mixture.real**2 + mixture.imag**2
+    cross = (mixture[0] * mixture[1].conj()).real
+    products = mixture.real * spectra.real + mixture.imag * spectra.imag
+    mask = np.zeros(power.shape[1:], np.float32)
+    if not alone:
+        vocals, rest = spectra[0], mixture - spectra[0]
+        mask = vocals_found((np.abs(vocals) ** 2).sum(0), (np.abs(rest) ** 2).sum(0), random)
+    left = 1 - mask
+    summed = bands.summed
+    return Example(
+        features=bands.features(power * left**2, cross * left**2, power * mask**2),
+        inputs=np.stack((summed(power * left**2), summed(power * mask**2), summed(power * mask * left))),
+        products=np.stack((summed(products * left), summed(products * mask))),
+        energies=(np.abs(spectra) ** 2).sum(axis=(1, 2, 3), dtype=np.float64).astype(np.float32),
+    )
+
+
+class Mixtures(IterableDataset[Example]):
+    """Examples without end; the order depends on the seed and on the number of workers."""
+
+    def __init__(self, songs: Songs, seed: int) -> None:
+        self._songs, self._seed = songs, seed
+
+    def __iter__(self) -> Iterator[Example]:
+        torch.set_num_threads(1)
+        info = torch.utils.data.get_worker_info()
+        random = np.random.default_rng((self._seed, info.id if info else 0))
+        while True:
+            stems = self._songs.mixed(random)
+            yield example(stems, random, alone=random.random() < ALONE, augment=True)
+
+
+def batch(examples: list[Example]) -> tuple[torch.Tensor, ...]:
+    """Features, inputs, products, energies, each with the examples as its first axis."""
+    names = ("features", "inputs", "products", "energies")
+    return tuple(torch.from_numpy(np.stack([getattr(e, name) for e in examples])) for name in names)
