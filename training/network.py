@@ -7,6 +7,7 @@ bottom instead of more levels. Every convolution and linear layer is followed by
 `folded` melts into its weights: what is shipped has none.
 """
 
+import itertools
 from typing import Final
 
 import numpy as np
@@ -135,7 +136,7 @@ class BandNet(nn.Module):
         super().__init__()
         bands = [BANDS >> level for level in range(len(CHANNELS))]
         first, *_, last = CHANNELS
-        steps = list(zip(CHANNELS, CHANNELS[1:], strict=False))
+        steps = list(itertools.pairwise(CHANNELS))
         # every band has its own loudness: what it usually is, and how much it usually differs
         self.offset, self.scale = (
             nn.Parameter(torch.zeros(FEATURES, 1, BANDS)),

@@ -74,8 +74,9 @@ class BuiltinModel:
 
 
 def _middle_and_side(spectrum: Spectrum) -> Spectrum:
-    left, right = spectrum
-    return np.stack((left + right, left - right)) * HALF
+    left, right = spectrum * HALF
+    both: Spectrum = np.stack((left + right, left - right))
+    return both
 
 
 def _features(instrumental: Spectrum, vocals: Spectrum) -> NDArray[np.float32]:
@@ -87,7 +88,7 @@ def _features(instrumental: Spectrum, vocals: Spectrum) -> NDArray[np.float32]:
 
 def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """Over the second axis."""
-    exponential = np.exp(logits - logits.max(axis=1, keepdims=True))
+    exponential: NDArray[np.float32] = np.exp(logits - logits.max(axis=1, keepdims=True))
     exponential /= exponential.sum(axis=1, keepdims=True)
     return exponential
 
