@@ -151,11 +151,11 @@ class RecordedInstrument:
         )
 
     def _folded(self, pitch: int) -> int:
-        """The pitch, by octaves nearer where it lies more than four semitones outside what is recorded."""
+        """The pitch, by octaves nearer where it lies far outside what is recorded; low tunings are not."""
         low, high = self._range
-        while pitch + self.manner.slack < low - 4:
+        while pitch + self.manner.slack < low - 7:
             pitch += 12
-        while pitch + self.manner.slack > high + 4:
+        while pitch + self.manner.slack > high + 5:
             pitch -= 12
         return pitch
 
