@@ -241,12 +241,40 @@ def test_deleting_takes_the_source_and_the_stems(
     assert application.splits.page(account, limit=9, cursor=None, status=None) == ([], None)
 
 
+def test_a_failed_split_is_tried_again_as_it_was_asked_for(
+    application: Application, account: str, create: Create, ledger: Ledger
+) -> None:
+    failed = create(
+        stemModel="4s", stems=["vocals", "drums"], outputFormat="wav", bitDepth=16, metadata={"a": "b"}
+    )
+    with pytest.raises(Conflict, match="is queued"):
+        application.splits.retry(account, failed)
+    application.splits.cancel(account, failed)
+    again = str(application.splits.retry(account, failed)["id"])
+    with application.database.read() as session:
+        old, new = (session.get_one(Split, split_id) for split_id in (failed, again))
+    for column in (
+        "stem_model", "requested_stems", "output_format", "bit_depth", "filename", "duration_seconds",
+        "credits_used", "source_bytes", "user_metadata",
+    ):  # fmt: skip
+        assert getattr(old, column) == getattr(new, column)
+    assert (old.status, new.status, ledger(again)) == ("failed", "queued", [("hold", -COST)])
+    application.splits.delete(account, failed)
+    assert files(application) == [new.source_key]  # its own, which the old one's end leaves alone
+
+
+def test_states_are_told_of_ones_own_splits(application: Application, account: str, create: Create) -> None:
+    split_id = create()
+    assert application.splits.states(account, [split_id, "split_none"]) == {split_id: ("queued", 0)}
+    assert application.splits.states("acc_other", [split_id]) == {}
+
+
 def test_another_accounts_split_is_not_there(application: Application, create: Create) -> None:
     split_id = create()
     with application.database.write() as session:
         other = application.accounts.create_account(session, "other@example.com").id
     service = application.splits
-    for action in (service.get, service.delete, service.cancel, service.stems):
+    for action in (service.get, service.delete, service.cancel, service.retry, service.stems):
         with pytest.raises(NotFound):
             action(other, split_id)
     with pytest.raises(ValidationFailed):

@@ -72,3 +72,8 @@ def stems_folder(split_id: str) -> str:
 def peaks_key(split_id: str) -> str:
     """Where it is stored what the stems' waveforms are drawn from."""
     return f"{stems_folder(split_id)}/{FILE_NAME}"
+
+
+def mixes_folder(split_id: str) -> str:
+    """Where mixes of its stems are stored for a while."""
+    return f"splits/{split_id}/mixes"

@@ -37,6 +37,14 @@ def page(
     return session.scalars(query.order_by(Split.created_at.desc(), Split.id.desc()).limit(limit)).all()
 
 
+def states(session: Session, account_id: str, split_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
+    """Status and progress of those of the splits that the account has."""
+    query = select(Split.id, Split.status, Split.progress).where(
+        Split.id.in_(split_ids), Split.account_id == account_id, Split.deleted_at.is_(None)
+    )
+    return {split_id: (status, progress) for split_id, status, progress in session.execute(query)}
+
+
 def count_unfinished(session: Session, account_id: str) -> int:
     """How many of the account's splits wait or run."""
     query = select(func.count()).where(Split.account_id == account_id, Split.status.in_(UNFINISHED))

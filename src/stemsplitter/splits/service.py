@@ -16,9 +16,9 @@ from stemsplitter.settings import Settings
 from stemsplitter.splits import repository
 from stemsplitter.splits.choosing import ALIASES, choose_stems, model_for
 from stemsplitter.splits.ending import Endings
-from stemsplitter.splits.models import QUEUED, SUCCEEDED, UNFINISHED, Split
-from stemsplitter.splits.schemas import CreatedSplit, CreateSplit, SplitView
-from stemsplitter.splits.sources import Source, Sources
+from stemsplitter.splits.models import FAILED, QUEUED, SUCCEEDED, UNFINISHED, Split
+from stemsplitter.splits.schemas import CreatedSplit, CreateSplit, DirectUrl, SplitView, UploadedFile
+from stemsplitter.splits.sources import Source, Sources, Stored
 from stemsplitter.storage import Storage
 from stemsplitter.webhooks.service import WebhookService
 
@@ -60,11 +60,40 @@ class SplitService:
             RateLimited: too many of the account's splits wait.
             Conflict: another split has taken the upload.
         """
-        split = self._planned(account_id, wanted)
+        return self._create(self._planned(account_id, wanted), wanted.input, record)
+
+    def retry(self, account_id: str, split_id: str) -> Mapping[str, Any]:
+        """Make a new split of a failed one's song, as that was asked for. The failed one stays.
+
+        Raises:
+            NotFound: the account has no such split.
+            Conflict: it has not failed.
+            ValidationFailed, InsufficientCredits, RateLimited: as :meth:`create`.
+        """
+        with self._database.read() as session:
+            failed = _owned(session, account_id, split_id)
+        if failed.status != FAILED:
+            raise Conflict(f"{split_id} is {failed.status}: only a split that failed can be tried again.")
+        wanted = CreateSplit.model_construct(
+            stem_model=failed.stem_model,
+            output_format=failed.output_format,
+            bit_depth=failed.bit_depth,
+            stems=failed.requested_stems,
+            webhook_url=failed.webhook_url,
+            metadata=failed.user_metadata,
+        )
+        return self._create(
+            self._planned(account_id, wanted), Stored(failed.source_key, failed.filename), lambda *_: None
+        )
+
+    def _create(
+        self, split: Split, given: DirectUrl | UploadedFile | Stored, record: Record
+    ) -> Mapping[str, Any]:
+        account_id = split.account_id
         with self._database.read() as session:
             self._check_queue(session, account_id)
         with (
-            self._sources.obtain(account_id, split.id, wanted.input) as source,
+            self._sources.obtain(account_id, split.id, given) as source,
             self._database.write() as session,
         ):
             self._check_queue(session, account_id)
@@ -84,6 +113,11 @@ class SplitService:
         """The account's split. Raises NotFound."""
         with self._database.read() as session:
             return self.endings.view(_owned(session, account_id, split_id))
+
+    def states(self, account_id: str, split_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """Status and progress of those of the splits that are the account's."""
+        with self._database.read() as session:
+            return repository.states(session, account_id, split_ids)
 
     def page(
         self, account_id: str, *, limit: int, cursor: str | None, status: str | None
@@ -142,8 +176,8 @@ class SplitService:
         with self._database.write() as session:
             repository.mark_deleted(session, split.id)
 
-    def stems(self, account_id: str, split_id: str) -> dict[str, tuple[str, int]]:
-        """The split's files: name → storage key, size in bytes.
+    def succeeded(self, account_id: str, split_id: str) -> Split:
+        """The account's split, which has stems.
 
         Raises:
             NotFound: the account has no such split.
@@ -152,8 +186,12 @@ class SplitService:
         with self._database.read() as session:
             split = _owned(session, account_id, split_id)
         if split.status != SUCCEEDED:
-            raise Conflict(f"{split_id} is {split.status}: only a split that succeeded has an archive.")
-        stems = (split.stems or {}).values()
+            raise Conflict(f"{split_id} is {split.status}: only a split that succeeded has stems.")
+        return split
+
+    def stems(self, account_id: str, split_id: str) -> dict[str, tuple[str, int]]:
+        """The split's files: name → storage key, size in bytes. Raises as :meth:`succeeded` does."""
+        stems = (self.succeeded(account_id, split_id).stems or {}).values()
         return {stem["key"].rpartition("/")[2]: (stem["key"], stem["size"]) for stem in stems}
 
     def _planned(self, account_id: str, wanted: CreateSplit) -> Split:

@@ -40,6 +40,14 @@ class Source:
         return max(1, self.probed.whole_seconds)
 
 
+@dataclass(frozen=True)
+class Stored:
+    """Another split's song, and its file name."""
+
+    key: str
+    filename: str
+
+
 class Sources:
     """Gets songs."""
 
@@ -55,8 +63,11 @@ class Sources:
         self._uploads, self._settings = uploads, settings
 
     @contextmanager
-    def obtain(self, account_id: str, split_id: str, given: DirectUrl | UploadedFile) -> Iterator[Source]:
-        """The song that a request names. What was fetched for it is deleted where the block raises.
+    def obtain(
+        self, account_id: str, split_id: str, given: DirectUrl | UploadedFile | Stored
+    ) -> Iterator[Source]:
+        """The song that a request names. What was fetched or copied for it is deleted where the block
+        raises.
 
         Raises:
             ValidationFailed: it cannot be fetched, was not uploaded, cannot be decoded, or is over a limit.
@@ -65,7 +76,9 @@ class Sources:
         if isinstance(given, UploadedFile):
             yield self._uploaded(account_id, given)
             return
-        source = self._fetched(split_id, given)
+        source = (
+            self._copied(split_id, given) if isinstance(given, Stored) else self._fetched(split_id, given)
+        )
         try:
             yield source
         except BaseException:
@@ -93,6 +106,13 @@ class Sources:
             key = f"splits/{split_id}/source{_ending(fetched.filename)}"
             self._storage.put_file(key, file.name, "application/octet-stream")
         return Source(key, fetched.size, fetched.filename, probed, None)
+
+    def _copied(self, split_id: str, given: Stored) -> Source:
+        with self._storage.local_file(given.key) as path:
+            probed = self._probe(path, given.filename, "input")
+            key = f"splits/{split_id}/source{_ending(given.filename)}"
+            size = self._storage.put_file(key, path, "application/octet-stream")
+        return Source(key, size, given.filename, probed, None)
 
     def _uploaded(self, account_id: str, given: UploadedFile) -> Source:
         with self._database.read() as session:

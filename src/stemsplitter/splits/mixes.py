@@ -1,0 +1,191 @@
+"""Mixes of a split's stems, and its .stem.mp4, made on request and kept for a while beside the stems."""
+
+import dataclasses
+import hashlib
+import json
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from stemsplitter.audio.decode import open_source
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.mixing import Part, write_mix
+from stemsplitter.audio.nistem import EXTENSION
+from stemsplitter.audio.tags import Tags
+from stemsplitter.database import now
+from stemsplitter.service_errors import NotFound, RateLimited, ValidationFailed
+from stemsplitter.splits.models import Split, mixes_folder
+from stemsplitter.splits.service import SplitService
+from stemsplitter.splits.stem_file import can_have_stem_file, write_stem_file
+from stemsplitter.storage import Storage
+from stemsplitter.storage.errors import FileMissing
+
+FORMATS = ("wav", "wav32f", "flac", "mp3")
+LOWEST_DB, HIGHEST_DB = -60.0, 12.0
+KEPT = timedelta(hours=1)
+RENDERED_AT_ONCE = 2
+WAIT_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Fader:
+    """How a stem is set: gain in decibels, -60 to 12; pan from -1 (left) to 1 (right)."""
+
+    gain_db: float = 0.0
+    pan: float = 0.0
+    muted: bool = False
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A file that :meth:`Mixes.find` gives, with its size in bytes.
+
+    ``peak`` and ``over`` are those of :class:`~stemsplitter.audio.mixing.Mixed`; 0 for a .stem.mp4, which is brought
+    down to full scale.
+    """
+
+    name: str
+    size: int
+    peak: float = 0.0
+    over: int = 0
+
+
+@dataclass(frozen=True)
+class Download:
+    """A stored file of a split: its key and type, and the name to save it under."""
+
+    key: str
+    mime: str
+    filename: str
+
+
+class Mixes:
+    """Renders mixes, two at a time at most: a mix takes a core for some seconds."""
+
+    def __init__(self, splits: SplitService, storage: Storage) -> None:
+        self._splits, self._storage = splits, storage
+        self._slots = threading.BoundedSemaphore(RENDERED_AT_ONCE)
+
+    def render(self, account_id: str, split_id: str, faders: Mapping[str, Fader], format: str) -> Rendered:
+        """Mix the split's stems as ``faders`` say, those without one as they are, into one of :data:`FORMATS`.
+
+        Raises:
+            NotFound: the account has no such split.
+            Conflict: it has no stems, or not yet.
+            ValidationFailed: a stem, a setting or the format does not exist, or nothing is to be heard.
+            RateLimited: too many others are being made.
+        """
+        split = self._splits.succeeded(account_id, split_id)
+        heard = _heard(split, faders, format)
+        fmt = OutputFormat.parse(format)
+        digest = hashlib.sha256(
+            json.dumps([heard, format], default=asdict, sort_keys=True).encode()
+        ).hexdigest()
+        name = f"mix-{digest[:16]}.{fmt.extension}"
+        with self._slot(), tempfile.TemporaryDirectory(prefix="stemsplitter-") as folder:
+            path = Path(folder) / name
+            with self._stems(split, list(heard)) as stems:
+                parts = [Part(stems[stem], fader.gain_db, fader.pan) for stem, fader in heard.items()]
+                mixed = write_mix(parts, path, fmt, _song_tags(next(iter(stems.items()))))
+            return Rendered(name, self._keep(split, path, fmt.mime), mixed.peak, mixed.over)
+
+    def render_stem_file(self, account_id: str, split_id: str) -> Rendered:
+        """Put the stems into one Native Instruments Stem file, for DJ software.
+
+        Raises:
+            NotFound: the account has no such split.
+            Conflict: it has no stems, or not yet.
+            ValidationFailed: its stems are not those of a whole song in four parts.
+            RateLimited: too many others are being made.
+        """
+        split = self._splits.succeeded(account_id, split_id)
+        if not can_have_stem_file(split.stem_model, split.requested_stems):
+            raise ValidationFailed(
+                "A .stem.mp4 needs all stems of 4s or 6s: split the song so.", param="format"
+            )
+        with self._slot(), tempfile.TemporaryDirectory(prefix="stemsplitter-") as folder:
+            with self._stems(split, split.requested_stems) as stems:
+                path = write_stem_file(stems, Path(folder), _song_tags(next(iter(stems.items()))))
+            return Rendered(path.name, self._keep(split, path, "audio/mp4"))
+
+    def find(self, account_id: str, split_id: str, name: str) -> Download:
+        """The split's file of that name: one of its stems (``vocals.mp3``), or what was rendered.
+
+        Raises:
+            NotFound: there is none, or not any more.
+            Conflict: the split has no stems, or not yet.
+        """
+        split = self._splits.succeeded(account_id, split_id)
+        song = Path(split.filename).stem
+        for stem, stored in (split.stems or {}).items():
+            ending = stored["key"].rpartition(".")[2]
+            if name == f"{stem}.{ending}":
+                return Download(stored["key"], stored["mime"], f"{song} ({stem}).{ending}")
+        key = f"{mixes_folder(split_id)}/{name}"
+        try:
+            self._storage.size(key)
+        except (FileMissing, ValueError) as error:
+            raise NotFound("There is no such file, or it was deleted: mix it again.") from error
+        if name.endswith(EXTENSION):
+            return Download(key, "audio/mp4", f"{song}.{EXTENSION}")
+        fmt = OutputFormat.parse(name.rpartition(".")[2])
+        return Download(key, fmt.mime, f"{song} (mix).{fmt.extension}")
+
+    @contextmanager
+    def _slot(self) -> Iterator[None]:
+        if not self._slots.acquire(timeout=WAIT_SECONDS):
+            raise RateLimited("Other mixes are being made: try again in a minute.")
+        try:
+            yield
+        finally:
+            self._slots.release()
+
+    @contextmanager
+    def _stems(self, split: Split, names: Sequence[str]) -> Iterator[dict[str, Path]]:
+        with ExitStack() as stack:
+            stored = split.stems or {}
+            yield {name: stack.enter_context(self._storage.local_file(stored[name]["key"])) for name in names}
+
+    def _keep(self, split: Split, path: Path, mime: str) -> int:
+        """Store a file and forget those of before. The folder is the split's own and is deleted with it."""
+        folder = mixes_folder(split.id)
+        size = self._storage.put_file(f"{folder}/{path.name}", path, mime, path.name)
+        for stored in list(self._storage.list_prefix(folder)):
+            if stored.modified < now() - KEPT:
+                self._storage.delete(stored.key)
+        return size
+
+
+def _heard(split: Split, faders: Mapping[str, Fader], format: str) -> dict[str, Fader]:
+    """The stems that the mix has, each with its setting."""
+    if format not in FORMATS:
+        raise ValidationFailed(
+            f"A mix can be {', '.join(FORMATS)}, not {format}: choose one.", param="format"
+        )
+    stems = split.stems or {}
+    for name, fader in faders.items():
+        if name not in stems:
+            raise ValidationFailed(f"The split has no stem {name}: it has {', '.join(stems)}.", param=name)
+        if not LOWEST_DB <= fader.gain_db <= HIGHEST_DB or not -1 <= fader.pan <= 1:
+            raise ValidationFailed(
+                f"Gains go from {LOWEST_DB:g} to {HIGHEST_DB:g} dB and pans from -1 to 1: correct those of {name}.",
+                param=name,
+            )
+    heard = {name: faders.get(name, Fader()) for name in stems}
+    heard = {name: fader for name, fader in heard.items() if not fader.muted}
+    if not heard:
+        raise ValidationFailed("Every stem is muted: let one be heard.", param="muted")
+    return heard
+
+
+def _song_tags(stem: tuple[str, Path]) -> Tags:
+    """The song's own tags, from those of a stem."""
+    name, path = stem
+    with open_source(path) as source:
+        tags = source.info.tags
+    title = "" if tags.title == name else tags.title.removesuffix(f" ({name})")
+    return dataclasses.replace(tags, title=title, comment="")

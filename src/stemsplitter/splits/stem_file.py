@@ -1,0 +1,66 @@
+"""A split's stems as one Native Instruments Stem file."""
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from stemsplitter.audio.decode import open_source
+from stemsplitter.audio.mixing import Part, mixed, resampled
+from stemsplitter.audio.nistem import EXTENSION, STEMS
+from stemsplitter.audio.tags import Tags
+from stemsplitter.separation.layouts import LAYOUTS
+from stemsplitter.separation.outputs import StemFile, output_rate
+
+Samples = npt.NDArray[np.float32]
+
+_SONG = "stems"
+
+
+def can_have_stem_file(layout: str, stems: Sequence[str]) -> bool:
+    """Whether ``stems`` are all of ``layout``, and make four parts."""
+    return layout in ("4s", "6s") and set(LAYOUTS[layout]) <= set(stems)
+
+
+def write_stem_file(stems: Mapping[str, Path], folder: Path, tags: Tags) -> Path:
+    """Write ``stems``, by name, into a file in ``folder``; guitar and piano, where there are any, go into other.
+
+    Raises:
+        AudioError: a stem cannot be decoded.
+        OutputError: the file cannot be written.
+    """
+    groups = {name: [stems[name]] for name in STEMS}
+    groups["other"] += [stems[name] for name in ("guitar", "piano") if name in stems]
+    with ExitStack() as stack:
+        opened = {
+            name: [stack.enter_context(open_source(path)) for path in paths] for name, paths in groups.items()
+        }
+        info = opened[STEMS[0]][0].info
+        rate = output_rate(EXTENSION, info.sample_rate)
+        source = dataclasses.replace(info, tags=tags)
+        tracks = [
+            resampled(
+                mixed([Part(path) for path in groups[name]], opened[name], info.channels),
+                info.sample_rate,
+                rate,
+                info.channels,
+            )
+            for name in STEMS
+        ]
+        output = stack.enter_context(StemFile(folder, _SONG, STEMS, rate, source))
+        for blocks in _aligned(tracks, info.channels):
+            output.write(dict(zip(STEMS, blocks, strict=True)))
+        (path,) = {written.path for written in output.commit()}
+    return path
+
+
+def _aligned(tracks: Sequence[Iterator[Samples]], channels: int) -> Iterator[list[Samples]]:
+    """The tracks' blocks in step, where one ends before another (a damaged file) filled up with silence."""
+    nothing = np.zeros((channels, 0), np.float32)
+    for blocks in itertools.zip_longest(*tracks, fillvalue=nothing):
+        longest = max(block.shape[1] for block in blocks)
+        yield [np.pad(block, ((0, 0), (0, longest - block.shape[1]))) for block in blocks]

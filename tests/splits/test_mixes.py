@@ -1,0 +1,222 @@
+"""Mixes of a split: the right stems, settings that are refused, files that go with the split."""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from stemsplitter.application import Application
+from stemsplitter.audio.decode import open_source
+from stemsplitter.audio.encode import StemWriter
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.tags import Tags
+from stemsplitter.service_errors import Conflict, NotFound, RateLimited, ValidationFailed
+from stemsplitter.splits import mixes as mixes_module
+from stemsplitter.splits import repository
+from stemsplitter.splits.mixes import Fader, Mixes
+
+from .conftest import Create
+
+Samples = npt.NDArray[np.float32]
+FULL = 1 << 23
+SIX = ("vocals", "drums", "bass", "guitar", "piano", "other")
+
+
+@pytest.fixture
+def mixes(application: Application) -> Mixes:
+    return Mixes(application.splits, application.storage)
+
+
+@pytest.fixture
+def finish(application: Application, tmp_path: Path) -> Callable[..., dict[str, npt.NDArray[np.int64]]]:
+    """Lets a split succeed with stems of noise, and tells their samples in steps of 24 bits."""
+
+    def end(split_id: str, names: tuple[str, ...] = ("vocals", "drums")) -> dict[str, npt.NDArray[np.int64]]:
+        values, stems = {}, {}
+        for seed, name in enumerate(names):
+            values[name] = np.random.default_rng(seed).integers(-FULL // 8, FULL // 8, (2, 9_000))
+            path = tmp_path / f"{name}.wav"
+            tags = Tags(title="Lied").for_stem(name)
+            with StemWriter(path, OutputFormat.parse("wav"), 44_100, 2, tags) as writer:
+                writer.write((values[name] / FULL).astype(np.float32))
+                writer.commit()
+            key = f"splits/{split_id}/stems/{name}.wav"
+            stems[name] = {
+                "key": key,
+                "size": application.storage.put_file(key, path, "audio/wav"),
+                "mime": "audio/wav",
+            }
+        took = {"device": "cpu", "seconds": 1.5, "realtimeFactor": 0.5}
+        with application.database.write() as session:
+            assert repository.begin(session, split_id, "run_1")
+            assert application.splits.endings.succeed(session, split_id, "run_1", stems, took)
+        return values
+
+    return end
+
+
+@pytest.fixture
+def split(create: Create, finish: Callable[..., object]) -> str:
+    split_id = create(stemModel="4s", stems=["vocals", "drums"], outputFormat="wav")
+    finish(split_id)
+    return split_id
+
+
+def read(application: Application, key: str, track: int | None = None) -> Samples:
+    with application.storage.local_file(key) as path, open_source(path, track=track) as source:
+        return np.concatenate(list(source.blocks()), axis=1)
+
+
+def test_a_mix_is_the_exact_sum_of_what_is_heard(
+    application: Application,
+    account: str,
+    create: Create,
+    finish: Callable[..., dict[str, Samples]],
+    mixes: Mixes,
+) -> None:
+    split_id = create(outputFormat="wav")
+    values = finish(split_id, SIX)
+    done = mixes.render(account, split_id, {"vocals": Fader(muted=True), "bass": Fader(gain_db=0)}, "flac")
+    found = mixes.find(account, split_id, done.name)
+    assert (found.mime, found.filename) == ("audio/flac", "Lied (mix).flac")
+    assert done.size == application.storage.size(found.key)
+    wanted = sum(values[name] for name in SIX[1:])
+    np.testing.assert_array_equal(read(application, found.key).astype(np.float64) * FULL, wanted)
+    assert (done.peak, done.over) == (np.abs(wanted).max() / FULL, 0)
+    with application.storage.local_file(found.key) as path, open_source(path) as source:
+        assert (source.info.tags.title, source.info.tags.comment) == ("Lied", "")
+
+
+def test_gains_make_another_file(application: Application, account: str, split: str, mixes: Mixes) -> None:
+    plain = mixes.render(account, split, {}, "wav")
+    again = mixes.render(account, split, {"vocals": Fader(), "drums": Fader()}, "wav")
+    hot = mixes.render(account, split, {"vocals": Fader(gain_db=12), "drums": Fader(gain_db=12)}, "wav")
+    assert plain == again
+    assert hot.name != plain.name and hot.peak > 0.9
+    hottest = mixes.render(account, split, {"vocals": Fader(12, -1), "drums": Fader(12, -1)}, "mp3")
+    assert hottest.over > 0
+    assert mixes.find(account, split, hottest.name).mime == "audio/mpeg"
+
+
+@pytest.mark.parametrize(
+    ("faders", "format", "message"),
+    [
+        ({"piano": Fader()}, "wav", "has no stem piano"),
+        ({"vocals": Fader(gain_db=12.1)}, "wav", "-60 to 12 dB"),
+        ({"vocals": Fader(gain_db=float("nan"))}, "wav", "-60 to 12 dB"),
+        ({"vocals": Fader(pan=-1.1)}, "wav", "pans from -1 to 1"),
+        ({"vocals": Fader(muted=True), "drums": Fader(muted=True)}, "wav", "Every stem is muted"),
+        ({}, "ogg", "not ogg"),
+    ],
+)
+def test_what_cannot_be_mixed_is_refused(
+    account: str, split: str, mixes: Mixes, faders: dict[str, Fader], format: str, message: str
+) -> None:
+    with pytest.raises(ValidationFailed, match=message):
+        mixes.render(account, split, faders, format)
+
+
+def test_a_stem_file_has_four_parts_and_the_mixture(
+    application: Application,
+    account: str,
+    create: Create,
+    finish: Callable[..., dict[str, Samples]],
+    mixes: Mixes,
+) -> None:
+    split_id = create(outputFormat="wav")
+    values = finish(split_id, SIX)
+    done = mixes.render_stem_file(account, split_id)
+    found = mixes.find(account, split_id, done.name)
+    assert (found.mime, found.filename) == ("audio/mp4", "Lied.stem.mp4")
+    other = values["other"] + values["guitar"] + values["piano"]
+    groups = [sum(values.values()), values["drums"], values["bass"], other, values["vocals"]]
+    for track in range(len(groups)):
+        got = read(application, found.key, track)
+        assert got.shape == groups[track].shape
+        # AAC keeps little of white noise, but it is like its own most
+        likeness = [np.corrcoef(got[0], group[0])[0, 1] for group in groups]
+        assert int(np.argmax(likeness)) == track
+
+
+def test_a_stem_file_needs_a_whole_song(account: str, create: Create, split: str, mixes: Mixes) -> None:
+    with pytest.raises(ValidationFailed, match="all stems of 4s or 6s"):
+        mixes.render_stem_file(account, split)
+    with pytest.raises(Conflict, match="is queued"):
+        mixes.render_stem_file(account, create())
+
+
+def test_stems_are_found_by_their_names_and_nothing_else_is(account: str, split: str, mixes: Mixes) -> None:
+    found = mixes.find(account, split, "vocals.wav")
+    assert (found.key, found.filename) == (f"splits/{split}/stems/vocals.wav", "Lied (vocals).wav")
+    for name in (
+        "bass.wav",
+        "peaks.json",
+        "mix-0123456789abcdef.wav",
+        "../stems/vocals.wav",
+        "..",
+        "",
+        "ü.wav",
+    ):
+        with pytest.raises(NotFound):
+            mixes.find(account, split, name)
+
+
+def test_mixes_of_another_account_are_not_there(account: str, split: str, mixes: Mixes) -> None:
+    done = mixes.render(account, split, {}, "wav")
+    for action in (
+        lambda: mixes.render("acc_other", split, {}, "wav"),
+        lambda: mixes.render_stem_file("acc_other", split),
+        lambda: mixes.find("acc_other", split, done.name),
+    ):
+        with pytest.raises(NotFound):
+            action()
+
+
+def test_old_mixes_go_when_new_ones_come_and_all_with_the_split(
+    application: Application, account: str, split: str, mixes: Mixes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = mixes.render(account, split, {}, "wav")
+    second = mixes.render(account, split, {}, "flac")
+    assert mixes.find(account, split, first.name)
+    monkeypatch.setattr(mixes_module, "KEPT", timedelta(hours=-1))  # everything is too old
+    mixes.render(account, split, {}, "mp3")
+    for name in (first.name, second.name):
+        with pytest.raises(NotFound):
+            mixes.find(account, split, name)
+    monkeypatch.undo()
+    mixes.render(account, split, {}, "wav")
+    application.splits.delete(account, split)
+    assert list(application.storage.list_prefix(f"splits/{split}")) == []
+
+
+def test_only_some_mixes_are_made_at_once(
+    account: str, split: str, mixes: Mixes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mixes_module, "WAIT_SECONDS", 0.05)
+    release, began = threading.Event(), threading.Semaphore(0)
+    write = mixes_module.write_mix
+
+    def slow(*arguments: object) -> object:
+        began.release()
+        assert release.wait(10)
+        return write(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(mixes_module, "write_mix", slow)
+    threads = [
+        threading.Thread(target=mixes.render, args=(account, split, {}, "wav"))
+        for _ in range(mixes_module.RENDERED_AT_ONCE)
+    ]
+    for thread in threads:
+        thread.start()
+    for _ in threads:
+        assert began.acquire(timeout=10)
+    with pytest.raises(RateLimited):
+        mixes.render(account, split, {}, "wav")
+    release.set()
+    for thread in threads:
+        thread.join(10)
+    assert mixes.render(account, split, {}, "wav")
