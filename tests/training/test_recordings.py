@@ -11,7 +11,8 @@ pytest.importorskip("soundfile")
 
 import soundfile
 
-from training.instruments import kits, libraries
+from training.instruments import libraries
+from training.instruments import strokes as pools
 from training.instruments.kits import Kit, Piece
 from training.instruments.libraries import parse
 from training.instruments.loops import grid
@@ -104,7 +105,7 @@ def test_a_muted_note_is_short(samples: Path) -> None:
 
 
 def test_a_closed_hat_ends_the_open_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kits, "SONIC_PI", tmp_path)
+    monkeypatch.setattr(pools, "SONIC_PI", tmp_path)
     tone(tmp_path / "ringing.flac", 90)
     tone(tmp_path / "tick.flac", 90, 0.02)
     make = partial(Piece, semitones=0.0, decay=5.0, click=0.0, tone=(0.0, 0.0), gain=1.0, pan=0.0)

@@ -1,12 +1,7 @@
-"""Drum kits and percussion put together from recorded single strokes.
-
-The strokes are those of the packages sonic-pi-samples and hydrogen-drumkits (its kit Audiophob), all CC0; the other
-kits of the latter are under the GPL, ShareAlike or need naming their author with every copy, and are not used.
-"""
+"""Drum kits and percussion put together at random from recorded strokes."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
@@ -14,136 +9,13 @@ import numpy as np
 from scipy.signal import butter, sosfilt
 
 from training.instruments.libraries import load, transpose
+from training.instruments.strokes import ACOUSTIC, Strokes, find, strokes
 from training.score import SAMPLE_RATE, Audio, Note
 
-SONIC_PI: Final = Path("/usr/share/sonic-pi/samples")
-AUDIOPHOB: Final = Path("/usr/share/hydrogen/data/drumkits/Audiophob")
 BEFORE: Final = 0.002  # seconds that a stroke's audio starts ahead of its onset
 CHOKE: Final = 0.02  # seconds in which the hat closes
 TOUCHES: Final = 4  # grades of loudness that differ in tone, not only in level
 TURNS: Final = 3  # strokes of one grade that differ a little
-
-Strokes = tuple[str, ...]  # files of one thing struck, from soft to loud
-
-ACOUSTIC: Final[Mapping[str, tuple[Strokes, ...]]] = MappingProxyType(
-    {
-        "kick": (
-            ("drum_bass_soft", "drum_bass_hard"),
-            ("drum_heavy_kick",),
-            ("bd_ada",),
-            ("bd_sone",),
-            ("bd_mehackit",),
-            ("bd_tek",),
-            ("bd_gas",),
-            ("bd_klub",),
-        ),
-        "snare": (
-            ("drum_snare_soft", "drum_snare_hard"),
-            ("sn_dolf",),
-            ("sn_generic",),
-            ("sn_zome",),
-            ("elec_lo_snare",),
-            ("elec_mid_snare",),
-            ("25671__walter-odington__garage-city-snare-snappy",),
-        ),
-        "stick": (("16336__sstokes__ss-ht-crunchtime",), ("elec_wood",), ("perc_snap2",), ("elec_tick",)),
-        "clap": (("29800__stomachache__3",), ("perc_snap",), ("perc_snap2",)),
-        "closed": (("drum_cymbal_closed",), ("116973__cbeeching__hat-light",)),
-        "pedal": (("drum_cymbal_pedal",),),
-        "open": (("drum_cymbal_open",), ("104227__minorr__hhat-paiste-302-14-open-p",)),
-        "ride": (("drum_cymbal_soft",), ("drum_cymbal_soft", "drum_cymbal_hard"), ("15590__lewis__sabmute",)),
-        "bell": (("drum_cowbell",), ("elec_triangle",), ("drum_cymbal_soft",)),
-        "crash": (
-            ("drum_cymbal_soft", "drum_cymbal_hard"),
-            ("drum_splash_soft", "drum_splash_hard"),
-            ("124101__connersaw8__crash",),
-        ),
-        "tom high": (("drum_tom_hi_soft", "drum_tom_hi_hard"),),
-        "tom middle": (("drum_tom_mid_soft", "drum_tom_mid_hard"),),
-        "tom low": (("drum_tom_lo_soft", "drum_tom_lo_hard"),),
-        "shaker": (
-            ("156272__dayvonjersen__fxshake5",),
-            ("drum_cymbal_closed",),
-            ("116973__cbeeching__hat-light",),
-        ),
-        "tambourine": (("elec_triangle",), ("drum_cymbal_pedal",), ("elec_chime",)),
-        "cowbell": (("drum_cowbell",), ("122557__anillogic__trimo-c3",), ("elec_bell",)),
-        "block": (
-            ("elec_wood",),
-            ("elec_tick",),
-            ("elec_pop",),
-            ("elec_ping",),
-            ("elec_blip2",),
-            ("tabla_ke1",),
-        ),
-        "triangle": (("elec_triangle",), ("perc_bell",), ("elec_chime",)),
-        "hand high": (
-            ("tabla_na",),
-            ("tabla_na_o",),
-            ("tabla_tun1",),
-            ("tabla_tun3",),
-            ("tabla_tas1",),
-            ("elec_bong",),
-        ),
-        "hand low": (
-            ("tabla_ghe1",),
-            ("tabla_ghe4",),
-            ("tabla_ghe7",),
-            ("tabla_ghe8",),
-            ("drum_tom_mid_soft",),
-        ),
-        "hand slap": (
-            ("tabla_te1",),
-            ("tabla_te2",),
-            ("tabla_te_m",),
-            ("tabla_te_ne",),
-            ("tabla_na_s",),
-            ("tabla_re",),
-        ),
-    }
-)
-ELECTRONIC: Final[Mapping[str, tuple[Strokes, ...]]] = MappingProxyType(
-    {
-        "kick": (
-            ("bd_808",),
-            ("bd_boom",),
-            ("bd_fat",),
-            ("bd_gas",),
-            ("bd_haus",),
-            ("bd_klub",),
-            ("bd_pure",),
-            ("bd_tek",),
-            ("bd_zome",),
-            ("bd_zum",),
-            ("elec_hollow_kick",),
-            ("elec_soft_kick",),
-            ("86335__zgump__tom-0105",),
-        ),
-        "snare": (
-            ("sn_dub",),
-            ("elec_snare",),
-            ("elec_hi_snare",),
-            ("elec_mid_snare",),
-            ("elec_filt_snare",),
-            ("124382__cubix__8bit-snare",),
-            ("sn_generic",),
-        ),
-        "closed": (("drum_cymbal_closed",), ("116973__cbeeching__hat-light",), ("elec_triangle",)),
-        "open": (("elec_cymbal",), ("104227__minorr__hhat-paiste-302-14-open-p",)),
-        "crash": (("elec_cymbal",), ("124101__connersaw8__crash",), ("drum_splash_hard",)),
-        "tom high": (("101450__menegass__tomh",), ("elec_fuzz_tom",)),
-        "tom middle": (("99931__menegass__noise-tom1",), ("elec_fuzz_tom",)),
-        "tom low": (("99930__menegass__noise-tom0",), ("elec_fuzz_tom",)),
-        "block": (
-            ("elec_blip",),
-            ("elec_plip",),
-            ("elec_twip",),
-            ("elec_beep",),
-            ("elec_flip",),
-            ("elec_blup",),
-        ),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -167,12 +39,12 @@ PLACES: Final[Mapping[str, Place]] = MappingProxyType(
         "snare": Place(-1, 0.15, (0.05, 0.4)),
         "stick": Place(-7, 0.15, (0.03, 0.2)),
         "clap": Place(-4, 0.3, (0.05, 0.4)),
-        "closed": Place(-14, 0.5, (0.02, 0.1)),
-        "pedal": Place(-16, 0.5, (0.03, 0.2)),
-        "open": Place(-13, 0.5, (0.2, 1.0)),
-        "ride": Place(-13, 0.6, (0.2, 1.2)),
-        "bell": Place(-12, 0.6, (0.15, 0.6)),
-        "crash": Place(-8, 0.7, (0.5, 2.0)),
+        "closed": Place(-11, 0.5, (0.02, 0.1)),
+        "pedal": Place(-13, 0.5, (0.03, 0.2)),
+        "open": Place(-9, 0.5, (0.2, 1.0)),
+        "ride": Place(-9, 0.6, (0.2, 1.2)),
+        "bell": Place(-9, 0.6, (0.15, 0.6)),
+        "crash": Place(-5, 0.7, (0.5, 2.0)),
         "tom high": Place(-3, 0.5, (0.1, 0.6)),
         "tom middle": Place(-3, 0.3, (0.12, 0.7)),
         "tom low": Place(-2, 0.6, (0.15, 0.8)),
@@ -193,6 +65,7 @@ KEYS: Final[Mapping[int, tuple[str, float]]] = MappingProxyType(
     }
 )  # fmt: skip
 HATS: Final = ("closed", "pedal", "open")
+CYMBALS: Final = (*HATS, "ride", "bell", "crash")
 
 
 @dataclass(frozen=True)
@@ -301,29 +174,21 @@ def _add(out: Audio, audio: Audio, first: int, gain: float) -> None:
     out[:, first + skip : first + skip + audio.shape[1]] += np.float32(gain) * audio
 
 
-def find(name: str) -> Path:
-    """The file of a stroke or loop: hydrogen's names hold the author, sonic-pi's do not."""
-    return AUDIOPHOB / f"{name}.wav" if "__" in name else SONIC_PI / f"{name}.flac"
-
-
-def strokes(name: str, machine: bool) -> tuple[Strokes, ...]:
-    """What there is to choose from for a piece, of the packages that are installed."""
-    pool = ELECTRONIC.get(name, ACOUSTIC[name]) if machine else ACOUSTIC[name]
-    return tuple(each for each in pool if all(find(file).is_file() for file in each))
-
-
 def kit(style: str, random: np.random.Generator) -> Kit | None:
     """A kit whose every piece is picked, tuned, damped and coloured at random; None where no samples are."""
     machine = random.random() < {"electronic": 0.9, "pop": 0.3, "reggae": 0.1, "funk": 0.1}.get(style, 0.04)
     if not strokes("kick", machine):
         return None
-    # Tuning and damping go together in a kit: a dry studio, or drums that ring.
-    dryness = random.random()
-    pieces = {name: _piece(name, machine, dryness, random) for name in ACOUSTIC if strokes(name, machine)}
+    # Pieces of a kit have much in common: a dry studio or drums that ring, microphones near the cymbals or not.
+    dryness, cymbals = random.random(), float(random.normal(0, 3))
+    names = [name for name in ACOUSTIC if strokes(name, machine)]
+    pieces = {
+        name: _piece(name, machine, dryness, cymbals if name in CYMBALS else 0.0, random) for name in names
+    }
     return Kit(MappingProxyType(pieces), power=float(random.uniform(1.1, 1.9)))
 
 
-def _piece(name: str, machine: bool, dryness: float, random: np.random.Generator) -> Piece:
+def _piece(name: str, machine: bool, dryness: float, level: float, random: np.random.Generator) -> Piece:
     place = PLACES.get(name, PERCUSSION)
     pool = strokes(name, machine)
     picked = random.permutation(len(pool))
@@ -338,6 +203,6 @@ def _piece(name: str, machine: bool, dryness: float, random: np.random.Generator
         decay=float(low * (high / low) ** ringing),
         click=float(random.normal(0, 3)),
         tone=(float(random.normal(0, 2.5)), float(random.normal(0, 2.5))),
-        gain=float(10 ** ((place.level + random.normal(0, 2.0)) / 20)),
+        gain=float(10 ** ((place.level + level + random.normal(0, 2.0)) / 20)),
         pan=float(random.uniform(-1, 1) * place.pan),
     )

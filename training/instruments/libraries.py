@@ -135,7 +135,7 @@ def _decode(path: Path, seconds: float) -> Sound:
         rate = file.samplerate
         frames = file.read(int(seconds * rate), dtype="float32", always_2d=True)
     audio = np.ascontiguousarray(frames.T[:2])
-    start = onset(audio, rate)
+    start = onset(audio[:, : 2 * rate], rate)  # of the same part however much is decoded
     level = float(np.sqrt(np.mean(audio[:, start : start + int(0.4 * rate)] ** 2) + 1e-12))
     return Sound(audio, rate, start, level, whole=len(frames) < int(seconds * rate))
 

@@ -9,8 +9,8 @@ import numpy as np
 import soxr
 from scipy.signal import butter, sosfilt
 
-from training.instruments.kits import find
 from training.instruments.libraries import load
+from training.instruments.strokes import find
 from training.score import SAMPLE_RATE, Audio, Note
 
 # Quarter notes in each of sonic-pi-samples' loops (CC0) that is drums alone, measured by the rhythm of its onsets.
