@@ -7,7 +7,7 @@ sample rate, transform and hop are the same bins up to 11 kHz, which is as far a
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import scipy.fft
@@ -15,7 +15,11 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
+from stemsplitter.catalogue.checkpoints import read_numpy_pickle
+from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.separation import bands
+from stemsplitter.separation.networks import spleeter
+from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
 from training.score import STEMS
 
 FRAMES: Final = 256
@@ -27,7 +31,8 @@ WINDOW: Final = (np.hanning(N_FFT + 1)[:-1] / (N_FFT / 4)).astype(np.float32)
 SWAPPED: Final = 0.3  # share of stems that come from another song
 ADDED: Final = 0.5  # of stems that the song lacks, by the share that gets one from another
 DROPPED: Final = {"vocals": 0.25, "drums": 0.12, "bass": 0.12, "guitar": 0.15, "piano": 0.25, "other": 0.25}
-ALONE: Final = 0.3  # share of examples without vocals from another model
+ALONE: Final = 0.25  # share of examples without vocals from another model
+IMAGINED: Final = 0.35  # share of those with some that come from a model which is only imagined
 RESAMPLED: Final = 0.4
 
 Spectra = NDArray[np.complex64]
@@ -133,23 +138,56 @@ def equalised(spectra: Spectra, random: np.random.Generator) -> Spectra:
     return spectra
 
 
-def vocals_found(
-    vocals: NDArray[np.float32], rest: NDArray[np.float32], random: np.random.Generator
-) -> NDArray[np.float32]:
-    """Mask ``[T, BINS]`` of a model that has looked for the vocals, good as such models are, but not perfect.
+class VocalsFinder(Protocol):
+    """Finds the vocals in spectra of middle and side."""
 
-    A ratio mask of random sharpness from the true powers ``[T, BINS]``, blurred, with a part of the vocals
-    missed and some of the rest taken for vocals, both in patches.
+    def __call__(self, spectra: Spectra, mixture: Spectra, random: np.random.Generator) -> Spectra:
+        """The vocals ``[2, T, BINS]`` found in ``mixture``, whose true stems are ``spectra``."""
+
+
+def no_vocals(spectra: Spectra, mixture: Spectra, random: np.random.Generator) -> Spectra:
+    """No model looks for vocals: the network is alone."""
+    return np.zeros_like(mixture)
+
+
+def imagined(spectra: Spectra, mixture: Spectra, random: np.random.Generator) -> Spectra:
+    """What a model might find that is as good on these voices as a real one is on real voices.
+
+    A ratio mask of random sharpness from the true powers, blurred, with a part of the vocals missed and some
+    of the rest taken for vocals, both in patches.
     """
+    vocals = (np.abs(spectra[0]) ** 2).sum(axis=0)
+    rest = (np.abs(mixture - spectra[0]) ** 2).sum(axis=0)
     sharpness, bias = random.uniform(0.6, 1.3), np.exp(random.normal(0, 0.6))
-    with np.errstate(divide="ignore", over="ignore"):
-        mask = 1 / (1 + bias * ((rest + 1e-9) / (vocals + 1e-12)) ** np.float32(sharpness))
+    mask = 1 / (1 + bias * ((rest + 1e-9) / (vocals + 1e-12)) ** np.float32(sharpness))
     if random.random() < 0.6:
         mask[1:-1] = (mask[:-2] + mask[1:-1] + mask[2:]) / 3
         mask[:, 1:-1] = (mask[:, :-2] + mask[:, 1:-1] + mask[:, 2:]) / 3
     missed = 1 - random.uniform(0, 0.5) * _patches(random)
     taken = random.choice([0.02, 0.1, 0.4]) * random.random() * _patches(random)
-    return np.asarray(mask * missed + (1 - mask) * taken, np.float32)
+    return mixture * np.asarray(mask * missed + (1 - mask) * taken, np.float32)
+
+
+class Spleeter:
+    """What Spleeter finds, with its errors: voices missed, and instruments taken for voices."""
+
+    def __init__(self) -> None:
+        """Raises ModelError where its weights are not here: ``stemsplitter models pull spleeter_2s``."""
+        store = ModelStore()
+        states = [read_numpy_pickle(path) for path in store.weights("spleeter_2s")]
+        self._network = OpenVinoRuntime(threads=1).compile(
+            lambda: spleeter.Spleeter(states),
+            {"magnitude": (1, 2, FRAMES, spleeter.BINS)},
+            store.cache_dir("spleeter_2s") / f"training-{FRAMES}",
+        )
+
+    def __call__(self, spectra: Spectra, mixture: Spectra, random: np.random.Generator) -> Spectra:
+        middle, side = mixture * np.float32(np.sqrt(0.5))
+        channels = np.stack((middle + side, middle - side))
+        (mask,) = self._network((np.abs(channels[..., : spleeter.BINS]) * np.float32(N_FFT / 2))[None])
+        channels *= np.pad(mask[0], ((0, 0), (0, 0), (0, 1)), mode="edge")
+        left, right = channels * np.float32(np.sqrt(0.5))
+        return np.stack((left + right, left - right))
 
 
 def _patches(random: np.random.Generator) -> NDArray[np.float32]:
@@ -160,28 +198,30 @@ def _patches(random: np.random.Generator) -> NDArray[np.float32]:
 
 
 def example(
-    stems: NDArray[np.float32], random: np.random.Generator, *, alone: bool, augment: bool
+    stems: NDArray[np.float32], random: np.random.Generator, find: VocalsFinder, *, augment: bool
 ) -> Example:
-    """From stems ``[6, SAMPLES, 2]``; ``alone`` is without vocals found by another model."""
+    """From stems ``[6, SAMPLES, 2]`` and what finds the vocals in their sum."""
     spectra = transformed(stems)
     if augment:
         spectra = equalised(spectra, random)
     mixture = spectra.sum(axis=0)
-    power = mixture.real**2 + mixture.imag**2
-    cross = (mixture[0] * mixture[1].conj()).real
-    products = mixture.real * spectra.real + mixture.imag * spectra.imag
-    mask = np.zeros(power.shape[1:], np.float32)
-    if not alone:
-        vocals, rest = spectra[0], mixture - spectra[0]
-        mask = vocals_found((np.abs(vocals) ** 2).sum(0), (np.abs(rest) ** 2).sum(0), random)
-    left = 1 - mask
-    summed = bands.summed
+    vocals = find(spectra, mixture, random)
+    instrumental = mixture - vocals
+    inputs = np.stack(
+        (_product(instrumental, instrumental), _product(vocals, vocals), _product(instrumental, vocals))
+    )
+    products = np.stack((_product(instrumental, spectra), _product(vocals, spectra)))
     return Example(
-        features=bands.features(power * left**2, cross * left**2, power * mask**2),
-        inputs=np.stack((summed(power * left**2), summed(power * mask**2), summed(power * mask * left))),
-        products=np.stack((summed(products * left), summed(products * mask))),
+        features=bands.features(inputs[0], _product(*instrumental), inputs[1]),
+        inputs=bands.summed(inputs),
+        products=bands.summed(products),
         energies=(np.abs(spectra) ** 2).sum(axis=(1, 2, 3), dtype=np.float64).astype(np.float32),
     )
+
+
+def _product(one: Spectra, other: Spectra) -> NDArray[np.float32]:
+    """Real part of the one times the conjugate of the other."""
+    return one.real * other.real + one.imag * other.imag
 
 
 class Mixtures(IterableDataset[Example]):
@@ -194,9 +234,11 @@ class Mixtures(IterableDataset[Example]):
         torch.set_num_threads(1)
         info = torch.utils.data.get_worker_info()
         random = np.random.default_rng((self._seed, info.id if info else 0))
+        real = Spleeter()
         while True:
-            stems = self._songs.mixed(random)
-            yield example(stems, random, alone=random.random() < ALONE, augment=True)
+            found = imagined if random.random() < IMAGINED else real
+            find = no_vocals if random.random() < ALONE else found
+            yield example(self._songs.mixed(random), random, find, augment=True)
 
 
 def batch(examples: list[Example]) -> tuple[torch.Tensor, ...]:

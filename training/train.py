@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from training import loss
-from training.data import Mixtures, Songs, batch, example
+from training.data import Mixtures, Songs, Spleeter, VocalsFinder, batch, example, no_vocals
 from training.network import BandNet
 from training.score import STEMS
 
@@ -100,11 +100,11 @@ class Run:
         return torch.cat(found).nanmedian(dim=0).values.tolist()
 
 
-def validation(songs: Songs, alone: bool) -> list[list[Tensor]]:
+def validation(songs: Songs, find: VocalsFinder) -> list[list[Tensor]]:
     """Three stretches of each held-out song as they are."""
     random = np.random.default_rng(0)
     stretches = [songs.plain(number, start) for number in range(len(songs)) for start in (0.25, 0.5, 0.75)]
-    examples = [example(stems, random, alone=alone, augment=False) for stems in stretches if stems.any()]
+    examples = [example(stems, random, find, augment=False) for stems in stretches if stems.any()]
     return [list(batch(examples[at : at + 4])) for at in range(0, len(examples), 4)]
 
 
@@ -178,9 +178,10 @@ def main() -> None:
         prefetch_factor=8,
         persistent_workers=True,
     )
+    batches = iter(loader)  # its processes are forked before this one has threads
     first = Songs(folders[:HELD_OUT])
-    held_out = {"joined": validation(first, alone=False), "alone": validation(first, alone=True)}
-    train(run, iter(loader), held_out, options)
+    held_out = {"joined": validation(first, Spleeter()), "alone": validation(first, no_vocals)}
+    train(run, batches, held_out, options)
 
 
 if __name__ == "__main__":

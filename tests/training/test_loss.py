@@ -25,7 +25,7 @@ def test_the_error_of_any_masks_is_exact(song):
 
     from training import data, loss
 
-    made = data.example(song, np.random.default_rng(0), alone=True, augment=False)
+    made = data.example(song, np.random.default_rng(0), data.no_vocals, augment=False)
     _, inputs, products, energies = data.batch([made])
     shares = torch.rand(1, 2, 6, 2, data.FRAMES, bands.BANDS)
     found = loss.errors(shares, inputs, products, energies)[0].numpy()
@@ -38,7 +38,7 @@ def test_the_error_of_any_masks_is_exact(song):
 def test_instrumental_and_vocals_found_make_up_the_mixture(song):
     from training import data, loss
 
-    made = data.example(song, np.random.default_rng(0), alone=False, augment=False)
+    made = data.example(song, np.random.default_rng(0), data.imagined, augment=False)
     _, inputs, products, energies = data.batch([made])
     assert inputs[0, 1].sum() > 0
     # all of both for one stem: what is wrong with it is the other stems
@@ -56,7 +56,7 @@ def test_perfect_masks_cost_less_than_silence_and_absent_stems_cost_only_what_le
 
     from training import data, loss
 
-    made = data.example(song, np.random.default_rng(0), alone=True, augment=False)
+    made = data.example(song, np.random.default_rng(0), data.no_vocals, augment=False)
     _, inputs, products, energies = data.batch([made])
     logits = torch.zeros(1, 24, data.FRAMES, bands.BANDS)
     even = loss.loss(logits, inputs, products, energies)
@@ -79,7 +79,7 @@ def test_the_shipped_features_are_those_trained_on(song):
     mixture *= 0.1 / np.abs(mixture).max()
     stems = np.zeros((6, *mixture.shape), np.float32)
     stems[1] = mixture
-    trained = data.example(stems, np.random.default_rng(0), alone=True, augment=False).features
+    trained = data.example(stems, np.random.default_rng(0), data.no_vocals, augment=False).features
     doubled = soxr.resample(mixture, 22_050, 44_100, "VHQ").T.astype(np.float32)
     spectrum = Stft(4096).forward(np.ascontiguousarray(doubled[:, : data.SAMPLES * 2 - 4096 % 1024]))
     both = builtin._middle_and_side(spectrum)
