@@ -119,6 +119,11 @@ class Storage:
                 file.writelines(self.read(key))
             yield path
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether the files are on this disk."""
+        return self._folder is not None
+
     def path_of(self, key: str) -> tuple[Path, os.stat_result]:
         """Where in the folder a file is, and what the system says of it. FileMissing also for a store in S3."""
         if self._folder is None:

@@ -1,0 +1,73 @@
+"""Stored files as answers: the same from a folder and from S3."""
+
+import pytest
+from fastapi import FastAPI, Request
+from fastapi.testclient import TestClient
+from starlette.responses import Response
+
+from stemsplitter.storage import Storage
+from stemsplitter.storage.errors import FileMissing
+from stemsplitter.storage.serving import file_response
+
+DATA = bytes(range(256)) * 10
+KEY = "splits/split_1/stems/vocals.mp3"
+
+
+@pytest.fixture
+def client(storage: Storage) -> TestClient:
+    app = FastAPI()
+    storage.put_stream(KEY, [DATA], "audio/mpeg")
+
+    @app.api_route("/{name}", methods=["GET", "HEAD"])
+    def get(request: Request, name: str) -> Response:
+        try:
+            return file_response(
+                request, storage, f"splits/split_1/stems/{name}", "audio/mpeg", "ü.mp3", "private"
+            )
+        except FileMissing:
+            return Response(status_code=404)
+
+    return TestClient(app)
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "start", "end"),
+    [
+        (None, 200, 0, 2560),
+        ("bytes=0-", 206, 0, 2560),
+        ("bytes=0-99", 206, 0, 100),
+        ("bytes=2500-9999", 206, 2500, 2560),
+        ("bytes=-60", 206, 2500, 2560),
+        ("bytes=5-4", 200, 0, 2560),
+        ("bytes=0-1,4-5", 200, 0, 2560),
+        ("lines=1-2", 200, 0, 2560),
+    ],
+)
+def test_the_file_or_a_range_of_it(
+    client: TestClient, asked: str | None, status: int, start: int, end: int
+) -> None:
+    headers = {"Range": asked} if asked else {}
+    answer = client.get("/vocals.mp3", headers=headers)
+    assert (answer.status_code, answer.content) == (status, DATA[start:end])
+    assert answer.headers["content-length"] == str(end - start)
+    assert answer.headers["content-type"] == "audio/mpeg"
+    assert answer.headers["accept-ranges"] == "bytes"
+    assert answer.headers["content-disposition"].endswith("filename*=UTF-8''%C3%BC.mp3")
+    assert answer.headers["cache-control"] == "private"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    if status == 206:
+        assert answer.headers["content-range"] == f"bytes {start}-{end - 1}/2560"
+
+
+def test_a_range_after_the_end_cannot_be_given(client: TestClient) -> None:
+    answer = client.get("/vocals.mp3", headers={"Range": "bytes=2560-"})
+    assert (answer.status_code, answer.headers["content-range"]) == (416, "bytes */2560")
+
+
+def test_head_has_no_body(client: TestClient) -> None:
+    answer = client.head("/vocals.mp3")
+    assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", "2560")
+
+
+def test_what_is_not_there_is_missing(client: TestClient) -> None:
+    assert client.get("/drums.mp3").status_code == 404
