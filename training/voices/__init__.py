@@ -9,7 +9,7 @@ import numpy as np
 import platformdirs
 
 from training.score import SAMPLE_RATE, Audio, Note
-from training.voices.bank import HOP, SPEAKERS, Speaker, load_bank
+from training.voices.bank import HOP, LINES, SPEAKERS, Speaker, load_bank
 from training.voices.performance import breathe, perform, phrases, syllables, to_frame
 from training.voices.singer import Singer, draw_singer
 from training.voices.vocoder import Frames, synthesise
@@ -56,11 +56,14 @@ class VoicePlayer:
     Args:
         bank: folder for the analysed speech, made once; the user's cache without one.
         speakers: whose speech, of `SPEAKERS`.
+        lines: how many lines of text each of them speaks.
     """
 
-    def __init__(self, bank: Path | None = None, speakers: Sequence[str] = SPEAKERS) -> None:
+    def __init__(
+        self, bank: Path | None = None, speakers: Sequence[str] = SPEAKERS, lines: int = LINES
+    ) -> None:
         folder = bank or platformdirs.user_cache_path("stemsplitter") / "voices"
-        self._bank = load_bank(folder, speakers)
+        self._bank = load_bank(folder, speakers, lines)
 
     def choose(self, random: np.random.Generator, role: str = "lead", style: str = "pop") -> Vocal:
         """Somebody for a part of this role (lead, harmony) in a song of this style."""

@@ -27,6 +27,7 @@ with warnings.catch_warnings():
 
 HOP: Final = 256
 FRAMES_PER_SECOND: Final = SAMPLE_RATE / HOP
+LINES: Final = 120
 FEMALE: Final = frozenset({"slt", "slt_hts"})
 FLITE: Final = {"awb": "awb", "rms": "rms", "slt": "slt", "kal": "kal16"}
 FESTIVAL: Final = {"slt_hts": "cmu_us_slt_arctic_hts", "ked": "ked_diphone"}
@@ -74,7 +75,7 @@ class Speaker:
         lines: ``[lines + 1]``, the first syllable of each line.
     """
 
-    envelopes: NDArray[np.float32]
+    envelopes: NDArray[np.float16]
     voiced: NDArray[np.bool_]
     phones: NDArray[np.uint8]
     syllables: NDArray[np.int64]
@@ -87,8 +88,8 @@ class Speaker:
         return edges[np.argsort(edges[:, 0] - edges[:, 1], kind="stable")]
 
 
-def load_bank(folder: Path, speakers: Sequence[str] = SPEAKERS, lines: int = 80) -> dict[str, Speaker]:
-    """The bank, from `folder`, or made and kept there (half a minute, once).
+def load_bank(folder: Path, speakers: Sequence[str] = SPEAKERS, lines: int = LINES) -> dict[str, Speaker]:
+    """The bank, from `folder`, or made and kept there (under a minute, once).
 
     Raises:
         FileNotFoundError: flite or festival is not installed.
@@ -102,11 +103,10 @@ def _load(path: Path, name: str, lines: int) -> Speaker:
     if not path.exists():
         speaker = _analyse(name, write_lines(np.random.default_rng(2016), lines))
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as part:
-            np.savez_compressed(part, **(vars(speaker) | {"envelopes": speaker.envelopes.astype(np.float16)}))
+            np.savez_compressed(part, **vars(speaker))
         Path(part.name).replace(path)
     with np.load(path) as kept:
-        arrays = dict(kept)
-    return Speaker(**(arrays | {"envelopes": arrays["envelopes"].astype(np.float32)}))
+        return Speaker(**kept)
 
 
 def _analyse(name: str, lines: Sequence[str]) -> Speaker:
@@ -189,7 +189,7 @@ def _analyse_line(path: Path, segments: Segments) -> tuple[NDArray, NDArray, NDA
     envelopes = _on_grid(10 * np.log10(power + 1e-12), rate, phones)
     vowels = is_vowel if is_vowel.any() else voiced
     envelopes -= 10 * np.log10(np.mean(10 ** (envelopes[vowels] / 10)))
-    return np.maximum(envelopes, -90).astype(np.float32), voiced, phones, _syllables(segments, len(times))
+    return np.maximum(envelopes, -90).astype(np.float16), voiced, phones, _syllables(segments, len(times))
 
 
 def _on_grid(envelopes: NDArray, rate: int, phones: NDArray) -> NDArray:

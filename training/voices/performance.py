@@ -196,23 +196,20 @@ def _stretch(start: int, end: int, length: int) -> NDArray[np.float64]:
 def _speak(
     groups: Sequence[_Group], length: int, speaker: Speaker, random: np.random.Generator
 ) -> tuple[Array, Array]:
-    begin = int(groups[0].syllable[0])
-    line_end = speaker.syllables[np.searchsorted(speaker.syllables[:, 0], begin)][3]
-    for row in speaker.syllables[np.searchsorted(speaker.syllables[:, 0], begin) :]:
-        if row[0] > line_end + 2:
-            break
-        line_end = row[3]
-    source = begin + np.arange(length) * random.uniform(0.85, 1.2)
-    gain = np.where(source < line_end, -3.0, SILENCE)
+    """Speech as it was, from the first syllable on, over the phrase's time; pauses are silent."""
+    source = groups[0].syllable[0] + np.arange(length) * random.uniform(0.85, 1.2)
+    source = np.minimum(source, len(speaker.phones) - 1)
+    gain = np.where(speaker.phones[source.astype(np.int64)] > 0, -3.0, SILENCE)
     gain[-to_frame(_TAIL) :] = SILENCE
-    return np.minimum(source, line_end), _smooth(gain, 5)
+    return source, _smooth(gain, 5)
 
 
 def _read(speaker: Speaker, source: NDArray[np.float64]) -> tuple[Array, Array]:
     """The envelopes between frames, and how voiced they are."""
     low = np.minimum(source.astype(np.int64), len(speaker.voiced) - 2)
     part = (source - low).astype(np.float32)[:, None]
-    envelopes = speaker.envelopes[low] * (1 - part) + speaker.envelopes[low + 1] * part
+    envelopes = speaker.envelopes[low].astype(np.float32)
+    envelopes += part * (speaker.envelopes[low + 1].astype(np.float32) - envelopes)
     return envelopes, _smooth(speaker.voiced[low].astype(np.float32), 3).astype(np.float32)
 
 
@@ -272,7 +269,7 @@ def _clock(starts: Sequence[int], length: int) -> tuple[Array, NDArray[np.int64]
 
 
 def _level(envelopes: Array) -> float:
-    return float(10 * np.log10(np.mean(10 ** (envelopes / 10)) + 1e-9))
+    return float(10 * np.log10(np.mean(10 ** (envelopes.astype(np.float32) / 10)) + 1e-9))
 
 
 def _smooth(values: NDArray, frames: int) -> NDArray[np.float64]:

@@ -170,5 +170,6 @@ def _adapt(singer: Singer, random: np.random.Generator) -> Singer:
     if singer.delivery == "whispered":
         return replace(singer, effort=random.uniform(2, 6))
     if singer.delivery in ("hummed", "ooh", "aah"):
-        return replace(singer, roughness=0.0, drive=0.0, effort=singer.effort - 1.5)
+        dulled = {"hummed": 4.5, "ooh": 2.0, "aah": 0.5}[singer.delivery]
+        return replace(singer, roughness=0.0, drive=0.0, presence=0.0, effort=singer.effort - dulled)
     return singer
