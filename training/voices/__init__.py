@@ -139,6 +139,6 @@ def _drive(audio: Audio, amount: float) -> Audio:
     """Soft clipping, harder with the amount; the level stays about where it was."""
     if amount == 0:
         return audio
-    push = 1 + 5 * amount**2
+    push = 1 + 2.5 * amount**2
     top = float(np.quantile(np.abs(audio), 0.999)) or 1.0
     return (np.tanh(push * audio / top) * top / np.tanh(push)).astype(np.float32)

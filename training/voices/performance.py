@@ -85,6 +85,8 @@ def perform(
     else:
         source, gain = _sing(groups, length, speaker, delivery, random)
     envelopes, voiced = _read(speaker, source)
+    effort = singer.effort * voiced
+    gain += singer.consonants * (1 - voiced)
     if delivery == "whispered":
         voiced[:] = 0
     since, which = _clock([start for group in groups for start in group.starts], length)
@@ -103,7 +105,7 @@ def perform(
         pitch=np.clip(pitch, 28, 100).astype(np.float32),
         voiced=voiced,
         gain=np.maximum(gain + random.uniform(0, 2) * vibrato, SILENCE).astype(np.float32),
-        effort=(4 * (velocity - 0.7) - 3.5 * high).astype(np.float32),
+        effort=(effort + 4 * (velocity - 0.7) - 3.5 * high).astype(np.float32),
         breath=(0.3 * high + 0.1 * np.maximum(0.5 - velocity, 0)).astype(np.float32),
         jaw=np.clip(0.5 * _wander(length, 0.3, random), -1, 1).astype(np.float32),
         rough=np.clip(0.6 + 0.6 * _wander(length, 0.4, random) + (velocity - 0.7), 0, 1).astype(np.float32),

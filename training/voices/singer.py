@@ -31,7 +31,8 @@ class Singer:
         roughness: 0…1, subharmonics and irregular pulses.
         breathiness: 0…1, noise within vowels.
         breaths: chance of a breath heard before a phrase.
-        effort: dB an octave over 500 Hz on top of the speech's tilt.
+        effort: dB an octave over 500 Hz on top of the speech's tilt, where it is voiced.
+        consonants: dB on what is not voiced.
         presence: dB around 3 kHz, the singer's formant.
         sharpness: factor on the formants' prominence; speech synthesisers blur them.
         colour: dB at five points from 200 Hz to 10 kHz: the person, the microphone.
@@ -58,6 +59,7 @@ class Singer:
     breathiness: float
     breaths: float
     effort: float
+    consonants: float
     presence: float
     sharpness: float
     colour: tuple[float, ...]
@@ -131,6 +133,7 @@ def draw_singer(
         breathiness=random.beta(1.3, 3.5),
         breaths=random.choice([0.0, random.uniform(0.2, 0.9)]),
         effort=random.uniform(-1.0, 5.0),
+        consonants=random.uniform(-8, 2),
         presence=random.uniform(4, 12) if trained else random.uniform(0, 5),
         sharpness=random.uniform(1.0, 1.6),
         colour=tuple(random.normal(0, 2.5, 5)),

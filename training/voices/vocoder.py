@@ -31,7 +31,7 @@ class Frames:
         pitch: MIDI numbers with fractions.
         voiced: 0…1, how much of the frame is harmonic.
         gain: dB.
-        effort: dB an octave over 500 Hz, beside the singer's own.
+        effort: dB an octave over 500 Hz.
         breath: 0…1, noise within the harmonics, beside the singer's own.
         jaw: −1…1, formants that wander by up to 4 %.
         rough: 0…1, factor on the singer's roughness.
@@ -67,8 +67,7 @@ def _levels(frames: Frames, singer: Singer, scale: float) -> Array:
     Warping, sharpening, colour, tilt and gain are linear in dB: one matrix product does them all.
     """
     octaves = np.clip(np.log2(np.maximum(_FREQUENCIES, 500) / 500), 0, 4.3)
-    fixed = singer.effort * octaves
-    fixed += singer.presence * np.exp(-(np.log2(np.maximum(_FREQUENCIES, 1) / 3000) ** 2) / 0.18)
+    fixed = singer.presence * np.exp(-(np.log2(np.maximum(_FREQUENCIES, 1) / 3000) ** 2) / 0.18)
     fixed += np.interp(np.log(np.maximum(_FREQUENCIES, 1)), np.log(_COLOUR_POINTS), singer.colour)
     fixed -= 30 * np.maximum(np.log2(np.maximum(_FREQUENCIES, 1) / 16_000), 0)
     fixed -= 12 * np.maximum(np.log2(60 / np.maximum(_FREQUENCIES, 30)), 0)
