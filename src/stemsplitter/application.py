@@ -7,6 +7,7 @@ from stemsplitter.accounts.secrets_service import WebhookSecrets
 from stemsplitter.accounts.service import AccountService
 from stemsplitter.api.rate_limits import RateLimits
 from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.console.sessions.service import SessionService
 from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database
 from stemsplitter.errors import SettingsError
@@ -54,6 +55,11 @@ class Application:
     def accounts(self) -> AccountService:
         """Accounts and API keys."""
         return AccountService(self.database, self.settings)
+
+    @cached_property
+    def sessions(self) -> SessionService:
+        """Who is signed in to the console."""
+        return SessionService(self.database)
 
     @cached_property
     def webhook_secrets(self) -> WebhookSecrets:

@@ -2,6 +2,7 @@
 
 import ipaddress
 import os
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from stemsplitter.credits.packs import parse_packs
 from stemsplitter.errors import SettingsError
 
 PREFIX = "STEMSPLITTER_"
@@ -61,10 +63,15 @@ class Settings(BaseSettings):
         description="Networks that sources and webhooks may be in though they are not public: "
         "10.0.0.0/8,127.0.0.0/8.",
     )
+    signup_open: bool = Field(True, description="Whether anybody may make an account.")
     metering: bool = Field(True, description="Whether splits cost credits.")
     free_credits: int = Field(
         600, ge=0, description="Credits, in seconds of audio, that a new account is granted."
     )
+    packs: str = Field(
+        "50, 150, 500", description="Packs of minutes that can be bought, with prices: 50=5.00, 150=12.00."
+    )
+    currency: str = Field("usd", description="What the packs' prices are in: an ISO 4217 code.")
     max_source_bytes: int = Field(500_000_000, ge=1, description="Largest source in bytes.")
     max_source_seconds: int = Field(3600, ge=1, description="Longest source in seconds.")
     max_running_splits: int = Field(2, ge=1, description="Splits of one account that run at once.")
@@ -97,6 +104,19 @@ class Settings(BaseSettings):
         if value not in ("debug", "info", "warning", "error"):
             raise ValueError("must be debug, info, warning or error")
         return value
+
+    @field_validator("packs")
+    @classmethod
+    def _packs(cls, value: str) -> str:
+        parse_packs(value)
+        return value
+
+    @field_validator("currency")
+    @classmethod
+    def _currency(cls, value: str) -> str:
+        if not re.fullmatch("[A-Za-z]{3}", value):
+            raise ValueError("must be a code of three letters, as usd")
+        return value.lower()
 
     @field_validator("public_url")
     @classmethod

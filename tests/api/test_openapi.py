@@ -127,11 +127,6 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_servers_address_leads_to_the_page(client: TestClient) -> None:
-    answer = client.get("/", follow_redirects=False)
-    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
-
-
 def test_the_page_holds_everything_and_nothing_from_elsewhere(spec: Any, client: TestClient) -> None:
     answer = client.get("/docs")
     page = Page(answer.text)

@@ -38,15 +38,37 @@ class AccountService:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._database = database
         self._free_credits = settings.free_credits
+        self._signup_open = settings.signup_open
         self._credits = CreditService(settings)
 
+    def sign_up(self, email: str, password: str) -> Account:
+        """Make an account for somebody who comes by, in a transaction of its own.
+
+        Raises:
+            Conflict: the operator alone makes accounts here, or there is one with that address.
+            ValidationFailed: the address or password cannot be.
+        """
+        if not self._signup_open:
+            raise Conflict("Accounts of this server are made by its operator: ask for one.")
+        password_hash = passwords.hash_password(password)
+        with self._database.write() as session:
+            return self.create_account(session, email, password_hash)
+
     def create_account(
-        self, session: Session, email: str, password: str | None = None, *, name: str = "", role: str = "user"
+        self,
+        session: Session,
+        email: str,
+        password_hash: str | None = None,
+        *,
+        name: str = "",
+        role: str = "user",
     ) -> Account:
         """Make an account and grant it the free credits. Without a password it has API keys only.
 
+        The password comes hashed (:func:`passwords.hash_password`): hashing takes too long for a transaction.
+
         Raises:
-            ValidationFailed: the address, password, name or role cannot be.
+            ValidationFailed: the address, name or role cannot be.
             Conflict: there is an account with that address, in whatever case.
         """
         email = _checked_email(email)
@@ -54,7 +76,7 @@ class AccountService:
             raise ValidationFailed(f"{role!r} is not a role: use {' or '.join(ROLES)}.", param="role")
         account = Account(
             email=email,
-            password_hash=None if password is None else passwords.hash_password(password),
+            password_hash=password_hash,
             name=_checked_name(name),
             role=role,
         )
@@ -85,9 +107,37 @@ class AccountService:
             return found
         raise NotFound(f"There is no account {wanted}: check the address.")
 
-    def set_password(self, session: Session, account_id: str, password: str) -> None:
-        """Give the account another password. Raises ValidationFailed, NotFound."""
-        repository.account(session, account_id).password_hash = passwords.hash_password(password)
+    def checked_new_password(self, account: Account, current: str, new: str) -> str:
+        """The hash of the password that the account's owner chose, who must know the current one, if there is one.
+
+        Raises:
+            ValidationFailed: the current password is wrong, or the new one too short or too long.
+        """
+        self.check_password(account, current)
+        return passwords.hash_password(new)
+
+    def check_password(self, account: Account, password: str) -> None:
+        """Raise ValidationFailed where the account has a password and this is not it."""
+        if account.password_hash is not None and not passwords.matches(password, account.password_hash):
+            raise ValidationFailed("The current password is wrong: type it again.", param="current")
+
+    def set_password(self, session: Session, account_id: str, password_hash: str) -> None:
+        """Give the account another password, which comes hashed. Raises NotFound."""
+        repository.account(session, account_id).password_hash = password_hash
+
+    def set_email(self, session: Session, account_id: str, email: str) -> None:
+        """Give the account another address.
+
+        Raises:
+            ValidationFailed: it is none.
+            Conflict: another account has it.
+            NotFound: there is no such account.
+        """
+        account = repository.account(session, account_id)
+        email = _checked_email(email)
+        if (holder := repository.account_of_email(session, email)) and holder.id != account_id:
+            raise Conflict(f"There is an account {email} already: use another address.")
+        account.email = email
 
     def verify_password(self, session: Session, email: str, password: str) -> Account:
         """The account that address and password belong to. Takes as long for an address that nobody has.

@@ -7,6 +7,8 @@ from stemsplitter.api import errors, health, metrics, models, reference
 from stemsplitter.api.access import Access, Faults
 from stemsplitter.api.admission import Admission
 from stemsplitter.application import Application
+from stemsplitter.console import routers as console
+from stemsplitter.console.headers import SecurityHeaders
 from stemsplitter.credits import endpoints as credits_endpoints
 from stemsplitter.splits import endpoints as splits_endpoints
 from stemsplitter.storage import endpoints as storage_endpoints
@@ -42,10 +44,12 @@ def create_app(application: Application) -> FastAPI:
     errors.install(app)
     for router in ROUTERS:
         app.include_router(router)
-    app.state.routes = [route for router in ROUTERS for route in router.routes]
+    console.install(app)
+    app.state.routes = [route for router in (*ROUTERS, *console.ROUTERS) for route in router.routes]
     # from the inside out; the inner answer to a fault still gets the headers of admission
     app.add_middleware(Faults)
     app.add_middleware(Admission, application=application)
     app.add_middleware(Faults)
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(Access)
     return app

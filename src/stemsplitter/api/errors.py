@@ -7,9 +7,10 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.responses import Response
 from starlette.routing import Match
 
-from stemsplitter.api.envelope import JsonResponse, failure
+from stemsplitter.api.envelope import failure
 from stemsplitter.errors import AudioError, RequestError
 from stemsplitter.service_errors import InsufficientCredits, RateLimited, ServiceError, Unauthorized
 
@@ -46,8 +47,12 @@ def answer(
     details: Mapping[str, Any] | None = None,
     extra: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
-) -> JsonResponse:
-    """The envelope of an error, with the request's id and where it is explained."""
+) -> Response:
+    """An error with the request's id: in the envelope, or as a page for who is looking at pages."""
+    if error_page := getattr(request.app.state, "error_page", None):
+        page: Response | None = error_page(request, status, message, dict(headers or {}))
+        if page is not None:
+            return page
     base_url = request.app.state.application.settings.base_url
     fields: dict[str, Any] = {**(extra or {})}
     if param:
@@ -58,7 +63,7 @@ def answer(
     return failure(status, code, message, fields, headers)
 
 
-def server_error(request: Request) -> JsonResponse:
+def server_error(request: Request) -> Response:
     """The answer to a fault of ours: an id to ask about, and no internals."""
     message = f"Something went wrong here: report the request id {request_id(request)}."
     return answer(request, 500, "SERVER_ERROR", message)
@@ -69,7 +74,7 @@ def request_id(request: Request) -> str:
     return str(getattr(request.state, "request_id", ""))
 
 
-def _service_error(request: Request, error: Exception) -> JsonResponse:
+def _service_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ServiceError)
     extra, details = ({}, error.details)
     if isinstance(error, InsufficientCredits):
@@ -91,11 +96,11 @@ def _service_error(request: Request, error: Exception) -> JsonResponse:
     )
 
 
-def _bad_request(request: Request, error: Exception) -> JsonResponse:
+def _bad_request(request: Request, error: Exception) -> Response:
     return answer(request, 422, "VALIDATION_ERROR", str(error))
 
 
-def _framework_error(request: Request, error: Exception) -> JsonResponse:
+def _framework_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code not in _FRAMEWORK:
         _log.error("no envelope for status %s: %s", error.status_code, error.detail)
@@ -116,7 +121,7 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted(methods))
 
 
-def _invalid(request: Request, error: Exception) -> JsonResponse:
+def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     problems = error.errors()
     if problems[0]["type"] == "json_invalid":

@@ -75,8 +75,11 @@ class RateLimits:
                 _CREATE_TABLE.format(unlogged="" if database.is_sqlite else "UNLOGGED")
             )
 
-    def take(self, caller: str, policy: str) -> Quota:
-        """Count a request of ``caller`` (a key's id or an address) under ``policy``: ``read`` or ``create``."""
+    def take(self, caller: str, policy: str, limit: int | None = None) -> Quota:
+        """Count a request of ``caller`` (a key's id or an address) under ``policy``: ``read`` or ``create``.
+
+        Any other policy brings its own ``limit``.
+        """
         at = time.time()
         values = {"bucket": f"{policy}:{caller}"[:80], "now": at, "over": at - WINDOW_S}
         if self._turn is None:
@@ -84,7 +87,9 @@ class RateLimits:
         else:
             with self._turn:
                 started, used = self._count(values)
-        return Quota(policy, self.limits[policy], used, max(0.0, started + WINDOW_S - at))
+        return Quota(
+            policy, self.limits[policy] if limit is None else limit, used, max(0.0, started + WINDOW_S - at)
+        )
 
     def headers(self, quota: Quota) -> dict[str, str]:
         """The headers of the answer to the request that ``quota`` counted."""

@@ -11,7 +11,7 @@ import yaml
 from fastapi import APIRouter, FastAPI, Request
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
-from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from stemsplitter.api import openapi, postman
 from stemsplitter.api.envelope import JsonResponse
@@ -27,12 +27,6 @@ _POLICY = (
 _CODE = re.compile("`([^`]+)`")
 
 router = APIRouter(include_in_schema=False)
-
-
-@router.get("/")
-def root() -> RedirectResponse:
-    """Who opens the server's address in a browser gets the page."""
-    return RedirectResponse("/docs")
 
 
 @router.get("/openapi.json")

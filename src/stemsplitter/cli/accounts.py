@@ -27,10 +27,10 @@ def create(
     data_dir: DataDir = None,
 ) -> None:
     """Make an account; it is granted the free credits. Prints its id."""
-    password = _read_password() if with_password else None
+    password_hash = _read_password() if with_password else None
     with server(data_dir) as application, application.database.write() as session:
         account = application.accounts.create_account(
-            session, email, password, name=name, role="operator" if operator else "user"
+            session, email, password_hash, name=name, role="operator" if operator else "user"
         )
     print(account.id)
     print(
@@ -71,11 +71,12 @@ def enable(account: AccountName, data_dir: DataDir = None) -> None:
 
 @app.command()
 def password(account: AccountName, data_dir: DataDir = None) -> None:
-    """Set an account's password: asked for, or a line of standard input."""
+    """Set an account's password: asked for, or a line of standard input. It is signed out everywhere."""
     new = _read_password()
     with server(data_dir) as application, application.database.write() as session:
         found = application.accounts.find_account(session, account)
         application.accounts.set_password(session, found.id, new)
+        application.sessions.end_all(session, found.id)
     print(f"{found.email} has a new password.")
 
 
@@ -97,10 +98,24 @@ def webhook_secret(
     print("Keep it: it is not shown again.", file=sys.stderr)
 
 
+@app.command("sign-in-link")
+def sign_in_link(account: AccountName, data_dir: DataDir = None) -> None:
+    """Print a link that signs in to an account in a browser, once, within an hour."""
+    from stemsplitter.serving.welcome import sign_in_link as make_link
+
+    with server(data_dir) as application:
+        with application.database.read() as session:
+            found = application.accounts.find_account(session, account)
+        print(make_link(application, found.id))
+
+
 def _read_password() -> str:
+    """The hash of a password that is asked for."""
+    from stemsplitter.accounts.passwords import hash_password
+
     if not sys.stdin.isatty():
-        return sys.stdin.readline().rstrip("\r\n")
+        return hash_password(sys.stdin.readline().rstrip("\r\n"))
     new = getpass.getpass("New password: ")
     if getpass.getpass("Again: ") != new:
         raise RequestError("The two passwords differ: nothing was changed, try again.")
-    return new
+    return hash_password(new)

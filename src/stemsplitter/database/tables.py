@@ -1,11 +1,23 @@
 """Every table, imported once, so that ``Base.metadata`` is complete wherever this module was imported."""
 
 from stemsplitter.accounts import models as accounts
+from stemsplitter.console.sessions import models as sessions
 from stemsplitter.credits import models as credits
+from stemsplitter.health import models as health
 from stemsplitter.idempotency import models as idempotency
 from stemsplitter.jobs import models as jobs
 from stemsplitter.splits import models as splits
 from stemsplitter.uploads import models as uploads
 from stemsplitter.webhooks import models as webhooks
 
-__all__ = ["accounts", "credits", "idempotency", "jobs", "splits", "uploads", "webhooks"]
+__all__ = [
+    "accounts",
+    "credits",
+    "health",
+    "idempotency",
+    "jobs",
+    "sessions",
+    "splits",
+    "uploads",
+    "webhooks",
+]

@@ -1,4 +1,4 @@
-"""What a new server says: where it is, its first key, and a line to try it with."""
+"""What a new server says: where it is, how to sign in, its first key, and a line to try it with."""
 
 import json
 import tempfile
@@ -24,6 +24,13 @@ def first_account(application: Application) -> tuple[str, str] | None:
         account = application.accounts.create_account(session, EMAIL, name="Owner", role="operator")
         _, key = application.accounts.create_key(session, account.id, "first key")
         return account.id, key
+
+
+def sign_in_link(application: Application, account_id: str) -> str:
+    """The URL that signs a browser in to the account, once, within an hour."""
+    with application.database.write() as session:
+        token = application.sessions.make_link(session, account_id)
+    return f"{application.settings.base_url}/sign-in/link/{token}"
 
 
 def first_request(application: Application, account_id: str) -> str:
@@ -60,6 +67,9 @@ def welcome(application: Application) -> str:
         header = f"-H 'Authorization: Bearer {key}'"
         body = first_request(application, account_id)
         lines += [
+            "",
+            "Sign in, with this link, within an hour and once; then set a password:",
+            sign_in_link(application, account_id),
             "",
             f"Your API key, shown this once: {key}",
             "",

@@ -1,0 +1,174 @@
+"""Signing up, in and out, and the page of one's own account."""
+
+import hashlib
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import Response
+
+from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.application import Application
+from stemsplitter.console.access import COOKIE, SignedInDep, local_path, see_other, set_cookie
+from stemsplitter.console.rendering import page
+from stemsplitter.console.sessions.service import SignedIn
+from stemsplitter.service_errors import RateLimited, ServiceError, Unauthorized
+
+# attempts a minute: of one address, to whatever account; and to one account, from wherever
+FROM_ONE_ADDRESS, TO_ONE_ACCOUNT = 20, 10
+AFTER_SIGNING_UP = "/new"
+
+Text = Annotated[str, Form(max_length=2000)]
+
+router = APIRouter()
+
+
+@router.get("/sign-in")
+def sign_in_page(request: Request, next: str = "") -> Response:
+    """The form to sign in, for who is not signed in yet."""
+    if request.state.signed_in:
+        return see_other(local_path(next))
+    return page(request, "sign_in.html", next=next, email="", error="")
+
+
+@router.post("/sign-in")
+def sign_in(
+    request: Request, application: ApplicationDep, email: Text, password: Text, next: Text = ""
+) -> Response:
+    """Begin a session, and go where the visitor wanted to."""
+    try:
+        _throttle(request, application, email)
+        with application.database.read() as session:
+            account = application.accounts.verify_password(session, email, password)
+    except (Unauthorized, RateLimited) as error:
+        return page(
+            request, "sign_in.html", status=error.status, next=next, email=email, error=_sentence(error)
+        )
+    return _signed_in(request, application, account.id, local_path(next))
+
+
+@router.get("/sign-up")
+def sign_up_page(request: Request) -> Response:
+    """The form to make an account."""
+    if request.state.signed_in:
+        return see_other(AFTER_SIGNING_UP)
+    return page(request, "sign_up.html", email="", error="")
+
+
+@router.post("/sign-up")
+def sign_up(request: Request, application: ApplicationDep, email: Text, password: Text) -> Response:
+    """Make an account and begin a session."""
+    try:
+        _throttle(request, application, email)
+        account = application.accounts.sign_up(email, password)
+    except ServiceError as error:
+        return page(request, "sign_up.html", status=error.status, email=email, error=_sentence(error))
+    return _signed_in(request, application, account.id, AFTER_SIGNING_UP)
+
+
+@router.get("/sign-in/link/{token}")
+def link_page(request: Request, application: ApplicationDep, token: str) -> Response:
+    """Whom the link signs in, and a button: what merely looks at links does not use them up."""
+    with application.database.read() as session:
+        email = application.sessions.link_owner(session, token).email
+    return page(request, "sign_in_link.html", email=email)
+
+
+@router.post("/sign-in/link/{token}")
+def use_link(request: Request, application: ApplicationDep, token: str) -> Response:
+    """Use the link up and begin a session."""
+    with application.database.write() as session:
+        begun = application.sessions.use_link(session, token)
+    response = see_other("/account")
+    set_cookie(response, request, begun)
+    return response
+
+
+@router.post("/sign-out")
+def sign_out(application: ApplicationDep, signed_in: SignedInDep) -> Response:
+    """End the session."""
+    with application.database.write() as session:
+        application.sessions.end(session, signed_in)
+    response = see_other("/")
+    response.delete_cookie(COOKIE)
+    return response
+
+
+@router.get("/account")
+def account_page(request: Request, signed_in: SignedInDep, done: str = "") -> Response:
+    """One's own account."""
+    return _account(
+        request,
+        done={"password": "The password is changed.", "email": "The address is changed."}.get(done, ""),
+    )
+
+
+@router.post("/account/password")
+def change_password(
+    request: Request, application: ApplicationDep, signed_in: SignedInDep, new: Text, current: Text = ""
+) -> Response:
+    """Set another password, and sign out everywhere else."""
+    try:
+        _throttle(request, application, signed_in.account.email)
+        password_hash = application.accounts.checked_new_password(signed_in.account, current, new)
+    except ServiceError as error:
+        return _account(request, error=error)
+    with application.database.write() as session:
+        application.accounts.set_password(session, signed_in.account.id, password_hash)
+        application.sessions.end_others(session, signed_in)
+    return see_other("/account?done=password")
+
+
+@router.post("/account/email")
+def change_email(
+    request: Request,
+    application: ApplicationDep,
+    signed_in: SignedInDep,
+    email: Text,
+    current: Annotated[str, Form(alias="email-current", max_length=2000)] = "",
+) -> Response:
+    """Sign in with another address from now on."""
+    try:
+        _throttle(request, application, signed_in.account.email)
+        application.accounts.check_password(signed_in.account, current)
+        with application.database.write() as session:
+            application.accounts.set_email(session, signed_in.account.id, email)
+    except ServiceError as error:
+        return _account(request, error=error)
+    return see_other("/account?done=email")
+
+
+def _account(request: Request, *, done: str = "", error: ServiceError | None = None) -> Response:
+    status = error.status if error else 200
+    return page(request, "account.html", status=status, done=done, error=str(error) if error else "")
+
+
+def _signed_in(request: Request, application: Application, account_id: str, path: str) -> Response:
+    """Begin a new session; the one that the browser had, if any, ends."""
+    before: SignedIn | None = request.state.signed_in
+    with application.database.write() as session:
+        if before is not None:
+            application.sessions.end(session, before)
+        token = application.sessions.begin(session, account_id)
+    response = see_other(path)
+    set_cookie(response, request, token)
+    return response
+
+
+def _throttle(request: Request, application: Application, email: str) -> None:
+    """Count an attempt that takes a password. Raises RateLimited."""
+    address = request.client.host if request.client else ""
+    account = hashlib.sha256(email.strip().lower().encode()).hexdigest()
+    for who, policy, limit in (
+        (address, "password-from", FROM_ONE_ADDRESS),
+        (account, "password-to", TO_ONE_ACCOUNT),
+    ):
+        quota = application.rate_limits.take(who, policy, limit)
+        if quota.exceeded:
+            raise RateLimited(
+                f"Too many attempts: wait {quota.wait_s} seconds.", details={"retryAfter": quota.wait_s}
+            )
+
+
+def _sentence(error: ServiceError) -> str:
+    text = str(error)
+    return text if text.endswith(".") else f"{text}."

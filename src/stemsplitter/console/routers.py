@@ -1,0 +1,27 @@
+"""The pages' endpoints. Each router is guarded where it is included, so that no endpoint can forget it."""
+
+from fastapi import APIRouter, Depends, FastAPI
+
+from stemsplitter.console import access, account, assets, errors, public
+
+LARGEST_FORM = 64 * 1024  # bytes
+
+PAGES: tuple[APIRouter, ...] = (
+    public.router,
+    account.router,
+)
+ROUTERS = (assets.router, *PAGES)
+
+
+def install(app: FastAPI) -> None:
+    """Add the console to ``app``."""
+    errors.install(app)
+    access.install(app)
+    app.include_router(assets.router, include_in_schema=False)
+    for router in PAGES:
+        app.include_router(
+            router,
+            dependencies=[Depends(access.guard)],
+            include_in_schema=False,
+            max_body_size=LARGEST_FORM,
+        )

@@ -1,0 +1,1 @@
+"""Who is signed in where, kept on the server, and links that sign in once."""

@@ -1,0 +1,92 @@
+"""A server without a network, and browsers that look at its pages."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from html import unescape
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from stemsplitter.accounts.passwords import hash_password
+from stemsplitter.api.app import create_app
+from stemsplitter.application import Application
+from stemsplitter.console.access import COOKIE
+from stemsplitter.database import Database
+from stemsplitter.database.schema import upgrade
+from stemsplitter.settings import Settings
+
+EMAIL, PASSWORD = "someone@example.org", "correct horse"
+PASSWORD_HASH = hash_password(PASSWORD)
+FROM_HERE = {"Origin": "http://testserver"}
+
+
+class Browser(TestClient):
+    """A client that asks for pages, keeps cookies, says where its forms come from, and follows no redirect."""
+
+    def __init__(self, app: FastAPI) -> None:
+        super().__init__(
+            app,
+            headers={"Accept": "text/html", **FROM_HERE},
+            follow_redirects=False,
+            raise_server_exceptions=False,
+        )
+
+    @property
+    def csrf(self) -> str:
+        """The token of the session's forms, as a page has it."""
+        found = re.search(r'<meta name="csrf" content="([^"]+)">', self.get("/account").text)
+        return unescape(found[1]) if found else ""
+
+
+@pytest.fixture
+def settings(tmp_path: Path, empty_database: Callable[[], Database]) -> Settings:
+    return Settings(data_dir=tmp_path / "data", database_url=empty_database().url)
+
+
+@pytest.fixture
+def application(settings: Settings) -> Iterator[Application]:
+    made = Application(settings)
+    upgrade(made.database)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def app(application: Application) -> FastAPI:
+    return create_app(application)
+
+
+@pytest.fixture
+def browsers(app: FastAPI) -> Iterator[Callable[[], Browser]]:
+    """Call it for a browser in which nobody is signed in; another one each time."""
+    with ExitStack() as stack:
+        yield lambda: stack.enter_context(Browser(app))
+
+
+@pytest.fixture
+def visitor(browsers: Callable[[], Browser]) -> Browser:
+    """A browser in which nobody is signed in."""
+    return browsers()
+
+
+@pytest.fixture
+def account_id(application: Application) -> str:
+    with application.database.write() as session:
+        return application.accounts.create_account(session, EMAIL, PASSWORD_HASH).id
+
+
+@pytest.fixture
+def browser(application: Application, browsers: Callable[[], Browser], account_id: str) -> Browser:
+    """A browser in which the account is signed in."""
+    return sign_in(application, browsers(), account_id)
+
+
+def sign_in(application: Application, browser: Browser, account_id: str) -> Browser:
+    """The browser, with a session of that account."""
+    with application.database.write() as session:
+        token = application.sessions.begin(session, account_id)
+    browser.cookies.set(COOKIE, token, domain="testserver.local", path="/")
+    return browser

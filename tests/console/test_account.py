@@ -1,0 +1,220 @@
+"""Signing up, in and out, passwords, and links that sign in."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+
+from stemsplitter.application import Application
+from stemsplitter.console import account
+from stemsplitter.console.access import COOKIE
+from stemsplitter.console.sessions import service as sessions
+from stemsplitter.database import now
+from stemsplitter.serving.welcome import sign_in_link
+from stemsplitter.settings import Settings
+
+from .conftest import EMAIL, PASSWORD, Browser
+
+NEW = {"email": "New@Example.org", "password": "a long password"}
+
+
+def test_from_signing_up_to_signing_in_again(visitor: Browser) -> None:
+    made = visitor.post("/sign-up", data=NEW)
+    assert (made.status_code, made.headers["location"]) == (303, "/new")
+    cookie = made.headers["set-cookie"]
+    assert all(part in cookie for part in ("HttpOnly", "SameSite=lax", "Path=/", "Max-Age=2592000"))
+    assert "Secure" not in cookie
+    assert "new@example.org" in visitor.get("/account").text
+    out = visitor.post("/sign-out", data={"csrf": visitor.csrf})
+    assert (out.status_code, out.headers["location"]) == (303, "/")
+    assert visitor.get("/account").headers["location"] == "/sign-in?next=%2Faccount"
+    back = visitor.post("/sign-in", data={**NEW, "next": "/account?a=1"})
+    assert (back.status_code, back.headers["location"]) == (303, "/account?a=1")
+    assert visitor.get("/account").status_code == 200
+
+
+def test_signing_out_ends_the_session_on_the_server(browser: Browser) -> None:
+    token = browser.cookies[COOKIE]
+    browser.post("/sign-out", data={"csrf": browser.csrf})
+    browser.cookies.set(COOKIE, token, domain="testserver.local", path="/")
+    assert browser.get("/account").status_code == 303
+
+
+def test_signing_in_begins_another_session_and_ends_the_one_before(
+    browser: Browser, application: Application
+) -> None:
+    before = browser.cookies[COOKIE]
+    form = {"email": EMAIL, "password": PASSWORD, "csrf": browser.csrf}
+    assert browser.post("/sign-in", data=form).status_code == 303
+    assert browser.cookies[COOKIE] != before
+    assert application.sessions.find(before) is None
+
+
+@pytest.mark.parametrize(
+    "form", [{"email": EMAIL, "password": "wrong password"}, {"email": "x@y.org", "password": PASSWORD}]
+)
+@pytest.mark.usefixtures("account_id")
+def test_a_wrong_password_is_told_like_an_unknown_address(visitor: Browser, form: dict[str, str]) -> None:
+    answer = visitor.post("/sign-in", data=form)
+    assert answer.status_code == 401
+    assert "Wrong email address or password." in answer.text and form["email"] in answer.text
+    assert form["password"] not in answer.text and COOKIE not in visitor.cookies
+
+
+def test_attempts_on_one_account_are_throttled(visitor: Browser, account_id: str) -> None:
+    wrong = {"email": EMAIL.upper(), "password": "wrong password"}
+    for _ in range(account.TO_ONE_ACCOUNT):
+        assert visitor.post("/sign-in", data=wrong).status_code == 401
+    answer = visitor.post("/sign-in", data={"email": EMAIL, "password": PASSWORD})
+    assert answer.status_code == 429 and "Too many attempts: wait " in answer.text
+    assert visitor.post("/sign-in", data={**wrong, "email": "other@example.org"}).status_code == 401
+
+
+def test_attempts_of_one_address_are_throttled(visitor: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(account, "FROM_ONE_ADDRESS", 2)
+    for number in range(2):
+        assert visitor.post("/sign-in", data={"email": f"{number}@b", "password": "x"}).status_code == 401
+    assert visitor.post("/sign-in", data={"email": "3@b", "password": "x"}).status_code == 429
+    assert visitor.post("/sign-up", data=NEW).status_code == 429
+
+
+@pytest.mark.parametrize(
+    ("form", "status", "told"),
+    [
+        ({"email": "nobody", "password": "a long password"}, 422, "is not an email address"),
+        ({"email": "a@b.org", "password": "short"}, 422, "The password has 5 characters: use 10 to 1000."),
+        ({"email": EMAIL, "password": "a long password"}, 409, f"There is an account {EMAIL} already"),
+        ({"email": "<b>@b.org\u202e", "password": "a long password"}, 422, "&lt;b&gt;@b.org"),
+    ],
+)
+@pytest.mark.usefixtures("account_id")
+def test_what_cannot_be_signed_up(visitor: Browser, form: dict[str, str], status: int, told: str) -> None:
+    answer = visitor.post("/sign-up", data=form)
+    assert answer.status_code == status and told in answer.text
+    assert form["password"] not in answer.text and "<b>@" not in answer.text
+
+
+def test_a_disabled_account_is_signed_out(
+    browser: Browser, application: Application, account_id: str
+) -> None:
+    with application.database.write() as session:
+        application.accounts.disable_account(session, account_id)
+    assert browser.get("/account").status_code == 303
+
+
+def test_a_session_ends_after_its_time(
+    browser: Browser, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sessions, "now", lambda: now() + sessions.LASTS + timedelta(seconds=1))
+    assert browser.get("/account").status_code == 303
+    application.sessions.forget_ended()
+    monkeypatch.undo()
+    assert browser.get("/account").status_code == 303
+
+
+def test_use_is_noted_now_and_then(
+    browser: Browser, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token, later = browser.cookies[COOKIE], now() + timedelta(minutes=11)
+    monkeypatch.setattr(sessions, "now", lambda: later)
+    application.sessions.find(token)
+    found = application.sessions.find(token)
+    assert found is not None and found.session.last_seen_at == later > found.session.created_at
+
+
+def test_another_password_ends_the_other_sessions(
+    browser: Browser, visitor: Browser, application: Application, account_id: str
+) -> None:
+    visitor.post("/sign-in", data={"email": EMAIL, "password": PASSWORD})
+    link = sign_in_link(application, account_id).removeprefix(application.settings.base_url)
+    form = {"csrf": browser.csrf, "current": PASSWORD, "new": "battery staple"}
+    answer = browser.post("/account/password", data=form)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account?done=password")
+    assert "The password is changed." in browser.get("/account?done=password").text
+    assert visitor.get("/account").status_code == 303
+    assert visitor.get(link).status_code == 401
+    assert visitor.post("/sign-in", data={"email": EMAIL, "password": PASSWORD}).status_code == 401
+    assert visitor.post("/sign-in", data={"email": EMAIL, "password": "battery staple"}).status_code == 303
+
+
+@pytest.mark.parametrize(
+    ("form", "told"),
+    [
+        ({"current": "wrong", "new": "battery staple"}, "The current password is wrong"),
+        ({"new": "battery staple"}, "The current password is wrong"),
+        ({"current": PASSWORD, "new": "short"}, "The password has 5 characters"),
+    ],
+)
+def test_a_password_that_is_not_changed(browser: Browser, form: dict[str, str], told: str) -> None:
+    answer = browser.post("/account/password", data={"csrf": browser.csrf, **form})
+    assert answer.status_code == 422 and told in answer.text
+
+
+def test_another_address(browser: Browser, application: Application) -> None:
+    with application.database.write() as session:
+        application.accounts.create_account(session, "taken@example.org")
+    form = {"csrf": browser.csrf, "email": "Other@Example.org", "email-current": PASSWORD}
+    assert browser.post("/account/email", data={**form, "email-current": "no"}).status_code == 422
+    assert browser.post("/account/email", data={**form, "email": "taken@example.org"}).status_code == 409
+    assert browser.post("/account/email", data=form).headers["location"] == "/account?done=email"
+    assert "other@example.org" in browser.get("/account").text
+
+
+class TestLinks:
+    """Links that sign in once."""
+
+    @pytest.fixture
+    def owner_id(self, application: Application) -> str:
+        with application.database.write() as session:
+            return application.accounts.create_account(session, "owner@example.com").id
+
+    @pytest.fixture
+    def path(self, application: Application, owner_id: str) -> str:
+        url = sign_in_link(application, owner_id)
+        base = application.settings.base_url
+        assert url.startswith(base)
+        return url.removeprefix(base)
+
+    def test_it_works_once_and_leads_to_a_password(self, path: str, browsers: Callable[[], Browser]) -> None:
+        first, second = browsers(), browsers()
+        for _ in range(2):  # looking does not use it up
+            assert "owner@example.com" in first.get(path).text
+        assert first.post(path).headers["location"] == "/account"
+        for again in (second.get(path), second.post(path)):
+            assert again.status_code == 401 and "ask for another one" in again.text
+        form = {"csrf": first.csrf, "new": "a password at last"}
+        assert first.post("/account/password", data=form).status_code == 303
+        form = {"email": "owner@example.com", "password": "a password at last"}
+        assert second.post("/sign-in", data=form).status_code == 303
+
+    def test_it_ends_after_an_hour(
+        self, path: str, visitor: Browser, application: Application, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sessions, "now", lambda: now() + sessions.LINK_LASTS)
+        assert visitor.get(path).status_code == visitor.post(path).status_code == 401
+        application.sessions.forget_ended()
+        monkeypatch.undo()
+        assert visitor.post(path).status_code == 401
+
+    def test_another_sites_page_cannot_use_it(self, path: str, visitor: Browser) -> None:
+        assert visitor.post(path, headers={"Origin": "https://evil.example"}).status_code == 403
+        assert visitor.post(path).status_code == 303
+
+
+class TestClosed:
+    """The operator alone makes accounts."""
+
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"signup_open": False, "public_url": "https://stems.example.org"})
+
+    def test_nobody_signs_up(self, visitor: Browser) -> None:
+        assert "/sign-up" not in visitor.get("/sign-in").text
+        assert "Accounts of this server are made by its operator" in visitor.get("/sign-up").text
+        answer = visitor.post("/sign-up", data=NEW)
+        assert answer.status_code == 409 and COOKIE not in visitor.cookies
+
+    @pytest.mark.usefixtures("account_id")
+    def test_over_https_the_cookie_never_goes_without(self, visitor: Browser) -> None:
+        answer = visitor.post("/sign-in", data={"email": EMAIL, "password": PASSWORD})
+        assert "Secure" in answer.headers["set-cookie"]

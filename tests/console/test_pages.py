@@ -1,0 +1,161 @@
+"""What all pages have in common: their headers, and that they close what they open."""
+
+import re
+from html.parser import HTMLParser
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from stemsplitter.console.headers import POLICY
+
+from .conftest import Browser
+
+PUBLIC = ("/", "/pricing", "/sign-in", "/sign-up", "/no-such-page")
+SIGNED_IN = ("/account",)
+
+
+class Page(HTMLParser):
+    """A page, read strictly: tags close in order, ids are single, nothing is inline or from elsewhere."""
+
+    VOID = frozenset(("meta", "link", "br", "img", "input", "hr", "source", "wbr"))
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.labels: set[str] = set()
+        self.inputs: set[str] = set()
+        self.described: set[str] = set()
+        self.links: set[str] = set()
+        self.headings: list[int] = []
+        self._open: list[str] = []
+        self.feed(text)
+        assert self._open == []
+        assert len(self.ids) == len(set(self.ids))
+        assert self.described <= set(self.ids)
+        assert self.inputs <= self.labels
+        assert self.headings[0] == 1 and self.headings.count(1) == 1
+        assert all(
+            after <= before + 1 for before, after in zip(self.headings, self.headings[1:], strict=False)
+        )
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = {name: value or "" for name, value in attrs}
+        assert "style" not in found and not any(name.startswith("on") for name in found), found
+        assert tag != "style" and (tag != "script" or "src" in found)
+        for name in ("src", "action", "formaction"):
+            assert found.get(name, "/").startswith("/"), found
+        if tag == "link":
+            assert found["href"].startswith("/static/")
+        if "id" in found:
+            self.ids.append(found["id"])
+        if tag == "label" and "for" in found:
+            self.labels.add(found["for"])
+        if (
+            tag in ("input", "select", "textarea")
+            and found.get("type") != "hidden"
+            and "aria-label" not in found
+        ):
+            self.inputs.add(found.get("id", f"an input without an id: {found}"))
+        if tag == "img":
+            assert "alt" in found
+        if tag == "a" and found.get("href", "").startswith("/"):
+            self.links.add(found["href"])
+        self.described |= set(found.get("aria-describedby", "").split())
+        if re.fullmatch("h[1-6]", tag):
+            self.headings.append(int(tag[1]))
+        if tag not in self.VOID and not found.get("/"):
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag, (tag, self.getpos())
+
+
+def check(browser: Browser, path: str) -> Page:
+    answer = browser.get(path)
+    assert answer.headers["content-type"] == "text/html; charset=utf-8", path
+    return Page(answer.text)
+
+
+@pytest.mark.parametrize("path", PUBLIC)
+def test_pages_for_everybody(visitor: Browser, browser: Browser, path: str) -> None:
+    check(visitor, path)
+    if browser.get(path).status_code != 303:
+        check(browser, path)
+
+
+@pytest.mark.parametrize("path", SIGNED_IN)
+def test_pages_for_who_is_signed_in(browser: Browser, path: str) -> None:
+    check(browser, path)
+    assert browser.get(path).headers["cache-control"] == "no-store"
+
+
+def test_every_endpoint_but_the_apis_tells_browsers_what_not_to_do(
+    app: FastAPI, visitor: Browser, browser: Browser
+) -> None:
+    paths = {route.path for route in app.state.routes if isinstance(route, APIRoute)}
+    own = {path for path in paths if not path.startswith("/v1/")}
+    assert {"/", "/account", "/sign-in/link/{token}", "/healthz", "/docs"} <= own
+    for path in own:
+        for client in (visitor, browser):
+            answer = client.get(re.sub(r"\{\w+\}", "x", path))
+            headers = answer.headers
+            assert headers["x-content-type-options"] == "nosniff", path
+            assert headers["referrer-policy"] == "same-origin", path
+            policy = headers["content-security-policy"]
+            assert policy.startswith("default-src 'none'") and "unsafe" not in policy, path
+            assert "frame-ancestors 'none'" in policy and "base-uri 'none'" in policy, path
+
+
+def test_the_policy_of_pages(visitor: Browser) -> None:
+    assert visitor.get("/").headers["content-security-policy"] == POLICY
+    assert "http" not in POLICY and "*" not in POLICY
+
+
+def test_a_fault_is_a_page_without_internals(app: FastAPI, visitor: Browser) -> None:
+    @app.get("/fail")
+    def fail() -> None:
+        raise RuntimeError("secret of the house")
+
+    answer = visitor.get("/fail")
+    assert answer.status_code == 500 and "secret" not in answer.text
+    assert answer.headers["x-request-id"] in answer.text
+    assert answer.headers["content-security-policy"] == POLICY
+    program = visitor.get("/fail", headers={"Accept": "*/*"})
+    assert program.json()["error"]["code"] == "SERVER_ERROR"
+
+
+def test_the_api_never_answers_with_a_page(visitor: Browser) -> None:
+    assert visitor.get("/v1/nothing").json()["error"]["code"] == "NOT_FOUND"
+
+
+class TestFiles:
+    """Style, scripts and pictures."""
+
+    def test_those_of_a_page_are_there_and_kept(self, browser: Browser) -> None:
+        links = re.findall(r'"(/static/[^"]+)"', browser.get("/").text)
+        assert len(links) >= 5
+        for link in links:
+            answer = browser.get(link)
+            assert answer.status_code == 200
+            assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
+
+    def test_other_versions_are_asked_for_again(self, visitor: Browser) -> None:
+        answer = visitor.get("/static/app.css?v=older")
+        assert answer.headers["cache-control"] == "no-cache"
+        again = visitor.get("/static/app.css", headers={"If-None-Match": answer.headers["etag"]})
+        assert again.status_code == 304
+
+    @pytest.mark.parametrize("name", ["nothing.css", "VENDORED.md", "..%2Faccess.py", "%2e%2e/access.py"])
+    def test_nothing_else_is(self, visitor: Browser, name: str) -> None:
+        assert visitor.get(f"/static/{name}").status_code == 404
+
+    def test_the_first_page_is_light(self, visitor: Browser) -> None:
+        first = visitor.get("/")
+        files = {link: visitor.get(link).content for link in re.findall(r'"(/static/[^"]+)"', first.text)}
+        assert len(first.content) + sum(map(len, files.values())) < 150_000

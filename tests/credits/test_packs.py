@@ -1,0 +1,47 @@
+"""Packs of credits, as the operator writes them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stemsplitter.credits.packs import Pack, parse_packs
+from stemsplitter.errors import SettingsError
+from stemsplitter.settings import Settings, load_settings
+
+
+def test_the_default_has_no_prices() -> None:
+    packs = parse_packs(Settings().packs)
+    assert [(pack.minutes, pack.price, pack.credits) for pack in packs] == [
+        (50, None, 3000),
+        (150, None, 9000),
+        (500, None, 30_000),
+    ]
+
+
+def test_with_prices() -> None:
+    assert parse_packs("50 = 5.00,150=12.99") == (Pack(50, 500), Pack(150, 1299))
+    assert parse_packs(" ") == ()
+
+
+@pytest.mark.parametrize(
+    "text", ["50=5", "0=1.00", "-5", "50=1.00=2", "x", "50=0.00", "50, 50=2.00", "50=1,00"]
+)
+def test_what_is_none(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="must"):
+        parse_packs(text)
+    monkeypatch.setenv("STEMSPLITTER_PACKS", text)
+    with pytest.raises(SettingsError, match="STEMSPLITTER_PACKS is .*must"):
+        load_settings()
+
+
+def test_a_currency_has_three_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings(currency="EUR").currency == "eur"
+    monkeypatch.setenv("STEMSPLITTER_CURRENCY", "€")
+    with pytest.raises(SettingsError, match="three letters"):
+        load_settings()
+
+
+@given(st.dictionaries(st.integers(1, 999_999), st.none() | st.integers(1, 10**8), max_size=5))
+def test_what_is_written_is_read(packs: dict[int, int | None]) -> None:
+    text = ", ".join(f"{m}" if p is None else f"{m}={p // 100}.{p % 100:02}" for m, p in packs.items())
+    assert parse_packs(text) == tuple(Pack(minutes, price) for minutes, price in packs.items())
