@@ -116,7 +116,7 @@ def draw_singer(
     trained = random.random() < 0.3
     singer = Singer(
         speaker=str(random.choice(pool)),
-        delivery=random.choice(list(odds), p=np.array(list(odds.values())) / sum(odds.values())),
+        delivery=list(odds)[random.choice(len(odds), p=list(odds.values()))],
         size=float(np.exp(random.normal(0, 0.06))),
         glide=random.uniform(28, 75) if random.random() < 0.85 else random.uniform(18, 28),
         damping=random.uniform(0.6, 1.0),

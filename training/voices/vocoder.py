@@ -19,6 +19,7 @@ from training.voices.singer import Singer
 Array = NDArray[np.float32]
 _WINDOW: Final = 4 * HOP
 _FREQUENCIES: Final = np.fft.rfftfreq(_WINDOW, 1 / SAMPLE_RATE)
+_CYCLE_JITTER: Final = 0.08  # semitones from one cycle to the next, about half a per cent
 _COLOUR_POINTS: Final = np.array([200.0, 600.0, 1700.0, 4500.0, 10_000.0])
 
 
@@ -69,7 +70,7 @@ def _levels(frames: Frames, singer: Singer, scale: float) -> Array:
     octaves = np.clip(np.log2(np.maximum(_FREQUENCIES, 500) / 500), 0, 4.3)
     fixed = singer.presence * np.exp(-(np.log2(np.maximum(_FREQUENCIES, 1) / 3000) ** 2) / 0.18)
     fixed += np.interp(np.log(np.maximum(_FREQUENCIES, 1)), np.log(_COLOUR_POINTS), singer.colour)
-    fixed -= 30 * np.maximum(np.log2(np.maximum(_FREQUENCIES, 1) / 16_000), 0)
+    fixed -= 24 * np.maximum(np.log2(np.maximum(_FREQUENCIES, 1) / 11_500), 0)
     fixed -= 12 * np.maximum(np.log2(60 / np.maximum(_FREQUENCIES, 30)), 0)
     sharpen = _sharpening(singer.sharpness)
     matrix = np.concatenate([
@@ -102,7 +103,7 @@ def _noisiness(frames: Frames, singer: Singer) -> Array:
     """Amplitude of noise in each bin against the whole, ``[frames, bins]``; it grows with the frequency."""
     breath = np.clip(singer.breathiness + frames.breath, 0, 1.5)
     rise = 0.02 + (_FREQUENCIES / 4500) ** 1.4
-    share = np.outer(0.08 + 1.2 * breath**1.5, rise).astype(np.float32)
+    share = np.outer(0.2 + 1.3 * breath**1.3, rise).astype(np.float32)
     return np.clip(1 - frames.voiced[:, None] * (1 - np.minimum(share, 1)), 0, 1)
 
 
@@ -113,7 +114,7 @@ def _excitation(frames: Frames, singer: Singer, random: np.random.Generator) -> 
     at = np.arange(length) / HOP
     every = np.arange(len(frames))
     rough = singer.roughness * frames.rough
-    shaky = frames.pitch + 0.35 * rough * random.standard_normal(len(frames))
+    shaky = frames.pitch + (_CYCLE_JITTER + 0.35 * rough) * random.standard_normal(len(frames))
     f0 = np.interp(at, every, 440 * 2 ** ((shaky - 69) / 12))
     phase = 2 * np.pi * np.cumsum(f0 / SAMPLE_RATE)
     count = np.floor(18_000 / f0)
