@@ -60,6 +60,11 @@ class Song:
             return None
         return _sum([np.zeros_like(self.mixture), *(self.stems[name] for name in inside)])
 
+    def without(self, stem: str) -> "Song":
+        """The song without one of its true stems, which then is known to be absent."""
+        others = {name: samples for name, samples in self.stems.items() if name != stem}
+        return Song(f"{self.name} without {stem}", others, self.absent | {stem})
+
     def _parts(self, name: str) -> set[str]:
         """Which of the six stems a true stem may hold."""
         return {name} if name != "other" else set(SIX_STEMS) - self.absent - self.stems.keys() | {"other"}

@@ -1,7 +1,6 @@
-"""Runs every method on every song and keeps the figures."""
+"""Holds what the models and the references give of a song against its true stems, and keeps the figures."""
 
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +10,7 @@ from evaluation.datasets import Audio, Song
 from evaluation.models import Separate
 from evaluation.references import REFERENCES
 from stemsplitter.errors import RequestError
-from stemsplitter.separation.layouts import LAYOUTS, plan_stems
+from stemsplitter.separation.layouts import LAYOUTS, SIX_STEMS, plan_stems
 
 FAINT_DB = 14.0
 """A stem is scored where the mixture's own SDR as that stem is within ± this: not faint, nor all there is."""
@@ -39,25 +38,36 @@ class Run:
     peak_dbfs: float
 
 
-def evaluate(songs: Sequence[Song], models: Iterable[tuple[str, Separate]]) -> tuple[list[Score], list[Run]]:
-    """Every song in every layout by every reference and by every model that gives the layout."""
-    scores: list[Score] = []
-    runs: list[Run] = []
-    for song in songs:
-        for name, layout in LAYOUTS.items():
-            for method, reference in REFERENCES.items():
-                scores += _score(song, name, method, reference(song, layout))
-    for model, separate in models:
-        for song in songs:
-            print(f"{model}: {song.name}", file=sys.stderr)
-            own = separate(song.mixture)
-            for name, layout in LAYOUTS.items():
-                scores += _score(song, name, model, _in_layout(own, layout))
-            stems = list(own.values())
-            runs.append(
-                Run(song.name, model, metrics.residual_dbfs(song.mixture, stems), metrics.peak_dbfs(stems))
-            )
-    return scores, runs
+def score(song: Song, estimates: Mapping[str, dict[str, Audio]]) -> Iterator[Score]:
+    """A song in every layout, by every reference and by every model whose own stems are in `estimates`."""
+    for name, layout in LAYOUTS.items():
+        for method, reference in REFERENCES.items():
+            yield from _score(song, name, method, reference(song, layout))
+        for model, own in estimates.items():
+            yield from _score(song, name, model, in_layout(own, layout))
+
+
+def run(song: Song, model: str, own: dict[str, Audio]) -> Run:
+    """What a model's stems lack of the mixture, and how high they go."""
+    stems = list(own.values())
+    return Run(song.name, model, metrics.residual_dbfs(song.mixture, stems), metrics.peak_dbfs(stems))
+
+
+def without_each_stem(song: Song) -> Iterator[tuple[str, Song]]:
+    """Each stem that is certain and not faint, and the song without it.
+
+    Songs of two stems are left out: what is not the one may still hold some of it.
+    """
+    if len(song.stems) > 2:
+        for stem, truth in scored_truths(song, SIX_STEMS):
+            if truth.any():
+                yield stem, song.without(stem)
+
+
+def absent_level(song: Song, stem: str, model: str, separate: Separate) -> Iterator[Score]:
+    """How loud a model gives one of the six stems that a song does not have; nothing if it does not give it."""
+    given = in_layout(separate(song.mixture), SIX_STEMS)
+    return _score(song, "6s", model, {stem: given[stem]} if stem in given else {})
 
 
 def scored_truths(song: Song, layout: tuple[str, ...]) -> Iterator[tuple[str, Audio]]:
@@ -68,13 +78,19 @@ def scored_truths(song: Song, layout: tuple[str, ...]) -> Iterator[tuple[str, Au
             yield stem, truth
 
 
-def _in_layout(own: dict[str, Audio], layout: tuple[str, ...]) -> dict[str, Audio]:
-    """The stems of a layout made of a model's own; nothing where it does not give them."""
-    try:
-        plan = plan_stems(tuple(own), layout)
-    except RequestError:
-        return {}
-    return dict(zip(layout, plan.apply(np.array(list(own.values()))), strict=True))
+def in_layout(own: dict[str, Audio], layout: tuple[str, ...]) -> dict[str, Audio]:
+    """The stems of a layout made of a model's own: all, or those that it can give, each [2, n]."""
+    stems = np.array(list(own.values()))
+    given: dict[str, Audio] = {}
+    for stem in layout:
+        # what `other` holds depends on what stands beside it, so it is asked for with all the others
+        asked = layout if stem == "other" else (stem,)
+        try:
+            plan = plan_stems(tuple(own), asked)
+        except RequestError:
+            continue
+        given[stem] = plan.apply(stems)[asked.index(stem)]
+    return given
 
 
 def _score(song: Song, layout: str, method: str, stems: dict[str, Audio]) -> Iterator[Score]:

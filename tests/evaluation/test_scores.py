@@ -5,7 +5,16 @@ from evaluation import references
 from evaluation.datasets import Song
 from evaluation.metrics import sdr
 from evaluation.report import END, START, markdown, write
-from evaluation.scores import Run, Score, evaluate, scored_truths
+from evaluation.scores import (
+    Run,
+    Score,
+    absent_level,
+    in_layout,
+    run,
+    score,
+    scored_truths,
+    without_each_stem,
+)
 from stemsplitter.separation.layouts import LAYOUTS
 
 LENGTH = 20_000
@@ -54,40 +63,64 @@ def test_faint_stems_and_what_stands_beside_them_are_not_scored(song):
     assert set(dict(scored_truths(faint, LAYOUTS["4s"]))) == {"drums", "bass", "other"}
 
 
-def test_a_model_is_scored_in_the_layouts_it_gives(song):
-    def separate(mixture):
-        return {"vocals": song.stems["vocals"], "instrumental": mixture * np.float32(0.5)}
+def test_the_medians_are_mirrored_at_the_ends():
+    magnitude = np.random.default_rng(0).random((2, 20, 40), dtype=np.float32)
+    half = references.MEDIAN // 2
+    for axis in (1, 2):
+        mirrored = np.take(magnitude, [abs(i) - (i < 0) for i in range(-half, half + 1)], axis=axis)
+        first = np.take(references._median(magnitude, axis), 0, axis=axis)
+        np.testing.assert_array_equal(first, np.median(mirrored, axis=axis))
 
-    scores, runs = evaluate([song], [("two", separate)])
-    by_model = {(score.layout, score.stem): score.sdr for score in scores if score.method == "two"}
-    assert set(by_model) == {("2s", "vocals"), ("2s", "instrumental")}
-    assert by_model["2s", "vocals"] == np.inf
-    (run,) = runs
-    assert run.residual_dbfs > -40
+
+def by_method(song, method, own):
+    return {
+        (each.layout, each.stem): each.sdr for each in score(song, {method: own}) if each.method == method
+    }
+
+
+def test_a_model_is_scored_for_the_stems_it_gives_in_every_layout(song):
+    own = {"vocals": song.stems["vocals"], "instrumental": song.mixture * np.float32(0.5)}
+    found = by_method(song, "two", own)
+    assert set(found) == {("6s", "vocals"), ("4s", "vocals"), ("2s", "vocals"), ("2s", "instrumental")}
+    assert found["2s", "vocals"] == np.inf
+    assert run(song, "two", own).residual_dbfs > -40
 
 
 def test_six_stems_are_scored_in_every_layout(song):
-    def separate(mixture):
-        return song.stems | {"guitar": song.stems["other"], "piano": -song.stems["other"]}
+    own = song.stems | {"guitar": song.stems["other"], "piano": -song.stems["other"]}
+    found = by_method(song, "six", own)
+    assert {layout for layout, _ in found} == set(LAYOUTS)
+    assert found["4s", "other"] > 100
+    assert ("6s", "other") not in found
 
-    scores, _ = evaluate([song], [("six", separate)])
-    by_model = {(score.layout, score.stem): score.sdr for score in scores if score.method == "six"}
-    assert {layout for layout, _ in by_model} == set(LAYOUTS)
-    assert by_model["4s", "other"] > 100
-    assert ("6s", "other") not in by_model
+
+def test_an_other_that_holds_guitar_and_piano_is_no_other_of_six(song):
+    assert set(in_layout(song.stems, LAYOUTS["6s"])) == {"vocals", "drums", "bass"}
+    assert set(in_layout(song.stems, LAYOUTS["4s"])) == set(LAYOUTS["4s"])
 
 
 def test_every_reference_is_scored_beside_the_models(song):
-    scores, _ = evaluate([song], [])
-    assert {score.method for score in scores} == set(references.REFERENCES)
+    scores = list(score(song, {}))
+    assert {each.method for each in scores} == set(references.REFERENCES)
+    assert {each.sdr for each in scores if each.method == "silence"} == {0.0}
 
 
 def test_samples_that_are_no_numbers_are_never_a_score(song):
-    def separate(mixture):
-        return dict.fromkeys(LAYOUTS["2s"], mixture * np.nan)
-
     with pytest.raises(ValueError, match="no numbers"):
-        evaluate([song], [("broken", separate)])
+        list(score(song, {"broken": dict.fromkeys(LAYOUTS["2s"], song.mixture * np.nan)}))
+
+
+def test_stems_are_taken_out_to_hear_what_comes_in_their_place(song):
+    def separate(mixture):
+        return {"vocals": mixture * np.float32(0.1), "instrumental": mixture * np.float32(0.9)}
+
+    lacking = dict(without_each_stem(song))
+    assert set(lacking) == {"vocals", "drums", "bass"}  # not `other`, which may be a guitar
+    np.testing.assert_allclose(lacking["bass"].mixture, song.mixture - song.stems["bass"], atol=1e-6)
+    (found,) = absent_level(lacking["vocals"], "vocals", "two", separate)
+    assert (found.sdr, found.level) == (None, pytest.approx(-20, abs=0.01))
+    assert not list(absent_level(lacking["bass"], "bass", "two", separate))
+    assert not list(without_each_stem(Song("two", {"guitar": tone(440, 0.2), "other": tone(80, 0.2)})))
 
 
 def test_the_tables_hold_medians_songs_absent_stems_and_residuals():
@@ -97,10 +130,13 @@ def test_the_tables_hold_medians_songs_absent_stems_and_residuals():
         Score("three", "2s", "m", "vocals", sdr=9.0),
         Score("four", "2s", "m", "vocals", level=-40.0),
     ]
-    tables = markdown(scores, [Run("one", "m", -130.0, -1.5), Run("two", "m", -120.0, -0.04)])
+    absent = [Score(f"{n} without bass", "6s", "m", "bass", level=n) for n in (-50.0, -30.0, -20.0, -np.inf)]
+    tables = markdown(scores, absent, [Run("one", "m", -130.0, -1.5), Run("two", "m", -120.0, -0.04)])
     assert "| m | 2.0 (3) |  |\n" in tables
     assert "| one | m | 1.0 |  |\n" in tables
     assert "| four | m | [−40.0] |  |\n" in tables
+    assert "| m |  |  | −40.0 / −20.0 (4) |  |  |  | −40.0 / −20.0 (4) |\n" in tables
+    assert "without bass" not in tables
     assert "| m | 2 | −120.0 | 0.0 |\n" in tables
 
 
