@@ -3,7 +3,8 @@
 ``python -m training.render --songs 420 --seed 1 --out data --samples samples`` writes one folder for each song,
 ``song_00012``, with an int16 array ``[n, 2]`` at 22.05 kHz for each stem that sounds, and ``song.json``. A song
 depends on nothing but the seed and its number; one that is there already is left alone, so that a run that was
-stopped goes on. Needs the packages that docs/training.md names.
+stopped goes on. Needs Debian's libfluidsynth3, fluid-soundfont-gm, musescore-general-soundfont, hydrogen-drumkits,
+sonic-pi-samples, flite and festival, and from PyPI scipy, pyfluidsynth and pyworld.
 """
 
 import argparse
