@@ -1,7 +1,8 @@
 # The server. Build: docker build -t stemsplitter .   Run: see compose.yaml
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /source
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md CHANGELOG.md LICENSE ./
+COPY docs ./docs
 COPY src ./src
 RUN python -m venv /opt/stemsplitter \
     && /opt/stemsplitter/bin/python -m pip install --no-cache-dir --disable-pip-version-check \

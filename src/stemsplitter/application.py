@@ -12,6 +12,7 @@ from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database
 from stemsplitter.errors import SettingsError
 from stemsplitter.fetching import Fetcher
+from stemsplitter.health.service import HealthService
 from stemsplitter.idempotency.service import IdempotencyService
 from stemsplitter.jobs.queue import JobQueue
 from stemsplitter.settings import Settings
@@ -127,6 +128,11 @@ class Application:
             self.webhooks,
             self.jobs,
         )
+
+    @cached_property
+    def health(self) -> HealthService:
+        """How the service is and was."""
+        return HealthService(self.database, self.storage, self.settings)
 
     def prepare(self) -> None:
         """Make every part now, while there is one thread: since Python 3.12 two threads may each make their own."""

@@ -81,7 +81,7 @@ def test_figures_of_the_service(client: TestClient, application: Application, ac
                 heartbeat_at=now(),
                 models=[],
                 device="cpu",
-                state="idle",
+                state="working",
             )
         )
         session.add(

@@ -11,7 +11,7 @@ from stemsplitter.console.headers import POLICY
 
 from .conftest import Browser
 
-PUBLIC = ("/", "/pricing", "/sign-in", "/sign-up", "/no-such-page")
+PUBLIC = ("/", "/pricing", "/status", "/sign-in", "/sign-up", "/no-such-page")
 SIGNED_IN = ("/account",)
 
 
@@ -27,6 +27,7 @@ class Page(HTMLParser):
         self.inputs: set[str] = set()
         self.described: set[str] = set()
         self.links: set[str] = set()
+        self.hrefs: set[str] = set()
         self.headings: list[int] = []
         self._open: list[str] = []
         self.feed(text)
@@ -59,6 +60,8 @@ class Page(HTMLParser):
             self.inputs.add(found.get("id", f"an input without an id: {found}"))
         if tag == "img":
             assert "alt" in found
+        if tag == "a":
+            self.hrefs.add(found.get("href", ""))
         if tag == "a" and found.get("href", "").startswith("/"):
             self.links.add(found["href"])
         self.described |= set(found.get("aria-describedby", "").split())

@@ -30,7 +30,7 @@ def test_what_is_none(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ValueError, match="must"):
         parse_packs(text)
     monkeypatch.setenv("STEMSPLITTER_PACKS", text)
-    with pytest.raises(SettingsError, match="STEMSPLITTER_PACKS is .*must"):
+    with pytest.raises(SettingsError, match=r"STEMSPLITTER_PACKS is .*must"):
         load_settings()
 
 

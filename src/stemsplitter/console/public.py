@@ -7,16 +7,26 @@ from stemsplitter.api.dependencies import ApplicationDep
 from stemsplitter.console.rendering import page
 from stemsplitter.credits.packs import parse_packs
 
+_CURL = """curl {url}/v1/audio/splits \\
+  -H 'Authorization: Bearer YOUR_API_KEY' -H 'Content-Type: application/json' \\
+  -d '{{"input": {{"type": "direct_url", "url": "https://example.com/song.mp3"}}}}'"""
+
 router = APIRouter()
 
 
 @router.get("/")
 def home(request: Request, application: ApplicationDep) -> Response:
     """What it is, and where to begin."""
-    return page(request, "home.html", base_url=application.settings.base_url)
+    return page(request, "home.html", curl=_CURL.format(url=application.settings.base_url))
 
 
 @router.get("/pricing")
 def pricing(request: Request, application: ApplicationDep) -> Response:
     """What minutes of music cost here."""
     return page(request, "pricing.html", packs=parse_packs(application.settings.packs))
+
+
+@router.get("/status")
+def status(request: Request, application: ApplicationDep) -> Response:
+    """How the service is, and what went wrong lately."""
+    return page(request, "status.html", service=application.health.status())

@@ -11,7 +11,6 @@ from starlette.responses import HTMLResponse
 
 from stemsplitter.console import assets
 from stemsplitter.console.sessions.service import SignedIn
-from stemsplitter.credits.packs import Pack
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -49,20 +48,33 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def size(count: int) -> str:
+def spoken(seconds: float) -> str:
+    """``45 seconds``, ``10 minutes``, ``1 hour``, ``90 minutes``: whole units, rounded."""
+    whole, unit = round(seconds), "second"
+    if whole >= 60:
+        whole, unit = round(whole / 60), "minute"
+        if whole % 60 == 0 or whole >= 120:
+            whole, unit = round(whole / 60), "hour"
+    return f"{whole} {unit}" if whole == 1 else f"{whole} {unit}s"
+
+
+def count(number: int) -> str:
+    """``30,000``."""
+    return f"{number:,}"
+
+
+def size(octets: int) -> str:
     """``812 B``, ``3.4 MB``, ``12 MB``: units of 1000, two figures at least."""
-    amount, units = float(count), ["B", "kB", "MB", "GB", "TB"]
+    amount, units = float(octets), ["B", "kB", "MB", "GB", "TB"]
     while round(amount) >= 1000 and len(units) > 1:
         amount /= 1000
         del units[0]
     return f"{amount:.0f} {units[0]}" if units[0] == "B" or amount >= 9.95 else f"{amount:.1f} {units[0]}"
 
 
-def price(pack: Pack, currency: str) -> str:
-    """``12.00 USD``; in words where the operator tells no price."""
-    if pack.price is None:
-        return "Ask the operator"
-    return f"{pack.price // 100}.{pack.price % 100:02} {currency.upper()}"
+def price(hundredths: int, currency: str) -> str:
+    """``12.00 USD``."""
+    return f"{hundredths // 100:,}.{hundredths % 100:02} {currency.upper()}"
 
 
 def moment(at: datetime) -> str:
@@ -82,5 +94,5 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters |= {"duration": duration, "size": size, "price": price, "moment": moment, "iso": iso}
+_environment.filters |= {each.__name__: each for each in (duration, spoken, count, size, price, moment, iso)}
 _environment.globals["static"] = assets.url

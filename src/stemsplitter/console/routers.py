@@ -2,12 +2,13 @@
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from stemsplitter.console import access, account, assets, errors, public
+from stemsplitter.console import access, account, assets, errors, manual, public
 
 LARGEST_FORM = 64 * 1024  # bytes
 
 PAGES: tuple[APIRouter, ...] = (
     public.router,
+    manual.router,
     account.router,
 )
 ROUTERS = (assets.router, *PAGES)

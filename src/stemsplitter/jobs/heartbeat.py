@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -86,9 +86,10 @@ class Heartbeat:
                 _log.exception("the heartbeat failed, and is tried again")
 
 
-def living_workers(session: Session, lease: timedelta) -> list[str]:
-    """Ids of the workers heard of within the lease, the oldest first."""
-    query = select(Worker.id).where(Worker.state == WORKING, Worker.heartbeat_at >= now() - lease)
+def living_workers(session: Session, lease: timedelta, at: datetime | None = None) -> list[str]:
+    """Ids of the workers heard of within the lease before ``at``, by default now; the oldest first."""
+    since = (at or now()) - lease
+    query = select(Worker.id).where(Worker.state == WORKING, Worker.heartbeat_at >= since)
     return list(session.scalars(query.order_by(Worker.id)))
 
 

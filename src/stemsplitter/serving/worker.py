@@ -52,6 +52,7 @@ def _chores(application: Application) -> list[Chore]:
         *splits.all(),
         Chore("remove ended uploads", 300, application.uploads.remove_ended),
         Chore("forget old webhooks", 3600, forget_webhooks),
+        Chore("note how the service is", 60, application.health.look),
         Chore("forget ended sessions", 3600, application.sessions.forget_ended),
     ]
 

@@ -1,6 +1,7 @@
 // What all pages share. The pages work without it; it only makes them nicer.
 //   data-copy="ID"        on a button: copies the text of the element with that id
 //   data-confirm="…"      on a form: asks first
+//   data-folded-when-narrow  on an open <details>: closed on a narrow screen
 //   <time datetime="…">   is shown in the reader's own time
 
 /** The token that changes need; send it as the header X-CSRF-Token. */
@@ -73,4 +74,7 @@ document.addEventListener("htmx:responseError", (event) => {
   toast(`This did not work (${event.detail.xhr.status}): reload the page, and try again.`);
 });
 document.addEventListener("htmx:sendError", () => toast("The server does not answer: try again."));
+for (const details of document.querySelectorAll("[data-folded-when-narrow]")) {
+  details.open = !matchMedia("(max-width: 48rem)").matches;
+}
 localTimes();

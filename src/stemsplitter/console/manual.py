@@ -1,0 +1,120 @@
+"""The manual, which is written in Markdown beside the program, as pages."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request
+from markdown_it import MarkdownIt
+from markdown_it.renderer import RendererHTML
+from markdown_it.token import Token
+from markupsafe import Markup, escape
+from starlette.responses import Response
+
+from stemsplitter.console.rendering import page
+from stemsplitter.service_errors import NotFound
+
+_HERE = Path(__file__).parent
+
+# page → its name in the list, in sections; docs/PAGE.md is where it is written
+SECTIONS: dict[str, dict[str, str]] = {
+    "Use the server": {"getting-started": "Getting started", "sdks": "Clients", "webhooks": "Webhooks"},
+    "Run the server": {
+        "operating": "Operating",
+        "settings": "Settings",
+        "models": "Models",
+        "fetching": "What is fetched",
+    },
+    "Without the server": {"cli": "The command", "library": "The library", "formats": "Formats"},
+    "About": {"architecture": "How it is built", "changelog": "Changes"},
+}
+PAGES = {name for section in SECTIONS.values() for name in section}
+
+router = APIRouter()
+
+
+@dataclass(frozen=True, slots=True)
+class Guide:
+    """A page of the manual: its title, and what follows as HTML."""
+
+    title: str
+    html: Markup
+
+
+@router.get("/docs/{name}")
+def guide_page(request: Request, name: str) -> Response:
+    """A page of the manual."""
+    if name not in PAGES:
+        raise NotFound("There is no such page in the manual.")
+    return page(request, "guide.html", guide=guide(name), name=name, sections=SECTIONS)
+
+
+@cache
+def guide(name: str) -> Guide:
+    """The page of that name. Raises KeyError where it links to a page that the manual does not have."""
+    path = _HERE / "CHANGELOG.md" if name == "changelog" else _HERE / "guides" / f"{name}.md"
+    tokens = _markdown.parse(path.read_text(encoding="utf-8"))
+    _anchor(tokens)
+    for link in _links(tokens):
+        link.attrSet("href", _target(str(link.attrGet("href"))))
+    _align(tokens)
+    title = tokens[1].content
+    return Guide(title, Markup(_markdown.renderer.render(tokens, _markdown.options, {})))
+
+
+def _anchor(tokens: Sequence[Token]) -> None:
+    """Give each heading the id that links to it use, as code forges do."""
+    for heading, text in pairwise(tokens):
+        if heading.type == "heading_open":
+            heading.attrSet("id", re.sub(r"[^\w -]", "", text.content.lower()).replace(" ", "-"))
+
+
+def _links(tokens: Sequence[Token]) -> Iterator[Token]:
+    for token in tokens:
+        if token.type == "link_open":
+            yield token
+        yield from _links(token.children or ())
+
+
+def _target(href: str) -> str:
+    """Where a link leads: to another page of the manual, or where it says."""
+    if href.startswith(("#", "https://")):
+        return href
+    name, _, anchor = href.partition("#")
+    name = name.removesuffix(".md")
+    if name not in PAGES:
+        raise KeyError(f"the manual has no page {href}")
+    return f"/docs/{name}" + (f"#{anchor}" if anchor else "")
+
+
+def _align(tokens: Sequence[Token]) -> None:
+    """A table's alignment as classes: styles in attributes are what the pages' policy forbids."""
+    for token in tokens:
+        style = token.attrs.pop("style", None)
+        if style is not None:
+            token.attrSet("class", str(style).partition(":")[2])
+
+
+def _code(_: RendererHTML, tokens: Sequence[Token], index: int, options: Any, environment: Any) -> str:
+    """Code with a button that copies it."""
+    name = f"code-{index}"
+    return (
+        f'<div class="code"><pre tabindex="0"><code id="{name}">{escape(tokens[index].content.rstrip())}</code></pre>'
+        f'<button class="copy quiet" type="button" data-copy="{name}">Copy</button></div>\n'
+    )
+
+
+def _wide(_: RendererHTML, tokens: Sequence[Token], index: int, options: Any, environment: Any) -> str:
+    """A table that is wider than the screen is scrolled by itself."""
+    return '<div class="scroll" tabindex="0"><table>\n' if tokens[index].nesting > 0 else "</table></div>\n"
+
+
+_markdown = MarkdownIt("commonmark", {"html": False}).enable("table")
+for _rule in ("fence", "code_block"):
+    _markdown.add_render_rule(_rule, _code)
+for _rule in ("table_open", "table_close"):
+    _markdown.add_render_rule(_rule, _wide)

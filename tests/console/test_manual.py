@@ -1,0 +1,51 @@
+"""The manual as pages."""
+
+from pathlib import Path
+
+import pytest
+
+from stemsplitter.console import manual
+
+from .conftest import Browser
+from .test_pages import check
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def test_every_page_that_is_written_is_there() -> None:
+    written = {path.stem for path in DOCS.glob("*.md")}
+    assert written | {"changelog"} == manual.PAGES
+
+
+@pytest.mark.parametrize("name", sorted(manual.PAGES))
+def test_a_page_and_where_it_leads(visitor: Browser, name: str) -> None:
+    page = check(visitor, f"/docs/{name}")
+    for link in page.links:
+        path, _, anchor = link.partition("#")
+        if path.startswith("/docs/"):
+            there = check(visitor, path)
+            assert not anchor or anchor in there.ids, link
+    here = page.hrefs
+    assert {link[1:] for link in here if link.startswith("#")} <= set(page.ids)
+
+
+def test_no_other_file_is_a_page(visitor: Browser) -> None:
+    for name in ("README", "..%2Fsettings", "settings.md", "x"):
+        assert visitor.get(f"/docs/{name}").status_code == 404
+
+
+def test_what_a_page_is_made_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "guides").mkdir()
+    text = (
+        "# A `b`\n\n| a |\n|--:|\n| 1 |\n\n    <b>&\n\n<script>\n\n[c](cli.md#d-e) [f](https://example.org)\n"
+    )
+    (tmp_path / "guides" / "models.md").write_text(text)
+    monkeypatch.setattr(manual, "_HERE", tmp_path)
+    guide = manual.guide.__wrapped__("models")
+    assert guide.title == "A `b`" and '<h1 id="a-b">A <code>b</code></h1>' in guide.html
+    assert '<td class="right">1</td>' in guide.html and "style" not in guide.html
+    assert ">&lt;b&gt;&amp;</code>" in guide.html and "&lt;script&gt;" in guide.html
+    assert '<a href="/docs/cli#d-e">c</a> <a href="https://example.org">f</a>' in guide.html
+    (tmp_path / "guides" / "models.md").write_text("# A\n\n[b](nowhere.md)\n")
+    with pytest.raises(KeyError, match=r"no page nowhere\.md"):
+        manual.guide.__wrapped__("models")

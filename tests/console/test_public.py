@@ -1,0 +1,63 @@
+"""The pages for everybody: home, prices, status."""
+
+from datetime import timedelta
+
+import pytest
+
+from stemsplitter.application import Application
+from stemsplitter.database import now
+from stemsplitter.health.models import HealthCheck
+from stemsplitter.settings import Settings
+
+from .conftest import Browser
+from .test_pages import check
+
+
+def test_home_leads_everywhere(visitor: Browser, application: Application) -> None:
+    page = check(visitor, "/")
+    assert {"/new", "/pricing", "/docs", "/docs/getting-started", "/status", "/sign-in"} <= page.links
+    assert f"curl {application.settings.base_url}/v1/audio/splits" in visitor.get("/").text
+
+
+def test_every_link_of_the_public_pages_leads_somewhere(visitor: Browser) -> None:
+    links = set().union(*(check(visitor, path).links for path in ("/", "/pricing", "/status", "/sign-in")))
+    for link in links - {"/credits"}:
+        assert visitor.get(link).status_code in (200, 303), link
+
+
+def test_packs_without_prices(visitor: Browser) -> None:
+    text = visitor.get("/pricing").text
+    for told in ("10 minutes", "600 credits", "3,000 credits", "30,000 credits", "Ask for it"):
+        assert told in text
+
+
+class TestPrices:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"packs": "50=1234.50", "currency": "eur", "free_credits": 0})
+
+    def test_packs_with_prices(self, visitor: Browser) -> None:
+        text = visitor.get("/pricing").text
+        assert "1,234.50 EUR" in text and "Buy" in text and "Free" not in text
+
+
+class TestUnmetered:
+    @pytest.fixture
+    def settings(self, settings: Settings) -> Settings:
+        return settings.model_copy(update={"metering": False})
+
+    def test_nothing_costs(self, visitor: Browser) -> None:
+        text = visitor.get("/pricing").text
+        assert "cost nothing" in text and "credits" not in text
+        assert "free credits" not in visitor.get("/sign-up").text
+
+
+def test_the_status_tells_what_is_and_was(visitor: Browser, application: Application) -> None:
+    with application.database.write() as session:
+        for minutes in (60, 20):
+            at = now() - timedelta(minutes=minutes)
+            session.add(HealthCheck(at=at, storage=True, queued=0, waited_s=0, workers=1, faults=0))
+    text = visitor.get("/status").text
+    assert "No worker is at work: splits wait until there is one." in text
+    assert text.count("<td>No worker was at work</td>") == 2 and text.count("goes on") == 1
+    check(visitor, "/status")
