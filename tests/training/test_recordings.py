@@ -137,3 +137,14 @@ def test_the_cache_stays_within_its_bounds(samples: Path, monkeypatch: pytest.Mo
     for path in sorted(samples.rglob("*.wav")):
         libraries.load(path)
         assert sum(sound.audio.nbytes for sound in libraries._sounds.values()) <= 800_000
+
+
+def test_more_of_a_recording_is_not_forgotten_before_it_is_used(
+    samples: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(libraries, "CACHE_BYTES", 770_000)
+    first, second = sorted(samples.rglob("*.wav"))[:2]
+    monkeypatch.setattr(libraries, "_sounds", type(libraries._sounds)())
+    for path, seconds in ((first, 0.5), (second, 0.5), (first, 1.99)):
+        sound = libraries.load(path, seconds)
+        assert sound.whole or sound.audio.shape[1] >= seconds * RATE

@@ -121,6 +121,7 @@ def load(path: Path, seconds: float = 1.0) -> Sound:
     if sound is None or not (sound.whole or sound.audio.shape[1] >= sound.onset + seconds * sound.rate):
         # Twice as much as was asked for, so that a file is seldom decoded twice.
         sound = _sounds[path] = _decode(path, max(2.0, 2 * seconds))
+        _sounds.move_to_end(path)  # a longer take of what was there already does not move by itself
         held = sum(each.audio.nbytes for each in _sounds.values())
         for oldest in list(_sounds)[:-1]:
             if held <= CACHE_BYTES:
