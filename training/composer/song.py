@@ -12,7 +12,7 @@ from training.composer.grooves import grooves
 from training.composer.harmony import progression, spread
 from training.composer.performance import Clock, clock, perform
 from training.composer.sheet import Bar, Event, Section, Sheet
-from training.composer.styles import STYLES, Style
+from training.composer.styles import OFTEN, STYLES, Style
 from training.composer.theory import SCALES, Chord
 from training.score import STEMS, Part, Song
 
@@ -50,7 +50,7 @@ def compose(random: np.random.Generator) -> Song:
 
     At least three stems play; each note starts at or after 0 and ends before the song does.
     """
-    style = pick(random, sorted(STYLES))
+    style = draw(random, OFTEN)
     manner = STYLES[style]
     tempo = float(random.uniform(*manner.tempo))
     beats = 3 if chance(random, manner.waltz) else 4
