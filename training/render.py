@@ -14,6 +14,7 @@ import os
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ from training.voices import VoicePlayer
 
 RATE: Final = 22_050
 # Where a stem stands in the mix, in decibels beside −20 dBFS while it sounds, give or take four.
-BALANCE: Final = {"vocals": 1.5, "drums": 1.0, "bass": 0.0, "guitar": -0.5, "piano": -1.0, "other": -1.0}
+BALANCE: Final = {"vocals": 1.5, "drums": 1.0, "bass": 0.0, "guitar": 0.5, "piano": -1.0, "other": -1.0}
 SPREAD: Final = 4.0
 MASTERED: Final = 0.6
 COMPRESSED: Final = 0.15
@@ -154,7 +155,16 @@ def write(folder: Path, stems: dict[str, Audio], about: dict[str, object]) -> Pa
     return partial.rename(folder)
 
 
-def render_all(jobs: list[Job], workers: int) -> Iterator[Path]:
+def attempt(job: Job) -> Path | RuntimeError:
+    """`render`, for a run of hundreds of songs that is not to stop at one."""
+    try:
+        return render(job)
+    except RuntimeError as error:
+        traceback.print_exception(error)
+        return error
+
+
+def render_all(jobs: list[Job], workers: int) -> Iterator[Path | RuntimeError]:
     """Render the songs that are not there yet, in processes of their own, and name each as it is done."""
     missing = [job for job in jobs if not job.folder.exists()]
     if any(part.stem == "vocals" for job in missing[:20] for part in compose(job.random).parts):
@@ -162,7 +172,7 @@ def render_all(jobs: list[Job], workers: int) -> Iterator[Path]:
     # A process for each core is enough; the libraries' own threads would only get in each other's way.
     os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     with multiprocessing.get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap_unordered(render, missing)
+        yield from pool.imap_unordered(attempt, missing)
 
 
 def main() -> None:
@@ -175,11 +185,18 @@ def main() -> None:
     options = parser.parse_args()
     jobs = [Job(options.seed, number, options.out, options.samples) for number in range(options.songs)]
     there = sum(job.folder.exists() for job in jobs)
+    failed = 0
     began = time.monotonic()
-    for done, folder in enumerate(render_all(jobs, options.workers), 1):
-        pace = (time.monotonic() - began) / done
-        sys.stdout.write(f"{folder.name}: {there + done} of {len(jobs)} songs, {pace:.1f} s a song\n")
+    for number, outcome in enumerate(render_all(jobs, options.workers), 1):
+        failed += isinstance(outcome, RuntimeError)
+        pace = (time.monotonic() - began) / number
+        what = outcome if isinstance(outcome, RuntimeError) else outcome.name
+        sys.stdout.write(f"{what}: {there + number - failed} of {len(jobs)} songs, {pace:.1f} s a song\n")
         sys.stdout.flush()
+    if failed:
+        raise SystemExit(
+            f"{failed} songs are missing: each error is above; the same command tries them again."
+        )
 
 
 if __name__ == "__main__":
