@@ -10,12 +10,12 @@ from stemsplitter.catalogue.entries import (
     HttpSource,
     PackageSource,
     ShippedSource,
-    can_give,
-    default_model_for,
     load_catalogue,
     parse_entry,
 )
-from stemsplitter.errors import ModelError, RequestError
+from stemsplitter.catalogue.verified_files import hash_file
+from stemsplitter.errors import ModelError
+from stemsplitter.separation.layouts import SIX_STEMS
 
 TABLE: dict[str, Any] = {
     "name": "tiny",
@@ -29,14 +29,14 @@ TABLE: dict[str, Any] = {
     "quality": {"sdr_db": {"vocals": 1.5}},
 }
 WEIGHT = TABLE["weights"][0]
-FOUR = ("vocals", "drums", "bass", "other")
 
 
 def test_the_catalogue_is_sound() -> None:
     entries = {entry.name: entry for entry in load_catalogue()}
-    assert list(entries) == ["spleeter_2s", "htdemucs_6s", "htdemucs", "htdemucs_ft"]
+    assert list(entries) == ["spleeter_2s", "builtin_6s", "htdemucs_6s", "htdemucs", "htdemucs_ft"]
     for entry in entries.values():
-        assert entry.origin.url.startswith("https://") and entry.origin.authors and entry.origin.paper
+        assert entry.origin.url.startswith("https://") or entry.built_in
+        assert entry.origin.authors and entry.origin.paper
         assert entry.licence_note.endswith(".") and "\n" not in entry.licence_note
         for weight in entry.weights:
             assert weight.source is not None
@@ -46,44 +46,23 @@ def test_the_catalogue_is_sound() -> None:
     assert [weight.stem for weight in entries["htdemucs_ft"].weights] == ["drums", "bass", "other", "vocals"]
     assert entries["htdemucs_6s"].stems == ("drums", "bass", "other", "vocals", "guitar", "piano")
     assert all(isinstance(weight.source, PackageSource) for weight in entries["spleeter_2s"].weights)
+    assert [entry.name for entry in entries.values() if entry.built_in] == ["builtin_6s"]
+    assert [entry.vocals_from for entry in entries.values()] == [None, "spleeter_2s", None, None, None]
+
+
+def test_what_is_built_in_is_what_the_catalogue_says() -> None:
+    (entry,) = (entry for entry in load_catalogue() if entry.built_in)
+    (weight,) = entry.weights
+    assert isinstance(weight.source, ShippedSource)
+    assert weight.source.path.stat().st_size == weight.size <= 25_000_000
+    assert hash_file(weight.source.path) == weight.sha256
+    assert entry.permissive and entry.stems == SIX_STEMS
 
 
 def test_weights_of_unclear_terms_are_never_taken_unasked() -> None:
     for entry in load_catalogue():
         assert entry.permissive == (entry.licence != "unclear")
         assert entry.permissive == ("terms of these weights are unclear" not in entry.licence_note)
-
-
-@pytest.mark.parametrize("stems", [("vocals", "instrumental"), ("vocals",), ("instrumental",)])
-def test_two_stems_have_a_default(stems: tuple[str, ...]) -> None:
-    assert default_model_for(stems).name == "spleeter_2s"
-
-
-@pytest.mark.parametrize(
-    ("stems", "names"),
-    [
-        (FOUR, ["htdemucs", "htdemucs_ft", "htdemucs_6s"]),
-        ((*FOUR, "guitar", "piano"), ["htdemucs_6s"]),
-        (("piano",), ["htdemucs_6s"]),
-    ],
-)
-def test_more_stems_have_to_be_asked_for_by_model(stems: tuple[str, ...], names: list[str]) -> None:
-    with pytest.raises(RequestError) as caught:
-        default_model_for(stems)
-    message = str(caught.value)
-    assert " or ".join(names) in message
-    assert f"`stemsplitter models pull {names[0]}`" in message and "unclear" in message
-
-
-def test_a_permissive_model_of_more_stems_would_be_taken() -> None:
-    free = dataclasses.replace(load_catalogue()[1], name="free", permissive=True)
-    assert default_model_for(FOUR, [*load_catalogue(), free]).name == "free"
-    assert can_give(free, ("vocals", "instrumental"))
-
-
-def test_no_model_at_all() -> None:
-    with pytest.raises(RequestError, match="No model gives drums"):
-        default_model_for(("drums",), [load_catalogue()[0]])
 
 
 def test_an_entry() -> None:
@@ -133,6 +112,15 @@ def test_a_bad_catalogue(tmp_path: Path, text: str) -> None:
     path = tmp_path / "catalogue.toml"
     path.write_text(text)
     with pytest.raises(ModelError):
+        load_catalogue(path)
+
+
+@pytest.mark.parametrize("name", ["none", "htdemucs", "builtin_6s"])
+def test_the_vocals_come_from_a_model_that_finds_them(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "catalogue.toml"
+    text = CATALOGUE.read_text(encoding="utf-8")
+    path.write_text(text.replace('vocals_from = "spleeter_2s"', f'vocals_from = "{name}"'), encoding="utf-8")
+    with pytest.raises(ModelError, match=f"builtin_6s has vocals_from '{name}', no such model"):
         load_catalogue(path)
 
 

@@ -26,7 +26,7 @@ MACHINE = Machine(
     models_in="/models",
     bytes_free=12_345_000_000,
 )
-SERVER = Server("sqlite:////data/x.db", "file:///data/files", ("2s",), None)
+SERVER = Server("sqlite:////data/x.db", "file:///data/files", ("6s", "4s", "2s"), None)
 GOOD = Speed("good", "cpu (one)", 12.34, None)
 BAD = Speed("bad", "", None, "It is broken.")
 
@@ -55,8 +55,16 @@ def test_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
         "runtime:      OpenVINO 1, FFmpeg 8",
         "gpu:          not looked for",
         "models in:    /models (12 GB free)",
-        "server:       would give 2s, on sqlite:////data/x.db and file:///data/files",
+        "server:       would give 6s, 4s, 2s, on sqlite:////data/x.db and file:///data/files",
         "good:         12.3× real time on cpu (one)",
+    ]
+
+
+def test_what_there_is_to_know_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run(monkeypatch, Speed("good", "cpu (one)", 12.34, None, ("It is alone.",)))
+    assert done.stdout.splitlines()[-2:] == [
+        "good:         12.3× real time on cpu (one)",
+        "              It is alone.",
     ]
 
 
@@ -79,7 +87,7 @@ def test_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     done = run(monkeypatch)
     assert done.exit_code == 0
     assert done.stdout.splitlines()[-1] == (
-        "No model is here yet: run `stemsplitter models pull spleeter_2s`."
+        "No model is here, not even the built-in one: reinstall stemsplitter."
     )
 
 
@@ -88,11 +96,11 @@ def test_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.exit_code == 1
     told = json.loads(done.stdout)
     speeds = told.pop("speeds")
-    assert told.pop("server") == {**vars(SERVER), "layouts": ["2s"]}
+    assert told.pop("server") == {**vars(SERVER), "layouts": ["6s", "4s", "2s"]}
     assert told == {**vars(MACHINE), "precisions": ["bf16", "fp32"]}
     assert speeds == [
-        {"model": "good", "device": "cpu (one)", "times_real_time": 12.34, "problem": None},
-        {"model": "bad", "device": "", "times_real_time": None, "problem": "It is broken."},
+        {"model": "good", "device": "cpu (one)", "times_real_time": 12.34, "problem": None, "notes": []},
+        {"model": "bad", "device": "", "times_real_time": None, "problem": "It is broken.", "notes": []},
     ]
 
 
@@ -108,7 +116,7 @@ def test_the_server_is_looked_at_without_making_anything(
     monkeypatch.setenv("STEMSPLITTER_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path / "cache"))
     found = module._server()
-    assert (found.layouts, found.problem) == ((), None)
+    assert (found.layouts, found.problem) == (("6s", "4s", "2s"), None)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "stemsplitter.db").write_bytes(b"no database at all" * 100)
@@ -120,7 +128,7 @@ def test_the_server_is_looked_at_without_making_anything(
 class Fake:
     """A separator that takes note of what it is given."""
 
-    segment, sample_rate, device = 96_000, 48_000, "cpu (fake)"
+    segment, sample_rate, device, notes = 96_000, 48_000, "cpu (fake)", ("It is a fake.",)
 
     def __init__(self, name: str) -> None:
         self.lengths: list[int] = []
@@ -136,7 +144,7 @@ made: list[Fake] = []
 
 def test_it_measures_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(separation, "Separator", Fake)
-    assert module.measure("any") == Speed("any", "cpu (fake)", 7.89, None)
+    assert module.measure("any") == Speed("any", "cpu (fake)", 7.89, None, ("It is a fake.",))
     assert made[-1].lengths == [2 * 44_100, 6 * 44_100]  # a segment, then three: 2 s each
 
 

@@ -45,7 +45,7 @@ def test_list() -> None:
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines == [
         ["name", "stems", "licence", "size", "ready"],
-        ["here", "vocals", "instrumental", "unclear", "0", "MB", "yes"],
+        ["here", "vocals", "instrumental", "unclear", "0", "MB", "built", "in"],
         ["there", "vocals", "instrumental", "unclear", "0", "MB", "no"],
     ]
 
@@ -54,6 +54,7 @@ def test_list_for_programs() -> None:
     models = json.loads(run("list", "--json").stdout)
     assert [(model["name"], model["ready"]) for model in models] == [("here", True), ("there", False)]
     assert models[0]["stems"] == ["vocals", "instrumental"] and models[0]["size_bytes"] == len(DATA)
+    assert [model["built_in"] for model in models] == [True, False]
     assert models[0]["permissive"] is False and models[0]["licence_note"]
 
 
@@ -74,7 +75,13 @@ def test_pull_tells_the_terms_and_the_progress(monkeypatch: pytest.MonkeyPatch) 
 
 def test_pull_of_what_is_here_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ModelStore, "pull", lambda *_: pytest.fail("it was fetched"))
-    assert run("pull", "here").stdout == "here is ready.\n"
+    assert run("pull", "here").stdout == "here is built in: there is nothing to fetch.\n"
+
+
+def test_pull_of_a_built_in_model_that_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "w.th").write_bytes(b"WEIGHTS")
+    done = run("pull", "here")
+    assert isinstance(done.exception, ModelError) and "reinstall stemsplitter" in str(done.exception)
 
 
 def test_add_verify_remove(tmp_path: Path, root: Path) -> None:
@@ -88,8 +95,15 @@ def test_add_verify_remove(tmp_path: Path, root: Path) -> None:
     done = run("verify")
     assert done.stdout == "here  w.th  ok\nthere  w.th  damaged\n"
     assert isinstance(done.exception, ModelError) and "models pull there" in str(done.exception)
-    assert run("remove", "there").stdout == "there is removed: 0 MB freed.\n"
+    assert run("remove", "there").stdout == "What was kept of there is removed: 0 MB freed.\n"
     assert not (root / "there").exists()
+
+
+def test_a_built_in_model_stays(root: Path) -> None:
+    made = ModelStore(root).cache_dir("here") / "graph.bin"
+    made.write_bytes(bytes(2_000_000))
+    assert run("remove", "here").stdout == "What was kept of here is removed: 2 MB freed.\n"
+    assert not made.exists() and ModelStore(root).is_ready("here")
 
 
 def test_add_tells_what_is_still_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

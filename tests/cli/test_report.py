@@ -144,6 +144,18 @@ def test_text_of_a_song(capsys: pytest.CaptureFixture[str]) -> None:
     assert err == "Lied.flac: spleeter_2s on cpu (one)\n"
 
 
+def test_what_there_is_to_know_of_a_model_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    report, loaded = TextReport(2), SimpleNamespace(**vars(SEPARATOR), notes=("It is alone.",))
+    report.loaded(loaded)
+    for _ in range(2):
+        report.separated(SONG, FOLDER, replace(RESULT, warnings=("It is alone.", "It is odd.")), [], None)
+    out, err = capsys.readouterr()
+    assert err == "warning: It is alone.\n"
+    assert out.splitlines()[1::2] == ["  warning: It is odd."] * 2
+    JsonReport().loaded(loaded)
+    assert capsys.readouterr() == ("", "")
+
+
 def test_text_of_what_a_user_must_know(capsys: pytest.CaptureFixture[str]) -> None:
     info = replace(RESULT.source, sample_rate=96_000, source_channels=6)
     result = replace(RESULT, warnings=("It is odd.",), gain=0.5, source=info)

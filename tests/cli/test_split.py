@@ -13,19 +13,22 @@ from typer.testing import CliRunner
 
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.catalogue.entries import ModelEntry
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.cli.main import app
 from stemsplitter.cli.split import find_songs, output_folders
 from stemsplitter.errors import ModelError, OutputError, RequestError
 from stemsplitter.separation import separator
+from stemsplitter.separation.layouts import LAYOUTS, SIX_STEMS
 
 STEMS = Path("stems")
 
 
 class ToyModel:
-    """Gives the vocals half of everything. Fails on the songs that begin with the sample `poison`."""
+    """Gives each stem the same. Fails on the songs that begin with the sample `poison`."""
 
-    stems = ("vocals", "instrumental")
+    stems: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     sample_rate, segment, hop, concurrency, device = 44_100, 4_096, 4_096, 1, "cpu (toy)"
     window = np.ones(4_096, np.float32)
     poison: float | None = None
@@ -33,14 +36,18 @@ class ToyModel:
     def separate(self, mixture: Any) -> Any:
         if self.poison is not None and np.isclose(mixture[0, 0], self.poison):
             raise ZeroDivisionError("a fault of the program")
-        return np.stack((mixture / 2, mixture / 2))
+        return np.stack([mixture / len(self.stems)] * len(self.stems))
+
+    def loaded(self, entry: ModelEntry, *_: object) -> "ToyModel":
+        self.stems = entry.stems
+        return self
 
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ToyModel]:
     """The command in an empty folder, with weights that are here and a model that needs none."""
     model = ToyModel()
-    monkeypatch.setattr(separator, "load_model", lambda *_: model)
+    monkeypatch.setattr(separator, "load_model", model.loaded)
     monkeypatch.setattr(ModelStore, "is_ready", lambda *_: True)
     monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("STEMSPLITTER_OFFLINE", "1")
@@ -139,7 +146,7 @@ def test_a_batch(toy: ToyModel) -> None:
     assert done.exit_code == 1
     assert done.stdout.splitlines()[-1] == "2 of 3 songs separated, 1 failed."
     assert sorted(str(path) for path in STEMS.rglob("*.wav")) == [
-        f"stems/{song}/{stem}.wav" for song in "ab" for stem in ("instrumental", "vocals")
+        f"stems/{song}/{stem}.wav" for song in "ab" for stem in sorted(SIX_STEMS)
     ]
 
 
@@ -192,7 +199,7 @@ def test_a_zip_that_fails_leaves_nothing(
     error: BaseException, there: bool, toy: ToyModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
-        assert len(list(Path("stems/Lied").glob(".*/*.wav"))) == 2
+        assert len(list(Path("stems/Lied").glob(".*/*.wav"))) == 6
         raise error
 
     monkeypatch.setattr("stemsplitter.audio.archive.write_zip", fail)
@@ -223,19 +230,80 @@ def test_stems_that_are_wrong_are_a_failure(toy: ToyModel, monkeypatch: pytest.M
 
 @pytest.fixture
 def pulled(toy: ToyModel, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was fetched; nothing is here."""
+    """What was fetched; only what is built in is here."""
     names: list[str] = []
-    monkeypatch.setattr(ModelStore, "is_ready", lambda *_: False)
+    monkeypatch.setattr(ModelStore, "is_ready", lambda store, name: name == "builtin_6s")
     monkeypatch.setattr(ModelStore, "pull", lambda store, name, progress: names.append(name))
     monkeypatch.delenv("STEMSPLITTER_OFFLINE")
     return names
 
 
-def test_a_model_anybody_may_use_is_fetched(pulled: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("options", "model"),
+    [
+        ([], "builtin_6s"),
+        (["--stems", "4s"], "builtin_6s"),
+        (["--model", "builtin_6s"], "builtin_6s"),
+        (["--stems", "2s"], "spleeter_2s"),
+        (["--model", "spleeter_2s"], "spleeter_2s"),
+    ],
+)
+def test_a_model_anybody_may_use_is_fetched(options: list[str], model: str, pulled: list[str]) -> None:
+    """By itself, or as what finds the vocals for the built-in one."""
     write(Path("a.wav"))
-    done = run("a.wav")
+    done = run("a.wav", *options)
     assert done.exit_code == 0 and pulled == ["spleeter_2s"]
-    assert done.stderr.startswith("Fetching the model spleeter_2s once (118 MB, licence MIT) …\n")
+    first, second = done.stderr.splitlines()
+    assert first == "Fetching the model spleeter_2s once (118 MB, licence MIT) …"
+    assert second == f"a.wav: {model} on cpu (toy)"
+
+
+@pytest.fixture
+def unobtainable(pulled: list[str], toy: ToyModel, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was tried in vain; the model has that to say of itself."""
+
+    def fail(store: ModelStore, name: str, progress: object) -> None:
+        pulled.append(name)
+        raise ModelError("pip could not fetch it.")
+
+    monkeypatch.setattr(ModelStore, "pull", fail)
+    toy.notes = ("It does what it can.",)
+    return pulled
+
+
+@pytest.mark.parametrize(
+    ("options", "stems"),
+    [([], SIX_STEMS), (["--stems", "4s"], LAYOUTS["4s"]), (["--stems", "2s"], LAYOUTS["2s"])],
+)
+def test_where_it_cannot_be_fetched_the_built_in_model_does_it(
+    options: list[str], stems: tuple[str, ...], unobtainable: list[str]
+) -> None:
+    write(Path("a.wav"))
+    write(Path("b.wav"))
+    done = run("a.wav", "b.wav", *options)
+    assert done.exit_code == 0 and unobtainable == ["spleeter_2s"]
+    assert done.stderr.splitlines() == [
+        "Fetching the model spleeter_2s once (118 MB, licence MIT) …",
+        "warning: It does what it can.",
+        "1/2 a.wav: builtin_6s on cpu (toy)",
+        "2/2 b.wav: builtin_6s on cpu (toy)",
+    ]
+    assert "warning" not in done.stdout  # once is enough
+    assert sorted(path.stem for path in (STEMS / "b").iterdir()) == sorted(stems)
+
+
+def test_a_model_that_was_named_has_no_substitute(unobtainable: list[str]) -> None:
+    write(Path("a.wav"))
+    done = run("a.wav", "--model", "spleeter_2s")
+    assert str(done.exception) == "pip could not fetch it."
+
+
+def test_programs_are_told_in_the_warnings(unobtainable: list[str]) -> None:
+    write(Path("a.wav"))
+    done = run("a.wav", "--json")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.stderr == "" and [event["event"] for event in events[:2]] == ["fetching", "started"]
+    assert events[-2]["event"] == "separated" and events[-2]["warnings"] == ["It does what it can."]
 
 
 def test_a_model_of_unclear_terms_is_not(pulled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,8 +318,10 @@ def test_a_model_of_unclear_terms_is_not(pulled: list[str], monkeypatch: pytest.
     )
 
 
-def test_offline_nothing_is_announced(toy: ToyModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ModelStore, "is_ready", lambda *_: False)
-    done = run("a.wav")
+def test_offline_nothing_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("STEMSPLITTER_OFFLINE", "1")
+    done = run("a.wav", "--model", "spleeter_2s")
     assert isinstance(done.exception, ModelError) and "offline" in str(done.exception)
     assert done.stderr == ""

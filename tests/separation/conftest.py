@@ -22,6 +22,7 @@ class ToyModel:
     hop = 3_300
     window = triangle(segment)
     device = "cpu (toy)"
+    notes: tuple[str, ...] = ()
 
     def __init__(self, concurrency: int = 2) -> None:
         self.concurrency = concurrency

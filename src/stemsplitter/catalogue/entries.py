@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,7 +13,7 @@ from stemsplitter.errors import ModelError, RequestError
 
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
 PACKAGE_FOLDER = Path(__file__).parent.parent
-ARCHITECTURES = ("htdemucs", "spleeter")
+ARCHITECTURES = ("bandnet", "htdemucs", "spleeter")
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -80,7 +80,8 @@ class ModelEntry:
     ``stems`` are in the order of the network's own outputs. ``permissive`` says that the licence lets anybody
     use the model for anything: only such a model is ever taken without being asked for. ``quality`` holds
     measured figures, figure → stem → value, for example ``{"sdr_db": {"vocals": …}}``; empty where none were
-    measured.
+    measured. ``vocals_from`` names a model of the architecture ``spleeter`` that finds the vocals for this one,
+    where it is here; else None.
     """
 
     name: str
@@ -93,6 +94,12 @@ class ModelEntry:
     origin: Origin
     weights: tuple[WeightFile, ...]
     quality: Mapping[str, Mapping[str, float]]
+    vocals_from: str | None = None
+
+    @property
+    def built_in(self) -> bool:
+        """Whether it comes with this program."""
+        return all(isinstance(weight.source, ShippedSource) for weight in self.weights)
 
     @property
     def size_bytes(self) -> int:
@@ -113,6 +120,12 @@ def load_catalogue(path: Path = CATALOGUE) -> tuple[ModelEntry, ...]:
     names = [entry.name for entry in entries]
     if len(set(names)) != len(names):
         raise ModelError(f"The catalogue of models {path} has two models of one name.")
+    finding_vocals = {entry.name for entry in entries if entry.architecture == "spleeter"}
+    for entry in entries:
+        if entry.vocals_from is not None and entry.vocals_from not in finding_vocals:
+            raise ModelError(
+                f"The catalogue's model {entry.name} has vocals_from {entry.vocals_from!r}, no such model."
+            )
     return entries
 
 
@@ -133,6 +146,7 @@ def parse_entry(table: Mapping[str, Any]) -> ModelEntry:
         origin=Origin(**table.get("origin", {})),
         weights=tuple(_parse_weight(name, weight) for weight in table.get("weights", ())),
         quality=MappingProxyType({k: MappingProxyType(dict(v)) for k, v in table.get("quality", {}).items()}),
+        vocals_from=table.get("vocals_from"),
     )
     _check(entry)
     return entry
@@ -141,26 +155,6 @@ def parse_entry(table: Mapping[str, Any]) -> ModelEntry:
 def is_model_name(name: object) -> bool:
     """Whether this can be a model's name (which is also its folder's name)."""
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
-
-
-def default_model_for(stems: Iterable[str], catalogue: Iterable[ModelEntry] | None = None) -> ModelEntry:
-    """The model to use for these stems when none was named: the first permissive one that can give them all.
-
-    RequestError where there is none: it names the models that do give them, which have to be asked for.
-    """
-    wanted = tuple(stems)
-    entries = load_catalogue() if catalogue is None else catalogue
-    giving = [entry for entry in entries if can_give(entry, wanted)]
-    for entry in giving:
-        if entry.permissive:
-            return entry
-    if not giving:
-        raise RequestError(f"No model gives {', '.join(wanted)} in one run: ask for other stems.")
-    names = [entry.name for entry in sorted(giving, key=lambda entry: len(entry.stems))]
-    raise RequestError(
-        f"For {', '.join(wanted)} name the model yourself, {' or '.join(names)}, as the terms of its weights "
-        f"are unclear: run `stemsplitter models pull {names[0]}`, read its note, and add --model {names[0]}."
-    )
 
 
 def can_give(entry: ModelEntry, stems: tuple[str, ...]) -> bool:

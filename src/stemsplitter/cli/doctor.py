@@ -37,12 +37,16 @@ class Machine:
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast a model ran here, in seconds of audio per second, or why it did not."""
+    """How fast a model ran here, in seconds of audio per second, or why it did not.
+
+    ``notes`` are what there is to know of it as it was loaded, each a sentence.
+    """
 
     model: str
     device: str
     times_real_time: float | None
     problem: str | None
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,11 +73,13 @@ def doctor(
         speeds.append(speed)
         if not as_json:
             _print_line(model, speed.problem or f"{speed.times_real_time:.1f}× real time on {speed.device}")
+            for note in speed.notes:
+                _print_line("", note)
     if as_json:
         told = {"server": asdict(server), "speeds": [asdict(speed) for speed in speeds]}
         print(json.dumps(asdict(machine) | told, indent=2))
     elif not speeds:
-        print("No model is here yet: run `stemsplitter models pull spleeter_2s`.")
+        print("No model is here, not even the built-in one: reinstall stemsplitter.")
     if server.problem or any(speed.problem for speed in speeds):
         raise typer.Exit(1)
 
@@ -95,7 +101,7 @@ def measure(model: str) -> Speed:
         known = isinstance(error, StemSplitterError)
         problem = " ".join((str(error) if known else f"{type(error).__name__}: {error}").split())
         return Speed(model, "", None, problem)
-    return Speed(model, separator.device, round(result.speed, 2), None)
+    return Speed(model, separator.device, round(result.speed, 2), None, separator.notes)
 
 
 def _machine() -> Machine:
@@ -185,4 +191,4 @@ def _print_machine(machine: Machine) -> None:
 
 
 def _print_line(name: str, value: str) -> None:
-    print(f"{name + ':':<14}{value}", flush=True)
+    print(f"{name and name + ':':<14}{value}", flush=True)

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -40,9 +41,9 @@ def pull(name: _Name) -> None:
     entry = store.entry(name)
     print(f"{entry.title}: licence {entry.licence}. {entry.licence_note}", file=sys.stderr)
     if not store.is_ready(name):
-        with pull_progress(name) as progress:
+        with nullcontext() if entry.built_in else pull_progress(name) as progress:
             store.pull(name, progress)
-    print(f"{name} is ready.")
+    print(f"{name} is built in: there is nothing to fetch." if entry.built_in else f"{name} is ready.")
 
 
 @app.command()
@@ -84,7 +85,7 @@ def verify(
 @app.command()
 def remove(name: _Name) -> None:
     """Delete a model's files, and what was made of them."""
-    print(f"{name} is removed: {ModelStore().remove(name) / 1e6:.0f} MB freed.")
+    print(f"What was kept of {name} is removed: {ModelStore().remove(name) / 1e6:.0f} MB freed.")
 
 
 def _as_json(entry: ModelEntry, ready: bool) -> dict[str, Any]:
@@ -100,6 +101,7 @@ def _as_json(entry: ModelEntry, ready: bool) -> dict[str, Any]:
         "size_bytes": entry.size_bytes,
         "quality": {figure: dict(values) for figure, values in entry.quality.items()},
         "ready": ready,
+        "built_in": entry.built_in,
     }
 
 
@@ -112,5 +114,6 @@ def _print_table(rows: list[tuple[ModelEntry, bool]]) -> None:
     table.add_column("ready")
     for entry, ready in rows:
         size = f"{entry.size_bytes / 1e6:.0f} MB"
-        table.add_row(entry.name, " ".join(entry.stems), entry.licence, size, "yes" if ready else "no")
+        state = "no" if not ready else "built in" if entry.built_in else "yes"
+        table.add_row(entry.name, " ".join(entry.stems), entry.licence, size, state)
     Console(highlight=False, markup=False).print(table)

@@ -33,6 +33,8 @@ class Report(Protocol):
 
     def waiting(self, what: str) -> AbstractContextManager[None]: ...
 
+    def loaded(self, separator: "Separator") -> None: ...
+
     def separating(
         self, song: Path, separator: "Separator"
     ) -> AbstractContextManager[Callable[["Progress"], None]]: ...
@@ -62,6 +64,7 @@ class TextReport:
     def __init__(self, songs: int) -> None:
         self._songs = songs
         self._begun = 0
+        self._notes: tuple[str, ...] = ()
 
     @contextmanager
     def fetching(self, entry: "ModelEntry") -> Iterator["Fetched"]:
@@ -79,6 +82,12 @@ class TextReport:
                 yield
         else:
             yield
+
+    def loaded(self, separator: "Separator") -> None:
+        """Say what there is to know of the model, once and not again for each song."""
+        self._notes = separator.notes
+        for note in separator.notes:
+            _say(f"warning: {note}")
 
     @contextmanager
     def separating(self, song: Path, separator: "Separator") -> Iterator[Callable[["Progress"], None]]:
@@ -106,7 +115,7 @@ class TextReport:
         )
         for path in paths:
             print(f"  {printable(str(path))}")
-        for line in _remarks(result, checked):
+        for line in _remarks(result, checked, self._notes):
             print(f"  {line}")
         sys.stdout.flush()
 
@@ -132,6 +141,9 @@ class JsonReport:
     @contextmanager
     def waiting(self, what: str) -> Iterator[None]:
         yield
+
+    def loaded(self, separator: "Separator") -> None:
+        """Nothing: what there is to know of the model is among the warnings of each song."""
 
     @contextmanager
     def separating(self, song: Path, separator: "Separator") -> Iterator[Callable[["Progress"], None]]:
@@ -207,8 +219,10 @@ def duration(seconds: float) -> str:
     )
 
 
-def _remarks(result: "StemFiles", checked: "Verification | None") -> Iterator[str]:
-    yield from (f"warning: {line}" for line in result.warnings)
+def _remarks(
+    result: "StemFiles", checked: "Verification | None", told_before: tuple[str, ...]
+) -> Iterator[str]:
+    yield from (f"warning: {line}" for line in result.warnings if line not in told_before)
     if result.gain != 1:
         softer = -20 * math.log10(result.gain)
         level = f"{softer:.1f} dB" if softer >= 0.05 else "a trifle (less than 0.1 dB)"

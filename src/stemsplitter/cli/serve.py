@@ -1,9 +1,12 @@
 """``stemsplitter serve``: a whole server, API and workers, from one command."""
 
+import logging
 import signal
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,10 +15,13 @@ from stemsplitter.cli.service import DataDir
 
 if TYPE_CHECKING:
     from stemsplitter.application import Application
+    from stemsplitter.catalogue.entries import ModelEntry
+    from stemsplitter.catalogue.verified_files import Progress
     from stemsplitter.settings import Settings
 
-DEFAULT_MODEL = "spleeter_2s"  # small, and free to use for anything
 START_SECONDS = 60.0
+
+_log = logging.getLogger(__name__)
 
 
 def serve(
@@ -43,7 +49,7 @@ def serve(
     upgrade(application.database)
     migrate(application.database.url)
     check_models(settings, application.models)
-    _fetch_a_model(application)
+    _fetch_models(application)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
@@ -52,15 +58,33 @@ def serve(
     application.close()
 
 
-def _fetch_a_model(application: "Application") -> None:
-    """Where nothing can be separated yet, fetch the small model, as `split` does."""
-    from stemsplitter.cli.pull_progress import pull_progress
-    from stemsplitter.splits.choosing import ready_layouts
+def _fetch_models(application: "Application") -> None:
+    """Fetch the models that are preferred and not here, as `split` does; a server starts without them, too."""
+    from stemsplitter.catalogue.choosing import Fetcher
+    from stemsplitter.errors import ModelError
+    from stemsplitter.splits.choosing import wanted_models
 
-    if application.settings.workers and not ready_layouts(application.settings, application.models):
-        print(f"Fetching the model {DEFAULT_MODEL}, once …", file=sys.stderr)
-        with pull_progress(DEFAULT_MODEL) as progress:
-            application.models.pull(DEFAULT_MODEL, progress)
+    if not application.settings.workers:
+        return
+    fetcher = Fetcher(application.models, _fetching)
+    for candidates in wanted_models(application.settings, application.models):
+        with suppress(ModelError):
+            fetcher.bring(candidates)
+    for name, error in fetcher.failed.items():
+        _log.warning(
+            "the model %s cannot be had, and the server goes on without it: %s Once it is here, start again.",
+            name,
+            error,
+        )
+
+
+@contextmanager
+def _fetching(entry: "ModelEntry") -> Iterator["Progress"]:
+    from stemsplitter.cli.pull_progress import pull_progress
+
+    print(f"Fetching the model {entry.name}, once …", file=sys.stderr)
+    with pull_progress(entry.name) as progress:
+        yield progress
 
 
 def _greet(application: "Application", stop: threading.Event) -> None:

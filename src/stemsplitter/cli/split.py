@@ -6,7 +6,6 @@ import secrets
 import shutil
 import unicodedata
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -55,7 +54,7 @@ def split(
         typer.Option(
             metavar="6s|4s|2s|NAME,…",
             help="A layout or names: vocals, drums, bass, guitar, piano, other, instrumental. "
-            "By default all that the model gives.",
+            "By default all six, or all that the model named gives.",
         ),
     ] = None,
     model: Annotated[str | None, typer.Option(metavar="NAME", help="See `stemsplitter models list`.")] = None,
@@ -166,24 +165,30 @@ def _load(
     precision: str,
     threads: int | None,
 ) -> "Separator":
-    from stemsplitter.catalogue.entries import default_model_for
+    from stemsplitter.catalogue.choosing import Fetcher, candidates_for
     from stemsplitter.catalogue.store import ModelStore
     from stemsplitter.separation import Separator
-    from stemsplitter.separation.layouts import parse_stems
+    from stemsplitter.separation.layouts import parse_stems, plan_stems
     from stemsplitter.separation.outputs import output_rate
 
     # what is wrong is told before anything is fetched
     output_rate(wanted.format, 44_100 if wanted.rate is None else wanted.rate)
     store = ModelStore()
-    entry = store.entry(model) if model else default_model_for(parse_stems(stems or "2s"))
+    if model is not None:
+        candidates = [store.entry(model)]
+        plan_stems(candidates[0].stems, parse_stems(stems) if stems else candidates[0].stems)
+    else:
+        candidates = candidates_for(parse_stems(stems or "6s"), store.entries())
+    entry = candidates[0]
     # weights that anybody may use for anything are fetched without being asked for; others never are
-    if entry.permissive and not store.is_ready(entry.name):
-        with nullcontext() if store.offline else report.fetching(entry) as progress:
-            store.pull(entry.name, progress)
+    if entry.permissive:
+        entry = Fetcher(store, report.fetching).bring(candidates)
     with report.waiting(f"Loading {entry.name}"):
-        return Separator(
+        separator = Separator(
             entry.name, stems=stems, device=device, precision=precision, threads=threads, store=store
         )
+    report.loaded(separator)
+    return separator
 
 
 def _split_one(

@@ -1,7 +1,7 @@
 """Separation: songs in, stems out. Usable without any service.
 
 >>> from stemsplitter.separation import Separator
->>> separator = Separator(stems="2s")
+>>> separator = Separator()
 >>> result = separator.separate("song.mp3")
 >>> result.stems["vocals"]
 """

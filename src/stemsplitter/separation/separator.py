@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from stemsplitter.audio.decode import MAX_RATE, MIN_RATE, AudioInfo, open_source
 from stemsplitter.audio.peaks import Peaks
 from stemsplitter.audio.resample import Resampler
-from stemsplitter.catalogue.entries import ModelEntry, default_model_for
+from stemsplitter.catalogue.choosing import default_model_for
+from stemsplitter.catalogue.entries import ModelEntry
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import AudioError, Stopped
 from stemsplitter.separation.layouts import parse_stems, plan_stems
@@ -32,7 +33,7 @@ BLOCK = 1 << 16  # samples in which an array is worked on
 class Separator:
     """A model, ready to separate songs into the stems asked for. Load it once, use it for many songs.
 
-    >>> separator = Separator("htdemucs_6s")
+    >>> separator = Separator()
     >>> result = separator.separate("song.mp3")
     >>> result.stems["vocals"].shape
     (2, 9413632)
@@ -51,9 +52,9 @@ class Separator:
         """Load a model.
 
         Args:
-            model: a name from the catalogue; by default the first that gives the stems and may be used for
-                anything.
-            stems: a layout (``6s``, ``4s``, ``2s``) or names; by default all of the model's, or ``2s`` where
+            model: a name from the catalogue; by default the first that gives the stems, may be used for anything
+                and is here.
+            stems: a layout (``6s``, ``4s``, ``2s``) or names; by default all of the model's, or ``6s`` where
                 no model is named either.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
             precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
@@ -69,8 +70,8 @@ class Separator:
         store = store or ModelStore()
         requested = _requested(stems)
         if model is None:
-            requested = requested or parse_stems("2s")
-            self.entry: ModelEntry = default_model_for(requested)
+            requested = requested or parse_stems("6s")
+            self.entry: ModelEntry = default_model_for(requested, store)
         else:
             self.entry = store.entry(model)
         self._plan = plan_stems(self.entry.stems, requested or self.entry.stems)
@@ -85,6 +86,11 @@ class Separator:
     def device(self) -> str:
         """What it really runs on."""
         return self._model.device
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know of the model as it was loaded, each a sentence; also among the warnings of a result."""
+        return self._model.notes
 
     @property
     def segment(self) -> int:
@@ -229,7 +235,7 @@ class _Run:
             "residual_dbfs": 20 * float(np.log10(max(self._residual, 1e-10))),
             "complete": self._separator._plan.sums_to_mixture,
             "elapsed": time.perf_counter() - self._began,
-            "warnings": warnings,
+            "warnings": (*self._separator.notes, *warnings),
         }
 
 

@@ -1,8 +1,12 @@
 """Which model a split gets, and which stems it has."""
 
+from collections.abc import Iterator
+from contextlib import suppress
+
+from stemsplitter.catalogue.choosing import candidates_for, default_model_for
 from stemsplitter.catalogue.entries import ModelEntry, can_give
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.errors import ModelError, SettingsError
+from stemsplitter.errors import ModelError, RequestError, SettingsError
 from stemsplitter.separation.layouts import INSTRUMENTAL, LAYOUTS
 from stemsplitter.service_errors import ValidationFailed
 from stemsplitter.settings import Settings
@@ -13,21 +17,17 @@ _FINER = {"2s": ("2s", "4s", "6s"), "4s": ("4s", "6s"), "6s": ("6s",)}
 
 
 def model_for(layout: str, settings: Settings, store: ModelStore) -> ModelEntry:
-    """The model for a layout: the one that the settings name, else the first of the catalogue that is ready and may be
-    used for anything, else one that the settings name for a finer layout.
+    """The model for a layout: the one that the settings name for it, or else for a finer one; where they name none, the
+    default one (`catalogue.choosing`).
 
     Raises:
         ValidationFailed: this server has none.
         SettingsError: the settings name a model that is unknown, not ready, or does not give the layout.
     """
-    if name := getattr(settings, f"model_{layout}"):
+    if name := _name_for(layout, settings):
         return _named(name, layout, store)
-    for entry in store.entries():
-        if entry.permissive and can_give(entry, LAYOUTS[layout]) and store.is_ready(entry.name):
-            return entry
-    for finer in _FINER[layout][1:]:
-        if name := getattr(settings, f"model_{finer}"):
-            return _named(name, layout, store)
+    if entry := _default_for(layout, store):
+        return entry
     others = ready_layouts(settings, store)
     raise ValidationFailed(
         f"This server has no model for {layout}: "
@@ -38,15 +38,17 @@ def model_for(layout: str, settings: Settings, store: ModelStore) -> ModelEntry:
 
 def ready_layouts(settings: Settings, store: ModelStore) -> list[str]:
     """The layouts that this server can give, the finest first."""
-    ready = []
-    for layout in LAYOUTS:
-        named = any(getattr(settings, f"model_{finer}") for finer in _FINER[layout])
-        if named or any(
-            entry.permissive and can_give(entry, LAYOUTS[layout]) and store.is_ready(entry.name)
-            for entry in store.entries()
-        ):
-            ready.append(layout)
-    return ready
+    return [layout for layout in LAYOUTS if _name_for(layout, settings) or _default_for(layout, store)]
+
+
+def wanted_models(settings: Settings, store: ModelStore) -> Iterator[list[ModelEntry]]:
+    """For each layout the models that could serve it, in the order of preference, whether they are here or not."""
+    for layout, stems in LAYOUTS.items():
+        if name := _name_for(layout, settings):
+            yield [store.entry(name)]
+        else:
+            with suppress(RequestError):
+                yield candidates_for(stems, store.entries())
 
 
 def check_models(settings: Settings, store: ModelStore) -> None:
@@ -81,6 +83,17 @@ def separated_stems(layout: str, stems: tuple[str, ...]) -> tuple[str, ...]:
     What ``other`` holds depends on what stands beside it: it takes the whole layout to make it.
     """
     return tuple(dict.fromkeys((*LAYOUTS[layout], *stems))) if "other" in stems else stems
+
+
+def _name_for(layout: str, settings: Settings) -> str:
+    return next((name for finer in _FINER[layout] if (name := getattr(settings, f"model_{finer}"))), "")
+
+
+def _default_for(layout: str, store: ModelStore) -> ModelEntry | None:
+    with suppress(RequestError):
+        entry = default_model_for(LAYOUTS[layout], store)
+        return entry if store.is_ready(entry.name) else None
+    return None
 
 
 def _named(name: str, layout: str, store: ModelStore) -> ModelEntry:

@@ -17,6 +17,7 @@ class SegmentModel(Protocol):
         window: weight of each sample of a segment in the overlap-add, ``[segment]``.
         concurrency: how many segments it works on at a time.
         device: what it really runs on, in words.
+        notes: what a user should know of this model as it was loaded, each a sentence.
     """
 
     stems: tuple[str, ...]
@@ -26,6 +27,7 @@ class SegmentModel(Protocol):
     window: NDArray[np.float32]
     concurrency: int
     device: str
+    notes: tuple[str, ...]
 
     def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:
         """From ``[2, segment]`` to ``[S, 2, segment]``; may be called from ``concurrency`` threads at once."""

@@ -1,5 +1,6 @@
 """The built-in model on waveforms: six stems, with the vocals that another model finds, or without."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,10 @@ from stemsplitter.separation.runtimes import Runtime
 from stemsplitter.separation.segments import triangle
 from stemsplitter.separation.stft import Spectrum, Stft
 
+ALONE = (
+    "The vocals are found by the built-in network alone, which is worse at it than Spleeter: "
+    "run `stemsplitter models pull spleeter_2s` once."
+)
 POWER_SCALE = np.float32(4 / N_FFT) ** 2  # a sine at full scale has a power of 1
 HALF = np.float32(np.sqrt(0.5))
 # the band of each bin; bins above the last band, at 11 kHz, have its mask
@@ -43,11 +48,14 @@ class BuiltinModel:
         self.window = triangle(self.segment)
         self.concurrency = runtime.concurrency
         self.device = runtime.device
+        self.notes: tuple[str, ...] = () if vocals else (ALONE,)
         self._vocals = vocals
+        # the file comes with the program, so that another version may bring another of the same name
+        digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
         self._network = runtime.compile(
             lambda: BandNet(_read(weights), FRAMES),
             {"features": (1, FEATURES, FRAMES, BANDS)},
-            cache / "bandnet",
+            cache / f"bandnet-{digest}",
         )
 
     def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:

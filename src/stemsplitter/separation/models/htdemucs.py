@@ -47,6 +47,7 @@ class HTDemucsModel:
         self.window = triangle(shape.segment)
         self.concurrency = runtime.concurrency
         self.device = runtime.device
+        self.notes: tuple[str, ...] = ()
         self._stft = Stft(shape.n_fft, normalized=True)
         self._pad = self._stft.hop // 2 * 3
         ones = np.full((1, shape.frames, self._stft.bins), 1 + 1j, np.complex64)

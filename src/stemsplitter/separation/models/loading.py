@@ -1,10 +1,15 @@
 """From a catalogue entry to a model that separates."""
 
+from typing import TYPE_CHECKING
+
 from stemsplitter.catalogue.entries import ModelEntry
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import ModelError
 from stemsplitter.separation.models import SegmentModel
 from stemsplitter.separation.runtimes import Runtime
+
+if TYPE_CHECKING:
+    from stemsplitter.separation.models.spleeter import VocalsMask
 
 
 def load_model(entry: ModelEntry, store: ModelStore, runtime: Runtime) -> SegmentModel:
@@ -22,6 +27,10 @@ def load_model(entry: ModelEntry, store: ModelStore, runtime: Runtime) -> Segmen
         from stemsplitter.separation.models.spleeter import SpleeterModel
 
         model = SpleeterModel(runtime, weights, cache)
+    elif entry.architecture == "bandnet":
+        from stemsplitter.separation.models.builtin import BuiltinModel
+
+        model = BuiltinModel(runtime, weights[0], cache, _vocals(entry, store, runtime))
     else:
         raise ModelError(
             f"The model {entry.name} is of a kind unknown here ({entry.architecture}): update stemsplitter."
@@ -32,3 +41,13 @@ def load_model(entry: ModelEntry, store: ModelStore, runtime: Runtime) -> Segmen
             f"run `stemsplitter models remove {entry.name}` and add the right ones."
         )
     return model
+
+
+def _vocals(entry: ModelEntry, store: ModelStore, runtime: Runtime) -> "VocalsMask | None":
+    """What finds the vocals for a model that is better with it, where it is here."""
+    name = entry.vocals_from
+    if name is None or not store.is_ready(name):
+        return None
+    from stemsplitter.separation.models.spleeter import VocalsMask
+
+    return VocalsMask(runtime, store.weights(name), store.cache_dir(name))

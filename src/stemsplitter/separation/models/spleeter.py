@@ -33,6 +33,7 @@ class SpleeterModel:
 
     stems: tuple[str, ...] = ("vocals", "instrumental")
     sample_rate = 44_100
+    notes: tuple[str, ...] = ()
 
     def __init__(self, runtime: Runtime, checkpoints: Sequence[Path], cache: Path) -> None:
         self._stft = Stft(N_FFT)

@@ -1,0 +1,217 @@
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from stemsplitter.catalogue.entries import ShippedSource, load_catalogue
+from stemsplitter.errors import ModelError
+from stemsplitter.separation import bands
+from stemsplitter.separation.layouts import SIX_STEMS
+from stemsplitter.separation.models import builtin
+from stemsplitter.separation.models.builtin import ALONE, BuiltinModel
+from stemsplitter.separation.models.spleeter import VocalsMask
+
+FRAMES = 512
+BIN = 44_100 / 4096  # Hz
+SILENT = -100.0  # a logit whose mask is 0 beside one of 0
+Logits = Callable[[np.ndarray], np.ndarray]
+
+
+class LogitsRuntime:
+    """A runtime whose built-in network gives the logits that a function makes of the features.
+
+    Spleeter's gives ``vocals`` as its mask everywhere.
+    """
+
+    concurrency = 1
+    device = "test"
+
+    def __init__(self, logits: Logits, vocals: float = 0.0) -> None:
+        self._logits, self._vocals = logits, vocals
+        self.caches: list[str] = []
+
+    def compile(self, network: Callable[[], Any], inputs: Mapping[str, tuple[int, ...]], cache: Path) -> Any:
+        self.caches.append(cache.name)
+        ((name, shape),) = inputs.items()
+        if name == "magnitude":
+            return lambda magnitude: (np.full_like(magnitude, self._vocals),)
+        assert shape == (1, 7, FRAMES, bands.BANDS)
+
+        def run(features: np.ndarray) -> tuple[np.ndarray]:
+            assert features.shape == shape and features.dtype == np.float32
+            return (self._logits(features).astype(np.float32).reshape(1, 24, FRAMES, bands.BANDS),)
+
+        return run
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Callable[..., BuiltinModel]:
+    """A model of logits; ``vocals`` is the share of everything that Spleeter takes for vocals, None without it."""
+
+    def make(logits: Logits, vocals: float | None = None) -> BuiltinModel:
+        runtime = LogitsRuntime(logits, vocals or 0.0)
+        weights = tmp_path / "w.safetensors"
+        weights.write_bytes(b"weights")
+        mask = None if vocals is None else VocalsMask(runtime, [], tmp_path)
+        return BuiltinModel(runtime, weights, tmp_path, mask)
+
+    return make
+
+
+Make = Callable[..., BuiltinModel]
+
+
+def only(instrumental: str, vocals: str = "vocals") -> Logits:
+    """All of the instrumental to one stem, all of the vocals to another."""
+    logits = np.full((2, 6, 2, FRAMES, bands.BANDS), SILENT)
+    logits[0, SIX_STEMS.index(instrumental)] = 0
+    logits[1, SIX_STEMS.index(vocals)] = 0
+    return lambda features: logits
+
+
+def noise(samples: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((2, samples), dtype=np.float32) * np.float32(0.1)
+
+
+def sine(hertz: float, samples: int) -> np.ndarray:
+    return np.tile(np.sin(2 * np.pi * hertz / 44_100 * np.arange(samples)), (2, 1)).astype(np.float32)
+
+
+def given(model: BuiltinModel, mixture: np.ndarray) -> dict[str, np.ndarray]:
+    return dict(zip(model.stems, model.separate(mixture), strict=True))
+
+
+@pytest.mark.parametrize("stem", SIX_STEMS)
+def test_one_stem_can_have_it_all(make: Make, stem: str) -> None:
+    model = make(only(stem))
+    mixture = noise(model.segment)
+    stems = given(model, mixture)
+    assert tuple(stems) == SIX_STEMS
+    for name, samples in stems.items():
+        assert samples.shape == mixture.shape and samples.dtype == np.float32
+        expected = mixture if name == stem else 0
+        np.testing.assert_allclose(samples, expected, atol=1e-6)  # from the first sample to the last
+
+
+@pytest.mark.parametrize("vocals", [None, 0.3])
+def test_stems_sum_to_the_mixture(make: Make, vocals: float | None) -> None:
+    rng = np.random.default_rng(1)
+    model = make(lambda features: 3 * rng.standard_normal((2, 6, 2, FRAMES, bands.BANDS)), vocals)
+    mixture = noise(model.segment)
+    stems = model.separate(mixture)
+    np.testing.assert_allclose(stems.sum(axis=0), mixture, atol=1e-6)
+    assert all(np.square(stem).mean() > 1e-6 for stem in stems)
+
+
+def test_equal_logits_are_equal_stems(make: Make) -> None:
+    model = make(lambda features: np.zeros((2, 6, 2, FRAMES, bands.BANDS)), 0.5)
+    mixture = noise(model.segment)
+    for stem in model.separate(mixture):
+        np.testing.assert_allclose(stem, mixture / 6, atol=1e-6)
+
+
+def test_vocals_that_were_found_go_where_their_own_masks_say(make: Make) -> None:
+    mixture = None
+    for to, expected in (("vocals", {"vocals": 0.25, "drums": 0.75}), ("drums", {"drums": 1.0})):
+        model = make(only("drums", vocals=to), 0.25)
+        mixture = noise(model.segment)
+        for name, samples in given(model, mixture).items():
+            np.testing.assert_allclose(samples, expected.get(name, 0) * mixture, atol=1e-6)
+
+
+def test_without_another_model_the_masks_of_the_vocals_are_not_heard(make: Make) -> None:
+    model = make(only("bass", vocals="guitar"))
+    mixture = noise(model.segment)
+    np.testing.assert_allclose(given(model, mixture)["bass"], mixture, atol=1e-6)
+
+
+def test_middle_and_side_have_masks_of_their_own(make: Make) -> None:
+    logits = np.full((2, 6, 2, FRAMES, bands.BANDS), SILENT)
+    logits[0, SIX_STEMS.index("bass"), 0] = 0
+    logits[0, SIX_STEMS.index("guitar"), 1] = 0
+    model = make(lambda features: logits)
+    mixture = noise(model.segment)
+    stems = given(model, mixture)
+    middle = (mixture[0] + mixture[1]) / 2
+    np.testing.assert_allclose(stems["bass"], [middle, middle], atol=1e-6)
+    np.testing.assert_allclose(stems["guitar"], mixture - middle, atol=1e-6)
+
+
+def test_each_band_is_masked_and_the_last_one_stands_for_all_above(make: Make) -> None:
+    band = int(np.searchsorted(bands.EDGES, 500, side="right")) - 1
+    logits = np.full((2, 6, 2, FRAMES, bands.BANDS), SILENT)
+    logits[:, SIX_STEMS.index("other")] = 0
+    for chosen, name in ((band, "piano"), (-1, "drums")):
+        logits[..., chosen] = SILENT
+        logits[:, SIX_STEMS.index(name), ..., chosen] = 0
+    model = make(lambda features: logits)
+    inner = slice(8192, -8192)
+    middle_of_band = (bands.EDGES[band] + bands.EDGES[band + 1]) // 2
+    for bin_, name in ((middle_of_band, "piano"), (1500, "drums"), (50, "other")):
+        mixture = sine(bin_ * BIN, model.segment)
+        stem = given(model, mixture)[name]
+        np.testing.assert_allclose(stem[:, inner], mixture[:, inner], atol=1e-3)
+
+
+def test_a_sine_at_full_scale_has_a_power_of_one(make: Make) -> None:
+    seen: list[np.ndarray] = []
+    model = make(lambda features: seen.append(features.copy()) or only("other")(features), 0.5)
+    tone = sine(40 * BIN, model.segment) * np.float32(np.sqrt(0.5))
+    model.separate(tone)  # both channels alike: all of it is in the middle, 3 dB louder
+    instrumental, vocals = seen[0][0, 0, 256], seen[0][0, 5, 256]
+    assert instrumental.argmax() == vocals.argmax() == 40
+    assert instrumental[40] == pytest.approx(np.log10(0.25), abs=1e-3)
+    assert vocals[40] == pytest.approx(np.log10(0.25), abs=1e-3)
+    np.testing.assert_allclose(seen[0][0, 1, 256], np.log10(bands.FLOOR), atol=1e-3)  # nothing in the side
+
+
+@pytest.mark.parametrize("vocals", [None, 0.5])
+def test_silence_stays_silence(make: Make, vocals: float | None) -> None:
+    model = make(lambda features: np.zeros((2, 6, 2, FRAMES, bands.BANDS)), vocals)
+    assert not model.separate(np.zeros((2, model.segment), np.float32)).any()
+
+
+def test_what_a_user_should_know(make: Make) -> None:
+    assert make(only("other")).notes == (ALONE,)
+    assert make(only("other"), 0.5).notes == ()
+    assert "stemsplitter models pull spleeter_2s" in ALONE
+
+
+def test_other_weights_are_compiled_anew(tmp_path: Path) -> None:
+    runtime = LogitsRuntime(only("other"))
+    weights = tmp_path / "w.safetensors"
+    for content in (b"old", b"new", b"old"):
+        weights.write_bytes(content)
+        BuiltinModel(runtime, weights, tmp_path, None)
+    first, second, third = runtime.caches
+    assert first == third != second
+
+
+def test_another_networks_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class ReadingRuntime(LogitsRuntime):
+        def compile(self, network: Callable[[], Any], inputs: Mapping[str, Any], cache: Path) -> Any:
+            network()
+
+    other = SimpleNamespace(state={"encoder.weight": np.zeros(3, np.float32)})
+    monkeypatch.setattr(builtin, "read_safetensors", lambda path: other)
+    weights = tmp_path / "w.safetensors"
+    weights.write_bytes(b"x")
+    with pytest.raises(ModelError, match=r"^w\.safetensors is not a file of the built-in network"):
+        BuiltinModel(ReadingRuntime(only("other")), weights, tmp_path, None)
+
+
+def test_what_is_shipped_runs(tmp_path: Path) -> None:
+    """The weights that come with the program, on the runtime of the CPU: finite stems that sum up."""
+    from stemsplitter.separation.runtimes import open_runtime
+
+    (entry,) = (entry for entry in load_catalogue() if entry.architecture == "bandnet")
+    (source,) = (weight.source for weight in entry.weights)
+    assert isinstance(source, ShippedSource)
+    model = BuiltinModel(open_runtime("cpu", "fp32", 2), source.path, tmp_path, None)
+    mixture = noise(model.segment)
+    stems = model.separate(mixture)
+    assert stems.shape == (6, *mixture.shape) and np.isfinite(stems).all()
+    np.testing.assert_allclose(stems.sum(axis=0), mixture, atol=1e-5)

@@ -1,0 +1,63 @@
+"""From a catalogue entry to a model, with a runtime that computes nothing."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.errors import ModelError
+from stemsplitter.separation.models.builtin import ALONE, BuiltinModel
+from stemsplitter.separation.models.loading import load_model
+from stemsplitter.separation.models.spleeter import SpleeterModel
+
+
+class Runtime:
+    """Notes what it is asked to compile."""
+
+    concurrency, device = 1, "test"
+
+    def __init__(self) -> None:
+        self.caches: list[Path] = []
+
+    def compile(self, network: Callable[[], Any], inputs: Mapping[str, tuple[int, ...]], cache: Path) -> Any:
+        self.caches.append(cache)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
+    """A store that has Spleeter, as far as anybody looks."""
+    store = ModelStore(tmp_path / "models")
+    of_files = store.weights
+    here = [tmp_path / "vocals.ckpt", tmp_path / "instrumental.ckpt"]
+    monkeypatch.setattr(store, "is_ready", lambda name: name in ("spleeter_2s", "builtin_6s"))
+    monkeypatch.setattr(store, "weights", lambda name: here if name == "spleeter_2s" else of_files(name))
+    return store
+
+
+def test_spleeter(store: ModelStore) -> None:
+    model = load_model(store.entry("spleeter_2s"), store, Runtime())
+    assert isinstance(model, SpleeterModel) and model.notes == ()
+
+
+def test_the_built_in_model_has_its_vocals_found_by_another(store: ModelStore) -> None:
+    runtime = Runtime()
+    model = load_model(store.entry("builtin_6s"), store, runtime)
+    assert isinstance(model, BuiltinModel) and model.notes == ()
+    # what is made of each is kept with the model that it is of
+    assert {path.parents[1].name for path in runtime.caches} == {"spleeter_2s", "builtin_6s"}
+
+
+def test_the_built_in_model_does_without(tmp_path: Path) -> None:
+    store, runtime = ModelStore(tmp_path / "models"), Runtime()
+    model = load_model(store.entry("builtin_6s"), store, runtime)
+    assert isinstance(model, BuiltinModel) and model.notes == (ALONE,)
+    assert len(runtime.caches) == 1
+    assert not (store.root / "spleeter_2s").exists()
+
+
+def test_a_model_that_is_not_here(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path / "models")
+    with pytest.raises(ModelError, match="stemsplitter models pull spleeter_2s"):
+        load_model(store.entry("spleeter_2s"), store, Runtime())
