@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from stemsplitter.accounts.service import AccountService
 from stemsplitter.cli.main import app
+from stemsplitter.cli.service import server
 from stemsplitter.database import Database
 from stemsplitter.errors import StemSplitterError
 from stemsplitter.service_errors import Conflict, NotFound, Unauthorized, ValidationFailed
@@ -110,3 +111,24 @@ def test_failures(arguments: tuple[str, ...], error: type[StemSplitterError]) ->
     run("create", "here@b.de")
     assert isinstance(run(*arguments).exception, error)
     assert len(json.loads(run("list", "--json").stdout)) == 1
+
+
+def test_a_link_signs_in_until_there_is_another_password() -> None:
+    run("create", "a@b.de")
+    done = run("sign-in-link", "a@b.de")
+    assert done.exit_code == 0
+    link = re.fullmatch(r"http://127\.0\.0\.1:8000/sign-in/link/([\w-]{43})\n", done.stdout)
+    assert link is not None
+    with server(None) as application:
+        with application.database.read() as session:
+            assert application.sessions.link_owner(session, link[1]).email == "a@b.de"
+        with application.database.write() as session:
+            token = application.sessions.use_link(session, link[1])
+        assert application.sessions.find(token) is not None
+    assert run("password", "a@b.de", read="correct horse\n").exit_code == 0
+    with server(None) as application:
+        assert application.sessions.find(token) is None
+
+
+def test_a_link_for_nobody() -> None:
+    assert isinstance(run("sign-in-link", "no@b.de").exception, NotFound)
