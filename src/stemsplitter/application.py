@@ -16,6 +16,7 @@ from stemsplitter.health.service import HealthService
 from stemsplitter.idempotency.service import IdempotencyService
 from stemsplitter.jobs.queue import JobQueue
 from stemsplitter.settings import Settings
+from stemsplitter.splits.mixes import Mixes
 from stemsplitter.splits.service import SplitService
 from stemsplitter.splits.sources import Sources
 from stemsplitter.storage import Storage
@@ -128,6 +129,11 @@ class Application:
             self.webhooks,
             self.jobs,
         )
+
+    @cached_property
+    def mixes(self) -> Mixes:
+        """Mixes of splits' stems."""
+        return Mixes(self.splits, self.storage)
 
     @cached_property
     def health(self) -> HealthService:

@@ -102,6 +102,13 @@ def test_gains_make_another_file(application: Application, account: str, split: 
     assert mixes.find(account, split, hottest.name).mime == "audio/mpeg"
 
 
+def test_solo_goes_before_mute(account: str, split: str, mixes: Mixes) -> None:
+    alone = mixes.render(account, split, {"drums": Fader(muted=True)}, "wav")
+    solo = mixes.render(account, split, {"vocals": Fader(muted=True, solo=True)}, "wav")
+    both = mixes.render(account, split, {}, "wav")
+    assert alone.peak == solo.peak != both.peak
+
+
 @pytest.mark.parametrize(
     ("faders", "format", "message"),
     [

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from stemsplitter.console import access, account, assets, errors, manual, public
+from stemsplitter.console import access, account, assets, errors, manual, new_split, player, public, splits
 
 LARGEST_FORM = 64 * 1024  # bytes
 
@@ -10,6 +10,9 @@ PAGES: tuple[APIRouter, ...] = (
     public.router,
     manual.router,
     account.router,
+    new_split.router,
+    splits.router,
+    player.router,
 )
 ROUTERS = (assets.router, *PAGES)
 

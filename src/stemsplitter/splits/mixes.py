@@ -33,11 +33,15 @@ WAIT_SECONDS = 30.0
 
 @dataclass(frozen=True)
 class Fader:
-    """How a stem is set: gain in decibels, -60 to 12; pan from -1 (left) to 1 (right)."""
+    """How a stem is set: gain in decibels, -60 to 12; pan from -1 (left) to 1 (right).
+
+    As soon as any stem is solo, only those are heard, muted or not.
+    """
 
     gain_db: float = 0.0
     pan: float = 0.0
     muted: bool = False
+    solo: bool = False
 
 
 @dataclass(frozen=True)
@@ -175,8 +179,9 @@ def _heard(split: Split, faders: Mapping[str, Fader], format: str) -> dict[str, 
                 f"Gains go from {LOWEST_DB:g} to {HIGHEST_DB:g} dB and pans from -1 to 1: correct those of {name}.",
                 param=name,
             )
-    heard = {name: faders.get(name, Fader()) for name in stems}
-    heard = {name: fader for name, fader in heard.items() if not fader.muted}
+    settings = {name: faders.get(name, Fader()) for name in stems}
+    any_solo = any(fader.solo for fader in settings.values())
+    heard = {name: fader for name, fader in settings.items() if (fader.solo if any_solo else not fader.muted)}
     if not heard:
         raise ValidationFailed("Every stem is muted: let one be heard.", param="muted")
     return heard

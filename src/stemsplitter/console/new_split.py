@@ -1,0 +1,163 @@
+"""Pages that begin a split: the plain one, and one for each ready-made task."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Form, Request
+from starlette.responses import JSONResponse, Response
+
+from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.application import Application
+from stemsplitter.console.access import SignedInDep, see_other
+from stemsplitter.console.errors import wants_page
+from stemsplitter.console.rendering import page
+from stemsplitter.console.tasks import METADATA, TASKS, Task, find_task
+from stemsplitter.service_errors import NotFound, RateLimited, ServiceError, ValidationFailed
+from stemsplitter.splits.choosing import ready_layouts
+from stemsplitter.splits.schemas import CreateSplit
+from stemsplitter.uploads.schemas import UploadRequest
+
+router = APIRouter()
+
+LAYOUTS = (
+    ("6s", "Six stems", "vocals, drums, bass, guitar, piano, other"),
+    ("4s", "Four stems", "vocals, drums, bass, other"),
+    ("2s", "Two stems", "vocals and the instrumental"),
+)
+# what the form sends → outputFormat and bitDepth, and its words
+FORMATS: dict[str, tuple[str, str | None, str]] = {
+    "mp3": ("mp3", None, "mp3, 320 kbit/s"),
+    "wav24": ("wav", "24", "wav, 24 bits: exact"),
+    "wav16": ("wav", "16", "wav, 16 bits"),
+    "wav32f": ("wav", "32f", "wav, 32 bits float: exact, however loud"),
+    "flac": ("flac", "24", "flac, 24 bits: exact, half the size"),
+    "ogg": ("ogg", None, "ogg"),
+    "m4a": ("m4a", None, "m4a"),
+}
+
+_Text = Annotated[str, Form(max_length=8192)]
+
+
+@router.get("/new")
+def new_split(request: Request, application: ApplicationDep, signed_in: SignedInDep) -> Response:
+    """Choose a song and what to take out of it."""
+    return _form(request, application, None)
+
+
+def _task_page(task: Task) -> Any:
+    def show(request: Request, application: ApplicationDep) -> Response:
+        return _form(request, application, task)
+
+    return show
+
+
+for _task in TASKS:
+    router.add_api_route(f"/{_task.slug}", _task_page(_task), methods=["GET"])
+
+
+@router.post("/new/upload")
+def reserve(application: ApplicationDep, signed_in: SignedInDep, body: UploadRequest) -> Response:
+    """Reserve an upload for the form's script, which then sends the file to ``path``."""
+    _count(application, signed_in.account.id)
+    with application.database.write() as session:
+        upload, token = application.uploads.reserve(
+            session, signed_in.account.id, body.filename, body.content_type, body.content_length
+        )
+    # a path: the page may have been opened by another name of this server
+    return JSONResponse({"uploadId": upload.id, "path": f"/uploads/{upload.id}", "token": token})
+
+
+@router.post("/new")
+def create(
+    request: Request,
+    application: ApplicationDep,
+    signed_in: SignedInDep,
+    format: _Text = "mp3",
+    layout: _Text = "6s",
+    task: _Text = "",
+    url: _Text = "",
+    upload_id: _Text = "",
+    storage_key: _Text = "",
+) -> Response:
+    """Make the split, and go to its page. A script is told where that is."""
+    chosen = find_task(task)
+    try:
+        if task and chosen is None:
+            raise NotFound(f"There is no task {task}.")
+        source = _source(application, url.strip(), upload_id, storage_key)
+        wanted = _wanted(source, chosen.layout if chosen else layout, format, chosen)
+        _count(application, signed_in.account.id)
+        created = application.splits.create(signed_in.account.id, wanted, lambda *_: None)
+    except ServiceError as error:
+        if not wants_page(request):
+            raise
+        return _form(request, application, chosen, url=url, error=error)
+    location = f"/splits/{created['id']}"
+    return see_other(location) if wants_page(request) else JSONResponse({"location": location})
+
+
+def _source(application: Application, url: str, upload_id: str, storage_key: str) -> dict[str, str]:
+    if upload_id:
+        return {
+            "type": "uploaded_file",
+            "uploadId": upload_id,
+            "fileUrl": application.uploads.url(upload_id),
+            "storageKey": storage_key,
+        }
+    if not url:
+        raise ValidationFailed("Choose a file, or give a link to one.", param="url")
+    return {"type": "direct_url", "url": url}
+
+
+def _wanted(source: dict[str, str], layout: str, format: str, task: Task | None) -> CreateSplit:
+    if format not in FORMATS or layout not in dict.fromkeys(name for name, *_ in LAYOUTS):
+        raise ValidationFailed("Choose the stems and a format of the list.")
+    output_format, bit_depth, _ = FORMATS[format]
+    body = {
+        "input": source,
+        "stemModel": layout,
+        "outputFormat": output_format,
+        "bitDepth": bit_depth,
+        "metadata": {METADATA: task.slug} if task else {},
+    }
+    try:
+        return CreateSplit.model_validate(body)
+    except ValueError as error:
+        raise ValidationFailed(
+            "This is no song: choose the file again, or correct the link.", param="url"
+        ) from error
+
+
+def _count(application: Application, account_id: str) -> None:
+    """Count a request that creates. Raises RateLimited."""
+    quota = application.rate_limits.take(account_id, "create")
+    if quota.exceeded:
+        raise RateLimited(
+            f"Too many splits in a minute: wait {quota.wait_s} seconds.", details={"retryAfter": quota.wait_s}
+        )
+
+
+def _form(
+    request: Request,
+    application: Application,
+    task: Task | None,
+    *,
+    url: str = "",
+    error: ServiceError | None = None,
+) -> Response:
+    ready = ready_layouts(application.settings, application.models)
+    return page(
+        request,
+        "task.html" if task else "new_split.html",
+        status=error.status if error else 200,
+        task=task,
+        others=[other for other in TASKS if other is not task],
+        url=url,
+        error=str(error) if error else "",
+        **choices(ready),
+    )
+
+
+def choices(ready: Sequence[str]) -> dict[str, Any]:
+    """What the form offers: the layouts, those that this server can give, and the formats."""
+    return {"layouts": LAYOUTS, "ready": ready, "formats": FORMATS}

@@ -1,0 +1,152 @@
+"""A split that succeeded: the player, its files, and mixes as they are set."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.audio.peaks import FILE_NAME, MIME
+from stemsplitter.console.access import SignedInDep, see_other
+from stemsplitter.console.errors import wants_page
+from stemsplitter.console.rendering import page
+from stemsplitter.console.tasks import METADATA, find_task, muted_at_first
+from stemsplitter.service_errors import NotFound, ValidationFailed
+from stemsplitter.splits.archive import stream_zip
+from stemsplitter.splits.endpoints import SplitId
+from stemsplitter.splits.mixes import HIGHEST_DB, LOWEST_DB, Fader, Rendered
+from stemsplitter.splits.models import peaks_key
+from stemsplitter.splits.schemas import SplitView
+from stemsplitter.splits.stem_file import can_have_stem_file
+from stemsplitter.storage.errors import FileMissing
+from stemsplitter.storage.names import content_disposition
+from stemsplitter.storage.serving import file_response
+
+router = APIRouter()
+
+# six decoded stereo stems take 2 MB of the browser's memory for each second
+DECODED_SECONDS = 15 * 60
+MIX_FORMATS = (
+    ("wav", "wav, 24 bits"),
+    ("flac", "flac, 24 bits"),
+    ("mp3", "mp3, 320 kbit/s"),
+    ("wav32f", "wav, 32 bits float"),
+)
+# the browser asks again whether it is still there, and is mostly told that nothing has changed
+_CACHING = "private, no-cache"
+
+
+def player_page(request: Request, split: SplitView) -> Response:
+    """The split's page."""
+    stems = {name: f"{name}.{split.output_format}" for name in split.stems or {}}
+    task = find_task(split.metadata.get(METADATA, ""))
+    return page(
+        request,
+        "player.html",
+        split=split,
+        stems=stems,
+        task=task,
+        muted=muted_at_first(task, list(stems)),
+        is_decoded=split.duration_seconds <= DECODED_SECONDS,
+        has_stem_file=can_have_stem_file(split.stem_model, list(stems)),
+        mix_formats=MIX_FORMATS,
+        lowest=LOWEST_DB,
+        highest=HIGHEST_DB,
+    )
+
+
+@router.get(f"/splits/{{split_id}}/{FILE_NAME}")
+def peaks(
+    request: Request, application: ApplicationDep, signed_in: SignedInDep, split_id: SplitId
+) -> Response:
+    """What the waveforms are drawn from."""
+    application.splits.succeeded(signed_in.account.id, split_id)
+    try:
+        return file_response(
+            request, application.storage, peaks_key(split_id), MIME, FILE_NAME, caching=_CACHING
+        )
+    except FileMissing as error:
+        raise NotFound("This split has no waveforms.") from error
+
+
+@router.get("/splits/{split_id}/files/{name}")
+def download(
+    request: Request, application: ApplicationDep, signed_in: SignedInDep, split_id: SplitId, name: str
+) -> Response:
+    """A stem, or a mix that was made."""
+    found = application.mixes.find(signed_in.account.id, split_id, name)
+    return file_response(
+        request, application.storage, found.key, found.mime, found.filename, caching=_CACHING
+    )
+
+
+@router.get("/splits/{split_id}/archive")
+def archive(application: ApplicationDep, signed_in: SignedInDep, split_id: SplitId) -> StreamingResponse:
+    """All stems in a zip."""
+    files = application.splits.stems(signed_in.account.id, split_id)
+    headers = {"Content-Disposition": content_disposition(f"{split_id}.zip"), "Cache-Control": "no-store"}
+    return StreamingResponse(
+        stream_zip(application.storage, files), media_type="application/zip", headers=headers
+    )
+
+
+async def faders(request: Request) -> dict[str, Fader]:
+    """The settings of a form with ``gain-NAME``, ``pan-NAME``, ``mute-NAME`` and ``solo-NAME``.
+
+    Raises:
+        ValidationFailed: a gain or pan is not a number.
+    """
+    form = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
+    fields = [key.partition("-") for key in form]
+    return {
+        name: Fader(
+            gain_db=_number(form, f"gain-{name}"),
+            pan=_number(form, f"pan-{name}"),
+            muted=f"mute-{name}" in form,
+            solo=f"solo-{name}" in form,
+        )
+        for what, _, name in fields
+        if what in ("gain", "pan", "mute", "solo")
+    }
+
+
+async def mix_format(request: Request) -> str:
+    """The form's ``format``."""
+    return str((await request.form()).get("format", ""))
+
+
+@router.post("/splits/{split_id}/mix")
+def mix(
+    request: Request,
+    application: ApplicationDep,
+    signed_in: SignedInDep,
+    split_id: SplitId,
+    faders: Annotated[dict[str, Fader], Depends(faders)],
+    format: Annotated[str, Depends(mix_format)],
+) -> Response:
+    """Mix the stems as the player is set, and go to the file. A script is told how hot it is, too."""
+    rendered = application.mixes.render(signed_in.account.id, split_id, faders, format)
+    return _rendered(request, split_id, rendered)
+
+
+@router.post("/splits/{split_id}/stem-file")
+def stem_file(
+    request: Request, application: ApplicationDep, signed_in: SignedInDep, split_id: SplitId
+) -> Response:
+    """Make the .stem.mp4, and go to it."""
+    return _rendered(request, split_id, application.mixes.render_stem_file(signed_in.account.id, split_id))
+
+
+def _rendered(request: Request, split_id: str, rendered: Rendered) -> Response:
+    location = f"/splits/{split_id}/files/{rendered.name}"
+    if wants_page(request):
+        return see_other(location)
+    told = {"location": location, "size": rendered.size, "peak": rendered.peak, "over": rendered.over}
+    return JSONResponse(told)
+
+
+def _number(form: dict[str, str], name: str) -> float:
+    try:
+        return float(form.get(name) or 0)
+    except ValueError as error:
+        raise ValidationFailed(f"{name} is not a number: correct it.", param=name) from error

@@ -1,0 +1,233 @@
+// Plays the stems of a song together. Two engines with one interface:
+//   BufferEngine   decoded stems, all scheduled on the one clock of the audio context: in step to the sample
+//   ElementEngine  <audio> elements, for songs too long to decode: kept in step to some hundredths of a second
+//
+// `position`, `duration` and loops are in seconds. Both tell "end" and "change" (playing or not) as events.
+
+// between asking for a start and the sound: time to schedule every stem before the moment has come
+const AHEAD = 0.05;
+const GLIDE = 0.012; // seconds in which a fader reaches its place: at once would click
+const DRIFT = 0.04; // seconds that an element may be off before it is set right
+const WATCH = 100; // milliseconds
+
+class Engine extends EventTarget {
+  constructor(context, faders) {
+    super();
+    this.context = context;
+    this.faders = faders;
+    this.loop = null;
+    this.playing = false;
+    this.strips = new Map();
+    this.master = new AnalyserNode(context, { fftSize: 2048 });
+    this.master.connect(context.destination);
+  }
+
+  /** A stem's way to the sum: pan, then gain. Mono counts as two equal channels, as in the mix on the server. */
+  addStrip(name, source = null) {
+    const panner = new StereoPannerNode(this.context, {
+      pan: this.faders.get(name).pan,
+      channelCount: 2,
+      channelCountMode: "explicit",
+    });
+    const gain = new GainNode(this.context, { gain: this.faders.amplitude(name) });
+    panner.connect(gain).connect(this.master);
+    source?.connect(panner);
+    this.strips.set(name, { panner, gain });
+  }
+
+  /** Take the faders' settings over. */
+  apply() {
+    const now = this.context.currentTime;
+    for (const [name, { panner, gain }] of this.strips) {
+      gain.gain.setTargetAtTime(this.faders.amplitude(name), now, GLIDE);
+      panner.pan.setTargetAtTime(this.faders.get(name).pan, now, GLIDE);
+    }
+  }
+
+  /** The largest sample of the sum just now; 1 is full scale. */
+  level() {
+    const samples = new Float32Array(this.master.fftSize);
+    this.master.getFloatTimeDomainData(samples);
+    return samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
+  }
+
+  /** Repeat from `start` to `end`, or `null`: play on. */
+  setLoop(loop) {
+    this.loop = loop && loop.end > loop.start ? loop : null;
+  }
+
+  setPlaying(playing) {
+    this.playing = playing;
+    this.dispatchEvent(new Event("change"));
+  }
+}
+
+export class BufferEngine extends Engine {
+  #buffers;
+  #sources = new Map(); // name → { node, when, offset }
+  #rest = 0; // where it stands while it does not play
+
+  /** `buffers` maps names to AudioBuffers. The context may be an OfflineAudioContext, to look at what would sound. */
+  constructor(context, buffers, faders) {
+    super(context, faders);
+    this.#buffers = buffers;
+    this.duration = Math.max(...[...buffers.values()].map((buffer) => buffer.duration));
+    for (const name of buffers.keys()) this.addStrip(name);
+  }
+
+  get position() {
+    if (!this.playing) return this.#rest;
+    return this.#at(this.#sources.values().next().value);
+  }
+
+  /** Where each stem is, by its own start. */
+  positions() {
+    return Object.fromEntries([...this.#buffers.keys()].map((name) => {
+      const source = this.#sources.get(name);
+      return [name, source ? this.#at(source) : this.#rest];
+    }));
+  }
+
+  #at({ when, offset }) {
+    const at = offset + Math.max(0, this.context.currentTime - when);
+    if (!this.loop || at < this.loop.end) return Math.min(at, this.duration);
+    const { start, end } = this.loop;
+    return start + ((at - start) % (end - start));
+  }
+
+  async play() {
+    if (this.playing) return;
+    if (this.context.state === "suspended" && this.context instanceof AudioContext) await this.context.resume();
+    this.#start(this.#rest >= this.duration ? 0 : this.#rest);
+    this.setPlaying(true);
+  }
+
+  pause() {
+    if (!this.playing) return;
+    this.#rest = this.position;
+    this.#silence();
+    this.setPlaying(false);
+  }
+
+  seek(seconds) {
+    this.#rest = Math.min(Math.max(seconds, 0), this.duration);
+    if (this.playing) this.#start(this.#rest);
+  }
+
+  setLoop(loop) {
+    const at = this.position;
+    super.setLoop(loop);
+    if (this.playing) this.#start(at);
+  }
+
+  #start(from) {
+    this.#silence();
+    const offset = this.loop && from >= this.loop.end ? this.loop.start : from;
+    const when = this.context.currentTime + AHEAD; // one moment for all
+    for (const [name, buffer] of this.#buffers) {
+      const node = new AudioBufferSourceNode(this.context, { buffer });
+      if (this.loop) {
+        Object.assign(node, { loop: true, loopStart: this.loop.start, loopEnd: this.loop.end });
+      }
+      node.connect(this.strips.get(name).panner);
+      node.start(when, offset);
+      this.#sources.set(name, { node, when, offset });
+    }
+    const last = [...this.#buffers].reduce((one, other) => (other[1].duration > one[1].duration ? other : one))[0];
+    this.#sources.get(last).node.onended = () => this.#ended();
+  }
+
+  #ended() {
+    this.#silence();
+    this.#rest = 0;
+    this.setPlaying(false);
+    this.dispatchEvent(new Event("end"));
+  }
+
+  #silence() {
+    for (const { node } of this.#sources.values()) {
+      node.onended = null;
+      node.stop();
+      node.disconnect();
+    }
+    this.#sources.clear();
+  }
+}
+
+export class ElementEngine extends Engine {
+  #elements = new Map();
+  #timer = null;
+
+  /** `urls` maps names to addresses. */
+  constructor(context, urls, faders, duration) {
+    super(context, faders);
+    this.duration = duration;
+    for (const [name, url] of urls) {
+      const element = new Audio(url);
+      element.preload = "auto";
+      this.addStrip(name, new MediaElementAudioSourceNode(context, { mediaElement: element }));
+      this.#elements.set(name, element);
+    }
+    this.#leader.addEventListener("ended", () => this.#ended());
+  }
+
+  get #leader() {
+    return this.#elements.values().next().value;
+  }
+
+  get position() {
+    return this.#leader.currentTime;
+  }
+
+  positions() {
+    return Object.fromEntries([...this.#elements].map(([name, element]) => [name, element.currentTime]));
+  }
+
+  async play() {
+    await this.context.resume();
+    await Promise.all([...this.#elements.values()].map((element) => element.play()));
+    this.#timer ??= setInterval(() => this.#watch(), WATCH);
+    this.setPlaying(true);
+  }
+
+  pause() {
+    for (const element of this.#elements.values()) element.pause();
+    clearInterval(this.#timer);
+    this.#timer = null;
+    this.setPlaying(false);
+  }
+
+  seek(seconds) {
+    const at = Math.min(Math.max(seconds, 0), this.duration);
+    for (const element of this.#elements.values()) element.currentTime = at;
+  }
+
+  #watch() {
+    const at = this.position;
+    if (this.loop && at >= this.loop.end) {
+      this.seek(this.loop.start);
+      return;
+    }
+    for (const element of this.#elements.values()) {
+      if (Math.abs(element.currentTime - at) > DRIFT && !element.seeking) element.currentTime = at;
+    }
+  }
+
+  #ended() {
+    this.pause();
+    this.seek(0);
+    this.dispatchEvent(new Event("end"));
+  }
+}
+
+/** Fetch and decode stems, one after the other: `urls` maps names to addresses; `tell` is given how many are done. */
+export async function decodeStems(context, urls, tell) {
+  const buffers = new Map();
+  for (const [name, url] of urls) {
+    const answer = await fetch(url);
+    if (!answer.ok) throw new Error(`${name}: ${answer.status}`);
+    buffers.set(name, await context.decodeAudioData(await answer.arrayBuffer()));
+    tell(buffers.size);
+  }
+  return buffers;
+}

@@ -1,0 +1,304 @@
+// The page of a split: its player. The form holds every setting, so that the mix on the server is what is heard here.
+// For tests, the form has the engine as a property: form.engine.positions().
+import { csrf, toast } from "./app.js";
+import { BufferEngine, ElementEngine, decodeStems } from "./engine.js";
+import { Faders } from "./faders.js";
+import { drawWaveform, fetchPeaks } from "./waveform.js";
+
+const STEP = 5; // seconds that an arrow key goes
+const HOT_SECONDS = 2;
+
+const form = document.querySelector("[data-player]");
+const find = (name, root = form) => root.querySelector(`[data-${name}]`);
+const lanes = [...form.querySelectorAll("[data-stem]")];
+const urls = new Map(lanes.map((lane) => [lane.dataset.stem, lane.dataset.url]));
+const faders = new Faders([...urls.keys()]);
+const duration = Number(form.dataset.seconds);
+const marks = { start: null, end: null };
+let peaks = null;
+let engine = null;
+let loading = null;
+let resting = 0; // where to begin, before there is an engine
+let hotUntil = 0;
+
+function clock(seconds) {
+  const whole = Math.floor(seconds);
+  const minutes = Math.floor(whole / 60);
+  const hours = Math.floor(minutes / 60);
+  const two = (number) => String(number).padStart(2, "0");
+  return hours ? `${hours}:${two(minutes % 60)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
+}
+
+const length = () => engine?.duration ?? peaks?.duration ?? duration;
+const position = () => engine?.position ?? resting;
+
+// ---- faders: the form's inputs are the truth ----
+
+function panText(pan) {
+  if (pan === 0) return "centre";
+  return `${Math.round(Math.abs(pan) * 100)} % ${pan < 0 ? "left" : "right"}`;
+}
+
+function readLane(lane) {
+  const gain = Number(find("gain", lane).value);
+  const pan = Number(find("pan", lane).value);
+  const texts = { gain: `${gain > 0 ? "+" : ""}${gain} dB`, pan: panText(pan) };
+  for (const [name, text] of Object.entries(texts)) {
+    const input = find(name, lane);
+    input.setAttribute("aria-valuetext", text);
+    input.nextElementSibling.value = text;
+  }
+  faders.set(lane.dataset.stem, {
+    gain,
+    pan,
+    muted: find("mute", lane).checked,
+    solo: find("solo", lane).checked,
+  });
+}
+
+function readAll() {
+  lanes.forEach(readLane);
+  for (const lane of lanes) lane.classList.toggle("silent", !faders.isHeard(lane.dataset.stem));
+  engine?.apply();
+}
+
+function toggle(lane, name) {
+  const box = find(name, lane);
+  box.checked = !box.checked;
+  readAll();
+  toast(`${lane.dataset.stem}: ${name} ${box.checked ? "on" : "off"}`);
+}
+
+// ---- playing ----
+
+function tell(text) {
+  const told = find("told");
+  told.hidden = !text;
+  told.textContent = text;
+}
+
+async function open() {
+  // at the stems' own rate the browser converts nothing
+  const context = new AudioContext(peaks ? { sampleRate: peaks.sampleRate } : {});
+  if ("decoded" in form.dataset) {
+    try {
+      const count = (done) => tell(`Loading stems: ${done} of ${urls.size} …`);
+      count(0);
+      return new BufferEngine(context, await decodeStems(context, urls, count), faders);
+    } catch {
+      toast("The browser cannot decode all stems at once: they are played from plain audio elements, nearly in step.");
+    }
+  }
+  return new ElementEngine(context, urls, faders, length());
+}
+
+async function load() {
+  loading ??= open();
+  engine = await loading;
+  form.engine = engine;
+  engine.addEventListener("change", show);
+  engine.addEventListener("end", show);
+  engine.seek(resting);
+  engine.setLoop(loopWanted());
+  tell("");
+}
+
+async function playOrPause() {
+  if (engine?.playing) {
+    engine.pause();
+    return;
+  }
+  if (!engine) {
+    if (loading) return;
+    try {
+      await load();
+    } catch (error) {
+      loading = null;
+      tell(`The stems cannot be played (${error.message}): reload the page, and try again.`);
+      return;
+    }
+  }
+  await engine.play();
+  requestAnimationFrame(follow);
+}
+
+function seek(seconds) {
+  const at = Math.min(Math.max(seconds, 0), length());
+  resting = at;
+  engine?.seek(at);
+  show();
+}
+
+function follow() {
+  if (!engine.playing) return;
+  if (engine.level() > 1) hotUntil = engine.context.currentTime + HOT_SECONDS;
+  show();
+  requestAnimationFrame(follow);
+}
+
+function show() {
+  const at = position();
+  resting = at;
+  find("now").textContent = clock(at);
+  find("play-label").textContent = engine?.playing ? "Pause" : "Play";
+  find("hot").hidden = !engine || engine.context.currentTime >= hotUntil;
+  const slider = find("seek");
+  slider.max = length();
+  slider.value = at;
+  slider.setAttribute("aria-valuetext", `${clock(at)} of ${clock(length())}`);
+  for (const lane of lanes) lane.querySelector(".head").style.left = `${(100 * at) / length()}%`;
+}
+
+// ---- loop ----
+
+const hasMarks = () => marks.start !== null && marks.end !== null && marks.end > marks.start;
+const isLooping = () => find("loop").getAttribute("aria-pressed") === "true";
+const loopWanted = () => (isLooping() && hasMarks() ? { ...marks } : null);
+
+function setLooping(on) {
+  find("loop").setAttribute("aria-pressed", String(on && hasMarks()));
+  engine?.setLoop(loopWanted());
+  showLoop();
+}
+
+function mark(name) {
+  marks[name] = position();
+  if (name === "start" && marks.end !== null && marks.end <= marks.start) marks.end = null;
+  if (name === "end" && marks.start === null) marks.start = 0;
+  if (name === "end" && marks.end <= marks.start) marks.start = 0;
+  setLooping(hasMarks());
+}
+
+function showLoop() {
+  find("loop").disabled = !hasMarks();
+  find("loop-text").textContent = marks.start === null
+    ? ""
+    : `${clock(marks.start)}–${marks.end === null ? "…" : clock(marks.end)}`;
+  for (const lane of lanes) {
+    const region = lane.querySelector(".region");
+    region.hidden = !hasMarks();
+    region.classList.toggle("off", !isLooping());
+    if (hasMarks()) {
+      region.style.left = `${(100 * marks.start) / length()}%`;
+      region.style.width = `${(100 * (marks.end - marks.start)) / length()}%`;
+    }
+  }
+}
+
+// ---- waveforms ----
+
+function draw() {
+  if (!peaks) return;
+  for (const lane of lanes) {
+    const points = peaks.points[lane.dataset.stem];
+    if (points) drawWaveform(lane.querySelector("canvas"), points);
+  }
+}
+
+function seekTo(event) {
+  const box = event.currentTarget.getBoundingClientRect();
+  seek(((event.clientX - box.left) / box.width) * length());
+}
+
+for (const lane of lanes) {
+  const wave = find("wave", lane);
+  wave.addEventListener("pointerdown", (event) => {
+    wave.setPointerCapture(event.pointerId);
+    seekTo(event);
+  });
+  wave.addEventListener("pointermove", (event) => {
+    if (event.buttons & 1) seekTo(event);
+  });
+}
+
+// ---- files made on the server ----
+
+async function render(target, body, button) {
+  const label = button.textContent;
+  button.disabled = true;
+  button.textContent = "Making it …";
+  try {
+    const answer = await fetch(target.action, { method: "POST", body, headers: { "X-CSRF-Token": csrf } });
+    const made = await answer.json();
+    if (!answer.ok) {
+      tell(made.error.message);
+      return;
+    }
+    tell(made.over > 0
+      ? `${made.over} samples of this mix are over full scale (by ${(20 * Math.log10(made.peak)).toFixed(1)} dB at most). wav and flac cut them, and most players cut those of mp3: turn the stems down by as much, or take 32 bits float.`
+      : "");
+    location.assign(made.location);
+  } catch {
+    tell("The server does not answer: try again.");
+  } finally {
+    button.disabled = false;
+    button.textContent = label;
+  }
+}
+
+form.addEventListener("submit", (event) => {
+  event.preventDefault();
+  render(form, new URLSearchParams(new FormData(form)), find("save"));
+});
+for (const other of document.querySelectorAll("[data-render]")) {
+  other.addEventListener("submit", (event) => {
+    event.preventDefault();
+    render(other, new URLSearchParams(new FormData(other)), event.submitter);
+  });
+}
+
+// ---- buttons and keys ----
+
+const actions = {
+  " ": () => playOrPause(),
+  ArrowLeft: (shift) => seek(position() - (shift ? 1 : STEP)),
+  ArrowRight: (shift) => seek(position() + (shift ? 1 : STEP)),
+  Home: () => seek(0),
+  "[": () => mark("start"),
+  "]": () => mark("end"),
+  l: () => setLooping(!isLooping()),
+  L: () => setLooping(!isLooping()),
+};
+
+/** Whether the element has its own use for the key. */
+function isTaken(element, key) {
+  if (element.closest("input:not([type=checkbox]), select, textarea, dialog, [contenteditable]")) return true;
+  return key === " " && element.closest("button, a, summary, input") !== null;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
+  const digit = /^Digit([1-9])$/.exec(event.code)?.[1];
+  const lane = digit && lanes[digit - 1];
+  const action = lane ? () => toggle(lane, event.shiftKey ? "solo" : "mute") : actions[event.key];
+  if (!action || isTaken(event.target, event.key)) return;
+  event.preventDefault();
+  action(event.shiftKey);
+});
+
+form.addEventListener("input", (event) => {
+  if (event.target === find("seek")) seek(Number(event.target.value));
+  else if (event.target.closest("[data-stem]")) readAll();
+});
+form.addEventListener("dblclick", (event) => {
+  if (!event.target.matches("[data-gain], [data-pan]")) return;
+  event.target.value = 0;
+  readAll();
+});
+// after a click the space bar plays; who came by the keyboard stays where they are
+form.addEventListener("click", (event) => {
+  const isPointer = event.detail > 0;
+  if (isPointer && event.target.matches("[data-mute], [data-solo], [data-play]")) event.target.blur();
+});
+find("play").addEventListener("click", playOrPause);
+find("loop-start").addEventListener("click", () => mark("start"));
+find("loop-end").addEventListener("click", () => mark("end"));
+find("loop").addEventListener("click", () => setLooping(!isLooping()));
+
+for (const part of document.querySelectorAll("[data-scripted]")) part.hidden = false;
+readAll();
+peaks = await fetchPeaks(form.dataset.peaks);
+show();
+draw();
+new ResizeObserver(draw).observe(find("lanes"));
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

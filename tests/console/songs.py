@@ -1,0 +1,84 @@
+"""Splits in a state that is wanted, without a worker: rows, and stems of noise."""
+
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from stemsplitter.application import Application
+from stemsplitter.audio.encode import StemWriter
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.peaks import Peaks
+from stemsplitter.database import new_id, now
+from stemsplitter.splits.models import Split, peaks_key, stems_folder
+
+FULL = 1 << 23
+RATE, SAMPLES = 8_000, 4_000
+
+
+def add_split(application: Application, account_id: str, status: str = "queued", **values: Any) -> str:
+    """A row of the account's, without files."""
+    split = Split(
+        **{
+            "id": new_id("split"),
+            "account_id": account_id,
+            "status": status,
+            "stem_model": "4s",
+            "requested_stems": ["vocals", "drums", "bass", "other"],
+            "output_format": "wav",
+            "bit_depth": "24",
+            "filename": "Lied.flac",
+            "duration_seconds": 214,
+            "credits_used": 3,
+            "progress": 0,
+            "source_key": "",
+            "source_bytes": 1,
+            "model": {"name": "tiny", "licence": "MIT"},
+            "user_metadata": {},
+            "created_at": now(),
+            "updated_at": now(),
+            "expires_at": now() + timedelta(days=7),
+            **values,
+        }
+    )
+    split.source_key = f"splits/{split.id}/source.flac"
+    with application.database.write() as session:
+        session.add(split)
+        session.flush()
+        application.credits.hold(session, account_id, split.id, split.credits_used)
+    return split.id
+
+
+def add_finished(
+    application: Application,
+    account_id: str,
+    names: tuple[str, ...] = ("vocals", "drums", "bass", "other"),
+    **values: Any,
+) -> tuple[str, dict[str, npt.NDArray[np.int64]]]:
+    """A split that succeeded, and its stems' samples in steps of 24 bits."""
+    split_id = new_id("split")
+    steps, stems = {}, {}
+    peaks = Peaks(names, RATE)
+    for seed, name in enumerate(names):
+        steps[name] = np.random.default_rng(seed).integers(-FULL // 8, FULL // 8, (2, SAMPLES))
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / f"{name}.wav"
+            with StemWriter(path, OutputFormat.parse("wav"), RATE, 2) as writer:
+                writer.write(waveform(steps[name]))
+                writer.commit()
+            key = f"{stems_folder(split_id)}/{path.name}"
+            size = application.storage.put_file(key, path, "audio/wav")
+        stems[name] = {"key": key, "size": size, "mime": "audio/wav"}
+    peaks.add({name: waveform(value) for name, value in steps.items()})
+    application.storage.put_stream(peaks_key(split_id), [peaks.encode()], "application/json")
+    values = {"requested_stems": list(names), **values}
+    add_split(application, account_id, "succeeded", id=split_id, stems=stems, progress=100, **values)
+    return split_id, steps
+
+
+def waveform(steps: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Steps of 24 bits as samples."""
+    return (steps / FULL).astype(np.float32)

@@ -1,0 +1,185 @@
+"""Beginning a split from the pages."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from stemsplitter.accounts.models import Account
+from stemsplitter.application import Application
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.console import new_split
+from stemsplitter.console.new_split import FORMATS
+from stemsplitter.console.tasks import TASKS, Task, find_task, muted_at_first
+from stemsplitter.jobs import migrate
+from stemsplitter.separation.layouts import LAYOUTS
+from stemsplitter.settings import Settings
+from stemsplitter.splits.models import Split
+from tests.acceptance.songs import encode, sung
+from tests.acceptance.tiny_model import write_tiny_model
+
+from .conftest import Browser
+from .test_pages import check
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
+    folder = tmp_path_factory.mktemp("models")
+    store = ModelStore(folder / "models")
+    store.add("tiny_6s", write_tiny_model(folder / "tiny.safetensors"))
+    return store
+
+
+@pytest.fixture(autouse=True)
+def with_model(application: Application, store: ModelStore) -> None:
+    application.__dict__["models"] = store
+    migrate(application.database.url)
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"model_6s": "tiny_6s"})
+
+
+@pytest.fixture(scope="module")
+def song(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path: Path = encode(tmp_path_factory.mktemp("song") / "Lied.flac", sung(50_000), 44_100, "flac")
+    return path.read_bytes()
+
+
+def upload(browser: Browser, data: bytes, name: str = "Lied.flac") -> dict[str, str]:
+    """Send a file as the form's script does; the fields that name it."""
+    wanted = {"filename": name, "contentType": "application/octet-stream", "contentLength": len(data)}
+    reserved = browser.post("/new/upload", json=wanted, headers={"X-CSRF-Token": browser.csrf})
+    assert reserved.status_code == 200, reserved.text
+    headers = {"X-Upload-Token": reserved.json()["token"], "Content-Type": "application/octet-stream"}
+    sent = browser.post(reserved.json()["path"], content=data, headers=headers)
+    assert sent.status_code == 200, sent.text
+    return {"upload_id": reserved.json()["uploadId"], "storage_key": sent.json()["data"]["key"]}
+
+
+def row(application: Application, location: str) -> Split:
+    with application.database.read() as session:
+        return session.get_one(Split, location.rpartition("/")[2])
+
+
+@pytest.mark.parametrize("path", ["/new", *(f"/{task.slug}" for task in TASKS)])
+def test_pages(browser: Browser, path: str) -> None:
+    page = check(browser, path)
+    assert {"file", "url", "format"} <= page.inputs
+
+
+@pytest.mark.parametrize("task", TASKS, ids=lambda task: task.slug)
+def test_tasks_are_for_everybody_to_read(visitor: Browser, task: Task) -> None:
+    page = check(visitor, f"/{task.slug}")
+    assert f"/sign-in?next=/{task.slug}" in page.links
+    assert task.lead in visitor.get(f"/{task.slug}").text
+
+
+def test_the_form_needs_a_session_and_its_token(visitor: Browser, browser: Browser) -> None:
+    assert visitor.get("/new").headers["location"] == "/sign-in?next=%2Fnew"
+    assert visitor.post("/new", data={"url": "http://example.com"}).status_code == 303
+    assert browser.post("/new", data={"url": "http://example.com"}).status_code == 403
+    body = {"filename": "a", "contentType": "audio/mpeg", "contentLength": 1}
+    assert browser.post("/new/upload", json=body).status_code == 403
+
+
+def test_a_file_becomes_a_split(
+    browser: Browser, application: Application, account_id: str, song: bytes
+) -> None:
+    fields = upload(browser, song) | {"layout": "6s", "format": "wav16", "csrf": browser.csrf}
+    answer = browser.post("/new", data=fields)
+    assert answer.status_code == 303
+    split = row(application, answer.headers["location"])
+    assert (split.account_id, split.stem_model, split.output_format, split.bit_depth) == (
+        account_id,
+        "6s",
+        "wav",
+        "16",
+    )
+    assert (split.filename, split.duration_seconds, split.user_metadata) == ("Lied.flac", 2, {})
+    assert browser.get(answer.headers["location"]).status_code == 200
+
+
+def test_a_task_chooses_the_stems_and_a_script_is_told_where_to_go(
+    browser: Browser, application: Application, song: bytes
+) -> None:
+    fields = upload(browser, song) | {"task": "guitar-remover", "layout": "2s", "format": "mp3"}
+    headers = {"Accept": "*/*", "X-CSRF-Token": browser.csrf}
+    answer = browser.post("/new", data=fields, headers=headers)
+    split = row(application, answer.json()["location"])
+    assert (split.stem_model, split.user_metadata) == ("6s", {"task": "guitar-remover"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({}, "Choose a file, or give a link"),
+        ({"upload_id": "../x", "storage_key": "a"}, "choose the file again"),
+        ({"url": "http://127.0.0.1:9/a.mp3"}, "127.0.0.1"),
+        ({"url": "https://example.com/a.mp3", "layout": "5s"}, "Choose the stems and a format"),
+        ({"url": "https://example.com/a.mp3", "format": "xm"}, "Choose the stems and a format"),
+        ({"url": "https://example.com/a.mp3", "task": "tuba-remover"}, "no task tuba-remover"),
+        ({"upload_id": "upl_nobodys", "storage_key": "a"}, "There is no such upload"),
+    ],
+)
+def test_what_cannot_be_split_is_said_in_the_form(
+    browser: Browser, fields: dict[str, str], message: str
+) -> None:
+    fields = {"layout": "4s"} | fields
+    answer = browser.post("/new", data=fields | {"csrf": browser.csrf})
+    assert answer.status_code in (404, 422)
+    assert message in answer.text and "data-new-split" in answer.text
+    told = browser.post("/new", data=fields, headers={"X-CSRF-Token": browser.csrf, "Accept": "*/*"})
+    assert message in told.json()["error"]["message"]
+
+
+def test_too_little_credit_is_said_with_the_link_kept(
+    browser: Browser, application: Application, account_id: str, song: bytes
+) -> None:
+    with application.database.write() as session:
+        session.get_one(Account, account_id).balance = 1
+    answer = browser.post("/new", data=upload(browser, song) | {"csrf": browser.csrf, "layout": "6s"})
+    assert answer.status_code == 402
+    assert "needs 2 credits and the balance is 1" in answer.text
+
+
+def test_creating_is_limited(
+    browser: Browser, application: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(application.rate_limits.limits, "create", 1)
+    fields = {"url": "http://127.0.0.1:9/a.mp3", "csrf": browser.csrf}
+    assert [browser.post("/new", data=fields).status_code for _ in range(2)] == [422, 429]
+
+
+def test_layouts_that_the_server_cannot_give_cannot_be_chosen(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(new_split, "ready_layouts", lambda *_: ["2s"])
+    text = browser.get("/new").text
+    assert re.findall(r'value="(\w+)" disabled', text) == ["6s", "4s"]
+    assert re.findall(r'value="(\w+)" checked', text) == ["2s"]
+    for path, has_model in (("/karaoke", True), ("/drum-remover", False)):
+        assert ("This server has no model for it yet" in browser.get(path).text) is not has_model
+
+
+class TestTasks:
+    """The table of ready-made tasks."""
+
+    def test_what_is_muted_is_of_the_layout_and_leaves_something(self) -> None:
+        for task in TASKS:
+            assert set(task.muted) < set(LAYOUTS[task.layout])
+            assert find_task(task.slug) is task
+        assert len({task.slug for task in TASKS}) == len(TASKS) == 7
+
+    def test_the_player_begins_with_each_part_once(self) -> None:
+        assert muted_at_first(None, LAYOUTS["6s"]) == frozenset()
+        assert muted_at_first(None, LAYOUTS["2s"]) == frozenset()
+        assert muted_at_first(None, (*LAYOUTS["4s"], "instrumental")) == {"instrumental"}
+        assert muted_at_first(find_task("acapella"), LAYOUTS["2s"]) == {"instrumental"}
+        assert muted_at_first(find_task("drum-remover"), ("vocals", "bass")) == frozenset()
+
+    def test_formats_are_those_of_the_api(self) -> None:
+        for output_format, bit_depth, _ in FORMATS.values():
+            assert OutputFormat.parse(f"{output_format}{bit_depth or ''}").container == output_format

@@ -1,0 +1,163 @@
+"""The list of splits and what can be done with them from it."""
+
+import json
+import threading
+from collections.abc import Callable
+
+import pytest
+from fastapi import FastAPI
+
+from stemsplitter.application import Application
+from stemsplitter.console import splits
+from stemsplitter.jobs import migrate
+from stemsplitter.splits import repository
+from stemsplitter.splits.models import Split
+
+from .conftest import Browser
+from .songs import add_finished, add_split
+from .test_pages import check
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'&\u202e3pm.exe 🎹.mp3"
+
+
+@pytest.fixture(autouse=True)
+def migrated(application: Application) -> None:
+    migrate(application.database.url)
+
+
+def post(browser: Browser, path: str) -> tuple[int, str]:
+    answer = browser.post(path, data={"csrf": browser.csrf})
+    return answer.status_code, answer.headers.get("location", "")
+
+
+def state(application: Application, split_id: str) -> Split:
+    with application.database.read() as session:
+        return session.get_one(Split, split_id)
+
+
+def test_pages_in_every_state(browser: Browser, application: Application, account_id: str) -> None:
+    assert "No splits yet" in browser.get("/splits").text
+    failed = {"error_code": "CANCELED", "error_message": "The split was canceled."}
+    ids = [
+        add_split(application, account_id, "queued"),
+        add_split(application, account_id, "processing", progress=40),
+        add_split(application, account_id, "failed", **failed),
+        add_finished(application, account_id)[0],
+    ]
+    page = check(browser, "/splits")
+    assert {f"/splits/{split_id}" for split_id in ids} <= page.links
+    text = browser.get("/splits").text
+    assert 'value="40"' in text and "The split was canceled." in text and "3:34" in text
+    for split_id in ids:
+        check(browser, f"/splits/{split_id}")
+
+
+def test_hostile_names_are_shown_as_text(browser: Browser, application: Application, account_id: str) -> None:
+    failed = {"error_code": "SERVER_ERROR", "error_message": HOSTILE}
+    for split_id in (
+        add_split(application, account_id, "processing", filename=HOSTILE),
+        add_split(application, account_id, "failed", filename=HOSTILE, **failed),
+        add_finished(application, account_id, filename=HOSTILE, user_metadata={"task": HOSTILE})[0],
+    ):
+        for path in ("/splits", f"/splits/{split_id}"):
+            check(browser, path)  # its reader would meet the picture and its handler
+            text = browser.get(path).text
+            assert "<img src=x" not in text and "&lt;img src=x" in text
+            # what turns the direction of text turns only the name's
+            assert "<bdi>&lt;img" in text
+
+
+def test_the_list_has_pages(
+    browser: Browser, application: Application, account_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splits, "PAGE", 2)
+    ids = [add_split(application, account_id) for _ in range(3)]
+    first = check(browser, "/splits").links
+    (older,) = {link for link in first if link.startswith("/splits?cursor=")}
+    second = check(browser, older).links
+    assert {f"/splits/{split_id}" for split_id in ids[1:]} <= first
+    assert f"/splits/{ids[0]}" in second and "/splits" in second
+    assert browser.get("/splits?cursor=split_none").status_code == 422
+
+
+def test_a_split_is_canceled_tried_again_and_deleted(
+    browser: Browser, application: Application, account_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split_id = add_split(application, account_id)
+    assert post(browser, f"/splits/{split_id}/delete")[0] == 409
+    assert post(browser, f"/splits/{split_id}/cancel") == (303, f"/splits/{split_id}")
+    assert state(application, split_id).error_code == "CANCELED"
+    monkeypatch.setattr(application.splits, "retry", lambda account, failed: {"id": f"{failed}_again"})
+    assert post(browser, f"/splits/{split_id}/retry") == (303, f"/splits/{split_id}_again")
+    assert post(browser, f"/splits/{split_id}/delete") == (303, "/splits")
+    assert browser.get(f"/splits/{split_id}").status_code == 404
+
+
+def test_nothing_is_done_without_the_token(
+    browser: Browser, application: Application, account_id: str
+) -> None:
+    split_id, _ = add_finished(application, account_id)
+    for action in ("cancel", "retry", "delete", "mix", "stem-file"):
+        assert browser.post(f"/splits/{split_id}/{action}", data={"csrf": "wrong"}).status_code == 403
+    assert state(application, split_id).deleted_at is None
+
+
+def test_splits_of_another_account_are_not_there(
+    browser: Browser, application: Application, account_id: str
+) -> None:
+    with application.database.write() as session:
+        other = application.accounts.create_account(session, "other@example.org").id
+    split_id, _ = add_finished(application, other)
+    for path in ("", "/peaks.json", "/files/vocals.wav", "/archive"):
+        assert browser.get(f"/splits/{split_id}{path}").status_code == 404, path
+    for action in ("cancel", "retry", "delete", "mix", "stem-file"):
+        assert post(browser, f"/splits/{split_id}/{action}")[0] == 404, action
+    assert split_id not in browser.get("/splits").text
+    events = browser.get(f"/splits/events?ids={split_id}").text
+    assert events == "event: end\ndata:\n\n"
+
+
+def test_events_tell_every_change_until_all_have_ended(
+    browser: Browser, application: Application, account_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splits, "LOOK_SECONDS", 0.05)
+    one = add_split(application, account_id, "processing", lease="run_1", progress=10)
+    two, _ = add_finished(application, account_id)
+
+    def go_on() -> None:
+        with application.database.write() as session:
+            repository.advance(session, one, "run_1", 50)
+
+    def end() -> None:
+        with application.database.write() as session:
+            repository.finish(session, one, "run_1", {"status": "failed"})
+
+    timers = [threading.Timer(0.4, go_on), threading.Timer(0.8, end)]
+    for timer in timers:
+        timer.start()
+    answer = browser.get(f"/splits/events?ids={one},{two}")
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    events = [event.split("\n") for event in answer.text.split("\n\n") if event.startswith("event")]
+    assert events[-1] == ["event: end", "data:"]
+    told = [json.loads(data.removeprefix("data: ")) for kind, data in events[:-1]]
+    mine = [(state["status"], state["progress"]) for state in told if state["id"] == one]
+    assert mine == [("processing", 10), ("processing", 50), ("failed", 50)]
+    assert [state for state in told if state["id"] == two] == [
+        {"id": two, "status": "succeeded", "progress": 100}
+    ]
+
+
+def test_events_end_when_the_server_stops(
+    app: FastAPI, browser: Browser, application: Application, account_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(splits, "LOOK_SECONDS", 0.05)
+    looks = iter([False, False, True])
+    stopping: Callable[[], bool] = lambda: next(looks)  # noqa: E731
+    app.state.is_stopping = stopping
+    text = browser.get(f"/splits/events?ids={add_split(application, account_id)}").text
+    assert text.count("event: state") == 1 and "event: end" not in text
+
+
+@pytest.mark.parametrize("ids", ["", "a,,b", "a;b", ",".join(["x"] * 101)])
+def test_events_are_of_ids(browser: Browser, ids: str) -> None:
+    assert browser.get("/splits/events", params={"ids": ids}).status_code == 422
