@@ -36,13 +36,12 @@ def test_no_other_file_is_a_page(visitor: Browser) -> None:
 
 def test_what_a_page_is_made_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "guides").mkdir()
-    text = (
-        "# A `b`\n\n| a |\n|--:|\n| 1 |\n\n    <b>&\n\n<script>\n\n[c](cli.md#d-e) [f](https://example.org)\n"
-    )
+    text = "# A `b`\n\n| a | |\n|--:|--|\n| 1 | 2 |\n\n    <b>&\n\n<script>\n\n[c](cli.md#d-e) [f](https://example.org)\n"
     (tmp_path / "guides" / "models.md").write_text(text)
     monkeypatch.setattr(manual, "_HERE", tmp_path)
     guide = manual.guide.__wrapped__("models")
     assert guide.title == "A `b`" and '<h1 id="a-b">A <code>b</code></h1>' in guide.html
+    assert '<th class="right">a</th>\n<td></td>' in guide.html
     assert '<td class="right">1</td>' in guide.html and "style" not in guide.html
     assert ">&lt;b&gt;&amp;</code>" in guide.html and "&lt;script&gt;" in guide.html
     assert '<a href="/docs/cli#d-e">c</a> <a href="https://example.org">f</a>' in guide.html

@@ -61,7 +61,7 @@ def guide(name: str) -> Guide:
     _anchor(tokens)
     for link in _links(tokens):
         link.attrSet("href", _target(str(link.attrGet("href"))))
-    _align(tokens)
+    _tidy(tokens)
     title = tokens[1].content
     return Guide(title, Markup(_markdown.renderer.render(tokens, _markdown.options, {})))
 
@@ -91,9 +91,11 @@ def _target(href: str) -> str:
     return f"/docs/{name}" + (f"#{anchor}" if anchor else "")
 
 
-def _align(tokens: Sequence[Token]) -> None:
-    """A table's alignment as classes: styles in attributes are what the pages' policy forbids."""
-    for token in tokens:
+def _tidy(tokens: Sequence[Token]) -> None:
+    """A table's alignment as classes, as the pages' policy forbids styles; and no heading without words."""
+    for index, token in enumerate(tokens):
+        if token.type == "th_open" and not tokens[index + 1].content:
+            token.tag = tokens[index + 2].tag = "td"
         style = token.attrs.pop("style", None)
         if style is not None:
             token.attrSet("class", str(style).partition(":")[2])
