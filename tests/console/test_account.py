@@ -33,6 +33,14 @@ def test_from_signing_up_to_signing_in_again(visitor: Browser) -> None:
     assert visitor.get("/account").status_code == 200
 
 
+def test_who_wanted_to_go_somewhere_gets_there_by_way_of_signing_up(visitor: Browser) -> None:
+    assert 'href="/sign-up?next=/account%3Fa%3D1"' in visitor.get("/sign-in?next=/account%3Fa=1").text
+    assert 'value="/account?a=1"' in visitor.get("/sign-up?next=/account%3Fa%3D1").text
+    made = visitor.post("/sign-up", data={**NEW, "next": "/account?a=1"})
+    assert made.headers["location"] == "/account?a=1"
+    assert visitor.get("/sign-up?next=//evil.example").headers["location"] == "/new"
+
+
 def test_signing_out_ends_the_session_on_the_server(browser: Browser) -> None:
     token = browser.cookies[COOKIE]
     browser.post("/sign-out", data={"csrf": browser.csrf})

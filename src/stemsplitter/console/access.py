@@ -93,9 +93,9 @@ async def operator(signed_in: SignedInDep) -> SignedIn:
 OperatorDep = Annotated[SignedIn, Depends(operator)]
 
 
-def local_path(wanted: str) -> str:
-    """Where to go after signing in: ``wanted`` where that is a path of this server, else :data:`HOME`."""
-    return wanted if _LOCAL.fullmatch(wanted) else HOME
+def local_path(wanted: str, otherwise: str = HOME) -> str:
+    """Where to go after signing in: ``wanted`` where that is a path of this server, else ``otherwise``."""
+    return wanted if _LOCAL.fullmatch(wanted) else otherwise
 
 
 def see_other(path: str) -> RedirectResponse:

@@ -47,22 +47,26 @@ def sign_in(
 
 
 @router.get("/sign-up")
-def sign_up_page(request: Request) -> Response:
+def sign_up_page(request: Request, next: str = "") -> Response:
     """The form to make an account."""
     if request.state.signed_in:
-        return see_other(AFTER_SIGNING_UP)
-    return page(request, "sign_up.html", email="", error="")
+        return see_other(local_path(next, AFTER_SIGNING_UP))
+    return page(request, "sign_up.html", next=next, email="", error="")
 
 
 @router.post("/sign-up")
-def sign_up(request: Request, application: ApplicationDep, email: Text, password: Text) -> Response:
+def sign_up(
+    request: Request, application: ApplicationDep, email: Text, password: Text, next: Text = ""
+) -> Response:
     """Make an account and begin a session."""
     try:
         _throttle(request, application, email)
         account = application.accounts.sign_up(email, password)
     except ServiceError as error:
-        return page(request, "sign_up.html", status=error.status, email=email, error=_sentence(error))
-    return _signed_in(request, application, account.id, AFTER_SIGNING_UP)
+        return page(
+            request, "sign_up.html", status=error.status, next=next, email=email, error=_sentence(error)
+        )
+    return _signed_in(request, application, account.id, local_path(next, AFTER_SIGNING_UP))
 
 
 @router.get("/sign-in/link/{token}")
