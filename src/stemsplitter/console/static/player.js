@@ -71,8 +71,8 @@ function toggle(lane, name) {
 
 // ---- playing ----
 
-function tell(text) {
-  const told = find("told");
+function tell(text, place = "told") {
+  const told = document.querySelector(`[data-${place}]`);
   told.hidden = !text;
   told.textContent = text;
 }
@@ -191,7 +191,7 @@ function draw() {
   if (!peaks) return;
   for (const lane of lanes) {
     const points = peaks.points[lane.dataset.stem];
-    if (points) drawWaveform(lane.querySelector("canvas"), points);
+    if (points) drawWaveform(lane.querySelector("canvas"), points, peaks.loudest);
   }
 }
 
@@ -213,6 +213,16 @@ for (const lane of lanes) {
 
 // ---- files made on the server ----
 
+/** A sentence on a mix that goes over full scale; none for others. */
+function hotness({ over, peak }, format) {
+  if (!over) return "";
+  const decibels = (20 * Math.log10(peak)).toFixed(1);
+  const found = `${over} samples of this mix are over full scale, by ${decibels} dB at most.`;
+  if (format === "wav32f") return `${found} This file keeps them; most players cut them.`;
+  const cut = format === "mp3" ? "Most players cut them" : "They are cut in this file";
+  return `${found} ${cut}: turn the stems down by as much, or take 32 bits float.`;
+}
+
 async function render(target, body, button) {
   const label = button.textContent;
   button.disabled = true;
@@ -221,15 +231,13 @@ async function render(target, body, button) {
     const answer = await fetch(target.action, { method: "POST", body, headers: { "X-CSRF-Token": csrf } });
     const made = await answer.json();
     if (!answer.ok) {
-      tell(made.error.message);
+      tell(made.error.message, "made");
       return;
     }
-    tell(made.over > 0
-      ? `${made.over} samples of this mix are over full scale (by ${(20 * Math.log10(made.peak)).toFixed(1)} dB at most). wav and flac cut them, and most players cut those of mp3: turn the stems down by as much, or take 32 bits float.`
-      : "");
+    tell(hotness(made, body.get("format")), "made");
     location.assign(made.location);
   } catch {
-    tell("The server does not answer: try again.");
+    tell("The server does not answer: try again.", "made");
   } finally {
     button.disabled = false;
     button.textContent = label;

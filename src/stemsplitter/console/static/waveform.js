@@ -1,20 +1,23 @@
 // Waveforms from the peaks that the worker measured while it wrote the stems.
 
-/** The peaks of a split: seconds per point, and for each stem lowest and highest in turn, -127 to 127. */
+/** The peaks of a split: for each stem lowest and highest in turn, -127 to 127, and the `loudest` of them all. */
 export async function fetchPeaks(url) {
   const answer = await fetch(url);
   if (!answer.ok) return null; // made before peaks were: the player does without
-  const { sampleRate, samples, samplesPerPoint, stems } = await answer.json();
+  const { sampleRate, samples, stems } = await answer.json();
   const points = Object.fromEntries(Object.entries(stems).map(([name, text]) => [name, decode(text)]));
-  return { sampleRate, duration: samples / sampleRate, secondsPerPoint: samplesPerPoint / sampleRate, points };
+  const loudest = Math.max(1, ...Object.values(points).map((values) => values.reduce(larger, 0)));
+  return { sampleRate, duration: samples / sampleRate, points, loudest };
 }
+
+const larger = (most, value) => Math.max(most, Math.abs(value));
 
 function decode(text) {
   return Int8Array.from(atob(text), (character) => (character.charCodeAt(0) << 24) >> 24);
 }
 
-/** Draw `points` over the whole width of `canvas`, in its own text colour. */
-export function drawWaveform(canvas, points) {
+/** Draw `points` over the whole of `canvas`, in its own text colour; `loudest` reaches its edges. */
+export function drawWaveform(canvas, points, loudest) {
   const scale = devicePixelRatio || 1;
   const width = Math.max(1, Math.round(canvas.clientWidth * scale));
   const height = Math.max(1, Math.round(canvas.clientHeight * scale));
@@ -26,14 +29,14 @@ export function drawWaveform(canvas, points) {
   for (let x = 0; x < width; x += 1) {
     const first = Math.floor((x * count) / width);
     const last = Math.max(first + 1, Math.floor(((x + 1) * count) / width));
-    let low = 127;
-    let high = -127;
+    let low = loudest;
+    let high = -loudest;
     for (let point = first; point < last && point < count; point += 1) {
       low = Math.min(low, points[2 * point]);
       high = Math.max(high, points[2 * point + 1]);
     }
-    const top = middle - (Math.max(high, low) / 127) * middle;
-    const bottom = middle - (Math.min(low, high) / 127) * middle;
+    const top = middle - (high / loudest) * middle;
+    const bottom = middle - (low / loudest) * middle;
     brush.fillRect(x, top, 1, Math.max(scale, bottom - top)); // silence is a line
   }
 }

@@ -1,0 +1,31 @@
+"""The scripts of the pages that can be tested without a browser. Needs node in the PATH."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from stemsplitter.console import assets
+
+SCRIPTS = Path(assets.__file__).parent / "static"
+TESTS = sorted((Path(__file__).parent / "scripts").glob("*.test.mjs"))
+
+
+@pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
+def test_scripts(path: Path, tmp_path: Path) -> None:
+    # node takes a .js file for a module where a package says so
+    folder = tmp_path / "static"
+    folder.mkdir()
+    (folder / "package.json").write_text('{"type": "module"}')
+    for script in SCRIPTS.glob("*.js"):
+        (folder / script.name).write_bytes(script.read_bytes())
+    done = subprocess.run(
+        ["node", "--test", path],
+        env={"PATH": os.environ["PATH"], "STATIC": folder.as_uri()},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert TESTS and "# fail 0" in done.stdout and "# pass 0" not in done.stdout
