@@ -7,10 +7,11 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from stemsplitter.accounts.passwords import hash_password
+from stemsplitter.accounts import passwords
 from stemsplitter.api.app import create_app
 from stemsplitter.application import Application
 from stemsplitter.console.access import COOKIE
@@ -19,8 +20,17 @@ from stemsplitter.database.schema import upgrade
 from stemsplitter.settings import Settings
 
 EMAIL, PASSWORD = "someone@example.org", "correct horse"
-PASSWORD_HASH = hash_password(PASSWORD)
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # what costs much is tested elsewhere
+PASSWORD_HASH = CHEAP.hash(PASSWORD)
 FROM_HERE = {"Origin": "http://testserver"}
+
+
+@pytest.fixture(autouse=True)
+def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    passwords._nobodys.cache_clear()
+    monkeypatch.setattr(passwords, "_hasher", CHEAP)
+    yield
+    passwords._nobodys.cache_clear()
 
 
 class Browser(TestClient):

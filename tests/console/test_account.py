@@ -195,6 +195,15 @@ class TestLinks:
         form = {"email": "owner@example.com", "password": "a password at last"}
         assert second.post("/sign-in", data=form).status_code == 303
 
+    def test_who_is_signed_in_as_another_is_so_no_longer(
+        self, path: str, browser: Browser, application: Application
+    ) -> None:
+        before, token = browser.cookies[COOKIE], browser.csrf
+        assert browser.post(path).status_code == 403
+        assert browser.post(path, data={"csrf": token}).status_code == 303
+        assert "owner@example.com" in browser.get("/account").text
+        assert application.sessions.find(before) is None
+
     def test_it_ends_after_an_hour(
         self, path: str, visitor: Browser, application: Application, monkeypatch: pytest.MonkeyPatch
     ) -> None:

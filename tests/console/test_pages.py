@@ -1,16 +1,20 @@
 """What all pages have in common: their headers, and that they close what they open."""
 
+import hashlib
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
+from stemsplitter.console import assets
 from stemsplitter.console.headers import POLICY
 
 from .conftest import Browser
 
+STATIC = Path(assets.__file__).parent / "static"
 PUBLIC = ("/", "/pricing", "/status", "/sign-in", "/sign-up", "/no-such-page")
 SIGNED_IN = ("/account",)
 
@@ -157,6 +161,14 @@ class TestFiles:
     @pytest.mark.parametrize("name", ["nothing.css", "VENDORED.md", "..%2Faccess.py", "%2e%2e/access.py"])
     def test_nothing_else_is(self, visitor: Browser, name: str) -> None:
         assert visitor.get(f"/static/{name}").status_code == 404
+
+    def test_those_of_others_are_what_the_list_says(self) -> None:
+        listed = re.findall(
+            r"^\| `(\S+)` .*`([0-9a-f]{64})` \|$", (STATIC / "VENDORED.md").read_text(), re.MULTILINE
+        )
+        assert dict(listed).keys() == {path.name for path in STATIC.glob("*.min.js")}
+        for name, digest in listed:
+            assert hashlib.sha256((STATIC / name).read_bytes()).hexdigest() == digest
 
     def test_the_first_page_is_light(self, visitor: Browser) -> None:
         first = visitor.get("/")

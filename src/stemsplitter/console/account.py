@@ -1,9 +1,11 @@
 """Signing up, in and out, and the page of one's own account."""
 
 import hashlib
+from collections.abc import Callable
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
+from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ApplicationDep
@@ -80,11 +82,9 @@ def link_page(request: Request, application: ApplicationDep, token: str) -> Resp
 @router.post("/sign-in/link/{token}")
 def use_link(request: Request, application: ApplicationDep, token: str) -> Response:
     """Use the link up and begin a session."""
-    with application.database.write() as session:
-        begun = application.sessions.use_link(session, token)
-    response = see_other("/account")
-    set_cookie(response, request, begun)
-    return response
+    return _enter(
+        request, application, lambda session: application.sessions.use_link(session, token), "/account"
+    )
 
 
 @router.post("/sign-out")
@@ -147,12 +147,18 @@ def _account(request: Request, *, done: str = "", error: ServiceError | None = N
 
 
 def _signed_in(request: Request, application: Application, account_id: str, path: str) -> Response:
-    """Begin a new session; the one that the browser had, if any, ends."""
+    return _enter(request, application, lambda session: application.sessions.begin(session, account_id), path)
+
+
+def _enter(
+    request: Request, application: Application, begin: Callable[[Session], str], path: str
+) -> Response:
+    """Go to ``path`` with the session that ``begin`` begins; the one that the browser had, if any, ends."""
     before: SignedIn | None = request.state.signed_in
     with application.database.write() as session:
+        token = begin(session)
         if before is not None:
             application.sessions.end(session, before)
-        token = application.sessions.begin(session, account_id)
     response = see_other(path)
     set_cookie(response, request, token)
     return response
