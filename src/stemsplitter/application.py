@@ -15,6 +15,7 @@ from stemsplitter.fetching import Fetcher
 from stemsplitter.health.service import HealthService
 from stemsplitter.idempotency.service import IdempotencyService
 from stemsplitter.jobs.queue import JobQueue
+from stemsplitter.payments.service import PaymentService
 from stemsplitter.settings import Settings
 from stemsplitter.splits.mixes import Mixes
 from stemsplitter.splits.service import SplitService
@@ -72,6 +73,11 @@ class Application:
     def credits(self) -> CreditService:
         """Balances and their ledger."""
         return CreditService(self.settings)
+
+    @cached_property
+    def payments(self) -> PaymentService:
+        """Packs of credits that are bought."""
+        return PaymentService(self.database, self.settings, self.credits)
 
     @cached_property
     def fetcher(self) -> Fetcher:

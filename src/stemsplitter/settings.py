@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from platformdirs import user_data_path
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -17,7 +17,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from stemsplitter.credits.packs import parse_packs
+from stemsplitter.credits.packs import parse_packs, smallest_units
 from stemsplitter.errors import SettingsError
 
 PREFIX = "STEMSPLITTER_"
@@ -56,8 +56,8 @@ class Settings(BaseSettings):
     model_6s: str = Field(
         "", description="Model for 6s; by default the first that may be used for anything and is ready."
     )
-    model_4s: str = Field("", description="Model for 4s; likewise.")
-    model_2s: str = Field("", description="Model for 2s; likewise.")
+    model_4s: str = Field("", description="Model for 4s; by default that named for 6s, else likewise.")
+    model_2s: str = Field("", description="Model for 2s; by default that named for 4s or 6s, else likewise.")
     allowed_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
         (),
         description="Networks that sources and webhooks may be in though they are not public: "
@@ -72,6 +72,13 @@ class Settings(BaseSettings):
         "50, 150, 500", description="Packs of minutes that can be bought, with prices: 50=5.00, 150=12.00."
     )
     currency: str = Field("usd", description="What the packs' prices are in: an ISO 4217 code.")
+    stripe_secret_key: str = Field("", description="Key of Stripe's, with which packs can be bought.")
+    stripe_webhook_secret: str = Field(
+        "", validate_default=True, description="Signs what Stripe tells of payments: whsec_…"
+    )
+    stripe_api_base: str = Field(
+        "https://api.stripe.com", description="Where Stripe's API is; another one is for tests."
+    )
     max_source_bytes: int = Field(500_000_000, ge=1, description="Largest source in bytes.")
     max_source_seconds: int = Field(3600, ge=1, description="Longest source in seconds.")
     max_running_splits: int = Field(2, ge=1, description="Splits of one account that run at once.")
@@ -113,12 +120,21 @@ class Settings(BaseSettings):
 
     @field_validator("currency")
     @classmethod
-    def _currency(cls, value: str) -> str:
+    def _currency(cls, value: str, info: ValidationInfo) -> str:
         if not re.fullmatch("[A-Za-z]{3}", value):
             raise ValueError("must be a code of three letters, as usd")
+        for pack in parse_packs(info.data.get("packs", "")):
+            smallest_units(pack.price or 0, value.lower())
         return value.lower()
 
-    @field_validator("public_url")
+    @field_validator("stripe_webhook_secret")
+    @classmethod
+    def _stripe(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("stripe_secret_key") and not value:
+            raise ValueError("must be set where STRIPE_SECRET_KEY is: nobody would be told of payments")
+        return value
+
+    @field_validator("public_url", "stripe_api_base")
     @classmethod
     def _public(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):

@@ -203,3 +203,54 @@ def test_what_is_not_there(database: Database, accounts: AccountService) -> None
             with pytest.raises(NotFound):
                 call()
         assert key.revoked_at is None
+
+
+def test_a_key_is_renamed(database: Database, accounts: AccountService) -> None:
+    account, other = made(accounts, database), made(accounts, database, "other@example.com")
+    with database.write() as session:
+        key, shown = accounts.create_key(session, account.id, "laptop")
+        accounts.rename_key(session, account.id, key.id, " phone 📱 ")
+        assert accounts.authenticate_key(session, shown).key_id == key.id
+        with pytest.raises(NotFound):
+            accounts.rename_key(session, other.id, key.id, "mine")
+        with pytest.raises(ValidationFailed):
+            accounts.rename_key(session, account.id, key.id, "x" * 101)
+    with database.read() as session:
+        assert [key.name for key in accounts.list_keys(session, account.id)] == ["phone 📱"]
+
+
+def test_nobody_disables_the_own_account(database: Database, accounts: AccountService) -> None:
+    account, other = made(accounts, database), made(accounts, database, "other@example.com")
+    with database.write() as session:
+        with pytest.raises(Conflict, match="your own"):
+            accounts.disable_account(session, account.id, by=account.id)
+        accounts.disable_account(session, other.id, by=account.id)
+    with database.read() as session:
+        assert [each.disabled_at is None for each in accounts.list_accounts(session)] == [True, False]
+
+
+def test_accounts_are_found_and_come_in_pages(database: Database, accounts: AccountService) -> None:
+    with database.write() as session:
+        for name in ("Ämilia", "", "100%_Rock", "", ""):
+            number = len(accounts.list_accounts(session))
+            accounts.create_account(session, f"song{number}@example.com", None, name=name)
+        everybody = {account.email: account.id for account in accounts.list_accounts(session)}
+        wanted = accounts.find_account(session, "song3@example.com").id
+    with database.read() as session:
+
+        def found(text: str) -> list[str]:
+            page, _ = accounts.page(session, search=text, limit=50, cursor=None)
+            return [account.email[4] for account in page]
+
+        assert found("") == found("example.com") == ["4", "3", "2", "1", "0"]
+        assert found(" SONG1@") == ["1"] and found("rock") == ["2"] and found(wanted) == ["3"]
+        assert found("%") == found("0%_r") == ["2"] and found("_") == ["2"]
+        assert found("nobody") == found("acc_") == [] and found("\0") == found("")
+        seen, cursor = list[str](), None
+        for _ in range(3):
+            page, cursor = accounts.page(session, search="", limit=2, cursor=cursor)
+            seen += [account.id for account in page]
+        assert cursor is None and sorted(seen) == sorted(everybody.values())
+        with pytest.raises(NotFound):
+            accounts.page(session, search="", limit=2, cursor="acc_0")
+        assert accounts.emails(session, [wanted, "acc_0"]) == {wanted: "song3@example.com"}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemsplitter.credits.packs import Pack, parse_packs
+from stemsplitter.credits.packs import Pack, parse_packs, smallest_units
 from stemsplitter.errors import SettingsError
 from stemsplitter.settings import Settings, load_settings
 
@@ -45,3 +45,28 @@ def test_a_currency_has_three_letters(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_written_is_read(packs: dict[int, int | None]) -> None:
     text = ", ".join(f"{m}" if p is None else f"{m}={p // 100}.{p % 100:02}" for m, p in packs.items())
     assert parse_packs(text) == tuple(Pack(minutes, price) for minutes, price in packs.items())
+
+
+@pytest.mark.parametrize(
+    ("price", "currency", "units"),
+    [(1299, "usd", 1299), (50_000, "jpy", 500), (500, "kwd", 5000), (50_000, "isk", 50_000)],
+)
+def test_prices_in_the_smallest_unit(price: int, currency: str, units: int) -> None:
+    assert smallest_units(price, currency) == units
+
+
+def test_a_price_fits_its_currency(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Settings(packs="50=500.00", currency="JPY").currency == "jpy"
+    monkeypatch.setenv("STEMSPLITTER_PACKS", "50=500.50, 150")
+    monkeypatch.setenv("STEMSPLITTER_CURRENCY", "jpy")
+    with pytest.raises(SettingsError, match=r"STEMSPLITTER_CURRENCY is 'jpy': has no fractions.*500\.00"):
+        load_settings()
+
+
+def test_a_key_of_stripes_needs_the_webhooks_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMSPLITTER_STRIPE_SECRET_KEY", "sk_live_secret")
+    with pytest.raises(SettingsError, match="STRIPE_WEBHOOK_SECRET is '': must be set") as caught:
+        load_settings()
+    assert "sk_live" not in str(caught.value)
+    monkeypatch.setenv("STEMSPLITTER_STRIPE_WEBHOOK_SECRET", "whsec_x")
+    assert load_settings().stripe_secret_key == "sk_live_secret"

@@ -1,11 +1,13 @@
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from stemsplitter.accounts.models import Account
+from stemsplitter.credits import service as module
 from stemsplitter.credits.models import LedgerEntry
 from stemsplitter.credits.service import LARGEST_AMOUNT, CreditService, Discrepancy
 from stemsplitter.database import Database
@@ -236,3 +238,48 @@ def test_the_database_itself_refuses_what_must_not_be(
 def test_the_database_itself_refuses_a_negative_balance(database: Database, account: str) -> None:
     with pytest.raises(IntegrityError), database.write() as session:
         session.execute(text("UPDATE accounts SET balance = -1"))
+
+
+def test_pages_of_the_ledger(database: Database, credits: CreditService, account: str) -> None:
+    other = add_account(database, "other@example.com")
+    with database.write() as session:
+        ids = [credits.grant(session, account, amount).id for amount in range(1, 6)]
+        foreign = credits.grant(session, other, 1).id
+    with database.read() as session:
+        seen, cursor = [], None
+        for _ in range(3):
+            found, cursor = credits.page(session, account, limit=2, cursor=cursor)
+            seen += [entry.id for entry in found]
+        assert (sorted(seen), cursor) == (sorted(ids), None)
+        assert credits.page(session, account, limit=5, cursor=None)[1] is None
+        for wrong in (foreign, "led_0"):
+            with pytest.raises(ValidationFailed, match="cursor"):
+                credits.page(session, account, limit=2, cursor=wrong)
+
+
+def test_usage_is_what_splits_cost_on_each_day(
+    database: Database, credits: CreditService, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at = datetime(2026, 5, 3, 23, 59, 59, tzinfo=UTC)
+    monkeypatch.setattr(module, "now", lambda: at)
+    other = add_account(database, "other@example.com")
+    with database.write() as session:
+        for each in (account, other):
+            credits.grant(session, each, 10_000)
+        holds = [  # account, days ago, cost, how it ends
+            (account, 0, 5, "settle"), (account, 0, 7, "settle"), (account, 0, 100, "release"),
+            (account, 1, 11, None), (account, 6, 13, "settle"), (account, 7, 1000, "settle"),
+            (other, 0, 2000, "settle"),
+        ]  # fmt: skip
+        for number, (owner, days, cost, end) in enumerate(holds):
+            split = f"split_{number}"
+            credits.hold(session, owner, split, cost)
+            if end:
+                getattr(credits, end)(session, split)
+            hold = update(LedgerEntry).where(LedgerEntry.split_id == split, LedgerEntry.kind == "hold")
+            session.execute(hold.values(created_at=at - timedelta(days=days)))
+    with database.read() as session:
+        assert credits.usage(session, account, 7) == [
+            (date(2026, 4, 27), 13), (date(2026, 4, 28), 0), (date(2026, 4, 29), 0), (date(2026, 4, 30), 0),
+            (date(2026, 5, 1), 0), (date(2026, 5, 2), 11), (date(2026, 5, 3), 12),
+        ]  # fmt: skip

@@ -7,7 +7,7 @@ from sqlalchemy import update
 
 from stemsplitter.database import Database, now
 from stemsplitter.errors import SettingsError
-from stemsplitter.jobs.heartbeat import Heartbeat, check_one_host
+from stemsplitter.jobs.heartbeat import Heartbeat, check_one_host, known_workers
 from stemsplitter.jobs.models import Worker
 
 
@@ -65,3 +65,18 @@ def test_sqlite_is_for_one_host(database: Database) -> None:
         check_one_host(database, 60)
     other.stop()
     check_one_host(database, 60)
+
+
+def test_all_workers_are_known_the_latest_first(database: Database) -> None:
+    silent, stopped, alive = heart(database), heart(database), heart(database)
+    stopped.stop()
+    change(database, silent.worker_id, heartbeat_at=now() - timedelta(hours=1))
+    change(database, alive.worker_id, heartbeat_at=now() + timedelta(seconds=1))
+    with database.read() as session:
+        assert [worker.id for worker in known_workers(session)] == [
+            alive.worker_id,
+            stopped.worker_id,
+            silent.worker_id,
+        ]
+    for each in (silent, alive):
+        each.stop()

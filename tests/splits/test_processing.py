@@ -209,6 +209,8 @@ def test_the_third_failure_is_the_last(
     split = row(application, split_id)
     assert (split.status, split.error_code, split.attempts) == ("failed", code, 3)
     assert "credits were given back" in (split.error_message or "")
+    assert split.cause is not None and split.cause.startswith(f"{type(error).__name__}: ")
+    assert str(error) in split.cause and str(error) not in (split.error_message or "")
     assert ledger(split_id) == RELEASED
     assert len(process.requests) == 3
 
@@ -232,6 +234,7 @@ def test_a_split_whose_workers_died_three_times_fails(
             assert repository.begin(session, split_id, f"run_{number}")
     run(processor, split_id)
     assert row(application, split_id).status == "failed"
+    assert row(application, split_id).cause == "The worker died or fell silent in every attempt."
     assert ledger(split_id) == RELEASED
     assert process.requests == []
 
@@ -373,3 +376,15 @@ def test_credits_come_out_once_whatever_happens_in_whatever_order(
         assert application.credits.audit(session) == []
         endings.fail(session, split_id, None, "CANCELED", "Make room for the next.")
         application.credits.grant(session, account, COST)
+
+
+def test_a_cause_is_told_with_what_caused_it() -> None:
+    try:
+        try:
+            raise OSError(28, "No space\0 left")
+        except OSError as error:
+            raise SeparationFailed("The stems could not be written.") from error
+    except SeparationFailed as error:
+        told = processing._told(error)
+    assert told == "SeparationFailed: The stems could not be written.\nOSError: [Errno 28] No space� left"
+    assert len(processing._told(ModelError("x" * 5000))) == processing.LONGEST_CAUSE

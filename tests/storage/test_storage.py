@@ -262,3 +262,13 @@ def test_a_link_to_s3_works_without_credentials(s3_storage: Storage) -> None:
 def test_a_link_to_s3_lasts_a_week_at_most(s3_storage: Storage) -> None:
     assert "X-Amz-Expires=604800" in s3_storage.signed_url(KEY, "a.mp3", "audio/mpeg", 10**8)
     assert "X-Amz-Expires=60&" in s3_storage.signed_url(KEY, "a.mp3", "audio/mpeg", 60)
+
+
+def test_what_is_used_is_counted(storage: Storage) -> None:
+    for key, size in (("splits/split_1/a.mp3", 10), ("splits/split_2/a.mp3", 5), ("uploads/upl_1", 3)):
+        storage.put_stream(key, [b"x" * size], "audio/mpeg")
+    usage = storage.usage(60)
+    assert usage.folders == {"splits": (2, 15), "uploads": (1, 3)} and usage.is_whole
+    assert (usage.free is None) != storage.is_folder
+    in_no_time = storage.usage(-1)
+    assert not in_no_time.is_whole and sum(files for files, _ in in_no_time.folders.values()) == 1

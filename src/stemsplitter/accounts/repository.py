@@ -1,9 +1,9 @@
 """Queries of accounts, API keys and webhook secrets."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from stemsplitter.accounts.models import Account, ApiKey, WebhookSecret
@@ -33,6 +33,27 @@ def account_of_email(session: Session, email: str) -> Account | None:
 def accounts(session: Session) -> Sequence[Account]:
     """All of them, the oldest first."""
     return session.scalars(select(Account).order_by(Account.created_at, Account.id)).all()
+
+
+def search(session: Session, text: str, limit: int, after: Account | None) -> Sequence[Account]:
+    """At most ``limit`` accounts whose address or name holds ``text``, or whose id it is, the newest first.
+
+    ``after`` is where the last page ended.
+    """
+    query = select(Account)
+    if text:
+        holds = (column.icontains(text, autoescape=True) for column in (Account.email, Account.name))
+        query = query.where(or_(*holds, Account.id == text))
+    if after is not None:
+        earlier = and_(Account.created_at == after.created_at, Account.id < after.id)
+        query = query.where(or_(Account.created_at < after.created_at, earlier))
+    return session.scalars(query.order_by(Account.created_at.desc(), Account.id.desc()).limit(limit)).all()
+
+
+def emails(session: Session, account_ids: Collection[str]) -> dict[str, str]:
+    """The addresses of those accounts."""
+    query = select(Account.id, Account.email).where(Account.id.in_(account_ids))
+    return {row.id: row.email for row in session.execute(query)}
 
 
 def has_accounts(session: Session) -> bool:

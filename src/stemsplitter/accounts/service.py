@@ -2,7 +2,7 @@
 
 import hmac
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -98,6 +98,23 @@ class AccountService:
         """All accounts, the oldest first."""
         return repository.accounts(session)
 
+    def page(
+        self, session: Session, *, search: str, limit: int, cursor: str | None
+    ) -> tuple[Sequence[Account], str | None]:
+        """A page of the accounts that ``search`` finds by address, name or id, the newest first, and the cursor of the
+        next page, if there is one.
+
+        Raises:
+            NotFound: the cursor is no account.
+        """
+        after = None if cursor is None else repository.account(session, cursor)
+        found = repository.search(session, search.strip().replace("\0", ""), limit + 1, after)
+        return found[:limit], found[limit - 1].id if len(found) > limit else None
+
+    def emails(self, session: Session, account_ids: Collection[str]) -> dict[str, str]:
+        """The addresses of those accounts, by id."""
+        return repository.emails(session, account_ids)
+
     def find_account(self, session: Session, email_or_id: str) -> Account:
         """Raises NotFound."""
         wanted = email_or_id.strip()
@@ -151,8 +168,15 @@ class AccountService:
             raise Unauthorized("Wrong email address or password")
         return account
 
-    def disable_account(self, session: Session, account_id: str) -> None:
-        """Refuse the account's keys and password from now on; its data stays. Raises NotFound."""
+    def disable_account(self, session: Session, account_id: str, by: str | None = None) -> None:
+        """Refuse the account's keys, sessions and password from now on; its data stays.
+
+        Raises:
+            NotFound: there is no such account.
+            Conflict: it is the one of who disables it, ``by``, who could not undo that.
+        """
+        if account_id == by:
+            raise Conflict("This is your own account: another operator has to disable it.")
         account = repository.account(session, account_id)
         account.disabled_at = account.disabled_at or now()
 
@@ -183,11 +207,20 @@ class AccountService:
         """The account's keys, the oldest first, revoked ones too."""
         return repository.keys(session, account_id)
 
+    def rename_key(self, session: Session, account_id: str, key_id: str, name: str) -> ApiKey:
+        """Call the key something else.
+
+        Raises:
+            ValidationFailed: the name is too long.
+            NotFound: the account has no such key.
+        """
+        key = self._key(session, account_id, key_id)
+        key.name = _checked_name(name)
+        return key
+
     def revoke_key(self, session: Session, account_id: str, key_id: str) -> ApiKey:
         """Refuse the key from now on. Raises NotFound where the account has no such key."""
-        key = repository.key(session, key_id)
-        if key is None or key.account_id != account_id:
-            raise NotFound(f"There is no API key {key_id}: check the id.")
+        key = self._key(session, account_id, key_id)
         key.revoked_at = key.revoked_at or now()
         return key
 
@@ -215,6 +248,12 @@ class AccountService:
             with self._database.write() as session:
                 repository.record_use(session, caller.key_id, at, at - USE_NOTED_EVERY)
         return caller
+
+    def _key(self, session: Session, account_id: str, key_id: str) -> ApiKey:
+        key = repository.key(session, key_id)
+        if key is None or key.account_id != account_id:
+            raise NotFound(f"There is no API key {key_id}: check the id.")
+        return key
 
 
 def _checked_email(email: str) -> str:

@@ -10,6 +10,7 @@ from stemsplitter.application import Application
 from stemsplitter.console import routers as console
 from stemsplitter.console.headers import SecurityHeaders
 from stemsplitter.credits import endpoints as credits_endpoints
+from stemsplitter.payments import endpoints as payments_endpoints
 from stemsplitter.splits import endpoints as splits_endpoints
 from stemsplitter.storage import endpoints as storage_endpoints
 from stemsplitter.uploads import endpoints as uploads_endpoints
@@ -22,6 +23,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     credits_endpoints.router,
     models.router,
     webhooks_endpoints.router,
+    payments_endpoints.router,
     storage_endpoints.router,
     reference.router,
     health.router,

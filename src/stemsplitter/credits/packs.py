@@ -3,6 +3,14 @@
 import re
 from dataclasses import dataclass
 
+# currencies of which Stripe counts no hundredths, or thousandths: https://docs.stripe.com/currencies
+_WHOLE = frozenset(
+    ("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf")
+)
+_THOUSANDTHS = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
+# written with hundredths that must be none
+_NO_FRACTIONS = _WHOLE | {"isk", "ugx"}
+
 _FORM = re.compile(r"([1-9][0-9]{0,5})(?:\s*=\s*([0-9]{1,7})\.([0-9]{2}))?", re.ASCII)
 
 
@@ -37,3 +45,14 @@ def parse_packs(text: str) -> tuple[Pack, ...]:
     if len({pack.minutes for pack in packs}) < len(packs):
         raise ValueError("must not hold the same minutes twice")
     return tuple(packs)
+
+
+def smallest_units(price: int, currency: str) -> int:
+    """A price in hundredths as Stripe wants it: 500 is 500 cents, 5 yen, or 5000 fils.
+
+    Raises:
+        ValueError: the currency has no fractions, and the price has.
+    """
+    if currency in _NO_FRACTIONS and price % 100:
+        raise ValueError(f"has no fractions: write prices in {currency.upper()} as 500.00")
+    return price // 100 if currency in _WHOLE else price * 10 if currency in _THOUSANDTHS else price

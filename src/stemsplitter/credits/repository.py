@@ -1,13 +1,16 @@
 """Queries of the ledger, and the only statement that changes a balance."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, func, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy import BigInteger, CursorResult, and_, func, or_, select, type_coerce, update
+from sqlalchemy.orm import Session, aliased
 
 from stemsplitter.accounts.models import Account
 from stemsplitter.credits.models import LedgerEntry
+
+_MS_OF_A_DAY = 86_400_000
 
 
 def lock_account(session: Session, account_id: str) -> bool:
@@ -61,14 +64,35 @@ def purchase_of(session: Session, reference: str) -> LedgerEntry | None:
     return session.scalar(select(LedgerEntry).where(LedgerEntry.reference == reference))
 
 
-def newest(session: Session, account_id: str, limit: int) -> Sequence[LedgerEntry]:
-    """The account's entries, newest first."""
-    return session.scalars(
-        select(LedgerEntry)
-        .where(LedgerEntry.account_id == account_id)
-        .order_by(LedgerEntry.created_at.desc(), LedgerEntry.id.desc())
-        .limit(limit)
-    ).all()
+def entry(session: Session, entry_id: str) -> LedgerEntry | None:
+    """The entry of that id."""
+    return session.get(LedgerEntry, entry_id)
+
+
+def newest(
+    session: Session, account_id: str, limit: int, before: LedgerEntry | None = None
+) -> Sequence[LedgerEntry]:
+    """The account's entries, newest first; ``before`` is where the last page ended."""
+    query = select(LedgerEntry).where(LedgerEntry.account_id == account_id)
+    if before is not None:
+        earlier = and_(LedgerEntry.created_at == before.created_at, LedgerEntry.id < before.id)
+        query = query.where(or_(LedgerEntry.created_at < before.created_at, earlier))
+    query = query.order_by(LedgerEntry.created_at.desc(), LedgerEntry.id.desc()).limit(limit)
+    return session.scalars(query).all()
+
+
+def spent_by_day(session: Session, account_id: str, since: datetime) -> dict[int, int]:
+    """What splits reserved since then and did not give back: days since 1970 → credits. Days are those of the hold."""
+    hold, release = aliased(LedgerEntry), aliased(LedgerEntry)
+    day = type_coerce(hold.created_at, BigInteger) // _MS_OF_A_DAY
+    given_back = and_(release.split_id == hold.split_id, release.kind == "release")
+    query = (
+        select(day, -func.sum(hold.amount + func.coalesce(release.amount, 0)))
+        .outerjoin(release, given_back)
+        .where(hold.account_id == account_id, hold.kind == "hold", hold.created_at >= since)
+        .group_by(day)
+    )
+    return {int(day): int(spent) for day, spent in session.execute(query)}
 
 
 def sums_beside_balances(session: Session) -> Sequence[tuple[str, str, int, int]]:

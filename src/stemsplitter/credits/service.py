@@ -7,11 +7,13 @@ the caller's transaction, takes the account's lock first, and may be repeated wi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy.orm import Session
 
 from stemsplitter.credits import repository
 from stemsplitter.credits.models import LedgerEntry
+from stemsplitter.database import now
 from stemsplitter.service_errors import Conflict, InsufficientCredits, NotFound, ValidationFailed
 from stemsplitter.settings import Settings
 
@@ -135,6 +137,30 @@ class CreditService:
     def history(self, session: Session, account_id: str, limit: int = 50) -> Sequence[LedgerEntry]:
         """The account's newest entries, newest first."""
         return repository.newest(session, account_id, limit)
+
+    def page(
+        self, session: Session, account_id: str, *, limit: int, cursor: str | None
+    ) -> tuple[Sequence[LedgerEntry], str | None]:
+        """A page of the account's entries, the newest first, and the cursor of the next page, if there is one.
+
+        Raises:
+            ValidationFailed: the cursor is none of this list.
+        """
+        before = None if cursor is None else repository.entry(session, cursor)
+        if cursor is not None and (before is None or before.account_id != account_id):
+            raise ValidationFailed(
+                "The cursor is not one of this list: start from the first page.", param="cursor"
+            )
+        found = repository.newest(session, account_id, limit + 1, before)
+        return found[:limit], found[limit - 1].id if len(found) > limit else None
+
+    def usage(self, session: Session, account_id: str, days: int) -> list[tuple[date, int]]:
+        """What splits have cost on each of the last ``days`` days (UTC), today last. What came back is not counted."""
+        first = now().date() - timedelta(days=days - 1)
+        spent = repository.spent_by_day(session, account_id, datetime.combine(first, time(), UTC))
+        epoch = date(1970, 1, 1)
+        dates = [first + timedelta(days=each) for each in range(days)]
+        return [(each, spent.get((each - epoch).days, 0)) for each in dates]
 
     def audit(self, session: Session) -> list[Discrepancy]:
         """Add up all ledgers, and return the accounts whose balance differs: none, unless something is wrong."""

@@ -6,6 +6,7 @@ from stemsplitter.credits import models as credits
 from stemsplitter.health import models as health
 from stemsplitter.idempotency import models as idempotency
 from stemsplitter.jobs import models as jobs
+from stemsplitter.payments import models as payments
 from stemsplitter.splits import models as splits
 from stemsplitter.uploads import models as uploads
 from stemsplitter.webhooks import models as webhooks
@@ -16,6 +17,7 @@ __all__ = [
     "health",
     "idempotency",
     "jobs",
+    "payments",
     "sessions",
     "splits",
     "uploads",

@@ -93,6 +93,11 @@ def living_workers(session: Session, lease: timedelta, at: datetime | None = Non
     return list(session.scalars(query.order_by(Worker.id)))
 
 
+def known_workers(session: Session) -> Sequence[Worker]:
+    """The rows of all workers, those heard of last first; what ended a day ago is gone."""
+    return session.scalars(select(Worker).order_by(Worker.heartbeat_at.desc(), Worker.id)).all()
+
+
 def check_one_host(database: Database, lease_seconds: float) -> None:
     """Refuse to work on a SQLite database beside a worker on another host: its locks do not reach so far.
 

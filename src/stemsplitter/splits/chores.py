@@ -70,8 +70,9 @@ class SplitChores:
                 continue
             message = "The split could not be processed; its credits were given back."
             with self._database.write() as session:
-                ended += (
-                    self._splits.endings.fail(session, split_id, None, "SERVER_ERROR", message) is not None
+                failed = self._splits.endings.fail(
+                    session, split_id, None, "SERVER_ERROR", message, cause="Its job was gone from the queue."
                 )
+                ended += failed is not None
             _log.error("the job of %s had ended without it", split_id)
         return ended

@@ -40,11 +40,17 @@ class Endings:
         return True
 
     def fail(
-        self, session: Session, split_id: str, lease: str | None, code: str, message: str
+        self,
+        session: Session,
+        split_id: str,
+        lease: str | None,
+        code: str,
+        message: str,
+        cause: str | None = None,
     ) -> Split | None:
         """Give the credits back and tell why; None, and nothing has changed, where the split has ended before, or the
-        run ``lease`` has lost it."""
-        values = {"status": FAILED, "error_code": code, "error_message": message}
+        run ``lease`` has lost it. ``cause`` is for the operator alone."""
+        values = {"status": FAILED, "error_code": code, "error_message": message, "cause": cause}
         split = repository.finish(session, split_id, lease, values)
         if split is None:
             return None

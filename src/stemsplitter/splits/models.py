@@ -62,6 +62,8 @@ class Split(Base):
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # why it failed, where that was the server's fault: for its operator's eyes
+    cause: Mapped[str | None] = mapped_column(Text)
 
 
 def stems_folder(split_id: str) -> str:

@@ -27,6 +27,7 @@ from stemsplitter.storage import Storage
 
 MAX_ATTEMPTS = 3
 PAUSES = (2.0, 10.0)  # seconds before the second and the third attempt
+LONGEST_CAUSE = 2000  # characters
 WRITE_SECONDS = 0.5
 CHECK_SECONDS = 1.0
 # the header of a file may lie, and the limit was checked by counting; this is only so that no file is endless
@@ -76,7 +77,8 @@ class SplitProcessor:
             split = repository.find(session, split_id, lock=True)
             if split is not None and split.attempts >= MAX_ATTEMPTS:
                 message = f"The split could not be finished in {MAX_ATTEMPTS} attempts; its credits were given back."
-                self._endings.fail(session, split_id, None, "SERVER_ERROR", message)
+                cause = "The worker died or fell silent in every attempt."
+                self._endings.fail(session, split_id, None, "SERVER_ERROR", message, cause)
                 return None
             return repository.begin(session, split_id, new_id("run"))
 
@@ -93,7 +95,7 @@ class SplitProcessor:
             _log.warning("attempt %d failed: %s", split.attempts, error, exc_info=True)
             if split.attempts < MAX_ATTEMPTS:
                 return False
-            self._fail(split, *_reason(error))
+            self._fail(split, *_reason(error), cause=_told(error))
         return True
 
     def _finish(self, split: Split, abort: threading.Event) -> None:
@@ -153,9 +155,9 @@ class SplitProcessor:
         self._storage.put_file(peaks_key(split.id), separated.peaks, PEAKS_MIME)
         return stems
 
-    def _fail(self, split: Split, code: str, message: str) -> None:
+    def _fail(self, split: Split, code: str, message: str, cause: str | None = None) -> None:
         with self._database.write() as session:
-            failed = self._endings.fail(session, split.id, split.lease, code, message)
+            failed = self._endings.fail(session, split.id, split.lease, code, message, cause)
         if failed is not None:
             self._forget_stems(split)
 
@@ -211,3 +213,13 @@ def _reason(error: Exception) -> tuple[str, str]:
         f"The song could not be separated in {MAX_ATTEMPTS} attempts, which is the server's fault; "
         "the credits were given back."
     )
+
+
+def _told(error: BaseException | None) -> str:
+    """What an exception says, and what each says that caused it."""
+    said: list[str] = []
+    while error is not None and len(said) < 8:
+        said.append(f"{type(error).__name__}: {error}")
+        error = error.__cause__ or error.__context__
+    # PostgreSQL keeps no NUL in text
+    return "\n".join(said)[:LONGEST_CAUSE].replace("\0", "�")

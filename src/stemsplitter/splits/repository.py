@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, up
 from sqlalchemy.orm import Session
 
 from stemsplitter.database import UtcDateTime, now
-from stemsplitter.splits.models import PROCESSING, QUEUED, UNFINISHED, Split
+from stemsplitter.splits.models import FAILED, PROCESSING, QUEUED, UNFINISHED, Split
 
 
 def find(session: Session, split_id: str, *, lock: bool = False) -> Split | None:
@@ -49,6 +49,35 @@ def count_unfinished(session: Session, account_id: str) -> int:
     """How many of the account's splits wait or run."""
     query = select(func.count()).where(Split.account_id == account_id, Split.status.in_(UNFINISHED))
     return session.scalar(query) or 0
+
+
+def waiting(session: Session, limit: int) -> Sequence[Split]:
+    """The unfinished splits of all accounts: those that run, then those that wait, each the oldest first."""
+    running_first = case((Split.status == PROCESSING, 0), else_=1)
+    query = select(Split).where(Split.status.in_(UNFINISHED))
+    return session.scalars(query.order_by(running_first, Split.created_at, Split.id).limit(limit)).all()
+
+
+def failed(session: Session, *, limit: int, before: Split | None, code: str | None) -> Sequence[Split]:
+    """At most ``limit`` failed splits of all accounts, what failed last first, those too whose files are gone."""
+    query = select(Split).where(Split.status == FAILED)
+    if before is not None:
+        earlier = and_(Split.updated_at == before.updated_at, Split.id < before.id)
+        query = query.where(or_(Split.updated_at < before.updated_at, earlier))
+    if code is not None:
+        query = query.where(Split.error_code == code)
+    return session.scalars(query.order_by(Split.updated_at.desc(), Split.id.desc()).limit(limit)).all()
+
+
+def failures_by_code(session: Session, since: datetime) -> dict[str, int]:
+    """How many splits of all accounts failed since then, by the code of why."""
+    query = (
+        select(Split.error_code, func.count())
+        .where(Split.status == FAILED, Split.updated_at >= since)
+        .group_by(Split.error_code)
+        .order_by(func.count().desc(), Split.error_code)
+    )
+    return {code or "": count for code, count in session.execute(query)}
 
 
 def begin(session: Session, split_id: str, lease: str) -> Split | None:

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -39,6 +40,16 @@ class StoredFile:
     key: str
     size: int
     modified: datetime
+
+
+@dataclass(frozen=True)
+class Usage:
+    """``folders`` maps each uppermost folder to its number of files and their bytes; at least those, unless
+    ``is_whole``. ``free`` is how many bytes are left, None where that cannot be told."""
+
+    folders: dict[str, tuple[int, int]]
+    is_whole: bool
+    free: int | None
 
 
 class Storage:
@@ -177,6 +188,20 @@ class Storage:
                     self._store, "GET", key, min(timedelta(seconds=seconds), _LONGEST_S3_LINK)
                 )
         return self._base_url + self.links.path(key, filename, mime, seconds)
+
+    def usage(self, deadline_s: float) -> "Usage":
+        """What is stored, counted file by file for ``deadline_s`` seconds at most."""
+        end, folders = time.monotonic() + deadline_s, dict[str, tuple[int, int]]()
+        is_whole = True
+        for stored in self.list_prefix():
+            folder = stored.key.partition("/")[0]
+            files, size = folders.get(folder, (0, 0))
+            folders[folder] = files + 1, size + stored.size
+            if time.monotonic() > end:
+                is_whole = False
+                break
+        free = None if self._folder is None else shutil.disk_usage(self._folder).free
+        return Usage(folders, is_whole, free)
 
     def check(self) -> None:
         """Raise StorageError where the store does not answer."""

@@ -61,7 +61,7 @@ def verify(
     lower = {name.lower(): value.strip() for name, value in headers.items()}
     found = []
     if HEADER.lower() in lower:
-        _verify_own(body, lower[HEADER.lower()], secret, at, tolerance_s)
+        verify_timed(HEADER, body, lower[HEADER.lower()], secret, at, tolerance_s)
         found.append(HEADER)
     if "webhook-signature" in lower:
         _verify_standard(body, lower, secret, at, tolerance_s)
@@ -71,16 +71,23 @@ def verify(
     return found
 
 
-def _verify_own(body: bytes, header: str, secret: str, at: datetime, tolerance_s: float) -> None:
-    parts = [part.strip().partition("=") for part in header.split(",")]
-    times = [value for name, _, value in parts if name == "t"]
+def verify_timed(
+    name: str, body: bytes, value: str, secret: str, at: datetime, tolerance_s: float = TOLERANCE_S
+) -> None:
+    """Check a header ``name`` of the form ``t=<unix>,v1=<hex>[,v1=<hex>…]``, which is Stripe's too.
+
+    Raises:
+        InvalidSignature: it is malformed, none of its signatures fits, or it is too old.
+    """
+    parts = [part.strip().partition("=") for part in value.split(",")]
+    times = [each for key, _, each in parts if key == "t"]
     if len(times) != 1 or not _UNIX.fullmatch(times[0]):
-        raise InvalidSignature(f"{HEADER} is malformed: it must read t=<unix seconds>,v1=<hex>.")
+        raise InvalidSignature(f"{name} is malformed: it must read t=<unix seconds>,v1=<hex>.")
     unix = int(times[0])
-    given = [value for name, _, value in parts if name == "v1"]
+    given = [each for key, _, each in parts if key == "v1"]
     if not _matches(_own(secret, unix, body), given):
-        raise InvalidSignature(f"{HEADER}: {_CHANGED}.")
-    _check_age(HEADER, unix, at, tolerance_s)
+        raise InvalidSignature(f"{name}: {_CHANGED}.")
+    _check_age(name, unix, at, tolerance_s)
 
 
 def _verify_standard(

@@ -1,0 +1,1 @@
+"""Buying credits: Stripe Checkout takes the money, and tells us by webhook."""

@@ -1,0 +1,37 @@
+"""Table of payments."""
+
+from datetime import datetime
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String
+from sqlalchemy.orm import Mapped, mapped_column
+
+from stemsplitter.database import Base, UtcDateTime, new_id, now
+
+OPEN, WAITING, PAID, FAILED, EXPIRED = "open", "waiting", "paid", "failed", "expired"
+STATUSES = (OPEN, WAITING, PAID, FAILED, EXPIRED)
+
+
+class Payment(Base):
+    """A pack of credits that somebody set out to buy, as it was offered then.
+
+    ``amount`` is in the currency's smallest unit as Stripe counts it. ``waiting`` is a purchase whose money is on its
+    way (a bank transfer, say). Credits are granted by the same transaction that makes it ``paid``, and never else.
+    """
+
+    __tablename__ = "payments"
+    __table_args__ = (
+        CheckConstraint(f"status IN {STATUSES!r}", name="status"),
+        CheckConstraint("credits > 0 AND amount > 0", name="amounts"),
+        Index(None, "account_id", "created_at", "id"),
+    )
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True, default=lambda: new_id("pay"))
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
+    status: Mapped[str] = mapped_column(String(16), default=OPEN)
+    credits: Mapped[int] = mapped_column(BigInteger)
+    amount: Mapped[int] = mapped_column(BigInteger)
+    currency: Mapped[str] = mapped_column(String(3))
+    # the number of the Checkout Session; none until Stripe has made one
+    checkout_id: Mapped[str | None] = mapped_column(String(255), unique=True)
+    created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+    updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

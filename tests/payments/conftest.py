@@ -1,0 +1,43 @@
+"""A server that sells packs, with Stripe's part played on this machine."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stemsplitter.application import Application
+from stemsplitter.database import Database
+from stemsplitter.database.schema import upgrade
+from stemsplitter.settings import Settings
+from tests.payments.checkout import KEY, SECRET, Checkout, stand_in
+
+
+@pytest.fixture
+def checkout() -> Iterator[Checkout]:
+    with stand_in() as made:
+        yield made
+
+
+@pytest.fixture
+def application(
+    tmp_path: Path, empty_database: Callable[[], Database], checkout: Checkout
+) -> Iterator[Application]:
+    settings = Settings(
+        data_dir=tmp_path / "data",
+        database_url=empty_database().url,
+        free_credits=0,
+        packs="50=5.00, 150",
+        stripe_secret_key=KEY,
+        stripe_webhook_secret=SECRET,
+        stripe_api_base=checkout.url,
+    )
+    made = Application(settings)
+    upgrade(made.database)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def account_id(application: Application) -> str:
+    with application.database.write() as session:
+        return application.accounts.create_account(session, "buyer@example.org").id

@@ -1,0 +1,56 @@
+from collections.abc import Iterator
+
+import pytest
+from fastapi.testclient import TestClient
+
+from stemsplitter.api.app import create_app
+from stemsplitter.application import Application
+from stemsplitter.payments.endpoints import LARGEST_EVENT, PATH
+from stemsplitter.settings import Settings
+from tests.payments.checkout import event, signature
+from tests.payments.test_service import balance, begin
+
+
+@pytest.fixture
+def stripe(application: Application) -> Iterator[TestClient]:
+    with TestClient(create_app(application), raise_server_exceptions=False) as client:
+        yield client
+
+
+def send(client: TestClient, body: bytes, header: str | None = None) -> int:
+    headers = {"Content-Type": "application/json", "Stripe-Signature": header or signature(body)}
+    return client.post(PATH, content=body, headers=headers).status_code
+
+
+def test_stripe_tells_of_a_payment(stripe: TestClient, application: Application, account_id: str) -> None:
+    body = event(begin(application, account_id))
+    assert [send(stripe, body), send(stripe, body)] == [200, 200]
+    assert balance(application, account_id) == 3000
+
+
+def test_what_cannot_be_believed_is_refused(
+    stripe: TestClient, application: Application, account_id: str
+) -> None:
+    payment = begin(application, account_id)
+    assert send(stripe, event(payment), "t=1,v1=00") == 401
+    assert stripe.post(PATH, content=event(payment)).status_code == 401
+    assert send(stripe, event(payment, amount=1)) == 409
+    assert send(stripe, b" " * (LARGEST_EVENT + 1)) == 413
+    assert balance(application, account_id) == 0
+
+
+def test_it_is_there_where_something_is_sold(
+    application: Application, empty_application: Application
+) -> None:
+    with TestClient(create_app(empty_application)) as client:
+        assert send(client, event("pay_1")) == 404
+
+
+@pytest.fixture
+def empty_application(application: Application) -> Iterator[Application]:
+    settings = Settings(
+        data_dir=application.settings.data_dir, database_url=application.settings.database_url
+    )
+    made = Application(settings)
+    yield made
+    made.close()
