@@ -1,4 +1,4 @@
-# make start    separate a song that is fetched, the first time, then run a server (ARGS="--port 8080")
+# make start    separate a song that is fetched, the first time, into six stems, then run a server (ARGS="--port 8080")
 # make start SONG=song.mp3    separate a song of yours and say where its stems are
 # make test     the tests, without torch        make test-torch   those that need torch
 # make check    formatting, lint and types      make lock         write constraints.txt anew
@@ -34,7 +34,7 @@ $(NODE_CLIENT)/node_modules: $(NODE_CLIENT)/package-lock.json
 	npm ci --prefix $(NODE_CLIENT) --no-audit --no-fund --silent
 	touch $@
 
-# what the acceptance tests and the demo separate with; does nothing where it is there
+# what finds the vocals in the acceptance tests and the demo; does nothing where it is there
 weights: $(VENV)/installed
 	$(BIN)/stemsplitter models pull spleeter_2s
 

@@ -108,7 +108,7 @@ _SPLIT: Final[dict[str, Any]] = {
     "expiresAt": "2026-05-10T10:20:30.000Z",
     "stems": {name: f"{_HOST}/files/MTc3ODQw…/{name}.mp3" for name in _STEMS},
     "error": None,
-    "model": {"name": "htdemucs_6s", "licence": "unclear"},
+    "model": {"name": "builtin_6s", "licence": "MIT"},
     "processing": {"device": "cpu", "seconds": 43.1, "realtimeFactor": 0.2},
     "metadata": {"album": "demo"},
 }
@@ -158,16 +158,17 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
         "response": {
             "items": [
                 {
-                    "name": "spleeter_2s",
-                    "title": "Spleeter, two stems",
-                    "stems": ["vocals", "instrumental"],
+                    "name": "builtin_6s",
+                    "title": "Built in, six stems",
+                    "stems": list(_STEMS),
                     "licence": "MIT",
-                    "licenceNote": "Spleeter's code and models are published by Deezer under the MIT licence.",
+                    "licenceNote": "Trained by this project on songs rendered from instruments, kits and voices "
+                    "whose licences allow it; docs/model-card.md names them all.",
                     "source": {
-                        "url": "https://github.com/deezer/spleeter",
-                        "authors": "Romain Hennequin, Anis Khlif, Félix Voituret, Manuel Moussallam (Deezer)",
-                        "paper": "Spleeter: a fast and efficient music source separation tool with pre-trained "
-                        "models, JOSS 5(50), 2020",
+                        "url": "",
+                        "authors": "The Stem Splitter contributors",
+                        "paper": "after Choi et al., Investigating U-Nets with various intermediate blocks, "
+                        "ISMIR 2020",
                     },
                     "quality": {},
                     "ready": True,

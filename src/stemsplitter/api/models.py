@@ -20,9 +20,9 @@ class Origin(CamelModel):
 class Model(CamelModel):
     """A model, and whether this server can use it."""
 
-    name: str = Field(examples=["htdemucs_6s"])
+    name: str = Field(examples=["builtin_6s"])
     title: str
-    stems: list[str] = Field(examples=[["drums", "bass", "other", "vocals", "guitar", "piano"]])
+    stems: list[str] = Field(examples=[["vocals", "drums", "bass", "guitar", "piano", "other"]])
     licence: str = Field(examples=["MIT"])
     licence_note: str
     source: Origin
