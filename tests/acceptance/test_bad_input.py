@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from .conftest import MODEL, Command, Done, files_in
+from .conftest import MODEL, VOCALS, Command, Done, files_in
 from .songs import Samples, dbfs, encode, read, sung
 
 
@@ -191,7 +191,7 @@ def test_a_flac_cut_in_the_middle_is_used_up_to_there(odd: tuple[Path, Done]) ->
 def error_of(done: Done) -> str:
     """The one line that a failed run prints."""
     assert done.code == 1 and done.out == ""
-    (line,) = [line for line in done.err.splitlines() if not line.startswith("Lied.flac: spleeter_2s on ")]
+    (line,) = [line for line in done.err.splitlines() if not line.startswith(f"Lied.flac: {MODEL} on ")]
     assert line.startswith("error: ")
     return line
 
@@ -253,12 +253,12 @@ def without_weights(tmp_path: Path, environment: dict[str, str]) -> Command:
 
 
 def real_weights(environment: dict[str, str]) -> Path:
-    return Path(environment["STEMSPLITTER_CACHE_DIR"]) / "models" / MODEL
+    return Path(environment["STEMSPLITTER_CACHE_DIR"]) / "models" / VOCALS
 
 
 def test_missing_weights(without_weights: Command, song: Path) -> None:
-    message = error_of(without_weights("split", song))
-    assert MODEL in message and "offline" in message
+    message = error_of(without_weights("split", song, "--model", VOCALS))
+    assert VOCALS in message and "offline" in message
     assert not (without_weights.folder / "stems").exists()
 
 
@@ -266,7 +266,7 @@ def test_missing_weights(without_weights: Command, song: Path) -> None:
 def test_damaged_weights(
     damage: str, without_weights: Command, environment: dict[str, str], song: Path, tmp_path: Path
 ) -> None:
-    here = tmp_path / "cache" / "models" / MODEL
+    here = tmp_path / "cache" / "models" / VOCALS
     here.mkdir(parents=True)
     vocals, instrumental = (real_weights(environment) / f"{name}.ckpt" for name in ("vocals", "instrumental"))
     (here / "vocals.ckpt").symlink_to(vocals.resolve())
@@ -277,12 +277,16 @@ def test_damaged_weights(
         else:
             file.seek(1_000_000)
             file.write(b"changed")
-    message = error_of(without_weights("split", song))
-    assert MODEL in message and "instrumental.ckpt" in message
+    message = error_of(without_weights("split", song, "--model", VOCALS))
+    assert VOCALS in message and "instrumental.ckpt" in message
     assert not (tmp_path / "stems").exists()
     checked = without_weights("models", "verify")
     assert checked.code == 1
-    assert checked.out.splitlines() == [f"{MODEL}  vocals.ckpt  ok", f"{MODEL}  instrumental.ckpt  damaged"]
+    assert checked.out.splitlines() == [
+        f"{VOCALS}  vocals.ckpt  ok",
+        f"{VOCALS}  instrumental.ckpt  damaged",
+        f"{MODEL}  {MODEL}.safetensors  ok",
+    ]
 
 
 def test_a_stereo_file_is_what_soundfile_reads(odd: tuple[Path, Done]) -> None:

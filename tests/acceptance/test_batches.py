@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from stemsplitter.separation.layouts import SIX_STEMS
+
 from .conftest import Command
 from .songs import encode, sung
 
@@ -94,7 +96,7 @@ def test_any_name(command: Command, tmp_path: Path, short: bytes) -> None:
     assert (done.code, done.err) == (0, "")
     told = {event["song"]: event for event in done.events if event["event"] == "separated"}
     for name, folder in NAMES.items():
-        assert told[name]["files"] == [f"stems/{folder}/vocals.wav", f"stems/{folder}/instrumental.wav"]
+        assert told[name]["files"] == [f"stems/{folder}/{stem}.wav" for stem in SIX_STEMS]
         assert all((tmp_path / path).is_file() for path in told[name]["files"])
     assert {path.name for path in (tmp_path / "stems").iterdir()} == set(NAMES.values())
     assert {path.name for path in tmp_path.iterdir()} == {*NAMES, "stems"}

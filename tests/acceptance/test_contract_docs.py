@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from stemsplitter.separation.layouts import SIX_STEMS
+
 from .server import Server
 from .songs import encode, sung
 
@@ -50,12 +52,12 @@ def test_the_shell_lines(server: Server, key: str, folder: Path, site: str) -> N
     assert printed.count('"creditsUsed"') >= 2
     assert '"status":"succeeded"' in printed and '"success":false' not in printed
     with zipfile.ZipFile(folder / "stems.zip") as archive:
-        assert {Path(name).name for name in archive.namelist()} == {"vocals.mp3", "instrumental.mp3"}
+        assert {Path(name).name for name in archive.namelist()} == {f"{stem}.mp3" for stem in SIX_STEMS}
 
 
 def test_the_python_lines(server: Server, key: str, folder: Path) -> None:
     run(folder, sys.executable, "-c", code("python", server, key))
-    assert {"vocals.flac", "instrumental.flac"} <= {file.name for file in folder.iterdir()}
+    assert {f"{stem}.flac" for stem in SIX_STEMS} <= {file.name for file in folder.iterdir()}
 
 
 def test_the_node_lines(server: Server, key: str, folder: Path) -> None:
@@ -65,4 +67,4 @@ def test_the_node_lines(server: Server, key: str, folder: Path) -> None:
     (folder / "node_modules").symlink_to(NODE / "node_modules")
     (folder / "split.mjs").write_text(code("js", server, key), encoding="utf-8")
     run(folder, node, "split.mjs")
-    assert {"vocals.wav", "instrumental.wav"} <= {file.name for file in folder.iterdir()}
+    assert {f"{stem}.wav" for stem in SIX_STEMS} <= {file.name for file in folder.iterdir()}

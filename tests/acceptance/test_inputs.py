@@ -141,8 +141,10 @@ def test_tags_are_copied(done: Done, folder: Path) -> None:
             )
 
 
-def test_the_voice_is_in_the_vocals(done: Done, folder: Path) -> None:
+def test_the_voice_is_in_the_vocals(folder: Path, command_in: Callable[[Path], Command]) -> None:
     """A network that separates: the drums' energy, above 6 kHz, goes to the instrumental."""
+    options = ("--stems", "2s", "--format", "wav32f", "-o", "two", "--json")
+    done = command_in(folder)("split", "songs/16 bit.wav", *options)
     stems = stems_of(done, folder, "16 bit.wav")
     high = {name: np.square(np.abs(np.fft.rfft(stem[0]))[9_000:]).sum() for name, stem in stems.items()}
     assert high["instrumental"] > 10 * high["vocals"]

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from .conftest import Command, files_in
+from stemsplitter.separation.layouts import LAYOUTS, SIX_STEMS
+
+from .conftest import MODEL, Command, files_in
 from .songs import TAGS, Samples, dbfs, encode, read, sung
 
 RATE = 48_000
@@ -68,8 +70,8 @@ Written = tuple[str, Path, dict[str, Any]]
 def test_there_is_a_file_for_each_stem_and_nothing_else(written: Written) -> None:
     format, folder, told = written
     ending = OUTPUTS[format].ending
-    assert files_in(folder) == [f"instrumental.{ending}", f"vocals.{ending}"]
-    assert [Path(path).name for path in told["files"]] == [f"vocals.{ending}", f"instrumental.{ending}"]
+    assert files_in(folder) == sorted(f"{stem}.{ending}" for stem in SIX_STEMS)
+    assert [Path(path).name for path in told["files"]] == [f"{stem}.{ending}" for stem in SIX_STEMS]
 
 
 def test_they_are_what_was_asked_for(written: Written) -> None:
@@ -139,7 +141,7 @@ def test_a_zip(command: Command, song: Path, tmp_path: Path) -> None:
     assert earlier.read_text() == "from another run"
     with zipfile.ZipFile(tmp_path / "stems/Lied/Lied.zip") as archive:
         assert archive.testzip() is None
-        assert archive.namelist() == ["vocals.wav", "instrumental.wav"]
+        assert archive.namelist() == [f"{stem}.wav" for stem in SIX_STEMS]
         archive.extractall(tmp_path / "unpacked")
     stems = [read(path)[0] for path in (tmp_path / "unpacked").iterdir()]
     assert dbfs(sum(stems) - read(song)[0]) <= -90
@@ -173,15 +175,13 @@ def test_only_the_stems_asked_for_are_written(
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--stems", "6s"], ["htdemucs_6s"]),
-        (["--stems", "vocals,drums"], ["htdemucs"]),
         (
             ["--stems", "6s", "--model", "htdemucs_6s"],
             ["htdemucs_6s", "stemsplitter models pull htdemucs_6s"],
         ),
         (["--stems", "4s", "--model", "spleeter_2s"], ["drums, bass, other"]),
         (["--stems", "voice"], ["voice", "vocals"]),
-        (["--model", "nonsense"], ["nonsense", "spleeter_2s"]),
+        (["--model", "nonsense"], ["nonsense", "builtin_6s"]),
         (["--format", "wma"], ["wma", "flac"]),
         (["--format", "mp3:1"], ["mp3", "320"]),
         (["--rate", "0"], ["0 Hz", "8000 to 192000"]),
@@ -202,11 +202,11 @@ def test_what_cannot_be_is_told_in_one_sentence(
 def test_one_gain_for_all_where_integers_would_clip(command: Command, tmp_path: Path) -> None:
     loud = 4 * sung(60_000)
     encode(tmp_path / "Loud.wav", loud, 44_100, "pcm_f32le")
-    done = command("split", "Loud.wav", "--format", "wav16", "--verify")
+    done = command("split", "Loud.wav", "--stems", "2s", "--format", "wav16", "--verify")
     assert done.code == 0
     (line,) = [line for line in done.out.splitlines() if "softer" in line]
     gain = 10 ** (-float(line.split()[3]) / 20)
-    total = sum(read(tmp_path / "stems" / "Loud" / f"{name}.wav")[0] for name in ("vocals", "instrumental"))
+    total = sum(read(tmp_path / "stems" / "Loud" / f"{name}.wav")[0] for name in LAYOUTS["2s"])
     assert gain < 0.6
     assert dbfs(total - gain * loud) < -40  # the gain is told with one decimal
     assert dbfs(total) < 6
@@ -216,12 +216,12 @@ def test_what_is_printed(command: Command, song: Path) -> None:
     done = command("split", song, "--verify")
     assert done.code == 0
     first, *paths, checked, sums = done.out.splitlines()
-    assert first.startswith("Lied.flac: 2.0 s of audio in ") and "spleeter_2s on cpu" in first
-    assert [path.strip() for path in paths] == ["stems/Lied/vocals.wav", "stems/Lied/instrumental.wav"]
+    assert first.startswith("Lied.flac: 2.0 s of audio in ") and f"{MODEL} on cpu" in first
+    assert [path.strip() for path in paths] == [f"stems/Lied/{stem}.wav" for stem in SIX_STEMS]
     assert all((command.folder / path.strip()).is_file() for path in paths)
     assert checked == "  Checked: every stem decodes to 88200 samples."
     assert sums.startswith("  Decoded and added up, the stems differ from the mix by -")
-    assert done.err.startswith("Lied.flac: spleeter_2s on cpu") and done.err.count("\n") == 1
+    assert done.err.startswith(f"Lied.flac: {MODEL} on cpu") and done.err.count("\n") == 1
 
 
 def test_json_tells_all_in_order(command: Command, tmp_path: Path) -> None:

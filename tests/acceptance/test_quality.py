@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from stemsplitter.separation.layouts import SIX_STEMS
+
 from .conftest import Command
 from .songs import dbfs, encode, read, sung
 
@@ -26,10 +28,12 @@ def test_no_seam_where_a_song_is_cut(command: Command, tmp_path: Path) -> None:
     assert (done.code, done.err) == (0, "")
     away = half.shape[1] - AWAY
     assert away > RATE * 10
-    for name in ("vocals", "instrumental"):
+    heard = []
+    for name in SIX_STEMS:
         whole, part = (read(tmp_path / "stems" / song / f"{name}.wav")[0] for song in ("whole", "half"))
-        assert dbfs(whole[:, :away]) > -20
+        heard.append(dbfs(whole[:, :away]))
         assert dbfs(whole[:, :away] - part[:, :away]) <= -60
+    assert max(heard) > -20
 
 
 def test_memory_does_not_grow_with_the_length(command: Command, tmp_path: Path) -> None:

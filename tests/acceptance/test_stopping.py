@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from stemsplitter.separation.layouts import SIX_STEMS
+
 from .conftest import Command, files_in
 from .songs import dbfs, read
 
@@ -65,7 +67,7 @@ def test_a_killed_run_leaves_no_file_and_the_next_one_works(command: Command, lo
     assert not [path for path in command.folder.rglob("*") if not path.is_dir()]
     done = command("split", long_song, "--json")
     assert (done.code, done.err) == (0, "")
-    assert files_in(command.folder / "stems") == ["Long", "Long/instrumental.wav", "Long/vocals.wav"]
+    assert files_in(command.folder / "stems") == ["Long", *sorted(f"Long/{stem}.wav" for stem in SIX_STEMS)]
 
 
 @pytest.mark.parametrize("options", [[], ["--zip"]])
@@ -80,7 +82,7 @@ def test_two_runs_into_one_folder(options: list[str], command: Command, long_son
     assert (first.returncode, err) == (0, "")
     (told,) = [event for event in map(json.loads, out.splitlines()) if event["event"] == "separated"]
     assert [Path(path).name for path in told["files"]] == (
-        ["Long.zip"] if options else ["vocals.wav", "instrumental.wav"]
+        ["Long.zip"] if options else [f"{stem}.wav" for stem in SIX_STEMS]
     )
     if not options:
         stems = [read(command.folder / path)[0] for path in told["files"]]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import COMMAND, LIMIT_S, Command
+from .conftest import COMMAND, LIMIT_S, MODEL, Command
 from .songs import encode, sung
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*[34][0-9](;[0-9;]*)?m")
@@ -74,7 +74,7 @@ def test_a_bar_that_fits_and_goes(columns: int, folder: Path, command_in: Callab
     (song,) = (path.name for path in folder.glob("*.wav"))
     written = on_terminal(command_in(folder), columns, "split", song, "missing.mp3", "--verify")
     assert COLOUR.search(written)
-    assert "━" in written and "1/2 A " in written and "Loading spleeter_2s" in written
+    assert "━" in written and "1/2 A " in written and f"Loading {MODEL}" in written
     drawn = [part for part in re.split(r"[\r\n]", ESCAPE.sub("", written)) if "━" in part]
     assert drawn and all(len(line) <= columns for line in drawn)
     assert "real time" in "".join(drawn) or columns < 60
@@ -82,7 +82,7 @@ def test_a_bar_that_fits_and_goes(columns: int, folder: Path, command_in: Callab
     shown = screen(written)
     first, *stems, checked, sums, failed, last, end = shown
     assert first.startswith(f"{song}: 1 min 0 s of audio in ")
-    assert len(stems) == 2 and all(line.endswith(".wav") for line in stems)
+    assert len(stems) == 6 and all(line.endswith(".wav") for line in stems)
     assert checked.startswith("  Checked: ") and sums.startswith("  Decoded and added up")
     assert (failed, last) == (
         "error: There is no file missing.mp3: check the path.",
