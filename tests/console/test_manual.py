@@ -36,7 +36,8 @@ def test_no_other_file_is_a_page(visitor: Browser) -> None:
 
 def test_what_a_page_is_made_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "guides").mkdir()
-    text = "# A `b`\n\n| a | |\n|--:|--|\n| 1 | 2 |\n\n    <b>&\n\n<script>\n\n[c](cli.md#d-e) [f](https://example.org)\n"
+    links = "[c](cli.md#d-e) [f](https://example.org) [*g*](../h.md)"
+    text = f"# A `b`\n\n| a | |\n|--:|--|\n| 1 | 2 |\n\n    <b>&\n\n<script>\n\n{links}\n"
     (tmp_path / "guides" / "models.md").write_text(text)
     monkeypatch.setattr(manual, "_HERE", tmp_path)
     guide = manual.guide.__wrapped__("models")
@@ -44,7 +45,10 @@ def test_what_a_page_is_made_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     assert '<th class="right">a</th>\n<td></td>' in guide.html
     assert '<td class="right">1</td>' in guide.html and "style" not in guide.html
     assert ">&lt;b&gt;&amp;</code>" in guide.html and "&lt;script&gt;" in guide.html
-    assert '<a href="/docs/cli#d-e">c</a> <a href="https://example.org">f</a>' in guide.html
+    assert (
+        '<a href="/docs/cli#d-e">c</a> <a href="https://example.org">f</a> <span><em>g</em></span>'
+        in guide.html
+    )
     (tmp_path / "guides" / "models.md").write_text("# A\n\n[b](nowhere.md)\n")
     with pytest.raises(KeyError, match=r"no page nowhere\.md"):
         manual.guide.__wrapped__("models")

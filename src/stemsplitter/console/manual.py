@@ -1,7 +1,7 @@
 """The manual, which is written in Markdown beside the program, as pages."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -27,6 +27,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "operating": "Operating",
         "settings": "Settings",
         "models": "Models",
+        "model-card": "The built-in model",
         "fetching": "What is fetched",
     },
     "Without the server": {"cli": "The command", "library": "The library", "formats": "Formats"},
@@ -59,8 +60,8 @@ def guide(name: str) -> Guide:
     path = _HERE / "CHANGELOG.md" if name == "changelog" else _HERE / "guides" / f"{name}.md"
     tokens = _markdown.parse(path.read_text(encoding="utf-8"))
     _anchor(tokens)
-    for link in _links(tokens):
-        link.attrSet("href", _target(str(link.attrGet("href"))))
+    for token in tokens:
+        _relink(token.children or ())
     _tidy(tokens)
     title = tokens[1].content
     return Guide(title, Markup(_markdown.renderer.render(tokens, _markdown.options, {})))
@@ -73,11 +74,17 @@ def _anchor(tokens: Sequence[Token]) -> None:
             heading.attrSet("id", re.sub(r"[^\w -]", "", text.content.lower()).replace(" ", "-"))
 
 
-def _links(tokens: Sequence[Token]) -> Iterator[Token]:
+def _relink(tokens: Sequence[Token]) -> None:
+    """Let links lead where they do here. What is beside the manual in the source has no page: only its words stay."""
+    tag = "a"
     for token in tokens:
         if token.type == "link_open":
-            yield token
-        yield from _links(token.children or ())
+            href = str(token.attrs.pop("href"))
+            tag = "span" if href.startswith("../") else "a"
+            if tag == "a":
+                token.attrSet("href", _target(href))
+        if token.type in ("link_open", "link_close"):
+            token.tag = tag
 
 
 def _target(href: str) -> str:
