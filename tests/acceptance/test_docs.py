@@ -60,7 +60,7 @@ def test_every_option_is_told_and_no_other(name: str, command: Command) -> None:
 
 def test_every_field_of_the_json_lines_is_told(command: Command, song: Path) -> None:
     shutil.copy(song, command.folder / "song.flac")
-    done = command("split", "song.flac", "missing.flac", "--json")
+    done = command("split", "song.flac", "missing.flac", "--stems", "2s", "--json")
     page = (DOCS / "cli.md").read_text()
     rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", page, re.MULTILINE))
     told = {event["event"]: event for event in done.events}
