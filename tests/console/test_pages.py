@@ -16,7 +16,12 @@ from .conftest import Browser
 
 STATIC = Path(assets.__file__).parent / "static"
 PUBLIC = ("/", "/pricing", "/status", "/sign-in", "/sign-up", "/no-such-page")
-SIGNED_IN = ("/account",)
+SIGNED_IN = (
+    "/account",
+    "/credits",
+    "/developer",
+    "/developer/webhooks",
+)
 
 
 class Page(HTMLParser):

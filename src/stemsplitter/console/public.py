@@ -4,15 +4,12 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.console.curl import curl_line
 from stemsplitter.console.new_split import choices
 from stemsplitter.console.rendering import page
 from stemsplitter.console.tasks import TASKS
 from stemsplitter.credits.packs import parse_packs
 from stemsplitter.splits.choosing import ready_layouts
-
-_CURL = """curl {url}/v1/audio/splits \\
-  -H 'Authorization: Bearer YOUR_API_KEY' -H 'Content-Type: application/json' \\
-  -d '{{"input": {{"type": "direct_url", "url": "https://example.com/song.mp3"}}}}'"""
 
 router = APIRouter()
 
@@ -21,7 +18,7 @@ router = APIRouter()
 def home(request: Request, application: ApplicationDep) -> Response:
     """What it is, and where to begin."""
     ready = ready_layouts(application.settings, application.models)
-    curl = _CURL.format(url=application.settings.base_url)
+    curl = curl_line(application.settings.base_url)
     return page(request, "home.html", curl=curl, tasks=TASKS, task=None, url="", **choices(ready))
 
 

@@ -2,7 +2,22 @@
 
 from fastapi import APIRouter, Depends, FastAPI
 
-from stemsplitter.console import access, account, assets, errors, manual, new_split, player, public, splits
+from stemsplitter.console import (
+    access,
+    account,
+    assets,
+    credits,
+    developer,
+    errors,
+    manual,
+    new_split,
+    operator,
+    operator_accounts,
+    player,
+    public,
+    splits,
+    webhooks,
+)
 
 LARGEST_FORM = 64 * 1024  # bytes
 
@@ -13,6 +28,11 @@ PAGES: tuple[APIRouter, ...] = (
     new_split.router,
     splits.router,
     player.router,
+    credits.router,
+    developer.router,
+    webhooks.router,
+    operator.router,
+    operator_accounts.router,
 )
 ROUTERS = (assets.router, *PAGES)
 

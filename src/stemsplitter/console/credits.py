@@ -1,0 +1,107 @@
+"""The account's credits: what there is, where it went, and buying more."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Path, Query, Request
+from starlette.responses import Response
+
+from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.application import Application
+from stemsplitter.console.access import SignedInDep, see_other
+from stemsplitter.console.headers import POLICY
+from stemsplitter.console.plot import plot
+from stemsplitter.console.rendering import page
+from stemsplitter.console.sessions.service import SignedIn
+from stemsplitter.console.throttling import throttle
+from stemsplitter.credits.packs import parse_packs
+from stemsplitter.payments.models import OPEN
+from stemsplitter.service_errors import ServiceError
+
+PAGE = 25
+DAYS = 30
+BUYS_A_MINUTE = 10  # of one account: each asks Stripe
+LOOKS = 40  # that a page takes by itself at a payment that is not confirmed yet
+
+_ID = r"^[0-9A-Za-z_]{1,64}$"
+
+router = APIRouter(prefix="/credits")
+
+
+@router.get("")
+def show(
+    request: Request,
+    application: ApplicationDep,
+    signed_in: SignedInDep,
+    cursor: Annotated[str | None, Query(pattern=_ID)] = None,
+    payment: Annotated[str | None, Query(pattern=_ID)] = None,
+) -> Response:
+    """The balance, the packs, a plot of what was used, and the ledger. ``payment`` is one that was just made."""
+    return _page(request, application, signed_in, cursor=cursor, payment_id=payment)
+
+
+@router.post("/buy")
+def buy(
+    request: Request, application: ApplicationDep, signed_in: SignedInDep, minutes: Annotated[int, Form()]
+) -> Response:
+    """Go to the page on which a pack is paid."""
+    try:
+        throttle(application, signed_in, "buy", BUYS_A_MINUTE)
+        url = application.payments.begin(signed_in.account.id, minutes)
+    except ServiceError as error:
+        return _page(request, application, signed_in, error=error)
+    return see_other(url)
+
+
+@router.get("/payments/{payment_id}")
+def look_at_payment(
+    request: Request,
+    application: ApplicationDep,
+    signed_in: SignedInDep,
+    payment_id: Annotated[str, Path(pattern=_ID)],
+    looks: Annotated[int, Query(ge=0)] = 0,
+) -> Response:
+    """How a payment stands, as a part of the page of credits, which is loaded again when that has changed."""
+    with application.database.read() as session:
+        payment = application.payments.payment(session, signed_in.account.id, payment_id)
+    changed = {} if payment.status == OPEN else {"HX-Refresh": "true"}
+    return page(request, "_payment.html", headers=changed, payment=payment, looks=_next(looks))
+
+
+def _page(
+    request: Request,
+    application: Application,
+    signed_in: SignedIn,
+    *,
+    cursor: str | None = None,
+    payment_id: str | None = None,
+    error: ServiceError | None = None,
+) -> Response:
+    account_id, payments = signed_in.account.id, application.payments
+    with application.database.read() as session:
+        balance = application.credits.balance(session, account_id)
+        entries, after = application.credits.page(session, account_id, limit=PAGE, cursor=cursor)
+        usage = application.credits.usage(session, account_id, DAYS)
+        payment = payments.payment(session, account_id, payment_id) if payment_id else None
+    # a form may lead on to where the money is taken, from this page alone
+    policy = POLICY.replace("form-action 'self'", f"form-action 'self' {payments.origin}")
+    return page(
+        request,
+        "credits.html",
+        status=error.status if error else 200,
+        headers={"Content-Security-Policy": policy} if payments.enabled else {},
+        balance=balance,
+        entries=entries,
+        cursor=cursor,
+        after=after,
+        usage=usage,
+        plot=plot([spent for _, spent in usage]),
+        packs=parse_packs(application.settings.packs),
+        can_buy=payments.enabled,
+        payment=payment,
+        looks=_next(0),
+        error=str(error) if error else "",
+    )
+
+
+def _next(looks: int) -> int | None:
+    return looks + 1 if looks < LOOKS else None

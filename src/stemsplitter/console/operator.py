@@ -1,0 +1,119 @@
+"""What the operator of the server looks at: queue, workers, models, files, failures."""
+
+from contextlib import suppress
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.responses import Response
+
+from stemsplitter import statistics
+from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.application import Application
+from stemsplitter.console import access
+from stemsplitter.console.rendering import page
+from stemsplitter.database import now
+from stemsplitter.errors import ModelError, SettingsError
+from stemsplitter.jobs import heartbeat
+from stemsplitter.separation.layouts import LAYOUTS
+from stemsplitter.service_errors import ValidationFailed
+from stemsplitter.splits import oversight
+from stemsplitter.splits.choosing import model_for
+
+PAGE = 25
+QUEUE = 50
+COUNTED = timedelta(days=7)
+STORAGE_SECONDS = 10.0
+
+router = APIRouter(prefix="/operator", dependencies=[Depends(access.operator)])
+
+
+@router.get("")
+def overview(request: Request, application: ApplicationDep) -> Response:
+    """The queue and the workers, now."""
+    at, lease_s = now(), application.settings.lease_seconds
+    with application.database.read() as session:
+        figures = statistics.read(session, at, lease_s)
+        queue = oversight.queue(session, QUEUE)
+        workers = heartbeat.known_workers(session)
+        living = heartbeat.living_workers(session, timedelta(seconds=lease_s))
+        failed = oversight.failures_by_code(session, at - timedelta(days=1))
+        emails = application.accounts.emails(session, {split.account_id for split in queue})
+    return page(
+        request,
+        "operator.html",
+        at=at,
+        figures=figures,
+        queue=queue,
+        workers=workers,
+        living=living,
+        failed=sum(failed.values()),
+        emails=emails,
+    )
+
+
+@router.get("/failures")
+def failures(
+    request: Request,
+    application: ApplicationDep,
+    cursor: Annotated[str | None, Query(pattern=r"^[0-9A-Za-z_]{1,64}$")] = None,
+    code: Annotated[str | None, Query(pattern=r"^[0-9A-Z_]{1,32}$")] = None,
+) -> Response:
+    """Splits that failed, and why: what their owners were told, and what the server met."""
+    with application.database.read() as session:
+        found, after = oversight.failures(session, limit=PAGE, cursor=cursor, code=code)
+        by_code = oversight.failures_by_code(session, now() - COUNTED)
+        emails = application.accounts.emails(session, {split.account_id for split in found})
+    return page(
+        request,
+        "operator_failures.html",
+        splits=found,
+        by_code=by_code,
+        code=code,
+        cursor=cursor,
+        after=after,
+        emails=emails,
+    )
+
+
+@router.get("/models")
+def models(request: Request, application: ApplicationDep) -> Response:
+    """The models that there are, their licences, and which of them are here."""
+    store, error = application.models, ""
+    try:
+        entries = [(entry, store.is_ready(entry.name)) for entry in store.entries()]
+    except ModelError as broken:
+        entries, error = [], str(broken)
+    with application.database.read() as session:
+        living = heartbeat.living_workers(session, timedelta(seconds=application.settings.lease_seconds))
+        workers = [worker for worker in heartbeat.known_workers(session) if worker.id in living]
+    on = {
+        entry.name: sorted({worker.host for worker in workers if entry.name in worker.models})
+        for entry, _ in entries
+    }
+    return page(
+        request,
+        "operator_models.html",
+        entries=entries,
+        used=_used(application),
+        on=on,
+        root=str(store.root),
+        error=error,
+    )
+
+
+@router.get("/storage")
+def storage(request: Request, application: ApplicationDep) -> Response:
+    """What the files take."""
+    usage = application.storage.usage(STORAGE_SECONDS)
+    return page(request, "operator_storage.html", usage=usage, seconds=STORAGE_SECONDS)
+
+
+def _used(application: Application) -> dict[str, list[str]]:
+    """The layouts that each model is used for, by its name."""
+    used: dict[str, list[str]] = {}
+    for layout in LAYOUTS:
+        with suppress(ValidationFailed, SettingsError, ModelError):
+            entry = model_for(layout, application.settings, application.models)
+            used.setdefault(entry.name, []).append(layout)
+    return used

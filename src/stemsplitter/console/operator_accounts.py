@@ -1,0 +1,96 @@
+"""The server's accounts, for its operator."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Form, Path, Query, Request
+from starlette.responses import Response
+
+from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.application import Application
+from stemsplitter.console import access
+from stemsplitter.console.access import OperatorDep, see_other
+from stemsplitter.console.rendering import page
+from stemsplitter.service_errors import ServiceError
+
+PAGE = 50
+ENTRIES = 25
+
+_ID = r"^[0-9A-Za-z_]{1,64}$"
+AccountId = Annotated[str, Path(pattern=_ID)]
+
+router = APIRouter(prefix="/operator/accounts", dependencies=[Depends(access.operator)])
+
+
+@router.get("")
+def list_accounts(
+    request: Request,
+    application: ApplicationDep,
+    q: Annotated[str, Query(max_length=300)] = "",
+    cursor: Annotated[str | None, Query(pattern=_ID)] = None,
+) -> Response:
+    """The accounts, the newest first: all, or those that a search finds."""
+    with application.database.read() as session:
+        found, after = application.accounts.page(session, search=q, limit=PAGE, cursor=cursor)
+    return page(request, "operator_accounts.html", accounts=found, q=q, cursor=cursor, after=after)
+
+
+@router.get("/{account_id}")
+def show_account(request: Request, application: ApplicationDep, account_id: AccountId) -> Response:
+    """An account, with its keys and ledger."""
+    return _page(request, application, account_id)
+
+
+@router.post("/{account_id}/disable")
+def disable(
+    request: Request, application: ApplicationDep, operator: OperatorDep, account_id: AccountId
+) -> Response:
+    """Refuse the account from now on."""
+    try:
+        with application.database.write() as session:
+            application.accounts.disable_account(session, account_id, by=operator.account.id)
+    except ServiceError as error:
+        return _page(request, application, account_id, error=error)
+    return see_other(f"/operator/accounts/{account_id}")
+
+
+@router.post("/{account_id}/enable")
+def enable(application: ApplicationDep, account_id: AccountId) -> Response:
+    """Accept the account again."""
+    with application.database.write() as session:
+        application.accounts.enable_account(session, account_id)
+    return see_other(f"/operator/accounts/{account_id}")
+
+
+@router.post("/{account_id}/credits")
+def grant(
+    request: Request,
+    application: ApplicationDep,
+    account_id: AccountId,
+    amount: Annotated[int, Form()],
+    note: Annotated[str, Form(max_length=500)] = "",
+) -> Response:
+    """Give credits, or take some back."""
+    try:
+        with application.database.write() as session:
+            application.credits.grant(session, account_id, amount, note.strip().replace("\0", ""))
+    except ServiceError as error:
+        return _page(request, application, account_id, error=error)
+    return see_other(f"/operator/accounts/{account_id}")
+
+
+def _page(
+    request: Request, application: Application, account_id: str, error: ServiceError | None = None
+) -> Response:
+    with application.database.read() as session:
+        account = application.accounts.find_account(session, account_id)
+        keys = application.accounts.list_keys(session, account_id)
+        entries, _ = application.credits.page(session, account_id, limit=ENTRIES, cursor=None)
+    return page(
+        request,
+        "operator_account.html",
+        status=error.status if error else 200,
+        account=account,
+        keys=keys,
+        entries=entries,
+        error=str(error) if error else "",
+    )

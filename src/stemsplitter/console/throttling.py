@@ -1,0 +1,14 @@
+"""How often an account may do what costs somebody else something."""
+
+from stemsplitter.application import Application
+from stemsplitter.console.sessions.service import SignedIn
+from stemsplitter.service_errors import RateLimited
+
+
+def throttle(application: Application, signed_in: SignedIn, what: str, a_minute: int) -> None:
+    """Count that the account does ``what`` once more. Raises RateLimited."""
+    quota = application.rate_limits.take(signed_in.account.id, what, a_minute)
+    if quota.exceeded:
+        raise RateLimited(
+            f"Too often in a minute: wait {quota.wait_s} seconds.", details={"retryAfter": quota.wait_s}
+        )

@@ -1,0 +1,129 @@
+"""The account's webhooks: the secret that signs them, what was delivered, and trying it."""
+
+import json
+from typing import Annotated
+
+from fastapi import APIRouter, Form, Path, Query, Request
+from starlette.responses import Response
+
+from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.application import Application
+from stemsplitter.console.access import SignedInDep, see_other
+from stemsplitter.console.rendering import page
+from stemsplitter.console.sessions.service import SignedIn
+from stemsplitter.console.throttling import throttle
+from stemsplitter.service_errors import ServiceError
+from stemsplitter.webhooks.models import DeliveryStatus
+
+PAGE = 25
+SENT_A_MINUTE = 20  # tests and replays of one account
+LOOKS = 30  # that a page takes by itself at a delivery that is under way
+
+_ID = r"^[0-9A-Za-z_]{1,64}$"
+DeliveryId = Annotated[str, Path(pattern=_ID)]
+Cursor = Annotated[str | None, Query(pattern=_ID)]
+
+router = APIRouter(prefix="/developer/webhooks")
+
+
+@router.get("")
+def show(
+    request: Request,
+    application: ApplicationDep,
+    signed_in: SignedInDep,
+    cursor: Cursor = None,
+    status: DeliveryStatus | None = None,
+) -> Response:
+    """The secret, a form to send a test, and the deliveries, the newest first."""
+    return _page(request, application, signed_in, cursor=cursor, only=status)
+
+
+@router.post("/secret")
+def rotate_secret(request: Request, application: ApplicationDep, signed_in: SignedInDep) -> Response:
+    """Make a secret, the first or another one, and show it this once."""
+    with application.database.write() as session:
+        shown = application.webhook_secrets.rotate_secret(session, signed_in.account.id)
+    return _page(request, application, signed_in, shown=shown)
+
+
+@router.post("/test")
+def send_test(
+    request: Request,
+    application: ApplicationDep,
+    signed_in: SignedInDep,
+    url: Annotated[str, Form(max_length=8192)],
+) -> Response:
+    """Send an event to try a receiver with, and go and look at what comes of it."""
+    try:
+        throttle(application, signed_in, "webhooks-sent", SENT_A_MINUTE)
+        with application.database.write() as session:
+            delivery = application.webhooks.send_test(session, signed_in.account.id, url)
+    except ServiceError as error:
+        return _page(request, application, signed_in, error=error, url=url)
+    return see_other(f"/developer/webhooks/{delivery.id}")
+
+
+@router.get("/{delivery_id}")
+def show_delivery(
+    request: Request,
+    application: ApplicationDep,
+    signed_in: SignedInDep,
+    delivery_id: DeliveryId,
+    looks: Annotated[int, Query(ge=0)] = 0,
+) -> Response:
+    """What was sent, and what was answered each time."""
+    with application.database.read() as session:
+        delivery, attempts = application.webhooks.delivery(session, signed_in.account.id, delivery_id)
+    body = json.dumps(json.loads(delivery.event.payload), indent=2, ensure_ascii=False)
+    return page(
+        request,
+        "delivery.html",
+        delivery=delivery,
+        event=delivery.event,
+        attempts=attempts,
+        # half a surrogate pair, which JSON may hold, is no text
+        body=body.encode("utf-8", "backslashreplace").decode(),
+        body_bytes=len(delivery.event.payload.encode()),
+        looks=looks + 1 if delivery.status == "pending" and looks < LOOKS else None,
+    )
+
+
+@router.post("/{delivery_id}/replay")
+def replay(application: ApplicationDep, signed_in: SignedInDep, delivery_id: DeliveryId) -> Response:
+    """Deliver the same event again."""
+    throttle(application, signed_in, "webhooks-sent", SENT_A_MINUTE)
+    with application.database.write() as session:
+        delivery = application.webhooks.replay(session, signed_in.account.id, delivery_id)
+    return see_other(f"/developer/webhooks/{delivery.id}")
+
+
+def _page(
+    request: Request,
+    application: Application,
+    signed_in: SignedIn,
+    *,
+    cursor: str | None = None,
+    only: DeliveryStatus | None = None,
+    shown: str = "",
+    error: ServiceError | None = None,
+    url: str = "",
+) -> Response:
+    account_id = signed_in.account.id
+    with application.database.read() as session:
+        secrets = application.webhook_secrets.list_secrets(session, account_id)
+        deliveries, after = application.webhooks.deliveries(
+            session, account_id, limit=PAGE, cursor=cursor, status=only
+        )
+    return page(
+        request,
+        "webhooks.html",
+        status=error.status if error else 200,
+        secrets=secrets,
+        deliveries=deliveries,
+        cursor=cursor,
+        after=after,
+        only=only,
+        shown=shown,
+        error=str(error) if error else "",
+        url=url,
+    )

@@ -1,0 +1,237 @@
+"""The operator's pages."""
+
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from stemsplitter.accounts.models import Account
+from stemsplitter.application import Application
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.console import operator as module
+from stemsplitter.database import now
+from stemsplitter.jobs.models import Worker
+from stemsplitter.splits.models import Split
+
+from .conftest import Browser, sign_in
+from .test_pages import check
+
+PAGES = ("", "/accounts", "/failures", "/models", "/storage")
+
+
+@pytest.fixture
+def operator_id(application: Application) -> str:
+    with application.database.write() as session:
+        return application.accounts.create_account(session, "boss@example.org", role="operator").id
+
+
+@pytest.fixture
+def operator(application: Application, browsers: Callable[[], Browser], operator_id: str) -> Browser:
+    """A browser in which the operator is signed in."""
+    return sign_in(application, browsers(), operator_id)
+
+
+@pytest.fixture(autouse=True)
+def no_models(application: Application, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """None are here but those that are built in."""
+    application.__dict__["models"] = ModelStore(tmp_path_factory.mktemp("models"), offline=True)
+
+
+def add_split(
+    application: Application, account_id: str, split_id: str, status: str, **values: object
+) -> None:
+    fields = {
+        "stem_model": "4s", "requested_stems": ["vocals"], "output_format": "mp3", "filename": "secret song.mp3",
+        "duration_seconds": 187, "credits_used": 187, "source_key": "splits/a", "source_bytes": 3_400_000,
+        "model": {"name": "tiny"}, "user_metadata": {}, "created_at": now(), "updated_at": now(), "expires_at": now(),
+    }  # fmt: skip
+    with application.database.write() as session:
+        session.add(Split(id=split_id, account_id=account_id, status=status, **fields | values))
+
+
+def account(application: Application, account_id: str) -> Account:
+    with application.database.read() as session:
+        return application.accounts.find_account(session, account_id)
+
+
+def test_the_pages_are_the_operators_alone(
+    app: FastAPI, operator: Browser, browser: Browser, visitor: Browser, account_id: str
+) -> None:
+    """Every one that there is: others are not told that it is there."""
+    routes = [
+        route
+        for route in app.state.routes
+        if isinstance(route, APIRoute) and route.path.startswith("/operator")
+    ]
+    assert len(routes) >= 9
+    csrf = browser.csrf
+    for route in routes:
+        path = route.path.replace("{account_id}", account_id)
+        for method in route.methods:
+            data = {"csrf": csrf, "amount": "1000000"} if method == "POST" else None
+            assert browser.request(method, path, data=data).status_code == 404, path
+            answer = visitor.request(method, path)
+            assert answer.status_code == 303 and answer.headers["location"].startswith("/sign-in"), path
+    assert "/operator" not in browser.get("/account").text
+    assert "/operator" in operator.get("/account").text
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_pages_of_an_empty_server(operator: Browser, path: str) -> None:
+    page = check(operator, f"/operator{path}")
+    assert {f"/operator{each}" for each in PAGES} <= page.links
+    assert operator.get(f"/operator{path}").headers["cache-control"] == "no-store"
+
+
+def test_the_queue_and_the_workers(application: Application, operator: Browser, account_id: str) -> None:
+    add_split(application, account_id, "split_runs", "processing", progress=42, attempts=2)
+    add_split(application, account_id, "split_waits", "queued", created_at=now() - timedelta(minutes=3))
+    add_split(application, account_id, "split_done", "succeeded")
+    rows = {"alive": (0, "working"), "stopped": (1, "stopped"), "silent": (60, "working")}
+    with application.database.write() as session:
+        for name, (minutes, state) in rows.items():
+            at = now() - timedelta(minutes=minutes)
+            session.add(
+                Worker(
+                    id=f"wrk_{name}", host=f"host-{name}", pid=1, started_at=at, heartbeat_at=at,
+                    models=["tiny"], device="cpu", state=state,
+                )
+            )  # fmt: skip
+    check(operator, "/operator")
+    page = operator.get("/operator").text
+    assert page.index("split_runs") < page.index("split_waits") and "split_done" not in page
+    assert "42 %" in page and "someone@example.org" in page and "secret song" not in page
+    for name in rows:
+        row = page[page.index(f"host-{name}") :]
+        assert re.search(r'<span class="badge \w+">(\w+)</span>', row).group(1) == name  # type: ignore[union-attr]
+    assert re.search(r"worker alive</dt><dd>1</dd>", page)
+    assert re.search(r"longest wait</dt><dd>3:0\d</dd>", page)
+
+
+def test_accounts_are_listed_and_found(application: Application, operator: Browser) -> None:
+    with application.database.write() as session:
+        for number in range(51):
+            application.accounts.create_account(session, f"song{number}@example.org", name="<i>Ida</i>")
+        ids = [each.id for each in application.accounts.list_accounts(session)]
+    page = check(operator, "/operator/accounts")
+    assert "&lt;i&gt;Ida&lt;/i&gt;" in operator.get("/operator/accounts").text
+    [older] = [link for link in page.links if "cursor=" in link]
+    linked = {link.rpartition("/")[2] for link in page.links | check(operator, older).links}
+    assert set(ids) <= linked
+    found = check(operator, "/operator/accounts?q=SONG50")
+    assert f"/operator/accounts/{ids[-1]}" in found.links and not any(
+        each in str(found.links) for each in ids[:-1]
+    )
+    some = check(operator, "/operator/accounts?q=<i>")
+    [older] = [link for link in some.links if "cursor=" in link]
+    assert older.endswith("&q=%3Ci%3E")
+    assert "no such account" in operator.get("/operator/accounts?q=%25").text
+    assert operator.get("/operator/accounts/acc_0").status_code == 404
+
+
+def test_an_account_is_disabled_and_enabled(
+    application: Application, operator: Browser, browser: Browser, account_id: str
+) -> None:
+    path, csrf = f"/operator/accounts/{account_id}", operator.csrf
+    check(operator, path)
+    assert operator.post(f"{path}/disable", data={"csrf": csrf}).status_code == 303
+    assert account(application, account_id).disabled_at is not None
+    assert browser.get("/account").status_code == 303  # signed out, that is
+    check(operator, path)
+    assert f'action="{path}/enable"' in operator.get(path).text
+    assert operator.post(f"{path}/enable", data={"csrf": csrf}).status_code == 303
+    assert account(application, account_id).disabled_at is None
+    assert browser.get("/account").status_code == 200
+
+
+def test_operators_do_not_lock_themselves_out(
+    application: Application, operator: Browser, operator_id: str
+) -> None:
+    path = f"/operator/accounts/{operator_id}"
+    assert "Disable" not in operator.get(path).text
+    answer = operator.post(f"{path}/disable", data={"csrf": operator.csrf})
+    assert answer.status_code == 409 and "your own account" in answer.text
+    assert account(application, operator_id).disabled_at is None
+
+
+def test_credits_are_granted_with_a_note(
+    application: Application, operator: Browser, browser: Browser, account_id: str
+) -> None:
+    path, csrf = f"/operator/accounts/{account_id}", operator.csrf
+    note = "sorry for <yesterday>"
+    answer = operator.post(f"{path}/credits", data={"csrf": csrf, "amount": "3600", "note": note})
+    assert answer.status_code == 303 and account(application, account_id).balance == 4200
+    for client, page in ((operator, path), (browser, "/credits")):
+        assert "sorry for &lt;yesterday&gt;" in client.get(page).text
+    assert operator.post(f"{path}/credits", data={"csrf": csrf, "amount": "-200"}).status_code == 303
+    assert account(application, account_id).balance == 4000
+    for amount, status in (("-4001", 409), ("0", 422), ("much", 422), (str(10**13), 422)):
+        assert operator.post(f"{path}/credits", data={"csrf": csrf, "amount": amount}).status_code == status
+    assert operator.post(f"{path}/credits", data={"amount": "1"}).status_code == 403
+    assert account(application, account_id).balance == 4000
+
+
+def test_failures_with_their_cause(application: Application, operator: Browser, account_id: str) -> None:
+    add_split(
+        application, account_id, "split_full", "failed", error_code="SERVER_ERROR", attempts=3,
+        error_message="It could not be separated.", cause="StorageError: <full>\nOSError: No space left",
+    )  # fmt: skip
+    add_split(
+        application, account_id, "split_short", "failed", error_code="VALIDATION_ERROR", error_message="Cut off.",
+    )  # fmt: skip
+    add_split(application, account_id, "split_fine", "succeeded")
+    check(operator, "/operator/failures")
+    page = operator.get("/operator/failures").text
+    assert "StorageError: &lt;full&gt;\nOSError: No space left" in page and "Cut off." in page
+    assert "someone@example.org" in page and "split_fine" not in page and "secret song" not in page
+    page = operator.get("/operator/failures?code=VALIDATION_ERROR").text
+    assert "split_short" in page and "split_full" not in page
+
+
+def test_failures_come_in_pages(
+    application: Application, operator: Browser, account_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PAGE", 1)
+    for number in range(2):
+        at = now() - timedelta(minutes=number)
+        add_split(
+            application,
+            account_id,
+            f"split_{number}",
+            "failed",
+            error_code="X",
+            error_message="No.",
+            updated_at=at,
+        )
+    page = check(operator, "/operator/failures?code=X")
+    [older] = [link for link in page.links if "cursor=" in link]
+    assert older.endswith("&code=X")
+    text = operator.get(older).text
+    assert "split_1" in text and "split_0" not in text
+
+
+def test_models_with_licences_and_how_to_get_them(application: Application, operator: Browser) -> None:
+    page = operator.get("/operator/models").text
+    for entry in application.models.entries():
+        assert entry.title in page and entry.name in page
+        pull = f"stemsplitter models pull {entry.name}<"
+        assert (pull in page) != application.models.is_ready(entry.name)
+    assert "Licence" in page and "only where you name it" in page and "used for 2s" in page
+
+
+def test_a_damaged_record_of_a_model_is_told(application: Application, operator: Browser) -> None:
+    record = application.models.root / "mine" / "entry.json"
+    record.parent.mkdir()
+    record.write_text("{")
+    answer = operator.get("/operator/models")
+    assert answer.status_code == 200 and "The record of the model mine cannot be read" in answer.text
+
+
+def test_what_files_take(application: Application, operator: Browser) -> None:
+    application.storage.put_stream("splits/split_1/a.mp3", [b"x" * 3_400_000], "audio/mpeg")
+    check(operator, "/operator/storage")
+    page = operator.get("/operator/storage").text
+    assert re.search(r"used</dt><dd>3\.4 MB</dd>", page) and "splits" in page and "free on the disk" in page

@@ -1,0 +1,161 @@
+"""The pages of webhooks."""
+
+import json
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from stemsplitter.application import Application
+from stemsplitter.console.webhooks import SENT_A_MINUTE
+from stemsplitter.fetching import Fetcher
+from stemsplitter.settings import Settings
+from stemsplitter.webhooks.service import WebhookService
+from tests.webhooks.receiver import Receiver
+
+from .conftest import Browser, sign_in
+from .test_pages import check
+
+SPLIT = {"id": "split_1", "status": "succeeded", "filename": "<script>alert(1)</script>\u202eexe.🎸 \ud83c"}
+PATH = "/developer/webhooks"
+
+
+@pytest.fixture(autouse=True)
+def webhooks(application: Application) -> WebhookService:
+    """Deliveries to this machine are allowed, and done by hand."""
+    fetcher = Fetcher(Settings(allowed_networks="127.0.0.0/8"))
+    made = WebhookService(application.database, fetcher, application.webhook_secrets, lambda *_: None)
+    application.__dict__["webhooks"] = made
+    return made
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as made:
+        yield made
+
+
+@pytest.fixture
+def delivery_id(application: Application, account_id: str, receiver: Receiver) -> str:
+    with application.database.write() as session:
+        return application.webhooks.create_event(session, SPLIT, receiver.url, account_id)
+
+
+def test_a_secret_is_made_shown_once_and_rotated(
+    application: Application, browser: Browser, account_id: str
+) -> None:
+    assert "without a signature" in browser.get(PATH).text
+    csrf, shown = browser.csrf, []
+    for _ in range(2):
+        answer = browser.post(f"{PATH}/secret", data={"csrf": csrf})
+        assert answer.headers["cache-control"] == "no-store"
+        shown += re.findall(r"whsec_[A-Za-z0-9+/]{43}=", answer.text)
+    assert len(set(shown)) == 2
+    with application.database.read() as session:
+        active = application.webhook_secrets.active_secrets(session, account_id)
+    assert active == shown[::-1]
+    page = browser.get(PATH).text
+    assert not any(secret in page for secret in shown)
+    assert all(secret[:12] in page for secret in shown) and "signs until" in page
+
+
+def test_a_test_is_sent_and_its_answer_shown(
+    application: Application, browser: Browser, receiver: Receiver
+) -> None:
+    answer = browser.post(f"{PATH}/test", data={"csrf": browser.csrf, "url": receiver.url})
+    assert answer.status_code == 303
+    path = answer.headers["location"]
+    waiting = browser.get(path).text
+    assert "pending" in waiting and f'hx-get="{path}?looks=1"' in waiting
+    assert "hx-get" not in browser.get(f"{path}?looks=1000").text  # it looks for a minute, not for ever
+    assert application.webhooks.attempt(path.rpartition("/")[2]) is None
+    [(headers, body)] = receiver.requests
+    assert json.loads(body)["event"] == "webhook.test"
+    page = browser.get(path).text
+    assert "delivered" in page and "hx-get" not in page and headers["webhook-id"] in page
+    check(browser, path)
+    assert path in browser.get(PATH).text
+
+
+def test_a_delivery_is_shown_as_text(application: Application, browser: Browser, delivery_id: str) -> None:
+    path = f"{PATH}/{delivery_id}"
+    check(browser, path)
+    page = browser.get(path).text
+    assert "<script>alert" not in page and "&lt;script&gt;alert(1)&lt;/script&gt;" in page and "🎸" in page
+    assert "audio.split.completed" in page and 'href="/splits/split_1"' in page
+
+
+def test_attempts_and_what_was_answered_are_shown(
+    application: Application, browser: Browser, delivery_id: str, receiver: Receiver
+) -> None:
+    receiver.answers = [503]
+    assert application.webhooks.attempt(delivery_id) is not None
+    page = browser.get(f"{PATH}/{delivery_id}").text
+    assert "503" in page and "must answer 2xx" in page and "Next attempt" in page
+    check(browser, f"{PATH}/{delivery_id}")
+
+
+def test_an_event_is_delivered_again(
+    application: Application, browser: Browser, delivery_id: str, receiver: Receiver
+) -> None:
+    application.webhooks.attempt(delivery_id)
+    answer = browser.post(f"{PATH}/{delivery_id}/replay", data={"csrf": browser.csrf})
+    again = answer.headers["location"].rpartition("/")[2]
+    assert answer.status_code == 303 and again != delivery_id
+    application.webhooks.attempt(again)
+    (first, body), (second, same) = receiver.requests
+    assert body == same and first["webhook-id"] == second["webhook-id"]
+
+
+def test_deliveries_come_in_pages_and_by_status(
+    application: Application, browser: Browser, account_id: str, delivery_id: str
+) -> None:
+    application.webhooks.attempt(delivery_id)
+    with application.database.write() as session:
+        tests = [
+            application.webhooks.send_test(session, account_id, "http://127.0.0.1/").id for _ in range(26)
+        ]
+    page = check(browser, PATH)
+    [older] = [link for link in page.links if "cursor=" in link]
+    assert {f"{PATH}/{each}" for each in tests[1:]} <= page.links
+    assert {f"{PATH}/{tests[0]}", f"{PATH}/{delivery_id}"} <= check(browser, older).links
+    assert f"{PATH}/{delivery_id}" in check(browser, f"{PATH}?status=delivered").links
+    pending = check(browser, f"{PATH}?status=pending")
+    [older] = [link for link in pending.links if "cursor=" in link]
+    assert "status=pending" in older
+    links = check(browser, older).links
+    assert f"{PATH}/{tests[0]}" in links and f"{PATH}/{delivery_id}" not in links
+
+
+@pytest.mark.parametrize("url", ["ftp://example.com/", "http://10.0.0.1/", '"><script>', "http://"])
+def test_what_nothing_can_be_sent_to(browser: Browser, url: str) -> None:
+    answer = browser.post(f"{PATH}/test", data={"csrf": browser.csrf, "url": url})
+    assert answer.status_code == 422 and 'role="alert"' in answer.text
+    assert '"><script>' not in answer.text
+
+
+def test_tests_are_throttled(browser: Browser) -> None:
+    csrf = browser.csrf
+    data = {"csrf": csrf, "url": "http://127.0.0.1/"}
+    answers = [browser.post(f"{PATH}/test", data=data).status_code for _ in range(SENT_A_MINUTE + 1)]
+    assert answers == [303] * SENT_A_MINUTE + [429]
+    assert browser.post(f"{PATH}/dlv_1/replay", data=data).status_code == 429
+
+
+def test_what_is_of_others_is_not_there(
+    application: Application, browsers: Callable[[], Browser], delivery_id: str
+) -> None:
+    with application.database.write() as session:
+        other_id = application.accounts.create_account(session, "other@example.org").id
+    other = sign_in(application, browsers(), other_id)
+    csrf = other.csrf
+    assert other.get(f"{PATH}/{delivery_id}").status_code == 404
+    assert other.post(f"{PATH}/{delivery_id}/replay", data={"csrf": csrf}).status_code == 404
+    assert delivery_id not in other.get(PATH).text
+    assert other.get(f"{PATH}?cursor={delivery_id}").status_code == 422
+
+
+@pytest.mark.parametrize("path", ["secret", "test", "dlv_1/replay"])
+def test_a_form_needs_its_token(browser: Browser, path: str) -> None:
+    answer = browser.post(f"{PATH}/{path}", data={"url": "http://127.0.0.1/"})
+    assert answer.status_code == 403
