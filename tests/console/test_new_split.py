@@ -112,6 +112,17 @@ def test_a_task_chooses_the_stems_and_a_script_is_told_where_to_go(
     assert (split.stem_model, split.user_metadata) == ("6s", {"task": "guitar-remover"})
 
 
+def test_a_webhook_is_the_splits(browser: Browser, application: Application, song: bytes) -> None:
+    fields = upload(browser, song) | {"webhook_url": " http://192.0.2.1/x ", "csrf": browser.csrf}
+    answer = browser.post("/new", data=fields)
+    assert answer.status_code == 422
+    assert "192.0.2.1" in answer.text and 'value=" http://192.0.2.1/x "' in answer.text
+    made = browser.post("/new", data=fields | {"webhook_url": " https://example.com/hook "})
+    assert row(application, made.headers["location"]).webhook_url == "https://example.com/hook"
+    without = browser.post("/new", data=upload(browser, song) | {"webhook_url": " ", "csrf": browser.csrf})
+    assert row(application, without.headers["location"]).webhook_url is None
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [

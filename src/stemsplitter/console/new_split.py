@@ -78,6 +78,7 @@ def create(
     url: _Text = "",
     upload_id: _Text = "",
     storage_key: _Text = "",
+    webhook_url: _Text = "",
 ) -> Response:
     """Make the split, and go to its page. A script is told where that is."""
     chosen = find_task(task)
@@ -85,13 +86,13 @@ def create(
         if task and chosen is None:
             raise NotFound(f"There is no task {task}.")
         source = _source(application, url.strip(), upload_id, storage_key)
-        wanted = _wanted(source, chosen.layout if chosen else layout, format, chosen)
+        wanted = _wanted(source, chosen.layout if chosen else layout, format, chosen, webhook_url.strip())
         _count(application, signed_in.account.id)
         created = application.splits.create(signed_in.account.id, wanted, lambda *_: None)
     except ServiceError as error:
         if not wants_page(request):
             raise
-        return _form(request, application, chosen, url=url, error=error)
+        return _form(request, application, chosen, url=url, webhook_url=webhook_url, error=error)
     location = f"/splits/{created['id']}"
     return see_other(location) if wants_page(request) else JSONResponse({"location": location})
 
@@ -109,7 +110,9 @@ def _source(application: Application, url: str, upload_id: str, storage_key: str
     return {"type": "direct_url", "url": url}
 
 
-def _wanted(source: dict[str, str], layout: str, format: str, task: Task | None) -> CreateSplit:
+def _wanted(
+    source: dict[str, str], layout: str, format: str, task: Task | None, webhook_url: str
+) -> CreateSplit:
     if format not in FORMATS or layout not in dict.fromkeys(name for name, *_ in LAYOUTS):
         raise ValidationFailed("Choose the stems and a format of the list.")
     output_format, bit_depth, _ = FORMATS[format]
@@ -118,6 +121,7 @@ def _wanted(source: dict[str, str], layout: str, format: str, task: Task | None)
         "stemModel": layout,
         "outputFormat": output_format,
         "bitDepth": bit_depth,
+        "webhookUrl": webhook_url or None,
         "metadata": {METADATA: task.slug} if task else {},
     }
     try:
@@ -143,6 +147,7 @@ def _form(
     task: Task | None,
     *,
     url: str = "",
+    webhook_url: str = "",
     error: ServiceError | None = None,
 ) -> Response:
     ready = ready_layouts(application.settings, application.models)
@@ -153,6 +158,7 @@ def _form(
         task=task,
         others=[other for other in TASKS if other is not task],
         url=url,
+        webhook_url=webhook_url,
         error=str(error) if error else "",
         **choices(ready),
     )

@@ -19,7 +19,8 @@ def home(request: Request, application: ApplicationDep) -> Response:
     """What it is, and where to begin."""
     ready = ready_layouts(application.settings, application.models)
     curl = curl_line(application.settings.base_url)
-    return page(request, "home.html", curl=curl, tasks=TASKS, task=None, url="", **choices(ready))
+    fields = {"task": None, "url": "", "webhook_url": "", **choices(ready)}
+    return page(request, "home.html", curl=curl, tasks=TASKS, **fields)
 
 
 @router.get("/pricing")
