@@ -29,7 +29,7 @@ SAMPLES: Final = (FRAMES - 1) * HOP + N_FFT
 WINDOW: Final = (np.hanning(N_FFT + 1)[:-1] / (N_FFT / 4)).astype(np.float32)
 
 SWAPPED: Final = 0.3  # share of stems that come from another song
-ADDED: Final = 0.5  # of stems that the song lacks, by the share that gets one from another
+ADDED: Final = 0.35  # of stems that the song lacks, by the share that gets one from another
 DROPPED: Final = {"vocals": 0.25, "drums": 0.12, "bass": 0.12, "guitar": 0.15, "piano": 0.25, "other": 0.25}
 ALONE: Final = 0.25  # share of examples without vocals from another model
 IMAGINED: Final = 0.35  # share of those with some that come from a model which is only imagined

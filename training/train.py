@@ -11,6 +11,7 @@ import argparse
 import json
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +33,7 @@ AVERAGE: Final = 0.998
 CLIP: Final = 5.0
 WEIGHT_DECAY: Final = 1e-2
 LOG_EVERY: Final = 50
+RECENT: Final = 24  # batches from which the averaged weights get their batch normalisation
 
 
 class Run:
@@ -45,11 +47,12 @@ class Run:
             self.network.offset[[0, 1, 5, 6]] = 4.0
             self.network.scale[[0, 1, 5, 6]] = 0.5
         self.average = torch.optim.swa_utils.AveragedModel(
-            self.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE), use_buffers=True
+            self.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE)
         )
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), rate, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY
         )
+        self.recent: deque[Tensor] = deque(maxlen=RECENT)
         self.step, self.seconds, self.best = 0, 0.0, -math.inf
 
     def _parts(self) -> dict[str, Any]:
@@ -69,12 +72,22 @@ class Run:
             part.load_state_dict(state[key])
         self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
 
+    def begin_with(self, file: Path) -> None:
+        """Take over the averaged weights of another run, except the last layer, which begins anew."""
+        state = torch.load(file, map_location=self.device, weights_only=True)["average"]
+        kept = {
+            name: value for name, value in state.items() if ".leave." not in name and name != "n_averaged"
+        }
+        self.network.load_state_dict({n.removeprefix("module."): v for n, v in kept.items()}, strict=False)
+        self.average.module.load_state_dict(self.network.state_dict())
+
     def learn(self, tensors: list[Tensor], steps: int) -> tuple[float, float]:
         """One step on one batch; returns the loss and the norm of its gradient."""
         left = (steps - self.step) / (DECAY * steps)
         for group in self.optimiser.param_groups:
             group["lr"] = self.rate * min(1.0, (self.step + 1) / WARM_UP, max(left, 0.0))
         features, *truth = (tensor.to(self.device) for tensor in tensors)
+        self.recent.append(features)
         with torch.autocast(self.device.type, torch.bfloat16):
             logits = self.network(features.contiguous(memory_format=torch.channels_last))
         value = loss.loss(logits, *truth)
@@ -89,7 +102,8 @@ class Run:
 
     @torch.no_grad()
     def validate(self, batches: list[list[Tensor]]) -> list[float]:
-        """Median SDR of each stem, in dB."""
+        """Median SDR of each stem, in dB, of the averaged weights."""
+        torch.optim.swa_utils.update_bn(self.recent, self.average)
         self.average.eval()
         found = []
         for tensors in batches:
@@ -158,16 +172,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="checkpoints and log")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--steps", type=int, default=12_000)
+    parser.add_argument("--start", type=Path, help="a checkpoint of another run to begin with")
     parser.add_argument("--batch", type=int, default=4)
     parser.add_argument("--rate", type=float, default=1e-3, help="learning rate")
+    parser.add_argument("--threads", type=int, help="of the network, on a CPU; by default all cores")
     parser.add_argument("--loaders", type=int, default=1, help="processes that mix examples")
     parser.add_argument("--validate-every", type=int, default=500)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
+    if options.threads:
+        torch.set_num_threads(options.threads)
     options.out.mkdir(parents=True, exist_ok=True)
     run = Run(options.out, options.device, options.rate, options.seed)
     if (options.out / "last.pt").exists():
         run.resume(options.out / "last.pt")
+    elif options.start:
+        run.begin_with(options.start)
     folders = sorted(folder for folder in options.data.glob("song_*") if folder.is_dir())
     mixtures = Mixtures(Songs(folders[HELD_OUT:]), options.seed + run.step)
     loader = DataLoader(

@@ -67,7 +67,7 @@ class BuiltinModel:
         instrumental = _middle_and_side(mixture_spectrum - vocals)
         vocals = _middle_and_side(vocals)
         (logits,) = self._network(_features(instrumental, vocals)[None])
-        masks = _softmax(logits.reshape(2, len(self.stems), 2, FRAMES, BANDS))
+        masks = self._masks(logits.reshape(2, len(self.stems), 2, FRAMES, BANDS))
         stems = np.empty((len(self.stems), *mixture.shape), np.float32)
         for mask, stem in zip(masks.swapaxes(0, 1)[:-1], stems, strict=False):
             spectrum = instrumental * mask[0].take(BAND_OF_BIN, axis=-1)
@@ -79,6 +79,12 @@ class BuiltinModel:
             stem *= HALF
         np.subtract(mixture, stems[:-1].sum(axis=0), out=stems[-1])
         return stems
+
+    def _masks(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Shares of the stems ``[2, 6, 2, FRAMES, BANDS]`` in instrumental and vocals, each summing to 1."""
+        masks: NDArray[np.float32] = np.exp(logits - logits.max(axis=1, keepdims=True))
+        masks /= masks.sum(axis=1, keepdims=True)
+        return masks
 
 
 def _middle_and_side(spectrum: Spectrum) -> Spectrum:
@@ -92,13 +98,6 @@ def _features(instrumental: Spectrum, vocals: Spectrum) -> NDArray[np.float32]:
     cross = low[0].real * low[1].real + low[0].imag * low[1].imag
     power, sung_power = (x.real**2 + x.imag**2 for x in (low, sung))
     return bands.features(power * POWER_SCALE, cross * POWER_SCALE, sung_power * POWER_SCALE)
-
-
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Over the second axis."""
-    exponential: NDArray[np.float32] = np.exp(logits - logits.max(axis=1, keepdims=True))
-    exponential /= exponential.sum(axis=1, keepdims=True)
-    return exponential
 
 
 def _read(path: Path) -> dict[str, NDArray[np.float32]]:

@@ -1,0 +1,84 @@
+"""Three ways from Spleeter and the built-in network to six stems, compared: `python -m evaluation.ways`.
+
+- alone: the network finds the vocals too;
+- first: what Spleeter finds are the vocals, the network takes apart what is left;
+- joined: the network sees both, and may move sound from either to any stem. This is what the product does.
+"""
+
+import argparse
+import statistics
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.datasets import SAMPLE_RATE, Audio, songs
+from evaluation.metrics import sdr
+from evaluation.scores import scored_truths
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.separation.layouts import SIX_STEMS
+from stemsplitter.separation.models.builtin import BuiltinModel
+from stemsplitter.separation.models.spleeter import VocalsMask
+from stemsplitter.separation.pipeline import separate_stream
+from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
+
+NETWORK, FINDER = "builtin_6s", "spleeter_2s"
+VOCALS = SIX_STEMS.index("vocals")
+
+
+class First(BuiltinModel):
+    """Spleeter's vocals are the vocals, and nothing else is."""
+
+    def _masks(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        logits = logits.copy()
+        logits[0, VOCALS] = -np.inf
+        masks = super()._masks(logits)
+        masks[1] = 0
+        masks[1, VOCALS] = 1
+        return masks
+
+
+def ways(weights: Path | None) -> dict[str, BuiltinModel]:
+    """The three, ready; with other weights than those that ship where they are given."""
+    store, runtime = ModelStore(), OpenVinoRuntime()
+    file, cache = weights or store.weights(NETWORK)[0], store.cache_dir(NETWORK)
+    finder = VocalsMask(runtime, store.weights(FINDER), store.cache_dir(FINDER))
+    return {
+        "alone": BuiltinModel(runtime, file, cache, None),
+        "first": First(runtime, file, cache, finder),
+        "joined": BuiltinModel(runtime, file, cache, finder),
+    }
+
+
+def stems_of(model: BuiltinModel, mixture: Audio) -> dict[str, Audio]:
+    """A song's stems, each [2, n]."""
+    pieces = [piece.stems for piece in separate_stream(model, [mixture], SAMPLE_RATE, 2)]
+    return dict(zip(model.stems, np.concatenate(pieces, axis=-1), strict=True))
+
+
+def main() -> None:
+    """Print the median SDR of each stem, one row for each way, and the songs' own below."""
+    parser = argparse.ArgumentParser(prog="python -m evaluation.ways", description=__doc__)
+    parser.add_argument("--devset", type=Path, help="a folder of songs with true stems, see the README")
+    parser.add_argument("--weights", type=Path, help="a file of training.export instead of what ships")
+    options = parser.parse_args()
+    found: dict[str, dict[str, list[tuple[str, float]]]] = {}
+    models = ways(options.weights)
+    for song in songs(options.devset):
+        truths = [(stem, truth) for stem, truth in scored_truths(song, SIX_STEMS) if truth.any()]
+        for name, model in models.items():
+            estimates = stems_of(model, song.mixture)
+            for stem, truth in truths:
+                figure = (song.name, sdr(truth, estimates[stem]))
+                found.setdefault(name, {}).setdefault(stem, []).append(figure)
+    print(f"| way | {' | '.join(SIX_STEMS)} |\n|---|{'---|' * len(SIX_STEMS)}")
+    for name, stems in found.items():
+        medians = (statistics.median(figure for _, figure in stems[stem]) for stem in SIX_STEMS)
+        print(f"| {name} | {' | '.join(f'{median:.1f}' for median in medians)} |")
+    for name, stems in found.items():
+        for stem, figures in stems.items():
+            print(f"{name} {stem}: " + ", ".join(f"{song} {figure:.1f}" for song, figure in figures))
+
+
+if __name__ == "__main__":
+    main()
