@@ -1,18 +1,20 @@
 # make start    separate a song that is fetched, the first time, into six stems, then run a server (ARGS="--port 8080")
 # make start SONG=song.mp3    separate a song of yours and say where its stems are
 # make test     the tests, without torch        make test-torch   those that need torch
+# make test-browser    the pages, in Chromium          make screenshots    pictures of them all, in screenshots/
 # make check    formatting, lint and types      make lock         write constraints.txt anew
 PYTHON ?= python3
 VENV := .venv
 TORCH_VENV := .venv-torch
 BIN := $(VENV)/bin
 NODE_CLIENT := tests/acceptance/node
+AXE := tests/browser/node
 SONG ?=
 OUT ?= stems
 ARGS ?=
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: start demo test test-torch weights check lock clean
+.PHONY: start demo test test-torch test-browser screenshots chromium weights check lock clean
 .DELETE_ON_ERROR:
 
 start: $(VENV)/installed
@@ -29,9 +31,9 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-dev weights $(NODE_CLIENT)/node_modules
 	$(BIN)/python -m pytest $(ARGS)
 
-# the client of the acceptance tests that is not Python's
-$(NODE_CLIENT)/node_modules: $(NODE_CLIENT)/package-lock.json
-	npm ci --prefix $(NODE_CLIENT) --no-audit --no-fund --silent
+# the client of the acceptance tests that is not Python's, and what looks for barriers on the pages
+%/node_modules: %/package-lock.json
+	npm ci --prefix $* --no-audit --no-fund --silent
 	touch $@
 
 # what finds the vocals in the acceptance tests and the demo; does nothing where it is there
@@ -40,6 +42,18 @@ weights: $(VENV)/installed
 
 test-torch: $(TORCH_VENV)/installed
 	$(TORCH_VENV)/bin/python -m pytest -m torch $(ARGS)
+
+test-browser: $(VENV)/installed-browser $(AXE)/node_modules chromium
+	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
+screenshots: $(VENV)/installed-browser chromium
+	song=$$($(BIN)/python scripts/demo_song.py) && $(BIN)/python -m scripts.screenshots "$$song" screenshots
+
+# a browser that the machine keeps up to date
+chromium:
+	@if ! command -v chromium >/dev/null; then \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; \
+		else echo "error: Chromium is not installed: install it, with apt-get install chromium as root." >&2; exit 1; fi; fi
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check
@@ -58,6 +72,10 @@ $(VENV)/installed-dev: $(VENV)/installed
 	$(BIN)/python $(PIP) install --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+$(VENV)/installed-browser: $(VENV)/installed-dev
+	$(BIN)/python $(PIP) install --constraint constraints.txt --editable '.[dev,browser]'
+	touch $@
+
 # torch first and pinned, so that demucs does not bring another one
 $(TORCH_VENV)/installed: pyproject.toml constraints.txt
 	test -x $(TORCH_VENV)/bin/python || $(PYTHON) -m venv $(TORCH_VENV)
@@ -66,4 +84,4 @@ $(TORCH_VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(TORCH_VENV) $(NODE_CLIENT)/node_modules .demo stems
+	rm -rf $(VENV) $(TORCH_VENV) $(NODE_CLIENT)/node_modules $(AXE)/node_modules .demo stems screenshots

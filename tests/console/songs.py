@@ -1,5 +1,6 @@
 """Splits in a state that is wanted, without a worker: rows, and stems of noise."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -59,24 +60,38 @@ def add_finished(
     **values: Any,
 ) -> tuple[str, dict[str, npt.NDArray[np.int64]]]:
     """A split that succeeded, and its stems' samples in steps of 24 bits."""
+    steps = {
+        name: np.random.default_rng(seed).integers(-FULL // 8, FULL // 8, (2, SAMPLES))
+        for seed, name in enumerate(names)
+    }
+    stems = {name: waveform(value) for name, value in steps.items()}
+    return add_song(application, account_id, stems, RATE, **values), steps
+
+
+def add_song(
+    application: Application,
+    account_id: str,
+    waveforms: Mapping[str, npt.NDArray[np.float32]],
+    rate: int,
+    **values: Any,
+) -> str:
+    """A split that succeeded, with these stems, `[2, samples]`."""
     split_id = new_id("split")
-    steps, stems = {}, {}
-    peaks = Peaks(names, RATE)
-    for seed, name in enumerate(names):
-        steps[name] = np.random.default_rng(seed).integers(-FULL // 8, FULL // 8, (2, SAMPLES))
+    stems = {}
+    for name, samples in waveforms.items():
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"{name}.wav"
-            with StemWriter(path, OutputFormat.parse("wav"), RATE, 2) as writer:
-                writer.write(waveform(steps[name]))
+            with StemWriter(path, OutputFormat.parse("wav"), rate, 2) as writer:
+                writer.write(samples)
                 writer.commit()
             key = f"{stems_folder(split_id)}/{path.name}"
             size = application.storage.put_file(key, path, "audio/wav")
         stems[name] = {"key": key, "size": size, "mime": "audio/wav"}
-    peaks.add({name: waveform(value) for name, value in steps.items()})
+    peaks = Peaks(tuple(waveforms), rate)
+    peaks.add(waveforms)
     application.storage.put_stream(peaks_key(split_id), [peaks.encode()], "application/json")
-    values = {"requested_stems": list(names), **values}
-    add_split(application, account_id, "succeeded", id=split_id, stems=stems, progress=100, **values)
-    return split_id, steps
+    values = {"requested_stems": list(waveforms), **values}
+    return add_split(application, account_id, "succeeded", id=split_id, stems=stems, progress=100, **values)
 
 
 def waveform(steps: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

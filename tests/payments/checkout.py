@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -36,10 +36,43 @@ class Checkout:
         ).encode()
 
 
+class Handler(BaseHTTPRequestHandler):
+    """Stripe's API, as far as it is used."""
+
+    def do_POST(self) -> None:
+        form = self.form()
+        assert self.path == "/v1/checkout/sessions"
+        self.checkout.asked.append(form)
+        self.checkout.headers.append(dict(self.headers))
+        self.answer(self.checkout.status, self.checkout.answer(form))
+
+    @property
+    def checkout(self) -> Checkout:
+        """What is asked of this server."""
+        return self.server.checkout  # type: ignore[attr-defined]
+
+    def form(self) -> dict[str, str]:
+        """The request's body."""
+        text = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        return {name: values[0] for name, values in parse_qs(text, strict_parsing=True).items()}
+
+    def answer(self, status: int, body: bytes, **headers: str) -> None:
+        """Answer, with these headers, too."""
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
 @contextmanager
-def stand_in() -> Iterator[Checkout]:
+def stand_in(handler: type[Handler] = Handler) -> Iterator[Checkout]:
     """It listens until the block ends."""
-    server = HTTPServer(("127.0.0.1", 0), _Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.checkout = Checkout(f"http://127.0.0.1:{server.server_port}")  # type: ignore[attr-defined]
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -81,21 +114,3 @@ def signature(body: bytes, *, secret: str = SECRET, at: float | None = None) -> 
 
 def mac(body: bytes, secret: str, unix: int) -> str:
     return hmac.new(secret.encode(), b"%d.%b" % (unix, body), hashlib.sha256).hexdigest()
-
-
-class _Handler(BaseHTTPRequestHandler):
-    def do_POST(self) -> None:
-        checkout: Checkout = self.server.checkout  # type: ignore[attr-defined]
-        text = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        form = {name: values[0] for name, values in parse_qs(text, strict_parsing=True).items()}
-        assert self.path == "/v1/checkout/sessions"
-        checkout.asked.append(form)
-        checkout.headers.append(dict(self.headers))
-        body = checkout.answer(form)
-        self.send_response(checkout.status)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""

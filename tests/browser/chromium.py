@@ -1,0 +1,96 @@
+"""Debian's Chromium, and what is noticed while it looks at pages."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
+
+from stemsplitter.console.access import COOKIE
+
+WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 360, "height": 780}
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+AXE = Path(__file__).parent / "node" / "node_modules" / "axe-core" / "axe.min.js"
+
+# elements that reach out of the window, but for those that are scrolled by themselves
+_TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
+  [...document.querySelectorAll("body *")]
+    .filter((part) => part.getBoundingClientRect().right > innerWidth + 1)
+    .map((part) => part.outerHTML.slice(0, 120)).slice(-5)"""
+
+_BARRIERS = """async () => {
+  const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+  return violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).flatMap(({ id, nodes }) =>
+    nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 200)} ${failureSummary}`));
+}"""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Chromium without a window, which finds no address but this machine's."""
+    path = shutil.which("chromium")
+    assert path, "Chromium is not installed: run `make test-browser`, which does it where it may."
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path, args=["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
+        )
+        yield browser
+        browser.close()
+
+
+@dataclass
+class Seen:
+    """What pages did that they should not: requests to elsewhere, and what the browser complained of.
+
+    It complains where the Content-Security-Policy is violated, a script fails or a file is missing. That a page is
+    itself an error's, it tells likewise: that is no complaint.
+    """
+
+    origin: str
+    foreign: list[str] = field(default_factory=list)
+    complaints: list[str] = field(default_factory=list)
+
+    def watch(self, context: BrowserContext) -> None:
+        """Notice what the pages of ``context`` do from now on."""
+        context.on("request", self._request)
+        context.on("console", self._console)
+        context.on("weberror", lambda error: self.complaints.append(str(error.error)))
+
+    def _request(self, request: Request) -> None:
+        if not request.url.startswith((f"{self.origin}/", "data:", f"blob:{self.origin}/")):
+            self.foreign.append(request.url)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        url = message.location.get("url")
+        is_the_page = message.page is not None and url == message.page.url
+        if is_the_page and message.text.startswith("Failed to load resource: the server responded with"):
+            return
+        if message.type in ("error", "warning"):
+            self.complaints.append(f"{url}: {message.text}")
+
+
+@contextmanager
+def window(browser: Browser, origin: str, session: str = "", **options: Any) -> Iterator[tuple[Page, Seen]]:
+    """A new page in a context of its own, signed in where a ``session`` is given, and what is seen of it."""
+    with browser.new_context(**({"base_url": origin, "viewport": WIDE} | options)) as context:
+        if session:
+            context.add_cookies([{"name": COOKIE, "value": session, "url": origin}])
+        seen = Seen(origin)
+        seen.watch(context)
+        yield context.new_page(), seen
+
+
+def too_wide(page: Page) -> list[str]:
+    """What makes the page wider than the window."""
+    found: list[str] = page.evaluate(_TOO_WIDE)
+    return found
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe finds serious or critical."""
+    page.evaluate(AXE.read_text())
+    found: list[str] = page.evaluate(_BARRIERS)
+    return found

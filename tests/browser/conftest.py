@@ -1,0 +1,75 @@
+"""A server as an operator starts it, Chromium, and a server with something on every page."""
+
+from collections.abc import Iterator
+from importlib.util import find_spec
+
+import pytest
+
+from stemsplitter.application import Application
+from stemsplitter.settings import Settings
+from tests.acceptance.server import Server
+from tests.acceptance.songs import sung
+from tests.payments.checkout import KEY, SECRET, Checkout, stand_in
+
+RATE = 22_050
+
+if find_spec("playwright") is None:
+    # as where only what the other tests need is installed
+    collect_ignore_glob = ["test_*.py"]
+else:
+    from playwright.sync_api import Browser
+
+    from .chromium import chromium
+    from .sample import SIX, Sample, Song, fill
+    from .shop import Till
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator["Browser"]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def checkout() -> Iterator[Checkout]:
+    """Stripe's part, played here."""
+    with stand_in(Till) as made:
+        yield made
+
+
+def shop(checkout: Checkout) -> dict[str, str]:
+    """Settings of a server that sells packs."""
+    return {
+        "packs": "50=5.00, 150=12.00, 500",
+        "stripe_secret_key": KEY,
+        "stripe_webhook_secret": SECRET,
+        "stripe_api_base": checkout.url,
+    }
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Iterator[Server]:
+    """API and a worker."""
+    started = Server(tmp_path_factory.mktemp("server"), **shop(checkout))
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Iterator[tuple[Server, "Sample"]]:
+    """A server without a worker, that changes nothing by itself, and what there is on its pages."""
+    folder = tmp_path_factory.mktemp("filled")
+    server = Server(folder, workers=0, lease_seconds=3600, **shop(checkout))
+    server.start()
+    application = Application(Settings(data_dir=folder / "data"))
+    song = sung(3 * RATE, rate=RATE)
+    stems = {
+        name: (song * part).astype("f4")
+        for name, part in zip(SIX, (0.5, 0.3, 0.1, 0.05, 0.03, 0.02), strict=True)
+    }
+    try:
+        yield server, fill(application, Song("Lied.flac", stems, RATE))
+    finally:
+        application.close()
+        server.stop()

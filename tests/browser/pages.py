@@ -1,0 +1,127 @@
+"""Every page of the console, and the states of pages that only somebody's doing brings about."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from playwright.sync_api import Page, expect
+
+from stemsplitter.console.manual import PAGES as GUIDES
+from stemsplitter.console.tasks import TASKS
+
+
+@dataclass(frozen=True)
+class Place:
+    """A page: a name of its own, its path with ``{ids}`` of the sample, who looks at it, and what they do there."""
+
+    name: str
+    path: str
+    who: str = "visitor"
+    act: Callable[[Page], None] | None = None
+    status: int = 200
+
+    def visit(self, page: Page, ids: Mapping[str, str]) -> None:
+        """Go there, and do what is to be done."""
+        answer = page.goto(self.path.format(**ids))
+        assert answer is not None and answer.status == self.status, self.name
+        if self.act:
+            self.act(page)
+
+
+def _make_key(page: Page) -> None:
+    page.get_by_label("Name of a new key").fill("a <b>key</b>")
+    page.get_by_role("button", name="Create a key").click()
+    expect(page.get_by_role("heading", name="Your new key")).to_be_visible()
+    page.locator("summary").first.click()
+
+
+def _rotate(page: Page) -> None:
+    page.get_by_role("button", name="Rotate the secret").click()
+    page.get_by_role("dialog").get_by_role("button", name="Rotate the secret").click()
+    expect(page.get_by_role("button", name="Copy the secret")).to_be_visible()
+
+
+def _ask(page: Page) -> None:
+    page.get_by_role("button", name="Delete").first.click()
+    expect(page.get_by_role("dialog")).to_be_visible()
+
+
+def _refuse_test(page: Page) -> None:
+    page.get_by_label("Send a test event to").fill("http://192.0.2.1/hook")
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+def _sign_in_wrongly(page: Page) -> None:
+    page.get_by_label("Email address").fill("nobody@example.org")
+    page.get_by_label("Password").fill("not the password")
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+def _set_faders(page: Page) -> None:
+    expect(page.locator("[data-play]")).to_be_visible()
+    page.keyboard.press("4")
+    page.keyboard.press("Shift+Digit2")
+    page.get_by_label("Gain of bass").fill("-6")
+    page.get_by_label("Pan of guitar").fill("-0.5")
+
+
+def _open_all(page: Page) -> None:
+    for summary in page.locator("main summary").all():
+        if summary.is_visible():
+            summary.click()
+
+
+PLACES = (
+    Place("home", "/"),
+    Place("pricing", "/pricing"),
+    Place("status", "/status"),
+    Place("sign-in", "/sign-in", act=_open_all),
+    Place("sign-in-refused", "/sign-in", act=_sign_in_wrongly),
+    Place("sign-in-link", "/sign-in/link/{link}"),
+    Place("sign-up", "/sign-up"),
+    Place("not-found", "/no-such-page", status=404),
+    Place("reference", "/docs"),
+    *(Place(f"docs-{name}", f"/docs/{name}") for name in sorted(GUIDES)),
+    *(Place(task.slug, f"/{task.slug}") for task in TASKS),
+    Place("home-signed-in", "/", "member"),
+    Place("new", "/new", "member", _open_all),
+    Place("task-signed-in", "/guitar-remover", "member"),
+    Place("splits", "/splits", "member"),
+    Place("splits-none", "/splits", "newcomer"),
+    Place("splits-delete", "/splits", "member", _ask),
+    Place("split-queued", "/splits/{queued}", "member"),
+    Place("split-processing", "/splits/{processing}", "member"),
+    Place("split-failed", "/splits/{failed}", "member"),
+    Place("player", "/splits/{player}", "member"),
+    Place("player-set", "/splits/{player}", "member", _set_faders),
+    Place("player-task", "/splits/{task}", "member", _open_all),
+    Place("player-long", "/splits/{long}", "member"),
+    Place("account", "/account", "member"),
+    Place("developer", "/developer", "member"),
+    Place("developer-none", "/developer", "newcomer"),
+    Place("developer-key", "/developer", "member", _make_key),
+    Place("webhooks", "/developer/webhooks", "member"),
+    Place("webhooks-none", "/developer/webhooks", "newcomer"),
+    Place("webhooks-secret", "/developer/webhooks", "member", _rotate),
+    Place("webhooks-refused", "/developer/webhooks", "member", _refuse_test),
+    Place("delivery", "/developer/webhooks/{delivered}", "member"),
+    Place("delivery-pending", "/developer/webhooks/{pending}", "member"),
+    Place("credits", "/credits", "member", _open_all),
+    Place("credits-none", "/credits", "newcomer"),
+    Place("credits-bought", "/credits?payment={payment}", "member"),
+    Place("operator", "/operator", "operator"),
+    Place("operator-accounts", "/operator/accounts", "operator"),
+    Place("operator-account", "/operator/accounts/{account}", "operator"),
+    Place("operator-failures", "/operator/failures", "operator", _open_all),
+    Place("operator-models", "/operator/models", "operator"),
+    Place("operator-storage", "/operator/storage", "operator"),
+)
+# what is no page: streams, files, parts of pages
+NOT_PAGES = {
+    "/splits/events",
+    "/splits/{split_id}/files/{name}",
+    "/splits/{split_id}/archive",
+    "/splits/{split_id}/peaks.json",
+    "/credits/payments/{payment_id}",
+}

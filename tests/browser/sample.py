@@ -1,0 +1,264 @@
+"""A server with something on every page, without a worker: rows, and stems that are given."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import update
+from sqlalchemy.orm import Session
+
+from stemsplitter.accounts.models import Account
+from stemsplitter.application import Application
+from stemsplitter.credits.models import LedgerEntry
+from stemsplitter.database import new_id, now
+from stemsplitter.health.models import HealthCheck
+from stemsplitter.jobs.models import Worker
+from stemsplitter.payments.models import PAID, Payment
+from stemsplitter.splits.models import Split
+from stemsplitter.webhooks.models import COMPLETED, WebhookAttempt, WebhookDelivery, WebhookEvent
+from tests.console.songs import add_song, add_split
+
+MODEL = {"name": "builtin_6s", "licence": "MIT"}
+SIX = ["vocals", "drums", "bass", "guitar", "piano", "other"]
+HOOK = "https://studio.example.com/hooks/stems?room=7"
+
+Samples = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Song:
+    """A song's file name, its six stems `[2, samples]`, and their rate."""
+
+    name: str
+    stems: Mapping[str, Samples]
+    rate: int
+
+    @property
+    def seconds(self) -> int:
+        """Its length, as a split tells it."""
+        return -(-self.stems["vocals"].shape[1] // self.rate)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """``sessions``: tokens, by who has them. ``ids``: of what pages are about, by what it is."""
+
+    sessions: Mapping[str, str]
+    ids: Mapping[str, str]
+
+
+def fill(application: Application, song: Song) -> Sample:
+    """Make the accounts ``member``, who has everything, ``newcomer``, who has nothing, and ``operator``."""
+    with application.database.write() as session:
+        accounts = _accounts(application, session)
+        _credits(application, session, accounts["member"])
+        ids = {"account": accounts["member"], "payment": _payment(session, accounts["member"])}
+        _keys(application, session, accounts["member"])
+        _service(session)
+    ids |= _splits(application, accounts["member"], song)
+    with application.database.write() as session:
+        ids |= _deliveries(session, accounts["member"], ids["player"])
+        ids["link"] = application.sessions.make_link(session, accounts["member"])
+        sessions = {
+            who: application.sessions.begin(session, accounts[who])
+            for who in ("member", "newcomer", "operator")
+        }
+    return Sample(sessions, ids)
+
+
+def _accounts(application: Application, session: Session) -> dict[str, str]:
+    made = {
+        "operator": ("operator@stems.example", "Olga", "operator"),
+        "member": ("maria.fernandez-oyelaran@recording-studio.example", "Maria", "user"),
+        "newcomer": ("new@example.org", "", "user"),
+        "disabled": ("someone.with.a.very.long.address.of.their.own@example.org", "שלום <b>", "user"),
+    }
+    ids = {}
+    for who, (email, name, role) in made.items():
+        account = application.accounts.create_account(session, email, role=role, name=name)
+        ids[who] = account.id
+    application.accounts.disable_account(session, ids["disabled"])
+    session.get_one(Account, ids["member"]).created_at = now() - timedelta(days=41)
+    return ids
+
+
+def _credits(application: Application, session: Session, account_id: str) -> None:
+    """A purchase, and thirty days of splits, some of which failed."""
+    random = np.random.default_rng(4)
+    application.credits.purchase(
+        session, account_id, 9000, "cs_test_a1B2c3D4e5F6", "150 minutes, bought through Stripe"
+    )
+    for day in range(29, -1, -1):
+        for number in range(random.choice([0, 0, 1, 2, 3])):
+            split_id = new_id("split")
+            application.credits.hold(session, account_id, split_id, int(random.integers(90, 300)))
+            end = application.credits.settle if random.random() < 0.85 else application.credits.release
+            end(session, split_id)
+            entries = update(LedgerEntry).where(LedgerEntry.split_id == split_id)
+            session.execute(entries.values(created_at=now() - timedelta(days=day, minutes=7 * number + 5)))
+
+
+def _payment(session: Session, account_id: str) -> str:
+    payment = Payment(
+        id=new_id("pay"), account_id=account_id, status=PAID, credits=9000, amount=1200, currency="usd"
+    )
+    session.add(payment)
+    return payment.id
+
+
+def _keys(application: Application, session: Session, account_id: str) -> None:
+    laptop, _ = application.accounts.create_key(session, account_id, "laptop")
+    laptop.last_used_at = now() - timedelta(minutes=4)
+    application.accounts.create_key(session, account_id, "nightly batch 🎸")
+    old, _ = application.accounts.create_key(session, account_id, "old <b>phone</b>")
+    application.accounts.revoke_key(session, account_id, old.id)
+    for _ in range(2):
+        application.webhook_secrets.rotate_secret(session, account_id)
+
+
+def _service(session: Session) -> None:
+    """Workers, and a week in which the store of files was gone for a quarter of an hour."""
+    at = now()
+    for number, (host, state) in enumerate(
+        (("stems-1", "working"), ("stems-2", "working"), ("stems-2", "stopped"))
+    ):
+        session.add(
+            Worker(
+                id=new_id("wrk"), host=host, pid=4100 + number, started_at=at - timedelta(hours=20),
+                heartbeat_at=at - timedelta(hours=2 if state == "stopped" else 0),
+                models=[MODEL["name"]], device="cpu", state=state,
+            )
+        )  # fmt: skip
+    for minute in range(3 * 24 * 60, -1, -4):
+        is_gone = 2000 < minute < 2016
+        session.add(
+            HealthCheck(
+                at=at - timedelta(minutes=minute),
+                storage=not is_gone,
+                queued=0,
+                waited_s=0,
+                workers=2,
+                faults=0,
+            )
+        )
+
+
+def _splits(application: Application, account_id: str, song: Song) -> dict[str, str]:
+    """One of each kind; the newest first in the list."""
+    ids = {}
+
+    def add(kind: str, age: timedelta, **values: Any) -> None:
+        at = now() - age
+        stems = values.pop("waveforms", None)
+        values = {
+            "stem_model": "6s",
+            "requested_stems": SIX,
+            "model": MODEL,
+            "created_at": at,
+            "updated_at": at,
+        } | values
+        ids[kind] = (
+            add_song(application, account_id, stems, song.rate, **values)
+            if stems
+            else add_split(application, account_id, kind, **values)
+        )
+
+    vocals = song.stems["vocals"]
+    rest = np.sum([stem for name, stem in song.stems.items() if name != "vocals"], axis=0, dtype=np.float32)
+    second = song.rate
+    took = {"device": "cpu", "seconds": 0.05 * song.seconds, "realtimeFactor": 0.05}
+    add(
+        "long", timedelta(days=1), filename="A night at the harbour (whole set).flac", duration_seconds=3125,
+        waveforms={name: stem[:, :second] for name, stem in song.stems.items()},
+    )  # fmt: skip
+    add(
+        "failed", timedelta(hours=9), filename="<b>Größe</b> שלום 🎸.mp3", error_code="VALIDATION_ERROR",
+        error_message="The song ends in the middle: upload it again.", attempts=1,
+    )  # fmt: skip
+    add(
+        "failed", timedelta(hours=7), filename="rehearsal-2026-11-03-second-take-with-the-new-drummer.wav",
+        error_code="SERVER_ERROR", attempts=3,
+        error_message="The song could not be separated in 3 attempts, which is the server's fault; the credits were "
+        "given back.",
+        cause="StorageError: The file cannot be stored: ask the operator to look at the server's storage.\n"
+        "OSError: [Errno 28] No space left on device: '/srv/stems/files/splits/stems/vocals.mp3'",
+    )  # fmt: skip
+    add(
+        "task", timedelta(hours=5), filename="Karaoke night.m4a", stem_model="2s", user_metadata={"task": "karaoke"},
+        duration_seconds=song.seconds, waveforms={"vocals": vocals, "instrumental": rest},
+    )  # fmt: skip
+    add(
+        "player", timedelta(minutes=6), filename=song.name, duration_seconds=song.seconds, credits_used=song.seconds,
+        waveforms=song.stems, processing=took,
+    )  # fmt: skip
+    add("processing", timedelta(seconds=40), filename="Harbour lights.flac", progress=42, attempts=1)
+    add(
+        "queued",
+        timedelta(seconds=5),
+        filename="Second_song_with_a_name_that_has_no_place_to_break_in_it.flac",
+    )
+    with application.database.write() as session:
+        _settle(application, session, [ids["player"], ids["task"], ids["long"]])
+    return ids
+
+
+def _settle(application: Application, session: Session, finished: list[str]) -> None:
+    for split_id in finished:
+        application.credits.settle(session, split_id)
+    for failed in session.query(Split).filter_by(status="failed"):
+        application.credits.release(session, failed.id)
+
+
+def _deliveries(session: Session, account_id: str, split_id: str) -> dict[str, str]:
+    """One that arrived, one that is gone, one that is tried again; in ``ids`` the first and the last."""
+    at = now()
+    data = {
+        "id": split_id,
+        "status": "succeeded",
+        "filename": "<script>alert(1)</script> Größe 🎸.mp3",
+        "error": None,
+    }
+    event = WebhookEvent(
+        id=new_id("evt"), split_id=split_id, account_id=account_id, kind=COMPLETED, url=HOOK, created_at=at,
+        payload=json.dumps({"event": COMPLETED, "data": data}, ensure_ascii=False),
+    )  # fmt: skip
+    session.add(event)
+    unavailable = "<html><h1>Service unavailable</h1></html>"
+    return {
+        "delivered": _delivery(session, event, "delivered", [(200, None, "ok")], at - timedelta(minutes=6)),
+        "gone": _delivery(session, event, "gone", [(410, "The receiver answered 410: it must answer 2xx.", "")], at),
+        "pending": _delivery(
+            session, event, "pending",
+            [(503, "The receiver answered 503: it must answer 2xx.", unavailable),
+             (None, "studio.example.com does not answer within 15 seconds.", None)], at,
+        ),
+    }  # fmt: skip
+
+
+def _delivery(
+    session: Session,
+    event: WebhookEvent,
+    status: Any,
+    attempts: list[tuple[int | None, str | None, str | None]],
+    at: datetime,
+) -> str:
+    code, error, _ = attempts[-1]
+    delivery = WebhookDelivery(
+        id=new_id("dlv"), event=event, account_id=event.account_id, status=status, attempts=len(attempts),
+        next_attempt_at=at + timedelta(minutes=2) if status == "pending" else None, last_status=code, last_error=error,
+        created_at=at, updated_at=at,
+    )  # fmt: skip
+    session.add(delivery)
+    session.flush()
+    for number, (code, error, excerpt) in enumerate(attempts):
+        session.add(
+            WebhookAttempt(
+                id=new_id("att"), delivery_id=delivery.id, at=at + timedelta(seconds=number), status_code=code,
+                error=error, duration_ms=231, response_excerpt=excerpt,
+            )
+        )  # fmt: skip
+    return delivery.id

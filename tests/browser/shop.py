@@ -1,0 +1,63 @@
+"""What stands for others in the story: the page on which Stripe takes money, and a receiver of webhooks."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx2
+
+from stemsplitter.payments.endpoints import PATH
+from tests.payments.checkout import Handler, event, signature
+
+_PAGE = b"""<!doctype html><html lang="en"><title>Checkout</title><link rel="icon" href="data:,">
+<form method="post"><input name="card" value="4242"><button>Pay</button></form></html>"""
+
+
+class Till(Handler):
+    """Stripe with its page: who pays there is led back, and the server is told of it."""
+
+    def do_GET(self) -> None:
+        self.answer(200, _PAGE, Content_Type="text/html")
+
+    def do_POST(self) -> None:
+        if not self.path.startswith("/pay/"):
+            super().do_POST()
+            return
+        assert self.form() == {"card": "4242"}
+        checkout = self.path.removeprefix("/pay/")
+        asked = self.checkout.asked[int(checkout.rpartition("_")[2]) - 1]
+        body = event(
+            asked["metadata[payment]"],
+            checkout=checkout,
+            amount=int(asked["line_items[0][price_data][unit_amount]"]),
+            credits=asked["metadata[credits]"],
+        )
+        shop = asked["cancel_url"].removesuffix("/credits")
+        told = httpx2.post(f"{shop}{PATH}", content=body, headers={"Stripe-Signature": signature(body)})
+        assert told.status_code == 200, told.text
+        self.answer(303, b"", Location=asked["success_url"])
+
+
+@contextmanager
+def receiver() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """An address that webhooks can be sent to, and the bodies that came. It listens until the block ends."""
+    came: list[dict[str, Any]] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            came.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.send_header("Content-Length", "6")
+            self.end_headers()
+            self.wfile.write(b"thanks")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/hook", came
+        server.shutdown()

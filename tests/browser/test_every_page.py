@@ -1,0 +1,65 @@
+"""What holds on every page: no barriers, nothing from elsewhere, no complaints, and room enough on a telephone."""
+
+import pytest
+from fastapi.routing import APIRoute
+from playwright.sync_api import Browser, CDPSession
+
+from stemsplitter.console import routers
+from tests.acceptance.server import Server
+
+from .chromium import NARROW, THEMES, WIDE, barriers, too_wide, window
+from .pages import NOT_PAGES, PLACES, Place
+from .sample import Sample
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+LIGHT = 150_000  # bytes, with headers
+
+
+@pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
+def test_page(browser: Browser, filled: tuple[Server, Sample], place: Place) -> None:
+    server, sample = filled
+    session = sample.sessions.get(place.who, "")
+    # no colour on its way from one theme to the other
+    with window(browser, server.url, session, reduced_motion="reduce") as (page, seen):
+        for size in (WIDE, NARROW):
+            page.set_viewport_size(size)
+            place.visit(page, sample.ids)
+            assert too_wide(page) == []
+            for theme in THEMES:
+                page.emulate_media(color_scheme=theme)
+                assert barriers(page) == [], (theme, size)
+        assert (seen.foreign, seen.complaints) == ([], [])
+
+
+def test_no_page_is_forgotten() -> None:
+    routes = [route for router in routers.PAGES for route in router.routes if isinstance(route, APIRoute)]
+    pages = [route for route in routes if "GET" in route.methods and route.path not in NOT_PAGES]
+    assert len(pages) > 20 and {route.path for route in routes} > NOT_PAGES
+    visited = [place.path.partition("?")[0].format_map(_Any()) for place in PLACES]
+    assert [route.path for route in pages if not any(route.path_regex.match(path) for path in visited)] == []
+
+
+class _Any(dict[str, str]):
+    """An id for everything."""
+
+    def __missing__(self, _: str) -> str:
+        return "x"
+
+
+@pytest.mark.parametrize("who", ["visitor", "newcomer"])
+def test_the_first_page_is_light(browser: Browser, filled: tuple[Server, Sample], who: str) -> None:
+    server, sample = filled
+    with window(browser, server.url, sample.sessions.get(who, "")) as (page, _):
+        sizes = watch_sizes(page.context.new_cdp_session(page))
+        page.goto("/", wait_until="networkidle")
+        assert len(sizes) >= 5 and 10_000 < sum(sizes) < LIGHT
+
+
+def watch_sizes(protocol: CDPSession) -> list[int]:
+    """The bytes over the wire of each file from now on."""
+    sizes: list[int] = []
+    protocol.on("Network.loadingFinished", lambda told: sizes.append(int(told["encodedDataLength"])))
+    protocol.send("Network.enable")
+    protocol.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    return sizes

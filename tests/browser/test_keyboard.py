@@ -1,0 +1,128 @@
+"""The keyboard alone: signing in, choosing a split, playing, setting the faders, signing out."""
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from stemsplitter.accounts.passwords import hash_password
+from stemsplitter.application import Application
+from stemsplitter.settings import Settings
+from tests.acceptance.server import Server
+
+from .chromium import window
+from .sample import Sample
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+PASSWORD = "a few words to remember"
+STOPS = 60  # more than any page has before what is wanted
+PATIENCE_MS = 60_000
+
+# whether what has the focus shows it: itself, or by the label beside it
+_SHOWS = """() => {
+  const focused = document.activeElement;
+  return focused.matches(":focus-visible") && [focused, focused.nextElementSibling].some((part) => {
+    const style = part && getComputedStyle(part);
+    return style && style.outlineStyle !== "none" && parseFloat(style.outlineWidth) >= 2;
+  });
+}"""
+
+
+@pytest.fixture
+def email(filled: tuple[Server, Sample]) -> Iterator[str]:
+    """The address of the sample's member, who has a password now."""
+    server, sample = filled
+    application = Application(Settings(data_dir=server.database.parent))
+    with application.database.write() as session:
+        application.accounts.set_password(session, sample.ids["account"], hash_password(PASSWORD))
+        found = application.accounts.find_account(session, sample.ids["account"]).email
+    yield found
+    application.close()
+
+
+def tab_to(page: Page, selector: str) -> None:
+    """Press Tab until what ``selector`` means has the focus; each stop on the way must show it."""
+    for _ in range(STOPS):
+        page.keyboard.press("Tab")
+        assert page.evaluate(_SHOWS), page.evaluate("document.activeElement.outerHTML")
+        if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+            return
+    raise AssertionError(f"{selector} is not reached by Tab")
+
+
+def test_the_keyboard_alone(browser: Browser, filled: tuple[Server, Sample], email: str) -> None:
+    server, sample = filled
+    with window(browser, server.url) as (page, seen):
+        page.set_default_timeout(PATIENCE_MS)
+        sign_in(page, email)
+        skip_to_content(page)
+        tab_to(page, f"a[href='/splits/{sample.ids['player']}']")
+        page.keyboard.press("Enter")
+        play(page)
+        set_faders(page)
+        delete_not(page)
+        page.goto("/splits")
+        tab_to(page, "form[action='/sign-out'] button")
+        page.keyboard.press("Enter")
+        expect(page.get_by_role("link", name="Sign in").first).to_be_visible()
+        assert (seen.foreign, seen.complaints) == ([], [])
+
+
+def sign_in(page: Page, email: str) -> None:
+    page.goto("/")
+    tab_to(page, "a[href='/sign-in']")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/sign-in")
+    # the first field has the focus already
+    page.keyboard.type(email)
+    tab_to(page, "#password")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/splits")
+
+
+def skip_to_content(page: Page) -> None:
+    """The first stop leads past the navigation."""
+    tab_to(page, "a.skip")
+    page.keyboard.press("Enter")
+    tab_to(page, "main a[href='/new']")
+
+
+def play(page: Page) -> None:
+    expect(page.locator("[data-play]")).to_be_visible()
+    tab_to(page, "[data-play]")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-play-label]")).to_have_text("Pause", timeout=PATIENCE_MS)
+    page.keyboard.press("Space")
+    expect(page.locator("[data-play-label]")).to_have_text("Play")
+
+
+def set_faders(page: Page) -> None:
+    """Keys for all stems from anywhere, and each control by itself."""
+    page.keyboard.press("2")
+    expect(page.get_by_label("Mute drums")).to_be_checked()
+    page.keyboard.press("Shift+Digit3")
+    expect(page.get_by_label("Solo bass")).to_be_checked()
+    tab_to(page, "#mute-vocals")
+    page.keyboard.press("Space")
+    expect(page.get_by_label("Mute vocals")).to_be_checked()
+    tab_to(page, "#gain-vocals")
+    page.keyboard.press("ArrowRight")
+    assert float(page.get_by_label("Gain of vocals").input_value()) == 0.5
+    tab_to(page, "#pan-vocals")
+    page.keyboard.press("Home")
+    assert float(page.get_by_label("Pan of vocals").input_value()) == -1
+    tab_to(page, "[data-save]")
+
+
+def delete_not(page: Page) -> None:
+    """A question has the focus, and the way out, until it is answered."""
+    page.reload()
+    tab_to(page, "form[action$='/delete'] button")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert page.evaluate("document.activeElement.closest('dialog') !== null")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).not_to_be_visible()
+    assert page.evaluate("document.activeElement.closest('form').action.endsWith('/delete')")

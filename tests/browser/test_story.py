@@ -1,0 +1,276 @@
+"""What somebody does who comes for the first time, from signing up to a key that is revoked, against a whole server."""
+
+import base64
+import re
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import numpy.typing as npt
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from tests.acceptance.server import Server
+from tests.acceptance.songs import dbfs, encode, read, sung
+from tests.payments.checkout import Checkout
+
+from .chromium import Seen, window
+from .sample import SIX
+from .shop import receiver
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+NAME = "Lied <img src=x onerror=alert(1)> שלום 🎸.flac"
+SECONDS, RATE = 60, 44_100
+PATIENCE_MS = 120_000  # for what takes a second or two where nothing else runs
+STEP_DB = 20 * np.log10(2.0**-23)  # a step of 24 bits
+BEGIN_S = 0.05  # after which the player's clock starts
+
+Samples = npt.NDArray[Any]
+
+# a file from the desktop, as the browser tells of it
+_DROP = """([name, content]) => {
+  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], name, { type: "audio/flac" }));
+  const zone = document.querySelector("[data-drop]");
+  for (const kind of ["dragover", "drop"]) {
+    zone.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer }));
+  }
+}"""
+
+# calls heard(text) whenever the progress that is shown has changed
+_LISTEN = """addEventListener("DOMContentLoaded", () => {
+  const tell = () => {
+    const shown = document.querySelector("[data-percent]");
+    if (shown) heard(shown.textContent);
+  };
+  new MutationObserver(tell).observe(document.body, { subtree: true, childList: true, characterData: true });
+  tell();
+});"""
+
+_GAINS = """() => [...document.querySelector("[data-player]").engine.strips].map(
+  ([name, { gain }]) => [name, gain.gain.value])"""
+
+# what the player's engine sounds like when it plays the first seconds, as float32 in base64, left then right
+_RENDER = """async ([seconds, rate]) => {
+  const { BufferEngine, decodeStems } = await import("/static/engine.js");
+  const { Faders } = await import("/static/faders.js");
+  const lanes = [...document.querySelectorAll("[data-stem]")];
+  const urls = new Map(lanes.map((lane) => [lane.dataset.stem, lane.dataset.url]));
+  const context = new OfflineAudioContext(2, seconds * rate, rate);
+  const buffers = await decodeStems(context, urls, () => {});
+  await new BufferEngine(context, buffers, new Faders([...urls.keys()])).play();
+  const heard = await context.startRendering();
+  const bytes = [0, 1].flatMap((side) => [...new Uint8Array(heard.getChannelData(side).buffer)]);
+  return btoa(bytes.reduce((text, byte) => text + String.fromCharCode(byte), ""));
+}"""
+
+
+@pytest.fixture(scope="module")
+def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A minute in stereo."""
+    return encode(tmp_path_factory.mktemp("song") / NAME, sung(SECONDS * RATE), RATE, "flac")
+
+
+@pytest.fixture
+def opened(browser: Browser, server: Server) -> Iterator[tuple[Page, Seen]]:
+    with window(browser, server.url, accept_downloads=True) as (page, seen):
+        page.set_default_timeout(PATIENCE_MS)
+        expect.set_options(timeout=PATIENCE_MS)
+        yield page, seen
+        expect.set_options(timeout=5_000)
+
+
+def test_the_story(
+    opened: tuple[Page, Seen], server: Server, checkout: Checkout, song: Path, tmp_path: Path
+) -> None:
+    page, seen = opened
+    sign_up(page)
+    key = create_key(page)
+    assert credits(server, key) == (200, 100_000)
+    with receiver() as (hook, came):
+        drop(page, song, hook)
+        watch_progress(page)
+        play(page)
+        assert_in_step(page, song)
+        assert_mixes(page, song, tmp_path)
+        split_id = page.url.rpartition("/")[2]
+        look_at_webhook(page, hook, split_id)
+    assert [body["data"]["id"] for body in came] == [split_id]
+    assert (seen.foreign, seen.complaints) == ([], [])
+    buy(page, checkout)
+    assert credits(server, key) == (200, 100_000 - SECONDS + 3000)
+    revoke(page)
+    assert credits(server, key)[0] == 401
+    # nothing but the page of the payment, which was asked for
+    assert {url.removeprefix(checkout.url) for url in seen.foreign} == {"/pay/cs_test_1"}
+    assert seen.complaints == []
+
+
+def credits(server: Server, key: str) -> tuple[int, int | None]:
+    """What the API answers who has the key."""
+    answer = httpx2.get(f"{server.url}/v1/credits", headers={"Authorization": f"Bearer {key}"})
+    return answer.status_code, answer.json().get("data", {}).get("balance")
+
+
+def sign_up(page: Page) -> None:
+    page.goto("/")
+    page.get_by_role("link", name="Sign up").first.click()
+    page.get_by_label("Email address").fill("first@example.org")
+    page.get_by_label("Password").fill("a few words to remember")
+    page.get_by_role("button", name="Make my account").click()
+    expect(page.get_by_role("heading", name="New split")).to_be_visible()
+
+
+def create_key(page: Page) -> str:
+    page.get_by_role("link", name="Developer").click()
+    page.get_by_label("Name of a new key").fill("the story's")
+    page.get_by_role("button", name="Create a key").click()
+    key = page.locator("#key").inner_text()
+    assert key in page.locator("#curl").inner_text()
+    page.get_by_role("link", name="Developer").click()
+    expect(page.get_by_role("rowheader", name="the story's")).to_be_visible()
+    assert key not in page.content()
+    return key
+
+
+def drop(page: Page, song: Path, hook: str) -> None:
+    """Let go of the song over the form, and send it."""
+    page.get_by_role("link", name="New split").click()
+    page.evaluate(_DROP, [song.name, base64.b64encode(song.read_bytes()).decode()])
+    expect(page.locator("[data-drop]")).to_contain_text(song.name)
+    page.get_by_label("Six stems").check()
+    page.get_by_label("As", exact=True).select_option("wav24")
+    page.get_by_text("Tell a program").click()
+    page.get_by_label("Webhook").fill(hook)
+    page.get_by_role("button", name="Split", exact=True).click()
+
+
+def watch_progress(page: Page) -> None:
+    """See the progress move, and the player come, without touching anything."""
+    told: list[int] = []
+    page.expose_function("heard", lambda text: told.append(int(text.removesuffix(" %"))))
+    page.add_init_script(_LISTEN)
+    page.wait_for_url(re.compile("/splits/split_"))
+    expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
+    expect(page.locator("[data-player]")).to_be_visible()
+    assert len(set(told)) >= 3 and told == sorted(told), told
+
+
+def engine(page: Page, what: str) -> Any:
+    """A property of the player's engine; None before there is one."""
+    return page.evaluate(f"document.querySelector('[data-player]').engine?.{what} ?? null")
+
+
+def wait_for(page: Page, what: str) -> None:
+    """Wait until that property is true: the pages' policy lets nobody else wait for it."""
+    end = time.monotonic() + PATIENCE_MS / 1000
+    while not engine(page, what):
+        assert time.monotonic() < end, what
+        page.wait_for_timeout(50)
+
+
+def play(page: Page) -> None:
+    """Play, and let a stem play alone. Every stem stays where the others are, to 5 ms."""
+    page.keyboard.press("Space")
+    wait_for(page, "playing")
+    wait_for(page, "position > 0")
+    first = engine(page, "position")
+    for _ in range(10):
+        page.wait_for_timeout(100)
+        places = engine(page, "positions()")
+        assert sorted(places) == sorted(SIX)
+        assert max(places.values()) - min(places.values()) <= 0.005
+    assert engine(page, "position") > first + 0.5
+    expect(page.locator("[data-now]")).not_to_have_text("0:00")
+    page.keyboard.press("Shift+Digit1")
+    expect(page.get_by_label("Solo vocals")).to_be_checked()
+    page.wait_for_timeout(300)
+    gains = dict(page.evaluate(_GAINS))
+    assert gains.pop("vocals") == pytest.approx(1, abs=0.01)
+    assert len(gains) == 5 and max(gains.values()) < 0.001
+    page.keyboard.press("Shift+Digit1")
+    page.keyboard.press("Space")
+    assert engine(page, "playing") is False
+    rests = engine(page, "position")
+    page.wait_for_timeout(200)
+    assert engine(page, "position") == rests > 1
+
+
+def assert_in_step(page: Page, song: Path) -> None:
+    """What sounds is the song, sample for sample, so that no stem is ahead of another."""
+    seconds = 2
+    heard = np.frombuffer(base64.b64decode(page.evaluate(_RENDER, [seconds, RATE])), "<f4").reshape(2, -1)
+    begin = round(BEGIN_S * RATE)
+    original = read(song)[0][:, : seconds * RATE - begin]
+    assert not heard[:, :begin].any()
+    # six stems, each rounded to a step
+    assert dbfs(heard[:, begin:] - original) <= STEP_DB + 20 * np.log10(6)
+
+
+def save(page: Page, button: Locator, folder: Path) -> Path:
+    with page.expect_download() as waiting:
+        button.click()
+    path = folder / waiting.value.suggested_filename
+    waiting.value.save_as(path)
+    return path
+
+
+def assert_mixes(page: Page, song: Path, folder: Path) -> None:
+    """A mix is what its faders say of the stems: of all stems as they are, the song."""
+    button = page.get_by_role("button", name="Download the mix")
+    archive = save(page, page.get_by_role("link", name="All stems as zip"), folder)
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(folder / "stems")
+    stems = {name: read(next((folder / "stems").rglob(f"{name}.wav")))[0] for name in SIX}
+    untouched = read(save(page, button, folder))[0]
+    assert dbfs(untouched - read(song)[0]) <= STEP_DB + 20 * np.log10(7)
+    page.get_by_label("Solo vocals").check(force=True)
+    page.get_by_label("Solo bass").check(force=True)
+    page.get_by_label("Gain of vocals").fill("-6")
+    page.get_by_label("Pan of bass").fill("0.5")
+    mixed = read(save(page, button, folder))[0]
+    expected = stems["vocals"] * 10 ** (-6 / 20) + panned_right(stems["bass"], 0.5)
+    assert dbfs(mixed - expected) <= STEP_DB
+    assert dbfs(mixed - untouched) > -40
+
+
+def panned_right(stereo: Samples, pan: float) -> Samples:
+    """Equal power, https://www.w3.org/TR/webaudio/#stereopanner-algorithm."""
+    left, right = stereo.astype(np.float64)
+    return np.stack([left * np.cos(pan * np.pi / 2), right + left * np.sin(pan * np.pi / 2)])
+
+
+def look_at_webhook(page: Page, hook: str, split_id: str) -> None:
+    """Find the split's end in the log, delivered."""
+    page.get_by_role("link", name="Developer").click()
+    page.get_by_role("link", name="Webhooks").click()
+    row = page.get_by_role("row").filter(has_text="audio.split.completed")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text(hook)
+    row.get_by_role("link").click()
+    expect(page.locator("#delivery")).to_contain_text("delivered")
+    expect(page.locator("#delivery")).to_contain_text("thanks")
+    expect(page.get_by_role("link", name=split_id)).to_be_visible()
+
+
+def buy(page: Page, checkout: Checkout) -> None:
+    page.get_by_role("link", name="Credits").click()
+    page.get_by_role("button", name="Buy 50 minutes").click()
+    page.wait_for_url(f"{checkout.url}/pay/**")
+    page.get_by_role("button", name="Pay").click()
+    expect(page.locator("#payment")).to_contain_text("3,000 credits were added")
+    expect(page.locator("main")).to_contain_text("50 minutes, bought through Stripe")
+    assert [asked["line_items[0][price_data][unit_amount]"] for asked in checkout.asked] == ["500"]
+
+
+def revoke(page: Page) -> None:
+    page.get_by_role("link", name="Developer").click()
+    page.get_by_role("button", name="Revoke").click()
+    page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    expect(page.get_by_role("rowheader", name="the story's")).to_contain_text("revoked")
