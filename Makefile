@@ -42,6 +42,7 @@ weights: $(VENV)/installed
 
 test-torch: $(TORCH_VENV)/installed
 	$(TORCH_VENV)/bin/python -m pytest -m torch $(ARGS)
+	$(TORCH_VENV)/bin/python -m pytest -m 'not torch' tests/training
 
 test-browser: $(VENV)/installed-browser $(AXE)/node_modules chromium
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
