@@ -6,8 +6,10 @@ made up. The README's pictures are written anew, too, into ``docs/images``.
 
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +30,11 @@ IMAGES = Path("docs") / "images"
 WIDTHS = {"wide": WIDE, "narrow": NARROW}
 # file of docs/images → place, theme, width, and how much of its height is shown
 README = {
-    "player.png": ("player-set", "dark", {"width": 1200, "height": 760}),
-    "home.png": ("home", "light", {"width": 1200, "height": 620}),
-    "credits.png": ("credits", "light", {"width": 1200, "height": 760}),
-    "phone.png": ("player", "light", {"width": 390, "height": 760}),
+    "player.webp": ("player", "dark", {"width": 1200, "height": 830}),
+    "home.webp": ("home", "light", {"width": 1200, "height": 700}),
+    "credits.webp": ("credits", "light", {"width": 1200, "height": 800}),
+    "phone.webp": ("player", "light", {"width": 390, "height": 760}),
 }
-COLOURS = 128  # of a picture in the README: few enough for some tens of kilobytes
 
 
 def main(song: str, folder: str) -> None:
@@ -41,26 +42,29 @@ def main(song: str, folder: str) -> None:
     with server(separated(song)) as (running, sample), chromium() as browser:
         shots = Path(folder)
         shots.mkdir(parents=True, exist_ok=True)
-        for theme in THEMES:
-            for width, viewport in WIDTHS.items():
-                for place in PLACES:
-                    options = {"color_scheme": theme, "viewport": viewport}
-                    with visit(browser, running, sample, place, options) as page:
+        IMAGES.mkdir(exist_ok=True)
+        for width, viewport in WIDTHS.items():
+            for place in PLACES:
+                with visit(browser, running, sample, place, viewport=viewport) as page:
+                    for theme in THEMES:
+                        page.emulate_media(color_scheme=theme)
                         page.screenshot(path=shots / f"{place.name}-{theme}-{width}.png", full_page=True)
         print(f"{len(PLACES) * len(THEMES) * len(WIDTHS)} pictures are in {shots}.")
         for name, (place_name, theme, viewport) in README.items():
             place = next(place for place in PLACES if place.name == place_name)
-            options = {"color_scheme": theme, "viewport": viewport}
-            with visit(browser, running, sample, place, options) as page:
-                page.screenshot(path=shots / name)
-            shrink(shots / name, IMAGES / name)
+            with visit(browser, running, sample, place, viewport=viewport, color_scheme=theme) as page:
+                picture = Image.open(BytesIO(page.screenshot()))
+                picture.convert("RGB").save(IMAGES / name, quality=88, method=6)
 
 
 def separated(song: str) -> Song:
     """The song's stems, found by the built-in model."""
-    found = Separator("builtin_6s").separate(song)
+    separator = Separator("builtin_6s")
+    begun = time.monotonic()
+    found = separator.separate(song)
+    took_s = time.monotonic() - begun
     stems = {name: np.broadcast_to(stem, (2, stem.shape[1])) for name, stem in found.stems.items()}
-    return Song(Path(song).name, stems, found.sample_rate)
+    return Song(Path(song).name, stems, found.sample_rate, took_s)
 
 
 @contextmanager
@@ -69,34 +73,26 @@ def server(song: Song) -> Iterator[tuple[Server, Sample]]:
     with tempfile.TemporaryDirectory() as name, stand_in() as checkout:
         folder = Path(name)
         running = Server(folder, workers=0, lease_seconds=3600, free_credits=600, **shop(checkout))
-        running.start()
-        application = Application(Settings(data_dir=folder / "data"))
         try:
+            running.start()
+            application = Application(Settings(data_dir=folder / "data"))
             yield running, fill(application, song)
-        finally:
             application.close()
+        finally:
             running.stop()
 
 
 @contextmanager
 def visit(
-    browser: Browser, running: Server, sample: Sample, place: Place, options: dict[str, object]
+    browser: Browser, running: Server, sample: Sample, place: Place, **options: object
 ) -> Iterator[Page]:
     """The page of that place, with everything on it drawn."""
     session = sample.sessions.get(place.who, "")
-    with window(browser, running.url, session, **options) as (page, _):
+    with window(browser, running.url, session, reduced_motion="reduce", **options) as (page, _):
         place.visit(page, sample.ids)
         page.wait_for_load_state("load")
         page.wait_for_timeout(400)
         yield page
-
-
-def shrink(picture: Path, smaller: Path) -> None:
-    """Keep a picture with few colours, of which pages have few."""
-    smaller.parent.mkdir(exist_ok=True)
-    with Image.open(picture) as image:
-        few = image.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
-        few.save(smaller, optimize=True)
 
 
 if __name__ == "__main__":

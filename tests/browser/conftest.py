@@ -51,9 +51,11 @@ def shop(checkout: Checkout) -> dict[str, str]:
 def server(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Iterator[Server]:
     """API and a worker."""
     started = Server(tmp_path_factory.mktemp("server"), **shop(checkout))
-    started.start()
-    yield started
-    started.stop()
+    try:
+        started.start()
+        yield started
+    finally:
+        started.stop()
 
 
 @pytest.fixture(scope="session")
@@ -61,15 +63,15 @@ def filled(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Iter
     """A server without a worker, that changes nothing by itself, and what there is on its pages."""
     folder = tmp_path_factory.mktemp("filled")
     server = Server(folder, workers=0, lease_seconds=3600, **shop(checkout))
-    server.start()
-    application = Application(Settings(data_dir=folder / "data"))
     song = sung(3 * RATE, rate=RATE)
     stems = {
         name: (song * part).astype("f4")
         for name, part in zip(SIX, (0.5, 0.3, 0.1, 0.05, 0.03, 0.02), strict=True)
     }
     try:
-        yield server, fill(application, Song("Lied.flac", stems, RATE))
-    finally:
+        server.start()
+        application = Application(Settings(data_dir=folder / "data"))
+        yield server, fill(application, Song("Lied.flac", stems, RATE, 1))
         application.close()
+    finally:
         server.stop()

@@ -32,6 +32,29 @@ def test_page(browser: Browser, filled: tuple[Server, Sample], place: Place) -> 
         assert (seen.foreign, seen.complaints) == ([], [])
 
 
+def test_what_is_wrong_is_noticed(browser: Browser, filled: tuple[Server, Sample]) -> None:
+    server, _ = filled
+    # where the policy does not keep it from being asked for
+    with window(browser, server.url, bypass_csp=True) as (page, seen):
+        page.goto("/")
+        page.evaluate("document.body.append(Object.assign(new Image(), { src: 'http://192.0.2.1/x.png' }))")
+        page.wait_for_load_state("networkidle")
+        assert seen.foreign == ["http://192.0.2.1/x.png"]
+        assert any(text.startswith("image-alt: ") for text in barriers(page))
+    with window(browser, server.url, viewport=NARROW) as (page, seen):
+        page.goto("/")
+        assert too_wide(page) == seen.complaints == []
+        page.evaluate("""() => {
+          const wide = document.createElement("div");
+          wide.setAttribute("style", "color: red");
+          wide.style.width = "400px";
+          document.querySelector("main").append(wide);
+        }""")
+        assert len(too_wide(page)) == 1
+        page.wait_for_timeout(100)
+        assert len(seen.complaints) == 1 and "Content Security Policy" in seen.complaints[0]
+
+
 def test_no_page_is_forgotten() -> None:
     routes = [route for router in routers.PAGES for route in router.routes if isinstance(route, APIRoute)]
     pages = [route for route in routes if "GET" in route.methods and route.path not in NOT_PAGES]
