@@ -1,6 +1,5 @@
 """Sessions of browsers, and links that sign in once."""
 
-
 import sqlalchemy as sa
 from alembic import op
 
