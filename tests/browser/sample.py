@@ -91,7 +91,7 @@ def _credits(application: Application, session: Session, account_id: str) -> Non
     """A purchase, and thirty days of splits, some of which failed."""
     random = np.random.default_rng(4)
     application.credits.purchase(
-        session, account_id, 9000, "cs_test_a1B2c3D4e5F6", "150 minutes, bought through Stripe"
+        session, account_id, 30_000, "cs_test_a1B2c3D4e5F6", "500 minutes, bought through Stripe"
     )
     for day in range(29, -1, -1):
         for number in range(random.choice([0, 0, 1, 2, 3])):
