@@ -55,7 +55,7 @@ screenshots: $(VENV)/installed-browser chromium
 # a browser that the machine keeps up to date
 chromium:
 	@if ! command -v chromium >/dev/null; then \
-		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; \
+		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-liberation; \
 		else echo "error: Chromium is not installed: install it, with apt-get install chromium as root." >&2; exit 1; fi; fi
 
 check: $(VENV)/installed-dev
