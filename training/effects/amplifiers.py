@@ -22,7 +22,7 @@ from training.score import SAMPLE_RATE, Audio
 
 KINDS: Final = ("clean", "crunch", "high gain", "fuzz")
 # Decibels into the waveshaper above an active level of −20 dBFS, and the corner of the high-pass before it.
-_DRIVE: Final = {"clean": (-8, 5), "crunch": (8, 24), "high gain": (30, 50), "fuzz": (34, 54)}
+_DRIVE: Final = {"clean": (-8, 5), "crunch": (8, 24), "high gain": (24, 44), "fuzz": (28, 48)}
 _TIGHTNESS: Final = {"clean": (40, 90), "crunch": (60, 160), "high gain": (90, 260), "fuzz": (30, 90)}
 
 

@@ -80,7 +80,7 @@ def bass(audio: Audio, role: str, style: str, random: np.random.Generator) -> Au
     del role
     mono = audio.mean(axis=0, keepdims=True)
     if random.random() < (0.3 if style == "electronic" else 0.65):
-        grit = random.uniform(0, 1) if random.random() < _GRIT.get(style, 0.1) else random.uniform(0, 0.15)
+        grit = random.uniform(0, 1) if random.random() < _GRIT.get(style, 0.1) else random.uniform(0, 0.3)
         mono = bass_amplifier(mono, grit, random)
     mono = equalise(
         mono,
@@ -88,7 +88,7 @@ def bass(audio: Audio, role: str, style: str, random: np.random.Generator) -> Au
         high_pass(random.uniform(28, 50)),
         low_shelf(random.uniform(60, 120), random.uniform(-4, 5)),
         peak(random.uniform(200, 500), random.uniform(-6, 2), 0.8),
-        peak(random.uniform(700, 2500), random.uniform(-4, 6), 0.8),
+        peak(random.uniform(700, 2500), random.uniform(-3, 9), 0.7),
         low_pass(log_uniform(random, 2500, 16_000)),
     )
     if random.random() < 0.85:

@@ -18,13 +18,13 @@ def drums(audio: Audio, role: str, style: str, random: np.random.Generator) -> A
     if random.random() < 0.08:
         kit = widen(kit, 0)
     if random.random() < 0.6:
-        kit = shape_transients(kit, random.uniform(-3, 7), random.uniform(-8, 5))
+        kit = shape_transients(kit, random.uniform(-3, 6), random.uniform(-8, 5))
     kit = equalise(
         kit,
         coloration(random, 4),
-        low_shelf(random.uniform(60, 110), random.uniform(-3, 6)),
+        low_shelf(random.uniform(60, 110), random.uniform(-2, 7)),
         peak(random.uniform(250, 600), random.uniform(-8, 2), 0.8),
-        high_shelf(random.uniform(5000, 9000), random.uniform(-4, 6)),
+        high_shelf(random.uniform(5000, 9000), random.uniform(-6, 3.5)),
     )
     kit = _room(kit, style, random)
     if random.random() < dirt:
