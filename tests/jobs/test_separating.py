@@ -3,15 +3,24 @@
 import json
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from stemsplitter.audio.decode import open_source
 from stemsplitter.errors import AudioError, ModelError, Stopped
-from stemsplitter.jobs.separating import OutOfMemory, SeparationFailed, SeparationProcess, SeparationRequest
+from stemsplitter.jobs.separating import (
+    OutOfMemory,
+    SeparationFailed,
+    SeparationPool,
+    SeparationProcess,
+    SeparationRequest,
+)
 
 Make = Callable[..., SeparationRequest]
 
@@ -22,6 +31,14 @@ def process(tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sepa
     process = SeparationProcess()
     yield process
     process.close()
+
+
+@pytest.fixture
+def pool(tiny_models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SeparationPool]:
+    monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tiny_models))
+    pool = SeparationPool(2, "cpu")
+    yield pool
+    pool.close()
 
 
 @pytest.fixture
@@ -173,3 +190,26 @@ def test_closing_ends_the_process(process: SeparationProcess, request_for: Make,
     assert pid is not None
     process.close()
     assert gone(pid)
+
+
+def test_a_pool_separates_several_songs_at_once(
+    pool: SeparationPool, request_for: Make, long_song: Path, short_song: Path, tmp_path: Path
+) -> None:
+    pool.open()
+    assert (pool.device, pool.concurrency) == ("cpu", 2)
+    ended = threading.Event()
+
+    def until_the_other_ended(fraction: float) -> bool:
+        return ended.is_set()
+
+    def short() -> list[str]:
+        try:
+            request = replace(request_for(short_song), folder=str(tmp_path / "short"))
+            return list(pool.separate(request, lambda _: False).stems)
+        finally:
+            ended.set()
+
+    with ThreadPoolExecutor(2) as threads:
+        stopped = threads.submit(pool.separate, request_for(long_song), until_the_other_ended)
+        assert threads.submit(short).result() == ["vocals", "instrumental"]
+        assert isinstance(stopped.exception(), Stopped)

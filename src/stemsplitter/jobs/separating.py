@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from stemsplitter import errors
@@ -153,6 +153,44 @@ class SeparationProcess:
                 "The separation was killed by the system, which mostly means that memory ran out."
             )
         return SeparationFailed(f"The separation process died ({_cause(code)}).")
+
+
+class SeparationPool:
+    """Separates up to ``concurrency`` songs at once, called from as many threads; each has a process of its own.
+
+    Processes start when they are needed and stay, with their models loaded.
+    """
+
+    def __init__(self, concurrency: int = 1, device: str = "auto") -> None:
+        self.concurrency, self.device = concurrency, device
+        self._lock = threading.Lock()
+        self._idle: list[SeparationProcess] = []
+        self._all: list[SeparationProcess] = []
+
+    def open(self) -> None:
+        """Find out what there is to run on: ``device`` and ``concurrency`` are then what is really so."""
+
+    def separate(self, request: SeparationRequest, watch: Callable[[float], bool]) -> Separated:
+        """Separate a song, as :meth:`SeparationProcess.separate` does, on the pool's device."""
+        process = self._take()
+        try:
+            return process.separate(replace(request, device=self.device), watch)
+        finally:
+            with self._lock:
+                self._idle.append(process)
+
+    def close(self) -> None:
+        """End the processes, at once."""
+        for process in self._all:
+            process.close()
+
+    def _take(self) -> SeparationProcess:
+        with self._lock:
+            if self._idle:
+                return self._idle.pop()  # the last one used: its models are the ones that are asked for
+            process = SeparationProcess()
+            self._all.append(process)
+            return process
 
 
 def _read(process: "subprocess.Popen[str]", answers: "queue.SimpleQueue[dict[str, Any] | None]") -> None:
