@@ -73,12 +73,10 @@ class Run:
         self.step, self.seconds, self.best = state["step"], state["seconds"], state["best"]
 
     def begin_with(self, file: Path) -> None:
-        """Take over the averaged weights of another run, except the last layer, which begins anew."""
+        """Take over the averaged weights of another run."""
         state = torch.load(file, map_location=self.device, weights_only=True)["average"]
-        kept = {
-            name: value for name, value in state.items() if ".leave." not in name and name != "n_averaged"
-        }
-        self.network.load_state_dict({n.removeprefix("module."): v for n, v in kept.items()}, strict=False)
+        del state["n_averaged"]
+        self.network.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})
         self.average.module.load_state_dict(self.network.state_dict())
 
     def learn(self, tensors: list[Tensor], steps: int) -> tuple[float, float]:
