@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from stemsplitter.database import Base, UtcDateTime, new_id, now
 
 _ENDED = text("kind IN ('settle', 'release')")
+_PURCHASE = text("kind = 'purchase'")
 
 
 class LedgerEntry(Base):
@@ -32,6 +33,9 @@ class LedgerEntry(Base):
             "uq_ledger_entries_ended", "split_id", unique=True, sqlite_where=_ENDED, postgresql_where=_ENDED
         ),
         Index("ix_ledger_entries_history", "account_id", "created_at", "id"),
+        Index(
+            "ix_ledger_entries_purchases", "account_id", sqlite_where=_PURCHASE, postgresql_where=_PURCHASE
+        ),
     )
 
     id: Mapped[str] = mapped_column(primary_key=True, default=lambda: new_id("led"))

@@ -3,7 +3,18 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, CheckConstraint, ForeignKey, Index, String, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Index,
+    SmallInteger,
+    String,
+    Text,
+    bindparam,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from stemsplitter.audio.peaks import FILE_NAME
@@ -12,6 +23,12 @@ from stemsplitter.database import Base, UtcDateTime
 QUEUED, PROCESSING, SUCCEEDED, FAILED = "queued", "processing", "succeeded", "failed"
 STATUSES = (QUEUED, PROCESSING, SUCCEEDED, FAILED)
 UNFINISHED = (QUEUED, PROCESSING)
+PAYING, FREE = 0, 1
+
+
+def _index(name: str, *columns: str, where: str) -> Index:
+    condition = text(where)
+    return Index(f"ix_splits_{name}", *columns, sqlite_where=condition, postgresql_where=condition)
 
 
 class Split(Base):
@@ -19,7 +36,11 @@ class Split(Base):
 
     ``stems`` maps a stem's name to its ``{"key", "size", "mime"}``. ``lease`` names the run that may finish a split in
     processing: a run whose lease is no longer the row's has lost it (to a cancel, or to another worker) and changes
-    nothing any more. ``attempts`` counts the runs that began. ``deleted_at`` tells that its files are gone.
+    nothing any more, and ``worker_id`` the worker that runs it. ``attempts`` counts the runs that began.
+    ``deleted_at`` tells that its files are gone.
+
+    A queued split waits for its ``model_name``, its ``priority`` (PAYING before FREE) and its ``turn``, which
+    :mod:`stemsplitter.splits.queue` gives it. A row that a version before that wrote has no ``model_name`` yet.
     """
 
     __tablename__ = "splits"
@@ -28,9 +49,14 @@ class Split(Base):
         CheckConstraint("stem_model IN ('2s', '4s', '6s')", name="stem_model"),
         CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
         CheckConstraint("attempts >= 0", name="attempts"),
-        Index(None, "account_id", "created_at", "id"),
-        Index(None, "status", "updated_at"),
-        Index(None, "expires_at"),
+        # all of them leave out most of the rows that have ended: those are many
+        _index("queued", "model_name", "priority", "turn", "id", "account_id", where="status = 'queued'"),
+        _index("processing", "worker_id", where="status = 'processing'"),
+        _index("unfinished", "account_id", where="status IN ('queued', 'processing')"),
+        _index("finished", "status", "finished_at", "id", where="finished_at IS NOT NULL"),
+        _index("kept", "account_id", "created_at", "id", where="deleted_at IS NULL"),
+        _index("kept_by_status", "account_id", "status", "created_at", "id", where="deleted_at IS NULL"),
+        _index("expiring", "expires_at", where="deleted_at IS NULL"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
@@ -64,6 +90,49 @@ class Split(Base):
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # why it failed, where that was the server's fault: for its operator's eyes
     cause: Mapped[str | None] = mapped_column(Text)
+    model_name: Mapped[str | None] = mapped_column(String(64))
+    priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))
+    turn: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
+    worker_id: Mapped[str | None] = mapped_column(String(32))
+
+
+# Conditions of the partial indexes, with the values written out: a database that is given them as parameters cannot
+# know that the index holds all the rows.
+IS_QUEUED = Split.status == bindparam(None, QUEUED, literal_execute=True)
+IS_PROCESSING = Split.status == bindparam(None, PROCESSING, literal_execute=True)
+IS_UNFINISHED = Split.status.in_(bindparam(None, UNFINISHED, expanding=True, literal_execute=True))
+
+
+class SplitQueue(Base):
+    """The virtual time of what waits for a model: the largest turn that was ever taken. See ``splits/queue.py``."""
+
+    __tablename__ = "split_queues"
+
+    model_name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    priority: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    clock: Mapped[int] = mapped_column(BigInteger)
+
+
+class SplitFlow(Base):
+    """The virtual time at which the last split ends that was taken of an account. See ``splits/queue.py``."""
+
+    __tablename__ = "split_flows"
+
+    model_name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    priority: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), primary_key=True)
+    end: Mapped[int] = mapped_column(BigInteger)
+
+
+class SplitTotal(Base):
+    """How many splits ended with a status before ``until``, and how many seconds of audio they have."""
+
+    __tablename__ = "split_totals"
+
+    status: Mapped[str] = mapped_column(String(16), primary_key=True)
+    until: Mapped[datetime] = mapped_column(UtcDateTime)
+    splits: Mapped[int] = mapped_column(BigInteger)
+    seconds: Mapped[int] = mapped_column(BigInteger)
 
 
 def stems_folder(split_id: str) -> str:
