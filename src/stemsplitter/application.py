@@ -86,10 +86,20 @@ class Application:
 
     @cached_property
     def storage(self) -> Storage:
-        """Sources and stems."""
-        return Storage(
-            self.settings.storage, derive_key(self.secret, "links to files"), self.settings.base_url
+        """Sources and stems.
+
+        Raises:
+            SettingsError: the store can never answer with these settings.
+        """
+        storage = Storage(
+            self.settings.storage,
+            derive_key(self.secret, "links to files"),
+            self.settings.base_url,
+            addressing=self.settings.storage_addressing,
+            public_url=self.settings.storage_public_url,
         )
+        storage.verify()
+        return storage
 
     @cached_property
     def uploads(self) -> UploadService:
@@ -104,7 +114,7 @@ class Application:
     @cached_property
     def webhooks(self) -> WebhookService:
         """Events, their deliveries and the log."""
-        return WebhookService(self.database, self.fetcher, self.webhook_secrets, self.jobs.enqueue_delivery)
+        return WebhookService(self.database, self.fetcher, self.webhook_secrets)
 
     @cached_property
     def idempotency(self) -> IdempotencyService:

@@ -24,7 +24,7 @@ PATH = "/developer/webhooks"
 def webhooks(application: Application) -> WebhookService:
     """Deliveries to this machine are allowed, and done by hand."""
     fetcher = Fetcher(Settings(allowed_networks="127.0.0.0/8"))
-    made = WebhookService(application.database, fetcher, application.webhook_secrets, lambda *_: None)
+    made = WebhookService(application.database, fetcher, application.webhook_secrets)
     application.__dict__["webhooks"] = made
     return made
 

@@ -1,8 +1,6 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy.orm import Session
-
 from stemsplitter.accounts.models import Account
 from stemsplitter.accounts.secret_box import SecretBox
 from stemsplitter.accounts.secrets_service import WebhookSecrets
@@ -29,21 +27,25 @@ class Clock:
 
 
 class World:
-    """A webhook service on its own database, with what it enqueued, and short ways to ask."""
+    """A webhook service on its own database, and short ways to ask."""
 
     def __init__(self, database: Database, networks: str) -> None:
         self.database = database
         self.secrets = WebhookSecrets(SecretBox(b"0123456789abcdef0123456789abcdef"))
-        self.enqueued: list[tuple[str, str]] = []
         self.service = self.with_fetcher(Fetcher(Settings(allowed_networks=networks)))
         with self.database.write() as session:
             session.add_all(Account(id=each, email=f"{each}@example.com") for each in ("acc_1", "acc_2"))
 
     def with_fetcher(self, fetcher: Any) -> WebhookService:
-        return WebhookService(self.database, fetcher, self.secrets, self._enqueue)
+        return WebhookService(self.database, fetcher, self.secrets)
 
-    def _enqueue(self, _: Session, delivery_id: str, account_id: str) -> None:
-        self.enqueued.append((delivery_id, account_id))
+    def due(self) -> dict[str, str]:
+        with self.database.read() as session:
+            return self.service.due(session)
+
+    def claim(self, *delivery_ids: str) -> list[str]:
+        with self.database.write() as session:
+            return sorted(self.service.claim(session, delivery_ids))
 
     def rotate(self, account_id: str = "acc_1") -> str:
         with self.database.write() as session:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from stemsplitter.database import Base, UtcDateTime
@@ -13,6 +13,8 @@ FAILED = "audio.split.failed"
 TEST = "webhook.test"
 
 DeliveryStatus = Literal["pending", "delivered", "failed", "gone"]
+
+_PENDING = text("status = 'pending'")
 
 
 class WebhookEvent(Base):
@@ -38,13 +40,32 @@ class WebhookEvent(Base):
 
 
 class WebhookDelivery(Base):
-    """One effort to bring an event to its URL: up to a day of attempts. A replay is another delivery."""
+    """One effort to bring an event to its URL: up to a day of attempts. A replay is another delivery.
+
+    A pending row is its own place in the queue: ``next_attempt_at`` is when a worker may take it, or, while one has
+    it, when another may take it from that one.
+    """
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
         CheckConstraint("status IN ('pending', 'delivered', 'failed', 'gone')", name="status"),
         CheckConstraint("attempts >= 0", name="attempts"),
         Index(None, "account_id", "created_at", "id"),
+        # whether anything is due, and the oldest of each account: of the rows that wait, however many do not
+        Index(
+            "ix_webhook_deliveries_due",
+            "next_attempt_at",
+            sqlite_where=_PENDING,
+            postgresql_where=_PENDING,
+        ),
+        Index(
+            "ix_webhook_deliveries_waiting",
+            "account_id",
+            "next_attempt_at",
+            "id",
+            sqlite_where=_PENDING,
+            postgresql_where=_PENDING,
+        ),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)

@@ -1,12 +1,15 @@
 """Queries of webhook events, deliveries and attempts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import CursorResult, and_, delete, exists, or_, select
+from sqlalchemy import CursorResult, and_, delete, exists, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from stemsplitter.webhooks.models import DeliveryStatus, WebhookAttempt, WebhookDelivery, WebhookEvent
+
+# written into the query: an index of pending rows is not used where the status is a parameter
+_PENDING = WebhookDelivery.status == literal("pending", literal_execute=True)
 
 
 def delivery(session: Session, delivery_id: str, *, lock: bool = False) -> WebhookDelivery | None:
@@ -61,6 +64,39 @@ def deliveries(
         query = query.where(WebhookDelivery.event.has(WebhookEvent.split_id == split_id))
     query = query.order_by(WebhookDelivery.created_at.desc(), WebhookDelivery.id.desc()).limit(limit)
     return session.scalars(query).all()
+
+
+def due(session: Session, at: datetime) -> dict[str, str]:
+    """Each account that has deliveries to be taken ``at`` then, by the id of its oldest: delivery id → account id.
+
+    Goes from account to account in an index (a loose index scan), so that its time grows with the accounts that wait
+    and not with their deliveries.
+    """
+    if session.scalar(select(1).where(_PENDING, WebhookDelivery.next_attempt_at <= at).limit(1)) is None:
+        return {}
+    account_id = WebhookDelivery.account_id
+    first = select(func.min(account_id).label("id")).where(_PENDING).cte("waiting", recursive=True)
+    following = select(func.min(account_id)).where(_PENDING, account_id > first.c.id).scalar_subquery()
+    waiting = first.union_all(select(following).where(first.c.id.is_not(None)))
+    oldest = (
+        select(WebhookDelivery.id)
+        .where(_PENDING, account_id == waiting.c.id, WebhookDelivery.next_attempt_at <= at)
+        .order_by(WebhookDelivery.next_attempt_at, WebhookDelivery.id)
+        .limit(1)
+        .scalar_subquery()
+    )
+    return {found: account for found, account in session.execute(select(oldest, waiting.c.id)) if found}
+
+
+def claim(session: Session, delivery_ids: Collection[str], at: datetime, until: datetime) -> Sequence[str]:
+    """Have those of the deliveries that are still to be taken ``at`` then to oneself ``until`` then; returns them."""
+    still_due = select(WebhookDelivery.id).where(
+        WebhookDelivery.id.in_(delivery_ids), _PENDING, WebhookDelivery.next_attempt_at <= at
+    )
+    claimed = session.scalars(still_due.with_for_update(skip_locked=True)).all()
+    mine = update(WebhookDelivery).where(WebhookDelivery.id.in_(claimed))
+    session.execute(mine.values(next_attempt_at=until), execution_options={"synchronize_session": False})
+    return claimed
 
 
 def delete_events(session: Session, before: datetime) -> int:

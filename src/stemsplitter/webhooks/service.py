@@ -4,7 +4,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -33,13 +33,12 @@ TIMEOUT_S = 15.0
 DELAYS_S = (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 28_800)
 # each delay is up to this much shorter or longer, so that a receiver that was down is not met by all at once
 JITTER = 0.1
+# a worker that has not recorded its attempt by then has died: far more than an attempt takes
+LEASE = timedelta(seconds=60)
 # how long the log is kept
 KEPT = timedelta(days=30)
 
 _log = logging.getLogger(__name__)
-
-# Has a delivery done by a worker once the session commits: session, delivery id, account id.
-Enqueue = Callable[[Session, str, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +55,10 @@ class _Outcome:
 class WebhookService:
     """Events, their deliveries and the log. All but :meth:`attempt` join the caller's transaction."""
 
-    def __init__(
-        self, database: Database, fetcher: Fetcher, secrets: WebhookSecrets, enqueue: Enqueue
-    ) -> None:
+    def __init__(self, database: Database, fetcher: Fetcher, secrets: WebhookSecrets) -> None:
         self._database = database
         self._fetcher = fetcher
         self._secrets = secrets
-        self._enqueue = enqueue
 
     def check_url(self, url: str, param: str) -> None:
         """Refuse a URL that nothing could ever be delivered to; ``param`` is its name in the request.
@@ -82,7 +78,7 @@ class WebhookService:
             split: as ``GET /v1/audio/splits/{id}`` answers it, with status ``succeeded`` or ``failed``.
 
         Returns:
-            The id of the delivery, which is enqueued.
+            The id of the delivery, which is due as soon as the session commits.
         """
         kind = {"succeeded": COMPLETED, "failed": FAILED}[split["status"]]
         if made := repository.first_delivery(session, split["id"], kind):
@@ -145,22 +141,31 @@ class WebhookService:
         """Delete events older than :data:`KEPT`, with their deliveries and attempts; returns how many."""
         return repository.delete_events(session, now() - KEPT)
 
+    def due(self, session: Session) -> dict[str, str]:
+        """Each account that has deliveries to be attempted now, by the id of its oldest: delivery id → account id."""
+        return repository.due(session, now())
+
+    def claim(self, session: Session, delivery_ids: Collection[str]) -> Sequence[str]:
+        """Take deliveries that are due, to :meth:`attempt` them once this is committed; returns those to be had.
+
+        Nobody else gets them for :data:`LEASE`. Those of a worker that died are due again after it.
+        """
+        at = now()
+        return repository.claim(session, delivery_ids, at, at + LEASE)
+
     def attempt(self, delivery_id: str) -> float | None:
-        """POST once, and return after how many seconds to call this again; None when the delivery has ended.
+        """POST once, and return after how many seconds the next attempt is due; None when there is none to wait for.
 
         May run twice for one attempt: a process that dies after the POST has not recorded it, so that the event is
-        delivered at least once, always with the same id. Called too early, it posts nothing and says how long
-        to wait. Takes no longer than 15 seconds and two short transactions.
+        delivered at least once, always with the same id. Takes no longer than 15 seconds and two short transactions.
         """
         with self._database.read() as session:
             delivery = repository.delivery(session, delivery_id)
             if delivery is None or delivery.status != "pending":
                 return None
-            if delivery.next_attempt_at and (early := (delivery.next_attempt_at - now()).total_seconds()) > 0:
-                return early
         outcome = self._post(delivery.event)
         with self._database.write() as session:
-            return _record(session, delivery_id, outcome)
+            return _record(session, delivery_id, delivery.next_attempt_at, outcome)
 
     def _owned(self, session: Session, account_id: str, delivery_id: str) -> WebhookDelivery:
         found = repository.delivery(session, delivery_id)
@@ -182,7 +187,6 @@ class WebhookService:
         )
         session.add(delivery)
         session.flush()
-        self._enqueue(session, delivery.id, delivery.account_id)
         return delivery
 
     def _post(self, event: WebhookEvent) -> _Outcome:
@@ -210,8 +214,8 @@ def _event(account_id: str, kind: str, data: Mapping[str, Any] | None, url: str)
     )
 
 
-def _record(session: Session, delivery_id: str, outcome: _Outcome) -> float | None:
-    """Add the attempt to the log and decide what follows from it."""
+def _record(session: Session, delivery_id: str, lease: datetime | None, outcome: _Outcome) -> float | None:
+    """Add the attempt to the log and decide what follows from it, unless another attempt has begun or ended since."""
     delivery = repository.delivery(session, delivery_id, lock=True)
     if delivery is None:
         return None
@@ -231,7 +235,10 @@ def _record(session: Session, delivery_id: str, outcome: _Outcome) -> float | No
     delivery.attempts += 1
     delivery.last_status, delivery.last_error = outcome.status, outcome.error
     delivery.updated_at = now()
-    delivery.status, delay = _decide(outcome.status, delivery.attempts, delivery.event.kind)
+    status, delay = _decide(outcome.status, delivery.attempts, delivery.event.kind)
+    if delivery.next_attempt_at != lease and status in ("pending", "failed"):
+        return None  # it took longer than its lease: what comes next is for whoever has the delivery now
+    delivery.status = status
     delivery.next_attempt_at = None if delay is None else delivery.updated_at + timedelta(seconds=delay)
     _log.info(
         "webhook delivery %s: attempt %d, status %s, now %s",
