@@ -14,6 +14,7 @@ from stemsplitter import __version__
 from stemsplitter.cli import (
     accounts,
     api,
+    backup,
     credits,
     doctor,
     keys,
@@ -48,6 +49,8 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(credits.app, name="credits")
 app.add_typer(webhooks.app, name="webhooks")
 app.command("migrate")(migrate.migrate)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 
 
 def _print_version(wanted: bool) -> None:

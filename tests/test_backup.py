@@ -1,0 +1,270 @@
+import errno
+import json
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from stemsplitter.application import Application
+from stemsplitter.backup import back_up, restore
+from stemsplitter.cli.main import app
+from stemsplitter.database.schema import upgrade
+from stemsplitter.errors import OutputError, RequestError
+from stemsplitter.settings import Settings
+
+FILES = {
+    "splits/split_1/source.mp3": b"song",
+    "splits/split_1/stems/vocals.wav": b"voice" * 9000,
+    "uploads/u/1": b"",
+}
+
+
+def _server(settings: Settings) -> str:
+    """Data as a server has it; the secret that signs its account's webhooks."""
+    application = Application(settings)
+    upgrade(application.database)
+    for key, content in FILES.items():
+        application.storage.put_stream(key, [content], "audio/mpeg")
+    with application.database.write() as session:
+        account = application.accounts.create_account(session, "a@example.org")
+        shown = application.webhook_secrets.create_secret(session, account.id)
+    application.close()
+    return shown
+
+
+def _secrets(settings: Settings) -> list[str]:
+    application = Application(settings)
+    try:
+        with application.database.read() as session:
+            account = application.accounts.find_account(session, "a@example.org")
+            return application.webhook_secrets.active_secrets(session, account.id)
+    finally:
+        application.close()
+
+
+def _dump(database: Path) -> list[str]:
+    opened = sqlite3.connect(database)
+    try:
+        return list(opened.iterdump())
+    finally:
+        opened.close()
+
+
+def _tree(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A server's data, made once, and its account's secret."""
+    folder = tmp_path_factory.mktemp("made")
+    return folder, _server(Settings(data_dir=folder))
+
+
+@pytest.fixture
+def settings(tmp_path: Path, made: tuple[Path, str]) -> Settings:
+    """Those of a server that has data."""
+    shutil.copytree(made[0], tmp_path / "old")
+    return Settings(data_dir=tmp_path / "old")
+
+
+@pytest.fixture
+def backup(tmp_path: Path, settings: Settings) -> Path:
+    """A good backup of it."""
+    back_up(settings, tmp_path / "backup")
+    return tmp_path / "backup"
+
+
+def test_there_and_back(tmp_path: Path, settings: Settings, made: tuple[Path, str]) -> None:
+    folder = tmp_path / "backups" / "monday"
+    copied = back_up(settings, folder)
+    assert copied.files == len(FILES) and copied.has_secret and folder.stat().st_mode & 0o777 == 0o700
+    shutil.rmtree(tmp_path / "old" / "files")
+    new = Settings(data_dir=tmp_path / "new")
+    assert restore(new, folder) == copied
+    assert _tree(tmp_path / "new" / "files") == FILES
+    assert _secrets(new) == [made[1]]
+    assert _dump(tmp_path / "new" / "stemsplitter.db") == _dump(tmp_path / "old" / "stemsplitter.db")
+
+
+def test_times_of_files_are_kept(tmp_path: Path, settings: Settings, backup: Path) -> None:
+    """What sweeps up files looks at their age."""
+    restore(Settings(data_dir=tmp_path / "new"), backup)
+    name = "files/splits/split_1/source.mp3"
+    assert (tmp_path / "new" / name).stat().st_mtime_ns == (tmp_path / "old" / name).stat().st_mtime_ns
+
+
+def test_data_in_other_places(tmp_path: Path) -> None:
+    def settings(name: str) -> Settings:
+        return Settings(
+            data_dir=tmp_path / name,
+            database_url=f"sqlite:///{tmp_path / name}-disk/my.db",
+            storage_url=(tmp_path / f"{name} files").as_uri(),
+            secret_key="k" * 32,
+        )
+
+    (tmp_path / "old-disk").mkdir()
+    secret = _server(settings("old"))
+    copied = back_up(settings("old"), tmp_path / "backup")
+    assert not copied.has_secret and not (tmp_path / "backup" / "secret.key").exists()
+    with pytest.raises(RequestError, match="holds no secret key"):
+        restore(Settings(data_dir=tmp_path / "new"), tmp_path / "backup")
+    restore(settings("new"), tmp_path / "backup")
+    assert _secrets(settings("new")) == [secret] and _tree(tmp_path / "new files") == FILES
+    assert not (tmp_path / "new" / "secret.key").exists()
+
+
+def test_a_database_that_is_written_to_meanwhile(tmp_path: Path, settings: Settings) -> None:
+    """The copy is of one moment: no transaction is in it by half."""
+    stop, writes = threading.Event(), 0
+
+    def write() -> None:
+        nonlocal writes
+        database = sqlite3.connect(tmp_path / "old" / "stemsplitter.db", timeout=30, isolation_level=None)
+        database.execute("CREATE TABLE pairs (side TEXT, number INT)")
+        while not stop.is_set() and writes < 5000:
+            database.execute("BEGIN IMMEDIATE")
+            database.execute("INSERT INTO pairs VALUES ('left', ?)", (writes,))
+            database.execute("INSERT INTO pairs VALUES ('right', ?)", (writes,))
+            database.execute("COMMIT")
+            writes += 1
+        database.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        while writes < 20 and thread.is_alive():
+            pass
+        back_up(settings, tmp_path / "backup")
+    finally:
+        stop.set()
+        thread.join()
+    copy = sqlite3.connect(tmp_path / "backup" / "stemsplitter.db")
+    pairs = copy.execute("SELECT number, count(*) FROM pairs GROUP BY number").fetchall()
+    assert len(pairs) >= 20 and {count for _, count in pairs} == {2}
+    assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    copy.close()
+
+
+def test_a_file_that_goes_meanwhile(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = shutil.copy2
+
+    def copy_late(source: Path, target: Path) -> Any:
+        if source.name == "vocals.wav":
+            source.unlink()
+        return copy(source, target)
+
+    monkeypatch.setattr(shutil, "copy2", copy_late)
+    assert back_up(settings, tmp_path / "backup").files == len(FILES) - 1
+
+
+def test_files_that_are_not_the_stores_stay_out(tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "old" / "files" / "splits" / ".stemsplitter-1.part").write_text("half")
+    assert back_up(settings, tmp_path / "backup").files == len(FILES)
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [{"database_url": "postgresql+psycopg://u:p@127.0.0.1:1/stems"}, {"storage_url": "s3://bucket"}],
+    ids=["PostgreSQL", "S3"],
+)
+@pytest.mark.parametrize("command", [back_up, restore])
+def test_data_that_is_not_in_files(
+    tmp_path: Path, elsewhere: dict[str, str], command: Callable[[Settings, Path], Any]
+) -> None:
+    with pytest.raises(RequestError, match=r"see docs/backup\.md for PostgreSQL and S3"):
+        command(Settings(data_dir=tmp_path, **elsewhere), tmp_path / "backup")
+
+
+def test_no_server_or_no_room_for_the_backup(tmp_path: Path, settings: Settings) -> None:
+    with pytest.raises(RequestError, match="There is no database"):
+        back_up(Settings(data_dir=tmp_path / "new"), tmp_path / "backup")
+    assert not (tmp_path / "new").exists()
+    (tmp_path / "backup").mkdir()
+    with pytest.raises(RequestError, match="is there already"):
+        back_up(settings, tmp_path / "backup")
+
+
+def _full(_: object, target: Path) -> None:
+    raise OSError(errno.ENOSPC, "no space", str(target))
+
+
+def test_a_full_disk_leaves_no_half_backup(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "copy2", _full)
+    with pytest.raises(OutputError, match="the disk is full"):
+        back_up(settings, tmp_path / "backup")
+    assert [path.name for path in tmp_path.iterdir()] == ["old"]
+
+
+@pytest.mark.parametrize("file", ["vocals.wav", "secret.key", "stemsplitter.db"])
+def test_a_full_disk_leaves_no_half_server(
+    tmp_path: Path, backup: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    copy = shutil.copy2
+
+    def full_at(source: Path, target: Path) -> Any:
+        return _full(source, target) if source.name == file else copy(source, target)
+
+    monkeypatch.setattr(shutil, "copy2", full_at)
+    new = Settings(data_dir=tmp_path / "new")
+    with pytest.raises(OutputError, match="the disk is full"):
+        restore(new, backup)
+    assert _tree(tmp_path / "new") == {}
+    monkeypatch.undo()
+    restore(new, backup)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda folder: (folder / "files/splits/split_1/source.mp3").write_bytes(b"sonG"),
+        lambda folder: (folder / "files/uploads/u/1").unlink(),
+        lambda folder: (folder / "stemsplitter.db").write_bytes(b""),
+    ],
+    ids=["altered", "gone", "database"],
+)
+def test_a_damaged_backup(tmp_path: Path, backup: Path, harm: Callable[[Path], Any]) -> None:
+    harm(backup)
+    with pytest.raises(RequestError, match="is damaged"):
+        restore(Settings(data_dir=tmp_path / "new"), backup)
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    "manifest",
+    ["", "[]", "{}", '{"sha256": {}}', json.dumps({"sha256": {"stemsplitter.db": "", "files/../../x": ""}})],
+)
+def test_a_folder_that_is_no_backup(tmp_path: Path, backup: Path, manifest: str) -> None:
+    (backup / "manifest.json").write_text(manifest)
+    with pytest.raises(RequestError, match="is no backup"):
+        restore(Settings(data_dir=tmp_path / "new"), backup)
+    with pytest.raises(RequestError, match="is no backup"):
+        restore(Settings(data_dir=tmp_path / "new"), tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("there", ["stemsplitter.db", "stemsplitter.db-wal", "files/splits", "secret.key"])
+def test_data_that_is_there_stays(tmp_path: Path, backup: Path, there: str) -> None:
+    path = tmp_path / "new" / there
+    path.parent.mkdir(parents=True)
+    path.write_text("x" * 64)
+    with pytest.raises(RequestError, match=r"is there already|another secret key"):
+        restore(Settings(data_dir=tmp_path / "new"), backup)
+    assert _tree(tmp_path / "new") == {there: b"x" * 64}
+
+
+def test_the_commands(tmp_path: Path, settings: Settings) -> None:
+    folder = tmp_path / "backup"
+    done = CliRunner().invoke(app, ["backup", str(folder), "--data-dir", str(tmp_path / "old")])
+    assert done.stdout == f"{folder}\n" and done.stderr.startswith("The database and 3 files, ")
+    done = CliRunner().invoke(app, ["restore", str(folder), "--data-dir", str(tmp_path / "new")])
+    assert done.stdout == f"{tmp_path / 'new'}\n"
+    assert _tree(tmp_path / "new" / "files") == FILES
