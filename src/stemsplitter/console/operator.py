@@ -1,4 +1,4 @@
-"""What the operator of the server looks at: queue, workers, models, files, failures."""
+"""What the operator of the server looks at: queue, processes, models, files, failures."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -30,13 +30,13 @@ router = APIRouter(prefix="/operator", dependencies=[Depends(access.operator)])
 
 @router.get("")
 def overview(request: Request, application: ApplicationDep) -> Response:
-    """The queue and the workers, now."""
+    """The queue and the server's processes, now."""
     at, lease_s = now(), application.settings.lease_seconds
     with application.database.read() as session:
         figures = statistics.read(session, at, lease_s)
         queue = oversight.queue(session, QUEUE)
-        workers = heartbeat.known_workers(session)
-        living = heartbeat.living_workers(session, timedelta(seconds=lease_s))
+        processes = heartbeat.known_processes(session)
+        living = heartbeat.living_processes(session, timedelta(seconds=lease_s))
         failed = oversight.failures_by_code(session, at - timedelta(days=1))
         emails = application.accounts.emails(session, {split.account_id for split in queue})
     return page(
@@ -45,7 +45,7 @@ def overview(request: Request, application: ApplicationDep) -> Response:
         at=at,
         figures=figures,
         queue=queue,
-        workers=workers,
+        processes=processes,
         living=living,
         failed=sum(failed.values()),
         emails=emails,
@@ -86,7 +86,7 @@ def models(request: Request, application: ApplicationDep) -> Response:
         entries, error = [], str(broken)
     with application.database.read() as session:
         living = heartbeat.living_workers(session, timedelta(seconds=application.settings.lease_seconds))
-        workers = [worker for worker in heartbeat.known_workers(session) if worker.id in living]
+        workers = [process for process in heartbeat.known_processes(session) if process.id in living]
     on = {
         entry.name: sorted({worker.host for worker in workers if entry.name in worker.models})
         for entry, _ in entries

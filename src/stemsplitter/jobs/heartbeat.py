@@ -1,18 +1,22 @@
-"""Which workers live: each says so, often enough that silence means death."""
+"""Which processes of the server live: each says so, often enough that silence means death."""
 
 import logging
 import os
 import socket
 import threading
+import time
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Self
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import Select, and_, delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from stemsplitter.database import Database, new_id, now
 from stemsplitter.errors import SettingsError
+from stemsplitter.jobs import membership
+from stemsplitter.jobs.membership import WORKER, Mark
 from stemsplitter.jobs.models import Worker
 
 BEATS_PER_LEASE = 3
@@ -23,41 +27,61 @@ _log = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """A worker's row, refreshed by a thread three times in each lease. Hosts' clocks must agree to within a lease."""
+    """A process's row, refreshed by a thread three times in each lease. Hosts' clocks must agree to within a lease."""
 
-    def __init__(self, database: Database, lease_seconds: float, models: Sequence[str], device: str) -> None:
-        self.worker_id = new_id("wrk")
+    def __init__(
+        self,
+        database: Database,
+        lease_seconds: float,
+        models: Sequence[str] = (),
+        device: str = "",
+        mark: Mark = Mark(WORKER),  # noqa: B008
+    ) -> None:
+        self.worker_id = new_id("wrk" if mark.role == WORKER else mark.role)
         self.interval = lease_seconds / BEATS_PER_LEASE
         self._database = database
         self._lease = timedelta(seconds=lease_seconds)
-        self._models, self._device = list(models), device
+        self._mark, self._models, self._device = mark, list(models), device
+        self._started_at = now()
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
     def start(self) -> None:
-        """Enter the worker, and keep saying that it lives."""
-        at = now()
-        with self._database.write() as session:
-            session.add(
-                Worker(
-                    id=self.worker_id,
-                    host=socket.gethostname(),
-                    pid=os.getpid(),
-                    started_at=at,
-                    heartbeat_at=at,
-                    models=self._models,
-                    device=self._device,
-                    state=WORKING,
-                )
-            )
+        """Enter the process among those of the server, and keep saying that it lives.
+
+        A process with which it does not fit may have died a moment ago: it is given a lease to show that it lives.
+
+        Raises:
+            SettingsError: it does live.
+        """
+        heard: dict[str, datetime] = {}
+        deadline = time.monotonic() + 2 * self._lease.total_seconds()
+        while (found := self._enter()) is not None:
+            other, complaint = found
+            if other.id not in heard:
+                _log.info("waiting to see whether process %d on %s still lives", other.pid, other.host)
+            beaten = other.heartbeat_at > heard.setdefault(other.id, other.heartbeat_at)
+            if beaten or time.monotonic() > deadline:
+                raise SettingsError(complaint)
+            self._stopped.wait(self.interval / BEATS_PER_LEASE)
         self._thread.start()
 
     def stop(self) -> None:
-        """Say that the worker has ended."""
+        """Say that the process has ended; where the database is gone, the others find it out."""
         self._stopped.set()
         self._thread.join()
-        with self._database.write() as session:
-            session.execute(update(Worker).where(Worker.id == self.worker_id).values(state=STOPPED))
+        try:
+            with self._database.write() as session:
+                session.execute(update(Worker).where(Worker.id == self.worker_id).values(state=STOPPED))
+        except SQLAlchemyError:
+            _log.exception("the end of this process could not be told")
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def living(self) -> list[str]:
         """Ids of the workers that live, this one among them unless its own heart is late."""
@@ -72,46 +96,70 @@ class Heartbeat:
         return self.living()[:1] == [self.worker_id]
 
     def forget_dead(self) -> None:
-        """Remove the rows of workers that ended a day ago."""
+        """Remove the rows of processes that ended a day ago."""
         with self._database.write() as session:
             session.execute(delete(Worker).where(Worker.heartbeat_at < now() - KEPT))
+
+    def _enter(self) -> tuple[Worker, str] | None:
+        """Add the row, unless a living process does not fit: that one, and why."""
+        with self._database.write() as session:
+            is_sqlite = self._database.is_sqlite
+            membership.take_turn(session, is_sqlite)
+            living = living_processes(session, self._lease)
+            found = membership.misfit(session, self._mark, living, is_sqlite=is_sqlite)
+            if found is None:
+                session.add(self._row())
+            return found
+
+    def _row(self) -> Worker:
+        return Worker(
+            id=self.worker_id,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            started_at=self._started_at,
+            heartbeat_at=now(),
+            models=self._models,
+            device=self._device,
+            state=WORKING,
+            role=self._mark.role,
+            version=self._mark.version,
+            storage=self._mark.storage,
+            secret=self._mark.secret,
+        )
 
     def _beat(self) -> None:
         while not self._stopped.wait(self.interval):
             try:
                 with self._database.write() as session:
-                    mine = update(Worker).where(Worker.id == self.worker_id)
-                    session.execute(mine.values(heartbeat_at=now()))
+                    mine = session.get(Worker, self.worker_id)
+                    if mine is None:  # the machine slept for a day, and others forgot this process
+                        session.add(self._row())
+                    else:
+                        mine.heartbeat_at = now()
             except SQLAlchemyError:
                 _log.exception("the heartbeat failed, and is tried again")
 
 
 def living_workers(session: Session, lease: timedelta, at: datetime | None = None) -> list[str]:
     """Ids of the workers heard of within the lease before ``at``, by default now; the oldest first."""
-    since = (at or now()) - lease
-    query = select(Worker.id).where(Worker.state == WORKING, Worker.heartbeat_at >= since)
-    return list(session.scalars(query.order_by(Worker.id)))
+    query = _living(lease, at or now()).where(Worker.role == WORKER)
+    return list(session.scalars(query))
 
 
-def known_workers(session: Session) -> Sequence[Worker]:
-    """The rows of all workers, those heard of last first; what ended a day ago is gone."""
+def living_processes(session: Session, lease: timedelta, at: datetime | None = None) -> list[str]:
+    """As :func:`living_workers`, but of all processes, APIs too."""
+    return list(session.scalars(_living(lease, at or now())))
+
+
+def known_processes(session: Session) -> Sequence[Worker]:
+    """The rows of all processes, those heard of last first; what ended a day ago is gone."""
     return session.scalars(select(Worker).order_by(Worker.heartbeat_at.desc(), Worker.id)).all()
 
 
-def check_one_host(database: Database, lease_seconds: float) -> None:
-    """Refuse to work on a SQLite database beside a worker on another host: its locks do not reach so far.
+def _living(lease: timedelta, at: datetime) -> Select[tuple[str]]:
+    lives = and_(Worker.state == WORKING, Worker.heartbeat_at >= at - lease)
+    return select(Worker.id).where(lives).order_by(Worker.id)
 
-    Raises:
-        SettingsError: that is how it is.
-    """
-    if not database.is_sqlite:
-        return
-    with database.read() as session:
-        living = living_workers(session, timedelta(seconds=lease_seconds))
-        hosts = session.scalars(select(Worker.host).where(Worker.id.in_(living)))
-        others = {host for host in hosts if host != socket.gethostname()}
-    if others:
-        raise SettingsError(
-            f"A worker on {others.pop()} uses this SQLite database, which works on one host only: set "
-            "STEMSPLITTER_DATABASE_URL to a PostgreSQL database, or stop the other worker."
-        )
+
+def check_one_host(database: Database, lease_seconds: float) -> None:
+    """Replaced by what :meth:`Heartbeat.start` does."""

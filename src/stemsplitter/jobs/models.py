@@ -1,4 +1,4 @@
-"""Table of the workers that are, or lately were, at work."""
+"""Table of the processes of the server that are, or lately were, at work."""
 
 from datetime import datetime
 from typing import Any
@@ -10,9 +10,11 @@ from stemsplitter.database import Base, UtcDateTime
 
 
 class Worker(Base):
-    """A worker process. ``id`` is its executor id; a worker whose heartbeat is old is dead, its jobs up for grabs.
+    """A process of the server, a worker or an API. One whose heartbeat is old is dead, its splits up for grabs.
 
-    The row outlives the process: as long as it is there, what ran where can be told.
+    ``version`` is the program's; ``storage`` and ``secret`` are fingerprints of what it must share with all others
+    (:mod:`stemsplitter.jobs.membership`). The three are None in rows that a version before wrote. The row outlives the
+    process: as long as it is there, what ran where can be told.
     """
 
     __tablename__ = "workers"
@@ -25,3 +27,7 @@ class Worker(Base):
     models: Mapped[list[Any]] = mapped_column(JSON)
     device: Mapped[str] = mapped_column(String(64))
     state: Mapped[str] = mapped_column(String(16))
+    role: Mapped[str] = mapped_column(String(16), server_default="worker")
+    version: Mapped[str | None] = mapped_column(String(32))
+    storage: Mapped[str | None] = mapped_column(String(32))
+    secret: Mapped[str | None] = mapped_column(String(32))

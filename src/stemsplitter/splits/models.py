@@ -94,6 +94,8 @@ class Split(Base):
     priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))
     turn: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     worker_id: Mapped[str | None] = mapped_column(String(32))
+    # the trace of the request that made it (W3C traceparent), where traces are kept
+    trace: Mapped[str | None] = mapped_column(String(64))
 
 
 # Conditions of the partial indexes, with the values written out: a database that is given them as parameters cannot

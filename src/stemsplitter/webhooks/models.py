@@ -37,6 +37,8 @@ class WebhookEvent(Base):
     payload: Mapped[str] = mapped_column(Text)
     url: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
+    # the trace that it belongs to (W3C traceparent), where traces are kept
+    trace: Mapped[str | None] = mapped_column(String(64))
 
 
 class WebhookDelivery(Base):

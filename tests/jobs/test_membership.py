@@ -1,0 +1,161 @@
+"""Which processes can be beside each other, on one database."""
+
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import update
+
+from stemsplitter import __version__
+from stemsplitter.database import Database, now
+from stemsplitter.errors import SettingsError
+from stemsplitter.jobs.heartbeat import Heartbeat
+from stemsplitter.jobs.membership import API, WORKER, Mark, mark
+from stemsplitter.jobs.models import Worker
+
+KEY, OTHER_KEY = b"0123456789abcdef0123456789abcdef", b"fedcba9876543210fedcba9876543210"
+BUCKET, FOLDER = "s3://stems", "file:///srv/files"
+LEASE = 1.5
+
+
+@pytest.fixture
+def beating(database: Database) -> Iterator[Heartbeat]:
+    """An API that lives."""
+    with Heartbeat(database, LEASE, mark=mark(API, BUCKET, KEY)) as heart:
+        yield heart
+
+
+def change(database: Database, **values: object) -> None:
+    """Change the one row that there is."""
+    with database.write() as session:
+        session.execute(update(Worker).values(**values))
+
+
+def start(database: Database, own: Mark, lease: float = LEASE) -> None:
+    with Heartbeat(database, lease, mark=own):
+        pass
+
+
+def test_a_process_tells_of_itself(database: Database, beating: Heartbeat) -> None:
+    with database.read() as session:
+        row = session.get_one(Worker, beating.worker_id)
+    assert (row.role, row.version, row.models, row.device) == (API, __version__, [], "")
+    assert row.id.startswith("api_")
+
+
+def test_fingerprints_tell_nothing_and_differ(beating: Heartbeat) -> None:
+    own = mark(WORKER, "s3://secret-bucket", KEY)
+    for fingerprint in (own.storage, own.secret):
+        assert len(fingerprint) == 32 and "secret-bucket" not in fingerprint and KEY.hex() != fingerprint
+    assert own.storage != own.secret
+    assert own.secret == mark(API, BUCKET, KEY).secret != mark(API, BUCKET, OTHER_KEY).secret
+    assert own.storage != mark(WORKER, BUCKET, KEY).storage
+    assert mark(WORKER, f"{BUCKET}/", KEY) == mark(WORKER, BUCKET, KEY)
+
+
+def test_processes_that_share_everything_fit(database: Database, beating: Heartbeat) -> None:
+    start(database, mark(WORKER, BUCKET, KEY))
+    start(database, mark(API, BUCKET, KEY))
+
+
+def test_another_secret_key_is_refused(database: Database, beating: Heartbeat) -> None:
+    with pytest.raises(
+        SettingsError, match="with another secret key: give all processes the same STEMSPLITTER_S"
+    ):
+        start(database, mark(WORKER, BUCKET, OTHER_KEY))
+
+
+def test_another_store_is_refused(database: Database, beating: Heartbeat) -> None:
+    with pytest.raises(
+        SettingsError, match=r"an API of this server on .* with another store of files: give all"
+    ):
+        start(database, mark(WORKER, "s3://other", KEY))
+
+
+def test_a_refused_process_leaves_no_row(database: Database, beating: Heartbeat) -> None:
+    with pytest.raises(SettingsError):
+        start(database, mark(WORKER, "s3://other", KEY))
+    with database.read() as session:
+        assert session.query(Worker.id).all() == [(beating.worker_id,)]
+
+
+def test_another_host_needs_postgresql(database: Database, beating: Heartbeat) -> None:
+    change(database, host="another")
+    if database.is_sqlite:
+        with pytest.raises(
+            SettingsError, match="an API of this server on another, and a SQLite database works on"
+        ):
+            start(database, mark(WORKER, BUCKET, KEY))
+    else:
+        start(database, mark(WORKER, BUCKET, KEY))
+
+
+def test_another_host_needs_s3(database: Database) -> None:
+    with Heartbeat(database, LEASE, mark=mark(WORKER, FOLDER, KEY)):
+        start(database, mark(API, FOLDER, KEY))
+        change(database, host="another")
+        expected = (
+            "SQLite database" if database.is_sqlite else "files in a folder are there for one host only"
+        )
+        with pytest.raises(SettingsError, match=f"a worker of this server on another, and .*{expected}"):
+            start(database, mark(API, FOLDER, KEY))
+
+
+def test_a_process_of_the_version_before_is_judged_by_its_host_alone(
+    database: Database, beating: Heartbeat
+) -> None:
+    change(database, storage=None, secret=None, version=None)
+    start(database, mark(WORKER, FOLDER, OTHER_KEY))
+    change(database, host="another")
+    with pytest.raises(SettingsError, match="an API of this server on another"):
+        start(database, mark(WORKER, FOLDER, OTHER_KEY))
+
+
+@pytest.mark.parametrize("dead", [{"state": "stopped"}, {"heartbeat_at": now() - timedelta(minutes=5)}])
+def test_who_has_ended_hinders_nobody(database: Database, dead: dict[str, object]) -> None:
+    start(database, mark(WORKER, FOLDER, OTHER_KEY))
+    change(database, **{"state": "working", "host": "another", **dead})
+    began = time.monotonic()
+    start(database, mark(WORKER, FOLDER, KEY), lease=20)
+    assert time.monotonic() - began < 15  # nothing was waited for
+
+
+def test_a_restart_on_the_same_host_waits_for_nothing(database: Database) -> None:
+    """The one before was killed: its row says that it works, and it was heard of just now."""
+    start(database, mark(WORKER, FOLDER, KEY))
+    change(database, state="working", heartbeat_at=now())
+    began = time.monotonic()
+    start(database, mark(WORKER, FOLDER, KEY), lease=20)
+    assert time.monotonic() - began < 15
+
+
+def test_a_dead_process_that_did_not_fit_is_waited_out(database: Database) -> None:
+    """It was killed because its secret key was wrong, or its container was made anew under another name."""
+    start(database, mark(WORKER, FOLDER, OTHER_KEY))
+    change(database, state="working", heartbeat_at=now(), host="another")
+    began = time.monotonic()
+    start(database, mark(WORKER, BUCKET, KEY))
+    assert time.monotonic() - began > LEASE / 2
+
+
+def test_of_two_that_do_not_fit_and_start_at_once_one_comes_in(database: Database) -> None:
+    refused: list[str] = []
+    hearts = [Heartbeat(database, LEASE, mark=mark(WORKER, BUCKET, key)) for key in (KEY, OTHER_KEY)]
+
+    def begin(heart: Heartbeat) -> None:
+        try:
+            heart.start()
+        except SettingsError as error:
+            refused.append(str(error))
+
+    threads = [threading.Thread(target=begin, args=(heart,)) for heart in hearts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    assert len(refused) == 1 and "another secret key" in refused[0]
+    with database.read() as session:
+        [(entered,)] = session.query(Worker.id).all()
+    next(heart for heart in hearts if heart.worker_id == entered).stop()
