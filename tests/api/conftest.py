@@ -1,6 +1,6 @@
 """A server without a network: its application, a key, and a client that calls it in process."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from fastapi.testclient import TestClient
 from stemsplitter.api.app import create_app
 from stemsplitter.application import Application
 from stemsplitter.database import Database
-from stemsplitter.database.schema import upgrade
 from stemsplitter.settings import Settings
 
 
@@ -25,14 +24,13 @@ class Account:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, empty_database: Callable[[], Database]) -> Settings:
-    return Settings(data_dir=tmp_path / "data", database_url=empty_database().url)
+def settings(tmp_path: Path, database: Database) -> Settings:
+    return Settings(data_dir=tmp_path / "data", database_url=database.url)
 
 
 @pytest.fixture
 def application(settings: Settings) -> Iterator[Application]:
     made = Application(settings)
-    upgrade(made.database)
     yield made
     made.close()
 

@@ -16,7 +16,6 @@ from stemsplitter.api.app import create_app
 from stemsplitter.application import Application
 from stemsplitter.console.access import COOKIE
 from stemsplitter.database import Database
-from stemsplitter.database.schema import upgrade
 from stemsplitter.settings import Settings
 
 EMAIL, PASSWORD = "someone@example.org", "correct horse"
@@ -52,14 +51,13 @@ class Browser(TestClient):
 
 
 @pytest.fixture
-def settings(tmp_path: Path, empty_database: Callable[[], Database]) -> Settings:
-    return Settings(data_dir=tmp_path / "data", database_url=empty_database().url)
+def settings(tmp_path: Path, database: Database) -> Settings:
+    return Settings(data_dir=tmp_path / "data", database_url=database.url)
 
 
 @pytest.fixture
 def application(settings: Settings) -> Iterator[Application]:
     made = Application(settings)
-    upgrade(made.database)
     yield made
     made.close()
 

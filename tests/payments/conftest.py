@@ -1,13 +1,12 @@
 """A server that sells packs, with Stripe's part played on this machine."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from stemsplitter.application import Application
 from stemsplitter.database import Database
-from stemsplitter.database.schema import upgrade
 from stemsplitter.settings import Settings
 from tests.payments.checkout import KEY, SECRET, Checkout, stand_in
 
@@ -19,12 +18,10 @@ def checkout() -> Iterator[Checkout]:
 
 
 @pytest.fixture
-def application(
-    tmp_path: Path, empty_database: Callable[[], Database], checkout: Checkout
-) -> Iterator[Application]:
+def application(tmp_path: Path, database: Database, checkout: Checkout) -> Iterator[Application]:
     settings = Settings(
         data_dir=tmp_path / "data",
-        database_url=empty_database().url,
+        database_url=database.url,
         free_credits=0,
         packs="50=5.00, 150",
         stripe_secret_key=KEY,
@@ -32,7 +29,6 @@ def application(
         stripe_api_base=checkout.url,
     )
     made = Application(settings)
-    upgrade(made.database)
     yield made
     made.close()
 
