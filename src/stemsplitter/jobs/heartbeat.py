@@ -156,7 +156,7 @@ def known_processes(session: Session) -> Sequence[Worker]:
     return session.scalars(select(Worker).order_by(Worker.heartbeat_at.desc(), Worker.id)).all()
 
 
-def _living(lease: timedelta, at: datetime) -> Select[tuple[str]]:
+def _living(lease: timedelta, at: datetime) -> Select[str]:
     lives = and_(Worker.state == WORKING, Worker.heartbeat_at >= at - lease)
     return select(Worker.id).where(lives).order_by(Worker.id)
 

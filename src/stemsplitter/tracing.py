@@ -1,0 +1,167 @@
+"""Traces with OpenTelemetry, where its ``OTEL_…`` variables ask for them; where they do not, nothing of it is loaded.
+
+The variables are those of https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/. A trace
+goes from process to process as the text of a W3C ``traceparent``. Spans say what is done and for how long; who it is
+done for, addresses and messages of errors are in none.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal
+
+from stemsplitter import __version__
+
+if TYPE_CHECKING:
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.trace import Span
+
+Attributes = Mapping[str, str | int | float]
+Kind = Literal["INTERNAL", "SERVER", "CLIENT", "CONSUMER"]
+
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+_PROTOCOLS = ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+_provider: "TracerProvider | None" = None
+_log = logging.getLogger(__name__)
+
+
+def start(role: str) -> None:
+    """Trace what this process does from now on, where the variables ask for it; ``role`` is part of its name there.
+
+    What hinders that is a line in the log: a server without traces is better than none.
+    """
+    asked = "otlp" if any(map(os.environ.get, _ENDPOINTS)) else "none"
+    exporter = os.environ.get("OTEL_TRACES_EXPORTER") or asked
+    if exporter == "none" or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return
+    protocol = next(filter(None, map(os.environ.get, _PROTOCOLS)), "http/protobuf")
+    if exporter != "otlp" or protocol != "http/protobuf":
+        _log.warning(
+            "there are no traces: OTEL_TRACES_EXPORTER must be otlp or none, and "
+            "OTEL_EXPORTER_OTLP_PROTOCOL http/protobuf"
+        )
+        return
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+    except ImportError:
+        _log.warning("there are no traces: install stemsplitter[tracing], or unset the OTEL_… variables")
+        return
+    export(OTLPSpanExporter(), role)
+
+
+def export(exporter: "SpanExporter", role: str) -> None:
+    """Trace what this process does, and give the spans to ``exporter``, in batches."""
+    from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+    global _provider
+    resource = Resource.create({"service.version": __version__})
+    if str(resource.attributes["service.name"]).startswith("unknown_service"):  # nobody has named it
+        resource = resource.merge(Resource({"service.name": f"stemsplitter-{role}"}))
+    _provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    _provider.add_span_processor(BatchSpanProcessor(exporter))
+
+
+def stop() -> None:
+    """Send what has not been sent yet, and trace nothing any more."""
+    global _provider
+    provider, _provider = _provider, None
+    if provider is not None:
+        provider.shutdown()
+
+
+@contextmanager
+def span(
+    name: str,
+    attributes: Attributes | None = None,
+    *,
+    parent: str | None = None,
+    kind: Kind = "INTERNAL",
+) -> Iterator["Span | None"]:
+    """A span around what is done in the block, under ``parent`` or else under the span that is open. None where
+    nothing is traced."""
+    if _provider is None:
+        yield None
+        return
+    from opentelemetry.trace import SpanKind
+
+    with _provider.get_tracer("stemsplitter", __version__).start_as_current_span(
+        name,
+        context=_context(parent),
+        kind=SpanKind[kind],
+        attributes=attributes,
+        record_exception=False,  # its message may hold anything
+        set_status_on_exception=False,
+    ) as opened:
+        try:
+            yield opened
+        except BaseException as error:
+            fail(opened, type(error).__name__)
+            raise
+
+
+@contextmanager
+def request(method: str, parent: str | None) -> Iterator[Callable[[str | None, int], None]]:
+    """A span around a request. What it gives is to be told the template of the request's path, None where there is no
+    such path, and the status of the answer."""
+    method = method if method in _METHODS else "_OTHER"
+    with span(method, {"http.request.method": method}, parent=parent, kind="SERVER") as opened:
+
+        def answered(route: str | None, status: int) -> None:
+            if opened is None:
+                return
+            opened.set_attribute("http.response.status_code", status)
+            if route is not None:
+                opened.set_attribute("http.route", route)
+                opened.update_name(f"{method} {route}")
+            if status >= 500:
+                fail(opened, str(status))
+
+        yield answered
+
+
+def fail(opened: "Span | None", kind: str) -> None:
+    """Say of a span that what it stands for failed, by an error of that kind."""
+    if opened is not None:
+        from opentelemetry.trace import StatusCode
+
+        opened.set_status(StatusCode.ERROR)
+        opened.set_attribute("error.type", kind)
+
+
+def record(name: str, began: datetime, ended: datetime, parent: str | None) -> None:
+    """A span of what is over already."""
+    if _provider is not None:
+        tracer = _provider.get_tracer("stemsplitter", __version__)
+        made = tracer.start_span(name, context=_context(parent), start_time=_nanoseconds(began))
+        made.end(_nanoseconds(ended))
+
+
+def current() -> str | None:
+    """The ``traceparent`` of the span that is open, for what is done later and elsewhere; at most 64 characters."""
+    if _provider is None:
+        return None
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    carrier: dict[str, str] = {}
+    TraceContextTextMapPropagator().inject(carrier)
+    return carrier.get("traceparent")
+
+
+def _context(parent: str | None) -> "Context | None":
+    if parent is None:
+        return None
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    return TraceContextTextMapPropagator().extract({"traceparent": parent})
+
+
+def _nanoseconds(at: datetime) -> int:
+    return round(at.timestamp() * 1000) * 1_000_000
