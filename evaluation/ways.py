@@ -16,6 +16,7 @@ from evaluation.datasets import SAMPLE_RATE, Audio, songs
 from evaluation.metrics import sdr
 from evaluation.scores import scored_truths
 from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.catalogue.verified_files import hash_file
 from stemsplitter.separation.layouts import SIX_STEMS
 from stemsplitter.separation.models.builtin import BuiltinModel
 from stemsplitter.separation.models.spleeter import VocalsMask
@@ -41,12 +42,13 @@ class First(BuiltinModel):
 def ways(weights: Path | None) -> dict[str, BuiltinModel]:
     """The three, ready; with other weights than those that ship where they are given."""
     store, runtime = ModelStore(), OpenVinoRuntime()
-    file, cache = weights or store.weights(NETWORK)[0], store.cache_dir(NETWORK)
+    file = weights or store.weights(NETWORK)[0]
+    compiled = store.cache_dir(NETWORK) / f"bandnet-{hash_file(file)[:12]}"
     finder = VocalsMask(runtime, store.weights(FINDER), store.cache_dir(FINDER))
     return {
-        "alone": BuiltinModel(runtime, file, cache, None),
-        "first": First(runtime, file, cache, finder),
-        "joined": BuiltinModel(runtime, file, cache, finder),
+        "alone": BuiltinModel(runtime, file, compiled, None),
+        "first": First(runtime, file, compiled, finder),
+        "joined": BuiltinModel(runtime, file, compiled, finder),
     }
 
 

@@ -1,6 +1,7 @@
 """From a catalogue entry to a model, with a runtime that computes nothing."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,18 @@ def test_the_built_in_model_does_without(tmp_path: Path) -> None:
     assert isinstance(model, BuiltinModel) and model.notes == (ALONE,)
     assert len(runtime.caches) == 1
     assert not (store.root / "spleeter_2s").exists()
+
+
+def test_other_weights_are_compiled_anew(tmp_path: Path) -> None:
+    """The file comes with the program: another version may bring another of the same name."""
+    store, runtime = ModelStore(tmp_path / "models"), Runtime()
+    entry = store.entry("builtin_6s")
+    (weight,) = entry.weights
+    other = replace(entry, weights=(replace(weight, sha256="0" * 64),))
+    for each in (entry, other, entry):
+        load_model(each, store, runtime)
+    first, second, third = runtime.caches
+    assert first == third != second
 
 
 def test_a_model_that_is_not_here(tmp_path: Path) -> None:

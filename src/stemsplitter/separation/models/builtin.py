@@ -1,6 +1,5 @@
 """The built-in model on waveforms: six stems, with the vocals that another model finds, or without."""
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +9,12 @@ from stemsplitter.catalogue.checkpoints import read_safetensors
 from stemsplitter.errors import ModelError
 from stemsplitter.separation import bands
 from stemsplitter.separation.layouts import SIX_STEMS
-from stemsplitter.separation.models.spleeter import N_FFT, OVERLAP, VocalsMask
+from stemsplitter.separation.models.spectral import N_FFT, SpectralModel
+from stemsplitter.separation.models.spleeter import VocalsMask
 from stemsplitter.separation.networks.bandnet import BANDS, FEATURES, BandNet
 from stemsplitter.separation.networks.spleeter import FRAMES
 from stemsplitter.separation.runtimes import Runtime
-from stemsplitter.separation.segments import triangle
-from stemsplitter.separation.stft import Spectrum, Stft
+from stemsplitter.separation.stft import Spectrum
 
 ALONE = (
     "The vocals are found by the built-in network alone, which is worse at it than Spleeter: "
@@ -27,58 +26,49 @@ HALF = np.float32(np.sqrt(0.5))
 BAND_OF_BIN = np.minimum(np.searchsorted(bands.EDGES, np.arange(N_FFT // 2 + 1), side="right") - 1, BANDS - 1)
 
 
-class BuiltinModel:
+class BuiltinModel(SpectralModel):
     """Six stems as sums of masked instrumental and masked vocals, both split in middle and side.
 
     Without a model for the vocals all is instrumental, and the network finds the vocals in it. The masks of the
-    stems sum to 1, so the stems sum to the mixture.
+    stems sum to 1, so the stems sum to the mixture. ``compiled`` is the runtime's cache for just these weights.
 
     Raises:
         ModelError: the file is not one of this network.
     """
 
     stems: tuple[str, ...] = SIX_STEMS
-    sample_rate = 44_100
 
-    def __init__(self, runtime: Runtime, weights: Path, cache: Path, vocals: VocalsMask | None) -> None:
-        self._stft = Stft(N_FFT)
-        self._pad = self._stft.n_fft - self._stft.hop
-        self.segment = self._stft.samples(FRAMES) - 2 * self._pad
-        self.hop = int((1 - OVERLAP) * self.segment)
-        self.window = triangle(self.segment)
-        self.concurrency = runtime.concurrency
-        self.device = runtime.device
+    def __init__(self, runtime: Runtime, weights: Path, compiled: Path, vocals: VocalsMask | None) -> None:
+        super().__init__(runtime)
         self.notes: tuple[str, ...] = () if vocals else (ALONE,)
         self._vocals = vocals
-        # the file comes with the program, so that another version may bring another of the same name
-        digest = hashlib.sha256(weights.read_bytes()).hexdigest()[:12]
         self._network = runtime.compile(
-            lambda: BandNet(_read(weights), FRAMES),
-            {"features": (1, FEATURES, FRAMES, BANDS)},
-            cache / f"bandnet-{digest}",
+            lambda: BandNet(_read(weights), FRAMES), {"features": (1, FEATURES, FRAMES, BANDS)}, compiled
         )
 
     def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:
-        mixture_spectrum = self._stft.forward(np.pad(mixture, ((0, 0), (self._pad, self._pad))))
-        vocals = np.zeros_like(mixture_spectrum)
-        if self._vocals is not None:
-            vocals[...] = mixture_spectrum
-            self._vocals.apply(vocals)
-        instrumental = _middle_and_side(mixture_spectrum - vocals)
-        vocals = _middle_and_side(vocals)
-        (logits,) = self._network(_features(instrumental, vocals)[None])
+        parts = self._parts(self._spectrum(mixture))
+        (logits,) = self._network(_features(*parts)[None])
         masks = self._masks(logits.reshape(2, len(self.stems), 2, FRAMES, BANDS))
         stems = np.empty((len(self.stems), *mixture.shape), np.float32)
         for mask, stem in zip(masks.swapaxes(0, 1)[:-1], stems, strict=False):
-            spectrum = instrumental * mask[0].take(BAND_OF_BIN, axis=-1)
-            if self._vocals is not None:
-                spectrum += vocals * mask[1].take(BAND_OF_BIN, axis=-1)
-            middle, side = self._stft.inverse(spectrum)[:, self._pad : self._pad + self.segment]
+            spectrum = parts[0] * mask[0].take(BAND_OF_BIN, axis=-1)
+            for part, its_mask in zip(parts[1:], mask[1:], strict=False):
+                spectrum += part * its_mask.take(BAND_OF_BIN, axis=-1)
+            middle, side = self._waveform(spectrum)
             np.add(middle, side, out=stem[0])
             np.subtract(middle, side, out=stem[1])
             stem *= HALF
         np.subtract(mixture, stems[:-1].sum(axis=0), out=stems[-1])
         return stems
+
+    def _parts(self, mixture: Spectrum) -> list[Spectrum]:
+        """Instrumental and, where another model finds them, vocals: middle and side of each."""
+        if self._vocals is None:
+            return [_middle_and_side(mixture)]
+        vocals = mixture.copy()
+        self._vocals.apply(vocals)
+        return [_middle_and_side(mixture - vocals), _middle_and_side(vocals)]
 
     def _masks(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Shares of the stems ``[2, 6, 2, FRAMES, BANDS]`` in instrumental and vocals, each summing to 1."""
@@ -93,11 +83,17 @@ def _middle_and_side(spectrum: Spectrum) -> Spectrum:
     return both
 
 
-def _features(instrumental: Spectrum, vocals: Spectrum) -> NDArray[np.float32]:
-    low, sung = instrumental[..., : bands.BINS], vocals[..., : bands.BINS]
+def _features(instrumental: Spectrum, vocals: Spectrum | None = None) -> NDArray[np.float32]:
+    low = instrumental[..., : bands.BINS]
+    power = _power(low)
     cross = low[0].real * low[1].real + low[0].imag * low[1].imag
-    power, sung_power = (x.real**2 + x.imag**2 for x in (low, sung))
-    return bands.features(power * POWER_SCALE, cross * POWER_SCALE, sung_power * POWER_SCALE)
+    sung = np.zeros_like(power) if vocals is None else _power(vocals[..., : bands.BINS])
+    return bands.features(power * POWER_SCALE, cross * POWER_SCALE, sung * POWER_SCALE)
+
+
+def _power(spectrum: Spectrum) -> NDArray[np.float32]:
+    power: NDArray[np.float32] = spectrum.real**2 + spectrum.imag**2
+    return power
 
 
 def _read(path: Path) -> dict[str, NDArray[np.float32]]:

@@ -30,7 +30,9 @@ def load_model(entry: ModelEntry, store: ModelStore, runtime: Runtime) -> Segmen
     elif entry.architecture == "bandnet":
         from stemsplitter.separation.models.builtin import BuiltinModel
 
-        model = BuiltinModel(runtime, weights[0], cache, _vocals(entry, store, runtime))
+        # the file comes with the program, so that another version may bring another of the same name
+        compiled = cache / f"bandnet-{entry.weights[0].sha256[:12]}"
+        model = BuiltinModel(runtime, weights[0], compiled, _vocals(entry, store, runtime))
     else:
         raise ModelError(
             f"The model {entry.name} is of a kind unknown here ({entry.architecture}): update stemsplitter."

@@ -8,47 +8,36 @@ from numpy.typing import NDArray
 
 from stemsplitter.catalogue.checkpoints import read_numpy_pickle
 from stemsplitter.errors import ModelError
+from stemsplitter.separation.models.spectral import SpectralModel
 from stemsplitter.separation.networks.spleeter import BINS, CHANNELS, FRAMES, Spleeter
 from stemsplitter.separation.runtimes import Runtime
-from stemsplitter.separation.segments import triangle
-from stemsplitter.separation.stft import Stft
 
-N_FFT = 4096
-OVERLAP = 0.25  # of a segment
 # Above the network's last bin, at 11 kHz, each frame's mask is the mean over its last 64 bins, 10.3–11 kHz:
 # Spleeter's "average" extension, but from the bins that are near
 EXTENSION_BINS = 64
 LANDMARKS = ("down1_conv.1.weight", "down6_conv.1.weight", "up6.3.running_var", "up7.0.weight")
 
 
-class SpleeterModel:
+class SpleeterModel(SpectralModel):
     """The two-stem model, from the checkpoints of its two networks: vocals, then accompaniment.
 
-    A segment is padded with silence such that each of its samples lies in four frames: the transform itself
-    loses nothing. The two stems sum to the mixture.
+    The two stems sum to the mixture.
 
     Raises:
         ModelError: a checkpoint is not one of a Spleeter network.
     """
 
     stems: tuple[str, ...] = ("vocals", "instrumental")
-    sample_rate = 44_100
     notes: tuple[str, ...] = ()
 
     def __init__(self, runtime: Runtime, checkpoints: Sequence[Path], cache: Path) -> None:
-        self._stft = Stft(N_FFT)
-        self._pad = self._stft.n_fft - self._stft.hop
+        super().__init__(runtime)
         self._mask = VocalsMask(runtime, checkpoints, cache)
-        self.segment = self._stft.samples(FRAMES) - 2 * self._pad
-        self.hop = int((1 - OVERLAP) * self.segment)
-        self.window = triangle(self.segment)
-        self.concurrency = runtime.concurrency
-        self.device = runtime.device
 
     def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:
-        spectrum = self._stft.forward(np.pad(mixture, ((0, 0), (self._pad, self._pad))))
+        spectrum = self._spectrum(mixture)
         self._mask.apply(spectrum)
-        vocals = self._stft.inverse(spectrum)[:, self._pad : self._pad + self.segment]
+        vocals = self._waveform(spectrum)
         return np.stack((vocals, mixture - vocals))
 
 
