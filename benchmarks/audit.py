@@ -13,43 +13,46 @@ import httpx2
 import soundfile
 
 Problems = list[str]
-EMAIL, RATE = "someone@example.com", 44_100  # the only customer, and their songs
+EMAIL, RATE = "someone@example.com", 44_100  # a customer, and the rate of their songs
 ENDINGS = {"succeeded": "settle", "failed": "release"}
 EVENTS = {"succeeded": "audio.split.completed", "failed": "audio.split.failed"}
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All there is to look at: the database, the API, and what the receiver of webhooks got.
+    """All there is to look at of an account: the database, the API, and what the receiver of webhooks got.
 
     Attributes:
-        data: calls the API of the only account.
+        query: asks the database, beside the server.
+        data: calls the API of the account.
         received: webhook id → the bodies that came with it.
         ids: those of the splits as their creator knows them; the n-th is of a song with
             ``lengths[n % len(lengths)]`` samples.
         granted: what the account began with.
     """
 
-    database: Path
+    query: Callable[[str], list[tuple[Any, ...]]]
     data: Callable[..., Any]
     received: Mapping[str, Sequence[bytes]]
     ids: Sequence[str]
     lengths: Sequence[int]
     granted: int
+    email: str = EMAIL
 
-    def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Ask the database, beside the server."""
-        return _query(self.database, sql)
+    @property
+    def account(self) -> str:
+        """What is the account's own, in SQL."""
+        return f"account_id = (SELECT id FROM accounts WHERE email = '{self.email}')"
 
     def splits(self) -> dict[str, tuple[str, int]]:
         """Id → status and attempts."""
-        rows = self.query("SELECT id, status, attempts FROM splits")
+        rows = self.query(f"SELECT id, status, attempts FROM splits WHERE {self.account}")
         return {split_id: (status, attempts) for split_id, status, attempts in rows}
 
     def wait(self, deadline: float) -> None:
         """Until all splits have ended and all webhooks are delivered, or the deadline (of the monotonic clock)."""
-        unfinished = "SELECT id FROM splits WHERE status NOT IN ('succeeded', 'failed')"
-        undelivered = "SELECT id FROM webhook_deliveries WHERE status = 'pending'"
+        unfinished = f"SELECT id FROM splits WHERE status NOT IN ('succeeded', 'failed') AND {self.account}"
+        undelivered = f"SELECT id FROM webhook_deliveries WHERE status = 'pending' AND {self.account}"
         while time.monotonic() < deadline:
             if not self.query(f"{unfinished} UNION ALL {undelivered}"):
                 return
@@ -58,21 +61,24 @@ class Evidence:
 
 def in_work(database: Path) -> bool:
     """Whether a worker has a split."""
-    return bool(_query(database, "SELECT id FROM splits WHERE status = 'processing' LIMIT 1"))
+    return bool(ask(database, "SELECT id FROM splits WHERE status = 'processing' LIMIT 1"))
 
 
 def check(evidence: Evidence) -> Problems:
     """One sentence for everything that must not be."""
     splits = _listed(evidence)
-    problems = [
+    return [
         *_splits(evidence, splits),
         *_credits(evidence, splits),
         *_webhooks(evidence, splits),
         *_stems(evidence, splits),
     ]
-    if (state := evidence.query("PRAGMA integrity_check")) != [("ok",)]:
-        problems.append(f"the database is damaged: {state[0][0]}")
-    return problems
+
+
+def integrity(database: Path) -> Problems:
+    """What SQLite finds wrong with its file."""
+    state = ask(database, "PRAGMA integrity_check")
+    return [] if state == [("ok",)] else [f"the database is damaged: {state[0][0]}"]
 
 
 def _listed(evidence: Evidence) -> dict[str, dict[str, Any]]:
@@ -97,7 +103,8 @@ def _splits(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems:
         if ids != set(evidence.ids):
             problems.append(f"{who} has {len(ids)} splits, not the {len(evidence.ids)} that were created")
     (done,) = evidence.query(
-        "SELECT count(*), count(response_body) FROM idempotency_records WHERE route = 'POST /v1/audio/splits'"
+        "SELECT count(*), count(response_body) FROM idempotency_records "
+        f"WHERE route = 'POST /v1/audio/splits' AND {evidence.account}"
     )
     if done != (len(evidence.ids), len(evidence.ids)):
         problems.append(f"of {done[0]} idempotency keys, {done[1]} have an answer")
@@ -113,7 +120,7 @@ def _credits(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems:
     problems, spent = [], 0
     entries: dict[str, dict[str, int]] = {each: {} for each in splits}
     for split_id, kind, amount in evidence.query(
-        "SELECT split_id, kind, amount FROM ledger_entries WHERE split_id IS NOT NULL"
+        f"SELECT split_id, kind, amount FROM ledger_entries WHERE split_id IS NOT NULL AND {evidence.account}"
     ):
         if kind in entries.setdefault(split_id, {}):
             problems.append(f"{split_id} has two entries {kind}")
@@ -130,7 +137,7 @@ def _credits(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems:
     balance = evidence.granted - spent
     (sums,) = evidence.query(
         "SELECT balance, (SELECT sum(amount) FROM ledger_entries WHERE account_id = accounts.id) FROM accounts "
-        f"WHERE email = '{EMAIL}'"
+        f"WHERE email = '{evidence.email}'"
     )
     if (*sums, evidence.data("GET", "/credits")["balance"]) != (balance,) * 3:
         problems.append(f"balance, sum of entries and the API's answer are {sums}, not {balance}")
@@ -152,10 +159,12 @@ def _webhooks(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems
         ):
             problems.append(f"{event_id} tells what is not so")
     problems += [f"{each} was told by {len(ids)} events" for each, ids in told.items() if len(ids) != 1]
-    made = evidence.query("SELECT id, split_id FROM webhook_events")
+    made = evidence.query(f"SELECT id, split_id FROM webhook_events WHERE {evidence.account}")
     if {(each, split_id) for split_id, ids in told.items() for each in ids} != set(made):
         problems.append(f"the database has {len(made)} events, which are not those that came")
-    left = evidence.query("SELECT id, status FROM webhook_deliveries WHERE status != 'delivered'")
+    left = evidence.query(
+        f"SELECT id, status FROM webhook_deliveries WHERE status != 'delivered' AND {evidence.account}"
+    )
     return problems + [f"delivery {each} is {status}" for each, status in left]
 
 
@@ -177,7 +186,8 @@ def _stems(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems:
     return problems
 
 
-def _query(path: Path, sql: str) -> list[tuple[Any, ...]]:
+def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    """Ask a SQLite database, beside its server."""
     database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
     try:
         return database.execute(sql).fetchall()

@@ -9,7 +9,6 @@ The seed repeats the choices, not the moments: those depend on the machine.
 """
 
 import argparse
-import http.server
 import os
 import random
 import signal
@@ -18,18 +17,14 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import httpx2
-
-from benchmarks.audit import EMAIL, RATE, Evidence, Problems, check, in_work
-from stemsplitter.webhooks.signatures import InvalidSignature, verify
+from benchmarks.audit import EMAIL, RATE, Evidence, Problems, ask, check, in_work, integrity
+from benchmarks.customers import PATH, Customer, Receiver
 from tests.acceptance.server import Server
 from tests.acceptance.songs import encode, sung
 
@@ -42,117 +37,6 @@ AHEAD = 4  # splits created before the kill they are due at, so that there is al
 CANCELED_OF = 6  # one of so many is canceled at once, so that credits are given back, too
 # a key whose request died with the API is free again after two minutes
 END_S = 300
-ANSWER_S = 0.2  # of the receiver: time for a kill between the POST and its record
-
-
-@dataclass
-class Receiver:
-    """Takes webhooks, and keeps for each id the bodies that came with it."""
-
-    secret: str = ""
-    bodies: dict[str, list[bytes]] = field(default_factory=dict)
-    invalid: list[str] = field(default_factory=list)
-
-    @contextmanager
-    def listening(self) -> Iterator[str]:
-        """Its URL."""
-        receiver = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                try:
-                    verify(body, dict(self.headers), receiver.secret, datetime.now(UTC))
-                except InvalidSignature as error:
-                    receiver.invalid.append(str(error))
-                receiver.bodies.setdefault(self.headers["webhook-id"], []).append(body)
-                time.sleep(ANSWER_S)
-                with suppress(OSError):  # whoever asked was killed meanwhile
-                    self.send_response(200)
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
-            threading.Thread(target=listening.serve_forever, daemon=True).start()
-            yield f"http://127.0.0.1:{listening.server_port}/webhook"
-            listening.shutdown()
-
-
-class Refused(Exception):
-    """The API said no."""
-
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class Customer:
-    """Creates splits, and asks again where it got no answer. May be used by several threads."""
-
-    def __init__(self, server: Server, songs: list[bytes], webhook_url: str, deadline: float) -> None:
-        self._songs, self._webhook_url, self._deadline = songs, webhook_url, deadline
-        headers = {"Authorization": f"Bearer {server.new_key(EMAIL)}"}
-        self._client = httpx2.Client(base_url=f"{server.url}/v1", headers=headers, timeout=60)
-        self._bodies: dict[int, dict[str, Any]] = {}
-        self.unanswered = Counter[str]()
-
-    def data(self, method: str, path: str, **options: Any) -> Any:
-        """The `data` of an answer, which is insisted on. Raises Refused."""
-        while time.monotonic() < self._deadline:
-            try:
-                answer = self._client.request(method, path, **options)
-            except httpx2.TransportError:
-                self.unanswered["connection lost"] += 1
-            else:
-                if answer.status_code == 200:
-                    return answer.json()["data"]
-                under_way = answer.status_code == 409 and "under way" in answer.text
-                if not under_way and answer.status_code < 500:
-                    raise Refused(f"{method} {path}: {answer.status_code} {answer.text}", answer.status_code)
-                self.unanswered[str(answer.status_code)] += 1
-            time.sleep(0.25)
-        raise AssertionError(f"{method} {path}: no answer in time")
-
-    def create(self, number: int) -> str:
-        """The id of the split of that number; the same at each call."""
-        if number not in self._bodies:
-            wanted = {"stemModel": "6s", "outputFormat": "flac", "webhookUrl": self._webhook_url}
-            self._bodies[number] = wanted | {"input": self._upload(self._songs[number % len(self._songs)])}
-        headers = {"Idempotency-Key": f"split number {number}"}
-        return str(self.data("POST", "/audio/splits", json=self._bodies[number], headers=headers)["id"])
-
-    def cancel(self, split_id: str) -> None:
-        """Cancel a split, unless it is too late."""
-        try:
-            self.data("POST", f"/audio/splits/{split_id}/cancel")
-        except Refused as error:
-            if error.status != 409:
-                raise
-
-    def _upload(self, song: bytes) -> dict[str, str]:
-        wanted = {"filename": "song.flac", "contentType": "audio/flac", "contentLength": len(song)}
-        while time.monotonic() < self._deadline:
-            reserved = self.data("POST", "/audio/uploads", json=wanted)
-            headers = reserved["uploadHeaders"] | {"Content-Type": "audio/flac"}
-            with suppress(httpx2.TransportError):  # then into another reservation
-                sent = httpx2.put(reserved["uploadUrl"], content=song, headers=headers, timeout=60)
-                if sent.status_code == 200:
-                    file = sent.json()["data"]
-                    source = {"type": "uploaded_file", "uploadId": reserved["uploadId"]}
-                    return source | {"fileUrl": file["url"], "storageKey": file["key"]}
-            time.sleep(0.25)
-        raise AssertionError("a song could not be uploaded in time")
-
-    def give_up(self) -> None:
-        """Insist no longer."""
-        self._deadline = 0.0
-
-    def close(self) -> None:
-        """Close its connections."""
-        self._client.close()
 
 
 class Killer:
@@ -252,13 +136,16 @@ def run(folder: Path, kills: int, splits: int, seed: int) -> Outcome:
     receiver = Receiver()
     try:
         with receiver.listening() as url:
-            customer = Customer(server, songs, url, began + limit_s)
-            receiver.secret = customer.data("POST", "/webhooks/secrets/rotate")["secret"]
+            customer = Customer([server.url], server.new_key(EMAIL), songs, url, began + limit_s)
+            receiver.secrets[PATH] = customer.data("POST", "/webhooks/secrets/rotate")["secret"]
             killer = Killer(server, random.Random(seed))
             ids = _suffer(customer, killer, kills, splits, random.Random(seed))
-            evidence = Evidence(server.database, customer.data, receiver.bodies, ids, list(LENGTHS), GRANT)
+            received = receiver.bodies[PATH]
+            evidence = Evidence(
+                partial(ask, server.database), customer.data, received, ids, list(LENGTHS), GRANT
+            )
             evidence.wait(time.monotonic() + END_S)
-            problems = check(evidence) + receiver.invalid
+            problems = check(evidence) + integrity(server.database) + receiver.invalid
             again = [customer.create(number) for number in range(splits)]
             if again != ids:
                 problems.append("a request that was sent again got another split")
@@ -271,8 +158,8 @@ def run(folder: Path, kills: int, splits: int, seed: int) -> Outcome:
         killer.kills,
         Counter(status for status, _ in evidence.splits().values()),
         Counter(attempts for _, attempts in evidence.splits().values()),
-        sum(map(len, receiver.bodies.values())),
-        len(receiver.bodies),
+        sum(map(len, received.values())),
+        len(received),
         customer.unanswered,
         time.monotonic() - began,
         problems,

@@ -26,8 +26,8 @@ SONG_S = 90
 class Client:
     """One connection with a key."""
 
-    def __init__(self, server: Server, key: str) -> None:
-        self._connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)
+    def __init__(self, url: str, key: str) -> None:
+        self._connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
 
     def __call__(
@@ -112,7 +112,7 @@ def measure(server: Server, folder: Path, polls: int, pause_s: float, creates: i
     """Print the table."""
     song = encode(folder / "long.flac", sung(SONG_S * 44_100), 44_100, "flac").read_bytes()
     clip = encode(folder / "clip.flac", sung(44_100), 44_100, "flac").read_bytes()
-    clients = [Client(server, server.new_key(f"{number}@example.org")) for number in range(CLIENTS)]
+    clients = [Client(server.url, server.new_key(f"{number}@example.org")) for number in range(CLIENTS)]
     first = clients[0]
     quiet_s = wait(first, first.split(first.upload(song, "audio/flac")))
     before = api_memory(server)

@@ -1,0 +1,28 @@
+"""A bare FastAPI that answers a constant, on the port given, with the settings that the API has for its server."""
+
+import sys
+
+import uvicorn
+from fastapi import FastAPI
+
+from stemsplitter.api.server import KEEP_ALIVE_S
+
+app = FastAPI()
+
+
+@app.get("/constant")
+async def constant() -> dict[str, object]:
+    """The constant."""
+    return {"success": True, "data": {"status": "queued", "progress": 0}}
+
+
+if __name__ == "__main__":
+    uvicorn.run(
+        app,
+        host="127.0.0.1",
+        port=int(sys.argv[1]),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )

@@ -1,0 +1,341 @@
+"""A fleet on one machine: PostgreSQL, an S3 server, and processes of `stemsplitter` as if each had a host of its own.
+
+Each process has a folder, a session and a log of its own; what they share is the database, the bucket and the secret.
+"""
+
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psycopg
+from sqlalchemy import make_url
+
+from benchmarks.fleet.store import FaultyStore
+from stemsplitter.application import Application
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.database.schema import upgrade
+from stemsplitter.settings import Settings
+from tests.acceptance.server import COMMAND, MODEL
+from tests.acceptance.tiny_model import write_tiny_model
+from tests.postgres import Postgres, postgres
+
+PUBLIC_URL = "http://stems.example.org"  # a balancer's, which clients replace by one of the processes
+BUCKET = "stems"
+START_S = 120
+STOP_S = 80
+RESTART_S = 0.5
+S3 = {
+    "AWS_ACCESS_KEY_ID": "fleet",
+    "AWS_SECRET_ACCESS_KEY": "not-a-real-secret",
+    "AWS_REGION": "us-east-1",
+}
+
+
+class Host:
+    """A process, with its children, that can be killed, frozen and started again. Its output goes into ``log``."""
+
+    def __init__(
+        self, name: str, command: Sequence[str | Path], environment: Mapping[str, str], log: Path
+    ) -> None:
+        self.name, self.log = name, log
+        self._command, self._environment = command, environment
+        self._process: subprocess.Popen[bytes] | None = None
+        self.starts = 0
+
+    @property
+    def pid(self) -> int:
+        """Its process id, or what it was."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is there, frozen or not."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start it, in a session of its own."""
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command,
+                env=dict(self._environment),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.starts += 1
+
+    def kill(self) -> None:
+        """kill -9 of the process and its children, as if the plug were pulled."""
+        self.signal(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process and its children."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def stop(self) -> int:
+        """Tell it to stop, and wait until it has. Its exit status."""
+        assert self._process is not None
+        self._process.terminate()
+        try:
+            return self._process.wait(STOP_S)
+        finally:
+            self.kill()
+
+
+class Fleet:
+    """What :func:`fleet` gives.
+
+    Attributes:
+        application: the parts of a server in this process, to look into the database and the store.
+        apis, workers: the processes, by the number they have in their name; ``urls`` are those of the APIs.
+        settings: what all processes have in common.
+        store: what stands before the S3 server.
+    """
+
+    def __init__(
+        self, folder: Path, server: Postgres, database: str, store: FaultyStore, settings: Mapping[str, Any]
+    ) -> None:
+        self.postgres, self.store = server, store
+        self.database = psycopg_url(database)
+        self.apis: list[Host] = []
+        self.workers: list[Host] = []
+        self.urls: list[str] = []
+        self._folder = folder
+        self.settings: dict[str, Any] = {
+            "database_url": database,
+            "storage_url": f"s3://{BUCKET}",
+            "public_url": PUBLIC_URL,
+            "secret_key": secrets.token_hex(32),
+            "threads": 1,
+            "device": "cpu",
+            "allowed_networks": "127.0.0.0/8",
+            "read_limit": 1_000_000,
+            "create_limit": 1_000_000,
+            "free_credits": 100_000,
+        } | dict(settings)
+        self._variables = {
+            name: value for name, value in os.environ.items() if not name.startswith("STEMSPLITTER_")
+        }
+        self._variables |= {**S3, "AWS_ENDPOINT_URL": store.url}
+        os.environ.update({**S3, "AWS_ENDPOINT_URL": store.url})
+        own = {name: value for name, value in self.settings.items() if name in Settings.model_fields}
+        self.application = Application(Settings(data_dir=folder / "here", **own))
+
+    def add_apis(self, number: int) -> None:
+        """Start so many API processes more, and wait until they are ready."""
+        for _ in range(number):
+            port = free_port()
+            name = f"api{len(self.apis) + 1}"
+            self.apis.append(self._host(name, "api", port=port))
+            self.urls.append(f"http://127.0.0.1:{port}")
+        for url in self.urls[-number:]:
+            ready = f"{url}/readyz"
+            wait_until(partial(is_ready, ready), START_S, f"{url} is not ready, see {self._folder}")
+
+    def add_workers(self, number: int, *options: str) -> None:
+        """Start so many workers more, and wait until they have said that they live."""
+        for _ in range(number):
+            self.workers.append(self._host(f"worker{len(self.workers) + 1}", "worker", *options))
+        wait_until(
+            lambda: self.living_workers() >= len(self.workers), START_S, f"no worker, see {self._folder}"
+        )
+
+    def living_workers(self) -> int:
+        """How many workers live, as the database says."""
+        since = (time.time() - self.application.settings.lease_seconds) * 1000
+        query = f"SELECT count(*) FROM workers WHERE state = 'working' AND heartbeat_at > {since:.0f}"
+        return int(self.query(query)[0][0])
+
+    def query(self, sql: str) -> list[tuple[Any, ...]]:
+        """Rows of the database; insisted on, as it may be starting."""
+        return self._ask(sql).fetchall()
+
+    def execute(self, sql: str) -> None:
+        """Have the database do something; insisted on, as :meth:`query`."""
+        self._ask(sql)
+
+    def _ask(self, sql: str) -> psycopg.Cursor[tuple[Any, ...]]:
+        end = time.monotonic() + START_S
+        while True:
+            try:
+                with psycopg.connect(self.database, autocommit=True) as connection:
+                    return connection.execute(sql.encode())
+            except psycopg.OperationalError:
+                if time.monotonic() > end:
+                    raise
+            time.sleep(0.1)
+
+    def new_key(self, email: str) -> str:
+        """The key of a new account."""
+        with self.application.database.write() as session:
+            account = self.application.accounts.create_account(session, email)
+            return self.application.accounts.create_key(session, account.id, "benchmark")[1]
+
+    def restart_postgres(self, number: signal.Signals) -> None:
+        """Stop PostgreSQL by a signal (SIGINT: fast, SIGQUIT: immediate), and start it again."""
+        folder = Path(str(make_url(self.postgres.url).query["host"]))
+        pid_file = folder / "data" / "postmaster.pid"
+        os.kill(int(pid_file.read_text().split()[0]), number)
+        self.postgres.stop()
+        self.postgres.start()
+
+    @contextmanager
+    def supervised(self) -> Iterator[None]:
+        """Start again what ends, as a supervisor would, within the block."""
+        ended = threading.Event()
+
+        def look() -> None:
+            while not ended.wait(RESTART_S):
+                for host in (*self.apis, *self.workers):
+                    if not host.is_running:
+                        host.start()
+
+        thread = threading.Thread(target=look, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+
+    def close(self) -> None:
+        """Kill all that runs."""
+        for host in (*self.workers, *self.apis):
+            host.kill()
+        self.application.close()
+
+    def _host(self, name: str, role: str, *options: str, **settings: Any) -> Host:
+        folder = self._folder / name
+        folder.mkdir(parents=True)
+        ours = {"data_dir": folder, **self.settings, **settings}
+        variables = {f"STEMSPLITTER_{each.upper()}": str(value) for each, value in ours.items()}
+        host = Host(
+            name, [COMMAND, role, *options], self._variables | variables, self._folder / f"{name}.log"
+        )
+        host.start()
+        return host
+
+
+@contextmanager
+def fleet(folder: Path, *, real_models: bool = False, **settings: Any) -> Iterator[Fleet]:
+    """PostgreSQL and an S3 server in ``folder``, with the tables made and no process of ours yet.
+
+    ``settings`` are names without prefix. Without ``real_models`` there is one that is small and knows nothing.
+    """
+    if not real_models:
+        cache = folder / "cache"
+        ModelStore(cache / "models").add(MODEL, write_tiny_model(folder / "tiny.safetensors"))
+        settings = {"cache_dir": cache, "offline": 1, "model_6s": MODEL, "model_4s": MODEL} | settings
+    with ExitStack() as stack:
+        server = stack.enter_context(postgres())
+        store = stack.enter_context(s3(folder))
+        yield stack.enter_context(_made(folder, server, server.url, store, settings))
+
+
+@contextmanager
+def beside(made: Fleet, folder: Path) -> Iterator[Fleet]:
+    """A fleet with a database of its own in the same PostgreSQL, and the same files and settings."""
+    folder.mkdir()
+    made.execute("CREATE DATABASE beside")
+    url = make_url(made.postgres.url).set(database="beside").render_as_string(hide_password=False)
+    with _made(folder, made.postgres, url, made.store, {**made.settings, "database_url": url}) as other:
+        yield other
+
+
+@contextmanager
+def _made(
+    folder: Path, server: Postgres, database: str, store: FaultyStore, settings: Mapping[str, Any]
+) -> Iterator[Fleet]:
+    made = Fleet(folder, server, database, store, settings)
+    try:
+        upgrade(made.application.database)
+        yield made
+    finally:
+        made.close()
+
+
+@contextmanager
+def s3(folder: Path) -> Iterator[FaultyStore]:
+    """An S3 server with an empty bucket, and what stands before it."""
+    (folder / "s3" / BUCKET).mkdir(parents=True)
+    port = free_port()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "NANIO_ACCESS_KEY": S3["AWS_ACCESS_KEY_ID"],
+        "NANIO_SECRET_KEY": S3["AWS_SECRET_ACCESS_KEY"],
+    }
+    command = [sys.executable, "-m", "nanio", "serve", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--data-dir", str(folder / "s3"), "--log-level", "warning", "--no-access-log"]
+    server = Host("s3", command, environment, folder / "s3.log")
+    server.start()
+    try:
+        wait_until(lambda: _listens(port), START_S, f"the S3 server does not start, see {server.log}")
+        with FaultyStore(port).listening() as store:
+            yield store
+    finally:
+        server.kill()
+
+
+@contextmanager
+def workplace(kept: Path | None) -> Iterator[Path]:
+    """A folder for a fleet: one that goes away, or ``kept``, where logs are to be read afterwards."""
+    if kept is not None:
+        kept.mkdir(parents=True)
+        yield kept.absolute()
+        return
+    with tempfile.TemporaryDirectory(prefix="stemsplitter-fleet-") as name:
+        yield Path(name)
+
+
+def wait_until(condition: Callable[[], object], seconds: float, otherwise: str) -> None:
+    """Return when the condition holds. Raises AssertionError where it does not in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError(otherwise)
+        time.sleep(0.05)
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def psycopg_url(url: str) -> str:
+    """A database's URL as psycopg itself reads it."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def is_ready(url: str) -> bool:
+    """Whether 200 is what comes from there."""
+    try:
+        return httpx2.get(url, timeout=10).status_code == 200
+    except httpx2.TransportError:
+        return False
+
+
+def _listens(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True

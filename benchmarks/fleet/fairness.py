@@ -1,0 +1,74 @@
+"""Who is served when: one account queues 50 splits, four others two each, and then two workers start.
+
+    .venv/bin/python -m benchmarks.fleet.fairness         # a minute
+    .venv/bin/python -m benchmarks.fleet.fairness --quick # the same, ended when the others' splits have begun
+
+The cap on splits of an account that run at once is out of the way: the order alone is looked at.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from benchmarks.customers import Customer
+from benchmarks.fleet.cluster import PUBLIC_URL, fleet, wait_until, workplace
+from tests.acceptance.songs import encode, sung
+
+MANY, OTHERS, EACH = 50, 4, 2
+WANTED = 8
+LIMIT_S = 600
+
+
+def run(folder: Path, is_quick: bool) -> dict[str, list[int]]:
+    """The places of each account's splits in the order in which they were taken, from 1."""
+    song = encode(folder / "song.flac", sung(88_200), 44_100, "flac").read_bytes()
+    with fleet(folder, max_queued_splits=1000, max_running_splits=64) as made:
+        made.add_apis(1)
+        emails = ["many@example.com", *(f"few{number}@example.com" for number in range(OTHERS))]
+        for email in emails:
+            customer = Customer(
+                made.urls, made.new_key(email), [song], "", float("inf"), public_url=PUBLIC_URL
+            )
+            for number in range(MANY if email == emails[0] else EACH):
+                customer.create(number)
+        made.add_workers(2)
+        left = "status = 'queued'"
+        if is_quick:
+            left += f" AND account_id != (SELECT id FROM accounts WHERE email = '{emails[0]}')"
+        wait_until(
+            lambda: not made.query(f"SELECT id FROM splits WHERE {left} LIMIT 1"),
+            LIMIT_S,
+            "splits still wait",
+        )
+        taken = made.query(
+            "SELECT email FROM splits JOIN accounts ON accounts.id = account_id WHERE started_at IS NOT NULL "
+            "ORDER BY started_at, splits.id"
+        )
+    places: dict[str, list[int]] = {email: [] for email in emails}
+    for place, (email,) in enumerate(taken, start=1):
+        places[email].append(place)
+    return places
+
+
+def main() -> None:
+    """Do it, print the places, and end with 1 where somebody waited too long."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="do not wait for all splits to be taken")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs in a new folder")
+    options = parser.parse_args()
+    with workplace(options.keep) as folder:
+        places = run(folder, options.quick)
+    print("| account | places |\n|---|---|")
+    for email, its in places.items():
+        print(f"| {email} | {', '.join(map(str, its[:10]))}{', …' if len(its) > 10 else ''} |")
+    last = max(its[0] for its in list(places.values())[1:])
+    print(
+        f"fairness: the others' first splits were taken within the first {last} (at most {WANTED} are wanted)"
+    )
+    sys.exit(last > WANTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""Polls a second of one API process on one core, beside a bare FastAPI that answers a constant.
+
+    .venv/bin/python -m benchmarks.fleet.polls            # a minute
+    .venv/bin/python -m benchmarks.fleet.polls --quick
+
+Both have the first core to themselves, in turns; the database, the S3 server and the client have the others. What is
+polled is a split that waits, with an API key, on PostgreSQL.
+"""
+
+import argparse
+import os
+import statistics
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.fleet.cluster import START_S, Fleet, Host, fleet, free_port, is_ready, wait_until, workplace
+from benchmarks.fleet.load import per_second, request
+from benchmarks.fleet.rows import waiting_split
+
+CONNECTIONS = 8
+WANTED = 0.25
+CORE = 0
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Served:
+    """Answers a second, and the microseconds of processor time that each took the server's process."""
+
+    per_second: float
+    processor_us: float
+
+
+def measure(host: Host, url: str, headers: Mapping[str, str], seconds: float) -> Served:
+    """Have a server answer the same request again and again."""
+    address, port = url.split("/")[2].split(":")
+    before = _processor_s(host.pid)
+    answers = per_second((address, int(port)), [request(url, headers)] * CONNECTIONS, seconds)
+    return Served(answers, (_processor_s(host.pid) - before) / (answers * seconds) * 1e6)
+
+
+def _processor_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def _pin(pid: int) -> None:
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        os.sched_setaffinity(int(task.name), {CORE})
+
+
+def poll_target(made: Fleet) -> tuple[str, dict[str, str]]:
+    """Path and headers of a poll of a split that waits."""
+    key = made.new_key("somebody@example.com")
+    with made.application.database.write() as session:
+        account = made.application.accounts.find_account(session, "somebody@example.com")
+        split = waiting_split(account.id)
+        session.add(split)
+    return f"/v1/audio/splits/{split.id}", {"Authorization": f"Bearer {key}"}
+
+
+def run(folder: Path, rounds: int, seconds: float) -> list[tuple[Served, Served]]:
+    """The bare one and ours, once in each round."""
+    others = os.sched_getaffinity(0) - {CORE}
+    os.sched_setaffinity(0, others)  # and what is started from here
+    with fleet(folder, read_limit=1_000_000_000) as made:
+        made.add_apis(1)
+        port = free_port()
+        command = [sys.executable, "-m", "benchmarks.fleet.bare", str(port)]
+        bare = Host("bare", command, os.environ, folder / "bare.log")
+        bare.start()
+        try:
+            wait_until(lambda: is_ready(f"http://127.0.0.1:{port}/constant"), START_S, str(bare.log))
+            _pin(bare.pid)
+            _pin(made.apis[0].pid)
+            path, headers = poll_target(made)
+            turns = []
+            for _ in range(rounds):
+                constant = measure(bare, f"http://127.0.0.1:{port}/constant", {}, seconds)
+                turns.append((constant, measure(made.apis[0], made.urls[0] + path, headers, seconds)))
+            return turns
+        finally:
+            bare.kill()
+
+
+def main() -> None:
+    """Measure, and print a line for each round and one for all; end with 1 where that is too little."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="a few seconds, to see that it works")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs in a new folder")
+    options = parser.parse_args()
+    with workplace(options.keep) as folder:
+        turns = run(folder, *((3, 1.0) if options.quick else (7, 4.0)))
+    print(
+        "| bare FastAPI /s | µs | polls /s | µs | share | share by processor time |\n|---|---|---|---|---|---|"
+    )
+    for bare, ours in turns:
+        print(
+            f"| {bare.per_second:.0f} | {bare.processor_us:.0f} | {ours.per_second:.0f} | {ours.processor_us:.0f} "
+            f"| {ours.per_second / bare.per_second:.3f} | {bare.processor_us / ours.processor_us:.3f} |"
+        )
+    share = statistics.median(ours.per_second / bare.per_second for bare, ours in turns)
+    print(f"polls: {share:.1%} of bare FastAPI (at least {WANTED:.0%} are wanted)")
+    sys.exit(share < WANTED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""What a second worker brings: equal songs separated a minute by one worker and by two, with one thread each.
+
+    .venv/bin/python -m benchmarks.fleet.throughput       # on two idle cores, ten minutes or so
+    .venv/bin/python -m benchmarks.fleet.throughput --quick
+
+The model is a real one, whose weights must be here (`make weights`). One and two workers take turns; each has loaded
+its model before the songs count.
+"""
+
+import argparse
+import statistics
+import sys
+from pathlib import Path
+
+from benchmarks.customers import Customer
+from benchmarks.fleet.cluster import PUBLIC_URL, Fleet, fleet, wait_until, workplace
+from tests.acceptance.songs import encode, sung
+
+WANTED = 1.8
+LIMIT_S = 1800
+
+
+def measure(made: Fleet, customer: Customer, first: int, songs: int, warm: int) -> float:
+    """Songs a minute. The first ``warm`` do not count: models are loaded meanwhile, and requests come in."""
+    ids = [customer.create(first + number) for number in range(songs + warm)]
+    names = ", ".join(f"'{split_id}'" for split_id in ids)
+    ended = (
+        f"SELECT finished_at FROM splits WHERE id IN ({names}) AND status = 'succeeded' ORDER BY finished_at"
+    )
+    wait_until(lambda: len(made.query(ended)) == len(ids), LIMIT_S, "the songs were not separated")
+    times = [at for (at,) in made.query(ended)]
+    return songs / (times[-1] - times[warm - 1]) * 60_000
+
+
+def run(folder: Path, model: str, seconds: int, songs: int, rounds: int) -> list[tuple[float, float]]:
+    """Songs a minute of one worker and of two, in each round."""
+    song = encode(folder / "song.flac", sung(seconds * 44_100), 44_100, "flac").read_bytes()
+    layout = {"model_6s": model} if model != "spleeter_2s" else {"model_2s": model}
+    settings = {"offline": 1, "max_running_splits": 64, "max_queued_splits": 1000, **layout}
+    with fleet(folder, real_models=True, free_credits=10_000_000, **settings) as made:
+        made.add_apis(1)
+        wanted = {"stemModel": "2s" if "model_2s" in layout else "6s", "outputFormat": "mp3"}
+        customer = Customer(
+            made.urls,
+            made.new_key("a@example.com"),
+            [song],
+            "",
+            float("inf"),
+            public_url=PUBLIC_URL,
+            wanted=wanted,
+        )
+        made.add_workers(2)
+        number, results = 0, []
+        for _ in range(rounds):
+            made.workers[1].stop()
+            one = measure(made, customer, number, songs, 1)
+            made.workers[1].start()
+            wait_until(lambda: made.living_workers() == 2, LIMIT_S, "the second worker does not start")
+            two = measure(made, customer, number + songs + 1, 2 * songs, 2)
+            number += 3 * songs + 3
+            results.append((one, two))
+        return results
+
+
+def main() -> None:
+    """Measure, and print a line for each round and one for all; end with 1 where that is too little."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="few and short songs, to see that it works")
+    parser.add_argument("--model", default="builtin_6s", choices=("builtin_6s", "spleeter_2s"))
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs in a new folder")
+    options = parser.parse_args()
+    seconds, songs, rounds = (5, 2, 1) if options.quick else (60, 8, 5)
+    with workplace(options.keep) as folder:
+        results = run(folder, options.model, seconds, songs, rounds)
+    print(f"| {options.model}, {seconds} s each: one worker, songs a minute | two | ratio |\n|---|---|---|")
+    for one, two in results:
+        print(f"| {one:.2f} | {two:.2f} | {two / one:.2f} |")
+    ratio = statistics.median(two / one for one, two in results)
+    print(f"throughput: two workers do {ratio:.2f} × what one does (at least {WANTED} are wanted)")
+    sys.exit(ratio < WANTED)
+
+
+if __name__ == "__main__":
+    main()
