@@ -1,16 +1,21 @@
 # The server. Build: docker build -t stemsplitter .   Run: see compose.yaml
+# With torch, for NVIDIA's GPUs: --build-arg EXTRAS='[torch]'
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /source
 COPY pyproject.toml constraints.txt README.md CHANGELOG.md LICENSE ./
 COPY docs ./docs
 COPY src ./src
-RUN python -m venv /opt/stemsplitter \
+ARG EXTRAS=
+# torch is not among the constraints, as it differs by machine
+RUN echo torch==2.13.0 >> constraints.txt \
+    && python -m venv /opt/stemsplitter \
     && /opt/stemsplitter/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
-        --constraint constraints.txt .
+        --constraint constraints.txt ".$EXTRAS"
 
 FROM python:3.11-slim-bookworm
 RUN useradd --create-home --uid 10001 stemsplitter \
-    && install --directory --owner stemsplitter /data
+    # a volume that is mounted there takes its owner over
+    && install --directory --owner stemsplitter /data /data/cache
 COPY --from=build /opt/stemsplitter /opt/stemsplitter
 USER 10001
 ENV PATH=/opt/stemsplitter/bin:$PATH \

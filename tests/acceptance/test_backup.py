@@ -1,0 +1,64 @@
+"""A server is backed up while it works, lost, restored, and goes on."""
+
+import shutil
+import sqlite3
+from pathlib import Path
+
+import httpx2
+
+from .server import Server
+from .test_contract import Api
+
+LEDGER = "SELECT * FROM ledger_entries ORDER BY id"
+
+
+def _stems(api: Api, split_id: str) -> dict[str, bytes]:
+    stems = api.ended(split_id)["stems"]
+    return {name: httpx2.get(url, timeout=60).content for name, url in stems.items()}
+
+
+def _rows(database: Path, query: str) -> list[tuple[object, ...]]:
+    opened = sqlite3.connect(database)
+    try:
+        return opened.execute(query).fetchall()
+    finally:
+        opened.close()
+
+
+def test_a_lost_server_comes_back(tmp_path: Path, song: Path) -> None:
+    server = Server(tmp_path, database_url="", storage_url="")
+    server.start()
+    key = server.new_key("a@example.org")
+    backup = tmp_path / "backup"
+    try:
+        with Api(server, key) as api:
+            done = api.split(song)["id"]
+            stems = _stems(api, done)
+            under_way = [api.split(song)["id"] for _ in range(3)]  # at work, and waiting
+            server.command("backup", str(backup))
+            after = api.split(song)["id"]
+    finally:
+        server.stop()
+    ledger = _rows(backup / "stemsplitter.db", LEDGER)
+    shutil.rmtree(tmp_path / "data")
+
+    server.command("restore", str(backup))
+    assert _rows(server.database, LEDGER) == ledger
+    server.start()
+    try:
+        with Api(server, key) as api:
+            assert _stems(api, done) == stems and all(stems.values())
+            assert {api.ended(each)["status"] for each in under_way} == {"succeeded"}
+            assert api("GET", f"/audio/splits/{after}").status_code == 404
+        now = _rows(server.database, LEDGER)
+        counts = (
+            "SELECT split_id, kind, count(*) FROM ledger_entries WHERE split_id IS NOT NULL GROUP BY 1, 2"
+        )
+        ends = _rows(server.database, counts)
+    finally:
+        server.stop()
+    assert [entry for entry in now if entry in ledger] == ledger
+    assert sorted(ends) == sorted(
+        (each, kind, 1) for each in (done, *under_way) for kind in ("hold", "settle")
+    )
+    assert server.command("credits", "audit") == "Every balance is the sum of its ledger."
