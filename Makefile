@@ -62,6 +62,7 @@ check: $(VENV)/installed-dev
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	scripts/lint_deploy $(BIN)
 
 lock: $(VENV)/installed-dev
 	scripts/lock
