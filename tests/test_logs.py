@@ -18,7 +18,7 @@ def as_it_was() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     ours.setLevel(own)
-    for library in ("alembic", "dbos", "httpcore", "httpx"):
+    for library in ("alembic", "httpcore", "httpx"):
         logging.getLogger(library).setLevel(logging.NOTSET)
 
 
@@ -45,8 +45,8 @@ def test_the_level_counts(capsys: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("stemsplitter").setLevel(logging.DEBUG)
     logs.configure("warning")
     logging.getLogger("stemsplitter.test").info("no")
-    logging.getLogger("dbos").info("no")
-    logging.getLogger("dbos").warning("yes")
+    logging.getLogger("alembic").info("no")
+    logging.getLogger("alembic").warning("yes")
     assert [line["event"] for line in lines(capsys)] == ["yes"]
 
 

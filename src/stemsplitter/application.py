@@ -14,7 +14,6 @@ from stemsplitter.errors import SettingsError
 from stemsplitter.fetching import Fetcher
 from stemsplitter.health.service import HealthService
 from stemsplitter.idempotency.service import IdempotencyService
-from stemsplitter.jobs.queue import JobQueue
 from stemsplitter.payments.service import PaymentService
 from stemsplitter.settings import Settings
 from stemsplitter.splits.mixes import Mixes
@@ -107,11 +106,6 @@ class Application:
         return UploadService(self.database, self.storage, self.settings)
 
     @cached_property
-    def jobs(self) -> JobQueue:
-        """Where splits and webhooks wait for a worker."""
-        return JobQueue(self.database.url)
-
-    @cached_property
     def webhooks(self) -> WebhookService:
         """Events, their deliveries and the log."""
         return WebhookService(self.database, self.fetcher, self.webhook_secrets)
@@ -143,7 +137,6 @@ class Application:
             sources,
             self.credits,
             self.webhooks,
-            self.jobs,
         )
 
     @cached_property
@@ -164,6 +157,6 @@ class Application:
 
     def close(self) -> None:
         """Close what was opened."""
-        for name in ("jobs", "rate_limits", "database"):
+        for name in ("rate_limits", "database"):
             if name in self.__dict__:
                 getattr(self, name).close()

@@ -38,7 +38,7 @@ def configure(level: str) -> None:
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("stemsplitter").setLevel(level.upper())  # which the command line had set for itself
-    for library in ("alembic", "dbos", "httpcore", "httpx"):  # they tell each step at `info`
+    for library in ("alembic", "httpcore", "httpx"):  # they tell each step at `info`
         logging.getLogger(library).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 

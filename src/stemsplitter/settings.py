@@ -5,7 +5,7 @@ import os
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from platformdirs import user_data_path
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
@@ -41,6 +41,13 @@ class Settings(BaseSettings):
     storage_url: str = Field(
         "", description="file:///FOLDER or s3://BUCKET; by default a folder in data_dir."
     )
+    storage_addressing: Literal["auto", "path", "host"] = Field(
+        "auto", description="Whether the bucket's name is in the path or in the host of the store's URLs."
+    )
+    storage_public_url: str = Field(
+        "",
+        description="How clients reach an S3 store, for the URLs to it; by default as the servers do.",
+    )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
     public_url: str = Field(
@@ -53,6 +60,11 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=0, le=64, description="Worker processes of `serve`.")
     threads: int | None = Field(None, ge=1, description="CPU threads of a worker; by default all cores.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
+    concurrency: int = Field(1, ge=1, le=64, description="Splits that a worker works at, at once.")
+    worker_models: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Models whose splits a worker takes: builtin_6s,htdemucs; by default all that are here.",
+    )
     model_6s: str = Field(
         "", description="Model for 6s; by default the first that may be used for anything and is ready."
     )
@@ -98,9 +110,9 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("info", description="debug, info, warning or error.")
 
-    @field_validator("allowed_networks", mode="before")
+    @field_validator("allowed_networks", "worker_models", mode="before")
     @classmethod
-    def _networks(cls, value: Any) -> Any:
+    def _list(cls, value: Any) -> Any:
         return (
             [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
         )
@@ -134,7 +146,7 @@ class Settings(BaseSettings):
             raise ValueError("must be set where STRIPE_SECRET_KEY is: nobody would be told of payments")
         return value
 
-    @field_validator("public_url", "stripe_api_base")
+    @field_validator("public_url", "storage_public_url", "stripe_api_base")
     @classmethod
     def _public(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):

@@ -1,5 +1,7 @@
 """Figures of the whole service, read from the database, so that every process tells the same."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
@@ -8,7 +10,18 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from stemsplitter.jobs.heartbeat import living_workers
-from stemsplitter.splits.models import FAILED, QUEUED, STATUSES, SUCCEEDED, Split
+from stemsplitter.jobs.models import Worker
+from stemsplitter.splits import totals
+from stemsplitter.splits.models import (
+    FAILED,
+    IS_PROCESSING,
+    IS_QUEUED,
+    PROCESSING,
+    QUEUED,
+    STATUSES,
+    SUCCEEDED,
+    Split,
+)
 from stemsplitter.webhooks.models import WebhookDelivery
 
 DELIVERY_STATUSES = ("pending", "delivered", "failed", "gone")
@@ -17,14 +30,28 @@ MOST_RECENT = 1000  # splits that a median is taken of
 
 
 @dataclass(frozen=True)
+class Load:
+    """What a model has to do: splits that wait, their seconds of audio, splits that run, workers that take them."""
+
+    queued: int = 0
+    queued_s: int = 0
+    running: int = 0
+    workers: int = 0
+
+
+@dataclass(frozen=True)
 class Statistics:
-    """``splits`` and ``deliveries`` count by status; ``oldest_queued_s`` is 0 where nothing waits."""
+    """``splits`` and ``deliveries`` count by status; ``oldest_queued_s`` is 0 where nothing waits.
+
+    ``loads`` has every model that something waits for, or that a living worker takes.
+    """
 
     splits: dict[str, int]
     separated_s: int
     oldest_queued_s: float
     deliveries: dict[str, int]
     workers: int
+    loads: dict[str, Load]
 
 
 @dataclass(frozen=True)
@@ -42,28 +69,47 @@ class Recent:
 def read(session: Session, at: datetime, lease_s: float) -> Statistics:
     """The figures at that time. A worker counts while its heartbeat is no older than ``lease_s`` seconds."""
     splits, deliveries = dict.fromkeys(STATUSES, 0), dict.fromkeys(DELIVERY_STATUSES, 0)
-    for status, count in session.execute(select(Split.status, func.count()).group_by(Split.status)):
-        splits[status] = count
+    ended = totals.read(session)
+    splits |= {status: total.splits for status, total in ended.items()}
     by_status = select(WebhookDelivery.status, func.count()).group_by(WebhookDelivery.status)
     for status, count in session.execute(by_status):
         deliveries[status] = count
-    separated = session.scalar(select(func.sum(Split.duration_seconds)).where(Split.status == SUCCEEDED))
-    oldest = session.scalar(select(func.min(Split.created_at)).where(Split.status == QUEUED))
+    oldest = session.scalar(select(func.min(Split.created_at)).where(IS_QUEUED))
+    living = living_workers(session, timedelta(seconds=lease_s), at)
+    loads = _loads(session, living)
+    splits[QUEUED] = sum(load.queued for load in loads.values())
+    splits[PROCESSING] = sum(load.running for load in loads.values())
     return Statistics(
         splits=splits,
-        separated_s=separated or 0,
+        separated_s=ended[SUCCEEDED].seconds,
         oldest_queued_s=(at - oldest).total_seconds() if oldest else 0.0,
         deliveries=deliveries,
-        workers=len(living_workers(session, timedelta(seconds=lease_s), at)),
+        workers=len(living),
+        loads=loads,
     )
+
+
+def _loads(session: Session, living: Sequence[str]) -> dict[str, Load]:
+    by_model = select(Split.model_name, func.count(), func.sum(Split.duration_seconds)).group_by(
+        Split.model_name
+    )
+    queued = {name or "": row for name, *row in session.execute(by_model.where(IS_QUEUED))}
+    running = {name or "": count for name, count, _ in session.execute(by_model.where(IS_PROCESSING))}
+    taken = session.scalars(select(Worker.models).where(Worker.id.in_(living)))
+    workers = Counter(name for models in taken for name in models)
+    loads = {}
+    for name in sorted({*queued, *running, *workers}):
+        count, seconds = queued.get(name, (0, 0))
+        loads[name] = Load(count, int(seconds), running.get(name, 0), workers[name])
+    return loads
 
 
 def recent(session: Session, since: datetime) -> Recent:
     """The figures of splits that succeeded since then, of the last :data:`MOST_RECENT` at most."""
     query = (
         select(Split.created_at, Split.started_at, Split.duration_seconds, Split.processing)
-        .where(Split.status == SUCCEEDED, Split.updated_at >= since)
-        .order_by(Split.updated_at.desc())
+        .where(Split.status == SUCCEEDED, Split.finished_at >= since)
+        .order_by(Split.finished_at.desc())
         .limit(MOST_RECENT)
     )
     rows = session.execute(query).all()
@@ -77,7 +123,7 @@ def faults(session: Session, since: datetime, until: datetime) -> int:
     query = select(func.count()).where(
         Split.status == FAILED,
         Split.error_code.in_(OUR_FAULTS),
-        Split.updated_at > since,
-        Split.updated_at <= until,
+        Split.finished_at > since,
+        Split.finished_at <= until,
     )
     return session.scalar(query) or 0

@@ -71,7 +71,17 @@ def test_figures_of_the_service(client: TestClient, application: Application, ac
     event = new_id("evt")
     with application.database.write() as session:
         for status, seconds in (("queued", 5), ("succeeded", 100), ("succeeded", 14)):
-            session.add(Split(id=new_id("split"), status=status, duration_seconds=seconds, **common))
+            ended = None if status == "queued" else now()
+            session.add(
+                Split(
+                    id=new_id("split"),
+                    status=status,
+                    duration_seconds=seconds,
+                    model_name="tiny_6s",
+                    finished_at=ended,
+                    **common,
+                )
+            )
         session.add(
             Worker(
                 id="w",
@@ -79,7 +89,7 @@ def test_figures_of_the_service(client: TestClient, application: Application, ac
                 pid=1,
                 started_at=now(),
                 heartbeat_at=now(),
-                models=[],
+                models=["tiny_6s", "other"],
                 device="cpu",
                 state="working",
             )
@@ -106,6 +116,10 @@ def test_figures_of_the_service(client: TestClient, application: Application, ac
     assert found["stemsplitter_splits", ("failed",)] == 0
     assert found["stemsplitter_queue_depth", ()] == 1
     assert found["stemsplitter_queue_oldest_seconds", ()] >= 0
+    assert found["stemsplitter_queue_depth_seconds", ("tiny_6s",)] == 5
+    assert found["stemsplitter_queue_depth_seconds", ("other",)] == 0
+    assert found["stemsplitter_running_splits", ("tiny_6s",)] == 0
+    assert found["stemsplitter_model_workers", ("tiny_6s",)] == 1
     assert found["stemsplitter_separated_seconds_total", ()] == 114
     assert found["stemsplitter_webhook_deliveries", ("gone",)] == 1
     assert found["stemsplitter_workers", ()] == 1

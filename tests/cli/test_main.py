@@ -179,7 +179,7 @@ def test_offline_reaches_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_command_starts_without_what_it_does_not_need() -> None:
     separation = {"openvino", "av", "numpy", "httpx", "soundfile", "torch", "rich"}
-    server = {"sqlalchemy", "alembic", "pydantic", "fastapi", "dbos", "argon2", "cryptography"}
+    server = {"sqlalchemy", "alembic", "pydantic", "fastapi", "argon2", "cryptography"}
     heavy = separation | server
     code = f"import sys, stemsplitter.cli.main; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run(

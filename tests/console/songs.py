@@ -46,6 +46,8 @@ def add_split(application: Application, account_id: str, status: str = "queued",
         }
     )
     split.source_key = f"splits/{split.id}/source.flac"
+    if split.status in ("succeeded", "failed"):
+        split.finished_at = split.updated_at
     with application.database.write() as session:
         session.add(split)
         session.flush()

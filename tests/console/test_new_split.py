@@ -12,7 +12,6 @@ from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.console import new_split
 from stemsplitter.console.new_split import FORMATS
 from stemsplitter.console.tasks import TASKS, Task, find_task, muted_at_first
-from stemsplitter.jobs import migrate
 from stemsplitter.separation.layouts import LAYOUTS
 from stemsplitter.settings import Settings
 from stemsplitter.splits.models import Split
@@ -34,7 +33,6 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
 @pytest.fixture(autouse=True)
 def with_model(application: Application, store: ModelStore) -> None:
     application.__dict__["models"] = store
-    migrate(application.database.url)
 
 
 @pytest.fixture

@@ -48,8 +48,10 @@ def add_split(
         "duration_seconds": 187, "credits_used": 187, "source_key": "splits/a", "source_bytes": 3_400_000,
         "model": {"name": "tiny"}, "user_metadata": {}, "created_at": now(), "updated_at": now(), "expires_at": now(),
     }  # fmt: skip
+    fields |= values
     with application.database.write() as session:
-        session.add(Split(id=split_id, account_id=account_id, status=status, **fields | values))
+        ended = fields["updated_at"] if status in ("succeeded", "failed") else None
+        session.add(Split(id=split_id, account_id=account_id, status=status, finished_at=ended, **fields))
 
 
 def account(application: Application, account_id: str) -> Account:

@@ -9,7 +9,6 @@ from fastapi import FastAPI
 
 from stemsplitter.application import Application
 from stemsplitter.console import splits
-from stemsplitter.jobs import migrate
 from stemsplitter.splits import repository
 from stemsplitter.splits.models import Split
 
@@ -18,11 +17,6 @@ from .songs import add_finished, add_split
 from .test_pages import check
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'&\u202e3pm.exe 🎹.mp3"
-
-
-@pytest.fixture(autouse=True)
-def migrated(application: Application) -> None:
-    migrate(application.database.url)
 
 
 def post(browser: Browser, path: str) -> tuple[int, str]:

@@ -43,6 +43,7 @@ def add(database: Database, split_id: str, status: str, age_s: float, **values: 
         "created_at": at,
         "updated_at": at,
         "expires_at": at,
+        "finished_at": at if status in (SUCCEEDED, FAILED) else None,
     }
     with database.write() as session:
         session.add(Split(id=split_id, status=status, **(fixed | values)))

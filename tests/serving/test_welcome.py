@@ -12,7 +12,6 @@ from stemsplitter.api.app import create_app
 from stemsplitter.application import Application
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.database import Database
-from stemsplitter.jobs import migrate
 from stemsplitter.serving.welcome import first_account, welcome
 from stemsplitter.settings import Settings
 from tests.acceptance.tiny_model import write_tiny_model
@@ -26,7 +25,6 @@ def application(database: Database, tmp_path: Path) -> Iterator[Application]:
     store.add("tiny", write_tiny_model(tmp_path / "tiny.safetensors"))
     application.__dict__["database"] = database
     application.__dict__["models"] = store
-    migrate(database.url)
     yield application
     application.close()
 

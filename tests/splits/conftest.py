@@ -9,7 +9,6 @@ import pytest
 from stemsplitter.application import Application
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.database import Database
-from stemsplitter.jobs import migrate
 from stemsplitter.settings import Settings
 from stemsplitter.splits.schemas import CreateSplit
 from tests.acceptance.songs import encode, sung
@@ -50,7 +49,6 @@ def application(database: Database, settings: Settings, tiny_store: ModelStore) 
     settings.data_dir.mkdir()
     application.__dict__["database"] = database
     application.__dict__["models"] = tiny_store
-    migrate(database.url)
     yield application
     application.close()
 

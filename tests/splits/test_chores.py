@@ -6,11 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import update
 
 from stemsplitter.application import Application
 from stemsplitter.database import now
-from stemsplitter.splits import repository
+from stemsplitter.splits import queue
 from stemsplitter.splits.chores import SplitChores
 from stemsplitter.splits.models import Split
 
@@ -19,7 +19,7 @@ from .conftest import Create
 
 @pytest.fixture
 def chores(application: Application) -> SplitChores:
-    return SplitChores(application.database, application.storage, application.jobs, application.splits)
+    return SplitChores(application.database, application.storage, application.splits)
 
 
 def change(application: Application, split_id: str, **values: object) -> None:
@@ -72,20 +72,23 @@ def test_files_of_no_split_are_swept_up_when_they_are_old(
     ]
 
 
-def test_a_split_whose_job_is_gone_fails_with_a_refund(
+def test_what_the_version_before_has_made_gets_its_turn(
     application: Application, create: Create, chores: SplitChores
 ) -> None:
-    lost, waiting = create(), create()
-    with application.database.write() as session:
-        assert repository.begin(session, lost, "run_1")
-    assert chores.end_abandoned() == 0  # it was heard of just now
-    for split_id in (lost, waiting):
-        change(application, split_id, updated_at=now() - timedelta(hours=1))
-    assert chores.end_abandoned() == 0  # its job is there
-    table = "workflow_status" if application.database.is_sqlite else "dbos.workflow_status"
-    with application.database.write() as session:
-        session.execute(text(f"UPDATE {table} SET status = 'ERROR' WHERE workflow_uuid = :id"), {"id": lost})
-    assert chores.end_abandoned() == 1
+    """It inserts without the columns that the queue needs."""
+    first, second = create(), create()
+    change(application, second, model_name=None, priority=1, turn=0)
     with application.database.read() as session:
-        assert session.get_one(Split, lost).status == "failed"
-        assert session.get_one(Split, waiting).status == "queued"
+        assert not queue.has_next(session, ["other"], 1)
+    assert chores.place() == 1
+    assert chores.place() == 0
+    with application.database.read() as session:
+        before, placed = (session.get_one(Split, split_id) for split_id in (first, second))
+    assert (placed.model_name, placed.priority, placed.turn) == ("tiny_6s", 1, 3000)
+    assert before.turn == 0
+
+
+def test_all_chores_can_be_done(application: Application, create: Create, chores: SplitChores) -> None:
+    create()
+    for chore in chores.all():
+        chore.run()

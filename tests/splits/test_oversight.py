@@ -24,14 +24,14 @@ def session(database: Database) -> Iterator[Session]:
 
 
 def add(session: Session, name: str, status: str, minutes: int, code: str | None = None) -> None:
-    """A split that was created, and changed last, so many minutes ago."""
+    """A split that was created, and ended if it has, so many minutes ago."""
     at = AT - timedelta(minutes=minutes)
     session.add(
         Split(
             id=f"split_{name}", account_id=f"acc_{len(name) % 2}", status=status, stem_model="4s",
             requested_stems=["vocals"], output_format="mp3", filename="a.mp3", duration_seconds=1, credits_used=1,
             source_key="splits/a", source_bytes=1, model={}, user_metadata={}, error_code=code,
-            created_at=at, updated_at=at, expires_at=at,
+            created_at=at, updated_at=at, expires_at=at, finished_at=at if status in ("succeeded", "failed") else None,
         )
     )  # fmt: skip
     session.flush()

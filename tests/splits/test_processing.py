@@ -2,7 +2,7 @@
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,13 @@ from stemsplitter.errors import AudioError, ModelError, Stopped
 from stemsplitter.jobs.separating import OutOfMemory, Separated, SeparationFailed, SeparationRequest
 from stemsplitter.jobs.worker import HandedBack
 from stemsplitter.service_errors import Conflict, NotFound
-from stemsplitter.splits import processing, repository
+from stemsplitter.splits import patience, processing, repository, watch
 from stemsplitter.splits.models import Split
 from stemsplitter.splits.processing import SplitProcessor
+from stemsplitter.splits.work import SplitWork
 from stemsplitter.webhooks.models import WebhookEvent
 
-from .conftest import Create
+from .conftest import MODEL, Create
 
 Ledger = Callable[[str], list[tuple[str, int]]]
 Step = Callable[[SeparationRequest, Callable[[float], bool]], None]
@@ -31,7 +32,7 @@ SETTLED = [("hold", -COST), ("settle", 0)]
 RELEASED = [("hold", -COST), ("release", COST)]
 
 
-class FakeProcess:
+class FakePool:
     """Separates nothing, and does before it what ``steps`` say, one at each call."""
 
     def __init__(self) -> None:
@@ -51,9 +52,6 @@ class FakeProcess:
         peaks = folder / "peaks.json"
         peaks.write_bytes(b"{}")
         return Separated(stems, str(peaks), "cpu (a fast one)", 1.0, 2.0, [])
-
-    def close(self) -> None:
-        pass
 
 
 def fails(error: Exception) -> Step:
@@ -75,21 +73,28 @@ def tells(*fractions: float) -> Step:
 
 
 @pytest.fixture
-def process() -> FakeProcess:
-    return FakeProcess()
+def pool() -> FakePool:
+    return FakePool()
 
 
 @pytest.fixture
-def processor(
-    application: Application, process: FakeProcess, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[SplitProcessor]:
-    monkeypatch.setattr(processing, "SeparationProcess", lambda: process)
+def processor(application: Application, pool: FakePool, monkeypatch: pytest.MonkeyPatch) -> SplitProcessor:
     monkeypatch.setattr(processing, "PAUSES", (0.0, 0.0))
-    monkeypatch.setattr(processing, "WRITE_SECONDS", 0.0)
-    monkeypatch.setattr(processing, "CHECK_SECONDS", 0.0)
-    yield SplitProcessor(
-        application.database, application.settings, application.storage, application.splits.endings
+    monkeypatch.setattr(watch, "WRITE_SECONDS", 0.0)
+    monkeypatch.setattr(watch, "CHECK_SECONDS", 0.0)
+    monkeypatch.setattr(patience, "PAUSES", (0.01,))
+    return SplitProcessor(
+        application.database,
+        application.settings,
+        application.storage,
+        application.splits.endings,
+        pool,  # type: ignore[arg-type]
     )
+
+
+@pytest.fixture
+def work(application: Application, processor: SplitProcessor) -> SplitWork:
+    return SplitWork(application.database, processor, lambda: [MODEL], 100)
 
 
 def row(application: Application, split_id: str) -> Split:
@@ -109,22 +114,34 @@ def stored(application: Application, split_id: str) -> list[str]:
     )
 
 
-def run(processor: SplitProcessor, split_id: str) -> None:
-    processor.process(split_id, threading.Event())
+def run(work: SplitWork) -> bool:
+    """Process the next split; whether there was one."""
+    split = work.take("wrk_1")
+    if split is not None:
+        work.process(split, threading.Event())
+    return split is not None
+
+
+def begin(application: Application, split_id: str, lease: str) -> bool:
+    """Begin a split, whoever has it."""
+    with application.database.write() as session:
+        found = repository.find(session, split_id)
+        assert found is not None
+        return repository.begin(session, split_id, found.lease, lease, "wrk_0") is not None
 
 
 def test_a_split_succeeds(
     application: Application,
     account: str,
     create: Create,
-    processor: SplitProcessor,
-    process: FakeProcess,
+    work: SplitWork,
+    pool: FakePool,
     ledger: Ledger,
 ) -> None:
     split_id = create(
         stems=["vocals", "instrumental"], outputFormat="wav", bitDepth=16, webhookUrl="http://127.0.0.1:9/"
     )
-    run(processor, split_id)
+    run(work)
     view = application.splits.get(account, split_id)
     assert (view.status, view.progress, view.error) == ("succeeded", 100, None)
     assert list(view.stems or {}) == ["vocals", "instrumental"]
@@ -136,23 +153,22 @@ def test_a_split_succeeds(
     assert ledger(split_id) == SETTLED
     assert stored(application, split_id) == ["instrumental.wav", "peaks.json", "vocals.wav"]
     assert events(application, split_id) == ["audio.split.completed"]
-    (request,) = process.requests
+    (request,) = pool.requests
     assert (request.model, request.stems, request.format) == ("tiny_6s", ("vocals", "instrumental"), "wav16")
     assert not list((application.settings.data_dir / "work").iterdir())
 
 
 def test_a_split_that_has_ended_is_left_alone(
-    application: Application, account: str, create: Create, processor: SplitProcessor, process: FakeProcess
+    application: Application, account: str, create: Create, work: SplitWork, pool: FakePool
 ) -> None:
-    canceled, done = create(), create()
+    canceled, _ = create(), create()
     application.splits.cancel(account, canceled)
-    for split_id in (canceled, done, done, "split_none"):
-        run(processor, split_id)
-    assert len(process.requests) == 1
+    assert [run(work) for _ in range(3)] == [True, False, False]
+    assert len(pool.requests) == 1
 
 
 def test_progress_rises_and_never_falls(
-    application: Application, create: Create, processor: SplitProcessor, process: FakeProcess
+    application: Application, create: Create, work: SplitWork, pool: FakePool
 ) -> None:
     seen: list[int] = []
     split_id = create()
@@ -166,18 +182,18 @@ def test_progress_rises_and_never_falls(
         look(request, watch)
         raise SeparationFailed("died")
 
-    process.steps = [look_and_fail, look]
-    run(processor, split_id)
+    pool.steps = [look_and_fail, look]
+    run(work)
     assert seen == [0, 30, 60, 99, 99, 99, 99, 99]
     assert row(application, split_id).progress == 100
 
 
 def test_what_is_no_audio_fails_at_once(
-    application: Application, create: Create, processor: SplitProcessor, process: FakeProcess, ledger: Ledger
+    application: Application, create: Create, work: SplitWork, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create(webhookUrl="http://127.0.0.1:9/")
-    process.steps = [fails(AudioError("The song ends in the middle."))]
-    run(processor, split_id)
+    pool.steps = [fails(AudioError("The song ends in the middle."))]
+    run(work)
     split = row(application, split_id)
     assert (split.status, split.error_code, split.attempts) == ("failed", "VALIDATION_ERROR", 1)
     assert split.error_message == "The song ends in the middle."
@@ -197,54 +213,55 @@ def test_what_is_no_audio_fails_at_once(
 def test_the_third_failure_is_the_last(
     application: Application,
     create: Create,
-    processor: SplitProcessor,
-    process: FakeProcess,
+    work: SplitWork,
+    pool: FakePool,
     ledger: Ledger,
     error: Exception,
     code: str,
 ) -> None:
     split_id = create()
-    process.steps = [fails(error)] * 3
-    run(processor, split_id)
+    pool.steps = [fails(error)] * 3
+    run(work)
     split = row(application, split_id)
     assert (split.status, split.error_code, split.attempts) == ("failed", code, 3)
     assert "credits were given back" in (split.error_message or "")
     assert split.cause is not None and split.cause.startswith(f"{type(error).__name__}: ")
     assert str(error) in split.cause and str(error) not in (split.error_message or "")
     assert ledger(split_id) == RELEASED
-    assert len(process.requests) == 3
+    assert len(pool.requests) == 3
 
 
 def test_the_second_attempt_may_succeed(
-    application: Application, create: Create, processor: SplitProcessor, process: FakeProcess, ledger: Ledger
+    application: Application, create: Create, work: SplitWork, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create()
-    process.steps = [fails(SeparationFailed("died"))]
-    run(processor, split_id)
+    pool.steps = [fails(SeparationFailed("died"))]
+    run(work)
     assert (row(application, split_id).status, row(application, split_id).attempts) == ("succeeded", 2)
     assert ledger(split_id) == SETTLED
 
 
 def test_a_split_whose_workers_died_three_times_fails(
-    application: Application, create: Create, processor: SplitProcessor, process: FakeProcess, ledger: Ledger
+    application: Application, create: Create, work: SplitWork, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create()
     for number in range(3):
-        with application.database.write() as session:
-            assert repository.begin(session, split_id, f"run_{number}")
-    run(processor, split_id)
+        assert begin(application, split_id, f"run_{number}")
+    with application.database.write() as session:
+        assert repository.put_back(session, split_id, "run_2")
+    assert not run(work)
     assert row(application, split_id).status == "failed"
     assert row(application, split_id).cause == "The worker died or fell silent in every attempt."
     assert ledger(split_id) == RELEASED
-    assert process.requests == []
+    assert pool.requests == []
 
 
 def test_a_canceled_separation_stops(
     application: Application,
     account: str,
     create: Create,
-    processor: SplitProcessor,
-    process: FakeProcess,
+    work: SplitWork,
+    pool: FakePool,
     ledger: Ledger,
 ) -> None:
     split_id = create()
@@ -255,8 +272,8 @@ def test_a_canceled_separation_stops(
         tells(0.2)(request, watch)
         pytest.fail("it went on")
 
-    process.steps = [cancel]
-    run(processor, split_id)
+    pool.steps = [cancel]
+    run(work)
     assert row(application, split_id).error_code == "CANCELED"
     assert ledger(split_id) == RELEASED
 
@@ -265,7 +282,7 @@ def test_a_split_canceled_while_its_stems_are_stored_keeps_none(
     application: Application,
     account: str,
     create: Create,
-    processor: SplitProcessor,
+    work: SplitWork,
     monkeypatch: pytest.MonkeyPatch,
     ledger: Ledger,
 ) -> None:
@@ -277,21 +294,22 @@ def test_a_split_canceled_while_its_stems_are_stored_keeps_none(
         return put(*arguments)
 
     monkeypatch.setattr(application.storage, "put_file", put_and_cancel)
-    run(processor, split_id)
+    run(work)
     assert row(application, split_id).error_code == "CANCELED"
     assert (ledger(split_id), stored(application, split_id)) == (RELEASED, [])
 
 
 def test_a_run_that_was_taken_over_changes_nothing(
-    application: Application, create: Create, processor: SplitProcessor, process: FakeProcess, ledger: Ledger
+    application: Application, create: Create, work: SplitWork, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create(webhookUrl="http://127.0.0.1:9/")
 
     def sleep_until_another_has_done_it(*_: object) -> None:
-        run(processor, split_id)
+        work.reap(list)  # no worker lives
+        assert run(work)
 
-    process.steps = [sleep_until_another_has_done_it]
-    run(processor, split_id)
+    pool.steps = [sleep_until_another_has_done_it]
+    run(work)
     split = row(application, split_id)
     assert (split.status, split.attempts) == ("succeeded", 2)
     assert ledger(split_id) == SETTLED
@@ -300,7 +318,7 @@ def test_a_run_that_was_taken_over_changes_nothing(
 
 
 def test_a_worker_that_ends_hands_its_split_back(
-    application: Application, create: Create, processor: SplitProcessor, process: FakeProcess
+    application: Application, create: Create, work: SplitWork, pool: FakePool
 ) -> None:
     split_id, abort = create(), threading.Event()
 
@@ -309,12 +327,15 @@ def test_a_worker_that_ends_hands_its_split_back(
         abort.set()
         tells(0.5)(request, watch)
 
-    process.steps = [stop]
+    pool.steps = [stop]
+    taken = work.take("wrk_1")
+    assert taken is not None and (taken.id, taken.worker_id) == (split_id, "wrk_1")
     with pytest.raises(HandedBack):
-        processor.process(split_id, abort)
+        work.process(taken, abort)
     split = row(application, split_id)
-    assert (split.status, split.attempts, split.progress, split.lease) == ("queued", 0, 50, None)
-    run(processor, split_id)
+    assert (split.status, split.attempts, split.progress) == ("queued", 0, 50)
+    assert (split.lease, split.worker_id) == (None, None)
+    run(work)
     assert row(application, split_id).status == "succeeded"
 
 
@@ -323,8 +344,7 @@ def test_what_dead_runs_left_in_the_work_folder_goes(
 ) -> None:
     work = application.settings.data_dir / "work"
     split_id = create()
-    with application.database.write() as session:
-        assert repository.begin(session, split_id, "run_alive")
+    assert begin(application, split_id, "run_alive")
     for name in ("run_alive", "run_dead"):
         (work / name).mkdir(parents=True)
         (work / name / "vocals.wav").touch()
@@ -351,11 +371,10 @@ def test_credits_come_out_once_whatever_happens_in_whatever_order(
     took = {"device": "cpu", "seconds": 1.0, "realtimeFactor": 1.0}
     for number, action in enumerate(actions):
         lease = leases[0] if action.startswith("late") else leases[-1]
+        if action == "begin" and begin(application, split_id, f"run_{number}"):
+            leases.append(f"run_{number}")
         with application.database.write() as session:
             match action.removeprefix("late "):
-                case "begin":
-                    if repository.begin(session, split_id, f"run_{number}"):
-                        leases.append(f"run_{number}")
                 case "succeed":
                     endings.succeed(session, split_id, lease, stems, took)
                 case "fail":

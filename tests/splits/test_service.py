@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import select
 
 from stemsplitter.application import Application
 from stemsplitter.service_errors import (
@@ -17,7 +17,7 @@ from stemsplitter.service_errors import (
     RateLimited,
     ValidationFailed,
 )
-from stemsplitter.splits.models import Split
+from stemsplitter.splits.models import FREE, PAYING, Split
 from stemsplitter.splits.schemas import CreateSplit
 from stemsplitter.webhooks.models import WebhookEvent
 
@@ -41,12 +41,6 @@ def rows(application: Application) -> int:
 def balance(application: Application, account: str) -> int:
     with application.database.read() as session:
         return application.credits.balance(session, account)
-
-
-def jobs(application: Application) -> list[str]:
-    schema = "" if application.database.is_sqlite else "dbos."
-    with application.database.read() as session:
-        return list(session.scalars(text(f"SELECT workflow_uuid FROM {schema}workflow_status")))
 
 
 def files(application: Application) -> list[str]:
@@ -82,7 +76,7 @@ def from_url(application: Application, account: str, url: str, **wanted: Any) ->
     return str(application.splits.create(account, body, lambda session, data: None)["id"])
 
 
-def test_a_split_its_credits_and_its_job_are_there_together(
+def test_a_split_and_its_credits_are_there_together(
     application: Application, account: str, upload: Upload, ledger: Ledger
 ) -> None:
     recorded: list[Any] = []
@@ -96,7 +90,16 @@ def test_a_split_its_credits_and_its_job_are_there_together(
     assert (split.stem_model, split.model["name"], split.user_metadata) == ("6s", "tiny_6s", {"a": "b"})
     assert ledger(split.id) == [("hold", -COST)]
     assert balance(application, account) == BALANCE - COST
-    assert jobs(application) == [split.id]
+    assert (split.model_name, split.priority, split.turn) == ("tiny_6s", FREE, 0)
+
+
+def test_who_has_bought_credits_is_served_first(
+    application: Application, account: str, create: Create
+) -> None:
+    assert row(application, create()).priority == FREE
+    with application.database.write() as session:
+        application.credits.purchase(session, account, 10, "pay_1")
+    assert row(application, create()).priority == PAYING
 
 
 def test_a_failing_transaction_leaves_nothing(
@@ -108,7 +111,7 @@ def test_a_failing_transaction_leaves_nothing(
     for source in (upload(), {"type": "direct_url", "url": f"{web}/song.flac"}):
         with pytest.raises(Conflict):
             application.splits.create(account, CreateSplit.model_validate({"input": source}), refuse)
-    assert (rows(application), jobs(application), balance(application, account)) == (0, [], BALANCE)
+    assert (rows(application), balance(application, account)) == (0, BALANCE)
     assert [key.split("/")[0] for key in files(application)] == ["uploads"]
 
 

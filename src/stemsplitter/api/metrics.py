@@ -4,7 +4,7 @@ What the service as a whole does is read from the database, where all processes 
 requests are this process's own, as a scraper adds up those of all.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from fastapi import APIRouter, Response
 from prometheus_client import (
@@ -21,6 +21,7 @@ from stemsplitter import statistics
 from stemsplitter.api.dependencies import ApplicationDep
 from stemsplitter.application import Application
 from stemsplitter.database import now
+from stemsplitter.statistics import Load
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nobody reads
 REQUESTS = CollectorRegistry()
@@ -67,6 +68,7 @@ class _Service(Collector):
             "How long the first of them has waited.",
             value=figures.oldest_queued_s,
         )
+        yield from _loads(figures.loads)
         yield CounterMetricFamily(
             "stemsplitter_separated_seconds", "Seconds of audio separated.", value=figures.separated_s
         )
@@ -77,3 +79,19 @@ class _Service(Collector):
             deliveries.add_metric([status], count)
         yield deliveries
         yield GaugeMetricFamily("stemsplitter_workers", "Workers alive.", value=figures.workers)
+
+
+def _loads(loads: Mapping[str, Load]) -> Iterator[Metric]:
+    """What each model has to do; a model that nothing waits for has a 0, so that its workers can be scaled down."""
+    waiting = GaugeMetricFamily(
+        "stemsplitter_queue_depth_seconds", "Seconds of audio that wait, by model.", labels=["model"]
+    )
+    running = GaugeMetricFamily("stemsplitter_running_splits", "Splits that run, by model.", labels=["model"])
+    workers = GaugeMetricFamily(
+        "stemsplitter_model_workers", "Workers alive that take a model's splits.", labels=["model"]
+    )
+    for name, load in loads.items():
+        waiting.add_metric([name], load.queued_s)
+        running.add_metric([name], load.running)
+        workers.add_metric([name], load.workers)
+    yield from (waiting, running, workers)

@@ -12,7 +12,6 @@ from stemsplitter.api.app import create_app
 from stemsplitter.application import Application
 from stemsplitter.database.schema import upgrade
 from stemsplitter.errors import SettingsError
-from stemsplitter.jobs import queue
 from stemsplitter.settings import Settings
 
 # requests under way when the process is told to stop may end: a create takes up to 45 s
@@ -32,7 +31,6 @@ def run(settings: Settings) -> None:
     application = Application(settings)
     try:
         upgrade(application.database)
-        queue.migrate(application.database.url)
         probing.start()  # ready by the time that the first split is asked for
         app = create_app(application)
         server = uvicorn.Server(

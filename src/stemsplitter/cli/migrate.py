@@ -5,9 +5,7 @@ from stemsplitter.cli.service import DataDir, server
 
 def migrate(data_dir: DataDir = None) -> None:
     """Bring the database's tables to this version. The server does it too, when it starts."""
-    with server(data_dir) as application:  # which brings our own there
-        from stemsplitter import jobs
+    with server(data_dir) as application:  # which brings them there
         from stemsplitter.database.schema import upgrade
 
-        jobs.migrate(application.database.url)
         print(f"The tables are those of revision {upgrade(application.database)}.")

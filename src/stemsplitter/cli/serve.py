@@ -37,7 +37,6 @@ def serve(
     from stemsplitter.api.server import check_port
     from stemsplitter.application import Application
     from stemsplitter.database.schema import upgrade
-    from stemsplitter.jobs import migrate
     from stemsplitter.serving.supervisor import Supervisor
     from stemsplitter.settings import load_settings
     from stemsplitter.splits.choosing import check_models
@@ -47,7 +46,6 @@ def serve(
     check_port(settings)  # before a key is made and shown because something else answers there
     application = Application(settings)
     upgrade(application.database)
-    migrate(application.database.url)
     check_models(settings, application.models)
     _fetch_models(application)
     stop = threading.Event()

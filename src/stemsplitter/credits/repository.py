@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import BigInteger, CursorResult, and_, func, or_, select, type_coerce, update
+from sqlalchemy import BigInteger, CursorResult, and_, func, literal, or_, select, type_coerce, update
 from sqlalchemy.orm import Session, aliased
 
 from stemsplitter.accounts.models import Account
@@ -62,6 +62,14 @@ def end_of(session: Session, split_id: str) -> LedgerEntry | None:
 def purchase_of(session: Session, reference: str) -> LedgerEntry | None:
     """The purchase with that reference."""
     return session.scalar(select(LedgerEntry).where(LedgerEntry.reference == reference))
+
+
+def has_purchase(session: Session, account_id: str) -> bool:
+    """Whether the account has any purchase."""
+    # the kind is written out, not a parameter, so that the partial index serves
+    purchase = LedgerEntry.kind == literal("purchase", literal_execute=True)
+    found = select(LedgerEntry.account_id).where(LedgerEntry.account_id == account_id, purchase).limit(1)
+    return session.scalar(found) is not None
 
 
 def entry(session: Session, entry_id: str) -> LedgerEntry | None:

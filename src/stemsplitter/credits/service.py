@@ -56,7 +56,7 @@ class CreditService:
             NotFound: there is no such account.
         """
         _check_amount(abs(amount))
-        self._lock(session, account_id)
+        self.lock(session, account_id)
         entry = LedgerEntry(account_id=account_id, kind="grant", amount=amount, note=note)
         if not repository.append(session, entry):
             has = self.balance(session, account_id)
@@ -78,7 +78,7 @@ class CreditService:
             raise ValidationFailed(
                 "A purchase needs the payment's reference: give one that is not empty.", param="reference"
             )
-        self._lock(session, account_id)
+        self.lock(session, account_id)
         if earlier := repository.purchase_of(session, reference):
             if (earlier.account_id, earlier.amount) != (account_id, amount):
                 raise Conflict(
@@ -90,6 +90,19 @@ class CreditService:
         )
         repository.append(session, entry)
         return entry
+
+    def lock(self, session: Session, account_id: str) -> None:
+        """Let nobody else change the account's ledger, or begin a split, until this transaction ends.
+
+        Raises:
+            NotFound: there is no such account.
+        """
+        if not repository.lock_account(session, account_id):
+            raise _no_account(account_id)
+
+    def has_bought(self, session: Session, account_id: str) -> bool:
+        """Whether the account has ever bought credits."""
+        return repository.has_purchase(session, account_id)
 
     def hold(self, session: Session, account_id: str, split_id: str, cost: int) -> int:
         """Reserve what a split costs, and return it: ``cost``, or 0 where metering is off.
@@ -103,7 +116,7 @@ class CreditService:
         """
         if cost < 0:
             raise ValueError(f"a split cannot cost {cost}")
-        self._lock(session, account_id)
+        self.lock(session, account_id)
         if earlier := repository.hold_of(session, split_id):
             if earlier.account_id != account_id:
                 raise ValueError(f"{split_id} belongs to another account")
@@ -170,7 +183,7 @@ class CreditService:
         hold = repository.hold_of(session, split_id)
         if hold is None:
             raise LookupError(f"no credits were reserved for {split_id}")
-        self._lock(session, hold.account_id)
+        self.lock(session, hold.account_id)
         if ended := repository.end_of(session, split_id):
             return ended.kind == kind
         repository.append(
@@ -183,10 +196,6 @@ class CreditService:
             ),
         )
         return True
-
-    def _lock(self, session: Session, account_id: str) -> None:
-        if not repository.lock_account(session, account_id):
-            raise _no_account(account_id)
 
 
 def _no_account(account_id: str) -> NotFound:

@@ -1,8 +1,4 @@
-"""Durable jobs: put into the caller's transaction, run by workers, taken over when a worker dies.
+"""What workers do: splits and webhooks are taken from their own rows, and taken over when a worker dies.
 
-The only package that knows DBOS, the durable engine, and the only one that runs separation in a process of its own.
+Knows nothing of either but how they are taken; and is the only package that runs separation in processes of its own.
 """
-
-from stemsplitter.jobs.queue import JobQueue, migrate
-
-__all__ = ["JobQueue", "migrate"]

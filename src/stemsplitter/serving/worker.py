@@ -7,13 +7,16 @@ from stemsplitter import logs
 from stemsplitter.application import Application
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.database.schema import upgrade
-from stemsplitter.jobs import migrate
+from stemsplitter.errors import ModelError, SettingsError
+from stemsplitter.jobs.deliveries import Deliveries
 from stemsplitter.jobs.heartbeat import check_one_host
-from stemsplitter.jobs.worker import Chore, Handlers, Worker
+from stemsplitter.jobs.separating import SeparationPool
+from stemsplitter.jobs.worker import Chore, Worker
 from stemsplitter.settings import Settings
 from stemsplitter.splits.choosing import check_models
 from stemsplitter.splits.chores import SplitChores
 from stemsplitter.splits.processing import SplitProcessor
+from stemsplitter.splits.work import SplitWork
 
 
 def run(settings: Settings) -> None:
@@ -28,21 +31,49 @@ def run(settings: Settings) -> None:
         signal.signal(number, lambda *_: stop.set())
     application = Application(settings)
     upgrade(application.database)
-    migrate(application.database.url)
     check_one_host(application.database, settings.lease_seconds)
     check_models(settings, application.models)
+    runnable_models(settings, application.models)
+    pool = SeparationPool(settings.concurrency, settings.device)
+    pool.open()
     processor = SplitProcessor(
-        application.database, settings, application.storage, application.splits.endings
+        application.database, settings, application.storage, application.splits.endings, pool
     )
     processor.clear_work()
-    handlers = Handlers(processor.process, application.webhooks.attempt, _chores(application))
-    Worker(application.database, settings, handlers, _ready_models(application.models)).run(
-        stop, processor.close
+    work = SplitWork(
+        application.database,
+        processor,
+        lambda: runnable_models(settings, application.models),
+        settings.max_running_splits,
     )
+    worker = Worker(
+        application.database,
+        settings,
+        work,
+        Deliveries(application.database, application.webhooks),
+        chores=_chores(application),
+        device=pool.device,
+        concurrency=pool.concurrency,
+    )
+    worker.run(stop, pool.close)
+
+
+def runnable_models(settings: Settings, store: ModelStore) -> list[str]:
+    """The models whose splits a worker takes: those that the settings name, or all, as far as they are here.
+
+    Raises:
+        SettingsError: the settings name a model that there is not.
+    """
+    if not settings.worker_models:
+        return [entry.name for entry in store.entries() if store.is_ready(entry.name)]
+    try:
+        return [name for name in settings.worker_models if store.is_ready(store.entry(name).name)]
+    except ModelError as error:
+        raise SettingsError(f"STEMSPLITTER_WORKER_MODELS cannot be used: {error}") from error
 
 
 def _chores(application: Application) -> list[Chore]:
-    splits = SplitChores(application.database, application.storage, application.jobs, application.splits)
+    splits = SplitChores(application.database, application.storage, application.splits)
 
     def forget_webhooks() -> None:
         with application.database.write() as session:
@@ -55,7 +86,3 @@ def _chores(application: Application) -> list[Chore]:
         Chore("note how the service is", 60, application.health.look),
         Chore("forget ended sessions", 3600, application.sessions.forget_ended),
     ]
-
-
-def _ready_models(store: ModelStore) -> list[str]:
-    return [entry.name for entry in store.entries() if store.is_ready(entry.name)]

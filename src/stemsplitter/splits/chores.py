@@ -1,20 +1,18 @@
-"""What is done regularly: old splits deleted, files nobody owns swept up, splits nobody processes ended."""
+"""What is done regularly: old splits deleted, files nobody owns swept up, the queue and the totals kept in order."""
 
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
 from stemsplitter.database import Database, now
-from stemsplitter.jobs.queue import JobQueue
 from stemsplitter.jobs.worker import Chore
-from stemsplitter.splits import repository
+from stemsplitter.splits import queue, repository, totals
 from stemsplitter.splits.service import SplitService
 from stemsplitter.storage import Storage
 
 BATCH = 100
 # a split in creation has files and no row: creating takes less than a minute
 ORPHAN_AGE = timedelta(hours=1)
-SILENCE = timedelta(minutes=10)
 
 _log = logging.getLogger(__name__)
 
@@ -22,15 +20,17 @@ _log = logging.getLogger(__name__)
 class SplitChores:
     """Each may run twice at once, and be cut off anywhere."""
 
-    def __init__(self, database: Database, storage: Storage, jobs: JobQueue, splits: SplitService) -> None:
-        self._database, self._storage, self._jobs, self._splits = database, storage, jobs, splits
+    def __init__(self, database: Database, storage: Storage, splits: SplitService) -> None:
+        self._database, self._storage, self._splits = database, storage, splits
 
     def all(self) -> Sequence[Chore]:
         """What a worker is to be given."""
         return (
             Chore("delete expired splits", 60, self.delete_expired),
             Chore("sweep up orphaned files", 3600, self.sweep),
-            Chore("end abandoned splits", 60, self.end_abandoned),
+            Chore("place splits without a turn", 1, self.place),
+            Chore("forget flows that have passed", 600, self.forget_flows),
+            Chore("add up what has ended", 60, self.add_up),
         )
 
     def delete_expired(self) -> int:
@@ -60,19 +60,23 @@ class SplitChores:
             _log.warning("%d files of no split were deleted", len(orphans))
         return len(orphans)
 
-    def end_abandoned(self) -> int:
-        """Fail unfinished splits whose job is gone, which only a fault can lead to; returns how many."""
+    def place(self) -> int:
+        """Give the splits that a version of this program before this one has made their turns; returns how many."""
         with self._database.read() as session:
-            silent = repository.silent(session, now() - SILENCE, BATCH)
-        ended = 0
-        for split_id in silent:
-            if not self._jobs.is_abandoned(split_id):
-                continue
-            message = "The split could not be processed; its credits were given back."
+            unplaced = queue.unplaced(session)
+        for found in unplaced:
             with self._database.write() as session:
-                failed = self._splits.endings.fail(
-                    session, split_id, None, "SERVER_ERROR", message, cause="Its job was gone from the queue."
-                )
-                ended += failed is not None
-            _log.error("the job of %s had ended without it", split_id)
-        return ended
+                split = repository.find(session, found.id, lock=True)
+                if split is not None and split.model_name is None:
+                    self._splits.place(session, split)
+        return len(unplaced)
+
+    def forget_flows(self) -> None:
+        """Delete what the queue no longer needs to know of accounts."""
+        with self._database.write() as session:
+            queue.forget_flows(session)
+
+    def add_up(self) -> None:
+        """Add the splits that have ended to the totals."""
+        with self._database.write() as session:
+            totals.add_up(session, now())

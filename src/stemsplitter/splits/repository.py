@@ -4,11 +4,19 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, and_, case, func, literal, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from stemsplitter.database import UtcDateTime, now
-from stemsplitter.splits.models import FAILED, PROCESSING, QUEUED, UNFINISHED, Split
+from stemsplitter.splits.models import (
+    FAILED,
+    IS_PROCESSING,
+    IS_UNFINISHED,
+    PROCESSING,
+    QUEUED,
+    UNFINISHED,
+    Split,
+)
 
 
 def find(session: Session, split_id: str, *, lock: bool = False) -> Split | None:
@@ -30,8 +38,7 @@ def page(
     """At most ``limit`` of an account's splits, the newest first; ``before`` is where the last page ended."""
     query = select(Split).where(Split.account_id == account_id, Split.deleted_at.is_(None))
     if before is not None:
-        earlier = and_(Split.created_at == before.created_at, Split.id < before.id)
-        query = query.where(or_(Split.created_at < before.created_at, earlier))
+        query = query.where(_earlier(Split.created_at, before.created_at, before.id))
     if status is not None:
         query = query.where(Split.status == status)
     return session.scalars(query.order_by(Split.created_at.desc(), Split.id.desc()).limit(limit)).all()
@@ -47,50 +54,54 @@ def states(session: Session, account_id: str, split_ids: Sequence[str]) -> dict[
 
 def count_unfinished(session: Session, account_id: str) -> int:
     """How many of the account's splits wait or run."""
-    query = select(func.count()).where(Split.account_id == account_id, Split.status.in_(UNFINISHED))
+    query = select(func.count()).where(Split.account_id == account_id, IS_UNFINISHED)
     return session.scalar(query) or 0
 
 
 def waiting(session: Session, limit: int) -> Sequence[Split]:
     """The unfinished splits of all accounts: those that run, then those that wait, each the oldest first."""
     running_first = case((Split.status == PROCESSING, 0), else_=1)
-    query = select(Split).where(Split.status.in_(UNFINISHED))
+    query = select(Split).where(IS_UNFINISHED)
     return session.scalars(query.order_by(running_first, Split.created_at, Split.id).limit(limit)).all()
 
 
 def failed(session: Session, *, limit: int, before: Split | None, code: str | None) -> Sequence[Split]:
     """At most ``limit`` failed splits of all accounts, what failed last first, those too whose files are gone."""
-    query = select(Split).where(Split.status == FAILED)
+    query = select(Split).where(Split.status == FAILED, Split.finished_at.is_not(None))
     if before is not None:
-        earlier = and_(Split.updated_at == before.updated_at, Split.id < before.id)
-        query = query.where(or_(Split.updated_at < before.updated_at, earlier))
+        query = query.where(_earlier(Split.finished_at, before.finished_at, before.id))
     if code is not None:
         query = query.where(Split.error_code == code)
-    return session.scalars(query.order_by(Split.updated_at.desc(), Split.id.desc()).limit(limit)).all()
+    return session.scalars(query.order_by(Split.finished_at.desc(), Split.id.desc()).limit(limit)).all()
 
 
 def failures_by_code(session: Session, since: datetime) -> dict[str, int]:
     """How many splits of all accounts failed since then, by the code of why."""
     query = (
         select(Split.error_code, func.count())
-        .where(Split.status == FAILED, Split.updated_at >= since)
+        .where(Split.status == FAILED, Split.finished_at >= since)
         .group_by(Split.error_code)
         .order_by(func.count().desc(), Split.error_code)
     )
     return {code or "": count for code, count in session.execute(query)}
 
 
-def begin(session: Session, split_id: str, lease: str) -> Split | None:
-    """Give an unfinished split to the run ``lease``, taking it from any other; None where it has ended."""
+def begin(
+    session: Session, split_id: str, before: str | None, lease: str, worker_id: str | None
+) -> Split | None:
+    """Give the run ``lease`` a split that waits, or that the run ``before`` has; None where it is not so any more."""
     at = now()
     values = {
         "status": PROCESSING,
         "lease": lease,
+        "worker_id": worker_id,
         "attempts": Split.attempts + 1,
         "started_at": func.coalesce(Split.started_at, literal(at, UtcDateTime)),
         "updated_at": at,
     }
-    return find(session, split_id) if _change(session, _unfinished(split_id), values) else None
+    waits = and_(Split.id == split_id, Split.status == QUEUED)
+    condition = waits if before is None else _held(split_id, before)
+    return find(session, split_id) if _change(session, condition, values) else None
 
 
 def advance(session: Session, split_id: str, lease: str, progress: int) -> bool:
@@ -106,15 +117,19 @@ def holds(session: Session, split_id: str, lease: str) -> bool:
 
 def hand_back(session: Session, split_id: str, lease: str) -> bool:
     """Let another run begin the split, as if this one never had; False where the run has lost it."""
-    values = {"status": QUEUED, "lease": None, "attempts": Split.attempts - 1, "updated_at": now()}
-    return _change(session, _held(split_id, lease), values)
+    return _change(session, _held(split_id, lease), {**_waiting(), "attempts": Split.attempts - 1})
+
+
+def put_back(session: Session, split_id: str, lease: str | None) -> bool:
+    """Let another run begin the split, as this one has broken off; False where the run has lost it."""
+    return _change(session, _held(split_id, lease), _waiting())
 
 
 def finish(session: Session, split_id: str, lease: str | None, values: dict[str, Any]) -> Split | None:
     """End an unfinished split, as ``values`` tell; None where it has ended, or the run ``lease`` has lost it."""
     condition = _unfinished(split_id) if lease is None else _held(split_id, lease)
     at = now()
-    values = {**values, "lease": None, "updated_at": at, "finished_at": at}
+    values = {**values, "lease": None, "worker_id": None, "updated_at": at, "finished_at": at}
     return find(session, split_id) if _change(session, condition, values) else None
 
 
@@ -132,12 +147,6 @@ def expired(session: Session, limit: int) -> Sequence[Split]:
     return session.scalars(query.order_by(Split.expires_at).limit(limit)).all()
 
 
-def silent(session: Session, before: datetime, limit: int) -> Sequence[str]:
-    """Ids of unfinished splits of which nothing was heard since ``before``."""
-    query = select(Split.id).where(Split.status.in_(UNFINISHED), Split.updated_at < before)
-    return session.scalars(query.order_by(Split.updated_at).limit(limit)).all()
-
-
 def kept(session: Session, split_ids: Sequence[str]) -> set[str]:
     """Those of the ids whose splits are there and not deleted."""
     return set(session.scalars(select(Split.id).where(Split.id.in_(split_ids), Split.deleted_at.is_(None))))
@@ -145,14 +154,23 @@ def kept(session: Session, split_ids: Sequence[str]) -> set[str]:
 
 def leases(session: Session) -> set[str]:
     """The leases of all runs that go on."""
-    return {lease for lease in session.scalars(select(Split.lease).where(Split.lease.is_not(None))) if lease}
+    return {lease for lease in session.scalars(select(Split.lease).where(IS_PROCESSING)) if lease}
+
+
+def _earlier(column: Any, at: datetime | None, split_id: str) -> ColumnElement[bool]:
+    """Before a row in the order of that time and the id; compared as a pair, the place is found in an index."""
+    return tuple_(column, Split.id) < tuple_(literal(at, UtcDateTime), literal(split_id))
 
 
 def _unfinished(split_id: str) -> ColumnElement[bool]:
     return and_(Split.id == split_id, Split.status.in_(UNFINISHED))
 
 
-def _held(split_id: str, lease: str) -> ColumnElement[bool]:
+def _waiting() -> dict[str, Any]:
+    return {"status": QUEUED, "lease": None, "worker_id": None, "updated_at": now()}
+
+
+def _held(split_id: str, lease: str | None) -> ColumnElement[bool]:
     return and_(Split.id == split_id, Split.status == PROCESSING, Split.lease == lease)
 
 

@@ -10,13 +10,12 @@ from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database, new_id, now
-from stemsplitter.jobs.queue import JobQueue
 from stemsplitter.service_errors import Conflict, NotFound, RateLimited, ValidationFailed
 from stemsplitter.settings import Settings
-from stemsplitter.splits import repository
+from stemsplitter.splits import queue, repository
 from stemsplitter.splits.choosing import ALIASES, choose_stems, model_for
 from stemsplitter.splits.ending import Endings
-from stemsplitter.splits.models import FAILED, QUEUED, SUCCEEDED, UNFINISHED, Split
+from stemsplitter.splits.models import FAILED, FREE, PAYING, QUEUED, SUCCEEDED, UNFINISHED, Split
 from stemsplitter.splits.schemas import CreatedSplit, CreateSplit, DirectUrl, SplitView, UploadedFile
 from stemsplitter.splits.sources import Source, Sources, Stored
 from stemsplitter.storage import Storage
@@ -41,15 +40,15 @@ class SplitService:
         sources: Sources,
         credits: CreditService,
         webhooks: WebhookService,
-        jobs: JobQueue,
     ) -> None:
         self._database, self._settings, self._storage = database, settings, storage
         self._models, self._sources, self._credits = models, sources, credits
-        self._webhooks, self._jobs = webhooks, jobs
+        self._webhooks = webhooks
         self.endings = Endings(credits, webhooks, storage, settings)
 
     def create(self, account_id: str, wanted: CreateSplit, record: Record) -> Mapping[str, Any]:
-        """Get the song, and make the split: its row, its credits and its job are there together, or not at all.
+        """Get the song, and make the split: its row, which is its place in the queue, and its credits are there
+        together, or not at all.
 
         Returns:
             The answer's `data`, as :class:`CreatedSplit` has it.
@@ -101,13 +100,22 @@ class SplitService:
                 self._sources.claim(session, account_id, source.upload)
             _fill(split, source, self._settings)
             split.credits_used = self._credits.hold(session, account_id, split.id, source.seconds)
+            self.place(session, split)
             session.add(split)
             session.flush()
-            self._jobs.enqueue_split(session, split.id, account_id)
             created = CreatedSplit.model_validate(split, from_attributes=True)
             data = created.model_dump(mode="json", by_alias=True)
             record(session, data)
         return data
+
+    def place(self, session: Session, split: Split) -> None:
+        """Give a split that is to wait its place in the queue."""
+        self._credits.lock(
+            session, split.account_id
+        )  # an account's splits take their turns one after the other
+        split.model_name = split.model["name"]
+        split.priority = PAYING if self._credits.has_bought(session, split.account_id) else FREE
+        queue.place(session, split)
 
     def get(self, account_id: str, split_id: str) -> SplitView:
         """The account's split. Raises NotFound."""
