@@ -13,11 +13,17 @@ from starlette.routing import Match
 from stemsplitter.api.envelope import failure
 from stemsplitter.errors import AudioError, RequestError
 from stemsplitter.service_errors import InsufficientCredits, RateLimited, ServiceError, Unauthorized
+from stemsplitter.storage import FileMissing, StorageError
 
 _log = logging.getLogger(__name__)
 
 NO_PATH = (404, "NOT_FOUND", "There is nothing at this path: see the API's reference.")
 TOO_LARGE = (413, "PAYLOAD_TOO_LARGE", "The body is larger than this path takes.")
+UNAVAILABLE = (
+    503,
+    "UNAVAILABLE",
+    "The server's store of files does not answer, so nothing was done: send the request again in a while.",
+)
 # what the framework answers by itself: status → code, message
 _FRAMEWORK = {
     400: (422, "VALIDATION_ERROR", "The body cannot be read: send valid JSON in UTF-8."),
@@ -33,6 +39,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(AudioError, _bad_request)
     app.add_exception_handler(RequestError, _bad_request)
+    app.add_exception_handler(StorageError, _no_file)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _framework_error)
 
@@ -98,6 +105,13 @@ def _service_error(request: Request, error: Exception) -> Response:
 
 def _bad_request(request: Request, error: Exception) -> Response:
     return answer(request, 422, "VALIDATION_ERROR", str(error))
+
+
+def _no_file(request: Request, error: Exception) -> Response:
+    if isinstance(error, FileMissing):
+        return answer(request, 404, "NOT_FOUND", "The file is not here any more: it was deleted.")
+    _log.error("the store of files failed: %s", error, exc_info=error)
+    return answer(request, *UNAVAILABLE, headers={"Retry-After": "10"})
 
 
 def _framework_error(request: Request, error: Exception) -> Response:

@@ -64,6 +64,14 @@ ERRORS: Final[dict[str, tuple[int, str, dict[str, Any]]]] = {
         "Anything unexpected.",
         {"message": "Something went wrong here: report the request id req_0Yx3kQpAb2Jd7MfTn5Rv8W."},
     ),
+    "UNAVAILABLE": (
+        503,
+        "The server's store of files does not answer. Retry-After tells when to try again.",
+        {
+            "message": "The server's store of files does not answer, so nothing was done: send the request again in a "
+            "while."
+        },
+    ),
 }
 
 # what a call can meet beside the errors that its form tells (a key, a body, an id in the path)
@@ -183,6 +191,13 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
             "uploadUrl": f"{_HOST}/uploads/{_UPLOAD_ID}",
             "uploadHeaders": {"X-Upload-Token": "5r9vRZna0VbgxGggnqLzpkqWQ2Jd7MfT"},
             "expiresAt": "2026-05-03T11:20:30.000Z",
+            "directUpload": {
+                "method": "PUT",
+                "url": f"https://stems.s3.eu-central-1.amazonaws.com/uploads/{_UPLOAD_ID}/direct.mp3?X-Amz-Signature=…",
+                "headers": {"Content-Type": "audio/mpeg"},
+                "fileUrl": f"{_HOST}/uploads/{_UPLOAD_ID}",
+                "storageKey": f"uploads/{_UPLOAD_ID}/direct.mp3",
+            },
         },
     },
     "sendFile": {"response": _SENT},

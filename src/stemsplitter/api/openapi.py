@@ -113,6 +113,8 @@ def _errors(path: str, operation: Spec) -> list[str]:
         codes.append("VALIDATION_ERROR")
     if "{" in path:
         codes.append("NOT_FOUND")
+    if path.startswith("/v1/audio/"):
+        codes.append("UNAVAILABLE")
     return sorted(codes, key=lambda code: ERRORS[code][0])
 
 

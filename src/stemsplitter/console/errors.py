@@ -15,6 +15,7 @@ _TITLES = {
     422: "This cannot be done",
     429: "Too fast",
     500: "Something went wrong",
+    503: "Not just now",
 }
 
 

@@ -26,6 +26,7 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Run the server": {
         "operating": "Operating",
         "settings": "Settings",
+        "storage": "Where files are kept",
         "models": "Models",
         "model-card": "The built-in model",
         "fetching": "What is fetched",

@@ -9,6 +9,7 @@ from stemsplitter.api.dependencies import ApplicationDep
 from stemsplitter.audio.peaks import FILE_NAME, MIME
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.errors import wants_page
+from stemsplitter.console.headers import POLICY
 from stemsplitter.console.rendering import page
 from stemsplitter.console.tasks import METADATA, find_task, muted_at_first
 from stemsplitter.service_errors import NotFound, ValidationFailed
@@ -20,7 +21,7 @@ from stemsplitter.splits.schemas import SplitView
 from stemsplitter.splits.stem_file import can_have_stem_file
 from stemsplitter.storage.errors import FileMissing
 from stemsplitter.storage.names import content_disposition
-from stemsplitter.storage.serving import file_response
+from stemsplitter.storage.serving import download_response, file_response
 
 router = APIRouter()
 
@@ -40,9 +41,13 @@ def player_page(request: Request, split: SplitView) -> Response:
     """The split's page."""
     stems = {name: f"{name}.{split.output_format}" for name in split.stems or {}}
     task = find_task(split.metadata.get(METADATA, ""))
+    # the form that makes a mix leads on to where the mix is kept
+    store = request.app.state.application.storage.public_origin
+    policy = POLICY.replace("form-action 'self'", f"form-action 'self' {store}")
     return page(
         request,
         "player.html",
+        headers={"Content-Security-Policy": policy} if store else {},
         split=split,
         stems=stems,
         task=task,
@@ -73,7 +78,19 @@ def peaks(
 def download(
     request: Request, application: ApplicationDep, signed_in: SignedInDep, split_id: SplitId, name: str
 ) -> Response:
-    """A stem, or a mix that was made."""
+    """A stem, or a mix that was made; from S3 by a redirect."""
+    found = application.mixes.find(signed_in.account.id, split_id, name)
+    return download_response(
+        request, application.storage, found.key, found.mime, found.filename, caching=_CACHING
+    )
+
+
+@router.get("/splits/{split_id}/play/{name}")
+def play(
+    request: Request, application: ApplicationDep, signed_in: SignedInDep, split_id: SplitId, name: str
+) -> Response:
+    """A stem for the player. It comes from this server, wherever it is kept: so the page's policy allows nothing else,
+    and a bucket need not allow the page."""
     found = application.mixes.find(signed_in.account.id, split_id, name)
     return file_response(
         request, application.storage, found.key, found.mime, found.filename, caching=_CACHING

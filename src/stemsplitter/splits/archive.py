@@ -1,6 +1,7 @@
 """A zip of a split's stems, made while it is sent: nothing is stored twice, and memory holds one block."""
 
 import io
+import itertools
 import zipfile
 from collections.abc import Iterator, Mapping
 
@@ -8,7 +9,16 @@ from stemsplitter.storage import Storage
 
 
 def stream_zip(storage: Storage, files: Mapping[str, tuple[str, int]]) -> Iterator[bytes]:
-    """The bytes of a zip of ``files`` (name → storage key, size), uncompressed, as audio hardly gets smaller."""
+    """The bytes of a zip of ``files`` (name → storage key, size), uncompressed, as audio hardly gets smaller.
+
+    Raises:
+        FileMissing, StorageError: now, where the first file cannot be read, and while it is sent otherwise.
+    """
+    blocks = _zip(storage, files)
+    return itertools.chain([next(blocks)], blocks)
+
+
+def _zip(storage: Storage, files: Mapping[str, tuple[str, int]]) -> Iterator[bytes]:
     written = _Buffer()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, (key, size) in files.items():

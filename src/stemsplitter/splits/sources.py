@@ -1,6 +1,7 @@
 """Where a split's song comes from: fetched or uploaded, put into the store, and measured."""
 
 import contextlib
+import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,17 +12,27 @@ from typing import Any, BinaryIO, cast
 from sqlalchemy.orm import Session
 
 from stemsplitter.analysis.probing import Probed, probe
+from stemsplitter.analysis.sniffing import HEAD_BYTES, not_media
 from stemsplitter.database import Database
 from stemsplitter.fetching import Fetcher, FetchError
 from stemsplitter.service_errors import ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.splits.schemas import DirectUrl, UploadedFile
 from stemsplitter.storage import Storage
-from stemsplitter.storage.errors import StorageError
-from stemsplitter.uploads.service import UploadService
+from stemsplitter.storage.errors import FileMissing, StorageError
+from stemsplitter.storage.names import plain_ending
+from stemsplitter.uploads.models import Upload
+from stemsplitter.uploads.service import UploadService, is_direct, not_received
 
 DOWNLOAD_SECONDS = 15.0  # with as long for measuring as that takes at most, creating takes no more than 45 s
-_ENDINGS = 5
+
+
+@dataclass(frozen=True)
+class Taken:
+    """An upload as a request names it, and the SHA-256 of the copy of a file that was sent to the store itself."""
+
+    given: UploadedFile
+    sha256: str | None
 
 
 @dataclass(frozen=True)
@@ -32,7 +43,7 @@ class Source:
     size: int
     filename: str
     probed: Probed
-    upload: UploadedFile | None
+    upload: Taken | None
 
     @property
     def seconds(self) -> int:
@@ -73,23 +84,27 @@ class Sources:
             ValidationFailed: it cannot be fetched, was not uploaded, cannot be decoded, or is over a limit.
             Conflict: another split has taken the upload.
         """
-        if isinstance(given, UploadedFile):
-            yield self._uploaded(account_id, given)
-            return
-        source = (
-            self._copied(split_id, given) if isinstance(given, Stored) else self._fetched(split_id, given)
-        )
-        try:
-            yield source
-        except BaseException:
-            with contextlib.suppress(StorageError):  # else the sweep finds it
-                self._storage.delete(source.key)
-            raise
+        if isinstance(given, DirectUrl):
+            source = self._fetched(split_id, given)
+            with self._deleted_on_failure(source.key):
+                yield source
+        elif isinstance(given, Stored):
+            key = _source_key(split_id, given.filename)
+            with self._deleted_on_failure(key):
+                yield self._copied(key, given)
+        elif is_direct(upload := self._find(account_id, given)):
+            key = _source_key(split_id, upload.filename)
+            with self._deleted_on_failure(key):
+                yield self._sent_to_store(key, upload, given)
+            self._uploads.forget_direct(given.storage_key)
+        else:
+            yield self._received(upload, given)
 
-    def claim(self, session: Session, account_id: str, upload: UploadedFile) -> None:
+    def claim(self, session: Session, account_id: str, upload: Taken) -> None:
         """Take the upload for the split that the transaction makes. Raises as :meth:`obtain` does."""
+        given = upload.given
         self._uploads.claim_for_split(
-            session, account_id, upload.upload_id, upload.file_url, upload.storage_key
+            session, account_id, given.upload_id, given.file_url, given.storage_key, upload.sha256
         )
 
     def _fetched(self, split_id: str, given: DirectUrl) -> Source:
@@ -103,27 +118,58 @@ class Sources:
                 raise ValidationFailed(str(error), param="input.url") from error
             file.flush()
             probed = self._probe(Path(file.name), fetched.filename, "input.url")
-            key = f"splits/{split_id}/source{_ending(fetched.filename)}"
+            key = _source_key(split_id, fetched.filename)
             self._storage.put_file(key, file.name, "application/octet-stream")
         return Source(key, fetched.size, fetched.filename, probed, None)
 
-    def _copied(self, split_id: str, given: Stored) -> Source:
-        with self._storage.local_file(given.key) as path:
+    def _copied(self, key: str, given: Stored) -> Source:
+        size = self._storage.copy(given.key, key)
+        with self._storage.local_file(key) as path:
             probed = self._probe(path, given.filename, "input")
-            key = f"splits/{split_id}/source{_ending(given.filename)}"
-            size = self._storage.put_file(key, path, "application/octet-stream")
         return Source(key, size, given.filename, probed, None)
 
-    def _uploaded(self, account_id: str, given: UploadedFile) -> Source:
+    def _received(self, upload: Upload, given: UploadedFile) -> Source:
+        assert upload.storage_key is not None
+        with self._storage.local_file(upload.storage_key) as path:
+            probed = self._probe(path, upload.filename, "input.uploadId")
+        return Source(upload.storage_key, upload.content_length, upload.filename, probed, Taken(given, None))
+
+    def _sent_to_store(self, key: str, upload: Upload, given: UploadedFile) -> Source:
+        """A file that nobody has looked at. It is copied first: who sent it can write over the original, and what is
+        looked at must be what is separated."""
+        try:
+            size = self._storage.copy(given.storage_key, key)
+        except FileMissing as error:
+            raise not_received(upload.id) from error
+        if size != upload.content_length:
+            raise ValidationFailed(
+                f"The file has {size} bytes and {upload.content_length} were reserved: reserve another upload.",
+                param="input.uploadId",
+            )
+        if kind := not_media(b"".join(self._storage.read(key, 0, HEAD_BYTES))):
+            raise ValidationFailed(
+                f"The file is {kind}, not audio or video: send a song.", param="input.uploadId"
+            )
+        with self._storage.local_file(key) as path:
+            probed = self._probe(path, upload.filename, "input.uploadId")
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return Source(key, size, upload.filename, probed, Taken(given, sha256))
+
+    def _find(self, account_id: str, given: UploadedFile) -> Upload:
         with self._database.read() as session:
-            upload = self._uploads.find_for_split(
+            return self._uploads.find_for_split(
                 session, account_id, given.upload_id, given.file_url, given.storage_key
             )
-            key, size, filename = upload.storage_key, upload.content_length, upload.filename
-        assert key is not None
-        with self._storage.local_file(key) as path:
-            probed = self._probe(path, filename, "input.uploadId")
-        return Source(key, size, filename, probed, given)
+
+    @contextmanager
+    def _deleted_on_failure(self, key: str) -> Iterator[None]:
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(StorageError):  # else the sweep finds it
+                self._storage.delete(key)
+            raise
 
     def _probe(self, path: Path, name: str, param: str) -> Probed:
         try:
@@ -133,8 +179,5 @@ class Sources:
             raise ValidationFailed(str(error), param=error.param or param, details=details) from error
 
 
-def _ending(filename: str) -> str:
-    """The file name's ending, where it is a plain one: decoders make use of it."""
-    ending = Path(filename).suffix.lower()
-    plain = 1 < len(ending) <= _ENDINGS + 1 and ending[1:].isascii() and ending[1:].isalnum()
-    return ending if plain else ""
+def _source_key(split_id: str, filename: str) -> str:
+    return f"splits/{split_id}/source{plain_ending(filename)}"

@@ -1,8 +1,10 @@
 """File names as HTTP and URLs carry them."""
 
+import re
 from urllib.parse import quote
 
 _LONGEST = 200
+_ENDING = re.compile(r"\.[a-z0-9]{1,5}$")
 _ATTRIBUTE = "!#$&+-.^_`|~"  # besides letters and digits, what RFC 5987 takes as it is
 
 
@@ -11,6 +13,12 @@ def plain_name(name: str) -> str:
     last = name.replace("\\", "/").rpartition("/")[2]
     kept = "".join(character for character in last if character.isprintable()).strip()[-_LONGEST:]
     return "file" if kept.strip(". ") == "" else kept
+
+
+def plain_ending(name: str) -> str:
+    """The name's ending in small letters, with its dot, where it is a plain one: decoders make use of it."""
+    found = _ENDING.search(name.lower())
+    return found[0] if found else ""
 
 
 def content_disposition(name: str) -> str:

@@ -1,10 +1,12 @@
-"""Stored files as HTTP answers: whole, or one range (RFC 9110 §14), with conditions."""
+"""Stored files as HTTP answers: whole, or one range (RFC 9110 §14), with conditions; or the way to them in S3."""
 
 import re
 from collections.abc import Mapping
+from email.utils import format_datetime
 
 from fastapi import Request
-from starlette.responses import FileResponse, Response, StreamingResponse
+from starlette.datastructures import Headers
+from starlette.responses import FileResponse, RedirectResponse, Response, StreamingResponse
 
 from stemsplitter.storage.names import content_disposition
 from stemsplitter.storage.storage import Storage
@@ -12,12 +14,27 @@ from stemsplitter.storage.storage import Storage
 _ONE_RANGE = re.compile(rb"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))")
 
 
+# a download begins at once, but one that breaks off is gone on with at the address that it was led to
+REDIRECT_SECONDS = 3600.0
+
+
+def download_response(
+    request: Request, storage: Storage, key: str, mime: str, filename: str, caching: str
+) -> Response:
+    """As :func:`file_response`; a file in S3 is fetched from there, where the client is sent. Raises FileMissing."""
+    if request.method == "GET" and not storage.is_folder:
+        storage.size(key)
+        if url := storage.direct_url(key, filename, mime, REDIRECT_SECONDS):
+            return RedirectResponse(url, 307, {"Cache-Control": "no-store"})
+    return file_response(request, storage, key, mime, filename, caching)
+
+
 def file_response(
     request: Request, storage: Storage, key: str, mime: str, filename: str, caching: str
 ) -> Response:
     """The file of ``key``, to be saved as ``filename``; ``caching`` is its Cache-Control.
 
-    From S3 it is passed on. Raises FileMissing.
+    From S3 it is passed on, some blocks at a time. Raises FileMissing.
     """
     headers = {
         "Content-Disposition": content_disposition(filename),
@@ -28,9 +45,8 @@ def file_response(
         return _passed_on(request, storage, key, mime, headers)
     path, status = storage.path_of(key)
     response = FileResponse(path, headers=headers, media_type=mime, stat_result=status)
-    if _names(request.headers.get("if-none-match", ""), response.headers["etag"]):
-        kept = ("etag", "last-modified", "cache-control")
-        return Response(status_code=304, headers={name: response.headers[name] for name in kept})
+    if known := _known_already(request, response.headers):
+        return known
     _drop_odd_range(request)
     return response
 
@@ -38,16 +54,30 @@ def file_response(
 def _passed_on(
     request: Request, storage: Storage, key: str, mime: str, headers: Mapping[str, str]
 ) -> Response:
-    size = storage.size(key)
+    stored = storage.look(key)
+    size, modified = stored.size, format_datetime(stored.modified, usegmt=True)
+    described = {**headers, "Accept-Ranges": "bytes", "ETag": stored.etag, "Last-Modified": modified}
+    if known := _known_already(request, Headers(described)):
+        return known
+    if request.headers.get("if-range", stored.etag) not in (stored.etag, modified):
+        _drop_range(request)
     start, end = _range(request, size)
-    if start >= size:
-        return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
-    described = {**headers, "Accept-Ranges": "bytes", "Content-Length": str(end - start)}
     is_part = _valid_range(request) is not None
+    if is_part and start >= size:
+        return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
+    described["Content-Length"] = str(end - start)
     if is_part:
         described["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
     body = storage.read(key, start, end) if request.method != "HEAD" else iter(())
     return StreamingResponse(body, 206 if is_part else 200, described, mime)
+
+
+def _known_already(request: Request, headers: Headers) -> Response | None:
+    """The answer to a client that has this version."""
+    if not _names(request.headers.get("if-none-match", ""), headers["etag"]):
+        return None
+    kept = ("etag", "last-modified", "cache-control")
+    return Response(status_code=304, headers={name: headers[name] for name in kept})
 
 
 def _names(if_none_match: str, etag: str) -> bool:
@@ -73,7 +103,11 @@ def _drop_odd_range(request: Request) -> None:
     Starlette would refuse some with 400, and answer several with ``multipart/byteranges``, which clients rarely read.
     """
     if _valid_range(request) is None:
-        request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
+        _drop_range(request)
+
+
+def _drop_range(request: Request) -> None:
+    request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
 
 
 def _valid_range(request: Request) -> re.Match[bytes] | None:

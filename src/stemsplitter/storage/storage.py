@@ -1,45 +1,45 @@
 """The store of files: a folder, or a bucket of S3 or anything that speaks its protocol."""
 
+import logging
 import os
 import re
 import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
-from types import TracebackType
-from typing import IO, TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
-from stemsplitter.audio.pending import PendingFile
-from stemsplitter.errors import OutputError, SettingsError
-from stemsplitter.storage.errors import FileMissing, StorageError
+from stemsplitter.database import now
+from stemsplitter.errors import SettingsError
+from stemsplitter.storage.errors import TIMES, FileMissing, StorageError, again, failures
 from stemsplitter.storage.links import LinkSigner
 from stemsplitter.storage.names import content_disposition
-
-if TYPE_CHECKING:
-    from obstore.store import ClientConfig, RetryConfig
+from stemsplitter.storage.s3 import LARGEST_PUT, LONGEST_LINK_S, Bucket
+from stemsplitter.storage.writers import BucketWriter, FileWriter, FolderWriter
 
 BLOCK_BYTES = 1 << 20
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}){0,7}")
-_LONGEST_S3_LINK = timedelta(days=7)
-_S3_RETRIES: "RetryConfig" = {"max_retries": 3, "retry_timeout": timedelta(seconds=20)}
+_UNFINISHED = timedelta(days=1)  # no write takes as long
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file in the store: its key, size in bytes, and when it was written (UTC)."""
+    """A file in the store: its key, size in bytes, when it was written (UTC), and the ETag of what it holds."""
 
     key: str
     size: int
     modified: datetime
+    etag: str
 
 
 @dataclass(frozen=True)
@@ -56,43 +56,69 @@ class Storage:
     """Files under keys like ``splits/split_1/vocals.mp3``. Thread-safe; a file is there whole or not at all.
 
     Args:
-        url: ``file:///FOLDER`` or ``s3://BUCKET[/PREFIX]``. For S3, credentials, region and endpoint come from the
-            usual ``AWS_…`` variables.
+        url: ``file:///FOLDER`` or ``s3://BUCKET[/PREFIX]``.
         secret: the key that signs links to files in a folder.
         base_url: what those links begin with.
+        addressing, public_url: those of :class:`~stemsplitter.storage.s3.Bucket`.
 
     Methods raise ValueError for a key that is none, FileMissing, or StorageError.
 
     Raises:
-        SettingsError: the URL is of another kind, or the folder cannot be made.
+        SettingsError: the URL is of another kind, the folder cannot be made, or there are no credentials.
     """
 
-    def __init__(self, url: str, secret: bytes, base_url: str) -> None:
+    def __init__(
+        self, url: str, secret: bytes, base_url: str, *, addressing: str = "auto", public_url: str = ""
+    ) -> None:
         self._base_url = base_url.rstrip("/")
         self.links = LinkSigner(secret)
         self._folder: Path | None = None
+        self._bucket: Bucket | None = None
         self._store: LocalStore | S3Store
+        self._quick: LocalStore | S3Store
         parts = urlsplit(url)
         if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
             self._folder = Path(unquote(parts.path))
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
-                self._store = LocalStore(self._folder)
+                self._store = self._quick = LocalStore(self._folder)
             except (OSError, BaseError) as error:
                 raise SettingsError(
                     f"The storage folder {self._folder} cannot be made: set STEMSPLITTER_STORAGE_URL."
                 ) from error
         elif parts.scheme == "s3" and parts.netloc:
-            self._store = _open_s3(url)
+            self._bucket = Bucket(url, addressing, public_url)
+            self._store, self._quick = self._bucket.open(), self._bucket.open(quick=True)
         else:
             raise SettingsError("STEMSPLITTER_STORAGE_URL must be file:///FOLDER or s3://BUCKET.")
 
-    def writer(self, key: str, mime: str, filename: str = "") -> "FileWriter":
+    def verify(self) -> None:
+        """Refuse settings with which the store can never answer; one that only does not answer now is logged.
+
+        Raises:
+            SettingsError: the bucket, its region or the credentials are wrong.
+        """
+        try:
+            next(iter(obstore.list(self._quick, "check", chunk_size=1)), None)
+        except (BaseError, OSError) as error:
+            reason = self._bucket.explain(error) if self._bucket else None
+            if reason:
+                raise SettingsError(reason) from error
+            _log.warning("the store of files does not answer yet: %s", error)
+
+    def writer(self, key: str, mime: str, filename: str = "") -> FileWriter:
         """A file to be written piece by piece, which is in the store from its ``commit`` on.
 
-        ``mime`` and ``filename`` are what downloads from S3 tell; those from a folder are told by the link.
+        ``mime`` and ``filename`` are what downloads from S3 tell where their link does not.
         """
-        return FileWriter(self, _checked(key), mime, filename)
+        key = _checked(key)
+        if self._folder is not None:
+            return FolderWriter(self._folder / key)
+        attributes = {"Content-Type": mime}
+        if filename:
+            attributes["Content-Disposition"] = content_disposition(filename)
+        assert isinstance(self._store, S3Store)
+        return BucketWriter(self._store, key, attributes)
 
     def put_file(self, key: str, path: str | os.PathLike[str], mime: str, filename: str = "") -> int:
         """Copy a file into the store, in place of what is there. Its size in bytes."""
@@ -109,13 +135,26 @@ class Storage:
                 file.write(part)
             return file.commit()
 
+    def copy(self, source: str, target: str) -> int:
+        """Copy a file, in place of what is at ``target``. Its size in bytes. S3 copies without its passing here."""
+        _checked(target)
+        if self._folder is not None:
+            return self.put_file(target, self.path_of(source)[0], "")
+        _checked(source)
+        again(source, lambda: obstore.copy(self._store, source, target))
+        return self.size(target)
+
     def read(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
         """The bytes from ``start`` up to and without ``end`` (the file's own end by default), in blocks."""
+        if start <= 0 and end is None:
+            with failures(key):
+                yield from obstore.get(self._store, _checked(key)).stream(BLOCK_BYTES)
+            return
         size = self.size(key)
         start, end = max(start, 0), size if end is None else min(end, size)
         if start >= end:
             return
-        with _failures(key):
+        with failures(key):
             yield from obstore.get(self._store, key, options={"range": (start, end)}).stream(BLOCK_BYTES)
 
     @contextmanager
@@ -140,21 +179,24 @@ class Storage:
         if self._folder is None:
             raise FileMissing("Files in S3 have links of their own.")
         path = self._folder / _checked(key)
-        with _failures(key):
+        with failures(key):
             return path, path.stat()
 
     def size(self, key: str) -> int:
         """The file's size in bytes."""
-        with _failures(key):
-            return obstore.head(self._store, _checked(key))["size"]
+        return self.look(key).size
+
+    def look(self, key: str) -> StoredFile:
+        """What is known of the file."""
+        _checked(key)
+        found = again(key, lambda: obstore.head(self._store, key))
+        return StoredFile(key, found["size"], found["last_modified"], found["e_tag"] or "")
 
     def delete(self, key: str) -> None:
         """Remove the file. Harmless where there is none."""
-        try:
-            with _failures(key):
-                obstore.delete(self._store, _checked(key))
-        except FileMissing:
-            pass
+        _checked(key)
+        with suppress(FileMissing):
+            again(key, lambda: obstore.delete(self._store, key))
         if self._folder is not None:
             _remove_empty_folders(self._folder, key)
 
@@ -171,23 +213,54 @@ class Storage:
         """Every file under the folder ``prefix``, or all, in no order."""
         if prefix:
             _checked(prefix)
-        with _failures(prefix):
-            for found in obstore.list(self._store, prefix or None, chunk_size=1000):
-                for entry in found:
-                    yield StoredFile(entry["path"], entry["size"], entry["last_modified"])
+        last: str | None = None
+        for tried in range(TIMES):
+            try:
+                with failures(prefix):
+                    for found in obstore.list(self._store, prefix or None, offset=last, chunk_size=1000):
+                        for entry in found:
+                            yield StoredFile(
+                                entry["path"], entry["size"], entry["last_modified"], entry["e_tag"] or ""
+                            )
+                            last = entry["path"]
+                return
+            except StorageError:
+                if tried == TIMES - 1:
+                    raise
 
     def signed_url(self, key: str, filename: str, mime: str, seconds: float) -> str:
-        """A URL that gives the file to whoever has it, for ``seconds`` (of S3 at most 7 days).
+        """A URL that gives the file to whoever has it, for ``seconds``, with that name and type.
 
-        From S3 the file comes with the type and name that it was written with.
+        In S3 it is the store's own (:meth:`direct_url`) where that lives as long. With the credentials of a role, or
+        for more than 7 days, it does not, and then the URL is ours, which leads on to the store's.
         """
         _checked(key)
-        if isinstance(self._store, S3Store):
-            with _failures(key):
-                return obstore.sign(
-                    self._store, "GET", key, min(timedelta(seconds=seconds), _LONGEST_S3_LINK)
-                )
+        if self._bucket is not None and seconds <= LONGEST_LINK_S and not self._bucket.is_temporary:
+            return self._bucket.get_url(key, filename, mime, seconds)
         return self._base_url + self.links.path(key, filename, mime, seconds)
+
+    def direct_url(self, key: str, filename: str, mime: str, seconds: float) -> str | None:
+        """A URL of the store itself that gives the file, for ``seconds`` (7 days at most, and not longer than a role's
+        credentials); None for a folder."""
+        _checked(key)
+        return None if self._bucket is None else self._bucket.get_url(key, filename, mime, seconds)
+
+    def upload_url(self, key: str, mime: str, length: int, seconds: float) -> str | None:
+        """A URL of the store itself to PUT a file of that type and length to, for ``seconds``; None where there is no
+        such way: to a folder, or for more than 5 GiB."""
+        _checked(key)
+        if self._bucket is None or length > LARGEST_PUT:
+            return None
+        return self._bucket.put_url(key, mime, length, seconds)
+
+    @property
+    def public_origin(self) -> str | None:
+        """Scheme, host and port of the store's own URLs; None for a folder."""
+        return None if self._bucket is None else self._bucket.origin
+
+    def abort_writes(self) -> int:
+        """Give up what processes that died a day ago or more were writing to S3; how many files."""
+        return 0 if self._bucket is None else self._bucket.abort_writes(now() - _UNFINISHED)
 
     def usage(self, deadline_s: float) -> "Usage":
         """What is stored, counted file by file for ``deadline_s`` seconds at most."""
@@ -204,90 +277,9 @@ class Storage:
         return Usage(folders, is_whole, free)
 
     def check(self) -> None:
-        """Raise StorageError where the store does not answer."""
-        with _failures(""):
-            next(iter(obstore.list(self._store, "check", chunk_size=1)), None)
-
-
-class FileWriter:
-    """A file on its way into the store. A context manager, which forgets what was not committed.
-
-    Its bytes wait on disk; they are in the store, all of them, when :meth:`commit` has returned.
-    """
-
-    def __init__(self, storage: Storage, key: str, mime: str, filename: str) -> None:
-        self._store = storage._store
-        self._key = key
-        self._attributes = {"Content-Type": mime}
-        if filename:
-            self._attributes["Content-Disposition"] = content_disposition(filename)
-        self._pending: PendingFile | None = None
-        try:
-            if storage._folder is not None:
-                path = storage._folder / key
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self._pending = PendingFile(path)
-                self._file: IO[bytes] = self._pending.file
-            else:
-                self._file = tempfile.TemporaryFile(prefix="stemsplitter-")  # noqa: SIM115
-        except (OSError, OutputError) as error:
-            raise _unwritable() from error
-
-    def write(self, data: bytes) -> None:
-        """Add to the end of the file."""
-        try:
-            self._file.write(data)
-        except OSError as error:
-            raise _unwritable() from error
-
-    def commit(self) -> int:
-        """Put the file into the store, in place of what is there. Its size in bytes."""
-        try:
-            self._file.flush()
-            size = self._file.tell()
-            if self._pending is not None:
-                os.fsync(self._file.fileno())  # what the database will tell of must survive a power cut
-                # a file without a name does not keep its folder from being removed as empty
-                self._pending.path.parent.mkdir(parents=True, exist_ok=True)
-                self._pending.commit()
-                _sync_folder(self._pending.path.parent)
-            else:
-                self._file.seek(0)
-                with _failures(self._key):
-                    obstore.put(self._store, self._key, self._file, attributes=self._attributes)
-        except (OSError, OutputError) as error:
-            raise _unwritable() from error
-        return size
-
-    def discard(self) -> None:
-        """Forget the file. Harmless after :meth:`commit` or a second time."""
-        if self._pending is not None:
-            self._pending.discard()
-        else:
-            self._file.close()
-
-    def __enter__(self) -> "FileWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.discard()
-
-
-def _open_s3(url: str) -> S3Store:
-    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
-    options: ClientConfig = {
-        "connect_timeout": "5s",
-        "timeout": "15m",
-        "allow_http": endpoint.startswith("http:"),
-    }
-    try:
-        return S3Store.from_url(url, client_options=options, retry_config=_S3_RETRIES)
-    except (BaseError, ValueError) as error:
-        raise SettingsError(
-            f"The S3 store {url} cannot be used: correct STEMSPLITTER_STORAGE_URL."
-        ) from error
+        """Raise StorageError where the store does not answer within seconds."""
+        with failures(""):
+            next(iter(obstore.list(self._quick, "check", chunk_size=1)), None)
 
 
 def _checked(key: str) -> str:
@@ -303,26 +295,3 @@ def _remove_empty_folders(root: Path, key: str) -> None:
             (root / name).rmdir()
         except OSError:
             return
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _unwritable() -> StorageError:
-    return StorageError("The file cannot be stored: ask the operator to look at the server's storage.")
-
-
-@contextmanager
-def _failures(key: str) -> Iterator[None]:
-    """Failures of the store, as ours."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise FileMissing(f"There is no stored file {key}: it was deleted.") from error
-    except (BaseError, OSError) as error:
-        raise StorageError("The file store does not answer: ask the operator to look at it.") from error

@@ -15,6 +15,7 @@ from stemsplitter.api.envelope import Envelope, JsonResponse, success
 from stemsplitter.api.idempotency import Once
 from stemsplitter.idempotency.service import Record
 from stemsplitter.service_errors import ServiceError
+from stemsplitter.storage import StorageError
 from stemsplitter.uploads.errors import Incomplete
 from stemsplitter.uploads.receiving import Incoming
 from stemsplitter.uploads.schemas import UploadedFile, UploadFailure, UploadRequest, UploadReservation
@@ -49,6 +50,7 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
         "description": "UPLOAD_LENGTH_MISMATCH: more or fewer bytes than reserved.",
     },
     500: {"model": UploadFailure, "description": "SERVER_ERROR: a fault of this server. Send it again."},
+    503: {"model": UploadFailure, "description": "UNAVAILABLE: the store of files is down. Send it again."},
 }
 
 
@@ -56,7 +58,8 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
 def create_upload(
     body: UploadRequest, application: ApplicationDep, caller: CallerDep, once: Annotated[Once, Depends()]
 ) -> JsonResponse:
-    """Reserve an upload. Then send the file's bytes to `uploadUrl`, with `uploadHeaders` and its Content-Type."""
+    """Reserve an upload. Then send the file's bytes to `uploadUrl`, with `uploadHeaders` and its Content-Type; or as
+    `directUpload` says, where there is one."""
 
     def create(record: Record) -> Mapping[str, Any]:
         uploads = application.uploads
@@ -69,6 +72,7 @@ def create_upload(
                 upload_url=uploads.url(upload.id),
                 upload_headers={"X-Upload-Token": token},
                 expires_at=upload.expires_at,
+                direct_upload=uploads.direct(upload),
             )
             data = reservation.model_dump(mode="json", by_alias=True)
             record(session, data)
@@ -112,6 +116,13 @@ async def receive_file(
         if not isinstance(error, Incomplete):
             await _drain(request)
         return _failure(error.status, error.code, str(error))
+    except StorageError:
+        _log.exception("the store did not take upload %s", upload_id)
+        return _failure(
+            503,
+            "UNAVAILABLE",
+            "The store of files does not answer: send the file again to the same URL in a while.",
+        )
     except Exception:
         _log.exception("upload %s failed", upload_id)
         return _failure(

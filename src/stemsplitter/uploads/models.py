@@ -16,6 +16,9 @@ class Upload(Base):
 
     ``attempt`` counts the requests that began to send it; only the one of that number may finish, and only until
     ``receiving_until``, which it moves on as long as bytes come. So a request that died frees the reservation.
+
+    ``storage_key`` is that of the file that was received. One that its client sent to the store itself has none: nobody
+    knows of it until a split takes a copy, whose ``sha256`` is kept then.
     """
 
     __tablename__ = "uploads"

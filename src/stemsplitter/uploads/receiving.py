@@ -1,13 +1,13 @@
 """One request that sends a file: counted, recognised and hashed as it comes, and kept only if all of it is right."""
 
 import hashlib
-import re
 import time
 from datetime import timedelta
 
 from stemsplitter.analysis.sniffing import HEAD_BYTES, not_media
 from stemsplitter.database import Database, now
 from stemsplitter.storage import Storage, StorageError
+from stemsplitter.storage.names import plain_ending
 from stemsplitter.uploads import repository
 from stemsplitter.uploads.errors import InProgress, LengthMismatch, TypeMismatch
 from stemsplitter.uploads.models import Upload
@@ -15,14 +15,13 @@ from stemsplitter.uploads.models import Upload
 # a request that is silent for as long is dead, and another may take its place
 LEASE = timedelta(seconds=60)
 _RENEW_S = 10.0
-_ENDING = re.compile(r"\.[a-z0-9]{1,5}$")
 
 
 class Incoming:
     """A file that is being received. Not thread-safe. Either :meth:`finish` or :meth:`abandon` ends it."""
 
     def __init__(self, database: Database, storage: Storage, upload: Upload, attempt: int) -> None:
-        self.key = f"uploads/{upload.id}/{attempt}{_ending(upload.filename)}"
+        self.key = f"uploads/{upload.id}/{attempt}{plain_ending(upload.filename)}"
         self.received = 0
         self._database = database
         self._storage = storage
@@ -102,12 +101,6 @@ class Incoming:
             if not repository.keep(session, self._upload.id, self._attempt, now() + LEASE):
                 raise _overtaken()
         self._renewed = time.monotonic()
-
-
-def _ending(filename: str) -> str:
-    """The file name's ending, where it is a plain one: decoders make use of it."""
-    found = _ENDING.search(filename.lower())
-    return found[0] if found else ""
 
 
 def _overtaken() -> InProgress:

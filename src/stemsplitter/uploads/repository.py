@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
+from stemsplitter.database import now
 from stemsplitter.uploads.models import RECEIVED, RECEIVING, RESERVED, USED, Upload
 
 
@@ -52,6 +53,17 @@ def _change(session: Session, upload_id: str, attempt: int, values: dict[str, ob
 def use(session: Session, upload_id: str) -> bool:
     """A split takes the file; False where it was not received or another has taken it."""
     taken = update(Upload).where(Upload.id == upload_id, Upload.status == RECEIVED).values(status=USED)
+    return session.scalar(taken.returning(Upload.id)) is not None
+
+
+def use_direct(session: Session, upload_id: str, sha256: str) -> bool:
+    """A split takes the file that was sent to the store itself; False where it was received here, or is being, or
+    another split has taken it."""
+    taken = (
+        update(Upload)
+        .where(Upload.id == upload_id, Upload.status == RESERVED)
+        .values(status=USED, sha256=sha256, received_at=now())
+    )
     return session.scalar(taken.returning(Upload.id)) is not None
 
 

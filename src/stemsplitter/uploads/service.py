@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from contextlib import suppress
 from datetime import timedelta
 
 from sqlalchemy.orm import Session
@@ -11,7 +12,8 @@ from sqlalchemy.orm import Session
 from stemsplitter.database import Database, now
 from stemsplitter.service_errors import Conflict, ValidationFailed
 from stemsplitter.settings import Settings
-from stemsplitter.storage import Storage
+from stemsplitter.storage import Storage, StorageError
+from stemsplitter.storage.names import plain_ending
 from stemsplitter.uploads import repository
 from stemsplitter.uploads.errors import (
     Expired,
@@ -23,6 +25,7 @@ from stemsplitter.uploads.errors import (
 )
 from stemsplitter.uploads.models import RECEIVED, RECEIVING, RESERVED, USED, Upload
 from stemsplitter.uploads.receiving import LEASE, Incoming
+from stemsplitter.uploads.schemas import DirectUpload
 
 # how long a received file waits for its split, counted from the end of its reservation
 KEPT = timedelta(days=1)
@@ -74,6 +77,20 @@ class UploadService:
         session.flush()
         return upload, token
 
+    def direct(self, upload: Upload) -> DirectUpload | None:
+        """How the file can be sent to the store itself, where it is one that takes files from clients."""
+        url = self._storage.upload_url(
+            direct_key(upload), upload.content_type, upload.content_length, self._settings.upload_seconds
+        )
+        if url is None:
+            return None
+        return DirectUpload(
+            url=url,
+            headers={"Content-Type": upload.content_type},
+            file_url=self.url(upload.id),
+            storage_key=direct_key(upload),
+        )
+
     def url(self, upload_id: str) -> str:
         """Where the file is sent to; also what its split names it by."""
         return f"{self._settings.base_url}/uploads/{upload_id}"
@@ -101,21 +118,35 @@ class UploadService:
         return Incoming(self._database, self._storage, upload, attempt)
 
     def claim_for_split(
-        self, session: Session, account_id: str, upload_id: str, file_url: str, storage_key: str
+        self,
+        session: Session,
+        account_id: str,
+        upload_id: str,
+        file_url: str,
+        storage_key: str,
+        sha256: str | None = None,
     ) -> Upload:
-        """Take a received file for a split, in the transaction that makes it. Its ``storage_key`` is the source.
+        """Take a file for a split, in the transaction that makes it.
+
+        Where it was sent to the store itself, ``sha256`` is that of the copy which is the split's source.
 
         Raises what :meth:`find_for_split` does.
         """
         upload = self.find_for_split(session, account_id, upload_id, file_url, storage_key)
-        if not repository.use(session, upload_id):
+        used = (
+            repository.use(session, upload_id)
+            if sha256 is None
+            else repository.use_direct(session, upload_id, sha256)
+        )
+        if not used:
             raise _taken(upload_id)
         return upload
 
     def find_for_split(
         self, session: Session, account_id: str, upload_id: str, file_url: str, storage_key: str
     ) -> Upload:
-        """A received file that a split may take.
+        """A file that a split may take: received, or maybe sent to the store itself (:func:`is_direct`), where nobody
+        has looked yet.
 
         Raises:
             ValidationFailed: the account has no such upload, nothing was sent to it, or URL and key are not its own.
@@ -128,14 +159,12 @@ class UploadService:
             )
         if upload.status == USED:
             raise _taken(upload_id)
-        if upload.status != RECEIVED:
-            raise ValidationFailed(
-                f"The file of {upload_id} was not received: send it to its uploadUrl first.",
-                param="input.uploadId",
-            )
+        may_be_direct = is_direct(upload) and not self._storage.is_folder and now() < upload.expires_at + KEPT
+        if upload.status != RECEIVED and not (may_be_direct and storage_key == direct_key(upload)):
+            raise not_received(upload_id)
         for param, given, right in (
             ("fileUrl", file_url, self.url(upload_id)),
-            ("storageKey", storage_key, upload.storage_key),
+            ("storageKey", storage_key, direct_key(upload) if is_direct(upload) else upload.storage_key),
         ):
             if given != right:
                 raise ValidationFailed(
@@ -145,21 +174,48 @@ class UploadService:
         return upload
 
     def remove_ended(self, limit: int = 100) -> int:
-        """Forget uploads a day after they expired, with the files that no split took. How many they were.
+        """Forget uploads a day after they expired, with the files that no split took, and what was cut off while it was
+        written. How many uploads they were.
 
         Where it is interrupted, the next call does the rest.
         """
         with self._database.write() as session:
             ended = repository.lock_ended(session, now() - KEPT, limit)
-            unused = [upload.id for upload in ended if upload.status != USED]
             for upload in ended:
                 if upload.status != USED:
                     upload.status = RESERVED  # so that no split takes what is being deleted
-        for upload_id in unused:
-            self._storage.delete_prefix(f"uploads/{upload_id}")
+            taken = {upload.id: upload.storage_key for upload in ended if upload.status == USED}
+        for upload in ended:
+            for stored in list(self._storage.list_prefix(f"uploads/{upload.id}")):
+                if stored.key != taken.get(upload.id):
+                    self._storage.delete(stored.key)
         with self._database.write() as session:
             repository.remove(session, [upload.id for upload in ended])
+        self._storage.abort_writes()
         return len(ended)
+
+    def forget_direct(self, upload_key: str) -> None:
+        """Delete a file that was sent to the store itself, of which a split has its copy; else it is swept up later."""
+        with suppress(StorageError):
+            self._storage.delete(upload_key)
+
+
+def direct_key(upload: Upload) -> str:
+    """Where in the store a client puts the file that it sends there itself."""
+    return f"uploads/{upload.id}/direct{plain_ending(upload.filename)}"
+
+
+def is_direct(upload: Upload) -> bool:
+    """Whether the file, if there is one, was sent to the store itself."""
+    return upload.status == RESERVED
+
+
+def not_received(upload_id: str) -> ValidationFailed:
+    """The failure of a split whose file is not there."""
+    return ValidationFailed(
+        f"The file of {upload_id} was not received: send it to its uploadUrl first, or as its directUpload says.",
+        param="input.uploadId",
+    )
 
 
 def _check(upload: Upload, content_type: str | None, content_length: int | None) -> None:
