@@ -44,7 +44,7 @@ def finish(application: Application) -> Callable[[str], None]:
             stems[name] = {"key": key, "size": size, "mime": "audio/mpeg"}
         took = {"device": "cpu", "seconds": 1.5, "realtimeFactor": 0.5}
         with application.database.write() as session:
-            assert repository.begin(session, split_id, "run_1")
+            assert repository.begin(session, split_id, None, "run_1", "wrk_1")
             assert application.splits.endings.succeed(session, split_id, "run_1", stems, took)
 
     return end

@@ -52,7 +52,7 @@ def finish(application: Application, tmp_path: Path) -> Callable[..., dict[str, 
             }
         took = {"device": "cpu", "seconds": 1.5, "realtimeFactor": 0.5}
         with application.database.write() as session:
-            assert repository.begin(session, split_id, "run_1")
+            assert repository.begin(session, split_id, None, "run_1", "wrk_1")
             assert application.splits.endings.succeed(session, split_id, "run_1", stems, took)
         return values
 
@@ -66,20 +66,22 @@ def split(create: Create, finish: Callable[..., object]) -> str:
     return split_id
 
 
+@pytest.fixture
+def whole(create: Create, finish: Callable[..., dict[str, Samples]]) -> tuple[str, dict[str, Samples]]:
+    """A split with all six stems, and their samples."""
+    split_id = create(outputFormat="wav")
+    return split_id, finish(split_id, SIX)
+
+
 def read(application: Application, key: str, track: int | None = None) -> Samples:
     with application.storage.local_file(key) as path, open_source(path, track=track) as source:
         return np.concatenate(list(source.blocks()), axis=1)
 
 
 def test_a_mix_is_the_exact_sum_of_what_is_heard(
-    application: Application,
-    account: str,
-    create: Create,
-    finish: Callable[..., dict[str, Samples]],
-    mixes: Mixes,
+    application: Application, account: str, whole: tuple[str, dict[str, Samples]], mixes: Mixes
 ) -> None:
-    split_id = create(outputFormat="wav")
-    values = finish(split_id, SIX)
+    split_id, values = whole
     done = mixes.render(account, split_id, {"vocals": Fader(muted=True), "bass": Fader(gain_db=0)}, "flac")
     found = mixes.find(account, split_id, done.name)
     assert (found.mime, found.filename) == ("audio/flac", "Lied (mix).flac")
@@ -128,14 +130,9 @@ def test_what_cannot_be_mixed_is_refused(
 
 
 def test_a_stem_file_has_four_parts_and_the_mixture(
-    application: Application,
-    account: str,
-    create: Create,
-    finish: Callable[..., dict[str, Samples]],
-    mixes: Mixes,
+    application: Application, account: str, whole: tuple[str, dict[str, Samples]], mixes: Mixes
 ) -> None:
-    split_id = create(outputFormat="wav")
-    values = finish(split_id, SIX)
+    split_id, values = whole
     done = mixes.render_stem_file(account, split_id)
     found = mixes.find(account, split_id, done.name)
     assert (found.mime, found.filename) == ("audio/mp4", "Lied.stem.mp4")
