@@ -31,10 +31,12 @@ MOST_RECENT = 1000  # splits that a median is taken of
 
 @dataclass(frozen=True)
 class Load:
-    """What a model has to do: splits that wait, their seconds of audio, splits that run, workers that take them."""
+    """What a model has to do: splits that wait, their seconds of audio, since when the first of them waits, splits that
+    run, and workers that take them."""
 
     queued: int = 0
     queued_s: int = 0
+    oldest: datetime | None = None
     running: int = 0
     workers: int = 0
 
@@ -74,15 +76,15 @@ def read(session: Session, at: datetime, lease_s: float) -> Statistics:
     by_status = select(WebhookDelivery.status, func.count()).group_by(WebhookDelivery.status)
     for status, count in session.execute(by_status):
         deliveries[status] = count
-    oldest = session.scalar(select(func.min(Split.created_at)).where(IS_QUEUED))
     living = living_workers(session, timedelta(seconds=lease_s), at)
     loads = _loads(session, living)
+    oldest = min((load.oldest for load in loads.values() if load.oldest), default=at)
     splits[QUEUED] = sum(load.queued for load in loads.values())
     splits[PROCESSING] = sum(load.running for load in loads.values())
     return Statistics(
         splits=splits,
         separated_s=ended[SUCCEEDED].seconds,
-        oldest_queued_s=(at - oldest).total_seconds() if oldest else 0.0,
+        oldest_queued_s=(at - oldest).total_seconds(),
         deliveries=deliveries,
         workers=len(living),
         loads=loads,
@@ -90,17 +92,17 @@ def read(session: Session, at: datetime, lease_s: float) -> Statistics:
 
 
 def _loads(session: Session, living: Sequence[str]) -> dict[str, Load]:
-    by_model = select(Split.model_name, func.count(), func.sum(Split.duration_seconds)).group_by(
-        Split.model_name
-    )
+    by_model = select(
+        Split.model_name, func.count(), func.sum(Split.duration_seconds), func.min(Split.created_at)
+    ).group_by(Split.model_name)
     queued = {name or "": row for name, *row in session.execute(by_model.where(IS_QUEUED))}
-    running = {name or "": count for name, count, _ in session.execute(by_model.where(IS_PROCESSING))}
+    running = {name or "": count for name, count, *_ in session.execute(by_model.where(IS_PROCESSING))}
     taken = session.scalars(select(Worker.models).where(Worker.id.in_(living)))
     workers = Counter(name for models in taken for name in models)
     loads = {}
     for name in sorted({*queued, *running, *workers}):
-        count, seconds = queued.get(name, (0, 0))
-        loads[name] = Load(count, int(seconds), running.get(name, 0), workers[name])
+        count, seconds, oldest = queued.get(name, (0, 0, None))
+        loads[name] = Load(count, int(seconds), oldest, running.get(name, 0), workers[name])
     return loads
 
 
