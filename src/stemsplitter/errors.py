@@ -25,6 +25,10 @@ class RequestError(StemSplitterError):
     """What was asked for does not fit: an unknown stem, format, device, or a combination no model gives."""
 
 
+class DeviceError(StemSplitterError):
+    """The GPU or its driver failed while it was used; the process cannot use it again."""
+
+
 class Stopped(StemSplitterError):
     """The caller asked the separation to stop; nothing was written."""
 

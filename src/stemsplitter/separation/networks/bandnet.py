@@ -26,7 +26,7 @@ NORM_EPS = 1e-5
 
 
 class BandNet:
-    """From features ``[1, FEATURES, T, BANDS]`` to the logits of the masks ``[1, MASKS, T, BANDS]``.
+    """From features ``[batch, FEATURES, T, BANDS]`` to the logits of the masks ``[batch, MASKS, T, BANDS]``.
 
     T is a multiple of 8. The masks are in the order (instrumental, vocals) × stems × (middle, side).
     """
@@ -68,13 +68,13 @@ class BandNet:
         return ops.add(y, self._conv(ops, f"{name}.shortcut", x, active=False))
 
     def _context(self, ops: Ops, x: Tensor) -> Tensor:
-        """The transformer along time: ``[1, C, T / 8, BANDS / 8]`` in and out."""
+        """The transformer along time: ``[batch, C, T / 8, BANDS / 8]`` in and out."""
         frames, bands = self._frames >> (LEVELS - 1), BANDS >> (LEVELS - 1)
-        x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (1, frames, -1))
+        x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (ops.batch, frames, -1))
         x = self._linear(ops, "project", x)
         for number in range(LAYERS):
             x = self._layer(ops, f"layers.{number}", x)
-        x = ops.reshape(self._linear(ops, "unproject", x), (1, frames, -1, bands))
+        x = ops.reshape(self._linear(ops, "unproject", x), (ops.batch, frames, -1, bands))
         return ops.transpose(x, (0, 2, 1, 3))
 
     def _layer(self, ops: Ops, name: str, x: Tensor) -> Tensor:
@@ -82,12 +82,13 @@ class BandNet:
         y = self._norm(ops, f"{name}.norm1", x)
         q, k, v = (self._heads(ops, f"{name}.{part}", y) for part in "qkv")
         heads = ops.transpose(ops.attention(q, k, v), (0, 2, 1, 3))
-        x = ops.add(x, self._linear(ops, f"{name}.out", ops.reshape(heads, (1, self._frames >> 3, -1))))
+        heads = ops.reshape(heads, (ops.batch, self._frames >> (LEVELS - 1), -1))
+        x = ops.add(x, self._linear(ops, f"{name}.out", heads))
         inner = ops.relu(self._linear(ops, f"{name}.inner", self._norm(ops, f"{name}.norm2", x)))
         return ops.add(x, self._linear(ops, f"{name}.outer", inner))
 
     def _heads(self, ops: Ops, name: str, x: Tensor) -> Tensor:
-        shape = (1, self._frames >> (LEVELS - 1), HEADS, -1)
+        shape = (ops.batch, self._frames >> (LEVELS - 1), HEADS, -1)
         return ops.transpose(ops.reshape(self._linear(ops, name, x), shape), (0, 2, 1, 3))
 
     def _norm(self, ops: Ops, name: str, x: Tensor) -> Tensor:
@@ -100,6 +101,6 @@ class BandNet:
         weight, bias = self._state[f"{name}.weight"], self._state[f"{name}.bias"]
         dense = np.zeros((len(bias), len(bias), 1, weight.shape[2]), np.float32)
         dense[np.arange(len(bias)), np.arange(len(bias)), 0] = weight[:, 0]
-        row = ops.reshape(ops.transpose(x, (0, 2, 1)), (1, len(bias), 1, -1))
+        row = ops.reshape(ops.transpose(x, (0, 2, 1)), (ops.batch, len(bias), 1, -1))
         row = ops.conv2d(row, dense, bias, pads=(0, weight.shape[2] // 2, 0, weight.shape[2] // 2))
-        return ops.transpose(ops.reshape(row, (1, len(bias), -1)), (0, 2, 1))
+        return ops.transpose(ops.reshape(row, (ops.batch, len(bias), -1)), (0, 2, 1))

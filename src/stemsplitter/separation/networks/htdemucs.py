@@ -2,10 +2,10 @@
 
 Rouard, Massa, Défossez: "Hybrid Transformers for Music Source Separation", ICASSP 2023. A U-Net over the
 complex spectrogram and one over the waveform meet in a cross-attention transformer. Written from the paper
-and the released weights, for a fixed segment and a batch of one; it computes what the original computes, but
+and the released weights, for a fixed segment; it computes what the original computes, but
 not in the same order:
 
-- both branches are images ``[1, C, rows, frames]``, the waveform with one row, and share all code;
+- both branches are images ``[batch, C, rows, frames]``, the waveform with one row, and share all code;
 - the second group norm of each residual block is folded into its 1×1 convolution (see :meth:`_residual`);
 - affine parts of norms, layer scales and the attention scale are folded into the weights next to them.
 """
@@ -56,10 +56,10 @@ class HTDemucs:
     def __call__(self, ops: Ops, spectrogram: Tensor, waveform: Tensor) -> tuple[Tensor, Tensor]:
         """From a normalised mixture to its sources, normalised alike.
 
-        ``spectrogram`` is ``[1, 4, n_fft/2, frames]``: real and imaginary parts of left, then right;
-        ``waveform`` is ``[1, 2, 1, segment]``. Returns ``[chosen·2, frames, n_fft/2 + 4, 2]``, real and
-        imaginary parts side by side, and ``[chosen·2, segment + 4]``: the first two bins and samples, and
-        the last two, are the transposed convolutions' overhang, to be dropped.
+        ``spectrogram`` is ``[batch, 4, n_fft/2, frames]``: real and imaginary parts of left, then right;
+        ``waveform`` is ``[batch, 2, 1, segment]``. Returns ``[batch·chosen·2, frames, n_fft/2 + 4, 2]``, real
+        and imaginary parts side by side, and ``[batch·chosen·2, segment + 4]``: the first two bins and samples,
+        and the last two, are the transposed convolutions' overhang, to be dropped.
         """
         x, xt = spectrogram, waveform
         length = self.shape.segment
@@ -114,7 +114,7 @@ class HTDemucs:
         return ops.gelu(ops.conv_transpose2d(x, weight, bias, stride=stride, crop=crop))
 
     def _spectrogram(self, ops: Ops, x: Tensor) -> Tensor:
-        """The last transposed convolution over the rows, as ``[chosen·2, frames, n_fft/2 + 4, 2]``.
+        """The last transposed convolution over the rows, as ``[batch·chosen·2, frames, n_fft/2 + 4, 2]``.
 
         A convolution with two taps gives all four phases at once; their channels are ordered so that what
         the inverse transform reads, bins of one frame, comes out in runs.
@@ -126,19 +126,19 @@ class HTDemucs:
         taps = taps.transpose(1, 4, 2, 0, 3)[..., ::-1].reshape(pairs * STRIDE * 2, -1, 2, 1)
         bias = np.repeat(bias.reshape(pairs, 1, 2), STRIDE, axis=1).reshape(-1)
         x = ops.transpose(ops.conv2d(x, taps, bias, pads=(1, 0, 1, 0)), (0, 2, 3, 1))
-        x = ops.reshape(x, (rows, shape.frames, pairs, STRIDE * 2))
-        return ops.reshape(ops.transpose(x, (2, 1, 0, 3)), (pairs, shape.frames, rows * STRIDE, 2))
+        x = ops.rearrange(x, (rows, shape.frames, pairs, STRIDE * 2), (2, 1, 0, 3))
+        return ops.reshape(x, (-1, shape.frames, rows * STRIDE, 2))
 
     def _waveform(self, ops: Ops, x: Tensor) -> Tensor:
-        """The last transposed convolution over the samples, as ``[chosen·2, segment + 4]``."""
+        """The last transposed convolution over the samples, as ``[batch·chosen·2, segment + 4]``."""
         shape = self.shape
         pairs, steps = len(self._chosen) * 2, shape.segment // STRIDE + 1
         weight, bias = self._last(f"tdecoder.{shape.depth - 1}.conv_tr")
         taps = weight.reshape(-1, pairs, 2, STRIDE)  # C, pair, tap, phase
         taps = taps.transpose(1, 3, 0, 2)[..., ::-1].reshape(pairs * STRIDE, -1, 1, 2)
         x = ops.conv2d(x, taps, np.repeat(bias, STRIDE), pads=(0, 1, 0, 1))
-        x = ops.reshape(ops.transpose(x, (0, 2, 3, 1)), (steps, pairs, STRIDE))
-        return ops.reshape(ops.transpose(x, (1, 0, 2)), (pairs, steps * STRIDE))
+        x = ops.rearrange(ops.transpose(x, (0, 2, 3, 1)), (steps, pairs, STRIDE), (1, 0, 2))
+        return ops.reshape(x, (-1, steps * STRIDE))
 
     def _last(self, name: str) -> tuple[Array, Array]:
         """Weight ``[C, chosen, outputs of a source · kernel]`` and bias of a branch's last convolution."""
@@ -161,37 +161,28 @@ class HTDemucs:
         """
         weight, bias = self._conv(f"{name}.0", True)
         h = ops.conv2d(x, weight, bias, pads=(0, dilation, 0, dilation), dilation=(1, dilation))
-        centred = ops.subtract(h, ops.mean(h, (1, 3)))
-        rstd = ops.rsqrt(ops.mean(ops.multiply(centred, centred), (1, 3)), EPS)
-        h = ops.multiply(centred, rstd)
+        with ops.precise():  # squares
+            centred = ops.subtract(h, ops.mean(h, (1, 3)))
+            rstd = ops.rsqrt(ops.mean(ops.multiply(centred, centred), (1, 3)), EPS)
+            h = ops.multiply(centred, rstd)
         h = ops.multiply(h, ops.constant(self._state[f"{name}.1.weight"].reshape(1, -1, 1, 1)))
         h = ops.gelu(ops.add(h, ops.constant(self._state[f"{name}.1.bias"].reshape(1, -1, 1, 1))))
 
         weight, bias = self._state[f"{name}.3.weight"][:, :, 0], self._state[f"{name}.3.bias"]
-        mean, variance = self._moments(ops, h, weight, bias)
-        rstd = ops.rsqrt(variance, EPS)
-        shift = ops.multiply(ops.multiply(mean, rstd), ops.constant(np.float32(-1).reshape(1, 1, 1, 1)))
-        rows, frames = self._image(h)
-        h = ops.concat(
-            [
-                ops.multiply(h, rstd),
-                ops.expand(rstd, (1, 1, rows, frames)),
-                ops.expand(shift, (1, 1, rows, frames)),
-            ],
-            1,
-        )
+        with ops.precise():  # the variance is a small difference of large numbers
+            mean, variance = self._moments(ops, h, weight, bias)
+            rstd = ops.rsqrt(variance, EPS)
+            shift = ops.multiply(ops.multiply(mean, rstd), ops.constant(np.float32(-1).reshape(1, 1, 1, 1)))
+        image = (ops.batch, 1, *ops.image(h))
+        h = ops.concat([ops.multiply(h, rstd), ops.expand(rstd, image), ops.expand(shift, image)], 1)
         gamma, beta = self._state[f"{name}.4.weight"], self._state[f"{name}.4.bias"]
         weight = np.concatenate([gamma[:, None] * weight, (gamma * bias)[:, None], gamma[:, None]], axis=1)
         scale = np.ones(len(gamma), np.float32)
         scale[: len(gamma) // 2] = self._state[f"{name}.6.scale"]  # the gate's half has none
         return ops.gated_conv2d(h, (scale[:, None] * weight)[:, :, None, None], scale * beta)
 
-    def _image(self, x: Tensor) -> tuple[int, int]:
-        shape = x.shape if not hasattr(x, "get_output_shape") else x.get_output_shape(0)
-        return int(shape[2]), int(shape[3])
-
     def _moments(self, ops: Ops, h: Tensor, weight: Array, bias: Array) -> tuple[Tensor, Tensor]:
-        """Mean and variance per row, over channels and frames, of ``weight @ h + bias``: ``[1, 1, rows, 1]``."""
+        """Mean and variance per row, over channels and frames, of ``weight @ h + bias``: ``[batch, 1, rows, 1]``."""
         full = np.concatenate([weight, bias[:, None]], axis=1).astype(np.float64)
         average = full.mean(axis=0)
         deviation = full - average
@@ -212,13 +203,13 @@ class HTDemucs:
         return average_, ops.subtract(total, ops.multiply(average_, average_))
 
     def _bottom(self, ops: Ops, x: Tensor, xt: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """The transformer between the two U-Nets, on tokens ``[1, rows·frames, C]``."""
+        """The transformer between the two U-Nets, on tokens ``[batch, rows·frames, C]``."""
         shape = self.shape
         rows, frames = shape.n_fft // 2 // STRIDE**shape.depth, shape.frames
         inner = shape.channels * 2 ** (shape.depth - 1)
         dim = shape.bottom_channels or inner
-        x = ops.transpose(ops.reshape(x, (1, inner, rows * frames)), (0, 2, 1))
-        xt = ops.transpose(ops.reshape(xt, (1, inner, length)), (0, 2, 1))
+        x = ops.transpose(ops.reshape(x, (ops.batch, inner, rows * frames)), (0, 2, 1))
+        xt = ops.transpose(ops.reshape(xt, (ops.batch, inner, length)), (0, 2, 1))
         if shape.bottom_channels:
             x, xt = self._linear(ops, "channel_upsampler", x), self._linear(ops, "channel_upsampler_t", xt)
         name = "crosstransformer"
@@ -233,8 +224,8 @@ class HTDemucs:
         if shape.bottom_channels:
             x = self._linear(ops, "channel_downsampler", x)
             xt = self._linear(ops, "channel_downsampler_t", xt)
-        x = ops.reshape(ops.transpose(x, (0, 2, 1)), (1, inner, rows, frames))
-        xt = ops.reshape(ops.transpose(xt, (0, 2, 1)), (1, inner, 1, length))
+        x = ops.reshape(ops.transpose(x, (0, 2, 1)), (ops.batch, inner, rows, frames))
+        xt = ops.reshape(ops.transpose(xt, (0, 2, 1)), (ops.batch, inner, 1, length))
         return x, xt
 
     def _linear(self, ops: Ops, name: str, x: Tensor) -> Tensor:
@@ -289,10 +280,10 @@ class HTDemucs:
                 np.float32(scale) * (weight * gamma),
                 np.float32(scale) * (bias + weight @ beta),
             )
-            y = ops.reshape(y, (1, -1, heads, dim // heads))
+            y = ops.reshape(y, (ops.batch, -1, heads, dim // heads))
             projected.append(ops.transpose(y, (0, 2, 1, 3)))
         y = ops.transpose(ops.attention(*projected), (0, 2, 1, 3))
-        y = ops.reshape(y, (1, -1, dim))
+        y = ops.reshape(y, (ops.batch, -1, dim))
         gamma = state[f"{name}.gamma_1.scale"]
         weight = gamma[:, None] * state[f"{name}.{attention}.out_proj.weight"]
         return ops.linear(y, weight, gamma * state[f"{name}.{attention}.out_proj.bias"])

@@ -1,10 +1,12 @@
 """The operations that networks are described with, once for every runtime.
 
 A network in this package is a function over :class:`Ops`: the OpenVINO runtime passes an implementation
-that builds a graph, the torch runtime one that computes. Tensors are opaque to the network; shapes follow
-the usual order (batch, channels, rows, columns), and every network works on a batch of one.
+that builds a graph of them, the torch runtime one that records a program. Tensors are opaque to the network;
+shapes follow the usual order (batch, channels, rows, columns). The first axis of all inputs counts the examples
+of a batch, which are computed independently, and that of an output holds as many rows for each.
 """
 
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +17,17 @@ Pair = tuple[int, int]
 
 
 class Ops(Protocol):
-    """Arrays given as weights are constants, float32 NumPy arrays in the layout of ``torch.nn.functional``."""
+    """Arrays given as weights are constants, float32 NumPy arrays in the layout of ``torch.nn.functional``.
+
+    Attributes:
+        batch: how many examples there are, for use in shapes only: it need not be a number yet.
+    """
+
+    batch: Any
+
+    def precise(self) -> AbstractContextManager[None]:
+        """What is asked for within is computed in single precision where the rest is in 16 bits of fp16, which end at
+        65,504 and below 6e-8."""
 
     def constant(self, value: Array) -> Tensor:
         """A constant of the graph."""
@@ -77,9 +89,15 @@ class Ops(Protocol):
 
     def concat(self, tensors: list[Tensor], axis: int) -> Tensor: ...
 
-    def expand(self, x: Tensor, shape: tuple[int, ...]) -> Tensor:
+    def expand(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
         """Repeat the axes of length 1 up to ``shape``."""
 
-    def reshape(self, x: Tensor, shape: tuple[int, ...]) -> Tensor: ...
+    def image(self, x: Tensor) -> tuple[Any, Any]:
+        """Rows and columns of ``[batch, channels, rows, columns]``, for use in shapes."""
+
+    def reshape(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor: ...
 
     def transpose(self, x: Tensor, order: tuple[int, ...]) -> Tensor: ...
+
+    def rearrange(self, x: Tensor, shape: tuple[int, ...], order: tuple[int, ...]) -> Tensor:
+        """Each example seen as ``shape``, its axes transposed, and the examples joined along the first of them."""

@@ -3,7 +3,7 @@
 Hennequin, Khlif, Voituret, Moussallam: "Spleeter: a fast and efficient music source separation tool with
 pre-trained models", JOSS 5(50), 2020; the network is that of Jansson et al., "Singing Voice Separation with
 Deep U-Net Convolutional Networks", ISMIR 2017. One U-Net per stem estimates the stem's magnitude from the
-mixture's; the mask is the stem's share of the sum of squares. Written for two stems and a batch of one, with
+mixture's; the mask is the stem's share of the sum of squares. Written for two stems, with
 the parameter names of the PyTorch conversion.
 """
 
@@ -35,16 +35,17 @@ class Spleeter:
         self._vocals, self._accompaniment = states
 
     def __call__(self, ops: Ops, magnitude: Tensor) -> tuple[Tensor]:
-        """From magnitudes ``[1, 2, FRAMES, BINS]`` to the vocals' mask of the same shape, 0…1.
+        """From magnitudes ``[batch, 2, FRAMES, BINS]`` to the vocals' mask of the same shape, 0…1.
 
         Magnitudes are those of an STFT of 4,096 samples every 1,024, Hann window, not normalised, of audio
         with full scale at 1. The accompaniment's mask is what is left to 1.
         """
         vocals = _estimate(ops, self._vocals, magnitude)
         accompaniment = _estimate(ops, self._accompaniment, magnitude)
-        vocals = ops.add(ops.multiply(vocals, vocals), _scalar(ops, FLOOR / 2))
-        accompaniment = ops.add(ops.multiply(accompaniment, accompaniment), _scalar(ops, FLOOR / 2))
-        return (ops.divide(vocals, ops.add(vocals, accompaniment)),)
+        with ops.precise():  # in half precision, squares of small shares are zero, as is the floor
+            vocals = ops.add(ops.multiply(vocals, vocals), _scalar(ops, FLOOR / 2))
+            accompaniment = ops.add(ops.multiply(accompaniment, accompaniment), _scalar(ops, FLOOR / 2))
+            return (ops.divide(vocals, ops.add(vocals, accompaniment)),)
 
 
 def _estimate(ops: Ops, state: Mapping[str, Array], x: Tensor) -> Tensor:
@@ -63,7 +64,8 @@ def _estimate(ops: Ops, state: Mapping[str, Array], x: Tensor) -> Tensor:
         if skips:
             x = ops.concat([skips.pop(), x], 1)
     x = ops.conv2d(x, state["up7.0.weight"], state["up7.0.bias"], pads=(3, 3, 3, 3), dilation=(2, 2))
-    return ops.sigmoid(x)
+    with ops.precise():
+        return ops.sigmoid(x)
 
 
 def _batch_norm(ops: Ops, state: Mapping[str, Array], name: str, x: Tensor) -> Tensor:

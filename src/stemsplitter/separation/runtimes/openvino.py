@@ -10,6 +10,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache as once
 from pathlib import Path
 from typing import Any
@@ -121,7 +122,12 @@ def _code_version() -> str:
 
 
 class GraphOps:
-    """:class:`~stemsplitter.separation.networks.ops.Ops` that builds an OpenVINO graph."""
+    """:class:`~stemsplitter.separation.networks.ops.Ops` that builds an OpenVINO graph, of one example at a time."""
+
+    batch = 1
+
+    def precise(self) -> AbstractContextManager[None]:
+        return nullcontext()  # bf16 has the range of single precision
 
     def constant(self, value: Array) -> Tensor:
         return op.constant(np.ascontiguousarray(value, dtype=np.float32))
@@ -205,6 +211,10 @@ class GraphOps:
     def concat(self, tensors: list[Tensor], axis: int) -> Tensor:
         return op.concat(tensors, axis)
 
+    def image(self, x: Tensor) -> tuple[int, int]:
+        shape = x.get_output_shape(0)
+        return int(shape[2]), int(shape[3])
+
     def expand(self, x: Tensor, shape: tuple[int, ...]) -> Tensor:
         return op.broadcast(x, np.array(shape))
 
@@ -213,3 +223,6 @@ class GraphOps:
 
     def transpose(self, x: Tensor, order: tuple[int, ...]) -> Tensor:
         return op.transpose(x, np.array(order))
+
+    def rearrange(self, x: Tensor, shape: tuple[int, ...], order: tuple[int, ...]) -> Tensor:
+        return self.transpose(self.reshape(x, shape), order)

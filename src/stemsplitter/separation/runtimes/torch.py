@@ -1,26 +1,31 @@
-"""Networks on a GPU through torch, which is an extra: ``pip install 'stemsplitter[torch]'``.
+"""Networks on a GPU through torch, which is an extra: ``pip install 'stemsplitter[torch]'``."""
 
-The same descriptions that OpenVINO builds graphs from are computed here, op by op.
-"""
-
+import functools
+import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stemsplitter.errors import RequestError
-from stemsplitter.separation.networks.ops import Array, Pair, Tensor
+from stemsplitter.errors import DeviceError, RequestError
 from stemsplitter.separation.runtimes import Describe, Network
+from stemsplitter.separation.runtimes.batching import Arrays, Batcher
+
+MOST_AT_ONCE = 8  # segments in a batch
+MOST_OF_A_SONG = 4  # segments of one song that are worked on: each holds some 200 MB of the host's memory
+
+_log = logging.getLogger(__name__)
 
 
 def find_gpu(wanted: str) -> str | None:
-    """The torch device for ``auto``, ``cuda``, ``cuda:n`` or ``mps``; None where ``auto`` finds no GPU.
+    """The torch device for ``auto``, ``cuda``, ``cuda:n`` or ``mps``; None where ``auto`` finds no GPU that works.
 
     Raises:
-        RequestError: a device was named and torch is not installed or does not see it.
+        RequestError: a device was named, and torch is not installed, does not see it, or cannot compute on it.
     """
     try:
         import torch
@@ -31,31 +36,57 @@ def find_gpu(wanted: str) -> str | None:
             f"The device {wanted} needs torch: pip install 'stemsplitter[torch]', or choose --device cpu."
         ) from error
     cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if wanted == "auto":
-        return "cuda:0" if cuda else "mps" if torch.backends.mps.is_available() else None
+    mps = torch.backends.mps.is_available()
     kind, _, index = wanted.partition(":")
-    if kind == "cuda" and (not index or index.isdigit()) and int(index or 0) < cuda:
-        return f"cuda:{index or 0}"
-    if wanted == "mps" and torch.backends.mps.is_available():
-        return "mps"
-    raise RequestError(f"There is no device {wanted} here: run `stemsplitter doctor` to see what there is.")
+    if wanted == "auto":
+        found = "cuda:0" if cuda else "mps" if mps else None
+    elif kind == "cuda" and (not index or index.isdigit()) and int(index or 0) < cuda:
+        found = f"cuda:{index or 0}"
+    elif wanted == "mps" and mps:
+        found = "mps"
+    else:
+        raise RequestError(
+            f"There is no device {wanted} here: run `stemsplitter doctor` to see what there is."
+        )
+    try:
+        if found:
+            _try(found)
+    except (RuntimeError, MemoryError, DeviceError) as error:
+        said = (str(error.__cause__ or error).strip() or type(error).__name__).splitlines()[0]
+        if wanted == "auto":
+            _log.warning("the GPU %s does not compute, so the CPU is used: %s", found, said)
+            return None
+        raise RequestError(
+            f"The device {found} is here but does not compute ({said}): update its driver or torch, end what else "
+            "uses it, or choose --device cpu."
+        ) from error
+    return found
+
+
+def _try(device: str) -> None:
+    """A little of what networks do, in half precision: a driver, or a torch without this GPU's kind, fails at it."""
+    import torch
+
+    with _told(device):
+        x = torch.ones((1, 8, 16, 16), dtype=torch.float16, device=device)
+        (torch.nn.functional.conv2d(x, x[:, :, :3, :3], padding=1) @ x).sum().item()
 
 
 class TorchRuntime:
-    """Runs networks with torch on one device, one segment at a time."""
+    """Runs networks with torch on one device; what several threads ask for at the same time in batches."""
 
-    concurrency = 1
-
-    def __init__(self, device: str, precision: str = "auto") -> None:
-        """``precision`` ``auto`` is fp16 on CUDA, else fp32."""
+    def __init__(self, device: str, precision: str = "auto", batch: int | None = None) -> None:
+        """``precision`` ``auto`` is fp16 on CUDA, else fp32; ``batch`` bounds a batch: 8 on CUDA, else 1."""
         import torch
 
-        kind = device.split(":")[0]
-        if precision == "auto":
-            precision = "fp16" if kind == "cuda" else "fp32"
-        self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
         self._device = torch.device(device)
-        name = torch.cuda.get_device_name(self._device) if kind == "cuda" else kind
+        self._cuda = self._device.type == "cuda"
+        if precision == "auto":
+            precision = "fp16" if self._cuda else "fp32"
+        self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        self._batch = batch or (MOST_AT_ONCE if self._cuda else 1)
+        self.concurrency = min(self._batch, MOST_OF_A_SONG)
+        name = torch.cuda.get_device_name(self._device) if self._cuda else self._device.type
         self.device = f"{device} ({name}, torch {torch.__version__} {precision})"
 
     def compile(
@@ -63,140 +94,78 @@ class TorchRuntime:
     ) -> Network:
         import torch
 
-        describe = network()
-        ops = EagerOps(self._device, self._dtype)
-        lock = threading.Lock()
+        from stemsplitter.separation.runtimes.torch_programs import record
 
-        def run(*arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-            with lock, torch.inference_mode():
-                ops.rewind()
-                tensors = [torch.from_numpy(array).to(self._device, self._dtype) for array in arrays]
-                outputs = describe(ops, *tensors)
-                return tuple(output.float().contiguous().cpu().numpy() for output in outputs)
+        with _told(self._device.type):
+            program = record(network(), inputs, self._device, self._dtype)
 
-        return run
+        @functools.cache
+        def precise() -> Any:
+            _log.info("a segment is beyond the range of half precision, and is computed in single")
+            return record(network(), inputs, self._device, torch.float32)
 
+        def compute(examples: Sequence[Arrays]) -> Sequence[Arrays]:
+            with _told(self._device.type), torch.inference_mode():
+                tensors = [self._join(column) for column in zip(*examples, strict=True)]
+                outputs = program(*tensors)
+                if self._dtype is torch.float16 and not all(bool(x.isfinite().all()) for x in outputs):
+                    outputs = precise()(*tensors)
+                return self._parted(outputs, len(examples))
 
-class EagerOps:
-    """:class:`~stemsplitter.separation.networks.ops.Ops` that computes at once.
+        run = Batcher(compute, self._batch, _lock(str(self._device)))
+        shapes = tuple(inputs.values())
 
-    A network asks for its constants in the same order each time, so those of the first run are kept on the
-    device and served again by their number.
-    """
+        def checked(*arrays: NDArray[Any]) -> Arrays:
+            if (found := tuple(array.shape for array in arrays)) != shapes:
+                raise ValueError(f"the network takes {shapes}, not {found}")
+            return run(*arrays)
 
-    def __init__(self, device: Any, dtype: Any) -> None:
-        self._device, self._dtype = device, dtype
-        self._constants: list[Tensor] = []
-        self._next = 0
+        return checked
 
-    def rewind(self) -> None:
-        """A new run begins."""
-        self._next = 0
-
-    def constant(self, value: Array) -> Tensor:
+    def _join(self, examples: Sequence[NDArray[Any]]) -> Any:
+        """One tensor on the device, by way of memory that the GPU reads by itself."""
         import torch
 
-        if self._next == len(self._constants):
-            array = np.ascontiguousarray(value, dtype=np.float32)
-            self._constants.append(torch.from_numpy(array).to(self._device, self._dtype))
-        self._next += 1
-        return self._constants[self._next - 1]
+        joined = torch.empty((len(examples), *examples[0].shape[1:]), pin_memory=self._cuda)
+        np.concatenate(examples, out=joined.numpy())
+        return joined.to(self._device, non_blocking=self._cuda)
 
-    def conv2d(
-        self,
-        x: Tensor,
-        weight: Array,
-        bias: Array,
-        *,
-        stride: Pair = (1, 1),
-        pads: tuple[int, int, int, int] = (0, 0, 0, 0),
-        dilation: Pair = (1, 1),
-    ) -> Tensor:
-        from torch.nn import functional
-
-        top, left, bottom, right = pads
-        if (top, left) == (bottom, right):
-            padding = (top, left)
-        else:
-            x, padding = functional.pad(x, (left, right, top, bottom)), (0, 0)
-        return functional.conv2d(x, self.constant(weight), self.constant(bias), stride, padding, dilation)
-
-    def gated_conv2d(
-        self, x: Tensor, weight: Array, bias: Array, *, pads: tuple[int, int, int, int] = (0, 0, 0, 0)
-    ) -> Tensor:
-        from torch.nn import functional
-
-        return functional.glu(self.conv2d(x, weight, bias, pads=pads), dim=1)
-
-    def conv_transpose2d(
-        self, x: Tensor, weight: Array, bias: Array, *, stride: Pair, crop: tuple[int, int, int, int]
-    ) -> Tensor:
-        from torch.nn import functional
-
-        y = functional.conv_transpose2d(x, self.constant(weight), self.constant(bias), stride)
-        top, left, bottom, right = crop
-        return y[:, :, top : y.shape[2] - bottom, left : y.shape[3] - right]
-
-    def linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
-        from torch.nn import functional
-
-        return functional.linear(x, self.constant(weight), self.constant(bias))
-
-    def add(self, x: Tensor, y: Tensor) -> Tensor:
-        return x + y
-
-    def multiply(self, x: Tensor, y: Tensor) -> Tensor:
-        return x * y
-
-    def subtract(self, x: Tensor, y: Tensor) -> Tensor:
-        return x - y
-
-    def divide(self, x: Tensor, y: Tensor) -> Tensor:
-        return x / y
-
-    def rsqrt(self, x: Tensor, eps: float) -> Tensor:
-        return (x + eps).rsqrt()
-
-    def gelu(self, x: Tensor) -> Tensor:
-        from torch.nn import functional
-
-        return functional.gelu(x)
-
-    def relu(self, x: Tensor) -> Tensor:
-        return x.relu()
-
-    def leaky_relu(self, x: Tensor, slope: float) -> Tensor:
-        from torch.nn import functional
-
-        return functional.leaky_relu(x, slope)
-
-    def sigmoid(self, x: Tensor) -> Tensor:
-        return x.sigmoid()
-
-    def mean(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
-        return x.mean(axes, keepdim=True)
-
-    def normalize(self, x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
-        # sums over a whole image overflow half precision
-        wide = x.float()
-        centred = wide - wide.mean(axes, keepdim=True)
-        return (centred * (centred.square().mean(axes, keepdim=True) + eps).rsqrt()).to(x.dtype)
-
-    def attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        from torch.nn import functional
-
-        return functional.scaled_dot_product_attention(q, k, v, scale=1.0)
-
-    def concat(self, tensors: list[Tensor], axis: int) -> Tensor:
+    def _parted(self, outputs: Sequence[Any], count: int) -> Sequence[Arrays]:
+        """What belongs to each of ``count`` examples."""
         import torch
 
-        return torch.cat(tensors, axis)
+        if self._cuda:
+            pinned = [torch.empty(output.shape, pin_memory=True) for output in outputs]
+            for host, output in zip(pinned, outputs, strict=True):
+                host.copy_(output, non_blocking=True)
+            torch.cuda.current_stream(self._device).synchronize()
+            outputs = pinned
+        arrays = [output.cpu().numpy() for output in outputs]
+        parts = [array.reshape(count, -1, *array.shape[1:]) for array in arrays]
+        return list(zip(*parts, strict=True))
 
-    def expand(self, x: Tensor, shape: tuple[int, ...]) -> Tensor:
-        return x.expand(shape)
 
-    def reshape(self, x: Tensor, shape: tuple[int, ...]) -> Tensor:
-        return x.reshape(shape)
+@functools.cache
+def _lock(device: str) -> threading.Lock:
+    """One for all networks on a device: it computes one batch at a time, and calls had better gather meanwhile."""
+    return threading.Lock()
 
-    def transpose(self, x: Tensor, order: tuple[int, ...]) -> Tensor:
-        return x.permute(order)
+
+@contextmanager
+def _told(device: str) -> Iterator[None]:
+    """Torch's errors as MemoryError and DeviceError, where they are such."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise MemoryError("The GPU's memory is full.") from error
+    except RuntimeError as error:
+        said = str(error)
+        if "out of memory" in said or "ALLOC_FAILED" in said:
+            raise MemoryError("The GPU's memory is full.") from error
+        if device.startswith("cuda") and ("CUDA" in said or "cuDNN" in said):
+            raise DeviceError(
+                f"The GPU or its driver failed ({said.splitlines()[0]}): see `nvidia-smi` and the system's log."
+            ) from error
+        raise

@@ -1,0 +1,163 @@
+"""Networks as torch programs: a description is followed once, and what it asks for recorded with `torch.fx`.
+
+Weights are prepared while it is recorded, so that a run consists of what the device computes and nothing else. The
+number of examples stays open: one program serves batches of any size.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from torch import fx
+from torch.nn import functional
+
+from stemsplitter.separation.networks.ops import Array, Pair, Tensor
+from stemsplitter.separation.runtimes import Describe
+
+Program = Callable[..., tuple[Any, ...]]
+
+
+def record(describe: Describe, inputs: Mapping[str, tuple[int, ...]], device: Any, dtype: Any) -> Program:
+    """A network that takes and gives float32 tensors on ``device`` and computes in ``dtype``."""
+    ops = TorchOps(dtype)
+    outputs = describe(ops, *ops.begin(inputs))
+    program: Program = ops.end(outputs).to(device)
+    return program
+
+
+class TorchOps:
+    """:class:`~stemsplitter.separation.networks.ops.Ops` that records a program.
+
+    Each operation brings what it is given to the precision that it computes in.
+    """
+
+    batch: Any
+
+    def __init__(self, dtype: Any) -> None:
+        self._dtype = self._general = dtype
+        self._graph, self._constants = fx.Graph(), torch.nn.Module()
+        self._tracer = fx.proxy.GraphAppendingTracer(self._graph)
+        self._count = 0
+
+    def begin(self, inputs: Mapping[str, tuple[int, ...]]) -> list[Tensor]:
+        """The inputs, by name."""
+        tensors = [fx.Proxy(self._graph.placeholder(name), self._tracer) for name in inputs]
+        self.batch = tensors[0].shape[0]
+        return tensors
+
+    def end(self, outputs: tuple[Tensor, ...]) -> Any:
+        """What was recorded, as a module."""
+        self._graph.output(tuple(output.float().contiguous().node for output in outputs))
+        return fx.GraphModule(self._constants, self._graph)
+
+    @contextmanager
+    def precise(self) -> Iterator[None]:
+        self._dtype = torch.float32
+        try:
+            yield
+        finally:
+            self._dtype = self._general
+
+    def constant(self, value: Array) -> Tensor:
+        name = f"constant{self._count}"
+        self._count += 1
+        tensor = torch.from_numpy(np.array(value, dtype=np.float32, order="C"))
+        self._constants.register_buffer(name, tensor.to(self._dtype))
+        return fx.Proxy(self._graph.get_attr(name), self._tracer)
+
+    def _cast(self, x: Tensor) -> Tensor:
+        return x if self._general is torch.float32 else x.to(self._dtype)
+
+    def conv2d(
+        self,
+        x: Tensor,
+        weight: Array,
+        bias: Array,
+        *,
+        stride: Pair = (1, 1),
+        pads: tuple[int, int, int, int] = (0, 0, 0, 0),
+        dilation: Pair = (1, 1),
+    ) -> Tensor:
+        x = self._cast(x)
+        top, left, bottom, right = pads
+        if (top, left) == (bottom, right):
+            padding = (top, left)
+        else:
+            x, padding = functional.pad(x, (left, right, top, bottom)), (0, 0)
+        return functional.conv2d(x, self.constant(weight), self.constant(bias), stride, padding, dilation)
+
+    def gated_conv2d(
+        self, x: Tensor, weight: Array, bias: Array, *, pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    ) -> Tensor:
+        return functional.glu(self.conv2d(x, weight, bias, pads=pads), dim=1)
+
+    def conv_transpose2d(
+        self, x: Tensor, weight: Array, bias: Array, *, stride: Pair, crop: tuple[int, int, int, int]
+    ) -> Tensor:
+        y = functional.conv_transpose2d(self._cast(x), self.constant(weight), self.constant(bias), stride)
+        top, left, bottom, right = crop
+        return y[:, :, top : y.shape[2] - bottom, left : y.shape[3] - right]
+
+    def linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
+        return functional.linear(self._cast(x), self.constant(weight), self.constant(bias))
+
+    def add(self, x: Tensor, y: Tensor) -> Tensor:
+        return self._cast(x) + self._cast(y)
+
+    def multiply(self, x: Tensor, y: Tensor) -> Tensor:
+        return self._cast(x) * self._cast(y)
+
+    def subtract(self, x: Tensor, y: Tensor) -> Tensor:
+        return self._cast(x) - self._cast(y)
+
+    def divide(self, x: Tensor, y: Tensor) -> Tensor:
+        return self._cast(x) / self._cast(y)
+
+    def rsqrt(self, x: Tensor, eps: float) -> Tensor:
+        return (self._cast(x) + eps).rsqrt()
+
+    def gelu(self, x: Tensor) -> Tensor:
+        return functional.gelu(self._cast(x))
+
+    def relu(self, x: Tensor) -> Tensor:
+        return self._cast(x).relu()
+
+    def leaky_relu(self, x: Tensor, slope: float) -> Tensor:
+        return functional.leaky_relu(self._cast(x), slope)
+
+    def sigmoid(self, x: Tensor) -> Tensor:
+        return self._cast(x).sigmoid()
+
+    def mean(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+        return self._cast(x).mean(axes, keepdim=True)
+
+    def normalize(self, x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
+        wide = x.float()  # squares overflow half precision
+        centred = wide - wide.mean(axes, keepdim=True)
+        return self._cast(centred * (centred.square().mean(axes, keepdim=True) + eps).rsqrt())
+
+    def attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        # the softmax within is in single precision on every backend
+        q, k, v = self._cast(q), self._cast(k), self._cast(v)
+        return functional.scaled_dot_product_attention(q, k, v, scale=1.0)
+
+    def concat(self, tensors: list[Tensor], axis: int) -> Tensor:
+        return torch.cat([self._cast(tensor) for tensor in tensors], axis)
+
+    def image(self, x: Tensor) -> tuple[Any, Any]:
+        return x.shape[2], x.shape[3]
+
+    def expand(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
+        return x.expand(shape)
+
+    def reshape(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
+        return x.reshape(shape)
+
+    def transpose(self, x: Tensor, order: tuple[int, ...]) -> Tensor:
+        return x.permute(order)
+
+    def rearrange(self, x: Tensor, shape: tuple[int, ...], order: tuple[int, ...]) -> Tensor:
+        x = x.reshape((self.batch, *shape)).permute((0, *(axis + 1 for axis in order)))
+        return x.flatten(0, 1)
