@@ -1,5 +1,6 @@
 """What a process of the server is made of: every part is built here, once, from the settings."""
 
+from collections.abc import Sequence
 from functools import cached_property
 
 from stemsplitter.accounts.secret_box import SecretBox, derive_key, load_secret
@@ -14,6 +15,8 @@ from stemsplitter.errors import SettingsError
 from stemsplitter.fetching import Fetcher
 from stemsplitter.health.service import HealthService
 from stemsplitter.idempotency.service import IdempotencyService
+from stemsplitter.jobs import membership
+from stemsplitter.jobs.heartbeat import Heartbeat
 from stemsplitter.payments.service import PaymentService
 from stemsplitter.settings import Settings
 from stemsplitter.splits.mixes import Mixes
@@ -148,6 +151,11 @@ class Application:
     def health(self) -> HealthService:
         """How the service is and was."""
         return HealthService(self.database, self.storage, self.settings)
+
+    def heartbeat(self, role: str, models: Sequence[str] = (), device: str = "") -> Heartbeat:
+        """What tells the server's other processes, once it is started, that this one lives."""
+        own = membership.mark(role, self.settings.storage, derive_key(self.secret, "fingerprints"))
+        return Heartbeat(self.database, self.settings.lease_seconds, own, models, device)
 
     def prepare(self) -> None:
         """Make every part now, while there is one thread: since Python 3.12 two threads may each make their own."""

@@ -15,7 +15,7 @@ LIMIT_S = 30.0
 
 
 def heart(database: Database, lease: float = 60, role: str = WORKER) -> Heartbeat:
-    made = Heartbeat(database, lease, ["tiny"], "auto", mark(role, "file:///srv/files", KEY))
+    made = Heartbeat(database, lease, mark(role, "file:///srv/files", KEY), ["tiny"], "auto")
     made.start()
     return made
 

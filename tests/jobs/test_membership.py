@@ -23,7 +23,7 @@ LEASE = 1.5
 @pytest.fixture
 def beating(database: Database) -> Iterator[Heartbeat]:
     """An API that lives."""
-    with Heartbeat(database, LEASE, mark=mark(API, BUCKET, KEY)) as heart:
+    with Heartbeat(database, LEASE, mark(API, BUCKET, KEY)) as heart:
         yield heart
 
 
@@ -34,7 +34,7 @@ def change(database: Database, **values: object) -> None:
 
 
 def start(database: Database, own: Mark, lease: float = LEASE) -> None:
-    with Heartbeat(database, lease, mark=own):
+    with Heartbeat(database, lease, own):
         pass
 
 
@@ -93,7 +93,7 @@ def test_another_host_needs_postgresql(database: Database, beating: Heartbeat) -
 
 
 def test_another_host_needs_s3(database: Database) -> None:
-    with Heartbeat(database, LEASE, mark=mark(WORKER, FOLDER, KEY)):
+    with Heartbeat(database, LEASE, mark(WORKER, FOLDER, KEY)):
         start(database, mark(API, FOLDER, KEY))
         change(database, host="another")
         expected = (
@@ -142,7 +142,7 @@ def test_a_dead_process_that_did_not_fit_is_waited_out(database: Database) -> No
 
 def test_of_two_that_do_not_fit_and_start_at_once_one_comes_in(database: Database) -> None:
     refused: list[str] = []
-    hearts = [Heartbeat(database, LEASE, mark=mark(WORKER, BUCKET, key)) for key in (KEY, OTHER_KEY)]
+    hearts = [Heartbeat(database, LEASE, mark(WORKER, BUCKET, key)) for key in (KEY, OTHER_KEY)]
 
     def begin(heart: Heartbeat) -> None:
         try:

@@ -18,6 +18,7 @@ from stemsplitter.application import Application
 from stemsplitter.credits.models import LedgerEntry
 from stemsplitter.database import Database
 from stemsplitter.jobs.deliveries import Deliveries
+from stemsplitter.jobs.membership import WORKER
 from stemsplitter.jobs.models import Worker as WorkerRow
 from stemsplitter.jobs.worker import Worker
 from stemsplitter.settings import Settings
@@ -265,7 +266,8 @@ def test_a_worker_whose_surroundings_fail_goes_on(
     monkeypatch.setattr("logging.shutdown", lambda: None)
     settings = Settings(data_dir=tmp_path, database_url=database.url, lease_seconds=1, stop_seconds=0)
     application, jobs, stop = Application(settings), Faulty(3), threading.Event()
-    worker = Worker(database, settings, jobs, Deliveries(database, application.webhooks))
+    heart = application.heartbeat(WORKER, jobs.models())
+    worker = Worker(heart, settings, jobs, Deliveries(database, application.webhooks))
 
     def look() -> None:
         deadline = time.monotonic() + LIMIT_S

@@ -10,6 +10,7 @@ from pathlib import Path
 from stemsplitter.application import Application
 from stemsplitter.errors import Stopped
 from stemsplitter.jobs.deliveries import Deliveries
+from stemsplitter.jobs.membership import WORKER
 from stemsplitter.jobs.separating import Separated, SeparationFailed, SeparationRequest
 from stemsplitter.jobs.worker import Chore, Worker
 from stemsplitter.settings import Settings
@@ -71,7 +72,7 @@ def main() -> None:
         signal.signal(number, lambda *_: stop.set())
     pool.note("start")
     Worker(
-        application.database,
+        application.heartbeat(WORKER, work.models(), "cpu"),
         settings,
         work,
         Deliveries(application.database, application.webhooks),

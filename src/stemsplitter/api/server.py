@@ -12,6 +12,7 @@ from stemsplitter.api.app import create_app
 from stemsplitter.application import Application
 from stemsplitter.database.schema import upgrade
 from stemsplitter.errors import SettingsError
+from stemsplitter.jobs.membership import API
 from stemsplitter.settings import Settings
 
 # requests under way when the process is told to stop may end: a create takes up to 45 s
@@ -31,29 +32,35 @@ def run(settings: Settings) -> None:
     application = Application(settings)
     try:
         upgrade(application.database)
-        probing.start()  # ready by the time that the first split is asked for
-        app = create_app(application)
-        server = uvicorn.Server(
-            uvicorn.Config(
-                app,
-                host=settings.host,
-                port=settings.port,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_keep_alive=KEEP_ALIVE_S,
-                timeout_graceful_shutdown=GRACE_S,
-            )
-        )
-        app.state.is_stopping = lambda: server.should_exit  # streams without an end end then
-        try:
-            server.run()
-        except SystemExit as error:
-            if server.started:
-                raise
-            raise _cannot_listen(settings) from error
+        with application.heartbeat(API):
+            _serve(application)
     finally:
         application.close()
+
+
+def _serve(application: Application) -> None:
+    settings = application.settings
+    probing.start()  # ready by the time that the first split is asked for
+    app = create_app(application)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+    app.state.is_stopping = lambda: server.should_exit  # streams without an end end then
+    try:
+        server.run()
+    except SystemExit as error:
+        if server.started:
+            raise
+        raise _cannot_listen(settings) from error
 
 
 def check_port(settings: Settings) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Self
 
-from sqlalchemy import Select, and_, delete, select, update
+from sqlalchemy import Select, Update, and_, delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -33,9 +33,9 @@ class Heartbeat:
         self,
         database: Database,
         lease_seconds: float,
+        mark: Mark,
         models: Sequence[str] = (),
         device: str = "",
-        mark: Mark = Mark(WORKER),  # noqa: B008
     ) -> None:
         self.worker_id = new_id("wrk" if mark.role == WORKER else mark.role)
         self.interval = lease_seconds / BEATS_PER_LEASE
@@ -66,13 +66,20 @@ class Heartbeat:
             self._stopped.wait(self.interval / BEATS_PER_LEASE)
         self._thread.start()
 
+    def tell_models(self, models: Sequence[str]) -> None:
+        """Enter which models this worker takes splits of, where that has changed."""
+        if sorted(models) != sorted(self._models):
+            with self._database.write() as session:
+                session.execute(self._mine().values(models=list(models)))
+            self._models = list(models)
+
     def stop(self) -> None:
         """Say that the process has ended; where the database is gone, the others find it out."""
         self._stopped.set()
         self._thread.join()
         try:
             with self._database.write() as session:
-                session.execute(update(Worker).where(Worker.id == self.worker_id).values(state=STOPPED))
+                session.execute(self._mine().values(state=STOPPED))
         except SQLAlchemyError:
             _log.exception("the end of this process could not be told")
 
@@ -110,6 +117,9 @@ class Heartbeat:
             if found is None:
                 session.add(self._row())
             return found
+
+    def _mine(self) -> Update:
+        return update(Worker).where(Worker.id == self.worker_id)
 
     def _row(self) -> Worker:
         return Worker(
@@ -159,7 +169,3 @@ def known_processes(session: Session) -> Sequence[Worker]:
 def _living(lease: timedelta, at: datetime) -> Select[str]:
     lives = and_(Worker.state == WORKING, Worker.heartbeat_at >= at - lease)
     return select(Worker.id).where(lives).order_by(Worker.id)
-
-
-def check_one_host(database: Database, lease_seconds: float) -> None:
-    """Replaced by what :meth:`Heartbeat.start` does."""

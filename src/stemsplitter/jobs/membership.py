@@ -25,14 +25,14 @@ class Mark:
 
     Attributes:
         role: :data:`WORKER` or :data:`API`.
-        storage, secret: fingerprints; None is not compared.
+        storage, secret: fingerprints.
         in_folder: whether the store of files is a folder, which is there for one host only.
     """
 
     role: str
-    storage: str | None = None
-    secret: str | None = None
-    in_folder: bool = False
+    storage: str
+    secret: str
+    in_folder: bool
     version: str = __version__
 
 
@@ -71,7 +71,7 @@ def _complaint(own: Mark, other: Worker, is_sqlite: bool) -> str:
             f"There is {who}, and a SQLite database works on one host only: set STEMSPLITTER_DATABASE_URL to a "
             "PostgreSQL database, or stop that process."
         )
-    if _differ(own.secret, other.secret):
+    if other.secret not in (None, own.secret):
         return (
             f"There is {who} with another secret key: give all processes the same STEMSPLITTER_SECRET_KEY, which is "
             "what the file secret.key in that one's data folder holds unless it was set."
@@ -81,13 +81,9 @@ def _complaint(own: Mark, other: Worker, is_sqlite: bool) -> str:
             f"There is {who}, and files in a folder are there for one host only: set STEMSPLITTER_STORAGE_URL to the "
             "same s3://BUCKET everywhere, or stop that process."
         )
-    if _differ(own.storage, other.storage):
+    if other.storage not in (None, own.storage):
         return f"There is {who} with another store of files: give all processes the same STEMSPLITTER_STORAGE_URL."
     return ""
-
-
-def _differ(one: str | None, other: str | None) -> bool:
-    return None not in (one, other) and one != other
 
 
 def _fingerprint(key: bytes, of: str) -> str:

@@ -9,12 +9,8 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic, NoReturn, Protocol, TypeVar
 
-from sqlalchemy import update
-
-from stemsplitter.database import Database
 from stemsplitter.jobs.deliveries import Deliveries
 from stemsplitter.jobs.heartbeat import Heartbeat
-from stemsplitter.jobs.models import Worker as WorkerRow
 from stemsplitter.settings import Settings
 
 POLLING_SECONDS = 0.2
@@ -62,26 +58,23 @@ class Chore:
 
 
 class Worker(Generic[Job]):
-    """One in each process, which ends with it. ``device`` and ``concurrency`` are what the jobs really run on.
+    """One in each process, which ends with it. ``concurrency`` is how many jobs it really does at once.
 
     The eldest living worker gives back the jobs of those that died, and does the chores.
     """
 
     def __init__(
         self,
-        database: Database,
+        heart: Heartbeat,
         settings: Settings,
         jobs: Jobs[Job],
         deliveries: Deliveries,
         *,
         chores: Sequence[Chore] = (),
-        device: str = "auto",
         concurrency: int = 1,
     ) -> None:
-        self._database, self._settings = database, settings
+        self._heart, self._settings = heart, settings
         self._jobs, self._deliveries, self._chores = jobs, deliveries, chores
-        self._models = list(jobs.models())
-        self._heart = Heartbeat(database, settings.lease_seconds, self._models, device)
         self._threads = [
             threading.Thread(target=self._work, name=f"split {number}", daemon=True)
             for number in range(1, concurrency + 1)
@@ -166,7 +159,7 @@ class Worker(Generic[Job]):
         patient_until = 0.0
         while not self._stopping.wait(self._heart.interval):
             try:
-                self._tell_models()
+                self._heart.tell_models(self._jobs.models())
                 self._jobs.recover(self._heart.worker_id)
                 if not self._heart.leads():
                     continue
@@ -180,15 +173,6 @@ class Worker(Generic[Job]):
                 if time.monotonic() >= due[chore.name] and not self._stopping.is_set():
                     due[chore.name] = time.monotonic() + chore.seconds
                     _do(chore)
-
-    def _tell_models(self) -> None:
-        """Enter which models this worker takes, where that has changed."""
-        models = sorted(self._jobs.models())
-        if models != sorted(self._models):
-            with self._database.write() as session:
-                mine = update(WorkerRow).where(WorkerRow.id == self._heart.worker_id)
-                session.execute(mine.values(models=models))
-            self._models = models
 
 
 def _do(chore: Chore) -> None:

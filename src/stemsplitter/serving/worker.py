@@ -9,7 +9,7 @@ from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.database.schema import upgrade
 from stemsplitter.errors import ModelError, SettingsError
 from stemsplitter.jobs.deliveries import Deliveries
-from stemsplitter.jobs.heartbeat import check_one_host
+from stemsplitter.jobs.membership import WORKER
 from stemsplitter.jobs.separating import SeparationPool
 from stemsplitter.jobs.worker import Chore, Worker
 from stemsplitter.settings import Settings
@@ -31,7 +31,6 @@ def run(settings: Settings) -> None:
         signal.signal(number, lambda *_: stop.set())
     application = Application(settings)
     upgrade(application.database)
-    check_one_host(application.database, settings.lease_seconds)
     check_models(settings, application.models)
     runnable_models(settings, application.models)
     pool = SeparationPool(settings.concurrency, settings.device)
@@ -47,12 +46,11 @@ def run(settings: Settings) -> None:
         settings.max_running_splits,
     )
     worker = Worker(
-        application.database,
+        application.heartbeat(WORKER, work.models(), pool.device),
         settings,
         work,
         Deliveries(application.database, application.webhooks),
         chores=_chores(application),
-        device=pool.device,
         concurrency=pool.concurrency,
     )
     worker.run(stop, pool.close)

@@ -1,0 +1,155 @@
+"""Two processes that answer on one database: what is told to one, the other knows."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from stemsplitter.api.app import create_app
+from stemsplitter.application import Application
+from stemsplitter.console.access import COOKIE
+from stemsplitter.database import Database
+from stemsplitter.settings import Settings
+from stemsplitter.splits import repository
+
+from .conftest import Create
+
+PATH = "/v1/audio/splits"
+LIMIT_S = 30.0
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"read_limit": 20, "create_limit": 20})
+
+
+@pytest.fixture
+def other(application: Application) -> Iterator[Application]:
+    """Another process's worth of the same server."""
+    made = Application(application.settings)
+    made.__dict__["database"] = Database(application.database.url)
+    made.__dict__["models"] = application.models
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def clients(application: Application, other: Application, account: str) -> Iterator[list[TestClient]]:
+    """One of each process, with the same key."""
+    with application.database.write() as session:
+        _, key = application.accounts.create_key(session, account, "test")
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(
+                TestClient(
+                    create_app(each), headers={"Authorization": f"Bearer {key}"}, follow_redirects=False
+                )
+            )
+            for each in (application, other)
+        ]
+
+
+def test_requests_are_counted_together(clients: list[TestClient]) -> None:
+    left = [client.get("/v1/credits").headers["x-ratelimit-remaining"] for client in clients * 10]
+    assert left == [str(20 - number) for number in range(1, 21)]
+    refused = [client.get("/v1/credits") for client in clients]
+    assert [answer.status_code for answer in refused] == [429, 429]
+    assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in refused)
+
+
+def test_a_request_under_way_in_one_is_refused_in_the_other_and_replayed_after(
+    application: Application, clients: list[TestClient], upload: Callable[[], dict[str, str]]
+) -> None:
+    began, go_on = threading.Event(), threading.Event()
+    create = application.splits.create
+
+    def slowly(*arguments: Any) -> Any:
+        began.set()
+        assert go_on.wait(LIMIT_S)
+        return create(*arguments)
+
+    application.splits.create = slowly  # type: ignore[method-assign]
+    body = {"input": upload(), "stemModel": "4s"}
+
+    def post(client: TestClient) -> Any:
+        return client.post(PATH, json=body, headers={"Idempotency-Key": "once"})
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post, clients[0])
+        assert began.wait(LIMIT_S)
+        refused = post(clients[1])
+        go_on.set()
+        created = first.result(LIMIT_S)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (409, "CONFLICT")
+    replayed = post(clients[1])
+    assert (created.status_code, replayed.status_code) == (200, 200)
+    assert replayed.headers["idempotency-replayed"] == "true"
+    assert replayed.json()["data"] == created.json()["data"]
+    assert len(clients[1].get(PATH).json()["data"]["items"]) == 1
+
+
+def test_who_signed_in_at_one_is_signed_in_at_the_other_and_out_of_both(
+    application: Application, clients: list[TestClient], account: str
+) -> None:
+    with application.database.write() as session:
+        token = application.sessions.make_link(session, account)
+    html = {"Accept": "text/html", "Origin": "http://testserver"}
+    page = clients[0].get(f"/sign-in/link/{token}", headers=html)
+    assert page.status_code == 200
+    signed_in = clients[1].post(
+        f"/sign-in/link/{token}", headers=html
+    )  # where another process has the form's answer
+    assert signed_in.status_code == 303
+    again = clients[0].post(f"/sign-in/link/{token}", headers=html)
+    assert again.status_code == 401
+    cookie = {COOKIE: signed_in.cookies[COOKIE]}
+    for client in clients:
+        client.cookies.clear()
+        client.cookies.update(cookie)
+        assert client.get("/account", headers=html).status_code == 200
+    csrf = (
+        clients[0].get("/account", headers=html).text.partition('name="csrf" content="')[2].partition('"')[0]
+    )
+    assert clients[1].post("/sign-out", data={"csrf": csrf}, headers=html).status_code == 303
+    for client in clients:
+        client.cookies.clear()
+        client.cookies.update(cookie)
+        assert client.get("/account", headers=html).status_code == 303
+
+
+def test_events_of_one_show_what_a_worker_of_another_writes(
+    other: Application, clients: list[TestClient], create: Create
+) -> None:
+    split_id = create()
+    with other.database.write() as session:
+        assert repository.begin(session, split_id, None, "run_1", "wrk_1")
+    told: list[dict[str, Any]] = []
+
+    def watch() -> None:
+        with clients[0].stream("GET", f"{PATH}/{split_id}/events") as stream:
+            for line in stream.iter_lines():
+                if line.startswith("data: "):
+                    told.append(json.loads(line.removeprefix("data: ")))
+
+    watching = threading.Thread(target=watch, daemon=True)
+    watching.start()
+    end = time.monotonic() + LIMIT_S
+    progress = 0
+    while watching.is_alive() and time.monotonic() < end:
+        time.sleep(1.2)  # the stream looks every second
+        with other.database.write() as session:
+            if progress < 60:
+                progress += 30
+                assert repository.advance(session, split_id, "run_1", progress)
+            else:
+                other.splits.endings.fail(session, split_id, "run_1", "SERVER_ERROR", "It broke.")
+    watching.join(LIMIT_S)
+    seen = [(each["status"], each["progress"]) for each in told]
+    assert seen[-1] == ("failed", 60) and {30, 60} <= {progress for _, progress in seen}
+    assert [progress for _, progress in seen] == sorted(progress for _, progress in seen)
