@@ -94,6 +94,13 @@ class ValidationFailed(ServiceError):
     status = 422
 
 
+class InvalidCursor(ValidationFailed):
+    """The cursor of a page is none of its list."""
+
+    def __init__(self) -> None:
+        super().__init__("The cursor is not one of this list: start from the first page.", param="cursor")
+
+
 class RateLimited(ServiceError):
     """Over the key's requests a minute, or the account's splits that may wait."""
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Form, Path, Query, Request
 from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.parameters import ID, Cursor
 from stemsplitter.application import Application
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.headers import POLICY
@@ -22,8 +23,6 @@ DAYS = 30
 BUYS_A_MINUTE = 10  # of one account: each asks Stripe
 LOOKS = 40  # that a page takes by itself at a payment that is not confirmed yet
 
-_ID = r"^[0-9A-Za-z_]{1,64}$"
-
 router = APIRouter(prefix="/credits")
 
 
@@ -32,8 +31,8 @@ def show(
     request: Request,
     application: ApplicationDep,
     signed_in: SignedInDep,
-    cursor: Annotated[str | None, Query(pattern=_ID)] = None,
-    payment: Annotated[str | None, Query(pattern=_ID)] = None,
+    cursor: Cursor = None,
+    payment: Annotated[str | None, Query(pattern=ID)] = None,
 ) -> Response:
     """The balance, the packs, a plot of what was used, and the ledger. ``payment`` is one that was just made."""
     return _page(request, application, signed_in, cursor=cursor, payment_id=payment)
@@ -57,7 +56,7 @@ def look_at_payment(
     request: Request,
     application: ApplicationDep,
     signed_in: SignedInDep,
-    payment_id: Annotated[str, Path(pattern=_ID)],
+    payment_id: Annotated[str, Path(pattern=ID)],
     looks: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
     """How a payment stands, as a part of the page of credits, which is loaded again when that has changed."""

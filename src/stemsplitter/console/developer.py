@@ -6,6 +6,7 @@ from fastapi import APIRouter, Form, Path, Request
 from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.parameters import ID
 from stemsplitter.application import Application
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.curl import curl_line
@@ -14,7 +15,7 @@ from stemsplitter.console.sessions.service import SignedIn
 from stemsplitter.service_errors import ServiceError
 
 Name = Annotated[str, Form(max_length=1000)]
-KeyId = Annotated[str, Path(pattern=r"^[0-9A-Za-z_]{1,64}$")]
+KeyId = Annotated[str, Path(pattern=ID)]
 
 router = APIRouter()
 

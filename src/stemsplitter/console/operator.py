@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from stemsplitter import statistics
 from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.parameters import Cursor
 from stemsplitter.application import Application
 from stemsplitter.console import access
 from stemsplitter.console.rendering import page
@@ -56,7 +57,7 @@ def overview(request: Request, application: ApplicationDep) -> Response:
 def failures(
     request: Request,
     application: ApplicationDep,
-    cursor: Annotated[str | None, Query(pattern=r"^[0-9A-Za-z_]{1,64}$")] = None,
+    cursor: Cursor = None,
     code: Annotated[str | None, Query(pattern=r"^[0-9A-Z_]{1,32}$")] = None,
 ) -> Response:
     """Splits that failed, and why: what their owners were told, and what the server met."""

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.parameters import ID, Cursor
 from stemsplitter.application import Application
 from stemsplitter.console import access
 from stemsplitter.console.access import OperatorDep, see_other
@@ -15,8 +16,7 @@ from stemsplitter.service_errors import ServiceError
 PAGE = 50
 ENTRIES = 25
 
-_ID = r"^[0-9A-Za-z_]{1,64}$"
-AccountId = Annotated[str, Path(pattern=_ID)]
+AccountId = Annotated[str, Path(pattern=ID)]
 
 router = APIRouter(prefix="/operator/accounts", dependencies=[Depends(access.operator)])
 
@@ -26,7 +26,7 @@ def list_accounts(
     request: Request,
     application: ApplicationDep,
     q: Annotated[str, Query(max_length=300)] = "",
-    cursor: Annotated[str | None, Query(pattern=_ID)] = None,
+    cursor: Cursor = None,
 ) -> Response:
     """The accounts, the newest first: all, or those that a search finds."""
     with application.database.read() as session:

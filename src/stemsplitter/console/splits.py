@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.parameters import Cursor
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.player import player_page
 from stemsplitter.console.rendering import page
@@ -33,7 +34,7 @@ def list_splits(
     request: Request,
     application: ApplicationDep,
     signed_in: SignedInDep,
-    cursor: Annotated[str | None, Query(pattern=r"^[0-9A-Za-z_]{1,64}$")] = None,
+    cursor: Cursor = None,
 ) -> Response:
     """The account's splits, the newest first."""
     found, after = application.splits.page(signed_in.account.id, limit=PAGE, cursor=cursor, status=None)

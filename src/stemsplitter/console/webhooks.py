@@ -7,6 +7,7 @@ from fastapi import APIRouter, Form, Path, Query, Request
 from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.parameters import ID, Cursor
 from stemsplitter.application import Application
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.rendering import page
@@ -19,9 +20,7 @@ PAGE = 25
 SENT_A_MINUTE = 20  # tests and replays of one account
 LOOKS = 30  # that a page takes by itself at a delivery that is under way
 
-_ID = r"^[0-9A-Za-z_]{1,64}$"
-DeliveryId = Annotated[str, Path(pattern=_ID)]
-Cursor = Annotated[str | None, Query(pattern=_ID)]
+DeliveryId = Annotated[str, Path(pattern=ID)]
 
 router = APIRouter(prefix="/developer/webhooks")
 

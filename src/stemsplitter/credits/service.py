@@ -14,7 +14,13 @@ from sqlalchemy.orm import Session
 from stemsplitter.credits import repository
 from stemsplitter.credits.models import LedgerEntry
 from stemsplitter.database import now
-from stemsplitter.service_errors import Conflict, InsufficientCredits, NotFound, ValidationFailed
+from stemsplitter.service_errors import (
+    Conflict,
+    InsufficientCredits,
+    InvalidCursor,
+    NotFound,
+    ValidationFailed,
+)
 from stemsplitter.settings import Settings
 
 LARGEST_AMOUNT = 10**12  # seconds; far from what a column of 64 bits holds, however many are added
@@ -157,13 +163,11 @@ class CreditService:
         """A page of the account's entries, the newest first, and the cursor of the next page, if there is one.
 
         Raises:
-            ValidationFailed: the cursor is none of this list.
+            InvalidCursor: the cursor is none of this list.
         """
         before = None if cursor is None else repository.entry(session, cursor)
         if cursor is not None and (before is None or before.account_id != account_id):
-            raise ValidationFailed(
-                "The cursor is not one of this list: start from the first page.", param="cursor"
-            )
+            raise InvalidCursor
         found = repository.newest(session, account_id, limit + 1, before)
         return found[:limit], found[limit - 1].id if len(found) > limit else None
 

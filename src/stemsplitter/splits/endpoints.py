@@ -13,6 +13,7 @@ from starlette.responses import StreamingResponse
 from stemsplitter.api.dependencies import ApplicationDep, CallerDep
 from stemsplitter.api.envelope import Envelope, JsonResponse, success
 from stemsplitter.api.idempotency import Once
+from stemsplitter.api.parameters import ID, Cursor
 from stemsplitter.service_errors import NotFound
 from stemsplitter.splits.archive import stream_zip
 from stemsplitter.splits.models import UNFINISHED
@@ -33,9 +34,7 @@ LOOK_SECONDS = 1.0
 COMMENT_SECONDS = 15.0
 EVENTS_SECONDS = 3600.0
 
-# what ids are made of; a database cannot look a NUL up
-_ID = r"^[0-9A-Za-z_]{1,64}$"
-SplitId = Annotated[str, Path(pattern=_ID)]
+SplitId = Annotated[str, Path(pattern=ID)]
 
 
 @router.post("/v1/audio/splits", response_model=Envelope[CreatedSplit], operation_id="createSplit")
@@ -51,7 +50,7 @@ def list_splits(
     application: ApplicationDep,
     caller: CallerDep,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query(pattern=_ID, description="`nextCursor` of the page before.")] = None,
+    cursor: Cursor = None,
     status: Status | None = None,
 ) -> JsonResponse:
     """List splits, the newest first."""

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from stemsplitter.service_errors import ValidationFailed
+from stemsplitter.service_errors import InvalidCursor
 from stemsplitter.splits import repository
 from stemsplitter.splits.models import FAILED, Split
 
@@ -21,13 +21,11 @@ def failures(
     """A page of the failed splits, all or those of one code, what failed last first, and the cursor of the next page.
 
     Raises:
-        ValidationFailed: the cursor is none of this list.
+        InvalidCursor: the cursor is none of this list.
     """
     before = None if cursor is None else repository.find(session, cursor)
     if cursor is not None and (before is None or before.status != FAILED):
-        raise ValidationFailed(
-            "The cursor is not one of this list: start from the first page.", param="cursor"
-        )
+        raise InvalidCursor
     found = repository.failed(session, limit=limit + 1, before=before, code=code)
     return found[:limit], found[limit - 1].id if len(found) > limit else None
 

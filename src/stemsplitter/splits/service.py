@@ -10,7 +10,7 @@ from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database, new_id, now
-from stemsplitter.service_errors import Conflict, NotFound, RateLimited, ValidationFailed
+from stemsplitter.service_errors import Conflict, InvalidCursor, NotFound, RateLimited, ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.splits import queue, repository
 from stemsplitter.splits.choosing import ALIASES, choose_stems, model_for
@@ -133,16 +133,14 @@ class SplitService:
         """A page of the account's splits, the newest first, and the cursor of the next page, if there is one.
 
         Raises:
-            ValidationFailed: the cursor is none of this list.
+            InvalidCursor: the cursor is none of this list.
         """
         with self._database.read() as session:
             before = None
             if cursor is not None:
                 before = repository.find(session, cursor)  # deleted since, it still tells a place
                 if before is None or before.account_id != account_id:
-                    raise ValidationFailed(
-                        "The cursor is not one of this list: start from the first page.", param="cursor"
-                    )
+                    raise InvalidCursor
             found = repository.page(session, account_id, limit=limit + 1, before=before, status=status)
             views = [self.endings.view(split) for split in found[:limit]]
         return views, found[limit - 1].id if len(found) > limit else None

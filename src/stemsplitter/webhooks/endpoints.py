@@ -7,13 +7,11 @@ from fastapi import APIRouter, Query
 
 from stemsplitter.api.dependencies import ApplicationDep, CallerDep
 from stemsplitter.api.envelope import Envelope, JsonResponse, success
+from stemsplitter.api.parameters import ID, Cursor
 from stemsplitter.webhooks import schemas
 from stemsplitter.webhooks.models import DeliveryStatus, WebhookAttempt, WebhookDelivery
 
 router = APIRouter(tags=["Webhooks"])
-
-# what ids are made of; a database cannot look a NUL up
-_ID = r"^[0-9A-Za-z_]{1,64}$"
 
 
 @router.get(
@@ -25,9 +23,9 @@ def list_deliveries(
     application: ApplicationDep,
     caller: CallerDep,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    cursor: Annotated[str | None, Query(pattern=_ID, description="`nextCursor` of the page before.")] = None,
+    cursor: Cursor = None,
     status: DeliveryStatus | None = None,
-    split_id: Annotated[str | None, Query(alias="splitId", pattern=_ID)] = None,
+    split_id: Annotated[str | None, Query(alias="splitId", pattern=ID)] = None,
 ) -> JsonResponse:
     """List deliveries, the newest first. The log is kept for 30 days."""
     with application.database.read() as session:

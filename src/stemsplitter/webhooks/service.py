@@ -15,7 +15,7 @@ from stemsplitter.accounts.secrets_service import WebhookSecrets
 from stemsplitter.database import Database, new_id, now
 from stemsplitter.errors import StemSplitterError
 from stemsplitter.fetching import Fetcher, FetchRefused
-from stemsplitter.service_errors import NotFound, ValidationFailed
+from stemsplitter.service_errors import InvalidCursor, NotFound, ValidationFailed
 from stemsplitter.webhooks import repository
 from stemsplitter.webhooks.models import (
     COMPLETED,
@@ -122,16 +122,14 @@ class WebhookService:
         """A page of the account's deliveries, the newest first, and the cursor of the next page, if there is one.
 
         Raises:
-            ValidationFailed: the cursor is none of this list.
+            InvalidCursor: the cursor is none of this list.
         """
         before = None
         if cursor is not None:
             try:
                 before = self._owned(session, account_id, cursor)
             except NotFound as error:
-                raise ValidationFailed(
-                    "The cursor is not one of this list: start from the first page.", param="cursor"
-                ) from error
+                raise InvalidCursor from error
         found = repository.deliveries(
             session, account_id, limit=limit + 1, before=before, status=status, split_id=split_id
         )
