@@ -115,7 +115,7 @@ def test_what_is_written_has_a_place(manifests: list[Manifest]) -> None:
 
 def test_secrets_are_where_the_settings_say(manifests: list[Manifest]) -> None:
     page = (ROOT / "docs" / "deployment.md").read_text()
-    (made,) = re.findall(r"kubectl .*create secret generic (\w+)((?: \\\n.*)+)", page)
+    (made,) = re.findall(r"kubectl .*create secret generic (\w+) ((?:\\\n[^\\\n]*)+)", page)
     keys = set(re.findall(r"--from-file=(\w+(?:\.\w+)?)", made[1]))
     for pod in pods(manifests).values():
         for container in containers(pod):

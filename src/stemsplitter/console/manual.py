@@ -26,7 +26,10 @@ SECTIONS: dict[str, dict[str, str]] = {
     "Run the server": {
         "operating": "Operating",
         "settings": "Settings",
+        "deployment": "From one machine to a fleet",
         "storage": "Where files are kept",
+        "backup": "Backup and restore",
+        "capacity": "Planning capacity",
         "models": "Models",
         "model-card": "The built-in model",
         "fetching": "What is fetched",
