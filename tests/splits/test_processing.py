@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from stemsplitter.application import Application
 from stemsplitter.audio.formats import OutputFormat
@@ -21,6 +22,7 @@ from stemsplitter.splits import patience, processing, repository, watch
 from stemsplitter.splits.models import Split
 from stemsplitter.splits.processing import SplitProcessor
 from stemsplitter.splits.work import SplitWork
+from stemsplitter.storage import StorageError
 from stemsplitter.webhooks.models import WebhookEvent
 
 from .conftest import MODEL, Create
@@ -315,6 +317,104 @@ def test_a_run_that_was_taken_over_changes_nothing(
     assert ledger(split_id) == SETTLED
     assert events(application, split_id) == ["audio.split.completed"]
     assert len(stored(application, split_id)) == 7  # the other run's stems are still there
+
+
+def fails_first(times: int, error: Exception, real: Callable[..., Any]) -> Callable[..., Any]:
+    """Raises so many times, and then is the real one."""
+    left = [error] * times
+
+    def call(*arguments: Any, **options: Any) -> Any:
+        if left:
+            raise left.pop()
+        return real(*arguments, **options)
+
+    return call
+
+
+@pytest.mark.parametrize("method", ["put_file", "local_file"])
+def test_a_store_that_is_away_costs_no_attempt(
+    application: Application,
+    create: Create,
+    work: SplitWork,
+    pool: FakePool,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+) -> None:
+    split_id, storage = create(), application.storage
+    away = fails_first(20, StorageError("The store does not answer."), getattr(storage, method))
+    monkeypatch.setattr(storage, method, away)
+    run(work)
+    assert (row(application, split_id).status, row(application, split_id).attempts) == ("succeeded", 1)
+    assert (len(pool.requests), ledger(split_id)) == (1, SETTLED)
+
+
+def test_patience_that_ends_is_an_attempt_and_the_third_is_the_last(
+    application: Application,
+    create: Create,
+    work: SplitWork,
+    pool: FakePool,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.05)
+    split_id, storage = create(), application.storage
+    error = StorageError("The store refuses this file.")
+    monkeypatch.setattr(storage, "put_file", fails_first(1000, error, storage.put_file))
+    run(work)
+    split = row(application, split_id)
+    assert (split.status, split.error_code, split.attempts) == ("failed", "SERVER_ERROR", 3)
+    assert (len(pool.requests), ledger(split_id)) == (3, RELEASED)
+
+
+def test_a_source_that_is_gone_is_not_waited_for(
+    application: Application, create: Create, work: SplitWork, ledger: Ledger
+) -> None:
+    split_id = create()
+    application.storage.delete(row(application, split_id).source_key)
+    run(work)
+    assert row(application, split_id).error_code == "SERVER_ERROR"
+    assert ledger(split_id) == RELEASED
+
+
+def test_a_worker_that_ends_while_the_store_is_away_hands_its_split_back(
+    application: Application, create: Create, work: SplitWork, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split_id, abort, storage = create(), threading.Event(), application.storage
+
+    def put(*_: Any) -> int:
+        abort.set()
+        raise StorageError("The store does not answer.")
+
+    monkeypatch.setattr(storage, "put_file", put)
+    taken = work.take("wrk_1")
+    assert taken is not None
+    with pytest.raises(HandedBack):
+        work.process(taken, abort)
+    assert (row(application, split_id).status, row(application, split_id).attempts) == ("queued", 0)
+
+
+def test_a_database_that_is_away_stops_no_separation_and_costs_no_attempt(
+    application: Application,
+    create: Create,
+    work: SplitWork,
+    pool: FakePool,
+    ledger: Ledger,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    split_id, database = create(), application.database
+    away = OperationalError("BEGIN", {}, Exception("the database is starting up"))
+
+    def vanish(request: SeparationRequest, watch: Callable[[float], bool]) -> None:
+        for method in ("read", "write"):
+            monkeypatch.setattr(database, method, fails_first(4, away, getattr(database, method)))
+        assert [watch(fraction) for fraction in (0.1, 0.2, 0.2, 0.3)] == [False] * 4
+
+    pool.steps = [vanish]
+    run(work)
+    split = row(application, split_id)
+    assert (split.status, split.attempts, split.progress) == ("succeeded", 1, 100)
+    assert (len(pool.requests), ledger(split_id)) == (1, SETTLED)
 
 
 def test_a_worker_that_ends_hands_its_split_back(

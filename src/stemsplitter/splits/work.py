@@ -58,22 +58,25 @@ class SplitWork:
                 return None
         lease = new_id("run")
         self._runs.add(lease)
-        split = None
         try:
             with self._database.write() as session:
                 split = queue.claim(session, models, self._cap, worker_id, lease)
-            if split is None:
-                return None
-            name = split.model["name"]
-            # the others are asked for first the next time
-            self._models = sorted(self._models, key=lambda each: each == name)
-            if split.attempts > MAX_ATTEMPTS:
+        except BaseException:
+            self._runs.discard(lease)  # it may have been committed all the same: then `recover` finds it
+            raise
+        if split is None:
+            self._runs.discard(lease)
+            return None
+        name = split.model["name"]
+        # the others are asked for first the next time
+        self._models = sorted(self._models, key=lambda each: each == name)
+        if split.attempts > MAX_ATTEMPTS:
+            try:
                 self._processor.fail_worn_out(split)
-                split = None
-            return split
-        finally:
-            if split is None:
+            finally:
                 self._runs.discard(lease)
+            return None
+        return split
 
     def process(self, split: Split, abort: threading.Event) -> None:
         """Bring a split that was taken to its end. Raises HandedBack after ``abort`` is set."""
