@@ -4,7 +4,7 @@ import pytest
 pytest.importorskip("scipy")
 pytest.importorskip("fluidsynth")
 
-from training.instruments.programs import FAMILIES
+from training.instruments.programs import FAMILIES, Manner
 from training.instruments.soundfonts import SOUNDFONTS, SoundFontPlayer, choose
 from training.score import SAMPLE_RATE, Note
 
@@ -36,7 +36,7 @@ def test_sounds_when_and_at_the_pitch_that_is_written(piano: SoundFontPlayer) ->
 def test_what_was_played_before_leaves_no_trace(piano: SoundFontPlayer) -> None:
     first = piano.play(NOTES, 2.0, np.random.default_rng(7))
     for program in (40, 0, 30):
-        other = SoundFontPlayer(piano.path, 0, program, singing=True, pedal=True)
+        other = SoundFontPlayer(piano.path, 0, program, Manner(singing=True, pedal=True))
         other.play((Note(0.0, 9.0, 50, 1.0, muted=program == 30),), 0.5, np.random.default_rng(program))
     np.testing.assert_array_equal(piano.play(NOTES, 2.0, np.random.default_rng(7)), first)
 
@@ -57,7 +57,7 @@ def test_every_program_that_can_be_chosen_sounds() -> None:
         pitch = {"bass": 33, "drums": 38}.get(stem, 64)
         for family in families:
             for bank, program in family.programs:
-                player = SoundFontPlayer(SOUNDFONTS[0], bank, program, *family[3:])
+                player = SoundFontPlayer(SOUNDFONTS[0], bank, program, family.manner)
                 if not player.play((Note(0, 0.2, pitch, 0.8),), 0.2, np.random.default_rng(0)).any():
                     silent.add((bank, program))
     assert not silent

@@ -6,15 +6,31 @@ DRUMS: Final = 128
 Range = tuple[int, int]  # MIDI numbers between which the middle of a part sounds natural
 
 
-class Preset(NamedTuple):
-    """A program and how it is played; see `SoundFontPlayer`."""
+class Manner(NamedTuple):
+    """How a program is played.
 
-    bank: int
-    program: int
+    Attributes:
+        pitches: where the instrument sounds like itself; a part is moved there by octaves. None: as written.
+        singing: vibrato, scoops and swells suit it (winds, bowed strings, lead guitar), on single notes.
+        pedal: it has a sustain pedal.
+        muted: bank and program of the same instrument played with the palm of the hand on the strings.
+    """
+
     pitches: Range | None = None
     singing: bool = False
     pedal: bool = False
     muted: tuple[int, int] | None = None
+
+
+PLAIN: Final = Manner()
+
+
+class Preset(NamedTuple):
+    """A program and how it is played."""
+
+    bank: int
+    program: int
+    manner: Manner
 
 
 class Family(NamedTuple):
@@ -29,10 +45,7 @@ class Family(NamedTuple):
     programs: dict[tuple[int, int], float]
     roles: dict[str, float]
     styles: dict[str, float]
-    pitches: Range | None = None
-    singing: bool = False
-    pedal: bool = False
-    muted: tuple[int, int] | None = None
+    manner: Manner = PLAIN
 
 
 def _bank0(*programs: int) -> dict[tuple[int, int], float]:
@@ -78,7 +91,7 @@ FAMILIES: Final[dict[str, tuple[Family, ...]]] = {
             {(0, 26): 1, (0, 27): 3, (8, 28): 0.7, (0, 28): 0.7},
             {"strum": 1, "arpeggio": 1, "skank": 2, "riff": 1.5, "lead": 0.5},
             {"jazz": 2, "funk": 2, "reggae": 2},
-            muted=(0, 28),
+            Manner(muted=(0, 28)),
         ),
         Family(
             {(0, 29): 1, (0, 30): 1},
@@ -89,7 +102,7 @@ FAMILIES: Final[dict[str, tuple[Family, ...]]] = {
             {(0, 26): 1, (0, 27): 2, (0, 29): 3, (0, 30): 3, (0, 25): 1, (8, 26): 0.4, (8, 30): 0.3},
             {"lead": 2},
             {},
-            singing=True,
+            Manner(singing=True),
         ),
         Family({(0, 31): 1}, {"arpeggio": 0.08, "lead": 0.05}, {}),
     ),
@@ -98,13 +111,13 @@ FAMILIES: Final[dict[str, tuple[Family, ...]]] = {
             {(0, 0): 5, (0, 1): 3, (0, 2): 1, (0, 3): 0.7},
             {"chords": 4, "arpeggio": 4, "melody": 4},
             {"jazz": 1.5, "ballad": 2},
-            pedal=True,
+            Manner(pedal=True),
         ),
         Family(
             {(0, 4): 2, (0, 5): 1, (8, 4): 0.7, (8, 5): 0.5},
             {"chords": 0.8, "arpeggio": 0.8, "melody": 0.5},
             {"funk": 3, "jazz": 2, "pop": 1.5, "metal": 0.2},
-            pedal=True,
+            Manner(pedal=True),
         ),
         Family({(0, 7): 1}, {"chords": 0.2, "arpeggio": 0.2, "melody": 0.1}, {"funk": 4, "reggae": 2}),
     ),
@@ -118,15 +131,13 @@ FAMILIES: Final[dict[str, tuple[Family, ...]]] = {
             {(0, 21): 1, (0, 22): 1, (0, 23): 0.7, (8, 21): 0.7},
             {"melody": 0.7, "riff": 0.2, "pad": 0.2},
             {"country": 4, "metal": 0.2},
-            (55, 84),
-            singing=True,
+            Manner((55, 84), singing=True),
         ),
         Family(  # solo strings
             {(0, 40): 2, (0, 41): 1, (0, 42): 1, (8, 40): 0.7},
             {"melody": 0.8, "riff": 0.2},
             {"ballad": 2, "country": 1.5},
-            (50, 84),
-            singing=True,
+            Manner((50, 84), singing=True),
         ),
         Family(  # string sections
             {(0, 44): 0.4, (0, 48): 2, (0, 49): 2, (0, 50): 1, (0, 51): 1, (8, 48): 0.5, (8, 50): 0.5},
@@ -143,8 +154,7 @@ FAMILIES: Final[dict[str, tuple[Family, ...]]] = {
             {(0, 56): 2, (0, 57): 1.5, (0, 58): 0.3, (0, 59): 0.7, (0, 60): 1},
             {"melody": 1, "riff": 0.4},
             {"jazz": 2.5, "funk": 1.5, "reggae": 1.5, "electronic": 0.4, "metal": 0.2},
-            (50, 79),
-            singing=True,
+            Manner((50, 79), singing=True),
         ),
         Family(  # brass sections
             {(0, 61): 3, (0, 62): 1, (0, 63): 1, (8, 61): 1, (8, 62): 0.5, (8, 63): 0.5, (0, 55): 0.2},
@@ -164,15 +174,13 @@ FAMILIES: Final[dict[str, tuple[Family, ...]]] = {
             },
             {"melody": 1.5, "riff": 0.6, "stabs": 0.3},
             {"jazz": 3, "funk": 1.5, "ballad": 1.5, "metal": 0.2},
-            (50, 82),
-            singing=True,
+            Manner((50, 82), singing=True),
         ),
         Family(  # pipes
             {(0, 72): 0.4, (0, 73): 2, (0, 74): 0.6, (0, 75): 0.7, (0, 77): 0.4, (0, 78): 0.4, (0, 79): 0.5},
             {"melody": 0.8, "riff": 0.2},
             {"metal": 0.4, "funk": 0.7},
-            (64, 90),
-            singing=True,
+            Manner((64, 90), singing=True),
         ),
         Family(  # synthetic leads
             {
@@ -187,7 +195,7 @@ FAMILIES: Final[dict[str, tuple[Family, ...]]] = {
             },
             {"melody": 1, "arpeggio": 0.8, "riff": 1, "stabs": 0.5},
             {"electronic": 4, "pop": 2, "country": 0.1, "jazz": 0.3},
-            singing=True,
+            Manner(singing=True),
         ),
         Family(  # synthetic pads
             {(0, program): 1.0 for program in (*range(88, 96), 98, 99, 100)},
@@ -207,15 +215,17 @@ FAMILIES: Final[dict[str, tuple[Family, ...]]] = {
             },
             {"arpeggio": 1, "melody": 0.5, "stabs": 0.2, "riff": 0.2},
             {"jazz": 2, "electronic": 1.3, "metal": 0.3},
-            (60, 96),
+            Manner((60, 96)),
         ),
         Family(  # plucked strings that are no guitars
             {(0, 104): 0.7, (0, 105): 2, (0, 106): 0.4, (0, 107): 0.6, (0, 108): 0.8, (16, 25): 0.7},
             {"arpeggio": 0.5, "melody": 0.3, "riff": 0.4},
             {"country": 6, "metal": 0.3, "electronic": 0.6},
         ),
-        Family({(0, 110): 1}, {"melody": 0.4, "riff": 0.3}, {"country": 8}, (55, 86), singing=True),
-        Family({(0, 109): 1, (0, 111): 1}, {"melody": 0.08, "riff": 0.05}, {}, (60, 84), singing=True),
+        Family({(0, 110): 1}, {"melody": 0.4, "riff": 0.3}, {"country": 8}, Manner((55, 86), singing=True)),
+        Family(
+            {(0, 109): 1, (0, 111): 1}, {"melody": 0.08, "riff": 0.05}, {}, Manner((60, 84), singing=True)
+        ),
     ),
 }
 
@@ -231,7 +241,7 @@ def presets(stem: str, role: str, style: str) -> list[tuple[Preset, float]]:
         weight = family.roles.get(role, 0) * family.styles.get(style, 1)
         total = sum(family.programs.values())
         chosen.extend(
-            (Preset(bank, program, *family[3:]), weight * share / total)
+            (Preset(bank, program, family.manner), weight * share / total)
             for (bank, program), share in family.programs.items()
             if weight > 0
         )

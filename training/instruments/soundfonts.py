@@ -4,17 +4,17 @@ The soundfonts are the packages fluid-soundfont-gm and musescore-general-soundfo
 """
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import fluidsynth
 import numpy as np
 
-from training.instruments.programs import DRUMS, Range, presets
+from training.instruments.programs import DRUMS, PLAIN, Manner, Range, presets
 from training.score import SAMPLE_RATE, Audio, Note
 
 SOUNDFONTS: Final = (
@@ -31,32 +31,34 @@ FILTER, ATTACK, HOLD, DECAY, SUSTAIN, RELEASE = 8, 34, 35, 36, 37, 38
 SUSTAIN_PEDAL, EXPRESSION = 64, 11
 VIBRATO_STEP: Final = 0.01
 
-_write_float = fluidsynth.cfunc(
+
+def _function(name: str, result: type, **arguments: type) -> Callable[..., Any]:
+    """A function of FluidSynth's library that its Python module leaves out."""
+    return fluidsynth.cfunc(name, result, *((argument, kind, 1) for argument, kind in arguments.items()))
+
+
+_write_float = _function(
     "fluid_synth_write_float",
     ctypes.c_int,
-    ("synth", ctypes.c_void_p, 1),
-    ("len", ctypes.c_int, 1),
-    ("lout", ctypes.c_void_p, 1),
-    ("loff", ctypes.c_int, 1),
-    ("lincr", ctypes.c_int, 1),
-    ("rout", ctypes.c_void_p, 1),
-    ("roff", ctypes.c_int, 1),
-    ("rincr", ctypes.c_int, 1),
+    synth=ctypes.c_void_p,
+    len=ctypes.c_int,
+    lout=ctypes.c_void_p,
+    loff=ctypes.c_int,
+    lincr=ctypes.c_int,
+    rout=ctypes.c_void_p,
+    roff=ctypes.c_int,
+    rincr=ctypes.c_int,
 )
-_set_generator = fluidsynth.cfunc(
+_set_generator = _function(
     "fluid_synth_set_gen",
     ctypes.c_int,
-    ("synth", ctypes.c_void_p, 1),
-    ("chan", ctypes.c_int, 1),
-    ("param", ctypes.c_int, 1),
-    ("value", ctypes.c_float, 1),
+    synth=ctypes.c_void_p,
+    chan=ctypes.c_int,
+    param=ctypes.c_int,
+    value=ctypes.c_float,
 )
-_set_log_function = fluidsynth.cfunc(
-    "fluid_set_log_function",
-    ctypes.c_void_p,
-    ("level", ctypes.c_int, 1),
-    ("fun", ctypes.c_void_p, 1),
-    ("data", ctypes.c_void_p, 1),
+_set_log_function = _function(
+    "fluid_set_log_function", ctypes.c_void_p, level=ctypes.c_int, fun=ctypes.c_void_p, data=ctypes.c_void_p
 )
 
 # What is told at a moment: (seconds, order among events of one moment, method of `fluidsynth.Synth`, its arguments,
@@ -143,19 +145,13 @@ class SoundFontPlayer:
         path: soundfont, SF2 or SF3.
         bank: 128 for drums.
         program: 0…127, counted from zero.
-        pitches: where the instrument sounds like itself; a part is moved there by octaves. None: as written.
-        singing: vibrato, scoops and swells suit it (winds, bowed strings, lead guitar), on single notes.
-        pedal: it has a sustain pedal.
-        muted: bank and program of the same instrument played with the palm of the hand on the strings.
+        manner: how it is played.
     """
 
     path: Path
     bank: int
     program: int
-    pitches: Range | None = None
-    singing: bool = False
-    pedal: bool = False
-    muted: tuple[int, int] | None = None
+    manner: Manner = PLAIN
 
     def play(self, notes: Sequence[Note], seconds: float, random: np.random.Generator) -> Audio:
         """Dry stereo audio, peak 0.5; tuning, brightness, attack, release and dynamics differ each time."""
@@ -166,7 +162,7 @@ class SoundFontPlayer:
         shift = 0 if drums else int(random.integers(-2, 3))
         bend = float(np.clip(random.normal(0, 1), -4, 4)) if drums else -shift + float(random.normal(0, 0.05))
         notes = [note for note in notes if 0 <= note.start < seconds]
-        key = shift + (_octaves(notes, self.pitches) if self.pitches else 0)
+        key = shift + (_octaves(notes, self.manner.pitches) if self.manner.pitches else 0)
         events: list[Event] = [(0.0, 0, "pitch_bend", (one, _bend(bend))) for one in {channel, muted}]
         curve, floor = random.uniform(0.6, 1.3), random.integers(1, 40)
         for note in notes:
@@ -175,9 +171,9 @@ class SoundFontPlayer:
             velocity = int(np.clip(floor + note.velocity**curve * (127 - floor), 1, 127))
             events.append((note.start, 1, "noteon", (one, pitch, velocity)))
             events.append((note.start + max(note.duration, 0.03), 0, "noteoff", (one, pitch)))
-        if self.pedal and random.random() < 0.6:
+        if self.manner.pedal and random.random() < 0.6:
             events.extend(_pedal(channel, notes))
-        if self.singing and _monophonic(notes):
+        if self.manner.singing and _monophonic(notes):
             events.extend(_vibrato(channel, notes, bend, random))
             events.extend(_swells(channel, notes, random))
         audio = synth.render(events, seconds)
@@ -191,12 +187,12 @@ class SoundFontPlayer:
         attack = float(random.uniform(2000, 6400)) if self.bank != DRUMS and random.random() < 0.25 else 0.0
         decay = -float(random.uniform(6500, 8500))
         damped = {HOLD: -20_000.0, DECAY: decay, SUSTAIN: 800.0, RELEASE: -3000.0, FILTER: dark}
-        if self.muted is None:
+        if self.manner.muted is None:
             damped[FILTER] -= float(random.uniform(600, 2400))
         presets = {channel: (self.bank, self.program)}
         generators = {channel: {FILTER: dark, ATTACK: attack, RELEASE: float(random.uniform(-1200, 600))}}
         if muted != channel:
-            presets[muted] = self.muted or (self.bank, self.program)
+            presets[muted] = self.manner.muted or (self.bank, self.program)
             generators[muted] = damped
         synth = _Synth(self.path)
         for one, (bank, program) in presets.items():
