@@ -185,12 +185,16 @@ class Spleeter:
         )
 
     def __call__(self, spectra: Spectra, mixture: Spectra, random: np.random.Generator) -> Spectra:
-        middle, side = mixture * np.float32(np.sqrt(0.5))
-        channels = np.stack((middle + side, middle - side))
+        channels = _turned(mixture)
         (mask,) = self._network((np.abs(channels[..., : spleeter.BINS]) * np.float32(N_FFT / 2))[None])
         channels *= np.pad(mask[0], ((0, 0), (0, 0), (0, 1)), mode="edge")
-        left, right = channels * np.float32(np.sqrt(0.5))
-        return np.stack((left + right, left - right))
+        return _turned(channels)
+
+
+def _turned(pair: Spectra) -> Spectra:
+    """Left and right from middle and side, or middle and side from left and right."""
+    one, other = pair * np.float32(np.sqrt(0.5))
+    return np.stack((one + other, one - other))
 
 
 def _patches(random: np.random.Generator) -> NDArray[np.float32]:
