@@ -1,6 +1,7 @@
 # make start    separate a song that is fetched, the first time, into six stems, then run a server (ARGS="--port 8080")
 # make start SONG=song.mp3    separate a song of yours and say where its stems are
 # make test     the tests, without torch        make test-torch   those that need torch
+# make test-fleet    what of them uses a database or a server, on PostgreSQL, S3 and several processes
 # make test-browser    the pages, in Chromium          make screenshots    pictures of them all, in screenshots/
 # make check    formatting, lint and types      make lock         write constraints.txt anew
 PYTHON ?= python3
@@ -14,7 +15,7 @@ OUT ?= stems
 ARGS ?=
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: start demo test test-torch test-browser screenshots chromium weights check lock clean
+.PHONY: start demo test test-fleet test-torch test-browser screenshots chromium weights check lock clean
 .DELETE_ON_ERROR:
 
 start: $(VENV)/installed
@@ -32,6 +33,10 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-dev weights $(NODE_CLIENT)/node_modules
 	$(BIN)/python -m pytest tests/acceptance $(ARGS)
 	$(BIN)/python -m pytest --ignore=tests/acceptance $(ARGS)
+
+test-fleet: $(VENV)/installed-dev $(NODE_CLIENT)/node_modules
+	$(BIN)/python -m pytest --fleet tests/acceptance $(ARGS)
+	$(BIN)/python -m pytest --fleet --ignore=tests/acceptance $(ARGS)
 
 # the client of the acceptance tests that is not Python's, and what looks for barriers on the pages
 %/node_modules: %/package-lock.json

@@ -17,9 +17,11 @@ from sqlalchemy import create_engine, make_url, text
 from stemsplitter.database import Database, tables
 from stemsplitter.database.schema import upgrade
 
-from .postgres import postgres
+from .postgres import Postgres, postgres
 
 __all__ = ["tables"]
+
+OTHER_POSTGRES = os.environ.get("STEMSPLITTER_TEST_POSTGRES")
 
 # What runs in the background may ignore these, and what it starts does so, too: the tests send them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -48,14 +50,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.fixture(scope="session")
-def postgres_url(request: pytest.FixtureRequest) -> Iterator[str | None]:
-    """The URL of a PostgreSQL server on which databases may be made; None where the tests are for SQLite."""
-    given = os.environ.get("STEMSPLITTER_TEST_POSTGRES")
-    if given or not request.config.getoption("--fleet"):
-        yield given
+def own_postgres(request: pytest.FixtureRequest) -> Iterator[Postgres | None]:
+    """A PostgreSQL server of the tests' own, with ``--fleet`` and where no other is named."""
+    if OTHER_POSTGRES or not request.config.getoption("--fleet"):
+        yield None
         return
     with postgres() as server:
-        yield server.url
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_url(own_postgres: Postgres | None) -> str | None:
+    """The URL of a PostgreSQL server on which databases may be made; None where the tests are for SQLite."""
+    return OTHER_POSTGRES if own_postgres is None else own_postgres.url
 
 
 @pytest.fixture

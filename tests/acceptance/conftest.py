@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,10 @@ import pytest
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.cli.main import EXIT_STOPPED
 
+from ..buckets import environment as variables_of
+from ..buckets import s3_server
+from ..conftest import new_database
+from .fleet import Fleet
 from .server import Server
 from .songs import encode, sung
 
@@ -131,9 +135,33 @@ def files_in(folder: Path) -> list[str]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def make_server(
+    request: pytest.FixtureRequest, postgres_url: str | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Server]]:
+    """Call it, with settings, for a server that does not run yet: a laptop's, or with ``--fleet`` a fleet."""
+    with ExitStack() as stack:
+        if not request.config.getoption("--fleet"):
+            yield lambda **settings: Server(tmp_path_factory.mktemp("server"), **settings)
+            return
+        assert postgres_url is not None
+        buckets = tmp_path_factory.mktemp("s3") / "buckets"
+        variables = variables_of(stack.enter_context(s3_server(buckets)))
+
+        def make(**settings: Any) -> Fleet:
+            folder = tmp_path_factory.mktemp("fleet")
+            (buckets / folder.name).mkdir()
+            database = stack.enter_context(new_database(postgres_url))
+            fleet = Fleet(folder, database, f"s3://{folder.name}", variables, **settings)
+            stack.callback(fleet.kill)
+            return fleet
+
+        yield make
+
+
+@pytest.fixture(scope="session")
+def server(make_server: Callable[..., Server]) -> Iterator[Server]:
     """A server that all tests share; each takes an account of its own."""
-    started = Server(tmp_path_factory.mktemp("server"))
+    started = make_server()
     started.start()
     yield started
     assert started.stop() in (0, EXIT_STOPPED), started.log.read_text()

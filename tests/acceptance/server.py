@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+from sqlalchemy import text
 
 from stemsplitter.application import Application
 from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.database import Database
 from stemsplitter.settings import Settings
 
 from .tiny_model import write_tiny_model
 
 COMMAND = Path(sys.executable).with_name("stemsplitter")
 MODEL = "tiny_6s"
-START_S = 60
+START_S = 120
 STOP_S = 80
 
 
@@ -27,9 +29,7 @@ class Server:
     """``stemsplitter serve`` with a model that is small and knows nothing. ``settings`` are names without prefix."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
+        port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.log = folder / "server.log"
         self.database = folder / "data" / "stemsplitter.db"
@@ -53,7 +53,8 @@ class Server:
         self.environment = clean | {
             f"STEMSPLITTER_{name.upper()}": str(value) for name, value in ours.items()
         }
-        self._settings = Settings(data_dir=folder / "data", free_credits=ours["free_credits"])
+        known = ("data_dir", "database_url", "storage_url", "secret_key", "free_credits")
+        self._settings = Settings(**{name: ours[name] for name in known if name in ours})
         self._process: subprocess.Popen[bytes] | None = None
 
     def command(self, *arguments: str) -> str:
@@ -79,16 +80,38 @@ class Server:
         finally:
             application.close()
 
+    def query(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+        """Rows of its database, behind its back."""
+        database = Database(self._settings.database)
+        try:
+            with database.read() as session:
+                return [tuple(row) for row in session.execute(text(sql), values)]
+        finally:
+            database.close()
+
     def start(self) -> None:
         """Start it, and wait until it is ready."""
+        self._process = self._run("serve")
+        self._wait_ready(self.url, self._process)
+
+    def _run(self, role: str, **settings: Any) -> "subprocess.Popen[bytes]":
+        """A process that begins, with settings of its own, and logs with the others."""
+        own = {f"STEMSPLITTER_{name.upper()}": str(value) for name, value in settings.items()}
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [COMMAND, "serve"], env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            return subprocess.Popen(
+                [COMMAND, role],
+                env=self.environment | own,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # as on a host of its own
             )
+
+    def _wait_ready(self, url: str, process: "subprocess.Popen[bytes]") -> None:
         end = time.monotonic() + START_S
-        while time.monotonic() < end and self._process.poll() is None:
+        while time.monotonic() < end and process.poll() is None:
             try:
-                if httpx2.get(f"{self.url}/readyz").status_code == 200:
+                if httpx2.get(f"{url}/readyz", timeout=START_S).status_code == 200:
                     return
             except httpx2.TransportError:
                 pass
@@ -116,3 +139,10 @@ class Server:
         assert self._process is not None
         self._process.kill()
         self._process.wait()
+
+
+def free_port() -> int:
+    """A port of loopback that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

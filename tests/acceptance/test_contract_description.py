@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -51,9 +51,11 @@ def short_song(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.mark.timeout(LIMIT_S + 100)
-def test_schemathesis_finds_nothing(tmp_path: Path, short_song: str) -> None:
+def test_schemathesis_finds_nothing(
+    make_server: Callable[..., Server], tmp_path: Path, short_song: str
+) -> None:
     """Examples, edge cases, random calls and sequences of calls, with every check that there is, and the envelope."""
-    server = Server(tmp_path)
+    server = make_server()
     server.start()
     try:
         key = server.new_key("schemathesis@example.org")

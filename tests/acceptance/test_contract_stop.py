@@ -3,6 +3,7 @@
 import http.server
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from stemsplitter.cli.main import EXIT_STOPPED
 from .server import Server
 
 
-def test_a_create_under_way_is_answered(tmp_path: Path, song: Path) -> None:
+def test_a_create_under_way_is_answered(make_server: Callable[..., Server], song: Path) -> None:
     asked = threading.Event()
 
     class Slow(http.server.BaseHTTPRequestHandler):
@@ -31,7 +32,7 @@ def test_a_create_under_way_is_answered(tmp_path: Path, song: Path) -> None:
         def log_message(self, *_: Any) -> None:
             pass
 
-    server = Server(tmp_path)
+    server = make_server()
     server.start()
     headers = {"Authorization": f"Bearer {server.new_key('a@example.org')}"}
     with (
