@@ -137,6 +137,8 @@ def test_the_proxy_leads_to_what_there_is(fleet: dict[str, Any], deploy: Path) -
     )
     assert size(re.findall(r"max_size (\S+)", proxy)[0]) > Settings.model_fields["max_source_bytes"].default
     assert fleet["proxy"]["environment"]["PUBLIC_URL"] == URL
+    # within a handle, one of which is taken: a respond of its own would come after the others
+    assert re.search(r"@within path /metrics /readyz\s+handle @within \{\s+respond 404\s+\}", proxy)
     store = fleet["store"]["command"]
     assert "-s3.port=8333" in store and "-s3.config=/run/secrets/store_identities" in store
 
