@@ -2,8 +2,10 @@
 
 import multiprocessing
 import re
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 from fastapi.testclient import TestClient
@@ -93,3 +95,47 @@ def test_processes_count_together(settings: Settings) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         counts = pool.map(_take_many, [settings] * 2)
     assert sorted(counts[0] + counts[1]) == list(range(1, 101))
+
+
+def test_processes_that_start_at_once(settings: Settings) -> None:
+    """Each makes the table where it is missing."""
+    settings.data_dir.mkdir()
+    together = threading.Barrier(6)
+
+    def start() -> int:
+        database = Database(settings.database)
+        try:
+            together.wait(timeout=30)
+            limits = RateLimits(database, settings)
+            used = limits.take("key_1", "read").used
+            limits.close()
+            return used
+        finally:
+            database.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        counts = [each.result(60) for each in [pool.submit(start) for _ in range(6)]]
+    assert sorted(counts) == list(range(1, 7))
+
+
+def test_a_count_that_another_process_changes_is_not_waited_for(
+    application: Application, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else two processes that forget old counts, each in the midst of a new one, would wait for each other."""
+    if application.database.is_sqlite:
+        pytest.skip("there processes write one after the other")
+    limits, at, mono = application.rate_limits, time.time(), time.monotonic()
+    limits.take("key_1", "read")
+    limits.take("key_2", "read")
+    monkeypatch.setattr(rate_limits.time, "time", lambda: at + 61)
+    monkeypatch.setattr(rate_limits.time, "monotonic", lambda: mono + 61)
+    with (
+        closing(Database(settings.database)) as other,
+        other.engine.connect() as connection,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        connection.exec_driver_sql("UPDATE rate_limits SET used = 1 WHERE bucket = 'read:key_2'")
+        try:
+            assert pool.submit(limits.take, "key_1", "read").result(30).used == 1
+        finally:
+            connection.rollback()  # which lets it go on where it does wait
