@@ -3,17 +3,21 @@
 import logging
 import re
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import structlog
 from fastapi import Request
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from stemsplitter import tracing
 from stemsplitter.api.errors import server_error
 from stemsplitter.api.metrics import LATENCY
 from stemsplitter.database import new_id
 
 _log = logging.getLogger("stemsplitter.access")
+_PROBES = ("/healthz", "/readyz", "/metrics")  # asked every few seconds, and in nobody's trace
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -41,7 +45,10 @@ class Access:
             await send(message)
 
         started = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+            _span(request) as answered,
+        ):
             try:
                 await self._app(scope, receive, send_with_id)
             except Exception:
@@ -52,6 +59,7 @@ class Access:
                     raise
                 await server_error(request)(scope, receive, send_with_id)
             finally:
+                answered(_route(request), status)
                 _record(request, status, time.perf_counter() - started)
 
 
@@ -79,9 +87,19 @@ class Faults:
             await server_error(Request(scope, receive))(scope, receive, send)
 
 
+def _span(request: Request) -> AbstractContextManager[Callable[[str | None, int], None]]:
+    if request.url.path in _PROBES:
+        return nullcontext(lambda route, status: None)
+    return tracing.request(request.method, request.headers.get("traceparent"))
+
+
+def _route(request: Request) -> str | None:
+    """The template of the path, if there is one: paths of files hold signatures, and metrics must not grow with ids."""
+    return getattr(request.scope.get("route"), "path", None)
+
+
 def _record(request: Request, status: int, seconds: float) -> None:
-    # the template of the path: paths of files hold signatures, and metrics must not grow with ids
-    route = getattr(request.scope.get("route"), "path", "other")
+    route = _route(request) or "other"
     LATENCY.labels(request.method if route != "other" else "other", route, status).observe(seconds)
     fields = {
         "method": request.method,

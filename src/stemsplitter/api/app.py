@@ -1,6 +1,7 @@
 """The web application: routers, errors and middleware put together."""
 
 from fastapi import APIRouter, FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from stemsplitter import __version__
 from stemsplitter.api import errors, health, metrics, models, reference
@@ -29,6 +30,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     metrics.router,
 )
+# the framework's own would tell whole paths, and those of files hold signatures: see stemsplitter.tracing
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
 def create_app(application: Application) -> FastAPI:
@@ -40,6 +43,7 @@ def create_app(application: Application) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        telemetry=NO_TELEMETRY,
     )
     application.prepare()
     app.state.application = application

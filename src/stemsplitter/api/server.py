@@ -6,7 +6,7 @@ import time
 
 import uvicorn
 
-from stemsplitter import logs
+from stemsplitter import logs, tracing
 from stemsplitter.analysis import probing
 from stemsplitter.api.app import create_app
 from stemsplitter.application import Application
@@ -33,8 +33,10 @@ def run(settings: Settings) -> None:
     try:
         upgrade(application.database)
         with application.heartbeat(API):
+            tracing.start(API)
             _serve(application)
     finally:
+        tracing.stop()
         application.close()
 
 

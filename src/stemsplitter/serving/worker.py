@@ -3,7 +3,7 @@
 import signal
 import threading
 
-from stemsplitter import logs
+from stemsplitter import logs, tracing
 from stemsplitter.application import Application
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.database.schema import upgrade
@@ -53,7 +53,13 @@ def run(settings: Settings) -> None:
         chores=_chores(application),
         concurrency=pool.concurrency,
     )
-    worker.run(stop, pool.close)
+    tracing.start(WORKER)
+
+    def close() -> None:
+        pool.close()
+        tracing.stop()
+
+    worker.run(stop, close)
 
 
 def runnable_models(settings: Settings, store: ModelStore) -> list[str]:

@@ -13,6 +13,7 @@ import structlog
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
+from stemsplitter import tracing
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.peaks import MIME as PEAKS_MIME
 from stemsplitter.database import Database
@@ -72,6 +73,8 @@ class SplitProcessor:
             HandedBack: ``abort`` was set.
             SQLAlchemyError: the database does not answer for minutes; the split's row still names its lease.
         """
+        if split.attempts == 1 and split.started_at is not None:
+            tracing.record("wait", split.created_at, split.started_at, split.trace)
         with structlog.contextvars.bound_contextvars(split_id=split.id):
             while not self._attempt(split, abort):
                 if abort.wait(PAUSES[min(split.attempts, len(PAUSES)) - 1]):
@@ -98,7 +101,8 @@ class SplitProcessor:
     def _attempt(self, split: Split, abort: threading.Event) -> bool:
         """Whether the split has come to its end, or is no longer this run's."""
         try:
-            self._finish(split, abort)
+            with tracing.span("split", _traced(split), parent=split.trace, kind="CONSUMER"):
+                self._finish(split, abort)
         except Lost:
             _log.info("the split was canceled, or taken over by another worker")
             self._forget_stems(split)
@@ -121,7 +125,8 @@ class SplitProcessor:
         lease = split.lease or ""
         with self._folder(lease) as folder:
             separated = self._separate(split, folder, abort)
-            stems = self._store(split, separated, abort)
+            with tracing.span("store"):
+                stems = self._store(split, separated, abort)
         processing = {
             "device": separated.device.partition(" ")[0],
             "seconds": separated.seconds,
@@ -132,13 +137,17 @@ class SplitProcessor:
             with self._database.write() as session:
                 return self._endings.succeed(session, split.id, lease, stems, processing)
 
-        if not patiently(succeed, abort):
+        with tracing.span("settle"):
+            succeeded = patiently(succeed, abort)
+        if not succeeded:
             raise Lost
 
     def _separate(self, split: Split, folder: Path, abort: threading.Event) -> Separated:
         watch = Watch(self._database, split.id, split.lease or "", abort)
         with ExitStack() as stack:
-            source = patiently(lambda: stack.enter_context(self._storage.local_file(split.source_key)), abort)
+            with tracing.span("fetch source"):
+                key = split.source_key
+                source = patiently(lambda: stack.enter_context(self._storage.local_file(key)), abort)
             request = SeparationRequest(
                 model=split.model["name"],
                 stems=separated_stems(split.stem_model, tuple(split.requested_stems)),
@@ -150,7 +159,8 @@ class SplitProcessor:
                 threads=self._settings.threads,
             )
             try:
-                return self._pool.separate(request, watch)
+                with tracing.span("separate"):
+                    return self._pool.separate(request, watch)
             except Stopped as error:
                 if watch.lost:
                     raise Lost from error
@@ -188,7 +198,8 @@ class SplitProcessor:
             with self._database.write() as session:
                 self._endings.fail(session, split.id, split.lease, code, message, cause)
 
-        patiently(fail, threading.Event())
+        with tracing.span("settle", parent=split.trace):
+            patiently(fail, threading.Event())
         self._forget_stems(split)
 
     def _forget_stems(self, split: Split) -> None:
@@ -207,6 +218,15 @@ class SplitProcessor:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _traced(split: Split) -> tracing.Attributes:
+    return {
+        "stemsplitter.split.id": split.id,
+        "stemsplitter.split.attempt": split.attempts,
+        "stemsplitter.split.seconds": split.duration_seconds,
+        "stemsplitter.model": split.model["name"],
+    }
 
 
 def _reason(error: Exception) -> tuple[str, str]:

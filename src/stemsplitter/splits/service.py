@@ -1,11 +1,13 @@
 """The rules of splits: who may have one, what it costs, and how it is told of, canceled and deleted."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from stemsplitter import tracing
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.credits.service import CreditService
@@ -91,10 +93,10 @@ class SplitService:
         account_id = split.account_id
         with self._database.read() as session:
             self._check_queue(session, account_id)
-        with (
-            self._sources.obtain(account_id, split.id, given) as source,
-            self._database.write() as session,
-        ):
+        with ExitStack() as stack:
+            with tracing.span("obtain source"):
+                source = stack.enter_context(self._sources.obtain(account_id, split.id, given))
+            session = stack.enter_context(self._database.write())
             self._check_queue(session, account_id)
             if source.upload is not None:
                 self._sources.claim(session, account_id, source.upload)
@@ -227,6 +229,7 @@ class SplitService:
             webhook_url=wanted.webhook_url,
             progress=0,
             attempts=0,
+            trace=tracing.current(),
             created_at=at,
             updated_at=at,
         )

@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from stemsplitter import tracing
 from stemsplitter.accounts.secrets_service import WebhookSecrets
 from stemsplitter.database import Database, new_id, now
 from stemsplitter.errors import StemSplitterError
@@ -161,7 +162,16 @@ class WebhookService:
             delivery = repository.delivery(session, delivery_id)
             if delivery is None or delivery.status != "pending":
                 return None
-        outcome = self._post(delivery.event)
+        traced: tracing.Attributes = {
+            "stemsplitter.delivery.id": delivery_id,
+            "stemsplitter.delivery.attempt": delivery.attempts + 1,
+        }
+        with tracing.span("webhook attempt", traced, parent=delivery.event.trace, kind="CLIENT") as span:
+            outcome = self._post(delivery.event)
+            if span is not None and outcome.status is not None:
+                span.set_attribute("http.response.status_code", outcome.status)
+            if outcome.error is not None:
+                tracing.fail(span, str(outcome.status or "unreachable"))
         with self._database.write() as session:
             return _record(session, delivery_id, delivery.next_attempt_at, outcome)
 
@@ -208,7 +218,13 @@ def _event(account_id: str, kind: str, data: Mapping[str, Any] | None, url: str)
     # half of a surrogate pair is no character; JSON can only escape it
     payload = text.encode("utf-8", "backslashreplace").decode()
     return WebhookEvent(
-        id=event_id, account_id=account_id, kind=kind, payload=payload, url=url, created_at=now()
+        id=event_id,
+        account_id=account_id,
+        kind=kind,
+        payload=payload,
+        url=url,
+        created_at=now(),
+        trace=tracing.current(),
     )
 
 
