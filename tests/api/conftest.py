@@ -2,15 +2,15 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
 from stemsplitter.api.app import create_app
 from stemsplitter.application import Application
-from stemsplitter.database import Database
-from stemsplitter.settings import Settings
+from tests.applications import application, settings
+
+__all__ = ["application", "settings"]
 
 
 @dataclass
@@ -21,18 +21,6 @@ class Account:
     @property
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.key}"}
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database: Database) -> Settings:
-    return Settings(data_dir=tmp_path / "data", database_url=database.url)
-
-
-@pytest.fixture
-def application(settings: Settings) -> Iterator[Application]:
-    made = Application(settings)
-    yield made
-    made.close()
 
 
 @pytest.fixture

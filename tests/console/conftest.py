@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from html import unescape
-from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
@@ -15,8 +14,9 @@ from stemsplitter.accounts import passwords
 from stemsplitter.api.app import create_app
 from stemsplitter.application import Application
 from stemsplitter.console.access import COOKIE
-from stemsplitter.database import Database
-from stemsplitter.settings import Settings
+from tests.applications import application, settings
+
+__all__ = ["application", "settings"]
 
 EMAIL, PASSWORD = "someone@example.org", "correct horse"
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # what costs much is tested elsewhere
@@ -48,18 +48,6 @@ class Browser(TestClient):
         """The token of the session's forms, as a page has it."""
         found = re.search(r'<meta name="csrf" content="([^"]+)">', self.get("/account").text)
         return unescape(found[1]) if found else ""
-
-
-@pytest.fixture
-def settings(tmp_path: Path, database: Database) -> Settings:
-    return Settings(data_dir=tmp_path / "data", database_url=database.url)
-
-
-@pytest.fixture
-def application(settings: Settings) -> Iterator[Application]:
-    made = Application(settings)
-    yield made
-    made.close()
 
 
 @pytest.fixture

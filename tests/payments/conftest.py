@@ -8,7 +8,10 @@ import pytest
 from stemsplitter.application import Application
 from stemsplitter.database import Database
 from stemsplitter.settings import Settings
+from tests.applications import application
 from tests.payments.checkout import KEY, SECRET, Checkout, stand_in
+
+__all__ = ["application"]
 
 
 @pytest.fixture
@@ -18,8 +21,8 @@ def checkout() -> Iterator[Checkout]:
 
 
 @pytest.fixture
-def application(tmp_path: Path, database: Database, checkout: Checkout) -> Iterator[Application]:
-    settings = Settings(
+def settings(tmp_path: Path, database: Database, checkout: Checkout) -> Settings:
+    return Settings(
         data_dir=tmp_path / "data",
         database_url=database.url,
         free_credits=0,
@@ -28,9 +31,6 @@ def application(tmp_path: Path, database: Database, checkout: Checkout) -> Itera
         stripe_webhook_secret=SECRET,
         stripe_api_base=checkout.url,
     )
-    made = Application(settings)
-    yield made
-    made.close()
 
 
 @pytest.fixture

@@ -1,4 +1,3 @@
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +8,16 @@ from stemsplitter.api.app import create_app
 from stemsplitter.application import Application
 from stemsplitter.database import Database
 from stemsplitter.settings import Settings
+from tests.applications import application
 from tests.webhooks.receiver import Receiver
 from tests.webhooks.world import SPLIT
 
+__all__ = ["application"]
+
 
 @pytest.fixture
-def application(database: Database, tmp_path: Path) -> Iterator[Application]:
-    """On the tables of ``database``, with the durable queue's beside them."""
-    made = Application(Settings(data_dir=tmp_path, database_url=database.url, allowed_networks="127.0.0.0/8"))
-    yield made
-    made.close()
+def settings(database: Database, tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path, database_url=database.url, allowed_networks="127.0.0.0/8")
 
 
 @pytest.fixture

@@ -1,0 +1,22 @@
+"""Fixtures of a server's parts, without its processes: what imports them has them; other settings replace these."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stemsplitter.application import Application
+from stemsplitter.database import Database
+from stemsplitter.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database: Database) -> Settings:
+    return Settings(data_dir=tmp_path / "data", database_url=database.url)
+
+
+@pytest.fixture
+def application(settings: Settings) -> Iterator[Application]:
+    made = Application(settings)
+    yield made
+    made.close()
