@@ -55,3 +55,10 @@ def test_images_have_versions() -> None:
 )
 def test_every_variable_named_anywhere_is_one(path: Path) -> None:
     assert set(VARIABLE.findall(path.read_text())) <= KNOWN
+
+
+def test_torch_is_the_version_that_is_tested() -> None:
+    versions = [
+        set(re.findall(r"torch==[\d.]+", (ROOT / name).read_text())) for name in ("Dockerfile", "Makefile")
+    ]
+    assert versions[0] == versions[1] and len(versions[0]) == 1
