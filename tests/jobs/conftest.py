@@ -1,10 +1,12 @@
 """A model that is small enough to separate with in tests, and songs for it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.jobs.process import SeparationRequest
 from tests.acceptance.songs import encode, sung
 from tests.acceptance.tiny_model import write_tiny_model
 
@@ -29,3 +31,21 @@ def short_song(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def long_song(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A minute: time enough to do something in the middle."""
     return encode(tmp_path_factory.mktemp("song") / "Long.wav", sung(2_646_000), 44_100, "pcm_s16le")
+
+
+Make = Callable[..., SeparationRequest]
+
+
+@pytest.fixture
+def request_for(tmp_path: Path) -> Make:
+    """Call it for a request to separate a song into a folder of the test's."""
+
+    def make(
+        source: Path,
+        stems: tuple[str, ...] = ("vocals", "instrumental"),
+        model: str = MODEL,
+        folder: str = "stems",
+    ) -> SeparationRequest:
+        return SeparationRequest(model, stems, str(source), str(tmp_path / folder), "wav16", 600)
+
+    return make

@@ -33,7 +33,7 @@ def run(settings: Settings) -> None:
     upgrade(application.database)
     check_models(settings, application.models)
     runnable_models(settings, application.models)
-    pool = SeparationPool(settings.concurrency, settings.device)
+    pool = SeparationPool(settings.concurrency, settings.device, settings.threads)
     pool.open()
     processor = SplitProcessor(
         application.database, settings, application.storage, application.splits.endings, pool

@@ -155,8 +155,6 @@ class SplitProcessor:
                 folder=str(folder / "stems"),
                 format=output_format(split),
                 max_seconds=split.duration_seconds + SLACK_SECONDS,
-                device=self._settings.device,
-                threads=self._settings.threads,
             )
             try:
                 with tracing.span("separate"):
