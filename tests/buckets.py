@@ -79,16 +79,17 @@ Fault = Callable[[str, str], str | None]
 
 
 class Proxy:
-    """Stands before an S3 server at :attr:`url`; ``fault(method, path)`` tells how a request fails, if it does.
+    """Stands at :attr:`url` before the S3 server at :attr:`server`.
 
-    :attr:`answer` in place of that is a status and a body that every request gets. :attr:`failed` counts failures.
+    ``fault(method, path)`` tells how a request fails, if it does. :attr:`answer`, where there is one, is a status and a
+    body that every request gets instead. :attr:`failed` counts failures.
     """
 
     def __init__(self, server: str) -> None:
         self.fault: Fault = lambda method, path: None
         self.answer: tuple[int, bytes] | None = None
         self.failed = 0
-        self._server = server.removeprefix("http://")
+        self.server = server
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_port}"
@@ -138,7 +139,7 @@ class Proxy:
                 if kind == "busy":
                     self._send(503, b"<Error><Code>SlowDown</Code><Message>Slow down.</Message></Error>")
                     return
-                server = http.client.HTTPConnection(proxy._server, timeout=60)
+                server = http.client.HTTPConnection(proxy.server.removeprefix("http://"), timeout=60)
                 try:
                     server.request(self.command, self.path, body, dict(self.headers.items()))
                     answer = server.getresponse()

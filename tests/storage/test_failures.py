@@ -112,7 +112,7 @@ def test_a_real_stores_refusals_are_understood(
     s3_storage: Storage, s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3_storage.verify()
-    with pytest.raises(SettingsError, match="^There is no bucket nowhere at "):
+    with pytest.raises(SettingsError, match=r"^There is no bucket nowhere at "):
         Storage("s3://nowhere", b"k", "").verify()
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
     with pytest.raises(SettingsError, match=r"refuses the credentials \(SignatureDoesNotMatch\)"):

@@ -1,5 +1,8 @@
 """Stored files as answers: the same from a folder and from S3."""
 
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
 import pytest
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
@@ -7,7 +10,7 @@ from starlette.responses import Response
 
 from stemsplitter.storage import Storage
 from stemsplitter.storage.errors import FileMissing
-from stemsplitter.storage.serving import file_response
+from stemsplitter.storage.serving import download_response, file_response
 
 DATA = bytes(range(256)) * 10
 KEY = "splits/split_1/stems/vocals.mp3"
@@ -62,6 +65,50 @@ def test_the_file_or_a_range_of_it(
 def test_a_range_after_the_end_cannot_be_given(client: TestClient) -> None:
     answer = client.get("/vocals.mp3", headers={"Range": "bytes=2560-"})
     assert (answer.status_code, answer.headers["content-range"]) == (416, "bytes */2560")
+
+
+def test_a_client_that_has_the_file_is_told(client: TestClient) -> None:
+    first = client.get("/vocals.mp3")
+    known = client.get("/vocals.mp3", headers={"If-None-Match": first.headers["etag"]})
+    assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", first.headers["etag"])
+    assert client.get("/vocals.mp3", headers={"If-None-Match": '"other"'}).status_code == 200
+
+
+def test_a_range_of_another_version_is_the_whole(client: TestClient) -> None:
+    tag = client.get("/vocals.mp3").headers["etag"]
+    part = client.get("/vocals.mp3", headers={"Range": "bytes=0-9", "If-Range": tag})
+    assert (part.status_code, part.content) == (206, DATA[:10])
+    whole = client.get("/vocals.mp3", headers={"Range": "bytes=0-9", "If-Range": '"other"'})
+    assert (whole.status_code, whole.content) == (200, DATA)
+
+
+def test_an_empty_file_is_given(client: TestClient, storage: Storage) -> None:
+    storage.put_stream("splits/split_1/stems/empty.mp3", [], "audio/mpeg")
+    assert (client.get("/empty.mp3").status_code, client.get("/empty.mp3").content) == (200, b"")
+
+
+def test_a_download_from_s3_is_led_there(s3_storage: Storage) -> None:
+    s3_storage.put_stream(KEY, [DATA], "audio/mpeg")
+    app = FastAPI()
+
+    @app.api_route("/{name}", methods=["GET", "HEAD"])
+    def get(request: Request, name: str) -> Response:
+        return download_response(request, s3_storage, KEY, "audio/mpeg", "ü.mp3", "private")
+
+    client = TestClient(app, follow_redirects=False)
+    answer = client.get("/vocals.mp3")
+    assert (answer.status_code, answer.headers["cache-control"]) == (307, "no-store")
+    query = parse_qs(urlsplit(answer.headers["location"]).query)
+    assert query["response-content-type"] == ["audio/mpeg"]
+    assert query["response-content-disposition"][0].endswith("filename*=UTF-8''%C3%BC.mp3")
+    with httpx.Client(trust_env=False) as store:
+        assert store.get(answer.headers["location"]).content == DATA
+        part = store.get(answer.headers["location"], headers={"Range": "bytes=5-9"})
+    assert (part.status_code, part.content) == (206, DATA[5:10])
+    assert client.head("/vocals.mp3").status_code == 200  # a signature is for one method
+    s3_storage.delete(KEY)
+    with pytest.raises(FileMissing):
+        client.get("/vocals.mp3")
 
 
 def test_head_has_no_body(client: TestClient) -> None:

@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from stemsplitter.application import Application
 from stemsplitter.database.schema import upgrade
 from stemsplitter.settings import Settings
 from stemsplitter.uploads.models import Upload
+
+from ..buckets import BUCKET, Proxy, s3_server, use
 
 SONG = b"ID3\x04\0\0\0\0\0\0" + bytes(range(256)) * 400
 
@@ -101,15 +104,13 @@ class Server:
         pytest.fail("what the test waits for does not happen")
 
 
-@pytest.fixture(scope="module")
-def running_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@contextmanager
+def serve(folder: Path, **settings: Any) -> Iterator[Server]:
+    """A server that keeps its data in the folder."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        folder = tmp_path_factory.mktemp("server") / "data"
-        application = Application(
-            Settings(data_dir=folder, public_url=url, max_source_bytes=30_000_000, create_limit=100_000)
-        )
+        application = Application(Settings(data_dir=folder, public_url=url, create_limit=100_000, **settings))
         upgrade(application.database)
         with application.database.write() as session:
             account = application.accounts.create_account(session, "someone@example.org")
@@ -127,9 +128,42 @@ def running_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]
             application.close()
 
 
+@pytest.fixture(scope="module")
+def running_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with serve(tmp_path_factory.mktemp("server") / "data", max_source_bytes=30_000_000) as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def s3_server_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Proxy]]:
+    """A server that keeps its files in S3, and what stands before that and can fail."""
+    folder = tmp_path_factory.mktemp("s3")
+    with s3_server(folder / "s3") as url, pytest.MonkeyPatch.context() as patched:
+        proxy = Proxy(url)
+        try:
+            use(proxy.url, patched)
+            with serve(folder / "data", storage_url=f"s3://{BUCKET}") as server:
+                yield server, proxy
+        finally:
+            proxy.close()
+
+
 @pytest.fixture
 def server(running_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """The server, with nothing stored."""
     monkeypatch.setenv("NO_PROXY", "*")
     yield running_server
     running_server.application.storage.delete_prefix("uploads")
+
+
+@pytest.fixture
+def on_s3(
+    s3_server_running: tuple[Server, Proxy], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Server, Proxy]]:
+    """The server on S3, with nothing stored and nothing that fails."""
+    server, proxy = s3_server_running
+    monkeypatch.setenv("NO_PROXY", "*")
+    yield server, proxy
+    proxy.fault = lambda method, path: None
+    for stored in list(server.application.storage.list_prefix()):
+        server.application.storage.delete(stored.key)

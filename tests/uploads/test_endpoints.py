@@ -301,9 +301,13 @@ def test_a_fault_of_the_server_is_flat_and_frees_the_upload(
     upload = server.reserved()
     folder = server.application.settings.data_dir / "files" / "uploads"
     folder.write_text("in the way")
-    expect(server.send(upload), 500, "SERVER_ERROR")
+    expect(server.send(upload), 503, "UNAVAILABLE")
     assert server.row(upload).status == "reserved"
     folder.unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(receiving, "not_media", lambda _: 1 / 0)
+        expect(server.send(upload), 500, "SERVER_ERROR")
+    assert server.row(upload).status == "reserved"
     assert server.send(upload)[0] == 200
 
 

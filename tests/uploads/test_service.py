@@ -234,7 +234,7 @@ def test_forgetting_goes_on_where_it_was_interrupted(
     with database.write() as session:
         session.execute(update(Upload).values(expires_at=now() - timedelta(days=2)))
     with monkeypatch.context() as patched:
-        patched.setattr(storage, "delete_prefix", lambda _: 1 / 0)
+        patched.setattr(storage, "delete", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             service.remove_ended()
     with pytest.raises(ValidationFailed):

@@ -59,10 +59,10 @@ def _passed_on(
     described = {**headers, "Accept-Ranges": "bytes", "ETag": stored.etag, "Last-Modified": modified}
     if known := _known_already(request, Headers(described)):
         return known
-    if request.headers.get("if-range", stored.etag) not in (stored.etag, modified):
-        _drop_range(request)
-    start, end = _range(request, size)
-    is_part = _valid_range(request) is not None
+    is_same = request.headers.get("if-range", stored.etag) in (stored.etag, modified)
+    found = _valid_range(request) if is_same else None
+    start, end = _range(found, size)
+    is_part = found is not None
     if is_part and start >= size:
         return Response(status_code=416, headers={"Content-Range": f"bytes */{size}"})
     described["Content-Length"] = str(end - start)
@@ -86,9 +86,8 @@ def _names(if_none_match: str, etag: str) -> bool:
     return etag in tags or tags == ["*"]
 
 
-def _range(request: Request, size: int) -> tuple[int, int]:
+def _range(found: re.Match[bytes] | None, size: int) -> tuple[int, int]:
     """From where, and up to where without it, the client wants the file."""
-    found = _valid_range(request)
     if found is None:
         return 0, size
     first, last, suffix = (None if group is None else int(group) for group in found.groups())
@@ -103,11 +102,7 @@ def _drop_odd_range(request: Request) -> None:
     Starlette would refuse some with 400, and answer several with ``multipart/byteranges``, which clients rarely read.
     """
     if _valid_range(request) is None:
-        _drop_range(request)
-
-
-def _drop_range(request: Request) -> None:
-    request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
+        request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]
 
 
 def _valid_range(request: Request) -> re.Match[bytes] | None:
