@@ -95,14 +95,16 @@ def _loads(session: Session, living: Sequence[str]) -> dict[str, Load]:
     by_model = select(
         Split.model_name, func.count(), func.sum(Split.duration_seconds), func.min(Split.created_at)
     ).group_by(Split.model_name)
-    queued = {name or "": row for name, *row in session.execute(by_model.where(IS_QUEUED))}
-    running = {name or "": count for name, count, *_ in session.execute(by_model.where(IS_PROCESSING))}
+    queued = {
+        name or "": (n, int(s), since) for name, n, s, since in session.execute(by_model.where(IS_QUEUED))
+    }
+    running = {name or "": n for name, n, *_ in session.execute(by_model.where(IS_PROCESSING))}
     taken = session.scalars(select(Worker.models).where(Worker.id.in_(living)))
     workers = Counter(name for models in taken for name in models)
     loads = {}
     for name in sorted({*queued, *running, *workers}):
         count, seconds, oldest = queued.get(name, (0, 0, None))
-        loads[name] = Load(count, int(seconds), oldest, running.get(name, 0), workers[name])
+        loads[name] = Load(count, seconds, oldest, running.get(name, 0), workers[name])
     return loads
 
 

@@ -111,7 +111,7 @@ FORGET = st.tuples(st.just("forget"))
 
 
 @given(steps=st.lists(st.one_of(ADD, ADD, CLAIM, END, FORGET), max_size=40))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_order_is_that_of_the_model(database: Database, add: Add, steps: list[tuple[Any, ...]]) -> None:
     with database.write() as session:
         for table in (Split, SplitQueue, SplitFlow):
@@ -142,7 +142,7 @@ def test_the_order_is_that_of_the_model(database: Database, add: Add, steps: lis
         st.lists(st.integers(1, 60), min_size=1, max_size=12), min_size=2, max_size=len(ACCOUNTS)
     )
 )
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whoever_waits_gets_the_same_seconds(database: Database, add: Add, seconds: list[list[int]]) -> None:
     """The bound of the paper, for accounts of the same weight: between any two of them that have something waiting,
     the seconds taken differ by no more than one split of each."""
