@@ -5,6 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import httpx2
+import pytest
 
 from .server import Server
 from .test_contract import Api
@@ -25,6 +26,7 @@ def _rows(database: Path, query: str) -> list[tuple[object, ...]]:
         opened.close()
 
 
+@pytest.mark.timeout(600)  # two starts and six splits take their time on a machine that is busy
 def test_a_lost_server_comes_back(tmp_path: Path, song: Path) -> None:
     server = Server(tmp_path, database_url="", storage_url="")
     server.start()
