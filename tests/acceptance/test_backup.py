@@ -26,7 +26,7 @@ def _rows(database: Path, query: str) -> list[tuple[object, ...]]:
         opened.close()
 
 
-@pytest.mark.timeout(600)  # two starts and six splits take their time on a machine that is busy
+@pytest.mark.timeout(600)  # two starts and five splits take their time on a machine that is busy
 def test_a_lost_server_comes_back(tmp_path: Path, song: Path) -> None:
     server = Server(tmp_path, database_url="", storage_url="")
     server.start()
