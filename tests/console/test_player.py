@@ -74,6 +74,7 @@ def test_stems_are_downloaded_whole_in_part_and_not_twice(
 ) -> None:
     split_id, steps = add_finished(application, account_id, filename="Süß.mp3")
     path = f"/splits/{split_id}/files/drums.wav"
+    assert browser.get(f"/splits/{split_id}/play/drums.wav").content == browser.get(path).content
     whole = browser.get(path)
     np.testing.assert_array_equal(decoded(tmp_path, whole.content), steps["drums"])
     assert "S%C3%BC%C3%9F%20%28drums%29.wav" in whole.headers["content-disposition"]
