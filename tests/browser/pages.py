@@ -121,6 +121,7 @@ PLACES = (
 NOT_PAGES = {
     "/splits/events",
     "/splits/{split_id}/files/{name}",
+    "/splits/{split_id}/play/{name}",
     "/splits/{split_id}/archive",
     "/splits/{split_id}/peaks.json",
     "/credits/payments/{payment_id}",
