@@ -1,0 +1,159 @@
+"""``python -m benchmarks.gpu``: what batches are worth on a GPU, of one song's segments and of several songs'.
+
+Random weights of HTDemucs by default (they need demucs), or a model that is here. Nothing is decoded or encoded.
+"""
+
+import argparse
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.checkpoints import SIGNATURE, random_checkpoint
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.errors import RequestError
+from stemsplitter.separation.models import SegmentModel
+from stemsplitter.separation.models.loading import load_model
+from stemsplitter.separation.pipeline import separate_stream
+from stemsplitter.separation.runtimes import Describe, Network
+from stemsplitter.separation.runtimes.torch import MOST_AT_ONCE, TorchRuntime, find_gpu
+
+BATCHES = range(1, MOST_AT_ONCE + 1)
+SONGS = (1, 2, 4, 8)
+Arrays = list[NDArray[np.float32]]
+
+
+class Watched(TorchRuntime):
+    """Keeps the networks that it makes, with the shapes of what they take, and counts its batches."""
+
+    def __init__(self, device: str, precision: str, batch: int) -> None:
+        super().__init__(device, precision, batch)
+        self.networks: list[tuple[Network, Arrays]] = []
+        self.sizes: list[int] = []
+
+    def compile(
+        self, network: Callable[[], Describe], inputs: Mapping[str, tuple[int, ...]], cache: Path
+    ) -> Network:
+        made = super().compile(network, inputs, cache)
+        random = np.random.default_rng(0)
+        self.networks.append((made, [random.random(shape, np.float32) for shape in inputs.values()]))
+        return made
+
+    def _join(self, examples: Sequence[NDArray[Any]]) -> Any:
+        self.sizes.append(len(examples))
+        return super()._join(examples)
+
+
+def at_once(call: Callable[[], object], threads: int, seconds: float) -> float:
+    """How often a second it can be called from so many threads."""
+    counts = [0] * threads
+    began = time.perf_counter()
+
+    def repeat(index: int) -> None:
+        while time.perf_counter() - began < seconds:
+            call()
+            counts[index] += 1
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(repeat, range(threads)))
+    return sum(counts) / (time.perf_counter() - began)
+
+
+def by_batch(make: Callable[[int], tuple[SegmentModel, Watched]], seconds: float) -> None:
+    """Print what batches of up to 1, 2, … segments are worth."""
+    print(
+        "| segments in a batch | networks, × real time | with the transforms around, × real time | peak MB |"
+    )
+    print("|---|---|---|---|")
+    for batch in BATCHES:
+        model, runtime = make(batch)
+        audio = model.hop / model.sample_rate
+        segment = _noise(model.segment)
+        model.separate(segment)
+
+        def networks(runtime: Watched = runtime) -> None:
+            for network, inputs in runtime.networks:
+                network(*inputs)
+
+        bare = at_once(networks, 2 * batch, seconds) * audio  # so many that the next batch waits
+        whole = at_once(partial(model.separate, segment), 2 * batch, seconds) * audio
+        print(f"| {batch} | {bare:.1f} | {whole:.1f} | {_peak_mb(runtime)} |", flush=True)
+
+
+def by_songs(model: SegmentModel, runtime: Watched, seconds: float) -> None:
+    """Print how fast several songs are separated at the same time, all together."""
+    rate = model.sample_rate
+    song = _noise(round(seconds * rate))
+    print("\n| songs at once | all together, × real time | segments in a batch, on average |")
+    print("|---|---|---|")
+    for count in SONGS:
+        start = threading.Barrier(count)
+
+        def separate(_: int, start: threading.Barrier = start) -> None:
+            start.wait()
+            for _piece in separate_stream(model, [song], rate, 2):
+                pass
+
+        runtime.sizes.clear()
+        began = time.perf_counter()
+        with ThreadPoolExecutor(count) as pool:
+            list(pool.map(separate, range(count)))
+        wall = time.perf_counter() - began
+        print(f"| {count} | {count * seconds / wall:.1f} | {np.mean(runtime.sizes):.1f} |", flush=True)
+
+
+def _noise(samples: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).standard_normal((2, samples), np.float32) * np.float32(0.1)
+
+
+def _peak_mb(runtime: TorchRuntime) -> str:
+    import torch
+
+    if runtime.device.startswith("cuda"):
+        peak = torch.cuda.max_memory_allocated() / 1e6
+        torch.cuda.reset_peak_memory_stats()
+        return f"{peak:.0f}"
+    return ""
+
+
+def main() -> None:
+    """Measure and print two tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", help="a model that is here; by default HTDemucs with random weights")
+    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--precision", default="auto")
+    parser.add_argument("--seconds", type=float, default=10, help="how long to measure each batch size")
+    parser.add_argument("--song", type=float, default=180, help="length of the songs in seconds")
+    parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"))
+    options = parser.parse_args()
+    try:
+        device = find_gpu(options.device)
+    except RequestError as error:
+        raise SystemExit(f"error: {error}") from None
+    if device is None:
+        raise SystemExit("error: There is no GPU here that torch can use: run this on a machine with one.")
+    store = ModelStore()
+    if options.model is None:
+        store = ModelStore(options.folder / "store" / "models")
+        if SIGNATURE not in [entry.name for entry in store.entries()]:
+            store.add(SIGNATURE, random_checkpoint(options.folder / "weights"))
+    entry = store.entry(options.model or SIGNATURE)
+
+    def make(batch: int) -> tuple[SegmentModel, Watched]:
+        runtime = Watched(device, options.precision, batch)
+        return load_model(entry, store, runtime), runtime
+
+    model, runtime = make(MOST_AT_ONCE)
+    print(f"{entry.name} on {runtime.device}\n")
+    by_batch(make, options.seconds)
+    by_songs(model, runtime, options.song)
+
+
+if __name__ == "__main__":
+    main()
