@@ -6,7 +6,13 @@ from datetime import timedelta
 from sqlalchemy import delete, update
 
 from stemsplitter.database import Database, now
-from stemsplitter.jobs.heartbeat import Heartbeat, known_processes, living_processes, living_workers
+from stemsplitter.jobs.heartbeat import (
+    Heartbeat,
+    hears_version_before,
+    known_processes,
+    living_processes,
+    living_workers,
+)
 from stemsplitter.jobs.membership import API, WORKER, mark
 from stemsplitter.jobs.models import Worker
 
@@ -37,6 +43,20 @@ def test_the_eldest_that_lives_leads(database: Database) -> None:
     for each in (eldest, third):
         each.stop()
     assert third.living() == []
+
+
+def test_each_version_has_a_leader(database: Database) -> None:
+    before, after = heart(database), heart(database)
+    assert before.leads() and not after.leads()
+    change(database, before.worker_id, version=None)
+    assert after.leads()
+    assert after.living() == [before.worker_id, after.worker_id]
+    with database.read() as session:
+        assert hears_version_before(session, now() - timedelta(seconds=60))
+    before.stop()
+    with database.read() as session:
+        assert not hears_version_before(session, now() - timedelta(seconds=60))
+    after.stop()
 
 
 def test_an_api_lives_and_is_no_worker(database: Database) -> None:

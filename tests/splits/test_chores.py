@@ -10,6 +10,7 @@ from sqlalchemy import update
 
 from stemsplitter.application import Application
 from stemsplitter.database import now
+from stemsplitter.jobs.models import Worker
 from stemsplitter.splits import queue
 from stemsplitter.splits.chores import SplitChores
 from stemsplitter.splits.models import Split
@@ -86,6 +87,29 @@ def test_what_the_version_before_has_made_gets_its_turn(
         before, placed = (session.get_one(Split, split_id) for split_id in (first, second))
     assert (placed.model_name, placed.priority, placed.turn) == ("tiny_6s", 1, 3000)
     assert before.turn == 0
+
+
+def test_what_waits_is_kept_from_a_worker_of_the_version_before(
+    application: Application, create: Create, chores: SplitChores
+) -> None:
+    """Which ends a split of which nothing was heard, as it finds no job of its own for it."""
+    split_id, long_ago = create(), now() - timedelta(minutes=8)
+    change(application, split_id, updated_at=long_ago)
+
+    def heard_of() -> bool:
+        chores.speak_up()
+        with application.database.read() as session:
+            return session.get_one(Split, split_id).updated_at > long_ago
+
+    assert not heard_of()  # nobody would do it harm
+    with application.database.write() as session:
+        session.add(
+            Worker(
+                id="old", host="h", pid=1, started_at=now(), heartbeat_at=now(), models=[], device="cpu",
+                state="working",
+            )
+        )  # fmt: skip
+    assert heard_of()
 
 
 def test_all_chores_can_be_done(application: Application, create: Create, chores: SplitChores) -> None:

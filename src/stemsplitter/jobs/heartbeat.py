@@ -98,9 +98,14 @@ class Heartbeat:
     def leads(self) -> bool:
         """Whether this is the one worker that looks after the others.
 
-        Two may think so for a moment, so whatever a leader does must bear being done twice.
+        Two may think so for a moment, so whatever a leader does must bear being done twice. Side by side, each version
+        has a leader of its own: what there is to do may differ.
         """
-        return self.living()[:1] == [self.worker_id]
+        eldest = _living(self._lease, now()).where(
+            Worker.role == WORKER, Worker.version == self._mark.version
+        )
+        with self._database.read() as session:
+            return session.scalar(eldest.limit(1)) == self.worker_id
 
     def forget_dead(self) -> None:
         """Remove the rows of processes that ended a day ago."""
@@ -159,6 +164,14 @@ def living_workers(session: Session, lease: timedelta, at: datetime | None = Non
 def living_processes(session: Session, lease: timedelta, at: datetime | None = None) -> list[str]:
     """As :func:`living_workers`, but of all processes, APIs too."""
     return list(session.scalars(_living(lease, at or now())))
+
+
+def hears_version_before(session: Session, since: datetime) -> bool:
+    """Whether a worker of a version that does not tell which it is was heard of since then."""
+    heard = select(Worker.id).where(
+        Worker.state == WORKING, Worker.heartbeat_at >= since, Worker.version.is_(None)
+    )
+    return session.scalar(heard.limit(1)) is not None
 
 
 def known_processes(session: Session) -> Sequence[Worker]:

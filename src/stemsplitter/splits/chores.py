@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from stemsplitter.database import Database, now
+from stemsplitter.jobs.heartbeat import hears_version_before
 from stemsplitter.jobs.worker import Chore
 from stemsplitter.splits import queue, repository, totals
 from stemsplitter.splits.service import SplitService
@@ -13,6 +14,7 @@ from stemsplitter.storage import Storage
 BATCH = 100
 # a split in creation has files and no row: creating takes less than a minute
 ORPHAN_AGE = timedelta(hours=1)
+HEARD_AGAIN = timedelta(minutes=5)
 
 _log = logging.getLogger(__name__)
 
@@ -29,6 +31,7 @@ class SplitChores:
             Chore("delete expired splits", 60, self.delete_expired),
             Chore("sweep up orphaned files", 3600, self.sweep),
             Chore("place splits without a turn", 1, self.place),
+            Chore("speak up for what waits", 60, self.speak_up),
             Chore("forget flows that have passed", 600, self.forget_flows),
             Chore("add up what has ended", 60, self.add_up),
         )
@@ -70,6 +73,15 @@ class SplitChores:
                 if split is not None and split.model_name is None:
                     self._splits.place(session, split)
         return len(unplaced)
+
+    def speak_up(self) -> None:
+        """Keep what waits from a worker of the version before: it ends what was silent for ten minutes."""
+        at = now()
+        with self._database.read() as session:
+            if not hears_version_before(session, at - 2 * HEARD_AGAIN):
+                return
+        with self._database.write() as session:
+            queue.speak_up(session, at - HEARD_AGAIN)
 
     def forget_flows(self) -> None:
         """Delete what the queue no longer needs to know of accounts."""

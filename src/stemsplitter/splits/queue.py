@@ -11,11 +11,13 @@ worker that runs several models serves them in the order in which it asks for th
 """
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, exists, func, select, text, union_all
+from sqlalchemy import ColumnElement, Row, delete, exists, func, select, text, union_all, update
 from sqlalchemy.orm import Session
 
+from stemsplitter.database import now
 from stemsplitter.splits import repository
 from stemsplitter.splits.models import (
     IS_PROCESSING,
@@ -73,6 +75,12 @@ def unplaced(session: Session, limit: int = BATCH) -> Sequence[Split]:
     """Queued splits without a turn: a version of this program before this one has made them."""
     query = select(Split).where(IS_QUEUED, Split.model_name.is_(None)).order_by(Split.id).limit(limit)
     return session.scalars(query).all()
+
+
+def speak_up(session: Session, before: datetime) -> None:
+    """Note of the unfinished splits with a turn that were not heard of since ``before`` that they are there."""
+    silent = update(Split).where(IS_UNFINISHED, Split.model_name.is_not(None), Split.updated_at < before)
+    session.execute(silent.values(updated_at=now()), execution_options={"synchronize_session": False})
 
 
 def running(session: Session) -> Sequence[Any]:
