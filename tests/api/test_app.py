@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from pydantic import Field
+from sqlalchemy.exc import DataError, OperationalError
 
 from stemsplitter.api import admission
 from stemsplitter.api.admission import LARGEST_BODY
@@ -41,6 +42,8 @@ FAILURES: dict[str, Exception] = {
     "audio": AudioError("This is no audio."),
     "model": ModelError("secret path /srv/models"),
     "bug": RuntimeError("secret of the house"),
+    "away": OperationalError("SELECT secret", None, Exception("no connection")),
+    "value": DataError("INSERT secret", None, Exception("text cannot contain NUL")),
 }
 
 
@@ -107,6 +110,15 @@ def test_what_is_missing_stands_beside_402(client: TestClient) -> None:
 def test_param_and_details(client: TestClient) -> None:
     error = error_of(client.get("/v1/fail/param"), 422, "VALIDATION_ERROR")
     assert (error["param"], error["details"]) == ("input.url", {"limitSeconds": 3600})
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "code"), [("away", 503, "UNAVAILABLE"), ("value", 422, "VALIDATION_ERROR")]
+)
+def test_what_the_database_refuses(client: TestClient, what: str, status: int, code: str) -> None:
+    answer = client.get(f"/v1/fail/{what}")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
+    assert "secret" not in answer.text and ("retry-after" in answer.headers) == (status == 503)
 
 
 @pytest.mark.parametrize("what", ["bug", "model"])

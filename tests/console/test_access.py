@@ -30,6 +30,14 @@ def test_signing_in_is_not_for_other_sites_pages(visitor: Browser, origin: str) 
     assert visitor.post("/sign-in", data=form, headers={"Origin": origin}).status_code == 403
 
 
+@pytest.mark.parametrize("path", ["/sign-in", "/sign-up"])
+def test_text_that_not_every_database_keeps(visitor: Browser, path: str) -> None:
+    form = {"email": "a\0@example.org", "password": "with a \0 in it"}
+    answer = visitor.post(path, data=form)
+    assert answer.status_code < 500 and "Something went wrong" not in answer.text
+    assert visitor.get("/account").status_code == 303
+
+
 @pytest.mark.usefixtures("account_id")
 def test_behind_a_proxy_the_public_address_counts(visitor: Browser) -> None:
     headers = {"Origin": "http://127.0.0.1:8000", "Host": "inside"}

@@ -6,6 +6,8 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import DataError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
@@ -24,6 +26,12 @@ UNAVAILABLE = (
     "UNAVAILABLE",
     "The server's store of files does not answer, so nothing was done: send the request again in a while.",
 )
+NO_DATABASE = (
+    503,
+    "UNAVAILABLE",
+    "The server's database does not answer: send the request again in a while.",
+)
+UNSTORABLE = (422, "VALIDATION_ERROR", "Something in the request cannot be kept: leave NUL characters out.")
 # what the framework answers by itself: status → code, message
 _FRAMEWORK = {
     400: (422, "VALIDATION_ERROR", "The body cannot be read: send valid JSON in UTF-8."),
@@ -40,6 +48,9 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(AudioError, _bad_request)
     app.add_exception_handler(RequestError, _bad_request)
     app.add_exception_handler(StorageError, _no_file)
+    app.add_exception_handler(DataError, _unstorable)
+    for away in (OperationalError, InterfaceError, PoolTimeout):
+        app.add_exception_handler(away, _no_database)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _framework_error)
 
@@ -112,6 +123,22 @@ def _no_file(request: Request, error: Exception) -> Response:
         return answer(request, 404, "NOT_FOUND", "The file is not here any more: it was deleted.")
     _log.error("the store of files failed: %s", error, exc_info=error)
     return answer(request, *UNAVAILABLE, headers={"Retry-After": "10"})
+
+
+def _no_database(request: Request, error: Exception) -> Response:
+    _log.error("the database failed: %s", _said(error))
+    return answer(request, *NO_DATABASE, headers={"Retry-After": "10"})
+
+
+def _unstorable(request: Request, error: Exception) -> Response:
+    """PostgreSQL refuses what SQLite takes, as text with a NUL: what is refused came with the request."""
+    _log.warning("the database refused a value: %s", _said(error))
+    return answer(request, *UNSTORABLE)
+
+
+def _said(error: Exception) -> object:
+    """What the database said, without the values of the statement, which may be secret."""
+    return getattr(error, "orig", None) or error
 
 
 def _framework_error(request: Request, error: Exception) -> Response:

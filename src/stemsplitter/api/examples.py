@@ -66,7 +66,7 @@ ERRORS: Final[dict[str, tuple[int, str, dict[str, Any]]]] = {
     ),
     "UNAVAILABLE": (
         503,
-        "The server's store of files does not answer. Retry-After tells when to try again.",
+        "The server's database or its store of files does not answer. Retry-After tells when to try again.",
         {
             "message": "The server's store of files does not answer, so nothing was done: send the request again in a "
             "while."

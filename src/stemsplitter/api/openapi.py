@@ -106,15 +106,19 @@ def _add_errors(path: str, operation: Spec) -> None:
 
 
 def _errors(path: str, operation: Spec) -> list[str]:
-    codes = ["UNAUTHORIZED", "RATE_LIMITED", "SERVER_ERROR", *MORE_ERRORS.get(operation["operationId"], ())]
+    codes = [
+        "UNAUTHORIZED",
+        "RATE_LIMITED",
+        "SERVER_ERROR",
+        "UNAVAILABLE",
+        *MORE_ERRORS.get(operation["operationId"], ()),
+    ]
     if "requestBody" in operation:
         codes += ["VALIDATION_ERROR", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"]
     elif operation.get("parameters"):
         codes.append("VALIDATION_ERROR")
     if "{" in path:
         codes.append("NOT_FOUND")
-    if path.startswith("/v1/audio/"):
-        codes.append("UNAVAILABLE")
     return sorted(codes, key=lambda code: ERRORS[code][0])
 
 
