@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import NullPool, create_engine, make_url, text
 
 from stemsplitter.database import Database, tables
 from stemsplitter.database.schema import upgrade
@@ -115,11 +115,11 @@ def new_database(server: str, template: str | None = None) -> Iterator[str]:
     """The URL of a new database on a PostgreSQL server: an empty one, or a copy of ``template``, the URL of another."""
     name = f"test_{secrets.token_hex(8)}"
     source = "template0" if template is None else make_url(template).database
-    admin = create_engine(server, isolation_level="AUTOCOMMIT")
+    admin = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)
     with admin.connect() as connection:
         connection.execute(text(f"CREATE DATABASE {name} TEMPLATE {source}"))
-        try:
-            yield make_url(server).set(database=name).render_as_string(hide_password=False)
-        finally:
+    try:
+        yield make_url(server).set(database=name).render_as_string(hide_password=False)
+    finally:
+        with admin.connect() as connection:
             connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
-    admin.dispose()

@@ -7,6 +7,7 @@ import socket
 import socketserver
 import subprocess
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 
 from stemsplitter.cli.main import EXIT_STOPPED
 
-from .server import STOP_S, Server, free_port
+from .server import START_S, STOP_S, Server, free_port
 
 SECRET = "the one that all processes of these tests have"
 BLOCK_BYTES = 1 << 16
@@ -43,19 +44,26 @@ class Fleet(Server):
         self._balancer: Balancer | None = None
 
     def start(self) -> None:
-        """Start what does not run, and wait until all APIs are ready."""
+        """Start what does not run, and wait until all of it is at work."""
         self.revive()
         if self._balancer is None:
             self._balancer = Balancer(self._port, self._api_ports)
 
     def revive(self) -> None:
-        """Start again what has ended, as a supervisor would, and wait until all APIs are ready."""
+        """Start again what has ended, as a supervisor would, and wait until all of it is at work."""
         for number, port in enumerate(self._api_ports):
             self._ensure(f"api{number}", "api", port=port)
         for number in range(2):
             self._ensure(f"worker{number}", "worker")
         for number, url in enumerate(self.api_urls):
             self._wait_ready(url, self._processes[f"api{number}"])
+        workers = {self._processes[f"worker{number}"].pid for number in range(2)}
+        end = time.monotonic() + START_S
+        while not workers <= {
+            pid for (pid,) in self.query("SELECT pid FROM workers WHERE state = 'working'")
+        }:
+            assert time.monotonic() < end, self.log.read_text()
+            time.sleep(0.1)
 
     def _ensure(self, name: str, role: str, **settings: Any) -> None:
         process = self._processes.get(name)
