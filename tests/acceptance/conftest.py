@@ -1,12 +1,10 @@
 """The command as a user has it: installed, in a process of its own, with real weights, offline."""
 
-import http.server
 import json
 import os
 import secrets
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,6 +19,7 @@ from stemsplitter.cli.main import EXIT_STOPPED
 from ..buckets import environment as variables_of
 from ..buckets import s3_server
 from ..conftest import new_database
+from ..loopback import Handler, listening
 from .fleet import Fleet
 from .server import Server
 from .songs import encode, sung
@@ -177,21 +176,14 @@ def key(server: Server) -> str:
 def site(song: Path) -> Iterator[str]:
     """A web site on loopback that has a song at any path but /missing, and no song at /page."""
 
-    class Site(http.server.BaseHTTPRequestHandler):
+    class Site(Handler):
         def do_GET(self) -> None:
             if self.path.startswith("/missing"):
                 self.send_error(404)
-                return
-            content = b"<html></html>" * 100 if self.path.startswith("/page") else song.read_bytes()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
+            else:
+                self.reply(
+                    body=b"<html></html>" * 100 if self.path.startswith("/page") else song.read_bytes()
+                )
 
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Site) as listening:
-        threading.Thread(target=listening.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{listening.server_port}"
-        listening.shutdown()
+    with listening(Site) as url:
+        yield url

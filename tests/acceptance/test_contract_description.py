@@ -4,14 +4,12 @@ import os
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from ..loopback import Handler, listening
 from .server import Server
 from .songs import encode, sung
 
@@ -27,27 +25,16 @@ def short_song(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         tmp_path_factory.mktemp("short") / "short.flac", sung(8_820), 44_100, "flac"
     ).read_bytes()
 
-    class Site(BaseHTTPRequestHandler):
+    class Site(Handler):
         def do_GET(self) -> None:
-            self._answer(content)
+            self.reply(body=content)
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            self._answer(b"")
+            self.body()
+            self.reply()
 
-        def _answer(self, body: bytes) -> None:
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as listening:
-        threading.Thread(target=listening.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{listening.server_port}/short.flac"
-        listening.shutdown()
+    with listening(Site) as url:
+        yield f"{url}/short.flac"
 
 
 @pytest.mark.timeout(LIMIT_S + 100)

@@ -1,26 +1,25 @@
 """What stands for others in the story: the page on which Stripe takes money, and a receiver of webhooks."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx2
 
 from stemsplitter.payments.endpoints import PATH
-from tests.payments.checkout import Handler, event, signature
+from tests.loopback import Handler, listening
+from tests.payments.checkout import Stripe, event, signature
 
 _PAGE = b"""<!doctype html><html lang="en"><title>Checkout</title><link rel="icon" href="data:,">
 <form method="post"><input name="card" value="4242"><button>Pay</button></form></html>"""
 
 
-class Till(Handler):
+class Till(Stripe):
     """Stripe with its page: who pays there is led back, and the server is told of it."""
 
     def do_GET(self) -> None:
-        self.answer(200, _PAGE, Content_Type="text/html")
+        self.reply(200, _PAGE, Content_Type="text/html")
 
     def do_POST(self) -> None:
         if not self.path.startswith("/pay/"):
@@ -38,7 +37,7 @@ class Till(Handler):
         shop = asked["cancel_url"].removesuffix("/credits")
         told = httpx2.post(f"{shop}{PATH}", content=body, headers={"Stripe-Signature": signature(body)})
         assert told.status_code == 200, told.text
-        self.answer(303, b"", Location=asked["success_url"])
+        self.reply(303, Location=asked["success_url"])
 
 
 @contextmanager
@@ -46,18 +45,10 @@ def receiver() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """An address that webhooks can be sent to, and the bodies that came. It listens until the block ends."""
     came: list[dict[str, Any]] = []
 
-    class Receiver(BaseHTTPRequestHandler):
+    class Receiver(Handler):
         def do_POST(self) -> None:
-            came.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.send_header("Content-Length", "6")
-            self.end_headers()
-            self.wfile.write(b"thanks")
+            came.append(json.loads(self.body()))
+            self.reply(200, b"thanks")
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/hook", came
-        server.shutdown()
+    with listening(Receiver) as url:
+        yield f"{url}/hook", came

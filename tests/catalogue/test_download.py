@@ -78,14 +78,21 @@ def test_a_plain_download_tells_its_progress(server, tmp_path: Path) -> None:
     assert fetch(server.url, tmp_path, lambda *step: seen.append(step)) == DATA
     assert seen[-1] == (len(DATA), len(DATA))
     assert seen == sorted(seen)
-    assert "Range" not in server.requests[0] and server.requests[0]["Accept-Encoding"] == "identity"
+    assert (
+        "Range" not in server.requests[0].headers
+        and server.requests[0].headers["Accept-Encoding"] == "identity"
+    )
 
 
 def test_a_cut_download_goes_on_where_it_stopped(server, tmp_path: Path) -> None:
     server.answers = [serve(cut=300_000), serve(cut=300_000), serve()]
     assert fetch(server.url, tmp_path) == DATA
-    assert [request.get("Range") for request in server.requests] == [None, "bytes=300000-", "bytes=600000-"]
-    assert [request.get("If-Range") for request in server.requests] == [None, '"one"', '"one"']
+    assert [request.headers.get("Range") for request in server.requests] == [
+        None,
+        "bytes=300000-",
+        "bytes=600000-",
+    ]
+    assert [request.headers.get("If-Range") for request in server.requests] == [None, '"one"', '"one"']
 
 
 def test_a_file_that_changed_meanwhile_is_fetched_anew(server, tmp_path: Path) -> None:
@@ -107,7 +114,7 @@ def test_a_part_of_an_earlier_pull_is_gone_on_with(server, tmp_path: Path) -> No
     (tmp_path / "file.part").write_bytes(DATA[:500_000])
     server.answers = [serve()]
     assert fetch(server.url, tmp_path) == DATA
-    assert server.requests[0]["Range"] == "bytes=500000-"
+    assert server.requests[0].headers["Range"] == "bytes=500000-"
 
 
 def test_a_whole_part_needs_no_request(server, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from stemsplitter.console.webhooks import SENT_A_MINUTE
 from stemsplitter.fetching import Fetcher
 from stemsplitter.settings import Settings
 from stemsplitter.webhooks.service import WebhookService
-from tests.webhooks.receiver import Receiver
+from tests.loopback import Site
 
 from .conftest import Browser, sign_in
 from .test_pages import check
@@ -30,13 +30,13 @@ def webhooks(application: Application) -> WebhookService:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as made:
+def receiver() -> Iterator[Site]:
+    with Site("/hook?tenant=7") as made:
         yield made
 
 
 @pytest.fixture
-def delivery_id(application: Application, account_id: str, receiver: Receiver) -> str:
+def delivery_id(application: Application, account_id: str, receiver: Site) -> str:
     with application.database.write() as session:
         return application.webhooks.create_event(session, SPLIT, receiver.url, account_id)
 
@@ -60,7 +60,7 @@ def test_a_secret_is_made_shown_once_and_rotated(
 
 
 def test_a_test_is_sent_and_its_answer_shown(
-    application: Application, browser: Browser, receiver: Receiver
+    application: Application, browser: Browser, receiver: Site
 ) -> None:
     answer = browser.post(f"{PATH}/test", data={"csrf": browser.csrf, "url": receiver.url})
     assert answer.status_code == 303
@@ -86,7 +86,7 @@ def test_a_delivery_is_shown_as_text(application: Application, browser: Browser,
 
 
 def test_attempts_and_what_was_answered_are_shown(
-    application: Application, browser: Browser, delivery_id: str, receiver: Receiver
+    application: Application, browser: Browser, delivery_id: str, receiver: Site
 ) -> None:
     receiver.answers = [503]
     assert application.webhooks.attempt(delivery_id) is not None
@@ -96,7 +96,7 @@ def test_attempts_and_what_was_answered_are_shown(
 
 
 def test_an_event_is_delivered_again(
-    application: Application, browser: Browser, delivery_id: str, receiver: Receiver
+    application: Application, browser: Browser, delivery_id: str, receiver: Site
 ) -> None:
     application.webhooks.attempt(delivery_id)
     answer = browser.post(f"{PATH}/{delivery_id}/replay", data={"csrf": browser.csrf})

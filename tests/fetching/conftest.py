@@ -4,15 +4,17 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 import pytest
 
+from tests import loopback
+
 Answer = Callable[["Handler"], None]
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(loopback.Handler):
     """Answers each path with what the test put under it."""
 
     server: "Server"
@@ -26,22 +28,10 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = _answer
     do_POST = _answer
 
-    def reply(self, status: int = 200, body: bytes = b"", **headers: str) -> None:
-        """A plain answer; ``Content_Length`` and the like give headers of their own."""
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **named}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        self.wfile.write(body)
-
     def raw(self, data: bytes) -> None:
         """These bytes and no others."""
         self.wfile.write(data)
         self.wfile.flush()
-
-    def log_message(self, *_: object) -> None:
-        pass
 
 
 class Server(ThreadingHTTPServer):

@@ -3,13 +3,13 @@
 import hashlib
 import hmac
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs
+
+from tests.loopback import Handler, listening
 
 KEY, SECRET = "sk_test_made_up", "whsec_made_up"
 
@@ -36,52 +36,34 @@ class Checkout:
         ).encode()
 
 
-class Handler(BaseHTTPRequestHandler):
+class Stripe(Handler):
     """Stripe's API, as far as it is used."""
+
+    checkout: Checkout  # what is asked of this server
 
     def do_POST(self) -> None:
         form = self.form()
         assert self.path == "/v1/checkout/sessions"
         self.checkout.asked.append(form)
         self.checkout.headers.append(dict(self.headers))
-        self.answer(self.checkout.status, self.checkout.answer(form))
-
-    @property
-    def checkout(self) -> Checkout:
-        """What is asked of this server."""
-        return self.server.checkout  # type: ignore[attr-defined]
+        self.reply(self.checkout.status, self.checkout.answer(form))
 
     def form(self) -> dict[str, str]:
         """The request's body."""
-        text = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        return {name: values[0] for name, values in parse_qs(text, strict_parsing=True).items()}
-
-    def answer(self, status: int, body: bytes, **headers: str) -> None:
-        """Answer, with these headers, too."""
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        found = parse_qs(self.body().decode(), strict_parsing=True)
+        return {name: values[0] for name, values in found.items()}
 
 
 @contextmanager
-def stand_in(handler: type[Handler] = Handler) -> Iterator[Checkout]:
+def stand_in(handler: type[Stripe] = Stripe) -> Iterator[Checkout]:
     """It listens until the block ends."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.checkout = Checkout(f"http://127.0.0.1:{server.server_port}")  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield server.checkout  # type: ignore[attr-defined]
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+
+    class Own(handler):  # type: ignore[misc, valid-type]
+        pass
+
+    with listening(Own) as url:
+        Own.checkout = Checkout(url)
+        yield Own.checkout
 
 
 def event(

@@ -1,8 +1,6 @@
 """Creating, listing, canceling and deleting splits."""
 
-import threading
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from stemsplitter.service_errors import (
 from stemsplitter.splits.models import FREE, PAYING, Split
 from stemsplitter.splits.schemas import CreateSplit
 from stemsplitter.webhooks.models import WebhookEvent
+from tests.loopback import Handler, listening
 
 from .conftest import BALANCE, Create
 
@@ -51,24 +50,12 @@ def files(application: Application) -> list[str]:
 def web(song: Path) -> Iterator[str]:
     """A web server on loopback that has the song, and at /text something else."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Web(Handler):
         def do_GET(self) -> None:
-            body = b"no song" if self.path == "/text" else song.read_bytes()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.reply(body=b"no song" if self.path == "/text" else song.read_bytes())
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join(timeout=10)
+    with listening(Web) as url:
+        yield url
 
 
 def from_url(application: Application, account: str, url: str, **wanted: Any) -> str:

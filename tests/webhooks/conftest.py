@@ -5,7 +5,7 @@ import pytest
 from stemsplitter.accounts import secrets_service
 from stemsplitter.database import Database
 from stemsplitter.webhooks import service
-from tests.webhooks.receiver import Receiver
+from tests.loopback import Site
 from tests.webhooks.world import Clock, World
 
 
@@ -23,6 +23,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as running:
+def receiver() -> Iterator[Site]:
+    with Site("/hook?tenant=7") as running:
         yield running

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,13 +11,13 @@ from sqlalchemy import Connection, event, text
 
 from stemsplitter.database import Database
 from stemsplitter.webhooks.service import LEASE
-from tests.webhooks.receiver import Receiver, respond
+from tests.loopback import Handler, Site
 from tests.webhooks.world import SPLIT, Clock, World
 
 URL = "http://127.0.0.1/hook"
 
 
-def test_due_is_the_oldest_of_each_account(world: World, receiver: Receiver, clock: Clock) -> None:
+def test_due_is_the_oldest_of_each_account(world: World, receiver: Site, clock: Clock) -> None:
     ended = world.create(receiver.url, {**SPLIT, "id": "split_0"})
     assert world.service.attempt(ended) is None
     oldest = world.create(URL)
@@ -28,7 +27,7 @@ def test_due_is_the_oldest_of_each_account(world: World, receiver: Receiver, clo
     assert world.due() == {oldest: "acc_1", other: "acc_2"}
 
 
-def test_nothing_is_due_before_its_time(world: World, receiver: Receiver, clock: Clock) -> None:
+def test_nothing_is_due_before_its_time(world: World, receiver: Site, clock: Clock) -> None:
     receiver.answers = [500]
     delivery_id = world.create(receiver.url)
     assert world.service.attempt(delivery_id) is not None
@@ -58,16 +57,16 @@ def test_a_claim_that_is_not_committed_is_none(world: World) -> None:
 
 @pytest.mark.parametrize(("answer", "status"), [(200, "delivered"), (410, "gone"), (500, "pending")])
 def test_who_is_late_leaves_the_next_attempt_to_whoever_has_it_now(
-    world: World, receiver: Receiver, clock: Clock, answer: int, status: str
+    world: World, receiver: Site, clock: Clock, answer: int, status: str
 ) -> None:
     """A worker was frozen in its attempt, and another has claimed the delivery since: they do not begin a third."""
     delivery_id = world.create(receiver.url)
     world.claim(delivery_id)
 
-    def late(handler: BaseHTTPRequestHandler) -> None:
+    def late(handler: Handler) -> None:
         clock.forward(seconds=LEASE.total_seconds())
         assert world.claim(delivery_id) == [delivery_id]
-        respond(handler, answer)
+        handler.reply(answer)
 
     receiver.answers = [late]
     assert world.service.attempt(delivery_id) is None

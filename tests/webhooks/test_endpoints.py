@@ -9,7 +9,7 @@ from stemsplitter.application import Application
 from stemsplitter.database import Database
 from stemsplitter.settings import Settings
 from tests.applications import application
-from tests.webhooks.receiver import Receiver
+from tests.loopback import Site
 from tests.webhooks.world import SPLIT
 
 __all__ = ["application"]
@@ -62,7 +62,7 @@ def client(clients: tuple[Client, Client]) -> Client:
 
 
 @pytest.fixture
-def delivered(application: Application, accounts: dict[str, str], receiver: Receiver) -> str:
+def delivered(application: Application, accounts: dict[str, str], receiver: Site) -> str:
     """The id of a delivery of the first account, answered 500 and still pending."""
     receiver.answers = [500]
     with application.database.write() as session:
@@ -71,7 +71,7 @@ def delivered(application: Application, accounts: dict[str, str], receiver: Rece
     return delivery_id
 
 
-def test_the_list(client: Client, delivered: str, receiver: Receiver) -> None:
+def test_the_list(client: Client, delivered: str, receiver: Site) -> None:
     page = client.get("deliveries")
     [delivery] = page["items"]
     assert page["nextCursor"] is None
@@ -97,7 +97,7 @@ def test_narrowed_and_paged(client: Client, delivered: str) -> None:
     assert client.get("deliveries?status=gone")["items"] == []
 
 
-def test_one_with_its_log(client: Client, delivered: str, receiver: Receiver) -> None:
+def test_one_with_its_log(client: Client, delivered: str, receiver: Site) -> None:
     delivery = client.get(f"deliveries/{delivered}")
     assert delivery["payload"].encode() == receiver.requests[0][1]
     [attempt] = delivery["log"]
@@ -105,7 +105,7 @@ def test_one_with_its_log(client: Client, delivered: str, receiver: Receiver) ->
     assert attempt["statusCode"] == 500 and attempt["error"] == delivery["lastError"]
 
 
-def test_replay(client: Client, delivered: str, application: Application, receiver: Receiver) -> None:
+def test_replay(client: Client, delivered: str, application: Application, receiver: Site) -> None:
     replayed = client.post(f"deliveries/{delivered}/replay")
     before = client.get(f"deliveries/{delivered}")
     assert replayed["id"] != delivered and replayed["eventId"] == before["eventId"]
@@ -116,7 +116,7 @@ def test_replay(client: Client, delivered: str, application: Application, receiv
     assert client.get(f"deliveries/{replayed['id']}")["status"] == "delivered"
 
 
-def test_send_test(client: Client, application: Application, receiver: Receiver) -> None:
+def test_send_test(client: Client, application: Application, receiver: Site) -> None:
     secret = client.post("secrets/rotate")["secret"]
     sent = client.post("test", {"url": receiver.url})
     assert (sent["event"], sent["splitId"], sent["status"]) == ("webhook.test", None, "pending")

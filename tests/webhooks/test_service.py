@@ -3,7 +3,6 @@ import socket
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler
 
 import pytest
 from hypothesis import given
@@ -18,7 +17,7 @@ from stemsplitter.webhooks import service as module
 from stemsplitter.webhooks.models import TEST
 from stemsplitter.webhooks.service import DELAYS_S, JITTER, WebhookService
 from stemsplitter.webhooks.signatures import HEADER, InvalidSignature, verify
-from tests.webhooks.receiver import Receiver, respond
+from tests.loopback import Handler, Site
 from tests.webhooks.world import SPLIT, Clock, World
 
 
@@ -57,7 +56,7 @@ def test_every_name_makes_a_body_of_utf_8(name: str) -> None:
     assert "\0" not in event.payload
 
 
-def test_delivered_signed_byte_for_byte(world: World, receiver: Receiver) -> None:
+def test_delivered_signed_byte_for_byte(world: World, receiver: Site) -> None:
     secret = world.rotate()
     delivery_id = world.create(receiver.url)
     assert world.service.attempt(delivery_id) is None
@@ -75,14 +74,14 @@ def test_delivered_signed_byte_for_byte(world: World, receiver: Receiver) -> Non
 
 
 @pytest.mark.parametrize("status", [201, 202, 204, 299])
-def test_all_of_2xx_counts(world: World, receiver: Receiver, status: int) -> None:
+def test_all_of_2xx_counts(world: World, receiver: Site, status: int) -> None:
     receiver.answers = [status]
     delivery_id = world.create(receiver.url)
     assert world.service.attempt(delivery_id) is None
     assert world.delivery(delivery_id).status == "delivered"
 
 
-def test_what_has_ended_is_not_sent_again(world: World, receiver: Receiver) -> None:
+def test_what_has_ended_is_not_sent_again(world: World, receiver: Site) -> None:
     delivery_id = world.create(receiver.url)
     assert world.service.attempt(delivery_id) is None
     assert world.service.attempt(delivery_id) is None
@@ -90,7 +89,7 @@ def test_what_has_ended_is_not_sent_again(world: World, receiver: Receiver) -> N
     assert len(receiver.requests) == 1
 
 
-def test_a_failure_then_success(world: World, receiver: Receiver, clock: Clock) -> None:
+def test_a_failure_then_success(world: World, receiver: Site, clock: Clock) -> None:
     secret = world.rotate()
     receiver.answers = [500, 200]
     delivery_id = world.create(receiver.url)
@@ -157,7 +156,7 @@ def test_what_follows_from_an_answer(status: int | None, attempts: int, kind: st
         assert 4 < delay < 9 * 3600 and kind != TEST
 
 
-def test_gone_stops(world: World, receiver: Receiver) -> None:
+def test_gone_stops(world: World, receiver: Site) -> None:
     receiver.answers = [410]
     delivery_id = world.create(receiver.url)
     assert world.service.attempt(delivery_id) is None
@@ -166,9 +165,9 @@ def test_gone_stops(world: World, receiver: Receiver) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirects_are_not_followed(world: World, receiver: Receiver, status: int) -> None:
+def test_redirects_are_not_followed(world: World, receiver: Site, status: int) -> None:
     elsewhere = receiver.url.replace("/hook", "/elsewhere")
-    receiver.answers = [lambda handler: respond(handler, status, headers={"Location": elsewhere})]
+    receiver.answers = [lambda handler: handler.reply(status, Location=elsewhere)]
     delivery_id = world.create(receiver.url)
     assert world.service.attempt(delivery_id) is not None
     assert len(receiver.requests) == 1
@@ -185,11 +184,11 @@ def test_nobody_listens(world: World) -> None:
     assert "cannot be connected to" in str(delivery.last_error)
 
 
-def silent(handler: BaseHTTPRequestHandler) -> None:
+def silent(handler: Handler) -> None:
     time.sleep(1.5)
 
 
-def dripping(handler: BaseHTTPRequestHandler) -> None:
+def dripping(handler: Handler) -> None:
     """A header, letter by letter, each well within any time limit of one read."""
     try:
         for letter in b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100:
@@ -202,7 +201,7 @@ def dripping(handler: BaseHTTPRequestHandler) -> None:
 
 @pytest.mark.parametrize("answer", [silent, dripping])
 def test_slow_receivers_are_cut_off(
-    world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, answer: Callable[..., None]
+    world: World, receiver: Site, monkeypatch: pytest.MonkeyPatch, answer: Callable[..., None]
 ) -> None:
     monkeypatch.setattr(module, "TIMEOUT_S", 0.4)
     receiver.answers = [answer]
@@ -215,7 +214,7 @@ def test_slow_receivers_are_cut_off(
     assert 400 <= world.log(delivery_id)[0].duration_ms < 1400
 
 
-def endless(handler: BaseHTTPRequestHandler) -> None:
+def endless(handler: Handler) -> None:
     """A body without an end, of bytes that are no text."""
     handler.send_response(200)
     handler.end_headers()
@@ -226,7 +225,7 @@ def endless(handler: BaseHTTPRequestHandler) -> None:
         pass
 
 
-def test_of_a_huge_answer_an_excerpt_is_kept(world: World, receiver: Receiver) -> None:
+def test_of_a_huge_answer_an_excerpt_is_kept(world: World, receiver: Site) -> None:
     receiver.answers = [endless]
     delivery_id = world.create(receiver.url)
     assert world.service.attempt(delivery_id) is None
@@ -237,11 +236,11 @@ def test_of_a_huge_answer_an_excerpt_is_kept(world: World, receiver: Receiver) -
 
 
 def test_a_slow_body_after_2xx_is_a_delivery(
-    world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    world: World, receiver: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TIMEOUT_S", 0.4)
 
-    def answer(handler: BaseHTTPRequestHandler) -> None:
+    def answer(handler: Handler) -> None:
         handler.send_response(200)
         handler.send_header("Content-Length", "10")
         handler.end_headers()
@@ -253,7 +252,7 @@ def test_a_slow_body_after_2xx_is_a_delivery(
     assert world.delivery(delivery_id).status == "delivered"
 
 
-def test_a_private_address_is_refused_unless_allowed(database: Database, receiver: Receiver) -> None:
+def test_a_private_address_is_refused_unless_allowed(database: Database, receiver: Site) -> None:
     """Only the network that an operator allows is connected to: with another one, nothing arrives."""
     world = World(database, "10.1.2.0/24")
     delivery_id = world.create(receiver.url)
@@ -266,7 +265,7 @@ def test_a_private_address_is_refused_unless_allowed(database: Database, receive
 
 
 def test_a_crash_after_the_post_sends_it_again(
-    world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+    world: World, receiver: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delivery_id = world.create(receiver.url)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -279,13 +278,13 @@ def test_a_crash_after_the_post_sends_it_again(
     assert world.delivery(delivery_id).status == "delivered"
 
 
-def test_an_attempt_run_twice_at_once_ends_once(world: World, receiver: Receiver) -> None:
+def test_an_attempt_run_twice_at_once_ends_once(world: World, receiver: Site) -> None:
     """A worker that was taken for dead ends its attempt after another has delivered."""
     delivery_id = world.create(receiver.url)
 
-    def late(handler: BaseHTTPRequestHandler) -> None:
+    def late(handler: Handler) -> None:
         assert world.service.attempt(delivery_id) is None
-        respond(handler, 500)
+        handler.reply(500)
 
     receiver.answers = [late, 200]
     assert world.service.attempt(delivery_id) is None
@@ -294,19 +293,19 @@ def test_an_attempt_run_twice_at_once_ends_once(world: World, receiver: Receiver
     assert [each.status_code for each in world.log(delivery_id)] == [500, 200]
 
 
-def test_an_event_deleted_meanwhile(world: World, receiver: Receiver) -> None:
+def test_an_event_deleted_meanwhile(world: World, receiver: Site) -> None:
     delivery_id = world.create(receiver.url)
 
-    def answer(handler: BaseHTTPRequestHandler) -> None:
+    def answer(handler: Handler) -> None:
         with world.database.write() as session:
             session.delete(session.merge(world.delivery(delivery_id)))
-        respond(handler, 500)
+        handler.reply(500)
 
     receiver.answers = [answer]
     assert world.service.attempt(delivery_id) is None
 
 
-def test_rotation_signs_with_both_for_a_day(world: World, receiver: Receiver, clock: Clock) -> None:
+def test_rotation_signs_with_both_for_a_day(world: World, receiver: Site, clock: Clock) -> None:
     old = world.rotate()
     new = world.rotate()
     assert world.service.attempt(world.create(receiver.url)) is None
@@ -323,7 +322,7 @@ def test_rotation_signs_with_both_for_a_day(world: World, receiver: Receiver, cl
         verify(body, headers, old, clock())
 
 
-def test_each_account_signs_with_its_own(world: World, receiver: Receiver) -> None:
+def test_each_account_signs_with_its_own(world: World, receiver: Site) -> None:
     mine, other = world.rotate("acc_1"), world.rotate("acc_2")
     assert world.service.attempt(world.create(receiver.url, account_id="acc_2")) is None
     headers, body = receiver.requests[-1]
@@ -332,13 +331,13 @@ def test_each_account_signs_with_its_own(world: World, receiver: Receiver) -> No
         verify(body, headers, mine, now())
 
 
-def test_without_a_secret_it_is_sent_unsigned(world: World, receiver: Receiver) -> None:
+def test_without_a_secret_it_is_sent_unsigned(world: World, receiver: Site) -> None:
     assert world.service.attempt(world.create(receiver.url)) is None
     headers, _ = receiver.requests[-1]
     assert "webhook-id" in headers and not {HEADER, "webhook-signature"} & set(headers)
 
 
-def test_a_server_with_another_key_tries_again(world: World, receiver: Receiver) -> None:
+def test_a_server_with_another_key_tries_again(world: World, receiver: Site) -> None:
     """An operator who lost the secret key has a day to bring it back; nothing unsigned is sent meanwhile."""
     world.rotate()
     wrong = WebhookSecrets(SecretBox(b"another key, 32 characters long!"))
@@ -348,7 +347,7 @@ def test_a_server_with_another_key_tries_again(world: World, receiver: Receiver)
     assert receiver.requests == [] and world.delivery(delivery_id).last_error
 
 
-def test_replay_is_a_new_delivery_of_the_same_event(world: World, receiver: Receiver) -> None:
+def test_replay_is_a_new_delivery_of_the_same_event(world: World, receiver: Site) -> None:
     first = world.create(receiver.url)
     world.service.attempt(first)
     with world.database.write() as session:
@@ -362,7 +361,7 @@ def test_replay_is_a_new_delivery_of_the_same_event(world: World, receiver: Rece
     assert world.create(receiver.url) == first
 
 
-def test_a_test_is_signed_and_tried_once(world: World, receiver: Receiver) -> None:
+def test_a_test_is_signed_and_tried_once(world: World, receiver: Site) -> None:
     secret = world.rotate()
     receiver.answers = [500]
     with world.database.write() as session:
@@ -416,7 +415,7 @@ def test_pages_hold_everything_once_newest_first(world: World, clock: Clock, lim
     assert times == sorted(times, reverse=True)
 
 
-def test_the_list_can_be_narrowed(world: World, receiver: Receiver) -> None:
+def test_the_list_can_be_narrowed(world: World, receiver: Site) -> None:
     one = world.create(receiver.url)
     two = world.create(receiver.url, {**SPLIT, "id": "split_2"})
     world.service.attempt(one)
@@ -429,7 +428,7 @@ def test_the_list_can_be_narrowed(world: World, receiver: Receiver) -> None:
         assert found(split_id="split_2") == [two] and found(split_id="split_3") == []
 
 
-def test_old_events_are_forgotten_with_their_log(world: World, receiver: Receiver, clock: Clock) -> None:
+def test_old_events_are_forgotten_with_their_log(world: World, receiver: Site, clock: Clock) -> None:
     old = world.create(receiver.url)
     world.service.attempt(old)
     waiting = world.create(receiver.url, {**SPLIT, "id": "split_2"})
