@@ -237,6 +237,17 @@ def test_a_file_that_came_in_time_may_be_used_a_while_later(server: Any) -> None
     assert create(server, upload)[0] == 200
 
 
+def test_the_manuals_example_works(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "storage.md").read_text(encoding="utf-8")
+    example = page.partition("```python\n")[2].partition("```")[0].replace("audio/mpeg", "audio/wav")
+    (tmp_path / "song.mp3").write_bytes(SONG)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"URL": server.url, "KEY": server.key}
+    exec(example, names)
+    assert names["split"]["status"] == "queued"
+    assert server.stored() == [f"splits/{names['split']['id']}/source.mp3"]
+
+
 # Through the server
 
 

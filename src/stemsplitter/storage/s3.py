@@ -1,5 +1,6 @@
 """A bucket of S3, or of anything that speaks its protocol: where it is, with whose credentials, and signed URLs."""
 
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -27,6 +28,9 @@ _CLIENT: "ClientConfig" = {"connect_timeout": "5s", "read_timeout": "60s", "time
 _RETRIES: "RetryConfig" = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
 _QUICK_CLIENT: "ClientConfig" = {"connect_timeout": "3s", "timeout": "5s"}
 _QUICK_RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=5)}
+
+# says where it found credentials at every start, and at level debug what its signatures are made of
+logging.getLogger("botocore").setLevel(logging.WARNING)
 
 _CODE = re.compile(r"<Code>(\w+)</Code>")
 _REGION_CODES = {"AuthorizationHeaderMalformed", "PermanentRedirect", "TemporaryRedirect"}
