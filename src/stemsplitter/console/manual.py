@@ -30,6 +30,7 @@ SECTIONS: dict[str, dict[str, str]] = {
         "storage": "Where files are kept",
         "backup": "Backup and restore",
         "capacity": "Planning capacity",
+        "gpu": "On a GPU",
         "models": "Models",
         "model-card": "The built-in model",
         "fetching": "What is fetched",
