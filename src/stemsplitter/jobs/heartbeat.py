@@ -151,6 +151,7 @@ class Heartbeat:
                         session.add(self._row())
                     else:
                         mine.heartbeat_at = now()
+                        mine.host = socket.gethostname()  # a laptop is renamed by the network that it is in
             except SQLAlchemyError:
                 _log.exception("the heartbeat failed, and is tried again")
 
