@@ -80,6 +80,21 @@ def test_counts_that_ended_are_forgotten(application: Application, monkeypatch: 
     assert buckets == ["read:key_2"]
 
 
+def test_requests_that_come_together_are_counted_one_after_the_other(application: Application) -> None:
+    limits = application.rate_limits
+    limits.take("key_1", "read")
+    together = [("key_1", "read"), ("key_2", "read"), ("key_1", "create"), ("key_1", "read")]
+    with application.database.read() as session:
+        quotas = limits.take_all(session, together)
+    assert [(each.policy, each.limit, each.used) for each in quotas] == [
+        ("read", 5, 2),
+        ("read", 5, 1),
+        ("create", 2, 1),
+        ("read", 5, 3),
+    ]
+    assert limits.take("key_1", "read").used == 4
+
+
 def _take_many(settings: Settings) -> list[int]:
     database = Database(settings.database)
     limits = RateLimits(database, settings)

@@ -7,6 +7,7 @@ from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from stemsplitter.accounts.models import Account, ApiKey, WebhookSecret
+from stemsplitter.database import is_one_of
 from stemsplitter.service_errors import NotFound
 
 
@@ -69,6 +70,22 @@ def key_of_hash(session: Session, key_hash: str) -> tuple[ApiKey, Account] | Non
         .where(ApiKey.key_hash == key_hash)
     ).one_or_none()
     return None if row is None else (row[0], row[1])
+
+
+def keys_of_hashes(
+    session: Session, key_hashes: Collection[str]
+) -> dict[str, tuple[str, str, datetime | None]]:
+    """Id, account and last use of those of the keys that may be used, by their hash."""
+    query = (
+        select(ApiKey.key_hash, ApiKey.id, ApiKey.account_id, ApiKey.last_used_at)
+        .join(Account, Account.id == ApiKey.account_id)
+        .where(
+            is_one_of(session, ApiKey.key_hash, key_hashes),
+            ApiKey.revoked_at.is_(None),
+            Account.disabled_at.is_(None),
+        )
+    )
+    return {row[0]: (row[1], row[2], row[3]) for row in session.execute(query)}
 
 
 def keys(session: Session, account_id: str) -> Sequence[ApiKey]:

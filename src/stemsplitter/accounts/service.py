@@ -242,12 +242,25 @@ class AccountService:
     def authenticate(self, key: str) -> Caller:
         """As :meth:`authenticate_key`, in transactions of its own, and notes the key's use once a minute."""
         with self._database.read() as session:
-            caller = self.authenticate_key(session, key)
-        at = now()
-        if caller.last_used_at is None or caller.last_used_at < at - USE_NOTED_EVERY:
-            with self._database.write() as session:
-                repository.record_use(session, caller.key_id, at, at - USE_NOTED_EVERY)
+            (caller,) = self.authenticate_all(session, [key])
+        if caller is None:
+            raise Unauthorized
         return caller
+
+    def authenticate_all(self, session: Session, given: Sequence[str]) -> list[Caller | None]:
+        """Who the keys belong to, None where :meth:`authenticate` would refuse one; notes their use as it does."""
+        hashes = [keys.hash_key(key) if keys.is_key(key) else "" for key in given]
+        found = repository.keys_of_hashes(session, set(hashes) - {""}) if any(hashes) else {}
+        at = now()
+        for key_id, _, last_used_at in found.values():
+            if last_used_at is None or last_used_at < at - USE_NOTED_EVERY:
+                with self._database.write() as writing:
+                    repository.record_use(writing, key_id, at, at - USE_NOTED_EVERY)
+        callers = []
+        for key_hash in hashes:
+            known = found.get(key_hash)
+            callers.append(None if known is None else Caller(known[1], known[0], known[2]))
+        return callers
 
     def _key(self, session: Session, account_id: str, key_id: str) -> ApiKey:
         key = repository.key(session, key_id)

@@ -1,21 +1,29 @@
-"""The door of ``/v1``: who calls, how often, with how large a body, and how many at once."""
+"""The door of ``/v1``: who calls, how often, with how large a body, and how many at once.
+
+Most requests are polls of a split. They are answered at the door, together with those that come at the same time: what
+the framework does for a request takes longer than a poll may.
+"""
 
 import asyncio
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from weakref import WeakValueDictionary
 
 from fastapi import Request
-from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stemsplitter.accounts.service import Caller
+from stemsplitter.api.batches import Batches
+from stemsplitter.api.envelope import success
 from stemsplitter.api.errors import NO_PATH, TOO_LARGE, answer
 from stemsplitter.api.rate_limits import Quota
 from stemsplitter.application import Application
-from stemsplitter.service_errors import Unauthorized
+from stemsplitter.splits import endpoints as splits
+from stemsplitter.splits.schemas import SplitView
 
 LARGEST_BODY = 64 * 1024  # bytes of JSON
 BODY_SECONDS = 15.0
@@ -24,6 +32,30 @@ BODY_SECONDS = 15.0
 CREATING_AT_ONCE = 32
 CREATING_OF_ONE_CALLER = 8
 _READING = ("GET", "HEAD", "OPTIONS")
+(_POLL,) = (
+    route for route in splits.router.routes if getattr(route, "name", "") == splits.get_split.__name__
+)
+_POLLED = re.compile("/v1/audio/splits/([0-9A-Za-z_]{1,64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """What is asked about a request: the key that it came with, or the address that it came from, and what it polls."""
+
+    key: str
+    address: str
+    policy: str
+    split_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Who calls, the name that is counted under, what it has left, and the split, where it is a poll of one."""
+
+    caller: Caller | None
+    name: str
+    quota: Quota
+    split: SplitView | None
 
 
 class Admission:
@@ -38,14 +70,15 @@ class Admission:
         self._application = application
         self._creating = asyncio.Semaphore(CREATING_AT_ONCE)
         self._creating_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._knocks = Batches(self._admit, "admission")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
-        caller, name, quota = await run_in_threadpool(self._admit, request)
-        request.state.caller = caller
+        admitted = await self._knocks.ask(_knock(request))
+        request.state.caller, quota = admitted.caller, admitted.quota
         headers = self._application.rate_limits.headers(quota)
 
         async def send_with_quota(message: Message) -> None:
@@ -60,10 +93,13 @@ class Admission:
                 f"Over {quota.limit} requests a minute that {quota.policy}: wait {quota.wait_s} seconds."
             )
             await answer(request, 429, "RATE_LIMITED", message)(scope, receive, send_with_quota)
+        elif admitted.split is not None:
+            scope["route"], scope["path_params"] = _POLL, {"split_id": admitted.split.id}
+            await success(admitted.split)(scope, receive, send_with_quota)
         elif quota.policy == "read":
             await self._app(scope, receive, send_with_quota)
         else:
-            await self._create(request, name, send_with_quota)
+            await self._create(request, admitted.name, send_with_quota)
 
     async def _create(self, request: Request, name: str, send: Send) -> None:
         """Read the whole body, wait for a place, and go on."""
@@ -88,19 +124,28 @@ class Admission:
         async with own, self._creating:
             yield
 
-    def _admit(self, request: Request) -> tuple[Caller | None, str, Quota]:
-        """Who calls, the name that is counted under, and what it has left."""
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        caller = None
-        if scheme.lower() == "bearer":
-            try:
-                caller = self._application.accounts.authenticate(key.strip())
-            except Unauthorized:
-                caller = None
-        address = request.client.host if request.client else ""
-        name = caller.key_id if caller else address
-        policy = "read" if request.method in _READING else "create"
-        return caller, name, self._application.rate_limits.take(name, policy)
+    def _admit(self, knocks: Sequence[Knock]) -> list[Admitted]:
+        application = self._application
+        with application.database.read() as session:
+            callers = application.accounts.authenticate_all(session, [knock.key for knock in knocks])
+            both = list(zip(callers, knocks, strict=True))
+            names = [caller.key_id if caller else knock.address for caller, knock in both]
+            policies = [knock.policy for knock in knocks]
+            quotas = application.rate_limits.take_all(session, list(zip(names, policies, strict=True)))
+            polled = [(caller.account_id if caller else "", knock.split_id) for caller, knock in both]
+            splits = application.splits.get_all(session, {each for each in polled if all(each)})
+        return list(map(Admitted, callers, names, quotas, map(splits.get, polled)))
+
+
+def _knock(request: Request) -> Knock:
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    polled = _POLLED.fullmatch(request.scope["path"]) if request.method == "GET" else None
+    return Knock(
+        key.strip() if scheme.lower() == "bearer" else "",
+        request.client.host if request.client else "",
+        "read" if request.method in _READING else "create",
+        polled[1] if polled else "",
+    )
 
 
 async def _read(request: Request) -> bytes | None:

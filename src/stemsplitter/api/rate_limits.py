@@ -5,13 +5,18 @@ The headers are those of https://datatracker.ietf.org/doc/draft-ietf-httpapi-rat
 time it began are enough, and one statement changes both.
 """
 
+import json
 import math
 import threading
 import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.orm import Session
 
 from stemsplitter.database import Database
 from stemsplitter.settings import Settings
@@ -23,13 +28,17 @@ CREATE {unlogged} TABLE IF NOT EXISTS rate_limits (
     bucket VARCHAR(80) PRIMARY KEY, started DOUBLE PRECISION NOT NULL, used INTEGER NOT NULL
 )
 """
-_COUNT = text("""
-INSERT INTO rate_limits (bucket, started, used) VALUES (:bucket, :now, 1)
+# each bucket's number is added to its count
+_COUNT = """
+INSERT INTO rate_limits (bucket, started, used)
+SELECT key, :now, CAST(value AS INTEGER) FROM {each}(CAST(:counts AS {json})) WHERE true
 ON CONFLICT (bucket) DO UPDATE SET
-    used = CASE WHEN rate_limits.started <= :over THEN 1 ELSE rate_limits.used + 1 END,
+    used = CASE WHEN rate_limits.started <= :over THEN excluded.used ELSE rate_limits.used + excluded.used END,
     started = CASE WHEN rate_limits.started <= :over THEN :now ELSE rate_limits.started END
-RETURNING started, used
-""")
+RETURNING bucket, started, used
+"""
+_COUNT_ON_SQLITE = _COUNT.format(each="json_each", json="TEXT")
+_COUNT_ON_POSTGRESQL = _COUNT.format(each="json_each_text", json="JSON")
 _FORGET = "DELETE FROM rate_limits WHERE started <= :over"
 # rows that another process counts in, or deletes, are left to it: two that wait for each other's rows never end
 _FORGET_UNLOCKED = (
@@ -76,6 +85,7 @@ class RateLimits:
         else:
             self._engine = database.engine
         self._own_engine = database.is_sqlite
+        self._add = text(_COUNT_ON_SQLITE if database.is_sqlite else _COUNT_ON_POSTGRESQL)
         self._forget = text(_FORGET if database.is_sqlite else _FORGET_UNLOCKED)
         with self._engine.begin() as connection:
             if (
@@ -92,15 +102,26 @@ class RateLimits:
         Any other policy brings its own ``limit``.
         """
         at = time.time()
-        values = {"bucket": f"{policy}:{caller}"[:80], "now": at, "over": at - WINDOW_S}
-        if self._turn is None:
-            started, used = self._count(values)
-        else:
-            with self._turn:
-                started, used = self._count(values)
+        bucket = _bucket(caller, policy)
+        started, used = self._count({bucket: 1}, at)[bucket]
         return Quota(
             policy, self.limits[policy] if limit is None else limit, used, max(0.0, started + WINDOW_S - at)
         )
+
+    def take_all(self, session: Session, requests: Sequence[tuple[str, str]]) -> list[Quota]:
+        """Count requests, each of a caller under ``read`` or ``create``, one after the other; where the counts are in
+        the same database, by the session, whose every statement is to be a transaction."""
+        at = time.time()
+        buckets = [_bucket(caller, policy) for caller, policy in requests]
+        left = Counter(buckets)
+        counted = self._count(left, at, None if self._own_engine else session.connection())
+        quotas = []
+        for bucket, (_, policy) in zip(buckets, requests, strict=True):
+            started, used = counted[bucket]
+            left[bucket] -= 1  # so many come after this one
+            resets_s = max(0.0, started + WINDOW_S - at)
+            quotas.append(Quota(policy, self.limits[policy], used - left[bucket], resets_s))
+        return quotas
 
     def headers(self, quota: Quota) -> dict[str, str]:
         """The headers of the answer to the request that ``quota`` counted."""
@@ -121,14 +142,24 @@ class RateLimits:
         if self._own_engine:
             self._engine.dispose()
 
-    def _count(self, values: dict[str, Any]) -> tuple[float, int]:
-        with self._engine.begin() as connection:
-            started, used = connection.execute(_COUNT, values).one()
+    def _count(
+        self, counts: Mapping[str, int], at: float, on: Connection | None = None
+    ) -> dict[str, tuple[float, int]]:
+        """Add to the buckets' counts: since when each counts, and its count then."""
+        over = at - WINDOW_S
+        # in one order, so that no two processes wait for each other's rows
+        values = {"counts": json.dumps(counts, sort_keys=True), "now": at, "over": over}
+        with self._turn or nullcontext(), nullcontext(on) if on else self._engine.begin() as connection:
+            rows = connection.execute(self._add, values).all()
         if time.monotonic() - self._tidied > WINDOW_S:
             self._tidied = time.monotonic()
-            with self._engine.begin() as connection:
-                connection.execute(self._forget, {"over": values["over"]})
-        return started, used
+            with self._turn or nullcontext(), self._engine.begin() as connection:
+                connection.execute(self._forget, {"over": over})
+        return {row.bucket: (row.started, row.used) for row in rows}
+
+
+def _bucket(caller: str, policy: str) -> str:
+    return f"{policy}:{caller}"[:80]
 
 
 def _open(url: str) -> Engine:

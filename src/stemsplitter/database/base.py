@@ -64,8 +64,13 @@ def new_id(prefix: str) -> str:
     So that a page of newest rows is a range of the index, and inserts go to its end. The ids that one process
     makes sort in the order in which they were made, in the same millisecond too: pages are cut by them.
     """
-    number, letters = _next_moment(), []
-    for _ in range(10):
+    return f"{prefix}_{_letters(_next_moment(), 10)}{_letters(secrets.randbelow(62**12), 12)}"
+
+
+def _letters(number: int, length: int) -> str:
+    """A number below 62 to the power of ``length``, to the base of 62."""
+    letters = []
+    for _ in range(length):
         number, digit = divmod(number, 62)
         letters.append(_ALPHABET[digit])
-    return f"{prefix}_{''.join(reversed(letters))}{''.join(secrets.choice(_ALPHABET) for _ in range(12))}"
+    return "".join(reversed(letters))

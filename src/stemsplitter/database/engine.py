@@ -3,11 +3,11 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import ARRAY, ColumnElement, Engine, Text, any_, create_engine, event, literal
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
@@ -48,6 +48,9 @@ class Database:
         with Session(self.engine, expire_on_commit=False) as session:
             if self.is_sqlite:
                 session.connection(execution_options={"sqlite_begin": "DEFERRED"})
+            else:
+                # each statement sees what was committed before it, in a transaction or not
+                session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
             yield session
 
     @contextmanager
@@ -63,6 +66,16 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def is_one_of(session: Session, column: Any, values: Collection[str]) -> ColumnElement[bool]:
+    """Whether a column's value is one of these texts.
+
+    On PostgreSQL the statement is the same however many they are, so that it is planned once.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        return cast(ColumnElement[bool], column == any_(literal(list(values), ARRAY(Text))))
+    return cast(ColumnElement[bool], column.in_(values))
 
 
 def _open_sqlite(url: str) -> Engine:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from stemsplitter.credits.service import CreditService
@@ -58,7 +59,7 @@ class Endings:
         self._tell(session, split)
         return split
 
-    def view(self, split: Split) -> SplitView:
+    def view(self, split: Split | Row[Any]) -> SplitView:
         """The split as clients see it, with links to its stems that work for a while."""
         return SplitView.model_validate(
             {
@@ -73,7 +74,7 @@ class Endings:
             }
         )
 
-    def _links(self, split: Split) -> dict[str, str]:
+    def _links(self, split: Split | Row[Any]) -> dict[str, str]:
         return {
             name: self._storage.signed_url(
                 stem["key"], stem["key"].rpartition("/")[2], stem["mime"], self._settings.stem_url_seconds

@@ -98,6 +98,13 @@ class Split(Base):
     trace: Mapped[str | None] = mapped_column(String(64))
 
 
+# what clients see of a split
+SHOWN = (
+    "id", "status", "stem_model", "filename", "duration_seconds", "credits_used", "created_at", "updated_at",
+    "progress", "output_format", "expires_at", "stems", "error_code", "error_message", "model", "processing",
+    "user_metadata",
+)  # fmt: skip
+
 # Conditions of the partial indexes, with the values written out: a database that is given them as parameters cannot
 # know that the index holds all the rows.
 IS_QUEUED = Split.status == bindparam(None, QUEUED, literal_execute=True)

@@ -1,19 +1,20 @@
 """Queries of splits. What changes a split says in its condition what the split must still be."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, case, func, literal, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from stemsplitter.database import UtcDateTime, now
+from stemsplitter.database import UtcDateTime, is_one_of, now
 from stemsplitter.splits.models import (
     FAILED,
     IS_PROCESSING,
     IS_UNFINISHED,
     PROCESSING,
     QUEUED,
+    SHOWN,
     UNFINISHED,
     Split,
 )
@@ -30,6 +31,13 @@ def owned(session: Session, account_id: str, split_id: str) -> Split | None:
         Split.id == split_id, Split.account_id == account_id, Split.deleted_at.is_(None)
     )
     return session.scalar(query)
+
+
+def shown(session: Session, split_ids: Collection[str]) -> dict[tuple[str, str], Row[Any]]:
+    """What clients see of the splits of those ids that were not deleted, by account and id."""
+    query = select(Split.account_id, *(getattr(Split, name) for name in SHOWN))
+    query = query.where(is_one_of(session, Split.id, split_ids), Split.deleted_at.is_(None))
+    return {(row.account_id, row.id): row for row in session.execute(query)}
 
 
 def page(

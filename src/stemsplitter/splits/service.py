@@ -1,6 +1,6 @@
 """The rules of splits: who may have one, what it costs, and how it is told of, canceled and deleted."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
@@ -123,6 +123,13 @@ class SplitService:
         """The account's split. Raises NotFound."""
         with self._database.read() as session:
             return self.endings.view(_owned(session, account_id, split_id))
+
+    def get_all(
+        self, session: Session, wanted: Collection[tuple[str, str]]
+    ) -> dict[tuple[str, str], SplitView]:
+        """Those of the splits, named by account and id, that :meth:`get` would give."""
+        found = repository.shown(session, {split_id for _, split_id in wanted}) if wanted else {}
+        return {each: self.endings.view(found[each]) for each in wanted if each in found}
 
     def states(self, account_id: str, split_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
         """Status and progress of those of the splits that are the account's."""

@@ -1,0 +1,107 @@
+"""Questions that are asked at the same time are answered together, each as if it had been asked alone."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Sequence
+
+import pytest
+
+from stemsplitter.api import batches
+from stemsplitter.api.batches import Batches
+
+
+def test_what_is_asked_at_once_is_answered_together() -> None:
+    seen: list[int] = []
+
+    def work(questions: Sequence[int]) -> list[int]:
+        seen.append(len(questions))
+        return [each * 10 for each in questions]
+
+    async def ask_all() -> list[int]:
+        asked = Batches(work, "test")
+        return await asyncio.gather(*(asked.ask(number) for number in range(100)))
+
+    assert asyncio.run(ask_all()) == [number * 10 for number in range(100)]
+    assert sum(seen) == 100
+    assert max(seen) == batches.LARGEST
+    assert len(seen) == 2
+
+
+def test_no_more_threads_work_than_there_are() -> None:
+    working, most = 0, 0
+    lock = threading.Lock()
+
+    def work(questions: Sequence[int]) -> Sequence[int]:
+        nonlocal working, most
+        with lock:
+            working += 1
+            most = max(most, working)
+        time.sleep(0.02)
+        with lock:
+            working -= 1
+        return questions
+
+    async def ask(asked: "Batches[int, int]", number: int) -> int:
+        await asyncio.sleep(number / 1000)
+        return await asked.ask(number)
+
+    async def ask_all() -> list[int]:
+        asked = Batches(work, "test")
+        return await asyncio.gather(*(ask(asked, number) for number in range(60)))
+
+    assert asyncio.run(ask_all()) == list(range(60))
+    assert most == batches.AT_ONCE
+
+
+def test_an_answer_is_younger_than_its_question() -> None:
+    began = [0.0]
+
+    def work(questions: Sequence[float]) -> list[bool]:
+        began[0] = time.monotonic()
+        time.sleep(0.01)
+        return [asked <= began[0] for asked in questions]
+
+    async def ask(asked: "Batches[float, bool]", number: int) -> bool:
+        await asyncio.sleep(number / 500)
+        return await asked.ask(time.monotonic())
+
+    async def ask_all() -> list[bool]:
+        asked = Batches(work, "test")
+        return await asyncio.gather(*(ask(asked, number) for number in range(30)))
+
+    assert all(asyncio.run(ask_all()))
+
+
+def test_a_failure_is_everybodys_and_what_is_asked_later_is_answered() -> None:
+    def work(questions: Sequence[int]) -> Sequence[int]:
+        if 3 in questions:
+            raise RuntimeError("three")
+        return questions
+
+    async def ask_all() -> list[object]:
+        asked = Batches(work, "test")
+        first = await asyncio.gather(*(asked.ask(number) for number in range(5)), return_exceptions=True)
+        return [*first, await asked.ask(7)]
+
+    *first, later = asyncio.run(ask_all())
+    assert [str(each) for each in first] == ["three"] * 5
+    assert later == 7
+
+
+def test_who_has_gone_keeps_nobody_from_an_answer() -> None:
+    def work(questions: Sequence[int]) -> Sequence[int]:
+        time.sleep(0.05)
+        return questions
+
+    async def ask_all() -> int:
+        asked = Batches(work, "test")
+        gone = asyncio.ensure_future(asked.ask(1))
+        stays = asyncio.ensure_future(asked.ask(2))
+        await asyncio.sleep(0.01)
+        gone.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await gone
+        return await stays
+
+    assert asyncio.run(ask_all()) == 2
