@@ -152,10 +152,15 @@ class Fleet:
     def add_workers(self, number: int, *options: str) -> None:
         """Start so many workers more, and wait until they have said that they live."""
         for _ in range(number):
-            self.workers.append(self._host(f"worker{len(self.workers) + 1}", "worker", *options))
+            self.add_worker(*options)
         wait_until(
             lambda: self.living_workers() >= len(self.workers), START_S, f"no worker, see {self._folder}"
         )
+
+    def add_worker(self, *options: str) -> Host:
+        """Start a worker."""
+        self.workers.append(self._host(f"worker{len(self.workers) + 1}", "worker", *options))
+        return self.workers[-1]
 
     def living_workers(self) -> int:
         """How many workers live, as the database says."""

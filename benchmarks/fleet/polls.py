@@ -4,7 +4,7 @@
     .venv/bin/python -m benchmarks.fleet.polls --quick
 
 Both have the first core to themselves, in turns; the database, the S3 server and the client have the others. What is
-polled is a split that waits, with an API key, on PostgreSQL.
+polled are splits that wait, one of another account on each of 32 connections, on PostgreSQL.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from benchmarks.fleet.cluster import START_S, Fleet, Host, fleet, free_port, is_
 from benchmarks.fleet.load import per_second, request
 from benchmarks.fleet.rows import waiting_split
 
-CONNECTIONS = 8
+CONNECTIONS = 32
 WANTED = 0.25
 CORE = 0
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -33,11 +33,12 @@ class Served:
     processor_us: float
 
 
-def measure(host: Host, url: str, headers: Mapping[str, str], seconds: float) -> Served:
-    """Have a server answer the same request again and again."""
+def measure(host: Host, url: str, paths: Mapping[str, Mapping[str, str]], seconds: float) -> Served:
+    """Have a server answer requests for the paths, each with its headers, again and again."""
     address, port = url.split("/")[2].split(":")
+    requests = [request(url + path, headers) for path, headers in paths.items()]
     before = _processor_s(host.pid)
-    answers = per_second((address, int(port)), [request(url, headers)] * CONNECTIONS, seconds)
+    answers = per_second((address, int(port)), requests * (CONNECTIONS // len(requests)), seconds)
     return Served(answers, (_processor_s(host.pid) - before) / (answers * seconds) * 1e6)
 
 
@@ -51,14 +52,17 @@ def _pin(pid: int) -> None:
         os.sched_setaffinity(int(task.name), {CORE})
 
 
-def poll_target(made: Fleet) -> tuple[str, dict[str, str]]:
-    """Path and headers of a poll of a split that waits."""
-    key = made.new_key("somebody@example.com")
-    with made.application.database.write() as session:
-        account = made.application.accounts.find_account(session, "somebody@example.com")
-        split = waiting_split(account.id)
-        session.add(split)
-    return f"/v1/audio/splits/{split.id}", {"Authorization": f"Bearer {key}"}
+def poll_targets(made: Fleet) -> dict[str, dict[str, str]]:
+    """Paths and headers of polls: for each connection an account with a split that waits."""
+    found = {}
+    for number in range(CONNECTIONS):
+        key = made.new_key(f"{number}@example.com")
+        with made.application.database.write() as session:
+            account = made.application.accounts.find_account(session, f"{number}@example.com")
+            split = waiting_split(account.id)
+            session.add(split)
+        found[f"/v1/audio/splits/{split.id}"] = {"Authorization": f"Bearer {key}"}
+    return found
 
 
 def run(folder: Path, rounds: int, seconds: float) -> list[tuple[Served, Served]]:
@@ -75,11 +79,11 @@ def run(folder: Path, rounds: int, seconds: float) -> list[tuple[Served, Served]
             wait_until(lambda: is_ready(f"http://127.0.0.1:{port}/constant"), START_S, str(bare.log))
             _pin(bare.pid)
             _pin(made.apis[0].pid)
-            path, headers = poll_target(made)
+            targets = poll_targets(made)
             turns = []
             for _ in range(rounds):
-                constant = measure(bare, f"http://127.0.0.1:{port}/constant", {}, seconds)
-                turns.append((constant, measure(made.apis[0], made.urls[0] + path, headers, seconds)))
+                constant = measure(bare, f"http://127.0.0.1:{port}", {"/constant": {}}, seconds)
+                turns.append((constant, measure(made.apis[0], made.urls[0], targets, seconds)))
             return turns
         finally:
             bare.kill()

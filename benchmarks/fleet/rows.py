@@ -1,30 +1,107 @@
-"""Splits that are put into the database's table, where making them by requests would take days."""
+"""Splits that are put into the database's tables, where making them by requests would take days."""
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
+from benchmarks.fleet.cluster import Fleet
 from stemsplitter.database import new_id, now
-from stemsplitter.splits.models import QUEUED, Split
+from stemsplitter.splits.models import FREE, QUEUED, Split, stems_folder
 from tests.acceptance.server import MODEL
+from tests.acceptance.tiny_model import STEMS
+
+SONG_S = 60
+OLD_DAYS = 6  # how far back the old ones were made: they are kept for seven
+_DAY_MS = 86_400_000
 
 
 def waiting_split(account_id: str) -> Split:
-    """A split of a minute of audio as a request leaves it."""
+    """A split of a minute of audio as a request leaves it, first in the queue."""
     at, split_id = now(), new_id("split")
     return Split(
         id=split_id,
         account_id=account_id,
         status=QUEUED,
         stem_model="6s",
-        requested_stems=["vocals", "drums", "bass", "guitar", "piano", "other"],
+        requested_stems=list(STEMS),
         output_format="mp3",
         filename="song.mp3",
-        duration_seconds=60,
-        credits_used=60,
+        duration_seconds=SONG_S,
+        credits_used=SONG_S,
         source_key=f"splits/{split_id}/source.mp3",
         source_bytes=1_000_000,
         model={"name": MODEL, "licence": "none"},
         user_metadata={},
+        model_name=MODEL,
+        priority=FREE,
+        turn=0,
         created_at=at,
         updated_at=at,
         expires_at=at + timedelta(days=7),
+    )
+
+
+def fill(made: Fleet, account_ids: Sequence[str], old: int, queued: int, queued_accounts: int) -> None:
+    """Add ``old`` splits that succeeded, with their ledger entries, in turns to all accounts, and ``queued`` ones that
+    wait, in turns to the first of them."""
+    with made.application.database.write() as session:
+        template = waiting_split(account_ids[0])
+        template.stems = {
+            name: {
+                "key": f"{stems_folder(template.id)}/{name}.mp3",
+                "size": 2_400_000,
+                "mime": "audio/mpeg",
+            }
+            for name in STEMS
+        }
+        session.add(template)
+        template_id = template.id
+    accounts = ", ".join(f"'{each}'" for each in account_ids)
+
+    def account(of: int) -> str:
+        return f"(ARRAY[{accounts}])[1 + number % {of}]"
+
+    ended = f"created_at - {OLD_DAYS * _DAY_MS} + number * {OLD_DAYS * _DAY_MS / max(old, 1):.3f}::bigint"
+    # ids rise with time, as ours do
+    _copy(
+        made,
+        template_id,
+        old,
+        {
+            "id": "'split_0old' || lpad(number::text, 18, '0')",
+            "account_id": account(len(account_ids)),
+            "status": "'succeeded'",
+            "progress": "100",
+            "attempts": "1",
+            "processing": """'{"device": "cpu", "seconds": 9.1, "realtimeFactor": 0.15}'::json""",
+            **dict.fromkeys(("created_at", "updated_at", "started_at", "finished_at"), ended),
+        },
+    )
+    _copy(
+        made,
+        template_id,
+        queued,
+        {
+            "id": "'split_0queued' || lpad(number::text, 15, '0')",
+            "account_id": account(queued_accounts),
+            "stems": "NULL",
+            "turn": f"{SONG_S * 1000} * (1 + number / {queued_accounts})",
+        },
+    )
+    made.execute(f"DELETE FROM splits WHERE id = '{template_id}'")
+    for kind, amount in (("hold", "-credits_used"), ("settle", "0")):
+        made.execute(
+            "INSERT INTO ledger_entries (id, account_id, kind, amount, split_id, note, created_at) "
+            f"SELECT 'led_' || substr(id, 7, 15) || '{kind}' || right(id, 8), account_id, '{kind}', {amount}, id, '', "
+            f"created_at FROM splits WHERE status = 'succeeded' OR '{kind}' = 'hold'"
+        )
+    made.execute("VACUUM ANALYZE")
+
+
+def _copy(made: Fleet, template_id: str, number: int, values: Mapping[str, str]) -> None:
+    columns = [column.name for column in Split.__table__.columns]
+    names = ", ".join(f'"{name}"' for name in columns)
+    given = ", ".join(values.get(name, f'"{name}"') for name in columns)
+    made.execute(
+        f"INSERT INTO splits ({names}) SELECT {given} FROM splits, generate_series(1, {number}) AS number "
+        f"WHERE splits.id = '{template_id}'"
     )

@@ -1,0 +1,154 @@
+"""A large system beside an empty one: 10,000 splits that wait and 1,000,000 old ones, against none.
+
+    .venv/bin/python -m benchmarks.fleet.scale            # a quarter of an hour, and 5 GB of disk
+    .venv/bin/python -m benchmarks.fleet.scale --quick    # a hundredth of that
+
+Two databases in one PostgreSQL, each with an API process of its own, take turns: eight clients create splits, then
+cancel them again, and poll. Claims are those of a worker, called here, of a queue that stays as long as it is.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.fleet.cluster import Fleet, beside, fleet, workplace
+from benchmarks.fleet.rows import fill, waiting_split
+from benchmarks.service import Client, timed
+from stemsplitter.database import new_id
+from stemsplitter.splits import queue
+from tests.acceptance.server import MODEL
+from tests.acceptance.songs import encode, sung
+
+CLIENTS = 8
+QUEUED_ACCOUNTS = 100
+WANTED = 2.0
+CAP = 2
+
+
+@dataclass
+class System:
+    """One of the two, with its clients and the seconds that things took."""
+
+    fleet: Fleet
+    clients: list[Client]
+    account_ids: list[str]
+    polled: dict[Client, str] = field(default_factory=dict)
+    created: list[float] = field(default_factory=list)
+    polls: list[float] = field(default_factory=list)
+    claims: list[float] = field(default_factory=list)
+
+
+def system(made: Fleet, accounts: int) -> System:
+    """A system with accounts, the first of which have clients."""
+    account_ids = []
+    with made.application.database.write() as session:
+        service = made.application.accounts
+        for number in range(accounts):
+            account_ids.append(service.create_account(session, f"{number}@example.com").id)
+        keys = [service.create_key(session, each, "benchmark")[1] for each in account_ids[:CLIENTS]]
+    made.add_apis(1)
+    return System(made, [Client(made.urls[0], key) for key in keys], account_ids)
+
+
+def create(each: System, clip: bytes, times: int) -> None:
+    """Time creates by all clients at once, each between an upload and a cancel, which are not counted."""
+
+    def one(client: Client) -> None:
+        source = client.upload(clip, "audio/flac")
+        began = time.perf_counter()
+        split_id = client.split(source)
+        each.created.append(time.perf_counter() - began)
+        client("POST", f"/v1/audio/splits/{split_id}/cancel", b"{}")
+
+    timed(each.clients, times, 0, one)
+
+
+def poll(each: System, times: int) -> None:
+    """Time polls of a split that waits, by all clients at once."""
+    if not each.polled:
+        with each.fleet.application.database.write() as session:
+            for client, account_id in zip(each.clients, each.account_ids, strict=False):
+                split = waiting_split(account_id)
+                split.model_name = "another"  # so that no claim takes it
+                session.add(split)
+                each.polled[client] = split.id
+    each.polls += timed(
+        each.clients, times, 0.01, lambda client: client("GET", f"/v1/audio/splits/{each.polled[client]}")
+    )
+
+
+def claim(each: System, times: int) -> None:
+    """Time claims; before each a split is added to the queue, and what is claimed ends at once."""
+    database = each.fleet.application.database
+    for number in range(times):
+        with database.write() as session:
+            session.add(waiting_split(each.account_ids[number % QUEUED_ACCOUNTS]))
+        began = time.perf_counter()
+        with database.write() as session:
+            claimed = queue.claim(session, [MODEL], CAP, "wrk_benchmark", new_id("run"))
+        each.claims.append(time.perf_counter() - began)
+        assert claimed is not None
+        with database.write() as session:
+            session.delete(claimed)
+
+
+def run(folder: Path, old: int, queued: int, rounds: int) -> tuple[System, System]:
+    """The empty system and the large one, after all rounds."""
+    clip = encode(folder / "clip.flac", sung(44_100), 44_100, "flac").read_bytes()
+    with fleet(folder, max_queued_splits=1000) as first, beside(first, folder / "large") as second:
+        empty, large = system(first, QUEUED_ACCOUNTS), system(second, 1000)
+        began = time.monotonic()
+        fill(second, large.account_ids, old, queued, QUEUED_ACCOUNTS)
+        print(f"{old} old splits and {queued} that wait were put in within {time.monotonic() - began:.0f} s")
+        for number in range(rounds + 1):
+            for each in (empty, large):
+                create(each, clip, 8)
+                poll(each, 60)
+                claim(each, 40)
+                if number == 0:  # of the first use of everything
+                    each.created, each.polls, each.claims = [], [], []
+        return empty, large
+
+
+def p99(seconds: list[float]) -> float:
+    """The 99th percentile."""
+    return sorted(seconds)[int(len(seconds) * 0.99)]
+
+
+def main() -> None:
+    """Measure, print a table and a line, and end with 1 where the large system is too slow."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="100 that wait and 10,000 old ones, two rounds")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs in a new folder")
+    options = parser.parse_args()
+    size = (10_000, 100, 2) if options.quick else (1_000_000, 10_000, 12)
+    with workplace(options.keep) as folder:
+        empty, large = run(folder, *size)
+    print("| | calls | empty: median ms | p99 ms | large: median ms | p99 ms | p99, large / empty |")
+    print("|---|---|---|---|---|---|---|")
+    ratios = []
+    for name, few, many in (
+        ("create", empty.created, large.created),
+        ("poll", empty.polls, large.polls),
+        ("claim", empty.claims, large.claims),
+    ):
+        ratios.append(p99(many) / p99(few))
+        times = " | ".join(
+            f"{statistics.median(each) * 1e3:.1f} | {p99(each) * 1e3:.1f}" for each in (few, many)
+        )
+        print(f"| {name} | {len(few)} | {times} | {ratios[-1]:.2f} |")
+    claims = statistics.median(large.claims) / statistics.median(empty.claims)
+    print(
+        f"scale: with {size[0]} old splits and {size[1]} waiting, p99 of creates is {ratios[0]:.2f} × and of polls "
+        f"{ratios[1]:.2f} × the empty system's (at most {WANTED:.0f} × is wanted), median of claims {claims:.2f} ×"
+    )
+    sys.exit(max(ratios[:2]) > WANTED or claims > WANTED)
+
+
+if __name__ == "__main__":
+    main()
