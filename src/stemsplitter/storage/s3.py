@@ -162,7 +162,7 @@ class Bucket:
         if code == "RequestTimeTooSkewed":
             return "The clock of this machine is wrong, so the store takes no signature of it: set the clock."
         if "403 Forbidden" in said:
-            return f"The credentials may not list the bucket {self.name}: allow s3:ListBucket, and what docs/storage.md names."
+            return f"The credentials may not list the bucket {self.name}: allow what docs/storage.md names."
         return None
 
     def _client(self, session: Any, endpoint: str | None, style: str) -> Any:
