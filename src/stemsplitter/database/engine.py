@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from stemsplitter.errors import SettingsError
 
 BUSY_TIMEOUT_MS = 30_000
+IDLE_S = 60  # no transaction of ours waits for anything but the database, and none of them for long
 
 
 class Database:
@@ -36,7 +37,7 @@ class Database:
         if self.is_sqlite:
             self.engine = _open_sqlite(self.url)
         elif parsed.drivername == "postgresql+psycopg":
-            self.engine = create_engine(self.url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+            self.engine = _open_postgresql(self.url)
         else:
             raise SettingsError(
                 f"DATABASE_URL names {parsed.drivername}: write sqlite:///FILE or postgresql+psycopg://…"
@@ -66,6 +67,18 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _open_postgresql(url: str) -> Engine:
+    engine = create_engine(url, pool_pre_ping=True, pool_size=10, max_overflow=20)
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _: Any) -> None:
+        # who is frozen, or cut off, in the midst of a transaction keeps its locks, as that of the queue, no longer
+        connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_S}s'")
+        connection.commit()
+
+    return engine
 
 
 def is_one_of(session: Session, column: Any, values: Collection[str]) -> ColumnElement[bool]:
