@@ -34,7 +34,8 @@ class Pool:
         if "broken" in split_id and f"failed {split_id}" not in self._log.read_text():
             self.note(f"failed {split_id}")
             raise SeparationFailed("died")
-        end = time.monotonic() + (20 if "slow" in split_id else 0.5 if "half" in split_id else 0)
+        takes = {"slow": 20, "nap": 4, "half": 0.5}
+        end = time.monotonic() + next((s for name, s in takes.items() if name in split_id), 0)
         while time.monotonic() < end:
             if watch(0.5):
                 self.note(f"back {split_id}")
