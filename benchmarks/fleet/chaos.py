@@ -250,7 +250,9 @@ def _overall(made: Fleet, accounts: Sequence[Account], splits: int) -> Problems:
 def _figures(
     made: Fleet, storm: Storm, accounts: Sequence[Account], receiver: Receiver, progress: Progress
 ) -> dict[str, Any]:
-    rows = made.query("SELECT status, attempts, created_at, finished_at FROM splits")
+    rows = made.query(
+        "SELECT status || coalesce(' with ' || error_code, ''), attempts, created_at, finished_at FROM splits"
+    )
     took = sorted((row[3] - row[2]) / 1000 for row in rows if row[3])
     unanswered = sum((account.customer.unanswered for account in accounts), Counter[str]())
     deliveries = [len(bodies) for received in receiver.bodies.values() for bodies in received.values()]
