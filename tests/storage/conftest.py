@@ -1,10 +1,12 @@
 """The two kinds of store: a folder, and a bucket of a small S3 server that runs on loopback."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from stemsplitter.database import now
 from stemsplitter.storage import Storage
 
 from ..buckets import BUCKET, Proxy, s3_server, use
@@ -29,6 +31,10 @@ def s3_storage(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
     yield storage
     for stored in list(storage.list_prefix()):
         storage.delete(stored.key)
+    assert storage._bucket is not None
+    storage._bucket.abort_writes(
+        now() + timedelta(minutes=1)
+    )  # what a failing store could not be told to forget
 
 
 @pytest.fixture
