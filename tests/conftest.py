@@ -89,6 +89,15 @@ def database(postgres_url: str | None, migrated: str, tmp_path: Path) -> Iterato
         yield make()
 
 
+@pytest.fixture(scope="module")
+def databases(
+    postgres_url: str | None, migrated: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[], Database]]:
+    """Call it for a database as :func:`database` is one, which a module's tests share; another one each time."""
+    with _databases(postgres_url, tmp_path_factory.mktemp("databases"), migrated) as make:
+        yield make
+
+
 @contextmanager
 def _databases(
     server: str | None, folder: Path, template: str | None = None

@@ -18,7 +18,7 @@ from sqlalchemy import update
 
 from stemsplitter.api.app import create_app
 from stemsplitter.application import Application
-from stemsplitter.database.schema import upgrade
+from stemsplitter.database import Database
 from stemsplitter.settings import Settings
 from stemsplitter.uploads.models import Upload
 
@@ -111,7 +111,6 @@ def serve(folder: Path, **settings: Any) -> Iterator[Server]:
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         application = Application(Settings(data_dir=folder, public_url=url, create_limit=100_000, **settings))
-        upgrade(application.database)
         with application.database.write() as session:
             account = application.accounts.create_account(session, "someone@example.org")
             key = application.accounts.create_key(session, account.id, "test")[1]
@@ -129,20 +128,25 @@ def serve(folder: Path, **settings: Any) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def running_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with serve(tmp_path_factory.mktemp("server") / "data", max_source_bytes=30_000_000) as server:
+def running_server(
+    databases: Callable[[], Database], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("server") / "data"
+    with serve(folder, database_url=databases().url, max_source_bytes=30_000_000) as server:
         yield server
 
 
 @pytest.fixture(scope="module")
-def s3_server_running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Proxy]]:
+def s3_server_running(
+    databases: Callable[[], Database], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Server, Proxy]]:
     """A server that keeps its files in S3, and what stands before that and can fail."""
     folder = tmp_path_factory.mktemp("s3")
     with s3_server(folder / "s3") as url, pytest.MonkeyPatch.context() as patched:
         proxy = Proxy(url)
         try:
             use(proxy.url, patched)
-            with serve(folder / "data", storage_url=f"s3://{BUCKET}") as server:
+            with serve(folder / "data", database_url=databases().url, storage_url=f"s3://{BUCKET}") as server:
                 yield server, proxy
         finally:
             proxy.close()
