@@ -259,3 +259,15 @@ def test_creating_leaves_threads_for_polls_and_places_for_others(
             go.set()
         assert [each.result(20).status_code for each in waiting] == [200] * 12
     assert most == admission.CREATING_OF_ONE_CALLER
+
+
+def test_a_database_that_is_away_where_keys_are_checked(
+    client: TestClient, application: Application, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> Any:
+        raise OperationalError("SELECT secret", None, Exception("no connection"))
+
+    monkeypatch.setattr(application.database, "read", refuse)
+    answer = client.get("/v1/credits", headers=account.headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (503, "UNAVAILABLE")
+    assert answer.headers["retry-after"] == "10" and "secret" not in answer.text

@@ -12,7 +12,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stemsplitter import tracing
-from stemsplitter.api.errors import server_error
+from stemsplitter.api.errors import fault
 from stemsplitter.api.metrics import LATENCY
 from stemsplitter.database import new_id
 
@@ -51,13 +51,12 @@ class Access:
         ):
             try:
                 await self._app(scope, receive, send_with_id)
-            except Exception:
-                _log.exception("request failed")
-                if (
-                    status
-                ):  # half an answer is out: break the connection, so that nobody takes it for a whole one
+            except Exception as error:
+                # half an answer is out: break the connection, so that nobody takes it for a whole one
+                if status:
+                    _log.exception("request failed")
                     raise
-                await server_error(request)(scope, receive, send_with_id)
+                await fault(request, error)(scope, receive, send_with_id)
             finally:
                 answered(_route(request), status)
                 _record(request, status, time.perf_counter() - started)
@@ -79,12 +78,11 @@ class Faults:
 
         try:
             await self._app(scope, receive, send_noting)
-        except Exception:
+        except Exception as error:
             # half an answer is out: break the connection, so that nobody takes it for a whole one
             if started or scope["type"] != "http":
                 raise
-            _log.exception("request failed")
-            await server_error(Request(scope, receive))(scope, receive, send)
+            await fault(Request(scope, receive), error)(scope, receive, send)
 
 
 def _span(request: Request) -> AbstractContextManager[Callable[[str | None, int], None]]:

@@ -31,6 +31,7 @@ NO_DATABASE = (
     "UNAVAILABLE",
     "The server's database does not answer: send the request again in a while.",
 )
+DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
 UNSTORABLE = (422, "VALIDATION_ERROR", "Something in the request cannot be kept: leave NUL characters out.")
 # what the framework answers by itself: status → code, message
 _FRAMEWORK = {
@@ -49,7 +50,7 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestError, _bad_request)
     app.add_exception_handler(StorageError, _no_file)
     app.add_exception_handler(DataError, _unstorable)
-    for away in (OperationalError, InterfaceError, PoolTimeout):
+    for away in DATABASE_AWAY:
         app.add_exception_handler(away, _no_database)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _framework_error)
@@ -79,6 +80,14 @@ def answer(
         fields["details"] = dict(details)
     fields |= {"requestId": request_id(request), "docUrl": f"{base_url}/docs#{code}"}
     return failure(status, code, message, fields, headers)
+
+
+def fault(request: Request, error: Exception) -> Response:
+    """The answer to what nobody else answers; it is logged."""
+    if isinstance(error, DATABASE_AWAY):
+        return _no_database(request, error)
+    _log.error("request failed", exc_info=error)
+    return server_error(request)
 
 
 def server_error(request: Request) -> Response:
