@@ -124,6 +124,13 @@ class Settings(BaseSettings):
             raise ValueError("must be debug, info, warning or error")
         return value
 
+    @field_validator("device")
+    @classmethod
+    def _device(cls, value: str) -> str:
+        if not re.fullmatch("auto|cpu|mps|cuda(:[0-9]{1,3})?", value):
+            raise ValueError("must be auto, cpu, cuda, cuda:0, cuda:1 … or mps")
+        return value
+
     @field_validator("packs")
     @classmethod
     def _packs(cls, value: str) -> str:
