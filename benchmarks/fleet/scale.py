@@ -107,8 +107,10 @@ def run(folder: Path, old: int, queued: int, rounds: int) -> tuple[System, Syste
             for each in (empty, large):
                 create(each, clip, 8)
                 poll(each, 60)
-                claim(each, 40)
-                if number == 0:  # of the first use of everything
+            for each in (empty, large) * 8:
+                claim(each, 5)
+            if number == 0:  # of the first use of everything
+                for each in (empty, large):
                     each.created, each.polls, each.claims = [], [], []
         return empty, large
 
