@@ -69,7 +69,7 @@ check: $(VENV)/installed-dev
 	$(BIN)/mypy
 	scripts/lint_deploy $(BIN)
 
-lock: $(VENV)/installed-dev
+lock:
 	scripts/lock
 
 $(VENV)/installed: pyproject.toml constraints.txt
