@@ -16,7 +16,7 @@ from sqlalchemy.exc import DataError, OperationalError
 from stemsplitter.api import admission
 from stemsplitter.api.admission import LARGEST_BODY
 from stemsplitter.api.app import create_app
-from stemsplitter.api.envelope import CamelModel, success
+from stemsplitter.api.envelope import RequestModel, success
 from stemsplitter.application import Application
 from stemsplitter.errors import AudioError, ModelError
 from stemsplitter.service_errors import Conflict, InsufficientCredits, NotFound, ValidationFailed
@@ -24,12 +24,12 @@ from stemsplitter.service_errors import Conflict, InsufficientCredits, NotFound,
 from .conftest import Account
 
 
-class Inner(CamelModel):
+class Inner(RequestModel):
     url: str
     size: int = 1
 
 
-class Body(CamelModel):
+class Body(RequestModel):
     input: Inner
     tags: list[Inner] = Field(default_factory=list)
 

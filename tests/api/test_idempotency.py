@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stemsplitter.api.app import create_app
-from stemsplitter.api.envelope import CamelModel
+from stemsplitter.api.envelope import RequestModel
 from stemsplitter.api.idempotency import MAX_KEY, Once, parse_key
 from stemsplitter.application import Application
 from stemsplitter.idempotency.service import Record
@@ -19,7 +19,7 @@ from stemsplitter.service_errors import ValidationFailed
 from .conftest import Account
 
 
-class Body(CamelModel):
+class Body(RequestModel):
     name: str
 
 

@@ -95,6 +95,7 @@ class Admission:
             await answer(request, 429, "RATE_LIMITED", message)(scope, receive, send_with_quota)
         elif admitted.split is not None:
             scope["route"], scope["path_params"] = _POLL, {"split_id": admitted.split.id}
+            request.state.is_poll = True
             await success(admitted.split)(scope, receive, send_with_quota)
         elif quota.policy == "read":
             await self._app(scope, receive, send_with_quota)

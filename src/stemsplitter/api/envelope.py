@@ -23,9 +23,13 @@ Time = Annotated[
 
 
 class CamelModel(BaseModel):
-    """A body in camelCase. What a request holds beyond its fields is ignored, as clients add to it freely."""
+    """A body in camelCase."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class RequestModel(CamelModel):
+    """The body of a request. What it holds beyond its fields is ignored, as clients add to it freely."""
 
     @field_validator("*", mode="after")
     @classmethod

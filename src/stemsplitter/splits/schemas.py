@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stemsplitter.api.envelope import CamelModel, Time
+from stemsplitter.api.envelope import CamelModel, RequestModel, Time
 
 Status = Literal["queued", "processing", "succeeded", "failed"]
 Layout = Literal["2s", "4s", "6s"]
@@ -17,14 +17,14 @@ _Key = Annotated[str, Field(min_length=1, max_length=64, pattern=_TEXT)]
 _Value = Annotated[str, Field(max_length=512, pattern=_TEXT)]
 
 
-class DirectUrl(CamelModel):
+class DirectUrl(RequestModel):
     """A song at a public address; it is fetched before the answer."""
 
     type: Literal["direct_url"]
     url: str = Field(max_length=8192, examples=["https://example.com/song.mp3"])
 
 
-class UploadedFile(CamelModel):
+class UploadedFile(RequestModel):
     """A song that was uploaded; `fileUrl` and `storageKey` as the upload answered."""
 
     type: Literal["uploaded_file"]
@@ -33,7 +33,7 @@ class UploadedFile(CamelModel):
     storage_key: str = Field(max_length=1024)
 
 
-class CreateSplit(CamelModel):
+class CreateSplit(RequestModel):
     """What to take apart, and how."""
 
     input: Annotated[DirectUrl | UploadedFile, Field(discriminator="type")]

@@ -5,10 +5,10 @@ from typing import Literal
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from stemsplitter.api.envelope import CamelModel, Time
+from stemsplitter.api.envelope import CamelModel, RequestModel, Time
 
 
-class UploadRequest(CamelModel):
+class UploadRequest(RequestModel):
     """A file that is to be sent."""
 
     filename: str = Field(min_length=1, max_length=255, examples=["song.mp3"])

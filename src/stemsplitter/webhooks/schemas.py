@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from stemsplitter.api.envelope import CamelModel, Time
+from stemsplitter.api.envelope import CamelModel, RequestModel, Time
 from stemsplitter.webhooks.models import DeliveryStatus
 
 
@@ -48,7 +48,7 @@ class DeliveryPage(CamelModel):
     next_cursor: str | None
 
 
-class TestRequest(CamelModel):
+class TestRequest(RequestModel):
     """Where to send a test event."""
 
     __test__ = False  # not a test of pytest's
