@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 
 from stemsplitter.database import Database
+from stemsplitter.database.engine import write_ahead
 from stemsplitter.settings import Settings
 
 WINDOW_S = 60
@@ -169,7 +170,7 @@ def _open(url: str) -> Engine:
     def configure(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # every statement is a transaction
         cursor = connection.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
+        write_ahead(cursor)
         cursor.execute("PRAGMA synchronous=OFF")
         cursor.close()
 

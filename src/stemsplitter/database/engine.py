@@ -101,7 +101,7 @@ def _open_sqlite(url: str) -> Engine:
         connection.isolation_level = None  # BEGIN is ours, below
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-        _write_ahead(cursor)
+        write_ahead(cursor)
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute("PRAGMA synchronous=FULL")  # a committed ledger entry survives a power cut
         cursor.close()
@@ -115,7 +115,7 @@ def _open_sqlite(url: str) -> Engine:
     return engine
 
 
-def _write_ahead(cursor: sqlite3.Cursor) -> None:
+def write_ahead(cursor: sqlite3.Cursor) -> None:
     """Switch the write-ahead log on. SQLite does not wait where two processes do it to a new file at once."""
     end = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
