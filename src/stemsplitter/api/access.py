@@ -2,6 +2,7 @@
 
 import logging
 import re
+import secrets
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -14,7 +15,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from stemsplitter import tracing
 from stemsplitter.api.errors import fault
 from stemsplitter.api.metrics import LATENCY
-from stemsplitter.database import new_id
 
 _log = logging.getLogger("stemsplitter.access")
 _PROBES = ("/healthz", "/readyz", "/metrics")  # asked every few seconds, and in nobody's trace
@@ -33,7 +33,7 @@ class Access:
             return
         request = Request(scope, receive)
         sent = request.headers.get("x-request-id", "")
-        request_id = sent if _ID.fullmatch(sent) else new_id("req")
+        request_id = sent if _ID.fullmatch(sent) else f"req_{secrets.token_hex(11)}"
         request.state.request_id = request_id
         status = 0
 

@@ -62,7 +62,7 @@ ERRORS: Final[dict[str, tuple[int, str, dict[str, Any]]]] = {
     "SERVER_ERROR": (
         500,
         "Anything unexpected.",
-        {"message": "Something went wrong here: report the request id req_0Yx3kQpAb2Jd7MfTn5Rv8W."},
+        {"message": "Something went wrong here: report the request id req_7f3a09c4d1e85b26a0f9c3."},
     ),
     "UNAVAILABLE": (
         503,

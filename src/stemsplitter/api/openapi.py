@@ -30,7 +30,7 @@ TAGS = [
 ]
 
 _HEADERS: Spec = {
-    "X-Request-Id": ("Names this request in the server's log.", "string", "req_0Yx3kQpAb2Jd7MfTn5Rv8W"),
+    "X-Request-Id": ("Names this request in the server's log.", "string", "req_7f3a09c4d1e85b26a0f9c3"),
     "RateLimit-Policy": ("The policies of your key.", "string", '"read";q=600;w=60, "create";q=60;w=60'),
     "RateLimit": (
         "The policy that counts here: requests left, seconds until it starts afresh.",
