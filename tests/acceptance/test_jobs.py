@@ -29,7 +29,11 @@ class Site:
         self.server = server
         self._key = server.new_key("someone@example.com")
         self.client = httpx2.Client(
-            base_url=f"{server.url}/v1", headers={"Authorization": f"Bearer {self._key}"}, timeout=60
+            base_url=f"{server.url}/v1",
+            headers={"Authorization": f"Bearer {self._key}"},
+            timeout=60,
+            # one that is kept ends with the process that is behind it, which tests kill
+            limits=httpx2.Limits(max_keepalive_connections=0),
         )
 
     def data(self, method: str, path: str, **options: Any) -> Any:
