@@ -105,3 +105,24 @@ def test_who_has_gone_keeps_nobody_from_an_answer() -> None:
         return await stays
 
     assert asyncio.run(ask_all()) == 2
+
+
+def test_a_look_that_hangs_does_not_hold_up_what_comes_later() -> None:
+    hangs = threading.Event()
+
+    def work(questions: Sequence[int]) -> Sequence[int]:
+        if 0 in questions:
+            hangs.wait(30)
+        return questions
+
+    async def ask_all() -> list[int]:
+        asked = Batches(work, "test")
+        first = asyncio.ensure_future(asked.ask(0))
+        await asyncio.sleep(0.001)
+        soon = await asyncio.wait_for(asked.ask(1), 10)
+        await asyncio.sleep(2 * batches.PATIENCE_S)
+        later = await asyncio.wait_for(asked.ask(2), 10)
+        hangs.set()
+        return [soon, later, await first]
+
+    assert asyncio.run(ask_all()) == [1, 2, 0]

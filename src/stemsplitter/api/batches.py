@@ -8,6 +8,8 @@ from typing import Generic, TypeVar
 
 AT_ONCE = 2
 LARGEST = 64
+# how long a look has to itself: most take less, and what is asked meanwhile costs a fraction when it is asked together
+PATIENCE_S = 0.01
 
 Question = TypeVar("Question")
 Answer = TypeVar("Answer")
@@ -16,9 +18,10 @@ Answer = TypeVar("Answer")
 class Batches(Generic[Question, Answer]):
     """Gives questions to ``work`` together: at most :data:`LARGEST` that came while others were being answered.
 
-    Each is answered by a call of ``work`` that began after it was asked; one that is asked alone does not wait.
-    ``work`` runs in :data:`AT_ONCE` threads, and returns as many answers as it is given questions; where it raises, all
-    of them are answered so. To be used from one event loop at a time.
+    Each is answered by a call of ``work`` that began after it was asked; one that is asked alone does not wait, and the
+    others for no longer than :data:`PATIENCE_S`, while a thread is free. ``work`` runs in :data:`AT_ONCE` threads, and
+    returns as many answers as it is given questions; where it raises, all of them are answered so. To be used from one
+    event loop at a time.
     """
 
     def __init__(self, work: Callable[[Sequence[Question]], Sequence[Answer]], name: str) -> None:
@@ -26,6 +29,7 @@ class Batches(Generic[Question, Answer]):
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=name)
         self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
         self._running = 0
+        self._began = 0.0
 
     async def ask(self, question: Question) -> Answer:
         """The answer to a question."""
@@ -36,9 +40,13 @@ class Batches(Generic[Question, Answer]):
         loop.call_soon(self._begin, loop)
         return await answer
 
-    def _begin(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _begin(self, loop: asyncio.AbstractEventLoop, patient: bool = True) -> None:
         if not self._waiting or self._running == AT_ONCE:
             return
+        if self._running and patient and loop.time() < self._began + PATIENCE_S:
+            return  # the end of what runs, or of the patience with it, comes here again
+        self._began = loop.time()
+        loop.call_later(PATIENCE_S, self._begin, loop, False)
         batch, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
         self._running += 1
         done = self._threads.submit(self._work, [question for question, _ in batch])
