@@ -1,6 +1,6 @@
 """A large system beside an empty one: 10,000 splits that wait and 1,000,000 old ones, against none.
 
-    .venv/bin/python -m benchmarks.fleet.scale            # ten minutes, and 5 GB of disk
+    .venv/bin/python -m benchmarks.fleet.scale            # two minutes, and 5 GB of disk
     .venv/bin/python -m benchmarks.fleet.scale --quick    # a hundredth of that
 
 Two databases in one PostgreSQL, each with an API process of its own, take turns: eight clients create splits, then
