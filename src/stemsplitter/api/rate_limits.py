@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 
-from stemsplitter.database import Database
+from stemsplitter.database import Database, one_at_a_time
 from stemsplitter.database.engine import write_ahead
 from stemsplitter.settings import Settings
 
@@ -89,10 +89,8 @@ class RateLimits:
         self._add = text(_COUNT_ON_SQLITE if database.is_sqlite else _COUNT_ON_POSTGRESQL)
         self._forget = text(_FORGET if database.is_sqlite else _FORGET_UNLOCKED)
         with self._engine.begin() as connection:
-            if (
-                not database.is_sqlite
-            ):  # where two that make a table at once fail, though they ask whether it is there
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            # two that make a table at once fail on PostgreSQL, though they ask whether it is there
+            one_at_a_time(connection, _LOCK)
             connection.exec_driver_sql(
                 _CREATE_TABLE.format(unlogged="" if database.is_sqlite else "UNLOGGED")
             )

@@ -7,7 +7,18 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from sqlalchemy import ARRAY, ColumnElement, Engine, Text, any_, create_engine, event, literal
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Engine,
+    Text,
+    any_,
+    create_engine,
+    event,
+    literal,
+    text,
+)
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
@@ -79,6 +90,16 @@ def _open_postgresql(url: str) -> Engine:
         connection.commit()
 
     return engine
+
+
+def one_at_a_time(connection: Connection | Session, number: int) -> None:
+    """Wait for whoever else holds the lock of that ``number``, and hold it until the transaction ends.
+
+    On SQLite a transaction that writes is alone anyway. Any number will do that nothing else has.
+    """
+    bound = connection.get_bind() if isinstance(connection, Session) else connection
+    if bound.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": number})
 
 
 def is_one_of(session: Session, column: Any, values: Collection[str]) -> ColumnElement[bool]:

@@ -9,7 +9,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from stemsplitter.database.engine import Database
+from stemsplitter.database.engine import Database, one_at_a_time
 from stemsplitter.errors import SchemaError, SettingsError
 
 _LOCK = 0x5354454D  # "STEM": any number that all processes agree on
@@ -26,8 +26,7 @@ def upgrade(database: Database) -> str:
     """
     check_opens(database)
     with database.engine.begin() as connection:  # on SQLite the only writer already
-        if not database.is_sqlite:
-            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        one_at_a_time(connection, _LOCK)
         config = configuration(connection)
         scripts = ScriptDirectory.from_config(config)
         newest = scripts.get_current_head()

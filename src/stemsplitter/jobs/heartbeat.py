@@ -116,7 +116,7 @@ class Heartbeat:
         """Add the row, unless a living process does not fit: that one, and why."""
         with self._database.write() as session:
             is_sqlite = self._database.is_sqlite
-            membership.take_turn(session, is_sqlite)
+            membership.take_turn(session)
             living = living_processes(session, self._lease)
             found = membership.misfit(session, self._mark, living, is_sqlite=is_sqlite)
             if found is None:

@@ -8,10 +8,11 @@ import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from stemsplitter import __version__
+from stemsplitter.database import one_at_a_time
 from stemsplitter.jobs.models import Worker
 
 WORKER, API = "worker", "api"
@@ -46,10 +47,9 @@ def mark(role: str, storage_url: str, key: bytes) -> Mark:
     )
 
 
-def take_turn(session: Session, is_sqlite: bool) -> None:
+def take_turn(session: Session) -> None:
     """Wait until no other process is being checked: two that do not fit must not both come in."""
-    if not is_sqlite:  # where a transaction that writes is alone
-        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    one_at_a_time(session, _LOCK)
 
 
 def misfit(

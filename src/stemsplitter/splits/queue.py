@@ -14,10 +14,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, exists, func, select, text, union_all, update
+from sqlalchemy import ColumnElement, Row, delete, exists, func, select, union_all, update
 from sqlalchemy.orm import Session
 
-from stemsplitter.database import now
+from stemsplitter.database import now, one_at_a_time
 from stemsplitter.splits import repository
 from stemsplitter.splits.models import (
     IS_PROCESSING,
@@ -56,7 +56,7 @@ def claim(session: Session, models: Sequence[str], cap: int, worker_id: str, lea
     Of splits of one priority, those of a model that stands earlier in ``models`` are taken first. Claims go one after
     the other, so that nobody exceeds the cap.
     """
-    _one_at_a_time(session)
+    one_at_a_time(session, _LOCK)
     found = _next(session, models, cap)
     split = repository.begin(session, found.id, None, lease, worker_id) if found else None
     if split is not None:
@@ -66,7 +66,7 @@ def claim(session: Session, models: Sequence[str], cap: int, worker_id: str, lea
 
 def forget_flows(session: Session) -> None:
     """Delete what the clocks have passed: it makes no difference any more."""
-    _one_at_a_time(session)
+    one_at_a_time(session, _LOCK)
     passed = exists().where(*_of_queue(SplitQueue, SplitFlow), SplitQueue.clock >= SplitFlow.end)
     session.execute(delete(SplitFlow).where(passed), execution_options={"synchronize_session": False})
 
@@ -129,9 +129,3 @@ def _advance(session: Session, split: Split) -> None:
 
 def _of_queue(table: Any, split: Any) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
     return table.model_name == split.model_name, table.priority == split.priority
-
-
-def _one_at_a_time(session: Session) -> None:
-    """Wait for whoever else changes the queue's order, until the transaction ends. On SQLite that is so anyway."""
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
