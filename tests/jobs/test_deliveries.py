@@ -208,7 +208,7 @@ def test_an_attempt_that_met_a_fault_is_made_again(
 def test_a_database_that_is_away_for_a_while(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(module, "BACKOFF_SECONDS", (0.01, 0.02))
+    monkeypatch.setattr("stemsplitter.jobs.backoff.SECONDS", (0.01, 0.02))
     caplog.set_level(logging.WARNING, logger=module.__name__)
     flaky = Flaky(scene.world.database)
     scene.work(flaky)

@@ -287,7 +287,7 @@ def test_a_worker_whose_surroundings_fail_goes_on(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And tells which models it takes when they change."""
-    monkeypatch.setattr("stemsplitter.jobs.worker.BACKOFF_SECONDS", (0.01,))
+    monkeypatch.setattr("stemsplitter.jobs.backoff.SECONDS", (0.01,))
     ends: list[int] = []
 
     class Ended(Exception):

@@ -29,7 +29,7 @@ class Unsteady:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "PAUSES", (0.01, 0.02))
+    monkeypatch.setattr("stemsplitter.jobs.backoff.SECONDS", (0.01, 0.02))
 
 
 @pytest.mark.parametrize("error", [AWAY, StorageError("The store does not answer.")])
@@ -60,7 +60,7 @@ def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nobody_waits_when_the_worker_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "PAUSES", (60,))
+    monkeypatch.setattr("stemsplitter.jobs.backoff.SECONDS", (60.0,))
     abort, begun = threading.Event(), time.monotonic()
     threading.Timer(0.05, abort.set).start()
     with pytest.raises(StorageError):

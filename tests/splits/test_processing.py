@@ -84,7 +84,7 @@ def processor(application: Application, pool: FakePool, monkeypatch: pytest.Monk
     monkeypatch.setattr(processing, "PAUSES", (0.0, 0.0))
     monkeypatch.setattr(watch, "WRITE_SECONDS", 0.0)
     monkeypatch.setattr(watch, "CHECK_SECONDS", 0.0)
-    monkeypatch.setattr(patience, "PAUSES", (0.01,))
+    monkeypatch.setattr("stemsplitter.jobs.backoff.SECONDS", (0.01,))
     return SplitProcessor(
         application.database,
         application.settings,

@@ -6,14 +6,13 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 from stemsplitter.database import Database
+from stemsplitter.jobs import backoff
 from stemsplitter.webhooks.service import WebhookService
 
 AT_ONCE = 8
 # at once in one worker: receivers that take all of their time hold up nobody else's deliveries
 OF_ONE_ACCOUNT = 3
 POLLING_SECONDS = 0.2
-# how long to wait for a database that is away, before each next try; the last for good
-BACKOFF_SECONDS = (0.5, 1, 2, 5, 10)
 # of how many accounts it is known when they had their last turn
 REMEMBERED = 10_000
 
@@ -63,7 +62,7 @@ class Deliveries:
             try:
                 took = self._take()
             except Exception:
-                delay = BACKOFF_SECONDS[min(failures, len(BACKOFF_SECONDS) - 1)]
+                delay = backoff.pause(failures)
                 failures += 1
                 _log.exception("the deliveries that are due cannot be taken; tried again in %g s", delay)
                 self._stopping.wait(delay)

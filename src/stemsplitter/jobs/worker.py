@@ -9,13 +9,12 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic, NoReturn, Protocol, TypeVar
 
+from stemsplitter.jobs import backoff
 from stemsplitter.jobs.deliveries import Deliveries
 from stemsplitter.jobs.heartbeat import Heartbeat
 from stemsplitter.settings import Settings
 
 POLLING_SECONDS = 0.2
-# how long to wait where the database does not answer, before each next try; the last for good
-BACKOFF_SECONDS = (0.5, 1, 2, 5, 10)
 HAND_BACK_SECONDS = 20.0
 
 _log = logging.getLogger(__name__)
@@ -113,7 +112,7 @@ class Worker(Generic[Job]):
         try:
             job = self._jobs.take(self._heart.worker_id)
         except Exception:
-            pause = BACKOFF_SECONDS[min(self._failures, len(BACKOFF_SECONDS) - 1)]
+            pause = backoff.pause(self._failures)
             self._failures += 1
             _log.exception("no job can be taken; tried again in %g s", pause)
             self._stopping.wait(pause * random.uniform(0.8, 1.2))

@@ -9,11 +9,11 @@ from typing import TypeVar
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from stemsplitter.jobs import backoff
 from stemsplitter.storage import StorageError
 from stemsplitter.storage.errors import FileMissing
 
 PATIENCE_SECONDS = 300.0
-PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0)  # seconds before the next try; the last one for all that follow
 
 Answer = TypeVar("Answer")
 _log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def patiently(action: Callable[[], Answer], abort: threading.Event) -> Answer:
         try:
             return action()
         except Exception as error:
-            pause = PAUSES[min(failures, len(PAUSES) - 1)]
+            pause = backoff.pause(failures)
             if not is_passing(error) or time.monotonic() + pause > deadline:
                 raise
             failures += 1
