@@ -109,16 +109,16 @@ def test_a_key_is_proof_until_it_is_revoked(database: Database, accounts: Accoun
         second, _ = accounts.create_key(session, account.id, "server")
     assert (key.name, key.prefix) == ("laptop", shown[:12])
     assert shown not in str(vars(key))
+    caller = accounts.authenticate(shown)
+    assert (caller.account_id, caller.key_id) == (account.id, key.id)
     with database.read() as session:
-        caller = accounts.authenticate_key(session, shown)
-        assert (caller.account_id, caller.key_id) == (account.id, key.id)
         assert {each.id for each in accounts.list_keys(session, account.id)} == {key.id, second.id}
     with database.write() as session:
         revoked_at = accounts.revoke_key(session, account.id, key.id).revoked_at
         assert revoked_at is not None
         assert accounts.revoke_key(session, account.id, key.id).revoked_at == revoked_at
-    with database.read() as session, pytest.raises(Unauthorized):
-        accounts.authenticate_key(session, shown)
+    with pytest.raises(Unauthorized):
+        accounts.authenticate(shown)
 
 
 def test_a_disabled_account(database: Database, accounts: AccountService) -> None:
@@ -126,13 +126,14 @@ def test_a_disabled_account(database: Database, accounts: AccountService) -> Non
     with database.write() as session:
         _, shown = accounts.create_key(session, account.id, "")
         accounts.disable_account(session, account.id)
-        with pytest.raises(Unauthorized, match="Missing or invalid API key"):
-            accounts.authenticate_key(session, shown)
         with pytest.raises(Unauthorized):
             accounts.verify_password(session, account.email, PASSWORD)
+    with pytest.raises(Unauthorized, match="Missing or invalid API key"):
+        accounts.authenticate(shown)
+    with database.write() as session:
         accounts.enable_account(session, account.id)
-        assert accounts.authenticate_key(session, shown).account_id == account.id
         assert accounts.verify_password(session, account.email, PASSWORD).id == account.id
+    assert accounts.authenticate(shown).account_id == account.id
 
 
 @pytest.mark.parametrize(
@@ -140,8 +141,8 @@ def test_a_disabled_account(database: Database, accounts: AccountService) -> Non
 )
 def test_other_keys(database: Database, accounts: AccountService, key: str) -> None:
     made(accounts, database)
-    with database.read() as session, pytest.raises(Unauthorized) as caught:
-        accounts.authenticate_key(session, key)
+    with pytest.raises(Unauthorized) as caught:
+        accounts.authenticate(key)
     assert (caught.value.code, caught.value.status) == ("UNAUTHORIZED", 401)
     assert str(caught.value) == "Missing or invalid API key"
 
@@ -150,8 +151,8 @@ def test_the_hash_is_no_key(database: Database, accounts: AccountService) -> Non
     account = made(accounts, database)
     with database.write() as session:
         key, _ = accounts.create_key(session, account.id, "")
-        with pytest.raises(Unauthorized):
-            accounts.authenticate_key(session, key.key_hash)
+    with pytest.raises(Unauthorized):
+        accounts.authenticate(key.key_hash)
 
 
 def last_used(session: Session) -> object:
@@ -210,13 +211,13 @@ def test_a_key_is_renamed(database: Database, accounts: AccountService) -> None:
     with database.write() as session:
         key, shown = accounts.create_key(session, account.id, "laptop")
         accounts.rename_key(session, account.id, key.id, " phone 📱 ")
-        assert accounts.authenticate_key(session, shown).key_id == key.id
         with pytest.raises(NotFound):
             accounts.rename_key(session, other.id, key.id, "mine")
         with pytest.raises(ValidationFailed):
             accounts.rename_key(session, account.id, key.id, "x" * 101)
     with database.read() as session:
         assert [key.name for key in accounts.list_keys(session, account.id)] == ["phone 📱"]
+    assert accounts.authenticate(shown).key_id == key.id
 
 
 def test_nobody_disables_the_own_account(database: Database, accounts: AccountService) -> None:

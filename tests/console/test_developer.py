@@ -27,8 +27,7 @@ def test_a_key_is_made_and_shown_once(application: Application, browser: Browser
     shown = re.findall(r"ast_live_[0-9A-Za-z]{32}", answer.text)
     assert len(shown) == 2 and len(set(shown)) == 1  # alone, and in the line of curl
     assert f"Authorization: Bearer {shown[0]}" in answer.text and "/v1/audio/splits" in answer.text
-    with application.database.read() as session:
-        assert application.accounts.authenticate_key(session, shown[0]).account_id == account_id
+    assert application.accounts.authenticate(shown[0]).account_id == account_id
     page = browser.get("/developer").text
     assert shown[0] not in page and shown[0][:12] in page and "laptop" in page
     answer = browser.get("/v1/credits", headers={"Authorization": f"Bearer {shown[0]}"})
@@ -64,8 +63,8 @@ def test_a_key_is_revoked(application: Application, browser: Browser, account_id
     assert shown
     [key] = keys(application, account_id)
     assert browser.post(f"/developer/keys/{key.id}/revoke", data={"csrf": csrf}).status_code == 303
-    with application.database.read() as session, pytest.raises(Unauthorized):
-        application.accounts.authenticate_key(session, shown[0])
+    with pytest.raises(Unauthorized):
+        application.accounts.authenticate(shown[0])
     page = browser.get("/developer").text
     assert "revoked" in page and f"/developer/keys/{key.id}" not in page
 

@@ -62,16 +62,6 @@ def has_accounts(session: Session) -> bool:
     return session.scalar(select(Account.id).limit(1)) is not None
 
 
-def key_of_hash(session: Session, key_hash: str) -> tuple[ApiKey, Account] | None:
-    """The key with that hash, and whose it is."""
-    row = session.execute(
-        select(ApiKey, Account)
-        .join(Account, Account.id == ApiKey.account_id)
-        .where(ApiKey.key_hash == key_hash)
-    ).one_or_none()
-    return None if row is None else (row[0], row[1])
-
-
 def keys_of_hashes(
     session: Session, key_hashes: Collection[str]
 ) -> dict[str, tuple[str, str, datetime | None]]:

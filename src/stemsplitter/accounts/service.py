@@ -1,6 +1,5 @@
 """The rules of accounts: who there is, how they prove it, and with which keys."""
 
-import hmac
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -224,23 +223,12 @@ class AccountService:
         key.revoked_at = key.revoked_at or now()
         return key
 
-    def authenticate_key(self, session: Session, key: str) -> Caller:
-        """Who the key belongs to; reads only.
+    def authenticate(self, key: str) -> Caller:
+        """Who the key belongs to; notes the key's use once a minute, in a transaction of its own.
 
         Raises:
             Unauthorized: the key is malformed, unknown or revoked, or its account disabled: which, is not told.
         """
-        key_hash = keys.hash_key(key) if keys.is_key(key) else ""
-        found = repository.key_of_hash(session, key_hash)
-        if found is None or not hmac.compare_digest(found[0].key_hash, key_hash):
-            raise Unauthorized
-        stored, account = found
-        if stored.revoked_at is not None or account.disabled_at is not None:
-            raise Unauthorized
-        return Caller(account.id, stored.id, stored.last_used_at)
-
-    def authenticate(self, key: str) -> Caller:
-        """As :meth:`authenticate_key`, in transactions of its own, and notes the key's use once a minute."""
         with self._database.read() as session:
             (caller,) = self.authenticate_all(session, [key])
         if caller is None:
