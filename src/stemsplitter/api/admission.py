@@ -14,12 +14,11 @@ from weakref import WeakValueDictionary
 from fastapi import Request
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
-from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stemsplitter.accounts.service import Caller
 from stemsplitter.api.batches import Batches
-from stemsplitter.api.envelope import JsonResponse
+from stemsplitter.api.envelope import success_of_ours
 from stemsplitter.api.errors import NO_PATH, TOO_LARGE, answer
 from stemsplitter.api.rate_limits import Quota
 from stemsplitter.application import Application
@@ -97,7 +96,7 @@ class Admission:
         elif admitted.split is not None:
             scope["route"], scope["path_params"] = _POLL, {"split_id": admitted.split.id}
             request.state.is_poll = True
-            await _answer(admitted.split)(scope, receive, send_with_quota)
+            await success_of_ours(admitted.split)(scope, receive, send_with_quota)
         elif quota.policy == "read":
             await self._app(scope, receive, send_with_quota)
         else:
@@ -137,12 +136,6 @@ class Admission:
             polled = [(caller.account_id if caller else "", knock.split_id) for caller, knock in both]
             splits = application.splits.get_all(session, {each for each in polled if all(each)})
         return list(map(Admitted, callers, names, quotas, map(splits.get, polled)))
-
-
-def _answer(split: SplitView) -> Response:
-    """As `envelope.success` answers, written at once: what comes from the database holds nothing to be escaped."""
-    data = split.model_dump_json(by_alias=True)
-    return Response(f'{{"success":true,"data":{data}}}', media_type=JsonResponse.media_type)
 
 
 def _knock(request: Request) -> Knock:

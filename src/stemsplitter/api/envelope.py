@@ -64,6 +64,12 @@ def success(data: BaseModel | Mapping[str, Any], headers: Mapping[str, str] | No
     return JsonResponse({"success": True, "data": data}, headers=headers)
 
 
+def success_of_ours(data: BaseModel) -> Response:
+    """As :func:`success`, for the polls: quicker, of ``data`` whose texts UTF-8 can all write."""
+    text = data.model_dump_json(by_alias=True)
+    return Response(f'{{"success":true,"data":{text}}}', media_type=JsonResponse.media_type)
+
+
 def failure(
     status: int,
     code: str,
