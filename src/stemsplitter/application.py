@@ -7,6 +7,7 @@ from stemsplitter.accounts.secret_box import SecretBox, derive_key, load_secret
 from stemsplitter.accounts.secrets_service import WebhookSecrets
 from stemsplitter.accounts.service import AccountService
 from stemsplitter.api.rate_limits import RateLimits
+from stemsplitter.catalogue.pulls import Pulls
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.console.sessions.service import SessionService
 from stemsplitter.credits.service import CreditService
@@ -127,6 +128,11 @@ class Application:
     def models(self) -> ModelStore:
         """The models of the catalogue and which of them are here."""
         return ModelStore()
+
+    @cached_property
+    def pulls(self) -> Pulls:
+        """Models that the operator has fetched from the console."""
+        return Pulls(self.models)
 
     @cached_property
     def splits(self) -> SplitService:

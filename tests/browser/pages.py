@@ -66,6 +66,13 @@ def _set_faders(page: Page) -> None:
     page.get_by_label("Pan of guitar").fill("-0.5")
 
 
+def _fetch_offline(page: Page) -> None:
+    page.get_by_role("button", name="Fetch it: Hybrid Transformer Demucs, six stems").click()
+    expect(page.get_by_role("dialog")).to_contain_text("unclear")
+    page.get_by_role("dialog").get_by_role("button", name="Fetch it").click()
+    expect(page.get_by_role("alert")).to_contain_text("offline")
+
+
 def _open_all(page: Page) -> None:
     for summary in page.locator("main summary").all():
         if summary.is_visible():
@@ -115,6 +122,7 @@ PLACES = (
     Place("operator-account", "/operator/accounts/{account}", "operator"),
     Place("operator-failures", "/operator/failures", "operator", _open_all),
     Place("operator-models", "/operator/models", "operator"),
+    Place("operator-models-refused", "/operator/models", "operator", _fetch_offline),
     Place("operator-storage", "/operator/storage", "operator"),
 )
 # what is no page: streams, files, parts of pages

@@ -1,7 +1,10 @@
 """The operator's pages."""
 
 import re
-from collections.abc import Callable
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -11,6 +14,7 @@ from fastapi.routing import APIRoute
 from stemsplitter.accounts.models import Account
 from stemsplitter.application import Application
 from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.catalogue.verified_files import Progress
 from stemsplitter.console import operator as module
 from stemsplitter.database import now
 from stemsplitter.jobs.models import Worker
@@ -222,6 +226,86 @@ def test_models_with_licences_and_how_to_get_them(application: Application, oper
         pull = f"stemsplitter models pull {entry.name}<"
         assert (pull in page) != application.models.is_ready(entry.name)
     assert "Licence" in page and "only where you name it" in page and "used for 2s" in page
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Pulls stand at a quarter until the event is set, and then the model is there."""
+    go_on, there = threading.Event(), set[str]()
+
+    def pull(_: ModelStore, name: str, progress: Progress) -> None:
+        progress(25_000_000, 100_000_000)
+        assert go_on.wait(10)
+        there.add(name)
+
+    is_ready = ModelStore.is_ready
+    monkeypatch.setattr(ModelStore, "pull", pull)
+    monkeypatch.setattr(ModelStore, "is_ready", lambda store, name: name in there or is_ready(store, name))
+    yield go_on
+    go_on.set()
+
+
+def card(operator: Browser, name: str) -> str:
+    """The part of the page that is about a model."""
+    text = operator.get("/operator/models").text
+    found = re.search(rf'<section class="card" id="model-{name}".*?</section>', text, re.DOTALL)
+    assert found
+    return found[0]
+
+
+def wait_for(look: Callable[[], str], text: str) -> str:
+    end = time.monotonic() + 10
+    while text not in (found := look()):
+        assert time.monotonic() < end, found
+        time.sleep(0.02)
+    return found
+
+
+def test_a_model_is_fetched_from_the_page(operator: Browser, slow: threading.Event) -> None:
+    assert "not here" in card(operator, "spleeter_2s") and "hx-get" not in card(operator, "spleeter_2s")
+    answer = operator.post("/operator/models/spleeter_2s/pull", data={"csrf": operator.csrf})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/operator/models")
+    going = wait_for(lambda: card(operator, "spleeter_2s"), "25 MB of 100 MB")
+    assert (
+        'value="25"' in going and "being fetched" in going and "hx-get" in going and "Fetch it" not in going
+    )
+    assert "not here" in card(operator, "htdemucs")
+    check(operator, "/operator/models")
+    slow.set()
+    ready = wait_for(lambda: card(operator, "spleeter_2s"), ">ready<")
+    assert "hx-get" not in ready and "Fetch it" not in ready
+
+
+def test_why_a_model_was_not_fetched_is_told(operator: Browser) -> None:
+    operator.post("/operator/models/htdemucs/pull", data={"csrf": operator.csrf})
+    failed = wait_for(lambda: card(operator, "htdemucs"), "cannot be fetched offline")
+    assert "Fetch it" in failed and "hx-get" not in failed
+
+
+def test_terms_are_shown_before_a_model_is_fetched(application: Application, operator: Browser) -> None:
+    for entry in application.models.entries():
+        asked = "data-confirm" in card(operator, entry.name)
+        assert asked is not (entry.permissive or application.models.is_ready(entry.name)), entry.name
+
+
+def test_a_model_that_there_is_not_is_not_fetched(operator: Browser) -> None:
+    answer = operator.post("/operator/models/nothing/pull", data={"csrf": operator.csrf})
+    assert answer.status_code == 404 and "There is no model" in answer.text
+    assert operator.post("/operator/models/htdemucs/pull", data={"csrf": "wrong"}).status_code == 403
+    assert "being fetched" not in operator.get("/operator/models").text
+
+
+def test_workers_elsewhere_need_models_of_their_own(application: Application, operator: Browser) -> None:
+    assert "Workers on other machines" not in operator.get("/operator/models").text
+    with application.database.write() as session:
+        for number, host in enumerate((socket.gethostname(), "far-away")):
+            session.add(
+                Worker(
+                    id=f"wrk_{number}", host=host, pid=1, started_at=now(), heartbeat_at=now(), models=[],
+                    device="cpu", state="working",
+                )
+            )  # fmt: skip
+    assert "Workers on other machines (far-away) have" in operator.get("/operator/models").text
 
 
 def test_a_damaged_record_of_a_model_is_told(application: Application, operator: Browser) -> None:

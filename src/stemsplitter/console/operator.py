@@ -1,6 +1,5 @@
-"""What the operator of the server looks at: queue, processes, models, files, failures."""
+"""What the operator of the server looks at: queue, processes, files, failures."""
 
-from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated
 
@@ -10,16 +9,11 @@ from starlette.responses import Response
 from stemsplitter import statistics
 from stemsplitter.api.dependencies import ApplicationDep
 from stemsplitter.api.parameters import Cursor
-from stemsplitter.application import Application
 from stemsplitter.console import access
 from stemsplitter.console.rendering import page
 from stemsplitter.database import now
-from stemsplitter.errors import ModelError, SettingsError
 from stemsplitter.jobs import heartbeat
-from stemsplitter.separation.layouts import LAYOUTS
-from stemsplitter.service_errors import ValidationFailed
 from stemsplitter.splits import oversight
-from stemsplitter.splits.choosing import model_for
 
 PAGE = 25
 QUEUE = 50
@@ -77,44 +71,8 @@ def failures(
     )
 
 
-@router.get("/models")
-def models(request: Request, application: ApplicationDep) -> Response:
-    """The models that there are, their licences, and which of them are here."""
-    store, error = application.models, ""
-    try:
-        entries = [(entry, store.is_ready(entry.name)) for entry in store.entries()]
-    except ModelError as broken:
-        entries, error = [], str(broken)
-    with application.database.read() as session:
-        living = heartbeat.living_workers(session, timedelta(seconds=application.settings.lease_seconds))
-        workers = [process for process in heartbeat.known_processes(session) if process.id in living]
-    on = {
-        entry.name: sorted({worker.host for worker in workers if entry.name in worker.models})
-        for entry, _ in entries
-    }
-    return page(
-        request,
-        "operator_models.html",
-        entries=entries,
-        used=_used(application),
-        on=on,
-        root=str(store.root),
-        error=error,
-    )
-
-
 @router.get("/storage")
 def storage(request: Request, application: ApplicationDep) -> Response:
     """What the files take."""
     usage = application.storage.usage(STORAGE_SECONDS)
     return page(request, "operator_storage.html", usage=usage, seconds=STORAGE_SECONDS)
-
-
-def _used(application: Application) -> dict[str, list[str]]:
-    """The layouts that each model is used for, by its name."""
-    used: dict[str, list[str]] = {}
-    for layout in LAYOUTS:
-        with suppress(ValidationFailed, SettingsError, ModelError):
-            entry = model_for(layout, application.settings, application.models)
-            used.setdefault(entry.name, []).append(layout)
-    return used

@@ -13,6 +13,7 @@ from stemsplitter.console import (
     new_split,
     operator,
     operator_accounts,
+    operator_models,
     player,
     public,
     splits,
@@ -33,6 +34,7 @@ PAGES: tuple[APIRouter, ...] = (
     webhooks.router,
     operator.router,
     operator_accounts.router,
+    operator_models.router,
 )
 ROUTERS = (assets.router, *PAGES)
 

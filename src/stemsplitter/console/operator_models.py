@@ -1,0 +1,70 @@
+"""The models that there are, for the operator: their licences, where they are, and fetching them."""
+
+import socket
+from contextlib import suppress
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Path, Request
+from starlette.responses import Response
+
+from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.application import Application
+from stemsplitter.console import access
+from stemsplitter.console.access import see_other
+from stemsplitter.console.rendering import page
+from stemsplitter.errors import ModelError, SettingsError
+from stemsplitter.jobs import heartbeat
+from stemsplitter.separation.layouts import LAYOUTS
+from stemsplitter.service_errors import NotFound, ValidationFailed
+from stemsplitter.splits.choosing import model_for
+
+router = APIRouter(prefix="/operator/models", dependencies=[Depends(access.operator)])
+
+
+@router.get("")
+def models(request: Request, application: ApplicationDep) -> Response:
+    """The models that there are, their licences, and which of them are here."""
+    store, error = application.models, ""
+    try:
+        entries = [(entry, store.is_ready(entry.name)) for entry in store.entries()]
+    except ModelError as broken:
+        entries, error = [], str(broken)
+    with application.database.read() as session:
+        living = heartbeat.living_workers(session, timedelta(seconds=application.settings.lease_seconds))
+        workers = [process for process in heartbeat.known_processes(session) if process.id in living]
+    on = {
+        entry.name: sorted({worker.host for worker in workers if entry.name in worker.models})
+        for entry, _ in entries
+    }
+    return page(
+        request,
+        "operator_models.html",
+        entries=entries,
+        pulls={entry.name: application.pulls.find(entry.name) for entry, ready in entries if not ready},
+        used=_used(application),
+        on=on,
+        elsewhere=sorted({worker.host for worker in workers} - {socket.gethostname()}),
+        root=str(store.root),
+        error=error,
+    )
+
+
+@router.post("/{name}/pull")
+def pull(application: ApplicationDep, name: Annotated[str, Path(max_length=100)]) -> Response:
+    """Fetch a model to this machine, which the page of the models tells of."""
+    try:
+        application.pulls.begin(name)
+    except ModelError as error:
+        raise NotFound(str(error)) from error
+    return see_other("/operator/models")
+
+
+def _used(application: Application) -> dict[str, list[str]]:
+    """The layouts that each model is used for, by its name."""
+    used: dict[str, list[str]] = {}
+    for layout in LAYOUTS:
+        with suppress(ValidationFailed, SettingsError, ModelError):
+            entry = model_for(layout, application.settings, application.models)
+            used.setdefault(entry.name, []).append(layout)
+    return used

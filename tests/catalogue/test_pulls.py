@@ -1,0 +1,90 @@
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stemsplitter.catalogue.pulls import Pull, Pulls
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.catalogue.verified_files import Progress
+from stemsplitter.errors import ModelError
+
+NAME = "spleeter_2s"
+
+
+class Slow(ModelStore):
+    """A store whose pulls are halfway until they are told how to end."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.pulled: list[str] = []
+        self.halfway, self.go_on = threading.Event(), threading.Event()
+        self.error: Exception | None = None
+
+    def pull(self, name: str, progress: Progress | None = None) -> None:
+        self.pulled.append(name)
+        assert progress is not None
+        progress(50, 100)
+        self.halfway.set()
+        assert self.go_on.wait(10)
+        if self.error is not None:
+            raise self.error
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Slow]:
+    made = Slow(tmp_path)
+    yield made
+    made.go_on.set()
+
+
+def ended(pulls: Pulls) -> Pull | None:
+    """What is known of the pull when it has ended."""
+    end = time.monotonic() + 10
+    while (found := pulls.find(NAME)) is not None and found.error is None:
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    return found
+
+
+def test_how_far_it_is_and_its_end(store: Slow) -> None:
+    pulls = Pulls(store)
+    assert pulls.find(NAME) is None
+    pulls.begin(NAME)
+    assert store.halfway.wait(10)
+    assert pulls.find(NAME) == Pull(50, 100)
+    store.go_on.set()
+    assert ended(pulls) is None
+
+
+def test_what_is_under_way_is_not_begun_again(store: Slow) -> None:
+    pulls = Pulls(store)
+    pulls.begin(NAME)
+    assert store.halfway.wait(10)
+    pulls.begin(NAME)
+    store.go_on.set()
+    ended(pulls)
+    assert store.pulled == [NAME]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [(ModelError("The disk is full: make room."), "The disk is full: make room."), (OSError("x"), "log")],
+)
+def test_why_it_failed_is_told_until_it_is_tried_again(store: Slow, error: Exception, told: str) -> None:
+    pulls = Pulls(store)
+    store.error = error
+    store.go_on.set()
+    pulls.begin(NAME)
+    failed = ended(pulls)
+    assert failed is not None and failed.error is not None and told in failed.error
+    store.error = None
+    pulls.begin(NAME)
+    assert ended(pulls) is None and store.pulled == [NAME, NAME]
+
+
+def test_a_model_that_there_is_not(store: Slow) -> None:
+    with pytest.raises(ModelError, match="nothing_like_it"):
+        Pulls(store).begin("nothing_like_it")
+    assert store.pulled == []
