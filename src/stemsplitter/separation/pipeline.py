@@ -26,6 +26,7 @@ Waveform = NDArray[np.float32]
 Item = TypeVar("Item")
 
 READ_AHEAD = 16  # blocks
+PIECE = 1 << 16  # samples that are finished at a time
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ def separate_stream(
 ) -> Generator[Piece, None, None]:
     """Separate a song given as blocks ``[C, n]``, C being 1 or 2, at ``sample_rate``.
 
-    The pieces come in order, about one for each segment, and have exactly as many samples as the blocks. Mono
-    is heard as stereo by the model and becomes mono again. The model's own rate is not seen outside. Closing
-    the iterator stops within one segment.
+    The pieces come in order, a second or two each, and have exactly as many samples as the blocks. Mono is heard as
+    stereo by the model and becomes mono again. The model's own rate is not seen outside. Closing the iterator
+    stops within one segment.
     """
     song = _Song(model, sample_rate, channels)
     # not a with statement: leaving early must not wait for segments that have not begun
@@ -97,14 +98,16 @@ class _Song:
         yield from self._segmenter.flush()
 
     def add(self, segment: Segment, stems: Waveform) -> Iterator[Piece]:
-        yield from self._emit(self._from_model.push(self._flat(self._overlap_add.add(segment, stems))))
+        yield from self._convert(self._overlap_add.add(segment, stems))
 
     def finish(self) -> Iterator[Piece]:
-        rest = self._overlap_add.flush()
-        if rest.size:
-            yield from self._emit(self._from_model.push(self._flat(rest)))
+        yield from self._convert(self._overlap_add.flush())
         yield from self._emit(self._from_model.flush(self._taken))
         yield from self._piece(self._consistency.flush())
+
+    def _convert(self, stems: Waveform) -> Iterator[Piece]:
+        for start in range(0, stems.shape[-1], PIECE):
+            yield from self._emit(self._from_model.push(self._flat(stems[..., start : start + PIECE])))
 
     def _flat(self, stems: Waveform) -> Waveform:
         """``[S, 2, n]`` as ``[S·C, n]``."""

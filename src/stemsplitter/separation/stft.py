@@ -4,7 +4,7 @@ Everything is float32 / complex64 and goes through memory in blocks of frames th
 windowing, transform, transposition and overlap-add each touch a block before the next one is fetched.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -80,10 +80,17 @@ class Stft:
         As in every real inverse, the imaginary parts of the first and the last bin are not looked at.
         """
         channels, frames, _ = spectrum.shape
+        return self.inverse_of(lambda channel, block: spectrum[channel, block], channels, frames)
+
+    def inverse_of(self, rows: Callable[[int, slice], Spectrum], channels: int, frames: int) -> Waveform:
+        """As :meth:`inverse`, of a spectrum that is never there as a whole: ``rows`` gives some frames of a channel.
+
+        What it gives may be the same array each time.
+        """
         out = np.empty((channels, frames + 3, self.hop), np.float32)
         for channel in range(channels):
             for block in _blocks(frames):
-                self._overlap_add(spectrum[channel, block], out[channel], block.start)
+                self._overlap_add(rows(channel, block), out[channel], block.start)
         return out.reshape(channels, -1)
 
     def inverse_planes(self, planes: Planes) -> Waveform:
@@ -92,16 +99,16 @@ class Stft:
         The missing Nyquist bin counts as zero.
         """
         channels, _, _, frames = planes.shape
-        out = np.empty((channels, frames + 3, self.hop), np.float32)
         spectrum = np.zeros((FRAMES_PER_BLOCK, self.bins), np.complex64)
-        for channel in range(channels):
-            for block in _blocks(frames):
-                rows = spectrum[: block.stop - block.start]
-                for tile in self._tiles():
-                    rows.real[:, tile] = planes[channel, 0, tile, block].T
-                    rows.imag[:, tile] = planes[channel, 1, tile, block].T
-                self._overlap_add(rows, out[channel], block.start)
-        return out.reshape(channels, -1)
+
+        def rows(channel: int, block: slice) -> Spectrum:
+            some = spectrum[: block.stop - block.start]
+            for tile in self._tiles():
+                some.real[:, tile] = planes[channel, 0, tile, block].T
+                some.imag[:, tile] = planes[channel, 1, tile, block].T
+            return some
+
+        return self.inverse_of(rows, channels, frames)
 
     def _windowed(self, x: Waveform) -> Iterator[tuple[int, slice, Waveform]]:
         frames = sliding_window_view(x, self.n_fft, axis=-1)[:, :: self.hop]

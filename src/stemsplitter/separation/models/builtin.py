@@ -51,24 +51,34 @@ class BuiltinModel(SpectralModel):
         (logits,) = self._network(_features(*parts)[None])
         masks = self._masks(logits.reshape(2, len(self.stems), 2, FRAMES, BANDS))
         stems = np.empty((len(self.stems), *mixture.shape), np.float32)
-        for mask, stem in zip(masks.swapaxes(0, 1)[:-1], stems, strict=False):
-            spectrum = parts[0] * mask[0].take(BAND_OF_BIN, axis=-1)
-            for part, its_mask in zip(parts[1:], mask[1:], strict=False):
-                spectrum += part * its_mask.take(BAND_OF_BIN, axis=-1)
-            middle, side = self._waveform(spectrum)
+        stems[-1] = mixture
+        for number, stem in enumerate(stems[:-1]):
+            middle, side = self._masked(parts, masks[:, number])
             np.add(middle, side, out=stem[0])
             np.subtract(middle, side, out=stem[1])
             stem *= HALF
-        np.subtract(mixture, stems[:-1].sum(axis=0), out=stems[-1])
+            stems[-1] -= stem
         return stems
 
-    def _parts(self, mixture: Spectrum) -> list[Spectrum]:
+    def _parts(self, spectrum: Spectrum) -> list[Spectrum]:
         """Instrumental and, where another model finds them, vocals: middle and side of each."""
         if self._vocals is None:
-            return [_middle_and_side(mixture)]
-        vocals = mixture.copy()
+            return [_middle_and_side(spectrum)]
+        vocals = spectrum.copy()
         self._vocals.apply(vocals)
-        return [_middle_and_side(mixture - vocals), _middle_and_side(vocals)]
+        spectrum -= vocals
+        return [_middle_and_side(spectrum), _middle_and_side(vocals)]
+
+    def _masked(self, parts: list[Spectrum], masks: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Middle and side of a stem: the sum of the parts times their masks ``[2, 2, FRAMES, BANDS]``."""
+
+        def rows(channel: int, block: slice) -> Spectrum:
+            total: Spectrum = np.zeros((), np.complex64)
+            for part, mask in zip(parts, masks, strict=False):
+                total = total + part[channel, block] * mask[channel, block].take(BAND_OF_BIN, axis=-1)
+            return total
+
+        return self._unpadded(self._stft.inverse_of(rows, *parts[0].shape[:2]))
 
     def _masks(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         """Shares of the stems ``[2, 6, 2, FRAMES, BANDS]`` in instrumental and vocals, each summing to 1."""
@@ -78,9 +88,13 @@ class BuiltinModel(SpectralModel):
 
 
 def _middle_and_side(spectrum: Spectrum) -> Spectrum:
-    left, right = spectrum * HALF
-    both: Spectrum = np.stack((left + right, left - right))
-    return both
+    """Middle and side in the place of left and right."""
+    left, right = spectrum
+    difference = left - right
+    left += right
+    right[...] = difference
+    spectrum *= HALF
+    return spectrum
 
 
 def _features(instrumental: Spectrum, vocals: Spectrum | None = None) -> NDArray[np.float32]:

@@ -38,4 +38,7 @@ class SpectralModel:
 
     def _waveform(self, spectrum: Spectrum) -> Waveform:
         """From ``[2, FRAMES, N_FFT / 2 + 1]`` to ``[2, segment]``."""
-        return self._stft.inverse(spectrum)[:, self._pad : self._pad + self.segment]
+        return self._unpadded(self._stft.inverse(spectrum))
+
+    def _unpadded(self, waveform: Waveform) -> Waveform:
+        return waveform[:, self._pad : self._pad + self.segment]
