@@ -1,5 +1,6 @@
 """Debian's Chromium, and what is noticed while it looks at pages."""
 
+import base64
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,17 @@ _TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
   [...document.querySelectorAll("body *")]
     .filter((part) => part.getBoundingClientRect().right > innerWidth + 1)
     .map((part) => part.outerHTML.slice(0, 120)).slice(-5)"""
+
+# a file from the desktop, as the browser tells of it
+_DROP = """([selector, name, content]) => {
+  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+  const dataTransfer = new DataTransfer();
+  dataTransfer.items.add(new File([bytes], name, { type: "audio/flac" }));
+  const zone = document.querySelector(selector);
+  for (const kind of ["dragover", "drop"]) {
+    zone.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer }));
+  }
+}"""
 
 _BARRIERS = """async () => {
   const { violations } = await axe.run(document, { resultTypes: ["violations"] });
@@ -81,6 +93,11 @@ def window(browser: Browser, origin: str, session: str = "", **options: Any) -> 
         seen = Seen(origin)
         seen.watch(context)
         yield context.new_page(), seen
+
+
+def drop_on(page: Page, selector: str, song: Path) -> None:
+    """Let go of a file over what ``selector`` finds."""
+    page.evaluate(_DROP, [selector, song.name, base64.b64encode(song.read_bytes()).decode()])
 
 
 def too_wide(page: Page) -> list[str]:

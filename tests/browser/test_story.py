@@ -18,7 +18,7 @@ from tests.acceptance.server import Server
 from tests.acceptance.songs import dbfs, encode, read, sung
 from tests.payments.checkout import Checkout
 
-from .chromium import Seen, window
+from .chromium import Seen, drop_on, window
 from .sample import SIX
 from .shop import receiver
 
@@ -31,17 +31,6 @@ STEP_DB = 20 * np.log10(2.0**-23)  # a step of 24 bits
 BEGIN_S = 0.05  # after which the player's clock starts
 
 Samples = npt.NDArray[Any]
-
-# a file from the desktop, as the browser tells of it
-_DROP = """([name, content]) => {
-  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
-  const dataTransfer = new DataTransfer();
-  dataTransfer.items.add(new File([bytes], name, { type: "audio/flac" }));
-  const zone = document.querySelector("[data-drop]");
-  for (const kind of ["dragover", "drop"]) {
-    zone.dispatchEvent(new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer }));
-  }
-}"""
 
 # calls heard(text) whenever the progress that is shown has changed
 _LISTEN = """addEventListener("DOMContentLoaded", () => {
@@ -143,7 +132,7 @@ def create_key(page: Page) -> str:
 def drop(page: Page, song: Path, hook: str) -> None:
     """Let go of the song over the form, and send it."""
     page.get_by_role("link", name="New split").click()
-    page.evaluate(_DROP, [song.name, base64.b64encode(song.read_bytes()).decode()])
+    drop_on(page, "[data-drop]", song)
     expect(page.locator("[data-drop]")).to_contain_text(song.name)
     page.get_by_label("Six stems").check()
     page.get_by_label("As", exact=True).select_option("wav24")

@@ -35,6 +35,9 @@ FORMATS: dict[str, tuple[str, str | None, str]] = {
     "m4a": ("m4a", None, "m4a"),
 }
 
+# what a browser offers first when a file is chosen: it knows few of the types that FFmpeg reads
+SONGS = "audio/*,video/*,.flac,.opus,.mka,.mkv,.aiff,.aif,.wv,.ape"
+
 _Text = Annotated[str, Form(max_length=8192)]
 
 
@@ -166,4 +169,4 @@ def _form(
 
 def choices(ready: Sequence[str]) -> dict[str, Any]:
     """What the form offers: the layouts, those that this server can give, and the formats."""
-    return {"layouts": LAYOUTS, "ready": ready, "formats": FORMATS}
+    return {"layouts": LAYOUTS, "ready": ready, "formats": FORMATS, "songs": SONGS}

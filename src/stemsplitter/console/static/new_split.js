@@ -1,5 +1,6 @@
 // The form that begins a split: a file is sent first, with its progress, then the split is made of it.
 import { csrf } from "./app.js";
+import { fail, refusal, size, takeDropped, takeKept } from "./songs.js";
 
 const form = document.querySelector("[data-new-split]");
 const find = (name) => form.querySelector(`[data-${name}]`);
@@ -9,34 +10,16 @@ const bar = form.querySelector("progress");
 let file = null;
 let sending = null;
 
-function size(bytes) {
-  const units = ["B", "kB", "MB", "GB"];
-  const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), units.length - 1);
-  return `${(bytes / 1000 ** power).toPrecision(3)} ${units[power]}`;
-}
-
 function tell(text) {
   find("told").textContent = text;
 }
 
-function fail(text) {
-  const notice = document.createElement("div");
-  notice.className = "notice bad";
-  notice.role = "alert";
-  notice.textContent = text;
-  document.querySelector("[data-error]").replaceChildren(notice);
-  notice.scrollIntoView({ block: "nearest" });
-}
-
 function choose(chosen) {
-  const most = Number(form.dataset.most);
-  if (chosen && chosen.size > most) {
-    fail(`${chosen.name} has ${size(chosen.size)}, and ${size(most)} is the most this server takes: compress it, as flac or mp3.`);
-    return;
-  }
+  const text = chosen ? refusal(chosen, Number(form.dataset.most)) : "";
+  fail(text);
+  if (text) return;
   file = chosen ?? null;
   form.querySelector("label[for=file] b").textContent = file ? file.name : "Choose a song";
-  document.querySelector("[data-error]").replaceChildren();
 }
 
 async function post(path, body, type) {
@@ -109,16 +92,9 @@ form.addEventListener("submit", async (event) => {
 const drop = find("drop");
 drop.hidden = false;
 input.addEventListener("change", () => choose(input.files[0]));
-// beside the drop zone a file would replace the page
-for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => event.preventDefault());
-document.addEventListener("dragover", () => drop.classList.add("over"));
-document.addEventListener("dragleave", (event) => {
-  if (!event.relatedTarget) drop.classList.remove("over");
-});
-document.addEventListener("drop", (event) => {
-  drop.classList.remove("over");
-  if (event.dataTransfer.files.length) choose(event.dataTransfer.files[0]);
-});
+takeDropped(drop, choose);
 addEventListener("beforeunload", (event) => {
   if (sending) event.preventDefault();
 });
+const kept = await takeKept();
+if (kept && !file) choose(kept);

@@ -1,0 +1,126 @@
+"""A song on its way to the server: from the first page by way of signing up, its progress, and what is not taken."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.acceptance.server import Server
+from tests.acceptance.songs import encode
+
+from .chromium import drop_on, window
+from .sample import Sample
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+RATE = 44_100
+PATIENCE_MS = 60_000
+NAME = "<b>Lied &amp; 🎸.flac"
+
+# calls heard(percent, text) whenever what is told of the sending changes
+_LISTEN = """() => {
+  const told = document.querySelector("[data-told]");
+  new MutationObserver(() => heard(document.querySelector("[data-sending] progress").value, told.textContent))
+    .observe(told, { childList: true });
+}"""
+
+
+@pytest.fixture(scope="module")
+def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Noise, as it is hard to compress: about two megabytes."""
+    noise = 0.3 * np.random.default_rng(2).uniform(-1, 1, (2, 14 * RATE)).astype("f4")
+    return encode(tmp_path_factory.mktemp("song") / NAME, noise, RATE, "flac")
+
+
+@pytest.fixture
+def page(browser: Browser, filled: tuple[Server, Sample]) -> Iterator[Page]:
+    """A window in which nobody is signed in."""
+    with window(browser, filled[0].url) as (opened, seen):
+        opened.set_default_timeout(PATIENCE_MS)
+        yield opened
+        assert (seen.foreign, seen.complaints) == ([], [])
+
+
+def sign_up(page: Page, email: str) -> None:
+    page.get_by_label("Email address").fill(email)
+    page.get_by_label("Password").fill("a few words to remember")
+    page.get_by_role("button", name="Make my account").click()
+    page.wait_for_url("**/new")
+
+
+def test_a_song_that_is_dropped_on_the_first_page_waits_for_its_owner(page: Page, song: Path) -> None:
+    page.goto("/")
+    drop_on(page, "[data-welcome]", song)
+    page.wait_for_url("**/sign-up?next=/new")
+    sign_up(page, "dropped@example.org")
+    zone = page.locator("[data-drop]")
+    expect(zone.locator("label")).to_have_text(NAME)
+    page.get_by_role("button", name="Split", exact=True).click()
+    page.wait_for_url(re.compile("/splits/split_"))
+    expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
+    # once
+    page.goto("/new")
+    expect(zone.locator("label")).to_have_text("Choose a song")
+
+
+def test_a_song_is_chosen_on_the_first_page_in_this_tab_alone(page: Page, song: Path) -> None:
+    page.goto("/")
+    page.get_by_label("Choose a song").set_input_files(song)
+    page.wait_for_url("**/sign-up?next=/new")
+    with page.context.new_page() as other:
+        other.goto("/sign-up?next=/new")
+        sign_up(other, "another@example.org")
+        expect(other.locator("[data-drop]")).to_be_visible()
+        other.wait_for_timeout(300)
+        expect(other.locator("[data-drop] label")).to_have_text("Choose a song")
+    # and it is gone: whoever has this computer next does not find it
+    page.goto("/new")
+    page.wait_for_timeout(300)
+    expect(page.locator("[data-drop] label")).to_have_text("Choose a song")
+
+
+def test_a_song_that_is_too_large_goes_nowhere(page: Page, song: Path) -> None:
+    page.goto("/")
+    page.evaluate("document.querySelector('[data-welcome]').dataset.most = 1000")
+    drop_on(page, "[data-welcome]", song)
+    expect(page.get_by_role("alert")).to_contain_text("1.00 kB is the most this server takes")
+    assert page.url.endswith("/")
+
+
+def test_progress_is_shown_while_a_song_is_sent(page: Page, song: Path) -> None:
+    page.goto("/sign-up?next=/new")
+    sign_up(page, "slow@example.org")
+    told: list[tuple[float, str]] = []
+    page.expose_function("heard", lambda percent, text: told.append((percent, text)))
+    page.evaluate(_LISTEN)
+    drop_on(page, "[data-drop]", song)
+    protocol = page.context.new_cdp_session(page)
+    protocol.send("Network.enable")
+    slow = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 500_000}
+    protocol.send("Network.emulateNetworkConditions", slow)
+    page.get_by_role("button", name="Split", exact=True).click()
+    page.wait_for_url(re.compile("/splits/split_"))
+    between = [percent for percent, text in told if "Leave this page open" in text]
+    assert len(set(between)) >= 3 and between == sorted(between), told
+    assert 0 < between[0] < 50 and between[-1] < 100
+    assert any(text == "Measuring the song …" and percent == 100 for percent, text in told), told
+
+
+def test_what_is_no_song_is_told_and_the_form_stays(
+    browser: Browser, filled: tuple[Server, Sample], tmp_path: Path
+) -> None:
+    letter = tmp_path / "letter.txt"
+    letter.write_text("Dear listener, " * 100)
+    with window(browser, filled[0].url) as (page, seen):
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto("/sign-up?next=/new")
+        sign_up(page, "nosong@example.org")
+        page.get_by_label("Choose a song").set_input_files(letter)
+        page.get_by_role("button", name="Split", exact=True).click()
+        expect(page.get_by_role("alert")).to_contain_text("not audio or video: send a song")
+        expect(page.get_by_role("button", name="Split", exact=True)).to_be_enabled()
+        expect(page.locator("[data-sending]")).to_be_hidden()
+        assert page.url.endswith("/new") and seen.foreign == []
