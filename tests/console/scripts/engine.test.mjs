@@ -36,6 +36,14 @@ test("all stems start together and stay together", async () => {
   assert.deepEqual([...new Set(Object.values(player.engine.positions()))], [player.engine.position]);
 });
 
+test("a clock that goes on meanwhile takes no stem apart", async () => {
+  const player = open();
+  await player.engine.play();
+  let at = 2;
+  Object.defineProperty(player.context, "currentTime", { get: () => (at += 0.01) });
+  assert.equal(new Set(Object.values(player.engine.positions())).size, 1);
+});
+
 test("pausing keeps the place, seeking changes it, playing or not", async () => {
   const player = open();
   await player.engine.play();

@@ -77,19 +77,20 @@ export class BufferEngine extends Engine {
 
   get position() {
     if (!this.playing) return this.#rest;
-    return this.#at(this.#sources.values().next().value);
+    return this.#at(this.#sources.values().next().value, this.context.currentTime);
   }
 
   /** Where each stem is, by its own start. */
   positions() {
+    const now = this.context.currentTime; // the clock goes on while the stems are gone through
     return Object.fromEntries([...this.#buffers.keys()].map((name) => {
       const source = this.#sources.get(name);
-      return [name, source ? this.#at(source) : this.#rest];
+      return [name, source ? this.#at(source, now) : this.#rest];
     }));
   }
 
-  #at({ when, offset }) {
-    const at = offset + Math.max(0, this.context.currentTime - when);
+  #at({ when, offset }, now) {
+    const at = offset + Math.max(0, now - when);
     if (!this.loop || at < this.loop.end) return Math.min(at, this.duration);
     const { start, end } = this.loop;
     return start + ((at - start) % (end - start));

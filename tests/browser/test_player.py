@@ -1,0 +1,175 @@
+"""The player by itself: waveforms that the worker measured, places, loops, songs too long to decode, files."""
+
+import time
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.acceptance.server import Server
+from tests.acceptance.songs import dbfs, read
+
+from .chromium import window
+from .conftest import RATE
+from .sample import SIX, Sample
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+PATIENCE_MS = 60_000
+SECONDS = 3  # of the sample's song
+
+# how much of each waveform is painted, and in which colour
+_PAINTED = """() => Object.fromEntries([...document.querySelectorAll("[data-stem]")].map((lane) => {
+  const canvas = lane.querySelector("canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+  const colours = new Set();
+  let painted = 0;
+  for (let at = 0; at < data.length; at += 4) {
+    if (data[at + 3] < 255) continue;
+    painted += 1;
+    colours.add(`${data[at]},${data[at + 1]},${data[at + 2]}`);
+  }
+  return [lane.dataset.stem, { painted, colours: [...colours] }];
+}))"""
+
+
+@pytest.fixture
+def page(browser: Browser, filled: tuple[Server, Sample]) -> Iterator[Page]:
+    """A window in which the sample's member is signed in."""
+    server, sample = filled
+    with window(browser, server.url, sample.sessions["member"], accept_downloads=True) as (opened, seen):
+        opened.set_default_timeout(PATIENCE_MS)
+        yield opened
+        assert (seen.foreign, seen.complaints) == ([], [])
+
+
+@pytest.fixture
+def player(page: Page, filled: tuple[Server, Sample]) -> Page:
+    """The sample's player."""
+    page.goto(f"/splits/{filled[1].ids['player']}")
+    expect(page.locator("[data-play]")).to_be_visible()
+    return page
+
+
+def slider(page: Page) -> float:
+    """Where the song is, as the page shows it."""
+    return float(page.get_by_label("Position").input_value())
+
+
+def engine(page: Page, what: str) -> Any:
+    return page.evaluate(f"document.querySelector('[data-player]').engine?.{what} ?? null")
+
+
+def wait_until(page: Page, holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + PATIENCE_MS / 1000
+    while not holds():
+        assert time.monotonic() < end
+        page.wait_for_timeout(20)
+
+
+def test_waveforms_are_drawn_before_any_stem_is_fetched(page: Page, filled: tuple[Server, Sample]) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(f"/splits/{filled[1].ids['player']}", wait_until="networkidle")
+    drawn = page.evaluate(_PAINTED)
+    assert list(drawn) == SIX
+    # each stem of the sample is softer than the one before it
+    amounts = [drawn[name]["painted"] for name in SIX]
+    assert amounts == sorted(amounts, reverse=True) and len(set(amounts)) >= 4 and amounts[-1] > 0
+    assert len({drawn[name]["colours"][0] for name in SIX}) == 6
+    assert any(url.endswith("/peaks.json") for url in asked)
+    assert not [url for url in asked if "/play/" in url]
+
+
+def test_keys_and_clicks_choose_the_place(player: Page) -> None:
+    for key, place in (("Shift+ArrowRight", 1), ("ArrowRight", SECONDS), ("Shift+ArrowLeft", 2), ("Home", 0)):
+        player.keyboard.press(key)
+        assert slider(player) == pytest.approx(place, abs=0.02), key
+    wave = player.locator("[data-wave]").nth(3)
+    box = wave.bounding_box()
+    assert box
+    wave.click(position={"x": box["width"] / 2, "y": box["height"] / 2})
+    assert slider(player) == pytest.approx(SECONDS / 2, abs=0.05)
+    player.get_by_label("Position").fill("0.5")
+    player.keyboard.press("Escape")
+    player.locator("[data-play]").click()
+    wait_until(player, lambda: engine(player, "playing") is True)
+    assert 0.5 <= engine(player, "position") < SECONDS
+
+
+def test_a_loop_goes_round_and_ends(player: Page) -> None:
+    """Set by keys alone, while nothing plays."""
+    for key in ("Shift+ArrowRight", "[", "Shift+ArrowRight", "]"):
+        player.keyboard.press(key)
+    loop = player.locator("[data-loop]")
+    expect(loop).to_have_attribute("aria-pressed", "true")
+    expect(loop).to_contain_text("0:01–0:02")
+    expect(player.locator(".region").first).to_be_visible()
+    player.keyboard.press("Space")
+    wait_until(player, lambda: engine(player, "playing") is True)
+    begun = engine(player, "context.currentTime")
+    places = []
+    while engine(player, "context.currentTime") < begun + 2.5:
+        places.append(engine(player, "position"))
+        apart = engine(player, "positions()").values()
+        assert max(apart) - min(apart) <= 0.005
+        player.wait_for_timeout(20)
+    assert min(places) >= 1 and max(places) < 2
+    turns = [after for before, after in pairwise(places) if after < before]
+    assert len(turns) >= 2
+    player.keyboard.press("l")
+    expect(loop).to_have_attribute("aria-pressed", "false")
+    expect(player.locator("[data-play-label]")).to_have_text("Play")  # the end has come
+    assert engine(player, "position") == 0
+
+
+def test_a_song_that_is_too_long_to_decode_plays(page: Page, filled: tuple[Server, Sample]) -> None:
+    page.goto(f"/splits/{filled[1].ids['long']}")
+    expect(page.locator("main")).to_contain_text("longer than 15 minutes")
+    expect(page.locator("[data-play]")).to_be_visible()
+    heard = page.evaluate("""async () => {
+      document.querySelector("[data-play]").click();
+      const form = document.querySelector("[data-player]");
+      const most = { position: 0, level: 0 };
+      const end = performance.now() + 30000;
+      while (performance.now() < end && (most.position < 0.2 || most.level === 0)) {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+        if (!form.engine) continue;
+        most.position = Math.max(most.position, form.engine.position);
+        most.level = Math.max(most.level, form.engine.level());
+      }
+      return most;
+    }""")
+    assert heard["position"] >= 0.2 and heard["level"] > 0.01
+    assert sorted(engine(page, "positions()")) == sorted(SIX)
+
+
+def test_one_stem_and_the_stem_file_are_downloaded(player: Page, tmp_path: Path) -> None:
+    def save(name: str) -> Path:
+        path = tmp_path / waiting.value.suggested_filename
+        waiting.value.save_as(path)
+        assert path.name.endswith(name)
+        return path
+
+    with player.expect_download() as waiting:
+        player.get_by_title("Download drums").click()
+    drums, rate = read(save("(drums).wav"))
+    assert (rate, drums.shape) == (RATE, (2, SECONDS * RATE))
+    assert -20 < dbfs(drums) < 0
+    with player.expect_download() as waiting:
+        player.get_by_role("button", name=".stem.mp4").click()
+    with av.open(str(save(".stem.mp4"))) as container:
+        # the mix, and the four parts that the format has
+        assert [stream.type for stream in container.streams if stream.type == "audio"] == ["audio"] * 5
+
+
+def test_a_mix_over_full_scale_is_told(player: Page) -> None:
+    player.get_by_label("Gain of vocals").fill("6")
+    player.get_by_label("Gain of drums").fill("6")
+    with player.expect_download():
+        player.get_by_role("button", name="Download the mix").click()
+    expect(player.locator("[data-made]")).to_contain_text("over full scale")
