@@ -1,0 +1,103 @@
+"""Splits in the list while they go on: what the page shows by itself, and canceling, trying again, deleting."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+
+from stemsplitter.application import Application
+from stemsplitter.settings import Settings
+from stemsplitter.splits.models import Split
+from tests.acceptance.server import Server
+from tests.acceptance.songs import encode, sung
+
+from .chromium import drop_on, window
+from .sample import Sample
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+NAME = "<i>Lied & 🎸.flac"
+PATIENCE_MS = 60_000
+
+
+@pytest.fixture
+def application(filled: tuple[Server, Sample]) -> Iterator[Application]:
+    """The parts of the server, which has no worker."""
+    made = Application(Settings(data_dir=filled[0].database.parent))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def page(browser: Browser, filled: tuple[Server, Sample], application: Application) -> Iterator[Page]:
+    """A window in which somebody is signed in who has nothing yet."""
+    with application.database.write() as session:
+        account = application.accounts.create_account(session, "lister@example.org")
+        token = application.sessions.begin(session, account.id)
+    with window(browser, filled[0].url, token) as (opened, seen):
+        opened.set_default_timeout(PATIENCE_MS)
+        expect.set_options(timeout=15_000)
+        yield opened
+        expect.set_options(timeout=5_000)
+        assert (seen.foreign, seen.complaints) == ([], [])
+
+
+@pytest.fixture
+def song(tmp_path: Path) -> Path:
+    return encode(tmp_path / NAME, sung(2 * 22_050, rate=22_050), 22_050, "flac")
+
+
+def change(application: Application, split_id: str, **values: Any) -> None:
+    """Do a worker's part."""
+    with application.database.write() as session:
+        split = session.get_one(Split, split_id)
+        for name, value in values.items():
+            setattr(split, name, value)
+
+
+def row(page: Page, status: str) -> Locator:
+    return page.get_by_role("row").filter(has_text=NAME).filter(has_text=status)
+
+
+def answer(page: Page, yes: str) -> None:
+    page.get_by_role("dialog").get_by_role("button", name=yes).click()
+
+
+def test_a_split_from_its_begin_to_its_end(page: Page, application: Application, song: Path) -> None:
+    page.goto("/new")
+    drop_on(page, "[data-drop]", song)
+    page.get_by_role("button", name="Split", exact=True).click()
+    page.wait_for_url(re.compile("/splits/split_"))
+
+    page.goto("/splits")
+    expect(row(page, "queued")).to_contain_text("0:02")
+    row(page, "queued").get_by_role("button", name="Cancel split").click()
+    answer(page, "Cancel split")
+    expect(page.locator("main")).to_contain_text("failed")
+    canceled = page.url
+
+    page.get_by_role("button", name="Try again").click()
+    page.wait_for_url(lambda url: "/splits/split_" in url and url != canceled)
+    split_id = page.url.rpartition("/")[2]
+
+    page.goto("/splits")
+    page.evaluate("window.isStillThisPage = true")
+    expect(row(page, "queued")).to_have_count(1)
+    for progress in (30, 70):
+        change(application, split_id, status="processing", progress=progress)
+        expect(row(page, "processing")).to_contain_text(f"{progress} %")
+        assert row(page, "processing").get_by_role("progressbar").get_attribute("value") == str(progress)
+    failure = {"error_code": "SERVER_ERROR", "error_message": "The <b>worker</b> died."}
+    change(application, split_id, status="failed", **failure)
+    expect(row(page, "The <b>worker</b> died.")).to_contain_text("failed")
+    expect(page.locator("#toasts")).to_contain_text(f"{NAME}: failed")
+    assert page.evaluate("window.isStillThisPage") is True
+
+    for left in (1, 0):
+        page.get_by_role("button", name="Delete").first.click()
+        answer(page, "Delete")
+        expect(page.get_by_role("row").filter(has_text=NAME)).to_have_count(left)
+    expect(page.locator("main")).to_contain_text("No splits yet")
