@@ -24,6 +24,7 @@ from tests.console.songs import add_song, add_split
 
 MODEL = {"name": "builtin_6s", "licence": "MIT"}
 SIX = ["vocals", "drums", "bass", "guitar", "piano", "other"]
+WAITED = timedelta(seconds=1.4)
 HOOK = "https://studio.example.com/hooks/stems?room=7"
 
 Samples = npt.NDArray[np.float32]
@@ -93,6 +94,9 @@ def _credits(application: Application, session: Session, account_id: str) -> Non
     application.credits.purchase(
         session, account_id, 30_000, "cs_test_a1B2c3D4e5F6", "500 minutes, bought through Stripe"
     )
+    for kind, days in (("grant", 41), ("purchase", 2)):
+        entries = update(LedgerEntry).where(LedgerEntry.account_id == account_id, LedgerEntry.kind == kind)
+        session.execute(entries.values(created_at=now() - timedelta(days=days)))
     for day in range(29, -1, -1):
         for number in range(random.choice([0, 0, 1, 2, 3])):
             split_id = new_id("split")
@@ -159,9 +163,13 @@ def _splits(application: Application, account_id: str, song: Song) -> dict[str, 
             "stem_model": "6s",
             "requested_stems": SIX,
             "model": MODEL,
+            "duration_seconds": 214,
+            "source_bytes": 5_140_000,
             "created_at": at,
+            "started_at": at + WAITED if kind != "queued" else None,
             "updated_at": at,
         } | values
+        values["credits_used"] = values["duration_seconds"]
         ids[kind] = (
             add_song(application, account_id, stems, song.rate, **values)
             if stems
@@ -173,8 +181,7 @@ def _splits(application: Application, account_id: str, song: Song) -> dict[str, 
     second = song.rate
     took = {"device": "cpu", "seconds": song.took_s, "realtimeFactor": song.took_s / song.seconds}
     add(
-        "long", timedelta(days=1), filename="A night at the harbour (whole set).flac", duration_seconds=3125,
-        credits_used=3125,
+        "long", timedelta(days=1), filename="A night at the harbour (all of it).flac", duration_seconds=1264,
         waveforms={name: stem[:, :second] for name, stem in song.stems.items()},
     )  # fmt: skip
     add(
@@ -194,7 +201,7 @@ def _splits(application: Application, account_id: str, song: Song) -> dict[str, 
         duration_seconds=song.seconds, waveforms={"vocals": vocals, "instrumental": rest},
     )  # fmt: skip
     add(
-        "player", timedelta(minutes=6), filename=song.name, duration_seconds=song.seconds, credits_used=song.seconds,
+        "player", timedelta(minutes=6), filename=song.name, duration_seconds=song.seconds,
         waveforms=song.stems, processing=took,
     )  # fmt: skip
     add("processing", timedelta(seconds=40), filename="Harbour lights.flac", progress=42, attempts=1)
@@ -213,6 +220,9 @@ def _settle(application: Application, session: Session, finished: list[str]) -> 
         application.credits.settle(session, split_id)
     for failed in session.query(Split).filter_by(status="failed"):
         application.credits.release(session, failed.id)
+    for split in session.query(Split):
+        entries = update(LedgerEntry).where(LedgerEntry.split_id == split.id)
+        session.execute(entries.values(created_at=split.created_at))
 
 
 def _deliveries(session: Session, account_id: str, split_id: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from stemsplitter.health.models import HealthCheck
 from stemsplitter.settings import Settings
 
 from .conftest import Browser
+from .songs import add_split
 from .test_pages import check
 
 
@@ -61,3 +62,27 @@ def test_the_status_tells_what_is_and_was(visitor: Browser, application: Applica
     assert "No worker is at work: splits wait until there is one." in text
     assert text.count("<td>No worker was at work</td>") == 2 and text.count("goes on") == 1
     check(visitor, "/status")
+
+
+def test_the_status_tells_how_long_splits_wait_and_how_fast_they_go(
+    visitor: Browser, application: Application, account_id: str
+) -> None:
+    text = visitor.get("/status").text
+    assert text.count("<dd>–</dd>") == 2 and "0 splits succeeded" in text
+    at = now() - timedelta(minutes=5)
+    for waited_s, work_s in ((1, 20), (2.5, 100), (70, 50)):
+        add_split(
+            application,
+            account_id,
+            "succeeded",
+            created_at=at,
+            started_at=at + timedelta(seconds=waited_s),
+            duration_seconds=200,
+            processing={"seconds": work_s},
+        )
+    add_split(application, account_id)
+    add_split(application, account_id, "processing")
+    application.__dict__.pop("health")  # which tells the same for ten seconds
+    text = visitor.get("/status").text
+    for told in ("<dd>2.5 s</dd>", "<dd>4.0×</dd>", "3 splits succeeded", "are being split</dt><dd>1</dd>"):
+        assert told in text
