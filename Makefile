@@ -52,6 +52,7 @@ test-torch: $(TORCH_VENV)/installed
 	$(TORCH_VENV)/bin/python -m pytest -m 'not torch' tests/training
 
 test-browser: $(VENV)/installed-browser $(AXE)/node_modules chromium
+	$(BIN)/python scripts/demo_song.py
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 screenshots: $(VENV)/installed-browser chromium

@@ -49,8 +49,9 @@ def shop(checkout: Checkout) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Iterator[Server]:
-    """API and a worker."""
-    started = Server(tmp_path_factory.mktemp("server"), **shop(checkout))
+    """API and a worker, with the model that everybody has."""
+    models = {"model_6s": "builtin_6s", "model_4s": "builtin_6s"}
+    started = Server(tmp_path_factory.mktemp("server"), **models, **shop(checkout))
     try:
         started.start()
         yield started

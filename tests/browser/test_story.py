@@ -14,8 +14,9 @@ import numpy.typing as npt
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from scripts.demo_song import TARGET as DEMO_SONG
 from tests.acceptance.server import Server
-from tests.acceptance.songs import dbfs, encode, read, sung
+from tests.acceptance.songs import dbfs, encode, read
 from tests.payments.checkout import Checkout
 
 from .chromium import Seen, drop_on, window
@@ -62,8 +63,11 @@ _RENDER = """async ([seconds, rate]) => {
 
 @pytest.fixture(scope="module")
 def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A minute in stereo."""
-    return encode(tmp_path_factory.mktemp("song") / NAME, sung(SECONDS * RATE), RATE, "flac")
+    """The first minute of a song that a band recorded."""
+    assert DEMO_SONG.exists(), f"{DEMO_SONG} is not there: run `make test-browser`, which fetches it."
+    whole, rate = read(DEMO_SONG)
+    assert rate == RATE
+    return encode(tmp_path_factory.mktemp("song") / NAME, whole[:, : SECONDS * RATE], RATE, "flac")
 
 
 @pytest.fixture
@@ -172,6 +176,7 @@ def wait_for(page: Page, what: str) -> None:
 
 def play(page: Page) -> None:
     """Play, and let a stem play alone. Every stem stays where the others are, to 5 ms."""
+    expect(page.locator("[data-play]")).to_be_visible()
     page.keyboard.press("Space")
     wait_for(page, "playing")
     wait_for(page, "position > 0")
