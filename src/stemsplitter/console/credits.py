@@ -81,6 +81,7 @@ def _page(
         entries, after = application.credits.page(session, account_id, limit=PAGE, cursor=cursor)
         usage = application.credits.usage(session, account_id, DAYS)
         payment = payments.payment(session, account_id, payment_id) if payment_id else None
+    there = application.splits.states(account_id, [entry.split_id for entry in entries if entry.split_id])
     # a form may lead on to where the money is taken, from this page alone
     policy = POLICY.replace("form-action 'self'", f"form-action 'self' {payments.origin}")
     return page(
@@ -90,6 +91,7 @@ def _page(
         headers={"Content-Security-Policy": policy} if payments.enabled else {},
         balance=balance,
         entries=entries,
+        there=there,
         cursor=cursor,
         after=after,
         usage=usage,
