@@ -73,20 +73,6 @@ class Conflict(ServiceError):
     status = 409
 
 
-class PayloadTooLarge(ServiceError):
-    """More bytes than are allowed or were announced."""
-
-    code = "PAYLOAD_TOO_LARGE"
-    status = 413
-
-
-class UnsupportedMediaType(ServiceError):
-    """A content type that is not taken here."""
-
-    code = "UNSUPPORTED_MEDIA_TYPE"
-    status = 415
-
-
 class ValidationFailed(ServiceError):
     """The request is malformed, or its source cannot be fetched, decoded, or is over a limit."""
 

@@ -99,7 +99,7 @@ class Storage:
             SettingsError: the bucket, its region or the credentials are wrong.
         """
         try:
-            next(iter(obstore.list(self._quick, "check", chunk_size=1)), None)
+            self._ask()
         except (BaseError, OSError) as error:
             reason = self._bucket.explain(error) if self._bucket else None
             if reason:
@@ -279,7 +279,11 @@ class Storage:
     def check(self) -> None:
         """Raise StorageError where the store does not answer within seconds."""
         with failures(""):
-            next(iter(obstore.list(self._quick, "check", chunk_size=1)), None)
+            self._ask()
+
+    def _ask(self) -> None:
+        """A question that every store can answer, to a store that is given seconds for it."""
+        next(iter(obstore.list(self._quick, "check", chunk_size=1)), None)
 
 
 def _checked(key: str) -> str:
