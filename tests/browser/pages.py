@@ -58,6 +58,33 @@ def _sign_in_wrongly(page: Page) -> None:
     expect(page.get_by_role("alert")).to_be_visible()
 
 
+def _sign_up_again(page: Page) -> None:
+    page.get_by_label("Email address").fill("new@example.org")
+    page.get_by_label("Password").fill("a few words to remember")
+    page.get_by_role("button", name="Make my account").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+def _give_wrong_link(page: Page) -> None:
+    page.get_by_label("Link to a song").fill("http://192.0.2.1/song.mp3")
+    page.get_by_role("button", name="Split", exact=True).click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+def _take_others_address(page: Page) -> None:
+    page.get_by_label("Email address").fill("operator@stems.example")
+    page.get_by_role("button", name="Change the address").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+
+
+def _mix_too_loud(page: Page) -> None:
+    expect(page.locator("[data-play]")).to_be_visible()
+    for stem in ("vocals", "drums", "bass", "guitar"):
+        page.get_by_label(f"Gain of {stem}").fill("12")
+    page.get_by_role("button", name="Download the mix").click()
+    expect(page.locator("[data-made]")).to_contain_text("over full scale", timeout=60_000)
+
+
 def _set_faders(page: Page) -> None:
     expect(page.locator("[data-play]")).to_be_visible()
     page.keyboard.press("4")
@@ -69,7 +96,8 @@ def _set_faders(page: Page) -> None:
 def _fetch_offline(page: Page) -> None:
     page.get_by_role("button", name="Fetch it: Hybrid Transformer Demucs, six stems").click()
     expect(page.get_by_role("dialog")).to_contain_text("unclear")
-    page.get_by_role("dialog").get_by_role("button", name="Fetch it").click()
+    with page.expect_navigation():
+        page.get_by_role("dialog").get_by_role("button", name="Fetch it").click()
     expect(page.get_by_role("alert")).to_contain_text("offline")
 
 
@@ -87,12 +115,15 @@ PLACES = (
     Place("sign-in-refused", "/sign-in", act=_sign_in_wrongly),
     Place("sign-in-link", "/sign-in/link/{link}"),
     Place("sign-up", "/sign-up"),
+    Place("sign-in-link-used", "/sign-in/link/used", status=401),
+    Place("sign-up-refused", "/sign-up", act=_sign_up_again),
     Place("not-found", "/no-such-page", status=404),
     Place("reference", "/docs"),
     *(Place(f"docs-{name}", f"/docs/{name}") for name in sorted(GUIDES)),
     *(Place(task.slug, f"/{task.slug}") for task in TASKS),
     Place("home-signed-in", "/", "member"),
     Place("new", "/new", "member", _open_all),
+    Place("new-refused", "/new", "member", _give_wrong_link),
     Place("task-signed-in", "/guitar-remover", "member"),
     Place("splits", "/splits", "member"),
     Place("splits-none", "/splits", "newcomer"),
@@ -102,9 +133,11 @@ PLACES = (
     Place("split-failed", "/splits/{failed}", "member"),
     Place("player", "/splits/{player}", "member"),
     Place("player-set", "/splits/{player}", "member", _set_faders),
+    Place("player-too-loud", "/splits/{player}", "member", _mix_too_loud),
     Place("player-task", "/splits/{task}", "member", _open_all),
     Place("player-long", "/splits/{long}", "member"),
     Place("account", "/account", "member"),
+    Place("account-refused", "/account", "newcomer", _take_others_address),
     Place("developer", "/developer", "member"),
     Place("developer-none", "/developer", "newcomer"),
     Place("developer-key", "/developer", "member", _make_key),

@@ -1,6 +1,8 @@
-"""The keyboard alone: signing in, choosing a split, playing, setting the faders, signing out."""
+"""The keyboard alone: signing in, sending a song, making a key, playing, setting faders and a loop, signing out."""
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -9,6 +11,7 @@ from stemsplitter.accounts.passwords import hash_password
 from stemsplitter.application import Application
 from stemsplitter.settings import Settings
 from tests.acceptance.server import Server
+from tests.acceptance.songs import encode, sung
 
 from .chromium import window
 from .sample import Sample
@@ -51,7 +54,9 @@ def tab_to(page: Page, selector: str) -> None:
     raise AssertionError(f"{selector} is not reached by Tab")
 
 
-def test_the_keyboard_alone(browser: Browser, filled: tuple[Server, Sample], email: str) -> None:
+def test_the_keyboard_alone(
+    browser: Browser, filled: tuple[Server, Sample], email: str, tmp_path: Path
+) -> None:
     server, sample = filled
     with window(browser, server.url) as (page, seen):
         page.set_default_timeout(PATIENCE_MS)
@@ -61,7 +66,11 @@ def test_the_keyboard_alone(browser: Browser, filled: tuple[Server, Sample], ema
         page.keyboard.press("Enter")
         play(page)
         set_faders(page)
+        set_loop(page)
         delete_not(page)
+        song = encode(tmp_path / "Lied.flac", sung(22_050, rate=22_050), 22_050, "flac")
+        send(page, song)
+        make_and_revoke_key(page)
         page.goto("/splits")
         tab_to(page, "form[action='/sign-out'] button")
         page.keyboard.press("Enter")
@@ -126,3 +135,55 @@ def delete_not(page: Page) -> None:
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).not_to_be_visible()
     assert page.evaluate("document.activeElement.closest('form').action.endsWith('/delete')")
+
+
+def set_loop(page: Page) -> None:
+    """From one second to two, by the buttons."""
+    page.reload()
+    expect(page.locator("[data-play]")).to_be_visible()
+    page.keyboard.press("Shift+ArrowRight")
+    tab_to(page, "[data-loop-start]")
+    page.keyboard.press("Enter")
+    tab_to(page, "[data-loop-end]")
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-loop]")).to_have_attribute("aria-pressed", "true")
+
+
+def send(page: Page, song: Path) -> None:
+    """A song, in four stems; the split is canceled again."""
+    page.goto("/new")
+    tab_to(page, "#file")
+    with page.expect_file_chooser() as waiting:
+        page.keyboard.press("Enter")
+    waiting.value.set_files(song)
+    tab_to(page, "input[name=layout]")
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_label("Four stems")).to_be_checked()
+    tab_to(page, "form[data-new-split] button")
+    page.keyboard.press("Enter")
+    page.wait_for_url(re.compile("/splits/split_"))
+    tab_to(page, "form[action$='/cancel'] button")
+    page.keyboard.press("Enter")
+    confirm(page)
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+
+
+def make_and_revoke_key(page: Page) -> None:
+    page.goto("/developer")
+    tab_to(page, "#name")
+    page.keyboard.type("by keyboard")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Your new key")).to_be_visible()
+    tab_to(page, "button[data-copy=key]")
+    tab_to(page, "form[action$='/revoke'] button")
+    page.keyboard.press("Enter")
+    confirm(page)
+    expect(page.get_by_role("rowheader", name="by keyboard")).to_contain_text("revoked")
+
+
+def confirm(page: Page) -> None:
+    """Answer a question with yes, which is not what has the focus at first."""
+    expect(page.get_by_role("dialog")).to_be_visible()
+    tab_to(page, "[data-confirm-yes]")
+    page.keyboard.press("Enter")
