@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -32,7 +33,7 @@ WIDTHS = {"wide": WIDE, "narrow": NARROW}
 README = {
     "player.webp": ("player", "dark", {"width": 1200, "height": 830}),
     "home.webp": ("home", "light", {"width": 1200, "height": 700}),
-    "credits.webp": ("credits", "light", {"width": 1200, "height": 800}),
+    "credits.webp": ("credits", "light", {"width": 1200, "height": 940}),
     "phone.webp": ("player", "light", {"width": 390, "height": 760}),
 }
 
@@ -46,12 +47,14 @@ def main(song: str, folder: str) -> None:
         for width, viewport in WIDTHS.items():
             for place in PLACES:
                 with visit(browser, running, sample, place, viewport=viewport) as page:
+                    page.evaluate("scrollTo(0, 0)")  # what sticks to the window is where the page begins
                     for theme in THEMES:
                         page.emulate_media(color_scheme=theme)
                         page.screenshot(path=shots / f"{place.name}-{theme}-{width}.png", full_page=True)
         print(f"{len(PLACES) * len(THEMES) * len(WIDTHS)} pictures are in {shots}.")
         for name, (place_name, theme, viewport) in README.items():
-            place = next(place for place in PLACES if place.name == place_name)
+            # as it is at first: what is done there has been photographed
+            place = replace(next(place for place in PLACES if place.name == place_name), act=None)
             with visit(browser, running, sample, place, viewport=viewport, color_scheme=theme) as page:
                 picture = Image.open(BytesIO(page.screenshot()))
                 picture.convert("RGB").save(IMAGES / name, quality=88, method=6)
