@@ -34,7 +34,7 @@ README = {
     "player.webp": ("player", "dark", {"width": 1200, "height": 830}),
     "home.webp": ("home", "light", {"width": 1200, "height": 700}),
     "credits.webp": ("credits", "light", {"width": 1200, "height": 940}),
-    "phone.webp": ("player", "light", {"width": 390, "height": 760}),
+    "phone.webp": ("player", "light", {"width": 360, "height": 780}),
 }
 
 
