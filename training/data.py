@@ -35,8 +35,9 @@ SWAPPED: Final = 0.3  # share of stems that come from another song
 ADDED: Final = {"vocals": 0.35, "drums": 0.35, "bass": 0.35, "guitar": 0.6, "piano": 0.15, "other": 0.2}
 DROPPED: Final = {"vocals": 0.25, "drums": 0.1, "bass": 0.1, "guitar": 0.1, "piano": 0.5, "other": 0.45}
 ALONE: Final = 0.15  # share of examples without vocals from another model
-IMAGINED: Final = 0.35  # share of those with some that come from a model which is only imagined
+IMAGINED: Final = 0.45  # share of those with some that come from a model which is only imagined
 RESAMPLED: Final = 0.4
+DRIVEN: Final = {"guitar": 0.25, "bass": 0.15}
 
 Spectra = NDArray[np.complex64]
 
@@ -95,7 +96,7 @@ class Songs:
                 begin = random.integers(len(source) - needed)
             if source is None or random.random() < DROPPED[stem]:
                 continue
-            row[...] = _resampled(_cut(source, begin, needed), rate)
+            row[...] = _driven(_resampled(_cut(source, begin, needed), rate), stem, random)
             row *= 10 ** (np.clip(random.normal(0, 4), -14, 8) / 20)
         if not out.any():
             return self.mixed(random)
@@ -121,6 +122,19 @@ def _resampled(stem: NDArray[np.float32], rate: float) -> NDArray[np.float32]:
     return stem[low] * (1 - share) + stem[low + 1] * share
 
 
+def _driven(audio: NDArray[np.float32], stem: str, random: np.random.Generator) -> NDArray[np.float32]:
+    """Of guitars and basses some through an overdriven stage: a soft, lopsided curve, as loud as before."""
+    if random.random() >= DRIVEN.get(stem, 0.0):
+        return audio
+    level = np.sqrt(np.mean(audio**2))
+    if level < 1e-4:
+        return audio
+    drive = np.exp(random.uniform(-0.7, 2.0)) / level
+    bias = np.float32(random.uniform(0, 0.5))
+    driven = np.tanh(audio * np.float32(drive) + bias) - np.tanh(bias)
+    return driven * np.float32(level / max(np.sqrt(np.mean(driven**2)), 1e-6))
+
+
 def transformed(stems: NDArray[np.float32]) -> Spectra:
     """Middle and side of ``[S, SAMPLES, 2]`` as spectra ``[S, 2, FRAMES, BINS]``."""
     left, right = stems[..., 0], stems[..., 1]
@@ -130,11 +144,11 @@ def transformed(stems: NDArray[np.float32]) -> Spectra:
 
 
 def equalised(spectra: Spectra, random: np.random.Generator) -> Spectra:
-    """Each stem through a random, smooth equaliser, and wider or narrower."""
+    """Most stems through a random, smooth equaliser, and wider or narrower."""
     octaves = np.log2(np.arange(bands.BINS) + 1.0)
     for stem in spectra:
-        if random.random() < 0.6:
-            points = random.normal(0, 3, 6)
+        if random.random() < 0.7:
+            points = random.normal(0, random.uniform(1, 6), 6)
             stem *= (10 ** (np.interp(octaves, np.linspace(2, 10, 6), points) / 20)).astype(np.float32)
         if random.random() < 0.4:
             stem[1] *= np.float32(random.uniform(0, 1.5))

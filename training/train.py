@@ -24,6 +24,7 @@ from torch.utils.data import DataLoader
 from training import loss
 from training.data import Mixtures, Songs, Spleeter, VocalsFinder, batch, example, no_vocals
 from training.network import BandNet
+from training.optimisers import Optimisers
 from training.score import STEMS
 
 HELD_OUT: Final = 24  # songs
@@ -31,7 +32,6 @@ WARM_UP: Final = 200  # steps
 DECAY: Final = 0.4  # last share of the steps
 AVERAGE: Final = 0.998
 CLIP: Final = 5.0
-WEIGHT_DECAY: Final = 1e-2
 LOG_EVERY: Final = 50
 RECENT: Final = 24  # batches from which the averaged weights get their batch normalisation
 
@@ -49,14 +49,12 @@ class Run:
         self.average = torch.optim.swa_utils.AveragedModel(
             self.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE)
         )
-        self.optimiser = torch.optim.AdamW(
-            self.network.parameters(), rate, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY
-        )
+        self.optimisers = Optimisers(self.network, rate)
         self.recent: deque[Tensor] = deque(maxlen=RECENT)
         self.step, self.seconds, self.best = 0, 0.0, -math.inf
 
     def _parts(self) -> dict[str, Any]:
-        return {"network": self.network, "average": self.average, "optimiser": self.optimiser}
+        return {"network": self.network, "average": self.average, "optimisers": self.optimisers}
 
     def save(self, name: str) -> None:
         """Write a checkpoint, all or nothing."""
@@ -82,18 +80,17 @@ class Run:
     def learn(self, tensors: list[Tensor], steps: int) -> tuple[float, float]:
         """One step on one batch; returns the loss and the norm of its gradient."""
         left = (steps - self.step) / (DECAY * steps)
-        for group in self.optimiser.param_groups:
-            group["lr"] = self.rate * min(1.0, (self.step + 1) / WARM_UP, max(left, 0.0))
+        rate = self.rate * min(1.0, (self.step + 1) / WARM_UP, max(left, 0.0))
         features, *truth = (tensor.to(self.device) for tensor in tensors)
         self.recent.append(features)
         with torch.autocast(self.device.type, torch.bfloat16):
             logits = self.network(features.contiguous(memory_format=torch.channels_last))
         value = loss.loss(logits, *truth)
-        self.optimiser.zero_grad()
+        self.network.zero_grad()
         value.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.network.parameters(), CLIP)
         if torch.isfinite(norm):
-            self.optimiser.step()
+            self.optimisers.step(rate)
             self.average.update_parameters(self.network)
         self.step += 1
         return value.item(), norm.item()
