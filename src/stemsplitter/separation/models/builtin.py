@@ -1,5 +1,7 @@
 """The built-in model on waveforms: six stems, with the vocals that another model finds, or without."""
 
+from functools import reduce
+from operator import iadd
 from pathlib import Path
 
 import numpy as np
@@ -73,10 +75,11 @@ class BuiltinModel(SpectralModel):
         """Middle and side of a stem: the sum of the parts times their masks ``[2, 2, FRAMES, BANDS]``."""
 
         def rows(channel: int, block: slice) -> Spectrum:
-            total: Spectrum = np.zeros((), np.complex64)
-            for part, mask in zip(parts, masks, strict=False):
-                total = total + part[channel, block] * mask[channel, block].take(BAND_OF_BIN, axis=-1)
-            return total
+            masked = (
+                part[channel, block] * mask[channel, block].take(BAND_OF_BIN, axis=-1)
+                for part, mask in zip(parts, masks, strict=False)
+            )
+            return reduce(iadd, masked)
 
         return self._unpadded(self._stft.inverse_of(rows, *parts[0].shape[:2]))
 
