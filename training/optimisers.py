@@ -17,23 +17,24 @@ OUTER: Final = ("enter", "leave", "offset", "scale")  # what sees features or ma
 class Optimisers:
     """Both, as one."""
 
-    def __init__(self, network: nn.Module, rate: float) -> None:
+    def __init__(self, network: nn.Module) -> None:
         """``network`` is on its device, its convolutions in the memory format ``channels_last``."""
         self._hidden, others = [], []
         for name, parameter in network.named_parameters():
             hidden = parameter.ndim in (2, 4) and not name.startswith(OUTER)
             (self._hidden if hidden else others).append(parameter)
-        # the same memory, as matrices
-        self._matrices = [_matrix(parameter.detach()) for parameter in self._hidden]
+        # the same memory, as matrices: a view, which in another memory format there is none
+        self._matrices = [_outputs_first(each.detach()).view(len(each), -1) for each in self._hidden]
         self._muon = torch.optim.Muon(
-            self._matrices, rate, weight_decay=WEIGHT_DECAY, adjust_lr_fn="match_rms_adamw"
+            self._matrices, weight_decay=WEIGHT_DECAY, adjust_lr_fn="match_rms_adamw"
         )
-        self._adam = torch.optim.AdamW(others, rate, betas=BETAS, weight_decay=WEIGHT_DECAY)
+        self._adam = torch.optim.AdamW(others, betas=BETAS, weight_decay=WEIGHT_DECAY)
 
     def step(self, rate: float) -> None:
-        """Move all weights that have a gradient."""
+        """Move all weights, by their gradients."""
         for matrix, parameter in zip(self._matrices, self._hidden, strict=True):
-            matrix.grad = None if parameter.grad is None else _matrix(parameter.grad)
+            assert parameter.grad is not None
+            matrix.grad = _outputs_first(parameter.grad).reshape(matrix.shape)
         for optimiser in (self._muon, self._adam):
             for group in optimiser.param_groups:
                 group["lr"] = rate
@@ -47,8 +48,6 @@ class Optimisers:
         self._adam.load_state_dict(state["adam"])
 
 
-def _matrix(tensor: Tensor) -> Tensor:
-    """A row for each output of a layer; a view."""
-    if tensor.ndim == 4:
-        tensor = tensor.contiguous(memory_format=torch.channels_last).permute(0, 2, 3, 1)
-    return tensor.reshape(len(tensor), -1)
+def _outputs_first(weight: Tensor) -> Tensor:
+    """With its axes in the order in which they lie in memory."""
+    return weight.permute(0, 2, 3, 1) if weight.ndim == 4 else weight

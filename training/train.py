@@ -49,7 +49,7 @@ class Run:
         self.average = torch.optim.swa_utils.AveragedModel(
             self.network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(AVERAGE)
         )
-        self.optimisers = Optimisers(self.network, rate)
+        self.optimisers = Optimisers(self.network)
         self.recent: deque[Tensor] = deque(maxlen=RECENT)
         self.step, self.seconds, self.best = 0, 0.0, -math.inf
 

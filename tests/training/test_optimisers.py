@@ -15,7 +15,7 @@ def made():
 
     torch.manual_seed(2)
     network = BandNet().to(memory_format=torch.channels_last)
-    return network, Optimisers(network, 1e-3)
+    return network, Optimisers(network)
 
 
 def stepped(network, optimisers, size=1.0) -> None:
