@@ -45,36 +45,16 @@ def _ask(page: Page) -> None:
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
-def _refuse_test(page: Page) -> None:
-    page.get_by_label("Send a test event to").fill("http://192.0.2.1/hook")
-    page.get_by_role("button", name="Send", exact=True).click()
-    expect(page.get_by_role("alert")).to_be_visible()
+def _refused(button: str, fields: Mapping[str, str]) -> Callable[[Page], None]:
+    """Fill fields in, by their labels, with what is refused."""
 
+    def act(page: Page) -> None:
+        for label, text in fields.items():
+            page.get_by_label(label).fill(text)
+        page.get_by_role("button", name=button, exact=True).click()
+        expect(page.get_by_role("alert")).to_be_visible()
 
-def _sign_in_wrongly(page: Page) -> None:
-    page.get_by_label("Email address").fill("nobody@example.org")
-    page.get_by_label("Password").fill("not the password")
-    page.get_by_role("button", name="Sign in").click()
-    expect(page.get_by_role("alert")).to_be_visible()
-
-
-def _sign_up_again(page: Page) -> None:
-    page.get_by_label("Email address").fill("new@example.org")
-    page.get_by_label("Password").fill("a few words to remember")
-    page.get_by_role("button", name="Make my account").click()
-    expect(page.get_by_role("alert")).to_be_visible()
-
-
-def _give_wrong_link(page: Page) -> None:
-    page.get_by_label("Link to a song").fill("http://192.0.2.1/song.mp3")
-    page.get_by_role("button", name="Split", exact=True).click()
-    expect(page.get_by_role("alert")).to_be_visible()
-
-
-def _take_others_address(page: Page) -> None:
-    page.get_by_label("Email address").fill("operator@stems.example")
-    page.get_by_role("button", name="Change the address").click()
-    expect(page.get_by_role("alert")).to_be_visible()
+    return act
 
 
 def _mix_too_loud(page: Page) -> None:
@@ -112,18 +92,30 @@ PLACES = (
     Place("pricing", "/pricing"),
     Place("status", "/status"),
     Place("sign-in", "/sign-in", act=_open_all),
-    Place("sign-in-refused", "/sign-in", act=_sign_in_wrongly),
+    Place(
+        "sign-in-refused",
+        "/sign-in",
+        act=_refused("Sign in", {"Email address": "nobody@example.org", "Password": "not the password"}),
+    ),
     Place("sign-in-link", "/sign-in/link/{link}"),
     Place("sign-up", "/sign-up"),
     Place("sign-in-link-used", "/sign-in/link/used", status=401),
-    Place("sign-up-refused", "/sign-up", act=_sign_up_again),
+    Place(
+        "sign-up-refused",
+        "/sign-up",
+        act=_refused(
+            "Make my account", {"Email address": "new@example.org", "Password": "a few words to remember"}
+        ),
+    ),
     Place("not-found", "/no-such-page", status=404),
     Place("reference", "/docs"),
     *(Place(f"docs-{name}", f"/docs/{name}") for name in sorted(GUIDES)),
     *(Place(task.slug, f"/{task.slug}") for task in TASKS),
     Place("home-signed-in", "/", "member"),
     Place("new", "/new", "member", _open_all),
-    Place("new-refused", "/new", "member", _give_wrong_link),
+    Place(
+        "new-refused", "/new", "member", _refused("Split", {"Link to a song": "http://192.0.2.1/song.mp3"})
+    ),
     Place("task-signed-in", "/guitar-remover", "member"),
     Place("splits", "/splits", "member"),
     Place("splits-none", "/splits", "newcomer"),
@@ -137,14 +129,24 @@ PLACES = (
     Place("player-task", "/splits/{task}", "member", _open_all),
     Place("player-long", "/splits/{long}", "member"),
     Place("account", "/account", "member"),
-    Place("account-refused", "/account", "newcomer", _take_others_address),
+    Place(
+        "account-refused",
+        "/account",
+        "newcomer",
+        _refused("Change the address", {"Email address": "operator@stems.example"}),
+    ),
     Place("developer", "/developer", "member"),
     Place("developer-none", "/developer", "newcomer"),
     Place("developer-key", "/developer", "member", _make_key),
     Place("webhooks", "/developer/webhooks", "member"),
     Place("webhooks-none", "/developer/webhooks", "newcomer"),
     Place("webhooks-secret", "/developer/webhooks", "member", _rotate),
-    Place("webhooks-refused", "/developer/webhooks", "member", _refuse_test),
+    Place(
+        "webhooks-refused",
+        "/developer/webhooks",
+        "member",
+        _refused("Send", {"Send a test event to": "http://192.0.2.1/hook"}),
+    ),
     Place("delivery", "/developer/webhooks/{delivered}", "member"),
     Place("delivery-pending", "/developer/webhooks/{pending}", "member"),
     Place("credits", "/credits", "member", _open_all),
