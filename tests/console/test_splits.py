@@ -1,11 +1,11 @@
 """The list of splits and what can be done with them from it."""
 
 import json
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 from fastapi import FastAPI
+from sqlalchemy.orm import Session
 
 from stemsplitter.application import Application
 from stemsplitter.console import splits
@@ -118,17 +118,24 @@ def test_events_tell_every_change_until_all_have_ended(
     one = add_split(application, account_id, "processing", lease="run_1", progress=10)
     two, _ = add_finished(application, account_id)
 
-    def go_on() -> None:
-        with application.database.write() as session:
-            repository.advance(session, one, "run_1", 50)
+    def go_on(session: Session) -> None:
+        repository.advance(session, one, "run_1", 50)
 
-    def end() -> None:
-        with application.database.write() as session:
-            repository.finish(session, one, "run_1", {"status": "failed"})
+    def end(session: Session) -> None:
+        repository.finish(session, one, "run_1", {"status": "failed"})
 
-    timers = [threading.Timer(0.4, go_on), threading.Timer(0.8, end)]
-    for timer in timers:
-        timer.start()
+    # Between two looks of the stream at most one thing happens, however slow the machine is.
+    happenings = iter([go_on, None, end])
+    look = application.splits.states
+
+    def look_and_go_on(account: str, wanted: Sequence[str]) -> dict[str, tuple[str, int]]:
+        states = look(account, wanted)
+        if happening := next(happenings, None):
+            with application.database.write() as session:
+                happening(session)
+        return states
+
+    monkeypatch.setattr(application.splits, "states", look_and_go_on)
     answer = browser.get(f"/splits/events?ids={one},{two}")
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = [event.split("\n") for event in answer.text.split("\n\n") if event.startswith("event")]
