@@ -68,6 +68,7 @@ class Network:
     """The names that the fake DNS knows, with the answers it gives one after the other, and what was tried."""
 
     names: dict[str, list[list[str]]] = field(default_factory=dict)
+    looked_up: list[str] = field(default_factory=list)  # by a thread of its own, as names are
     asked: list[str] = field(default_factory=list)
     connected: list[Any] = field(default_factory=list)
 
@@ -80,6 +81,8 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
     real_getaddrinfo = socket.getaddrinfo
 
     def getaddrinfo(host: str, *args: Any, **kwargs: Any) -> list[Any]:
+        if threading.current_thread().name == "look up a host":
+            watched.looked_up.append(host)
         if host in watched.names:
             watched.asked.append(host)
             answers = watched.names[host]

@@ -22,7 +22,7 @@ from tests.webhooks.world import SPLIT, World
 PAGE = Path(__file__).parents[2] / "docs" / "webhooks.md"
 PROGRAMS = dict(re.findall(r"^```\w+ (\S+)\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL))
 RUN = {".py": [sys.executable, "-W", "error"], ".mjs": ["node"]}
-SECONDS = 20
+SECONDS = 60
 
 DONE = {**SPLIT, "stems": {"vocals": "https://example.com/v.mp3", "drums": "https://example.com/d.mp3"}}
 BODY = b'{"event":"webhook.test","data":{"id":"evt_1"}}'

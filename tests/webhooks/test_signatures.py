@@ -206,6 +206,6 @@ def test_one_wrong_scheme_is_enough_to_refuse() -> None:
 
 
 def test_long_headers_are_refused_fast() -> None:
-    started = time.monotonic()
+    started = time.thread_time()  # what else the machine does is not counted
     assert reason(BODY, {HEADER: "t=1760000000" + ",v1=00" * 10_000})
-    assert time.monotonic() - started < 2
+    assert time.thread_time() - started < 2

@@ -11,6 +11,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import httpcore
@@ -57,6 +58,8 @@ def allowed_addresses(host: str, port: int, networks: Sequence[Network], deadlin
 
 def _look_up(host: str, deadline: Deadline) -> list[Address]:
     """All addresses of ``host``, without doubles. The system's resolver knows no time limit, so a thread waits."""
+    with suppress(ValueError):
+        return [parse_address(host)]  # nobody need be asked
     answers: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
 
     def ask() -> None:
