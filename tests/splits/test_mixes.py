@@ -21,6 +21,8 @@ from stemsplitter.splits.mixes import Fader, Mixes
 
 from .conftest import Create
 
+LIMIT_S = 60.0
+
 Samples = npt.NDArray[np.float32]
 FULL = 1 << 23
 SIX = ("vocals", "drums", "bass", "guitar", "piano", "other")
@@ -206,7 +208,7 @@ def test_only_some_mixes_are_made_at_once(
 
     def slow(*arguments: object) -> object:
         began.release()
-        assert release.wait(10)
+        assert release.wait(LIMIT_S)
         return write(*arguments)  # type: ignore[arg-type]
 
     monkeypatch.setattr(mixes_module, "write_mix", slow)
@@ -217,10 +219,10 @@ def test_only_some_mixes_are_made_at_once(
     for thread in threads:
         thread.start()
     for _ in threads:
-        assert began.acquire(timeout=10)
+        assert began.acquire(timeout=LIMIT_S)
     with pytest.raises(RateLimited):
         mixes.render(account, split, {}, "wav")
     release.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(LIMIT_S)
     assert mixes.render(account, split, {}, "wav")
