@@ -151,7 +151,7 @@ def test_two_pulls_at_once_fetch_once(store: ModelStore, server) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=60)
     assert errors == [] and len(server.requests) == 2 and store.is_ready("web")
 
 

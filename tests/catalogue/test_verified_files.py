@@ -2,6 +2,7 @@ import hashlib
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -93,8 +94,15 @@ def test_hash_file(tmp_path: Path) -> None:
     assert hash_file(tmp_path / "x") == SHA256
 
 
-def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
+def test_a_lock_is_held_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
+    waits = threading.Event()
+
+    def sleep(seconds: float) -> None:
+        waits.set()
+        time.sleep(seconds)
+
+    monkeypatch.setattr(verified_files, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
 
     def second() -> None:
         with file_lock(tmp_path / "lock"):
@@ -103,9 +111,9 @@ def test_a_lock_is_held_by_one(tmp_path: Path) -> None:
     with file_lock(tmp_path / "lock"):
         thread = threading.Thread(target=second)
         thread.start()
-        time.sleep(0.3)
+        assert waits.wait(60)
         order.append("first")
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert order == ["first", "second"]
 
 
