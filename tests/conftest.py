@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import NullPool, create_engine, make_url, text
 
 from stemsplitter.database import Database, tables
@@ -20,6 +21,10 @@ from stemsplitter.database.schema import upgrade
 from .postgres import Postgres, postgres
 
 __all__ = ["tables"]
+
+# how long an example takes is the machine's affair
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 OTHER_POSTGRES = os.environ.get("STEMSPLITTER_TEST_POSTGRES")
 
