@@ -1,6 +1,7 @@
 """Questions that are asked at the same time are answered together, each as if it had been asked alone."""
 
 import asyncio
+import queue
 import threading
 import time
 from collections.abc import Sequence
@@ -9,6 +10,8 @@ import pytest
 
 from stemsplitter.api import batches
 from stemsplitter.api.batches import Batches
+
+LIMIT_S = 60.0
 
 
 def test_what_is_asked_at_once_is_answered_together() -> None:
@@ -29,29 +32,28 @@ def test_what_is_asked_at_once_is_answered_together() -> None:
 
 
 def test_no_more_threads_work_than_there_are() -> None:
-    working, most = 0, 0
-    lock = threading.Lock()
+    """While all of them are at work, whoever asks waits."""
+    began: queue.SimpleQueue[Sequence[int]] = queue.SimpleQueue()
+    go_on = threading.Event()
 
     def work(questions: Sequence[int]) -> Sequence[int]:
-        nonlocal working, most
-        with lock:
-            working += 1
-            most = max(most, working)
-        time.sleep(0.02)
-        with lock:
-            working -= 1
+        began.put(questions)
+        assert go_on.wait(LIMIT_S)
         return questions
-
-    async def ask(asked: "Batches[int, int]", number: int) -> int:
-        await asyncio.sleep(number / 1000)
-        return await asked.ask(number)
 
     async def ask_all() -> list[int]:
         asked = Batches(work, "test")
-        return await asyncio.gather(*(ask(asked, number) for number in range(60)))
+        answers = []
+        for number in range(batches.AT_ONCE):
+            answers.append(asyncio.ensure_future(asked.ask(number)))
+            assert await asyncio.to_thread(began.get, timeout=LIMIT_S) == [number]
+        answers += [asyncio.ensure_future(asked.ask(number)) for number in range(batches.AT_ONCE, 60)]
+        await asyncio.sleep(5 * batches.PATIENCE_S)
+        assert began.empty()
+        go_on.set()
+        return await asyncio.gather(*answers)
 
     assert asyncio.run(ask_all()) == list(range(60))
-    assert most == batches.AT_ONCE
 
 
 def test_an_answer_is_younger_than_its_question() -> None:
@@ -90,18 +92,22 @@ def test_a_failure_is_everybodys_and_what_is_asked_later_is_answered() -> None:
 
 
 def test_who_has_gone_keeps_nobody_from_an_answer() -> None:
+    began, go_on = threading.Event(), threading.Event()
+
     def work(questions: Sequence[int]) -> Sequence[int]:
-        time.sleep(0.05)
+        began.set()
+        assert go_on.wait(LIMIT_S)
         return questions
 
     async def ask_all() -> int:
         asked = Batches(work, "test")
         gone = asyncio.ensure_future(asked.ask(1))
         stays = asyncio.ensure_future(asked.ask(2))
-        await asyncio.sleep(0.01)
+        assert await asyncio.to_thread(began.wait, LIMIT_S)
         gone.cancel()
         with pytest.raises(asyncio.CancelledError):
             await gone
+        go_on.set()
         return await stays
 
     assert asyncio.run(ask_all()) == 2
@@ -112,16 +118,16 @@ def test_a_look_that_hangs_does_not_hold_up_what_comes_later() -> None:
 
     def work(questions: Sequence[int]) -> Sequence[int]:
         if 0 in questions:
-            hangs.wait(30)
+            assert hangs.wait(2 * LIMIT_S)
         return questions
 
     async def ask_all() -> list[int]:
         asked = Batches(work, "test")
         first = asyncio.ensure_future(asked.ask(0))
         await asyncio.sleep(0.001)
-        soon = await asyncio.wait_for(asked.ask(1), 10)
+        soon = await asyncio.wait_for(asked.ask(1), LIMIT_S)
         await asyncio.sleep(2 * batches.PATIENCE_S)
-        later = await asyncio.wait_for(asked.ask(2), 10)
+        later = await asyncio.wait_for(asked.ask(2), LIMIT_S)
         hangs.set()
         return [soon, later, await first]
 

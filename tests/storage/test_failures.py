@@ -62,10 +62,9 @@ def test_what_is_not_written_to_its_end_is_not_there(failing: Storage, proxy: Pr
 
 def test_a_store_that_is_down_is_said_in_time(failing: Storage, proxy: Proxy) -> None:
     proxy.fault = lambda method, path: "lost"
-    started = time.monotonic()
     with pytest.raises(StorageError):
         failing.check()
-    assert time.monotonic() - started < 12
+    assert proxy.failed <= 3  # a question that whoever watches the server waits for is not asked for long
     failing.verify()  # it may be back soon
     for use_it in (
         lambda: failing.put_stream("a", [b"x"], ""),

@@ -199,7 +199,7 @@ def test_writers_at_once_leave_one_whole_file(folder_storage: Storage) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=60)
     data = read(folder_storage, KEY)
     assert len(data) == 1_000_000 and len(set(data)) == 1
     assert keys(folder_storage) == [KEY]
