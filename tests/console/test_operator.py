@@ -23,6 +23,7 @@ from stemsplitter.splits.models import Split
 from .conftest import Browser, sign_in
 from .test_pages import check
 
+LIMIT_S = 60.0
 PAGES = ("", "/accounts", "/failures", "/models", "/storage")
 
 
@@ -235,7 +236,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
     def pull(_: ModelStore, name: str, progress: Progress) -> None:
         progress(25_000_000, 100_000_000)
-        assert go_on.wait(10)
+        assert go_on.wait(LIMIT_S)
         there.add(name)
 
     is_ready = ModelStore.is_ready
@@ -254,7 +255,7 @@ def card(operator: Browser, name: str) -> str:
 
 
 def wait_for(look: Callable[[], str], text: str) -> str:
-    end = time.monotonic() + 10
+    end = time.monotonic() + LIMIT_S
     while text not in (found := look()):
         assert time.monotonic() < end, found
         time.sleep(0.02)

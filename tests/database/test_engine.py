@@ -8,6 +8,7 @@ from sqlalchemy.exc import DBAPIError
 
 from stemsplitter.database import Database, engine
 
+LIMIT_S = 60.0
 LOCK = text("SELECT pg_try_advisory_xact_lock(1)")
 
 
@@ -15,19 +16,33 @@ LOCK = text("SELECT pg_try_advisory_xact_lock(1)")
 def test_locks_of_a_frozen_process_are_free_in_time(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "IDLE_S", 1)
     frozen, other = Database(postgres_url), Database(postgres_url)
+
+    def is_free() -> bool:
+        with other.write() as session:
+            return bool(session.scalar(LOCK))
+
     try:
+        assert is_free()  # and is connected to, with more patience than the next
+        monkeypatch.setattr(engine, "IDLE_S", 1)
         with pytest.raises(DBAPIError), frozen.write() as session:
             assert session.scalar(LOCK)
-            with other.write() as others:
-                assert not others.scalar(LOCK)
-            time.sleep(1.5)
-            with other.write() as others:
-                assert others.scalar(LOCK)
+            end = time.monotonic() + LIMIT_S
+            while not is_free():
+                assert time.monotonic() < end
+                time.sleep(0.05)
             session.execute(text("SELECT 1"))  # awake again: it has lost its transaction
         with frozen.write() as session:
             assert session.scalar(LOCK)
     finally:
         frozen.close()
         other.close()
+
+
+@pytest.mark.fleet
+def test_a_lock_is_its_holders(postgres_url: str) -> None:
+    one, other = Database(postgres_url), Database(postgres_url)
+    with one.write() as session, other.write() as others:
+        assert session.scalar(LOCK) and not others.scalar(LOCK)
+    one.close()
+    other.close()

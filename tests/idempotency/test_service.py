@@ -145,7 +145,7 @@ def test_one_of_many_at_once_creates(database: Database, idempotency: Idempotenc
     start = threading.Barrier(8)
 
     def send(_: int) -> int | None:
-        start.wait(10)
+        start.wait(60)
         try:
             return idempotency.run(REQUEST, creator)[0]["number"]
         except Conflict:

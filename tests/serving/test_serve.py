@@ -15,6 +15,7 @@ from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.cli.serve import _fetch_models
 from stemsplitter.database.schema import upgrade
 from stemsplitter.errors import ModelError
+from stemsplitter.jobs import heartbeat
 from stemsplitter.jobs.membership import API
 from stemsplitter.settings import Settings
 from tests.acceptance.tiny_model import write_tiny_model
@@ -125,10 +126,13 @@ def test_what_cannot_be_fetched_is_told_and_done_without(
     )
 
 
-def test_an_api_and_a_worker_that_do_not_fit_are_refused(environment: dict[str, str], tmp_path: Path) -> None:
+def test_an_api_and_a_worker_that_do_not_fit_are_refused(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The commonest mistake of a fleet: each host has made a secret key of its own."""
-    settings = Settings(data_dir=tmp_path / "data", lease_seconds=2)
-    environment |= {"STEMSPLITTER_LEASE_SECONDS": "2", "STEMSPLITTER_SECRET_KEY": "f" * 32}
+    settings = Settings(data_dir=tmp_path / "data", lease_seconds=20)
+    environment |= {"STEMSPLITTER_LEASE_SECONDS": "20", "STEMSPLITTER_SECRET_KEY": "f" * 32}
+    monkeypatch.setattr(heartbeat, "BEATS_PER_LEASE", 100)  # here, so that the others need not wait for one
     application = Application(settings)
     upgrade(application.database)
     with application.heartbeat(API):
