@@ -56,12 +56,16 @@ class Heartbeat:
         """
         heard: dict[str, datetime] = {}
         deadline = time.monotonic() + 2 * self._lease.total_seconds()
-        while (found := self._enter()) is not None:
+        while True:
+            looked = time.monotonic()
+            if (found := self._enter()) is None:
+                break
             other, complaint = found
             if other.id not in heard:
                 _log.info("waiting to see whether process %d on %s still lives", other.pid, other.host)
             beaten = other.heartbeat_at > heard.setdefault(other.id, other.heartbeat_at)
-            if beaten or time.monotonic() > deadline:
+            # by then, one that has not beaten since the start is known to be dead
+            if beaten or looked > deadline:
                 raise SettingsError(complaint)
             self._stopped.wait(self.interval / BEATS_PER_LEASE)
         self._thread.start()

@@ -163,7 +163,8 @@ class Worker(Generic[Job]):
                 if not self._heart.leads():
                     continue
                 if time.monotonic() > patient_until:
-                    self._jobs.reap(self._heart.living)
+                    # this one lives, however late its own heart is
+                    self._jobs.reap(lambda: {self._heart.worker_id, *self._heart.living()})
             except Exception:
                 _log.exception("looking after the workers failed, and is tried again")
                 patient_until = time.monotonic() + self._settings.lease_seconds
