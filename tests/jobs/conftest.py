@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from stemsplitter.catalogue.store import ModelStore
@@ -29,8 +30,9 @@ def short_song(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def long_song(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A minute: time enough to do something in the middle."""
-    return encode(tmp_path_factory.mktemp("song") / "Long.wav", sung(2_646_000), 44_100, "pcm_s16le")
+    """Ten minutes: on any machine time enough to do something in the middle, and more than a test waits for."""
+    song = np.tile(sung(60 * 8_000, 1, 8_000), 10)
+    return encode(tmp_path_factory.mktemp("song") / "Long.wav", song, 8_000, "pcm_s16le")
 
 
 Make = Callable[..., SeparationRequest]
@@ -46,6 +48,6 @@ def request_for(tmp_path: Path) -> Make:
         model: str = MODEL,
         folder: str = "stems",
     ) -> SeparationRequest:
-        return SeparationRequest(model, stems, str(source), str(tmp_path / folder), "wav16", 600)
+        return SeparationRequest(model, stems, str(source), str(tmp_path / folder), "wav16", 900)
 
     return make

@@ -44,6 +44,6 @@ def test_the_process_ends_with_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "_exit", end)
     answers = io.StringIO()
     Child(answers, "cuda:0", None).run([json.dumps({"id": 7, "model": "m", "stems": ["vocals"]}) + "\n"])
-    assert over.wait(10) and ended == [1]
+    assert over.wait(60) and ended == [1]
     told = {"id": 7, "error": "DeviceError", "message": "The GPU is gone."}
     assert [json.loads(line) for line in answers.getvalue().splitlines()] == [told]

@@ -50,7 +50,7 @@ def together(request_for: Make, long_song: Path, short_song: Path) -> Together:
 
         with ThreadPoolExecutor(1) as threads:
             long = threads.submit(pool.separate, request_for(long_song, folder="long"), until_over)
-            assert begun.wait(60)
+            assert begun.wait(120)
             try:
                 short = pool.separate(request_for(short_song, folder="short"), lambda _: False)
             finally:

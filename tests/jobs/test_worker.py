@@ -9,14 +9,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from stemsplitter.application import Application
 from stemsplitter.credits.models import LedgerEntry
-from stemsplitter.database import Database
+from stemsplitter.database import Database, now
+from stemsplitter.jobs import heartbeat
 from stemsplitter.jobs.deliveries import Deliveries
 from stemsplitter.jobs.membership import WORKER
 from stemsplitter.jobs.models import Worker as WorkerRow
@@ -25,6 +27,7 @@ from stemsplitter.settings import Settings
 from stemsplitter.splits import queue
 from stemsplitter.splits.models import Split
 from tests.conftest import OTHER_POSTGRES
+from tests.jobs.worker_process import LEASE_S, LOOK_SECONDS
 from tests.postgres import Postgres
 from tests.splits.rows import new_split
 
@@ -48,11 +51,9 @@ class Workers:
                 for number in range(2)
             ]
 
-    def start(
-        self, *, lease: float = 2, stop_seconds: float = 5, concurrency: int = 1
-    ) -> subprocess.Popen[bytes]:
+    def start(self, *, stop_seconds: float = LIMIT_S, concurrency: int = 1) -> subprocess.Popen[bytes]:
         before = self.count("start")
-        arguments = (self.database.url, self.folder, lease, stop_seconds, concurrency)
+        arguments = (self.database.url, self.folder, stop_seconds, concurrency)
         process = subprocess.Popen([sys.executable, "-m", PROGRAM, *map(str, arguments)], cwd=ROOT)
         self.processes.append(process)
         self.wait(lambda: self.count("start") > before)
@@ -86,9 +87,30 @@ class Workers:
             os.kill(process.pid, signal.SIGCONT)
             time.sleep(0.05)
 
+    def silence(self, process: subprocess.Popen[bytes]) -> None:
+        """Have it that nothing was heard of a process, which is dead or frozen, for longer than its lease."""
+        with self.database.write() as session:
+            its = update(WorkerRow).where(WorkerRow.pid == process.pid)
+            session.execute(its.values(heartbeat_at=now() - timedelta(seconds=LEASE_S + 1)))
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """Kill a process, which is known to be dead when its lease has ended, as it has then."""
+        process.kill()
+        process.wait()
+        self.silence(process)
+
+    def go_on(self) -> None:
+        """Let go of the splits that are held."""
+        (self.folder / "go_on").touch()
+
     def row(self, name: str) -> Split:
         with self.database.read() as session:
             return session.get_one(Split, name)
+
+    def heard(self, process: subprocess.Popen[bytes]) -> datetime:
+        """When it has last told that it lives."""
+        with self.database.read() as session:
+            return session.scalars(select(WorkerRow.heartbeat_at).where(WorkerRow.pid == process.pid)).one()
 
     def ended(self, name: str) -> bool:
         return self.row(name).status == "succeeded"
@@ -145,91 +167,101 @@ def test_chores_are_done_by_one_of_several_workers_and_by_another_when_that_dies
     workers.wait_for("chore")
     for _ in range(2):
         workers.start()
-    time.sleep(3)  # each has looked several times whether the chore is its
+    time.sleep(2)  # each has looked several times whether the chore is its
     assert workers.count("chore") == 1
-    first.kill()
+    workers.kill(first)
     workers.wait_for("chore", 2)
-    time.sleep(3)
+    time.sleep(2)
     assert workers.count("chore") == 2
 
 
 def test_an_account_with_many_splits_does_not_hold_up_another(workers: Workers) -> None:
-    many = [f"split_half_{number:02}" for number in range(8)]
+    many = [f"split_{number:02}" for number in range(8)]
     workers.enqueue(*many)
     workers.enqueue("split_other", account=1)
     workers.start()
     workers.wait_for("end split_other")
-    assert sum(workers.count(f"end {split}") for split in many) <= 1
+    before = workers.lines()[: workers.lines().index("end split_other")]
+    assert sum(before.count(f"end {split}") for split in many) <= 1
 
 
 def test_a_worker_works_at_several_at_once_up_to_the_accounts_cap(workers: Workers) -> None:
-    workers.enqueue("split_slow_1", "split_slow_2", "split_slow_3")
-    workers.enqueue("split_slow_4", account=1)
-    workers.start(concurrency=4, stop_seconds=0)
+    workers.enqueue("split_endless_1", "split_endless_2", "split_endless_3")
+    workers.enqueue("split_endless_4", account=1)
+    workers.start(concurrency=4)
     for number in (1, 2, 4):
-        workers.wait_for(f"begin split_slow_{number}")
+        workers.wait_for(f"begin split_endless_{number}")
     time.sleep(1)
-    assert workers.row("split_slow_3").status == "queued"  # two of an account is the most
+    assert workers.row("split_endless_3").status == "queued"  # two of an account is the most
 
 
 def test_a_killed_workers_split_goes_to_another(workers: Workers) -> None:
     first = workers.start()
-    workers.enqueue("split_half")
-    workers.wait_for("begin split_half")
-    first.kill()
+    workers.enqueue("split_held")
+    workers.wait_for("begin split_held")
+    workers.kill(first)
+    workers.go_on()
     workers.start()
-    workers.wait(lambda: workers.ended("split_half"))
-    assert workers.count("begin split_half") == 2
-    assert workers.row("split_half").attempts == 2
+    workers.wait(lambda: workers.ended("split_held"))
+    assert workers.count("begin split_held") == 2
+    assert workers.row("split_held").attempts == 2
 
 
 def test_a_living_workers_split_stays_with_it(workers: Workers) -> None:
-    workers.start(lease=2)
-    workers.enqueue("split_slow")
-    workers.wait_for("begin split_slow")
-    workers.start(lease=2)
-    time.sleep(4)
-    assert workers.count("begin split_slow") == 1
+    first = workers.start()
+    workers.enqueue("split_endless")
+    workers.wait_for("begin split_endless")
+    workers.start()
+    for _ in range(3):
+        begun = now()
+        workers.wait(lambda begun=begun: workers.heard(first) > begun)  # type: ignore[misc]
+    time.sleep(1)
+    assert workers.count("begin split_endless") == 1
 
 
 def test_a_split_that_can_finish_does_so_before_the_worker_ends(workers: Workers) -> None:
-    process = workers.start(stop_seconds=20)
-    workers.enqueue("split_half")
-    workers.wait_for("begin split_half")
+    process = workers.start()
+    workers.enqueue("split_held")
+    workers.wait_for("begin split_held")
     workers.enqueue("split_1")
     process.terminate()
+    workers.wait_for("stopping")
+    workers.go_on()
     assert process.wait(LIMIT_S) == 0
-    assert workers.ended("split_half")
+    assert workers.ended("split_held")
     assert workers.row("split_1").status == "queued"
 
 
 def test_a_split_that_cannot_is_handed_back_at_once(workers: Workers) -> None:
-    process = workers.start(lease=600, stop_seconds=0.2)
-    workers.enqueue("split_slow")
-    workers.wait_for("begin split_slow")
+    process = workers.start(stop_seconds=0.2)
+    workers.enqueue("split_endless")
+    workers.wait_for("begin split_endless")
     process.terminate()
     process.terminate()  # a second signal changes nothing
     assert process.wait(LIMIT_S) == 0
-    assert workers.count("back split_slow") == 1
-    split = workers.row("split_slow")
+    assert workers.count("back split_endless") == 1
+    split = workers.row("split_endless")
     assert (split.status, split.attempts, split.worker_id) == ("queued", 0, None)
-    workers.start(lease=600)
-    workers.wait_for("begin split_slow", 2)  # though the lease is far from over
+    workers.start()
+    workers.wait_for("begin split_endless", 2)  # though the lease is far from over
 
 
 def test_a_worker_that_slept_does_not_end_the_split_that_was_taken_from_it(workers: Workers) -> None:
     first = workers.start()
-    workers.enqueue("split_half")
-    workers.wait_for("begin split_half")
+    workers.enqueue("split_held")
+    workers.wait_for("begin split_held")
     workers.freeze(first)
+    workers.silence(first)
+    workers.go_on()
     workers.start()
-    workers.wait(lambda: workers.ended("split_half"))
-    ended_at = workers.row("split_half").finished_at
+    workers.wait(lambda: workers.ended("split_held"))
+    ended_at = workers.row("split_held").finished_at
     os.kill(first.pid, signal.SIGCONT)
     workers.enqueue("split_1", "split_2")
     workers.wait(lambda: workers.ended("split_1") and workers.ended("split_2"))
-    assert workers.row("split_half").finished_at == ended_at
-    assert workers.entries("split_half") == ["hold", "settle"]
+    workers.wait_for("end split_held", 2)
+    assert workers.row("split_held").finished_at == ended_at
+    assert workers.entries("split_held") == ["hold", "settle"]
 
 
 @pytest.mark.fleet
@@ -238,18 +270,22 @@ def test_a_database_that_is_away_for_a_while_costs_nobody_anything(
     workers: Workers, own_postgres: Postgres | None
 ) -> None:
     assert own_postgres is not None
-    for _ in range(2):
-        workers.start(lease=3)
-    workers.enqueue("split_nap")
-    workers.wait_for("begin split_nap")
+    both = [workers.start() for _ in range(2)]
+    workers.enqueue("split_held")
+    workers.wait_for("begin split_held")
     own_postgres.stop()
-    time.sleep(6)  # for longer than a lease, and than the separation takes
+    for process in both:
+        workers.wait_for(f"away {process.pid}")
+    # for longer than a lease, and than the separation takes
+    (workers.folder / "ahead").write_text(str(2 * LEASE_S))
+    workers.go_on()
+    workers.wait_for("end split_held")
     own_postgres.start()
-    workers.wait(lambda: workers.ended("split_nap"))
-    assert (workers.row("split_nap").attempts, workers.count("begin split_nap")) == (1, 1)
+    workers.wait(lambda: workers.ended("split_held"))
+    assert (workers.row("split_held").attempts, workers.count("begin split_held")) == (1, 1)
     workers.enqueue("split_1", "split_2")
     workers.wait(lambda: workers.ended("split_1") and workers.ended("split_2"))
-    assert workers.entries("split_nap") == ["hold", "settle"]
+    assert workers.entries("split_held") == ["hold", "settle"]
 
 
 class Faulty:
@@ -287,6 +323,7 @@ def test_a_worker_whose_surroundings_fail_goes_on(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And tells which models it takes when they change."""
+    monkeypatch.setattr(heartbeat, "BEATS_PER_LEASE", LEASE_S / LOOK_SECONDS)
     monkeypatch.setattr("stemsplitter.jobs.backoff.SECONDS", (0.01,))
     ends: list[int] = []
 
@@ -299,9 +336,10 @@ def test_a_worker_whose_surroundings_fail_goes_on(
 
     monkeypatch.setattr("os._exit", end)
     monkeypatch.setattr("logging.shutdown", lambda: None)
-    settings = Settings(data_dir=tmp_path, database_url=database.url, lease_seconds=1, stop_seconds=0)
+    settings = Settings(data_dir=tmp_path, database_url=database.url, lease_seconds=LEASE_S, stop_seconds=0)
     application, jobs, stop = Application(settings), Faulty(3), threading.Event()
     heart = application.heartbeat(WORKER, jobs.models())
+    monkeypatch.setattr(heart, "living", lambda: ["wrk_other"])
     worker = Worker(heart, settings, jobs, Deliveries(database, application.webhooks))
 
     def look() -> None:
@@ -320,7 +358,7 @@ def test_a_worker_whose_surroundings_fail_goes_on(
     application.close()
     (taken, handed_back) = jobs.done
     assert (handed_back, ends) == ("handed back", [0])
-    assert jobs.living[0] == [taken]
+    assert jobs.living[0] == {taken, "wrk_other"}  # itself, however late its own heart is
     with database.read() as session:
         (row,) = session.scalars(select(WorkerRow))
     assert (row.id, row.state, row.models) == (taken, "stopped", ["one", "two"])

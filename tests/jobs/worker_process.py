@@ -1,14 +1,26 @@
-"""A worker whose separations write down what happens to them: python worker_process.py DATABASE FOLDER LEASE STOP N."""
+"""A worker whose separations write down what happens to them: python worker_process.py DATABASE FOLDER STOP N.
 
+Its lease is long enough for any machine, but it looks, and its heart beats, as often as if that were short. A test that
+needs a worker to be silent for long says so in the database, or puts the clock of all workers forward by what stands in
+the file ``ahead``.
+"""
+
+import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
+from sqlalchemy.exc import OperationalError
+
+from stemsplitter import database
 from stemsplitter.application import Application
 from stemsplitter.errors import Stopped
+from stemsplitter.jobs import heartbeat
 from stemsplitter.jobs.deliveries import Deliveries
 from stemsplitter.jobs.membership import WORKER
 from stemsplitter.jobs.separating import Separated, SeparationFailed, SeparationRequest
@@ -17,12 +29,18 @@ from stemsplitter.settings import Settings
 from stemsplitter.splits.processing import SplitProcessor
 from stemsplitter.splits.work import SplitWork
 
+LEASE_S = 60.0
+LOOK_SECONDS = 0.5
+
 
 class Pool:
-    """Takes its time, as the name of the split says, and gives stems of a few bytes."""
+    """Takes its time, as the name of the split says, and gives stems of a few bytes.
 
-    def __init__(self, log: Path) -> None:
-        self._log = log
+    One that is ``held`` goes on until there is the file ``go_on``, and one that is ``endless`` until it is stopped.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._log, self._go_on = folder / "log", folder / "go_on"
 
     def note(self, line: str) -> None:
         with self._log.open("a") as file:
@@ -34,9 +52,7 @@ class Pool:
         if "broken" in split_id and f"failed {split_id}" not in self._log.read_text():
             self.note(f"failed {split_id}")
             raise SeparationFailed("died")
-        takes = {"slow": 20, "nap": 4, "half": 0.5}
-        end = time.monotonic() + next((s for name, s in takes.items() if name in split_id), 0)
-        while time.monotonic() < end:
+        while "endless" in split_id or ("held" in split_id and not self._go_on.exists()):
             if watch(0.5):
                 self.note(f"back {split_id}")
                 raise Stopped("stopped")
@@ -50,16 +66,53 @@ class Pool:
         return Separated(stems, str(folder / "peaks.json"), "cpu", 1.0, 1.0, [])
 
 
+class Work(SplitWork):
+    """Notes when the database was found to be away."""
+
+    def __init__(self, pool: Pool, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._pool = pool
+
+    def recover(self, worker_id: str) -> None:
+        try:
+            super().recover(worker_id)
+        except OperationalError:
+            self._pool.note(f"away {os.getpid()}")
+            raise
+
+
+class Posts(Deliveries):
+    """Notes when the worker has begun to stop."""
+
+    def __init__(self, pool: Pool, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self._pool = pool
+
+    def stop(self) -> None:
+        super().stop()
+        self._pool.note("stopping")
+
+
+def clock(ahead: Path) -> Callable[[], datetime]:
+    def now() -> datetime:
+        seconds = float(ahead.read_text()) if ahead.exists() else 0
+        return database.now() + timedelta(seconds=seconds)
+
+    return now
+
+
 def main() -> None:
-    url, folder, lease, stop_seconds, concurrency = sys.argv[1:]
+    url, folder, stop_seconds, concurrency = sys.argv[1:]
+    heartbeat.BEATS_PER_LEASE = LEASE_S / LOOK_SECONDS  # type: ignore[assignment]
+    heartbeat.now = clock(Path(folder) / "ahead")
     settings = Settings(
         database_url=url,
         data_dir=Path(folder),
-        lease_seconds=float(lease),
+        lease_seconds=LEASE_S,
         stop_seconds=float(stop_seconds),
         concurrency=int(concurrency),
     )
-    application, pool = Application(settings), Pool(Path(folder) / "log")
+    application, pool = Application(settings), Pool(Path(folder))
     processor = SplitProcessor(
         application.database,
         settings,
@@ -67,7 +120,7 @@ def main() -> None:
         application.splits.endings,
         pool,  # type: ignore[arg-type]
     )
-    work = SplitWork(application.database, processor, lambda: ["tiny_6s"], settings.max_running_splits)
+    work = Work(pool, application.database, processor, lambda: ["tiny_6s"], settings.max_running_splits)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -76,7 +129,7 @@ def main() -> None:
         application.heartbeat(WORKER, work.models(), "cpu"),
         settings,
         work,
-        Deliveries(application.database, application.webhooks),
+        Posts(pool, application.database, application.webhooks),
         chores=[Chore("tidy", 3600, lambda: pool.note("chore"))],
         concurrency=settings.concurrency,
     ).run(stop)
