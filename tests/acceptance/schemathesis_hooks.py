@@ -11,6 +11,8 @@ import schemathesis
 SONG = os.environ["SCHEMATHESIS_SONG"]
 STREAMS = ("application/zip", "text/event-stream")
 
+schemathesis.serializer.alias("application/partial-upload", "application/octet-stream")
+
 
 @schemathesis.check
 def in_the_envelope(ctx: Any, response: Any, case: Any) -> None:

@@ -202,6 +202,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     },
     "sendFile": {"response": _SENT},
     "putFile": {"response": _SENT},
+    "sendChunk": {"response": _SENT},
     "createSplit": {
         "request": {
             "input": {"type": "direct_url", "url": "https://example.com/song.mp3"},

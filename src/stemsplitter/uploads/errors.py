@@ -54,3 +54,23 @@ class Incomplete(UploadError):
 
     code = "UPLOAD_INCOMPLETE"
     status = 400
+
+
+class OffsetMismatch(UploadError):
+    """A chunk begins elsewhere than those before it end, which is at ``offset``."""
+
+    code = "UPLOAD_OFFSET_MISMATCH"
+    status = 409
+
+    def __init__(self, sent: int, offset: int) -> None:
+        super().__init__(
+            f"This chunk begins at {sent} and {offset} bytes of the file are here: go on from {offset}."
+        )
+        self.offset = offset
+
+
+class HeadersInvalid(UploadError):
+    """A chunk's headers do not say where it belongs."""
+
+    code = "UPLOAD_HEADERS_INVALID"
+    status = 400

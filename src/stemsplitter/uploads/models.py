@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String, Text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from stemsplitter.database import Base, UtcDateTime, new_id, now
@@ -16,6 +16,8 @@ class Upload(Base):
 
     ``attempt`` counts the requests that began to send it; only the one of that number may finish, and only until
     ``receiving_until``, which it moves on as long as bytes come. So a request that died frees the reservation.
+
+    ``kept`` is how many bytes of it are in the store in chunks, which wait for the others.
 
     ``storage_key`` is that of the file that was received. One that its client sent to the store itself has none: nobody
     knows of it until a split takes a copy, whose ``sha256`` is kept then.
@@ -41,3 +43,4 @@ class Upload(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
     received_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    kept: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))

@@ -15,9 +15,14 @@ def find(session: Session, upload_id: str) -> Upload | None:
     return session.get(Upload, upload_id)
 
 
-def begin(session: Session, upload_id: str, now: datetime, until: datetime) -> int | None:
-    """Give the upload to a new attempt, and return its number; None where another has it, or it was received."""
+def begin(
+    session: Session, upload_id: str, now: datetime, until: datetime, kept: int | None = None
+) -> int | None:
+    """Give the upload to a new attempt, and return its number; None where another has it, it was received, or not
+    ``kept`` bytes are in chunks."""
     free = or_(Upload.status == RESERVED, and_(Upload.status == RECEIVING, Upload.receiving_until < now))
+    if kept is not None:
+        free = and_(free, Upload.kept == kept)
     return session.scalar(
         update(Upload)
         .where(Upload.id == upload_id, free)
@@ -37,6 +42,17 @@ def finish(
     """The attempt has the file; False where it is not its turn any more."""
     values = {"status": RECEIVED, "storage_key": storage_key, "sha256": sha256, "received_at": now}
     return _change(session, upload_id, attempt, {**values, "receiving_until": None})
+
+
+def keep_chunk(session: Session, upload_id: str, attempt: int, kept: int) -> bool:
+    """The attempt has brought a chunk, so that as many bytes are kept, and another may begin; False where it is not its
+    turn any more."""
+    return _change(session, upload_id, attempt, {"status": RESERVED, "receiving_until": None, "kept": kept})
+
+
+def lose_chunks(session: Session, upload_id: str, attempt: int) -> bool:
+    """The attempt has found that chunks are gone; False where it is not its turn any more."""
+    return _change(session, upload_id, attempt, {"kept": 0})
 
 
 def free(session: Session, upload_id: str, attempt: int) -> bool:

@@ -4,7 +4,9 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 
 from sqlalchemy.orm import Session
@@ -14,17 +16,19 @@ from stemsplitter.service_errors import Conflict, ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.storage import Storage, StorageError
 from stemsplitter.storage.names import plain_ending
-from stemsplitter.uploads import repository
+from stemsplitter.uploads import chunks, repository
 from stemsplitter.uploads.errors import (
     Expired,
+    Incomplete,
     InProgress,
     LengthMismatch,
+    OffsetMismatch,
     TokenInvalid,
     TypeMismatch,
     Used,
 )
 from stemsplitter.uploads.models import RECEIVED, RECEIVING, RESERVED, USED, Upload
-from stemsplitter.uploads.receiving import LEASE, Incoming
+from stemsplitter.uploads.receiving import LEASE, Incoming, IncomingChunk, check_chunk
 from stemsplitter.uploads.schemas import DirectUpload
 
 # how long a received file waits for its split, counted from the end of its reservation
@@ -34,6 +38,18 @@ _TYPE = re.compile(
     r"(audio|video)/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}|application/(octet-stream|ogg|mp4|x-flac|mxf)"
 )
 _ID = re.compile(r"[0-9A-Za-z_]{1,32}")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an upload is: of ``length`` bytes ``kept`` are here; ``key`` is that of a file that no split has taken
+    yet, and ``left_s`` the seconds within which another chunk has to begin."""
+
+    kept: int
+    length: int
+    is_complete: bool
+    key: str | None
+    left_s: int
 
 
 class UploadService:
@@ -104,18 +120,78 @@ class UploadService:
             UploadError: see its subclasses; nothing has changed then.
         """
         with self._database.write() as session:
-            upload = repository.find(session, upload_id) if _ID.fullmatch(upload_id) else None
-            if upload is None or not hmac.compare_digest(upload.token_hash, _hash(token)):
-                raise TokenInvalid(
-                    "The upload token is not the one of this upload: send X-Upload-Token as given."
-                )
+            upload = _find(session, upload_id, token)
             _check(upload, content_type, content_length)
             attempt = repository.begin(session, upload_id, now(), now() + LEASE)
             if attempt is None:
-                raise InProgress(
-                    "Another request is sending this file: wait for it, or reserve another upload."
-                )
+                raise _in_progress()
         return Incoming(self._database, self._storage, upload, attempt)
+
+    def progress(self, upload_id: str, token: str) -> Progress:
+        """How much of the file is kept.
+
+        Raises:
+            TokenInvalid: there is no such upload, or its token is another.
+            Expired: it is over, without a file.
+        """
+        with self._database.read() as session:
+            upload = _find(session, upload_id, token)
+        is_complete = upload.status in (RECEIVED, USED)
+        if not is_complete:
+            _check(upload, None, None)
+        return Progress(
+            kept=upload.content_length if is_complete else upload.kept,
+            length=upload.content_length,
+            is_complete=is_complete,
+            key=upload.storage_key if upload.status == RECEIVED else None,
+            left_s=max(0, int((upload.expires_at - now()).total_seconds())),
+        )
+
+    def begin_chunk(
+        self, upload_id: str, token: str, offset: int, is_last: bool, size: int | None
+    ) -> IncomingChunk:
+        """Begin to receive the bytes from ``offset`` on, ``size`` of them where the request says so.
+
+        Raises:
+            UploadError: see its subclasses; nothing has changed then.
+        """
+        with self._database.write() as session:
+            upload = _find(session, upload_id, token)
+            _check(upload, None, None)
+            if upload.status == RESERVED and upload.kept == offset and size is not None:
+                check_chunk(upload, offset, size, is_last)
+            attempt = repository.begin(session, upload_id, now(), now() + LEASE, kept=offset)
+            if attempt is None:
+                session.refresh(upload)
+                if upload.kept != offset and upload.status == RESERVED:
+                    raise OffsetMismatch(offset, upload.kept)
+                raise _in_progress()
+        return IncomingChunk(self._database, self._storage, upload, attempt, offset, is_last)
+
+    def begin_joining(self, upload_id: str, token: str) -> tuple[Incoming, Iterator[bytes]]:
+        """Begin to make one file of the chunks, all of which are kept: what takes it, and what is in them.
+
+        The latter raises Incomplete where chunks are gone; then none are kept any more.
+
+        Raises:
+            TokenInvalid: there is no such upload any more.
+            InProgress: another request does so, or has.
+        """
+        with self._database.write() as session:
+            upload = _find(session, upload_id, token)
+            attempt = repository.begin(session, upload_id, now(), now() + LEASE, kept=upload.content_length)
+            if attempt is None:
+                raise _in_progress()
+        incoming = Incoming(self._database, self._storage, upload, attempt)
+        return incoming, self._joined(upload, attempt)
+
+    def _joined(self, upload: Upload, attempt: int) -> Iterator[bytes]:
+        found = chunks.in_order(self._storage, upload.id, upload.content_length)
+        if found is None:
+            with self._database.write() as session:
+                repository.lose_chunks(session, upload.id, attempt)
+            raise Incomplete("Chunks of this file are gone from the store: send it again from its beginning.")
+        yield from chunks.read(self._storage, found)
 
     def claim_for_split(
         self,
@@ -216,6 +292,17 @@ def not_received(upload_id: str) -> ValidationFailed:
         f"The file of {upload_id} was not received: send it to its uploadUrl first, or as its directUpload says.",
         param="input.uploadId",
     )
+
+
+def _find(session: Session, upload_id: str, token: str) -> Upload:
+    upload = repository.find(session, upload_id) if _ID.fullmatch(upload_id) else None
+    if upload is None or not hmac.compare_digest(upload.token_hash, _hash(token)):
+        raise TokenInvalid("The upload token is not the one of this upload: send X-Upload-Token as given.")
+    return upload
+
+
+def _in_progress() -> InProgress:
+    return InProgress("Another request is sending this file: wait for it, or reserve another upload.")
 
 
 def _check(upload: Upload, content_type: str | None, content_length: int | None) -> None:
