@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.acceptance.server import Server
 from tests.acceptance.songs import encode
@@ -107,6 +107,50 @@ def test_progress_is_shown_while_a_song_is_sent(page: Page, song: Path) -> None:
     assert len(set(between)) >= 3 and between == sorted(between), told
     assert 0 < between[0] < 50 and between[-1] < 100
     assert any(text == "Measuring the song …" and percent == 100 for percent, text in told), told
+
+
+def test_a_song_goes_on_where_the_connection_broke(
+    browser: Browser, filled: tuple[Server, Sample], tmp_path: Path
+) -> None:
+    """Its second slice is lost on the way, then the server does not answer, then all goes on."""
+    noise = 0.3 * np.random.default_rng(3).uniform(-1, 1, (2, 60 * RATE)).astype("f4")
+    long = encode(tmp_path / "Lang.wav", noise, RATE, "pcm_s16le")
+    assert long.stat().st_size > 8 << 20
+    slices: list[tuple[int, str]] = []
+    asked: list[int] = []
+
+    def meddle(route: Route) -> None:
+        request = route.request
+        if request.method == "HEAD":
+            asked.append(len(slices))
+            lost = len(asked) == 2
+        else:
+            slices.append((int(request.headers["upload-offset"]), request.headers["upload-complete"]))
+            lost = len(slices) == 2
+        if lost:
+            route.abort("connectionreset")
+        else:
+            route.continue_()
+
+    with window(browser, filled[0].url) as (page, seen):
+        page.set_default_timeout(PATIENCE_MS)
+        page.goto("/sign-up?next=/new")
+        sign_up(page, "broken@example.org")
+        told: list[tuple[float, str]] = []
+        page.expose_function("heard", lambda percent, text: told.append((percent, text)))
+        page.evaluate(_LISTEN)
+        page.route("**/uploads/*", meddle)
+        page.get_by_label("Choose a song").set_input_files(long)
+        page.get_by_role("button", name="Split", exact=True).click()
+        page.wait_for_url(re.compile("/splits/split_"))
+        expect(page.get_by_role("heading", level=1)).to_have_text("Lang.wav")
+        assert seen.foreign == []
+    kept = 8 << 20
+    assert slices == [(0, "?0"), (kept, "?1"), (kept, "?1")], slices
+    assert asked == [0, 2, 2]
+    broken = [percent for percent, text in told if text == "The connection broke off; trying again …"]
+    assert broken and all(abs(percent - 100 * kept / long.stat().st_size) < 1 for percent in broken), told
+    assert told[-1] == (100, "Measuring the song …"), told
 
 
 def test_what_is_no_song_is_told_and_the_form_stays(

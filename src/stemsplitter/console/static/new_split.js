@@ -1,5 +1,6 @@
 // The form that begins a split: a file is sent first, with its progress, then the split is made of it.
 import { csrf } from "./app.js";
+import { Broken, send } from "./sending.js";
 import { fail, refusal, size, takeDropped, takeKept } from "./songs.js";
 
 const form = document.querySelector("[data-new-split]");
@@ -8,7 +9,8 @@ const input = form.querySelector("#file");
 const button = form.querySelector("button:not([type])");
 const bar = form.querySelector("progress");
 let file = null;
-let sending = null;
+let isSending = false;
+let begun = null; // the file whose sending began, and where it goes
 
 function tell(text) {
   find("told").textContent = text;
@@ -30,39 +32,31 @@ async function post(path, body, type) {
   return told;
 }
 
-/** Send the file to where it was reserved. Resolves to its key. */
-function send(path, token, contentType) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest(); // fetch tells nothing while it sends
-    sending = request;
-    request.open("POST", path);
-    request.responseType = "json";
-    request.setRequestHeader("X-Upload-Token", token);
-    request.setRequestHeader("Content-Type", contentType);
-    request.upload.addEventListener("progress", (event) => {
-      bar.value = (100 * event.loaded) / event.total;
-      tell(event.loaded < event.total
-        ? `${size(event.loaded)} of ${size(event.total)} sent. Leave this page open until all is.`
-        : "Measuring the song …");
-    });
-    request.addEventListener("load", () => {
-      if (request.status === 200) resolve(request.response.data.key);
-      else reject(new Error(request.response?.message ?? "The file was not taken."));
-    });
-    request.addEventListener("error", () => reject(new Error("The connection broke off: send the file again.")));
-    request.addEventListener("abort", () => reject(new Error("Sending was stopped.")));
-    request.send(file);
-  });
+function show(sent, isBroken) {
+  const all = begun.file.size;
+  bar.value = (100 * sent) / all;
+  if (isBroken) tell("The connection broke off; trying again …");
+  else if (sent < all) tell(`${size(sent)} of ${size(all)} sent. Leave this page open until all is.`);
+  else tell("Measuring the song …");
 }
 
 async function upload(fields) {
-  // browsers know few types of audio; what it really is, the server finds out
-  const contentType = /^(audio|video)\/[\w.+-]+$/.test(file.type) ? file.type : "application/octet-stream";
-  const wanted = { filename: file.name.slice(-255), contentType, contentLength: file.size };
-  const reserved = await post("/new/upload", JSON.stringify(wanted), "application/json");
-  fields.set("storage_key", await send(reserved.path, reserved.token, contentType));
-  sending = null;
-  fields.set("upload_id", reserved.uploadId);
+  if (begun?.file !== file) {
+    // browsers know few types of audio; what it really is, the server finds out
+    const contentType = /^(audio|video)\/[\w.+-]+$/.test(file.type) ? file.type : "application/octet-stream";
+    const wanted = { filename: file.name.slice(-255), contentType, contentLength: file.size };
+    begun = { file, ...(await post("/new/upload", JSON.stringify(wanted), "application/json")) };
+  }
+  isSending = true;
+  try {
+    fields.set("storage_key", await send(begun.file, begun, show));
+  } catch (error) {
+    if (!(error instanceof Broken)) begun = null;
+    throw error;
+  } finally {
+    isSending = false;
+  }
+  fields.set("upload_id", begun.uploadId);
 }
 
 form.addEventListener("submit", async (event) => {
@@ -84,8 +78,6 @@ form.addEventListener("submit", async (event) => {
     fail(error instanceof TypeError ? "The server does not answer: try again." : error.message);
     button.disabled = false;
     find("sending").hidden = true;
-  } finally {
-    sending = null;
   }
 });
 
@@ -94,7 +86,7 @@ drop.hidden = false;
 input.addEventListener("change", () => choose(input.files[0]));
 takeDropped(drop, choose);
 addEventListener("beforeunload", (event) => {
-  if (sending) event.preventDefault();
+  if (isSending) event.preventDefault();
 });
 const kept = await takeKept();
 if (kept && !file) choose(kept);
