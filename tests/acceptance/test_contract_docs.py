@@ -1,5 +1,6 @@
-"""What docs/getting-started.md shows works as it is pasted."""
+"""What docs/getting-started.md and docs/uploads.md show works as it is pasted."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -15,13 +16,14 @@ from .server import Server
 from .songs import encode, sung
 
 NODE = Path(__file__).with_name("node")
-PAGE = (Path(__file__).parents[2] / "docs" / "getting-started.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "getting-started.md").read_text(encoding="utf-8")
 LIMIT_S = 120
 
 
-def code(language: str, server: Server, key: str, site: str = "") -> str:
+def code(language: str, server: Server, key: str, site: str = "", page: str = PAGE) -> str:
     """All blocks of a language in a row, with this server, key and song in place of the examples."""
-    blocks = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    blocks = re.findall(rf"^```{language}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     assert blocks
     text = "\n".join(blocks)
     for shown, real in (
@@ -53,6 +55,17 @@ def test_the_shell_lines(server: Server, key: str, folder: Path, site: str) -> N
     assert '"status":"succeeded"' in printed and '"success":false' not in printed
     with zipfile.ZipFile(folder / "stems.zip") as archive:
         assert {Path(name).name for name in archive.namelist()} == {f"{stem}.mp3" for stem in SIX_STEMS}
+
+
+def test_the_shell_lines_of_an_upload_in_chunks(server: Server, key: str, tmp_path: Path) -> None:
+    encode(tmp_path / "song.mp3", sung(600_000), 44_100, "libmp3lame")
+    lines = code("sh", server, key, page=(DOCS / "uploads.md").read_text(encoding="utf-8"))
+    assert "CHUNK=8388608" in lines
+    lines = lines.replace("CHUNK=8388608", "CHUNK=65536")
+    assert (tmp_path / "song.mp3").stat().st_size > 3 * 65_536
+    printed = run(tmp_path, "sh", "-euc", f"URL={server.url}\nKEY={key}\n{lines}")
+    answer = json.loads(printed)
+    assert answer["success"] and answer["data"]["url"].startswith(f"{server.url}/uploads/")
 
 
 def test_the_python_lines(server: Server, key: str, folder: Path) -> None:

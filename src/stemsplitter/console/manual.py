@@ -22,7 +22,12 @@ _HERE = Path(__file__).parent
 
 # page → its name in the list, in sections; docs/PAGE.md is where it is written
 SECTIONS: dict[str, dict[str, str]] = {
-    "Use the server": {"getting-started": "Getting started", "sdks": "Clients", "webhooks": "Webhooks"},
+    "Use the server": {
+        "getting-started": "Getting started",
+        "uploads": "Uploads",
+        "sdks": "Clients",
+        "webhooks": "Webhooks",
+    },
     "Run the server": {
         "operating": "Operating",
         "settings": "Settings",
