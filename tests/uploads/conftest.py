@@ -20,10 +20,12 @@ from stemsplitter.api.app import create_app
 from stemsplitter.application import Application
 from stemsplitter.database import Database
 from stemsplitter.settings import Settings
+from stemsplitter.uploads import endpoints
 from stemsplitter.uploads.models import Upload
 
 from ..buckets import BUCKET, Proxy, s3_server, use
 
+LIMIT_S = 60.0
 SONG = b"ID3\x04\0\0\0\0\0\0" + bytes(range(256)) * 400
 
 
@@ -41,7 +43,7 @@ class Server:
         """A request as the Python client sends it: status and JSON."""
         request = urllib.request.Request(url, data=body, headers=headers or {}, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
+            with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
@@ -66,8 +68,9 @@ class Server:
         sent = {**upload["uploadHeaders"], "Content-Type": "audio/mpeg", **named}
         return self.call(method, upload["uploadUrl"], data, sent)
 
-    def open(self, upload: dict[str, Any], length: int | None) -> socket.socket:
-        """A connection on which a request to the upload URL has begun; chunked where there is no length."""
+    def open(self, upload: dict[str, Any], length: int | None, begin: bytes = b"") -> socket.socket:
+        """A connection on which a request to the upload URL has begun, with the first bytes of its body; chunked where
+        there is no length."""
         path = upload["uploadUrl"].removeprefix(self.url)
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: audio/mpeg\r\n"
         head += f"X-Upload-Token: {upload['uploadHeaders']['X-Upload-Token']}\r\n"
@@ -75,8 +78,8 @@ class Server:
             "Transfer-Encoding: chunked\r\n\r\n" if length is None else f"Content-Length: {length}\r\n\r\n"
         )
         port = int(self.url.rpartition(":")[2])
-        connection = socket.create_connection(("127.0.0.1", port), timeout=20)
-        connection.sendall(head.encode())
+        connection = socket.create_connection(("127.0.0.1", port), timeout=LIMIT_S)
+        connection.sendall(head.encode() + begin)
         return connection
 
     def row(self, upload: dict[str, Any]) -> Upload:
@@ -97,11 +100,10 @@ class Server:
         return [path for path in (self.application.settings.data_dir / "files").rglob("*") if path.is_file()]
 
     def wait(self, done: Callable[[], bool]) -> None:
-        for _ in range(200):
-            if done():
-                return
-            time.sleep(0.05)
-        pytest.fail("what the test waits for does not happen")
+        deadline = time.monotonic() + LIMIT_S
+        while not done():
+            assert time.monotonic() < deadline, "what the test waits for does not happen"
+            time.sleep(0.02)
 
 
 @contextmanager
@@ -123,8 +125,14 @@ def serve(folder: Path, **settings: Any) -> Iterator[Server]:
             yield Server(application, account.id, key, url)
         finally:
             running.should_exit = True
-            thread.join(timeout=20)
+            thread.join(timeout=LIMIT_S)
             application.close()
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who is refused in the midst of sending gets the answer, however slow the machine is."""
+    monkeypatch.setattr(endpoints, "DRAIN_SECONDS", LIMIT_S)
 
 
 @pytest.fixture(scope="module")

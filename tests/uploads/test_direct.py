@@ -59,7 +59,7 @@ def put(upload: dict[str, Any], data: bytes = SONG, **headers: str) -> int:
     sent = direct["headers"] | {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(direct["url"], data, sent, method=direct["method"])
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         with error:

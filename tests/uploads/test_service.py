@@ -105,7 +105,7 @@ def test_of_several_splits_at_once_one_takes_it(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=30)
+        thread.join(timeout=60)
     assert sorted(taken) == [False] * 4 + [True]
 
 
