@@ -19,7 +19,7 @@ from stemsplitter.accounts.models import Account
 from stemsplitter.database import Database, now
 from stemsplitter.settings import Settings
 from stemsplitter.storage import Storage
-from stemsplitter.uploads import chunks, endpoints
+from stemsplitter.uploads import chunks, endpoints, receiving
 from stemsplitter.uploads.errors import InProgress, OffsetMismatch
 from stemsplitter.uploads.models import Upload
 from stemsplitter.uploads.receiving import Incoming
@@ -215,8 +215,11 @@ def test_only_one_sends_at_a_time(offset: int, server: Any, upload: dict[str, An
     is_whole(server, upload, patch(upload, offset + PART, SONG[offset + PART :], last=True))
 
 
-def test_a_chunk_that_was_overtaken_keeps_nothing(server: Any, upload: dict[str, Any]) -> None:
+def test_a_chunk_that_was_overtaken_keeps_nothing(
+    server: Any, upload: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Though it ends later, and was of another size."""
+    monkeypatch.setattr(receiving, "_RENEW_S", PATIENCE_S)
     with begin(server, upload, 0, 3 * PART) as connection:
         server.change(upload, receiving_until=now() - timedelta(seconds=1))
         assert patch(upload, 0, SONG[:PART])[0] == 204
