@@ -15,9 +15,10 @@ const wait = (seconds) => new Promise((resolve) => { setTimeout(resolve, 1000 * 
 /** Ask how many bytes the server has. Resolves to null where it does not answer. */
 async function ask({ path, token }) {
   const answer = await fetch(path, { method: "HEAD", headers: { "X-Upload-Token": token } }).catch(() => null);
-  if (!answer || answer.status >= 500 || answer.status === 429) return null;
-  if (!answer.ok) throw new Error("The time to send this file is over: send it again.");
-  return Number(answer.headers.get("Upload-Offset"));
+  if (answer?.status === 401 || answer?.status === 410) {
+    throw new Error("The time to send this file is over: send it again.");
+  }
+  return answer?.ok ? Number(answer.headers.get("Upload-Offset")) : null;
 }
 
 /** Send the bytes from `at` on. Resolves to the answer's status, 0 where there is none, and what is in it. */
@@ -52,7 +53,8 @@ function sendSlice({ path, token }, slice, at, isLast, progress) {
 /** Whether the same may go well later. */
 function mayPass({ status, error }, isEmpty) {
   if (status === 409) return !(isEmpty && error === "UPLOAD_USED"); // a split has it
-  return status === 0 || status >= 500 || status === 408 || status === 429 || error === "UPLOAD_INCOMPLETE";
+  // 405: an older process, while several are upgraded
+  return status === 0 || status >= 500 || [405, 408, 429].includes(status) || error === "UPLOAD_INCOMPLETE";
 }
 
 /**
