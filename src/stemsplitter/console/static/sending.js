@@ -1,4 +1,4 @@
-// Sends a file in slices. What the server has of it stays there when the connection breaks, and the rest is sent after it
+// Sends a file in slices. What the server has of it stays when the connection breaks, and the rest is sent after it
 // (draft-ietf-httpbis-resumable-upload; the server's side is stemsplitter.uploads).
 
 const SLICE = 8 << 20; // bytes
@@ -60,7 +60,7 @@ function mayPass({ status, error }, isEmpty) {
 /**
  * Send a `file` to its reserved `place`, `{path, token}`, or go on with that. Resolves to its key.
  *
- * `tell(sent, isBroken)` is called with the bytes that were sent, and when the connection broke; `pause(seconds)` waits.
+ * `tell(sent, isBroken)` is called with the bytes that were sent, and when it broke; `pause(seconds)` waits.
  * Rejects with `Broken` where it does not come back, and with another Error where the server refuses the file.
  */
 export async function send(file, place, tell, pause = wait) {
