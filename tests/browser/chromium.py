@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from stemsplitter.console.access import COOKIE
 
+PATIENCE_MS = 60_000  # for what takes a moment where nothing else runs
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 360, "height": 780}
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 AXE = Path(__file__).parent / "node" / "node_modules" / "axe-core" / "axe.min.js"
@@ -90,6 +91,7 @@ def window(browser: Browser, origin: str, session: str = "", **options: Any) -> 
     with browser.new_context(**({"base_url": origin, "viewport": WIDE} | options)) as context:
         if session:
             context.add_cookies([{"name": COOKIE, "value": session, "url": origin}])
+        context.set_default_timeout(PATIENCE_MS)
         seen = Seen(origin)
         seen.watch(context)
         yield context.new_page(), seen

@@ -17,15 +17,16 @@ if find_spec("playwright") is None:
     # as where only what the other tests need is installed
     collect_ignore_glob = ["test_*.py"]
 else:
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, expect
 
-    from .chromium import chromium
+    from .chromium import PATIENCE_MS, chromium
     from .sample import SIX, Sample, Song, fill
     from .shop import Till
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator["Browser"]:
+    expect.set_options(timeout=PATIENCE_MS)
     with chromium() as started:
         yield started
 

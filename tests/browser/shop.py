@@ -35,7 +35,9 @@ class Till(Stripe):
             credits=asked["metadata[credits]"],
         )
         shop = asked["cancel_url"].removesuffix("/credits")
-        told = httpx2.post(f"{shop}{PATH}", content=body, headers={"Stripe-Signature": signature(body)})
+        told = httpx2.post(
+            f"{shop}{PATH}", content=body, headers={"Stripe-Signature": signature(body)}, timeout=60
+        )
         assert told.status_code == 200, told.text
         self.reply(303, Location=asked["success_url"])
 

@@ -1,5 +1,7 @@
 """What holds on every page: no barriers, nothing from elsewhere, no complaints, and room enough on a telephone."""
 
+import time
+
 import pytest
 from fastapi.routing import APIRoute
 from playwright.sync_api import Browser, CDPSession
@@ -7,7 +9,7 @@ from playwright.sync_api import Browser, CDPSession
 from stemsplitter.console import routers
 from tests.acceptance.server import Server
 
-from .chromium import NARROW, THEMES, WIDE, barriers, too_wide, window
+from .chromium import NARROW, PATIENCE_MS, THEMES, WIDE, barriers, too_wide, window
 from .pages import NOT_PAGES, PLACES, Place
 from .sample import Sample
 
@@ -52,7 +54,10 @@ def test_what_is_wrong_is_noticed(browser: Browser, filled: tuple[Server, Sample
           document.querySelector("main").append(wide);
         }""")
         assert any("what has no height" in part for part in too_wide(page))
-        page.wait_for_timeout(100)
+        end = time.monotonic() + PATIENCE_MS / 1000
+        while not seen.complaints:
+            assert time.monotonic() < end
+            page.wait_for_timeout(50)
         assert len(seen.complaints) == 1 and "Content Security Policy" in seen.complaints[0]
 
 

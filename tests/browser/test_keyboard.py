@@ -100,6 +100,8 @@ def skip_to_content(page: Page) -> None:
 
 def play(page: Page) -> None:
     expect(page.locator("[data-play]")).to_be_visible()
+    for key in ("Shift+ArrowRight", "[", "Shift+ArrowRight", "]"):
+        page.keyboard.press(key)  # round and round, so that it does not end meanwhile
     tab_to(page, "[data-play]")
     page.keyboard.press("Enter")
     expect(page.locator("[data-play-label]")).to_have_text("Pause", timeout=PATIENCE_MS)

@@ -20,7 +20,6 @@ from .sample import Sample
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 NAME = "<i>Lied & 🎸.flac"
-PATIENCE_MS = 60_000
 
 
 @pytest.fixture
@@ -38,10 +37,7 @@ def page(browser: Browser, filled: tuple[Server, Sample], application: Applicati
         account = application.accounts.create_account(session, "lister@example.org")
         token = application.sessions.begin(session, account.id)
     with window(browser, filled[0].url, token) as (opened, seen):
-        opened.set_default_timeout(PATIENCE_MS)
-        expect.set_options(timeout=15_000)
         yield opened
-        expect.set_options(timeout=5_000)
         assert (seen.foreign, seen.complaints) == ([], [])
 
 

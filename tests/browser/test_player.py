@@ -94,8 +94,10 @@ def test_keys_and_clicks_choose_the_place(player: Page) -> None:
     assert box
     wave.click(position={"x": box["width"] / 2, "y": box["height"] / 2})
     assert slider(player) == pytest.approx(SECONDS / 2, abs=0.05)
-    player.get_by_label("Position").fill("0.5")
-    player.keyboard.press("Escape")
+    # round and round, so that it plays however late it is looked at
+    for place, key in (("0.5", "["), (str(SECONDS), "]"), ("0.5", "Escape")):
+        player.get_by_label("Position").fill(place)
+        player.keyboard.press(key)
     player.locator("[data-play]").click()
     wait_until(player, lambda: engine(player, "playing") is True)
     assert 0.5 <= engine(player, "position") < SECONDS
@@ -111,16 +113,16 @@ def test_a_loop_goes_round_and_ends(player: Page) -> None:
     expect(player.locator(".region").first).to_be_visible()
     player.keyboard.press("Space")
     wait_until(player, lambda: engine(player, "playing") is True)
-    begun = engine(player, "context.currentTime")
-    places = []
-    while engine(player, "context.currentTime") < begun + 2.5:
+    places: list[float] = []
+
+    def has_gone_round_twice() -> bool:
         places.append(engine(player, "position"))
         apart = engine(player, "positions()").values()
         assert max(apart) - min(apart) <= 0.005
-        player.wait_for_timeout(20)
+        return sum(after < before for before, after in pairwise(places)) >= 2
+
+    wait_until(player, has_gone_round_twice)
     assert min(places) >= 1 and max(places) < 2
-    turns = [after for before, after in pairwise(places) if after < before]
-    assert len(turns) >= 2
     player.keyboard.press("l")
     expect(loop).to_have_attribute("aria-pressed", "false")
     expect(player.locator("[data-play-label]")).to_have_text("Play")  # the end has come
@@ -135,7 +137,7 @@ def test_a_song_that_is_too_long_to_decode_plays(page: Page, filled: tuple[Serve
       document.querySelector("[data-play]").click();
       const form = document.querySelector("[data-player]");
       const most = { position: 0, level: 0 };
-      const end = performance.now() + 30000;
+      const end = performance.now() + 60000;
       while (performance.now() < end && (most.position < 0.2 || most.level === 0)) {
         await new Promise((resolve) => setTimeout(resolve, 10));
         if (!form.engine) continue;
