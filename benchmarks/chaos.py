@@ -74,7 +74,7 @@ class Killer:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         self._server.kill()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while any(Path(f"/proc/{pid}").exists() for pid in processes):
             assert time.monotonic() < deadline, "killed processes do not go away"
             time.sleep(0.02)

@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from stemsplitter.catalogue.store import ModelStore
@@ -71,14 +73,16 @@ class Command:
         return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     @contextmanager
-    def started(self, *arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    def started(
+        self, *arguments: str | Path, stdout: int | socket.socket = subprocess.PIPE
+    ) -> Iterator[subprocess.Popen[str]]:
         """A run that goes on; it is killed at the end if it still does."""
         with subprocess.Popen(
             [COMMAND, *arguments],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
         ) as process:
@@ -123,9 +127,9 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def long_song(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four minutes, mono, 8 kHz: time enough to do something in the middle."""
-    folder = tmp_path_factory.mktemp("long")
-    return encode(folder / "Long.wav", sung(240 * 8_000, 1, 8_000), 8_000, "pcm_s16le")
+    """Ten minutes, mono, 8 kHz: on any machine time enough to do something in the middle."""
+    song = np.tile(sung(60 * 8_000, 1, 8_000), 10)
+    return encode(tmp_path_factory.mktemp("long") / "Long.wav", song, 8_000, "pcm_s16le")
 
 
 def files_in(folder: Path) -> list[str]:

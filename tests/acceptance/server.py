@@ -64,7 +64,7 @@ class Server:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=START_S,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -86,6 +86,18 @@ class Server:
         try:
             with database.read() as session:
                 return [tuple(row) for row in session.execute(text(sql), values)]
+        finally:
+            database.close()
+
+    def silence(self, *workers: int) -> None:
+        """Have it that nothing was heard of workers, by their process ids, for longer than their leases."""
+        database = Database(self._settings.database)
+        try:
+            with database.write() as session:
+                for pid in workers:
+                    session.execute(
+                        text("UPDATE workers SET heartbeat_at = 0 WHERE pid = :pid"), {"pid": pid}
+                    )
         finally:
             database.close()
 

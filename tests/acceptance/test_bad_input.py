@@ -232,7 +232,7 @@ def test_really_full_disk(options: list[str], command: Command, song: Path, tmp_
     # 2 s of 24-bit stereo stems take 530,000 bytes each: one zip of two does not fit beside them
     size = "1200k" if options else "700k"
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk], capture_output=True, timeout=10
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk], capture_output=True, timeout=60
     )
     if mounted.returncode:
         pytest.skip("only root may mount a small disk")
@@ -241,7 +241,7 @@ def test_really_full_disk(options: list[str], command: Command, song: Path, tmp_
         assert "the disk is full: free some space or choose another folder" in message
         assert files_in(disk) == []
     finally:
-        subprocess.run(["umount", disk], check=True, timeout=10)
+        subprocess.run(["umount", disk], check=True, timeout=60)
 
 
 # --- the weights ---

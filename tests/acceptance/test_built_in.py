@@ -120,6 +120,6 @@ def test_a_new_server_gives_every_layout(new_server: Server, song: Path) -> None
             assert split["status"] == "succeeded", split["error"]
             assert tuple(split["stems"]) == stems
             assert split["model"] == {"name": MODEL, "licence": "MIT"}
-            assert httpx2.get(split["stems"]["vocals"]).status_code == 200
+            assert httpx2.get(split["stems"]["vocals"], timeout=60).status_code == 200
     log = new_server.log.read_text()
     assert f"the model {VOCALS} cannot be had, and the server goes on without it: pip could not fetch" in log

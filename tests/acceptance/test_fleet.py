@@ -16,12 +16,11 @@ from ..loopback import Handler, listening
 from ..postgres import Postgres
 from .fleet import Fleet
 from .songs import encode, sung
-from .test_jobs import LIMIT_S, Site, runs
+from .test_jobs import LEASE_S, LIMIT_S, Site, runs
 
 pytestmark = pytest.mark.fleet
 
-LEASE_S = 3
-LONG_S = 40
+LONG_S = 60
 BALANCE = 10_000
 
 
@@ -88,9 +87,9 @@ def test_files_go_past_the_apis(fleet: Fleet, account: Site, song: Path) -> None
     wanted = {"filename": "song.flac", "contentType": "audio/flac", "contentLength": len(content)}
     reserved = account.data("POST", "/audio/uploads", json=wanted)
     direct = reserved["directUpload"]
-    forged = httpx2.put(direct["url"] + "0", content=content, headers=direct["headers"])
+    forged = httpx2.put(direct["url"] + "0", content=content, headers=direct["headers"], timeout=LIMIT_S)
     assert forged.status_code == 403
-    sent = httpx2.put(direct["url"], content=content, headers=direct["headers"])
+    sent = httpx2.put(direct["url"], content=content, headers=direct["headers"], timeout=LIMIT_S)
     assert sent.status_code == 200
     source = {"type": "uploaded_file", "uploadId": reserved["uploadId"]}
     source |= {"fileUrl": direct["fileUrl"], "storageKey": direct["storageKey"]}
@@ -99,17 +98,24 @@ def test_files_go_past_the_apis(fleet: Fleet, account: Site, song: Path) -> None
     for url in [direct["url"], *ended["stems"].values()]:
         assert not url.startswith((fleet.url, *fleet.api_urls))
     for stem, url in ended["stems"].items():
-        answer = httpx2.get(url)
+        answer = httpx2.get(url, timeout=LIMIT_S)
         assert (answer.status_code, answer.headers["content-type"]) == (200, "audio/mpeg")
         assert f"{stem}.mp3" in answer.headers["content-disposition"]
-        assert httpx2.get(url.rpartition("=")[0] + "=" + "0" * 64).status_code == 403
+        assert httpx2.get(url.rpartition("=")[0] + "=" + "0" * 64, timeout=LIMIT_S).status_code == 403
 
 
 def test_requests_are_counted_together(fleet: Fleet) -> None:
     headers = {"Authorization": f"Bearer {fleet.new_key('counted@example.com')}"}
-    limit = int(httpx2.get(f"{fleet.api_urls[0]}/v1/credits", headers=headers).headers["x-ratelimit-limit"])
+    limit = int(
+        httpx2.get(f"{fleet.api_urls[0]}/v1/credits", headers=headers, timeout=LIMIT_S).headers[
+            "x-ratelimit-limit"
+        ]
+    )
     left = {
-        limit - int(httpx2.get(f"{url}/v1/credits", headers=headers).headers["x-ratelimit-remaining"])
+        limit
+        - int(
+            httpx2.get(f"{url}/v1/credits", headers=headers, timeout=LIMIT_S).headers["x-ratelimit-remaining"]
+        )
         for url in fleet.api_urls * 2
     }
     # of five requests; a minute may have begun between them
@@ -136,11 +142,11 @@ def test_an_api_that_is_killed_leaves_nothing_half_done(
             created.result(LIMIT_S)
     assert account.balance() == before - LONG_S
     for _ in range(4):  # whoever comes to the balancer is answered
-        assert httpx2.get(f"{fleet.url}/readyz").status_code == 200
+        assert httpx2.get(f"{fleet.url}/readyz", timeout=LIMIT_S).status_code == 200
     assert account.end(account.split(song))["status"] == "succeeded"
     assert account.end(running)["status"] == "succeeded"
     fleet.revive()
-    assert httpx2.get(f"{fleet.api_urls[0]}/readyz").status_code == 200
+    assert httpx2.get(f"{fleet.api_urls[0]}/readyz", timeout=LIMIT_S).status_code == 200
 
 
 def test_a_killed_workers_split_is_ended_by_the_other(fleet: Fleet, account: Site, long_song: Path) -> None:
@@ -149,6 +155,7 @@ def test_a_killed_workers_split_is_ended_by_the_other(fleet: Fleet, account: Sit
     worker = account.worker_of(split_id)
     children = account.children(worker)
     os.kill(worker, signal.SIGKILL)
+    fleet.silence(worker)
     assert account.end(split_id)["status"] == "succeeded"
     assert account.row(split_id, "attempts") == (2,)
     assert account.entries(split_id) == [("hold", -LONG_S), ("settle", 0)]
@@ -163,6 +170,7 @@ def test_a_late_result_is_refused(fleet: Fleet, account: Site, song: Path, long_
     frozen = account.worker_of(split_id)
     (other,) = account.workers() - {frozen}
     os.kill(frozen, signal.SIGSTOP)
+    fleet.silence(frozen)
     try:
         ended = account.end(split_id)
         assert ended["status"] == "succeeded"
@@ -177,7 +185,7 @@ def test_a_late_result_is_refused(fleet: Fleet, account: Site, song: Path, long_
     assert account.entries(split_id) == [("hold", -LONG_S), ("settle", 0)]
     assert before - account.balance() == LONG_S + 2
     for url in ended["stems"].values():
-        assert httpx2.get(url).status_code == 200
+        assert httpx2.get(url, timeout=LIMIT_S).status_code == 200
 
 
 def test_a_database_that_was_away_loses_no_split(

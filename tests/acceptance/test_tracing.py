@@ -58,13 +58,19 @@ def collector() -> Iterator[Collector]:
 
 def test_a_split_is_one_trace_in_a_collector(tmp_path: Path, song: Path, collector: Collector) -> None:
     server = Server(tmp_path)
-    server.environment |= {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.url}
+    server.environment |= {
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        "OTEL_EXPORTER_OTLP_TIMEOUT": str(LIMIT_S),  # else what was sent may be sent again
+    }
     server.start()
     site = Site(server)
     split_id = site.split(song, webhookUrl=f"{collector.url}/hook")
     assert site.end(split_id)["status"] == "succeeded"
     assert collector.told.wait(LIMIT_S)
-    time.sleep(0.5)  # for the attempt to be recorded
+    deadline = time.monotonic() + LIMIT_S
+    while server.query("SELECT status FROM webhook_deliveries") != [("delivered",)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     site.client.close()
     assert server.stop() in (0, EXIT_STOPPED), server.log.read_text()  # what was not sent yet is sent now
     [(_, made)] = [each for each in collector.spans if each[1].name == "POST /v1/audio/splits"]
