@@ -46,7 +46,7 @@ def settings(tmp_path: Path, database: Database, store: Proxy) -> Settings:
 
 def fetched(location: str) -> tuple[bytes, str]:
     """What the store gives, and under which name it is asked to."""
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         data = client.get(location).raise_for_status().content
     return data, parse_qs(urlsplit(location).query)["response-content-disposition"][0]
 

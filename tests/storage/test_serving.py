@@ -101,7 +101,7 @@ def test_a_download_from_s3_is_led_there(s3_storage: Storage) -> None:
     query = parse_qs(urlsplit(answer.headers["location"]).query)
     assert query["response-content-type"] == ["audio/mpeg"]
     assert query["response-content-disposition"][0].endswith("filename*=UTF-8''%C3%BC.mp3")
-    with httpx.Client(trust_env=False) as store:
+    with httpx.Client(trust_env=False, timeout=60) as store:
         assert store.get(answer.headers["location"]).content == DATA
         part = store.get(answer.headers["location"], headers={"Range": "bytes=5-9"})
     assert (part.status_code, part.content) == (206, DATA[5:10])

@@ -249,7 +249,7 @@ def test_a_folders_link_is_ours(folder_storage: Storage) -> None:
 def test_a_link_to_s3_works_without_credentials(s3_storage: Storage) -> None:
     s3_storage.put_stream(KEY, [DATA], "audio/mpeg", "söng.mp3")
     url = s3_storage.signed_url(KEY, "söng.mp3", "audio/mpeg", 3600)
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         answer = client.get(url)
         part = client.get(url, headers={"Range": "bytes=5-9"})
         assert client.get(url.replace("X-Amz-Signature=", "X-Amz-Signature=0")).status_code == 403
@@ -293,7 +293,7 @@ def test_only_a_bucket_takes_files_from_clients(folder_storage: Storage, s3_stor
 def test_a_url_to_upload_is_for_one_key_type_and_length(s3_storage: Storage) -> None:
     url = s3_storage.upload_url(KEY, "audio/mpeg", 5, 60) or ""
     right = {"Content-Type": "audio/mpeg"}
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=60) as client:
         assert client.put(url, content=b"12345", headers={"Content-Type": "text/html"}).status_code == 403
         assert client.put(url, content=b"12345").status_code == 403
         assert client.put(url, content=b"123456", headers=right).status_code == 403
