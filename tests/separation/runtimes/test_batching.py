@@ -11,7 +11,7 @@ import pytest
 from stemsplitter.errors import DeviceError
 from stemsplitter.separation.runtimes.batching import Arrays, Batcher
 
-PATIENCE = 20
+PATIENCE = 60
 
 
 class Device:
