@@ -14,7 +14,7 @@ from training.score import STEMS
 
 PRESENT: Final = 1e-2  # energy of a stem against the mixture's from which on it counts as there
 # relative error of each stem below which an error in dB counts for less and less
-KNEES: Final = {"vocals": 0.25, "drums": 0.25, "bass": 0.25, "guitar": 0.5, "piano": 0.5, "other": 0.5}
+KNEES: Final = {"vocals": 0.25, "drums": 0.25, "bass": 0.25, "guitar": 0.35, "piano": 0.5, "other": 0.5}
 FAINT_KNEE: Final = 3e-3  # the same of faint stems, relative to the mixture: -25 dB
 FAINT_WEIGHT: Final = 0.08
 
