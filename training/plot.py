@@ -25,7 +25,7 @@ def main() -> None:
             axes.plot([row["step"] for row in checked], [row[name][stem] for row in checked], label=stem)
         axes.set(title=f"held-out synthetic songs, {title}", xlabel="step", ylabel="median SDR, dB")
         axes.grid(alpha=0.3)
-    right[0].legend()
+    figure.legend(*right[0].get_legend_handles_labels(), loc="outside lower right", ncols=len(STEMS))
     figure.savefig(options.picture, dpi=110)
 
 
