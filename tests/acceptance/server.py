@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -158,3 +159,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def children(process: int) -> set[int]:
+    """Process ids of what a process has started; a worker's children separate."""
+    with suppress(FileNotFoundError):  # it ends
+        tasks = Path(f"/proc/{process}/task").glob("*/children")
+        return {int(child) for path in tasks for child in path.read_text().split()}
+    return set()

@@ -15,6 +15,7 @@ import pytest
 from ..loopback import Handler, listening
 from ..postgres import Postgres
 from .fleet import Fleet
+from .server import children
 from .songs import encode, sung
 from .test_jobs import LEASE_S, LIMIT_S, Site, runs
 
@@ -153,14 +154,14 @@ def test_a_killed_workers_split_is_ended_by_the_other(fleet: Fleet, account: Sit
     before, split_id = account.balance(), account.split(long_song)
     account.begun(split_id)
     worker = account.worker_of(split_id)
-    children = account.children(worker)
+    its = children(worker)
     os.kill(worker, signal.SIGKILL)
     fleet.silence(worker)
     assert account.end(split_id)["status"] == "succeeded"
     assert account.row(split_id, "attempts") == (2,)
     assert account.entries(split_id) == [("hold", -LONG_S), ("settle", 0)]
     assert before - account.balance() == LONG_S
-    wait_until(lambda: not any(map(runs, children)), "a child outlives its worker")
+    wait_until(lambda: not any(map(runs, its)), "a child outlives its worker")
 
 
 def test_a_late_result_is_refused(fleet: Fleet, account: Site, song: Path, long_song: Path) -> None:

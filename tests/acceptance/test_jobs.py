@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from .fleet import Fleet
-from .server import Server
+from .server import Server, children
 from .songs import encode, sung
 
 LIMIT_S = 240
@@ -103,13 +103,6 @@ class Site:
         ((pid,),) = self.server.query(its, id=split_id)
         return int(pid)
 
-    def children(self, worker: int) -> set[int]:
-        """Process ids of the children of a worker, which separate."""
-        with suppress(FileNotFoundError):  # it ends
-            tasks = Path(f"/proc/{worker}/task").glob("*/children")
-            return {int(child) for path in tasks for child in path.read_text().split()}
-        return set()
-
     def close(self) -> None:
         self.client.close()
 
@@ -191,7 +184,7 @@ def test_what_is_killed_is_replaced_and_the_split_succeeds_once(
     site.begun(split_id)
     process = site.worker_of(split_id)
     if victim == "separation":
-        (process,) = site.children(process)
+        (process,) = children(process)
     os.kill(process, signal.SIGKILL)
     if victim == "worker":
         site.server.silence(process)
@@ -209,7 +202,7 @@ def test_a_separation_that_is_always_killed_fails_with_a_refund(
     site.begun(split_id)
     deadline = time.monotonic() + LIMIT_S
     while site.row(split_id, "status")[0] != "failed" and time.monotonic() < deadline:
-        for child in {child for worker in site.workers() for child in site.children(worker)}:
+        for child in {child for worker in site.workers() for child in children(worker)}:
             with suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
         time.sleep(0.1)
@@ -226,7 +219,7 @@ def test_canceling_stops_the_separation_and_gives_the_credits_back(
 ) -> None:
     split_id = site.split(songs["endless"])
     site.begun(split_id)
-    (child,) = site.children(site.worker_of(split_id))
+    (child,) = children(site.worker_of(split_id))
     canceled = site.data("POST", f"/audio/splits/{split_id}/cancel")
     assert (canceled["status"], canceled["error"]["code"]) == ("failed", "CANCELED")
     assert spent() == 0
@@ -261,7 +254,7 @@ def test_nothing_outlives_the_parent(tmp_path: Path, songs: dict[str, Path]) -> 
     split_id = site.split(songs["long"])
     site.begun(split_id)
     workers = site.workers()
-    processes = workers | {child for worker in workers for child in site.children(worker)}
+    processes = workers | {child for worker in workers for child in children(worker)}
     server.kill()
     server.silence(*workers)
     deadline = time.monotonic() + LIMIT_S
