@@ -84,7 +84,7 @@ def sign_in(page: Page, email: str) -> None:
     tab_to(page, "a[href='/sign-in']")
     page.keyboard.press("Enter")
     page.wait_for_url("**/sign-in")
-    # the first field has the focus already
+    expect(page.locator("#email")).to_be_focused()  # of itself, a moment after the page is there
     page.keyboard.type(email)
     tab_to(page, "#password")
     page.keyboard.type(PASSWORD)
