@@ -14,14 +14,13 @@ from stemsplitter.settings import Settings
 from tests.acceptance.server import Server
 from tests.acceptance.songs import encode, sung
 
-from .chromium import window
+from .chromium import PATIENCE_MS, window
 from .sample import Sample
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 PASSWORD = "a few words to remember"
 STOPS = 60  # more than any page has before what is wanted
-PATIENCE_MS = 60_000
 
 # whether what has the focus shows it: itself, or by the label beside it
 _SHOWS = """() => {
@@ -60,7 +59,6 @@ def test_the_keyboard_alone(
 ) -> None:
     server, sample = filled
     with window(browser, server.url) as (page, seen):
-        page.set_default_timeout(PATIENCE_MS)
         sign_in(page, email)
         skip_to_content(page)
         tab_to(page, f"a[href='/splits/{sample.ids['player']}']")

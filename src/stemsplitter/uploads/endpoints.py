@@ -23,9 +23,12 @@ from stemsplitter.uploads.chunks import SMALLEST
 from stemsplitter.uploads.errors import HeadersInvalid, Incomplete, OffsetMismatch, TypeMismatch
 from stemsplitter.uploads.receiving import Receiving
 from stemsplitter.uploads.schemas import UploadedFile, UploadFailure, UploadRequest, UploadReservation
+from stemsplitter.uploads.service import media_type
 
 _log = logging.getLogger(__name__)
 router = APIRouter(tags=["Uploads"])
+
+UploadToken = Annotated[str, Header(description="From `uploadHeaders`.")]
 
 IDLE_SECONDS = 30.0
 DRAIN_SECONDS, DRAIN_BYTES = 5.0, 64 << 20
@@ -185,7 +188,7 @@ async def receive_file(
     upload_id: str,
     request: Request,
     application: ApplicationDep,
-    x_upload_token: Annotated[str, Header(description="From `uploadHeaders`.")] = "",
+    x_upload_token: UploadToken = "",
 ) -> Response:
     """Send the file: its bytes as the body, exactly as many as were reserved. Works once."""
 
@@ -216,7 +219,7 @@ async def receive_chunk(
     upload_id: str,
     request: Request,
     application: ApplicationDep,
-    x_upload_token: Annotated[str, Header(description="From `uploadHeaders`.")] = "",
+    x_upload_token: UploadToken = "",
 ) -> Response:
     """Send the file in chunks, one after the other, each as large as you like from 64 KiB on: after a connection that
     broke, go on with the chunk that it broke in. A chunk is kept whole or not at all; all have to begin before
@@ -261,7 +264,7 @@ async def tell_offset(
     upload_id: str,
     request: Request,
     application: ApplicationDep,
-    x_upload_token: Annotated[str, Header(description="From `uploadHeaders`.")] = "",
+    x_upload_token: UploadToken = "",
 ) -> Response:
     """Ask how many bytes of the file are kept, to go on from there. A chunk on its way may add to them."""
 
@@ -287,7 +290,7 @@ def _announced(request: Request) -> int | None:
 def _place(request: Request) -> tuple[int, bool]:
     """Where a chunk begins, and whether it is the last."""
     content_type = request.headers.get("content-type", "")
-    if content_type.partition(";")[0].strip().lower() != CHUNK_TYPE:
+    if media_type(content_type) != CHUNK_TYPE:
         given = f"as {content_type}" if content_type else "without a type"
         raise TypeMismatch(
             f"This chunk came {given}: send it as {CHUNK_TYPE}, whatever the file's own type is."

@@ -84,6 +84,12 @@ class Receiving(ABC):
         if self._free():
             self._storage.delete(self.key)
 
+    def _undo_unless(self, mine: bool) -> None:
+        """Delete the file again where another attempt has taken this one's place."""
+        if not mine:
+            self._storage.delete(self.key)
+            raise _overtaken()
+
     def _free(self) -> bool:
         with self._database.write() as session:
             return repository.free(session, self._upload.id, self._attempt)
@@ -122,9 +128,7 @@ class Incoming(Receiving):
             mine = repository.finish(
                 session, self._upload.id, self._attempt, self.key, self._digest.hexdigest(), now()
             )
-        if not mine:
-            self._storage.delete(self.key)
-            raise _overtaken()
+        self._undo_unless(mine)
         if self._upload.kept:
             chunks.delete(self._storage, self._upload.id)
 
@@ -153,9 +157,7 @@ class IncomingChunk(Receiving):
             self._file.discard()
         with self._database.write() as session:
             mine = repository.keep_chunk(session, self._upload.id, self._attempt, self.end)
-        if not mine:
-            self._storage.delete(self.key)
-            raise _overtaken()
+        self._undo_unless(mine)
 
 
 def check_chunk(upload: Upload, offset: int, size: int, is_last: bool) -> None:

@@ -68,7 +68,7 @@ class UploadService:
         Raises:
             ValidationFailed: the type is not audio or video, or the length is over the limit.
         """
-        essence = _essence(content_type)
+        essence = media_type(content_type)
         if not _TYPE.fullmatch(essence):
             raise ValidationFailed(
                 f"{content_type} is not a type of audio or video: name the file's, as audio/mpeg.",
@@ -122,9 +122,7 @@ class UploadService:
         with self._database.write() as session:
             upload = _find(session, upload_id, token)
             _check(upload, content_type, content_length)
-            attempt = repository.begin(session, upload_id, now(), now() + LEASE)
-            if attempt is None:
-                raise _in_progress()
+            attempt = _attempt(session, upload_id)
         return Incoming(self._database, self._storage, upload, attempt)
 
     def progress(self, upload_id: str, token: str) -> Progress:
@@ -179,9 +177,7 @@ class UploadService:
         """
         with self._database.write() as session:
             upload = _find(session, upload_id, token)
-            attempt = repository.begin(session, upload_id, now(), now() + LEASE, kept=upload.content_length)
-            if attempt is None:
-                raise _in_progress()
+            attempt = _attempt(session, upload_id, kept=upload.content_length)
         incoming = Incoming(self._database, self._storage, upload, attempt)
         return incoming, self._joined(upload, attempt)
 
@@ -301,6 +297,13 @@ def _find(session: Session, upload_id: str, token: str) -> Upload:
     return upload
 
 
+def _attempt(session: Session, upload_id: str, kept: int | None = None) -> int:
+    attempt = repository.begin(session, upload_id, now(), now() + LEASE, kept)
+    if attempt is None:
+        raise _in_progress()
+    return attempt
+
+
 def _in_progress() -> InProgress:
     return InProgress("Another request is sending this file: wait for it, or reserve another upload.")
 
@@ -315,13 +318,13 @@ def _check(upload: Upload, content_type: str | None, content_length: int | None)
             f"The request has {content_length} bytes and {upload.content_length} were reserved: send the file "
             "that was reserved, or reserve another upload."
         )
-    if content_type and _essence(content_type) != upload.content_type:
+    if content_type and media_type(content_type) != upload.content_type:
         raise TypeMismatch(
             f"The request's type is {content_type} and {upload.content_type} was reserved: send the same."
         )
 
 
-def _essence(content_type: str) -> str:
+def media_type(content_type: str) -> str:
     """A media type without its parameters (RFC 9110 §8.3.1)."""
     return content_type.partition(";")[0].strip().lower()
 
