@@ -92,7 +92,7 @@ def tree(pid: int) -> list[int]:
 
 
 def _role(pid: int) -> str | None:
-    roles = {b"api": "API", b"worker": "worker", b"stemsplitter.jobs.child": "separation"}
+    roles = {b"api": "API", b"worker": "worker", b"stemsplitter.worker.child": "separation"}
     try:
         words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.checkpoints import SIGNATURE, random_checkpoint
+from stemsplitter.catalogue.loading import load_model
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import RequestError
-from stemsplitter.separation.models import SegmentModel
-from stemsplitter.separation.models.loading import load_model
+from stemsplitter.separation.model import SegmentModel
 from stemsplitter.separation.pipeline import separate_stream
 from stemsplitter.separation.runtimes import Describe, Network
 from stemsplitter.separation.runtimes.torch import MOST_AT_ONCE, TorchRuntime, find_gpu

@@ -30,7 +30,7 @@ def main() -> None:
     """One segment of the demo song through both."""
     from benchmarks.songs import DEMO
     from stemsplitter.audio.decode import open_source
-    from stemsplitter.separation.models.htdemucs import HTDemucsModel
+    from stemsplitter.separation.architectures.htdemucs.model import HTDemucsModel
     from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
     from stemsplitter.separation.runtimes.torch import TorchRuntime
 

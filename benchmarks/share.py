@@ -17,7 +17,7 @@ from benchmarks.checkpoints import SIGNATURE, random_checkpoint
 from benchmarks.songs import song
 from stemsplitter.audio.decode import open_source
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.separation import Separator
+from stemsplitter.library import Separator
 from stemsplitter.separation.segments import Segmenter
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from evaluation.datasets import SAMPLE_RATE, Audio
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.separation import Separator
+from stemsplitter.library import Separator
 
 Separate = Callable[[Audio], dict[str, Audio]]
 """Turns a mixture [2, n] at 44.1 kHz into the model's own stems, each [2, n]."""

@@ -9,10 +9,10 @@ from evaluation.datasets import SAMPLE_RATE, Audio, songs
 from evaluation.metrics import sdr
 from evaluation.references import inverse, transform
 from evaluation.scores import scored_truths
-from stemsplitter.separation import Separator
+from stemsplitter.library import Separator
+from stemsplitter.separation.architectures.spleeter import model
+from stemsplitter.separation.architectures.spleeter.network import BINS
 from stemsplitter.separation.layouts import LAYOUTS
-from stemsplitter.separation.models import spleeter
-from stemsplitter.separation.networks.spleeter import BINS
 
 CHOICES = (64, 256, BINS)  # how many of the network's last bins the mask above is the mean of
 
@@ -28,7 +28,7 @@ def main() -> None:
         if not all(stem in truths and truths[stem].any() for stem in LAYOUTS["2s"]):
             continue
         for bins in CHOICES:
-            with patch.object(spleeter, "EXTENSION_BINS", bins):
+            with patch.object(model, "EXTENSION_BINS", bins):
                 vocals = separator.separate(song.mixture, sample_rate=SAMPLE_RATE).stems["vocals"]
             row = _scores(truths, song.mixture, vocals)
             figures.setdefault(f"mean over the last {bins} bins", []).append(row)

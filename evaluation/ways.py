@@ -16,10 +16,10 @@ from evaluation.datasets import SAMPLE_RATE, Audio, songs
 from evaluation.metrics import sdr
 from evaluation.scores import scored_truths
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.catalogue.verified_files import hash_file
+from stemsplitter.files.verified import hash_file
+from stemsplitter.separation.architectures.builtin.model import BuiltinModel
+from stemsplitter.separation.architectures.spleeter.model import VocalsMask
 from stemsplitter.separation.layouts import SIX_STEMS
-from stemsplitter.separation.models.builtin import BuiltinModel
-from stemsplitter.separation.models.spleeter import VocalsMask
 from stemsplitter.separation.pipeline import separate_stream
 from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
 

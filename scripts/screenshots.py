@@ -17,8 +17,8 @@ import numpy as np
 from PIL import Image
 from playwright.sync_api import Browser, Page
 
-from stemsplitter.application import Application
-from stemsplitter.separation import Separator
+from stemsplitter.library import Separator
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 from tests.acceptance.server import Server
 from tests.browser.chromium import NARROW, THEMES, WIDE, chromium, window

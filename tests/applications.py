@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stemsplitter.application import Application
 from stemsplitter.database import Database
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 
 

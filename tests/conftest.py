@@ -15,8 +15,9 @@ import pytest
 from hypothesis import settings
 from sqlalchemy import NullPool, create_engine, make_url, text
 
-from stemsplitter.database import Database, tables
-from stemsplitter.database.schema import upgrade
+from stemsplitter.database import Database
+from stemsplitter.migrations import tables
+from stemsplitter.migrations.upgrade import upgrade
 
 from .postgres import Postgres, postgres
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from stemsplitter.application import Application
 from stemsplitter.backup import back_up, restore
 from stemsplitter.cli.main import app
-from stemsplitter.database.schema import upgrade
 from stemsplitter.errors import OutputError, RequestError
+from stemsplitter.migrations.upgrade import upgrade
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 
 FILES = {

@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
-from stemsplitter.catalogue.checkpoints import read_numpy_pickle
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.separation import bands
-from stemsplitter.separation.networks import spleeter
+from stemsplitter.checkpoints.readers import read_numpy_pickle
+from stemsplitter.separation.architectures.builtin import bands
+from stemsplitter.separation.architectures.spleeter import network
 from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
 from training.score import STEMS
 
@@ -193,14 +193,14 @@ class Spleeter:
         store = ModelStore()
         states = [read_numpy_pickle(path) for path in store.weights("spleeter_2s")]
         self._network = OpenVinoRuntime(threads=1).compile(
-            lambda: spleeter.Spleeter(states),
-            {"magnitude": (1, 2, FRAMES, spleeter.BINS)},
+            lambda: network.Spleeter(states),
+            {"magnitude": (1, 2, FRAMES, network.BINS)},
             store.cache_dir("spleeter_2s") / f"training-{FRAMES}",
         )
 
     def __call__(self, spectra: Spectra, mixture: Spectra, random: np.random.Generator) -> Spectra:
         channels = _turned(mixture)
-        (mask,) = self._network((np.abs(channels[..., : spleeter.BINS]) * np.float32(N_FFT / 2))[None])
+        (mask,) = self._network((np.abs(channels[..., : network.BINS]) * np.float32(N_FFT / 2))[None])
         channels *= np.pad(mask[0], ((0, 0), (0, 0), (0, 1)), mode="edge")
         return _turned(channels)
 

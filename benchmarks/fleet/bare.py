@@ -5,7 +5,7 @@ import sys
 import uvicorn
 from fastapi import FastAPI
 
-from stemsplitter.api.server import KEEP_ALIVE_S
+from stemsplitter.processes.api import KEEP_ALIVE_S
 
 app = FastAPI()
 

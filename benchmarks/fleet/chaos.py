@@ -134,7 +134,7 @@ def _separating(host: Host) -> list[int]:
     found = []
     for pid in tree(host.pid):
         with suppress(OSError):
-            if b"stemsplitter.jobs.child" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+            if b"stemsplitter.worker.child" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
                 found.append(pid)
     return found
 

@@ -23,9 +23,9 @@ import psycopg
 from sqlalchemy import make_url
 
 from benchmarks.fleet.store import FaultyStore
-from stemsplitter.application import Application
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.database.schema import upgrade
+from stemsplitter.migrations.upgrade import upgrade
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 from tests.acceptance.server import COMMAND, MODEL
 from tests.acceptance.tiny_model import write_tiny_model

@@ -5,7 +5,7 @@ from unittest import mock
 
 from benchmarks.audit import Problems
 from benchmarks.fleet.cluster import Fleet
-from stemsplitter.splits import chores as splits_chores
+from stemsplitter.splits import maintenance as splits_chores
 from stemsplitter.splits.models import peaks_key
 from stemsplitter.uploads import service as uploads_service
 

@@ -24,9 +24,9 @@ from sqlalchemy.exc import ArgumentError
 
 from stemsplitter import __version__
 from stemsplitter.accounts import secret_box
-from stemsplitter.audio.pending import output_error
-from stemsplitter.catalogue.verified_files import hash_file
 from stemsplitter.errors import RequestError
+from stemsplitter.files.pending import output_error
+from stemsplitter.files.verified import hash_file
 from stemsplitter.settings import Settings
 
 MANIFEST, DATABASE, FILES, SECRET = "manifest.json", "stemsplitter.db", "files", secret_box.FILE

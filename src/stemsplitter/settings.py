@@ -17,7 +17,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from stemsplitter.credits.packs import parse_packs, smallest_units
+from stemsplitter.credit_packs import parse_packs, smallest_units
 from stemsplitter.errors import SettingsError
 
 PREFIX = "STEMSPLITTER_"

@@ -13,9 +13,9 @@ from typing import Any
 import httpx2
 from sqlalchemy import text
 
-from stemsplitter.application import Application
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.database import Database
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 
 from .tiny_model import write_tiny_model

@@ -7,8 +7,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from stemsplitter.separation.architectures.builtin.model import ALONE
 from stemsplitter.separation.layouts import LAYOUTS, SIX_STEMS
-from stemsplitter.separation.models.builtin import ALONE
 
 from .conftest import MODEL, VOCALS, Command, files_in
 from .server import Server

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pytest
 from fastapi.testclient import TestClient
 
-from stemsplitter.api.app import create_app
-from stemsplitter.application import Application
+from stemsplitter.processes.app import create_app
+from stemsplitter.services import Application
 from tests.applications import application, settings
 
 __all__ = ["application", "settings"]

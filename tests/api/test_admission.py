@@ -9,10 +9,10 @@ import httpx2
 import pytest
 from fastapi.testclient import TestClient
 
-from stemsplitter.api.app import create_app
-from stemsplitter.api.metrics import LATENCY
-from stemsplitter.application import Application
+from stemsplitter.api.routes.metrics import LATENCY
 from stemsplitter.database import new_id, now
+from stemsplitter.processes.app import create_app
+from stemsplitter.services import Application
 from stemsplitter.splits.models import Split
 
 from .conftest import Account

@@ -13,13 +13,13 @@ from fastapi.testclient import TestClient
 from pydantic import Field
 from sqlalchemy.exc import DataError, OperationalError
 
-from stemsplitter.api import admission
-from stemsplitter.api.admission import LARGEST_BODY
-from stemsplitter.api.app import create_app
 from stemsplitter.api.envelope import RequestModel, success
-from stemsplitter.application import Application
+from stemsplitter.api.middleware import admission
+from stemsplitter.api.middleware.admission import LARGEST_BODY
 from stemsplitter.errors import AudioError, ModelError
+from stemsplitter.processes.app import create_app
 from stemsplitter.service_errors import Conflict, InsufficientCredits, NotFound, ValidationFailed
+from stemsplitter.services import Application
 
 from .conftest import Account
 

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from stemsplitter.api import batches
-from stemsplitter.api.batches import Batches
+from stemsplitter.api.middleware import batching
+from stemsplitter.api.middleware.batching import Batches
 
 LIMIT_S = 60.0
 
@@ -27,7 +27,7 @@ def test_what_is_asked_at_once_is_answered_together() -> None:
 
     assert asyncio.run(ask_all()) == [number * 10 for number in range(100)]
     assert sum(seen) == 100
-    assert max(seen) == batches.LARGEST
+    assert max(seen) == batching.LARGEST
     assert len(seen) == 2
 
 
@@ -44,11 +44,11 @@ def test_no_more_threads_work_than_there_are() -> None:
     async def ask_all() -> list[int]:
         asked = Batches(work, "test")
         answers = []
-        for number in range(batches.AT_ONCE):
+        for number in range(batching.AT_ONCE):
             answers.append(asyncio.ensure_future(asked.ask(number)))
             assert await asyncio.to_thread(began.get, timeout=LIMIT_S) == [number]
-        answers += [asyncio.ensure_future(asked.ask(number)) for number in range(batches.AT_ONCE, 60)]
-        await asyncio.sleep(5 * batches.PATIENCE_S)
+        answers += [asyncio.ensure_future(asked.ask(number)) for number in range(batching.AT_ONCE, 60)]
+        await asyncio.sleep(5 * batching.PATIENCE_S)
         assert began.empty()
         go_on.set()
         return await asyncio.gather(*answers)
@@ -126,7 +126,7 @@ def test_a_look_that_hangs_does_not_hold_up_what_comes_later() -> None:
         first = asyncio.ensure_future(asked.ask(0))
         await asyncio.sleep(0.001)
         soon = await asyncio.wait_for(asked.ask(1), LIMIT_S)
-        await asyncio.sleep(2 * batches.PATIENCE_S)
+        await asyncio.sleep(2 * batching.PATIENCE_S)
         later = await asyncio.wait_for(asked.ask(2), LIMIT_S)
         hangs.set()
         return [soon, later, await first]

@@ -2,7 +2,7 @@
 
 from fastapi.testclient import TestClient
 
-from stemsplitter.application import Application
+from stemsplitter.services import Application
 
 from .conftest import Account
 

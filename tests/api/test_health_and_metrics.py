@@ -7,12 +7,12 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from stemsplitter.application import Application
 from stemsplitter.database import Database, new_id, now
-from stemsplitter.jobs.models import Worker
+from stemsplitter.services import Application
 from stemsplitter.splits.models import Split
 from stemsplitter.storage import StorageError
 from stemsplitter.webhooks.models import WebhookDelivery, WebhookEvent
+from stemsplitter.worker.models import Worker
 
 from .conftest import Account
 

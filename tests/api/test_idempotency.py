@@ -9,12 +9,12 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemsplitter.api.app import create_app
 from stemsplitter.api.envelope import RequestModel
 from stemsplitter.api.idempotency import MAX_KEY, Once, parse_key
-from stemsplitter.application import Application
 from stemsplitter.idempotency.service import Record
+from stemsplitter.processes.app import create_app
 from stemsplitter.service_errors import ValidationFailed
+from stemsplitter.services import Application
 
 from .conftest import Account
 

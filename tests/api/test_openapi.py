@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry, Resource
 
-from stemsplitter.api.examples import ERRORS, EXAMPLES, WEBHOOKS
-from stemsplitter.api.openapi import operations
+from stemsplitter.api.description.examples import ERRORS, EXAMPLES, WEBHOOKS
+from stemsplitter.api.description.openapi import operations
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ from contextlib import closing
 import pytest
 from fastapi.testclient import TestClient
 
-from stemsplitter.api import rate_limits
-from stemsplitter.api.rate_limits import RateLimits
-from stemsplitter.application import Application
 from stemsplitter.database import Database
+from stemsplitter.rate_limits import service
+from stemsplitter.rate_limits.service import RateLimits
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 
 from .conftest import Account
@@ -66,7 +66,7 @@ def test_a_new_window_begins_afresh(application: Application, monkeypatch: pytes
     limits = application.rate_limits
     assert [limits.take("key_1", "create").used for _ in range(3)] == [1, 2, 3]
     at = time.time()
-    monkeypatch.setattr(rate_limits.time, "time", lambda: at + 61)
+    monkeypatch.setattr(service.time, "time", lambda: at + 61)
     assert limits.take("key_1", "create").used == 1
 
 
@@ -74,8 +74,8 @@ def test_counts_that_ended_are_forgotten(application: Application, monkeypatch: 
     limits = application.rate_limits
     limits.take("key_1", "read")
     at, mono = time.time(), time.monotonic()
-    monkeypatch.setattr(rate_limits.time, "time", lambda: at + 61)
-    monkeypatch.setattr(rate_limits.time, "monotonic", lambda: mono + 61)
+    monkeypatch.setattr(service.time, "time", lambda: at + 61)
+    monkeypatch.setattr(service.time, "monotonic", lambda: mono + 61)
     limits.take("key_2", "read")
     with limits._engine.connect() as connection:
         buckets = connection.exec_driver_sql("SELECT bucket FROM rate_limits").scalars().all()
@@ -145,8 +145,8 @@ def test_a_count_that_another_process_changes_is_not_waited_for(
     limits.take("key_1", "read")
     limits.take("key_2", "read")
     at, mono = time.time(), time.monotonic()
-    monkeypatch.setattr(rate_limits.time, "time", lambda: at + 61)
-    monkeypatch.setattr(rate_limits.time, "monotonic", lambda: mono + 61)
+    monkeypatch.setattr(service.time, "time", lambda: at + 61)
+    monkeypatch.setattr(service.time, "monotonic", lambda: mono + 61)
     with (
         closing(Database(settings.database)) as other,
         other.engine.connect() as connection,

@@ -5,8 +5,8 @@ import zipfile
 
 import pytest
 
-from stemsplitter.audio.archive import write_zip
 from stemsplitter.errors import OutputError
+from stemsplitter.files.archive import write_zip
 
 
 @pytest.fixture

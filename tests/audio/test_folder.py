@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from stemsplitter.audio.folder import OutputFolder
 from stemsplitter.errors import OutputError
+from stemsplitter.files.folder import OutputFolder
 
 
 def test_a_missing_folder_is_made_and_kept(tmp_path):
@@ -44,7 +44,7 @@ def test_the_second_run_is_refused(tmp_path):
 
 def test_another_process_is_refused_and_a_killed_one_lets_go(tmp_path):
     program = (
-        "import sys; from pathlib import Path; from stemsplitter.audio.folder import OutputFolder\n"
+        "import sys; from pathlib import Path; from stemsplitter.files.folder import OutputFolder\n"
         "folder = OutputFolder(Path(sys.argv[1])); print('ready', flush=True); sys.stdin.read()\n"
     )
     with subprocess.Popen(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemsplitter.audio.names import file_name, shown
+from stemsplitter.files.names import file_name, shown
 
 
 @pytest.mark.parametrize(

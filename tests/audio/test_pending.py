@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from stemsplitter.audio import pending
-from stemsplitter.audio.pending import PendingFile
 from stemsplitter.errors import OutputError
+from stemsplitter.files import pending
+from stemsplitter.files.pending import PendingFile
 
 
 @pytest.fixture(params=["anonymous", "named"])
@@ -113,7 +113,7 @@ def test_reasons_are_told(code, words):
 @pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="this system has no unnamed files")
 def test_a_killed_process_leaves_nothing(tmp_path):
     program = (
-        "import sys; from pathlib import Path; from stemsplitter.audio.pending import PendingFile\n"
+        "import sys; from pathlib import Path; from stemsplitter.files.pending import PendingFile\n"
         "file = PendingFile(Path(sys.argv[1])); file.file.write(bytes(5_000_000)); file.file.flush()\n"
         "print('ready', flush=True); sys.stdin.read()\n"
     )

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from stemsplitter.application import Application
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 from tests.acceptance.server import Server
 from tests.acceptance.songs import sung

@@ -12,14 +12,14 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from stemsplitter.accounts.models import Account
-from stemsplitter.application import Application
 from stemsplitter.credits.models import LedgerEntry
 from stemsplitter.database import new_id, now
 from stemsplitter.health.models import HealthCheck
-from stemsplitter.jobs.models import Worker
 from stemsplitter.payments.models import PAID, Payment
+from stemsplitter.services import Application
 from stemsplitter.splits.models import Split
 from stemsplitter.webhooks.models import COMPLETED, WebhookAttempt, WebhookDelivery, WebhookEvent
+from stemsplitter.worker.models import Worker
 from tests.console.songs import add_song, add_split
 
 MODEL = {"name": "builtin_6s", "licence": "MIT"}

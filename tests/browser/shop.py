@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 
-from stemsplitter.payments.endpoints import PATH
+from stemsplitter.api.routes.stripe import PATH
 from tests.loopback import Handler, listening
 from tests.payments.checkout import Stripe, event, signature
 

@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, FileChooser, Page, expect
 
 from stemsplitter.accounts.passwords import hash_password
-from stemsplitter.application import Application
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 from tests.acceptance.server import Server
 from tests.acceptance.songs import encode, sung

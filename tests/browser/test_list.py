@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from stemsplitter.application import Application
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 from stemsplitter.splits.models import Split
 from tests.acceptance.server import Server

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stemsplitter.catalogue.checkpoints import (
+from stemsplitter.checkpoints.readers import (
     Checkpoint,
     read_checkpoint,
     read_numpy_pickle,

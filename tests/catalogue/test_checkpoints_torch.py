@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemsplitter.catalogue.checkpoints import read_checkpoint, read_numpy_pickle, read_torch_checkpoint
+from stemsplitter.checkpoints.readers import read_checkpoint, read_numpy_pickle, read_torch_checkpoint
 from stemsplitter.errors import ModelError
 
 pytestmark = [

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from stemsplitter.catalogue import store as store_module
-from stemsplitter.catalogue.choosing import Fetcher, candidates_for, default_model_for
 from stemsplitter.catalogue.entries import ModelEntry, Origin, ShippedSource, WeightFile, load_catalogue
+from stemsplitter.catalogue.selection import Fetcher, candidates_for, default_model_for
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.catalogue.verified_files import Progress
 from stemsplitter.errors import ModelError, RequestError
+from stemsplitter.files.verified import Progress
 from stemsplitter.separation.layouts import LAYOUTS
 
 TWO, FOUR, SIX = LAYOUTS["2s"], LAYOUTS["4s"], LAYOUTS["6s"]

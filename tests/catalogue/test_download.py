@@ -10,8 +10,8 @@ import pytest
 
 from stemsplitter.catalogue import download as module
 from stemsplitter.catalogue.download import TRIES, download
-from stemsplitter.catalogue.verified_files import PartFile
 from stemsplitter.errors import ModelError
+from stemsplitter.files.verified import PartFile
 
 DATA = bytes(range(256)) * 4000
 SHA256 = hashlib.sha256(DATA).hexdigest()

@@ -13,8 +13,8 @@ from stemsplitter.catalogue.entries import (
     load_catalogue,
     parse_entry,
 )
-from stemsplitter.catalogue.verified_files import hash_file
 from stemsplitter.errors import ModelError
+from stemsplitter.files.verified import hash_file
 from stemsplitter.separation.layouts import SIX_STEMS
 
 TABLE: dict[str, Any] = {

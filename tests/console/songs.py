@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from stemsplitter.application import Application
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.peaks import Peaks
 from stemsplitter.database import new_id, now
+from stemsplitter.services import Application
 from stemsplitter.splits.models import Split, peaks_key, stems_folder
 
 FULL = 1 << 23

@@ -5,12 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from stemsplitter.application import Application
 from stemsplitter.console import account
 from stemsplitter.console.access import COOKIE
-from stemsplitter.console.sessions import service as sessions
 from stemsplitter.database import now
-from stemsplitter.serving.welcome import sign_in_link
+from stemsplitter.processes.first_run import sign_in_link
+from stemsplitter.services import Application
+from stemsplitter.sessions import service as sessions
 from stemsplitter.settings import Settings
 
 from .conftest import EMAIL, PASSWORD, Browser

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from stemsplitter.application import Application
+from stemsplitter.api.routes.stripe import PATH as STRIPE
 from stemsplitter.console.credits import BUYS_A_MINUTE
 from stemsplitter.console.headers import POLICY
-from stemsplitter.payments.endpoints import PATH as STRIPE
 from stemsplitter.payments.service import PaymentService
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 from tests.payments.checkout import KEY, SECRET, Checkout, event, signature, stand_in
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 
 from stemsplitter.accounts.models import ApiKey
-from stemsplitter.application import Application
 from stemsplitter.service_errors import Unauthorized
+from stemsplitter.services import Application
 
 from .conftest import Browser, sign_in
 from .test_pages import check

@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from stemsplitter.accounts.models import Account
-from stemsplitter.application import Application
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.console import new_split
 from stemsplitter.console.new_split import FORMATS
 from stemsplitter.console.tasks import TASKS, Task, find_task, muted_at_first
 from stemsplitter.separation.layouts import LAYOUTS
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 from stemsplitter.splits.models import Split
 from tests.acceptance.songs import encode, sung

@@ -12,13 +12,13 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from stemsplitter.accounts.models import Account
-from stemsplitter.application import Application
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.catalogue.verified_files import Progress
 from stemsplitter.console import operator as module
 from stemsplitter.database import now
-from stemsplitter.jobs.models import Worker
+from stemsplitter.files.verified import Progress
+from stemsplitter.services import Application
 from stemsplitter.splits.models import Split
+from stemsplitter.worker.models import Worker
 
 from .conftest import Browser, sign_in
 from .test_pages import check

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemsplitter.application import Application
 from stemsplitter.audio.decode import open_source
+from stemsplitter.services import Application
 
 from .conftest import Browser
 from .songs import FULL, SAMPLES, add_finished, add_split

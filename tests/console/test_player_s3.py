@@ -10,9 +10,9 @@ import httpx
 import numpy as np
 import pytest
 
-from stemsplitter.application import Application
 from stemsplitter.console.headers import POLICY
 from stemsplitter.database import Database
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 
 from ..buckets import BUCKET, Proxy, s3_server, use

@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from stemsplitter.application import Application
 from stemsplitter.database import now
 from stemsplitter.health.models import HealthCheck
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 
 from .conftest import Browser

@@ -7,8 +7,8 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.orm import Session
 
-from stemsplitter.application import Application
 from stemsplitter.console import splits
+from stemsplitter.services import Application
 from stemsplitter.splits import repository
 from stemsplitter.splits.models import Split
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from stemsplitter.application import Application
 from stemsplitter.console.webhooks import SENT_A_MINUTE
 from stemsplitter.fetching import Fetcher
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 from stemsplitter.webhooks.service import WebhookService
 from tests.loopback import Site

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemsplitter.credits.packs import Pack, parse_packs, smallest_units
+from stemsplitter.credit_packs import Pack, parse_packs, smallest_units
 from stemsplitter.errors import SettingsError
 from stemsplitter.settings import Settings, load_settings
 

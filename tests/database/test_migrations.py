@@ -18,7 +18,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import inspect
 
 from stemsplitter.database import Database
-from stemsplitter.database.schema import configuration
+from stemsplitter.migrations.upgrade import configuration
 
 FIRST = "0004"
 COMMAND = Path(sys.executable).with_name("stemsplitter")

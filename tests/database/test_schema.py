@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import Engine, inspect, text
 
 import stemsplitter
-from stemsplitter.database import Base, Database, tables
-from stemsplitter.database.schema import upgrade
+from stemsplitter.database import Base, Database
 from stemsplitter.errors import SchemaError
+from stemsplitter.migrations import tables
+from stemsplitter.migrations.upgrade import upgrade
 
 PACKAGE = Path(stemsplitter.__file__).parent
 

@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from stemsplitter import __version__
-from stemsplitter.serving import supervisor
+from stemsplitter.processes import supervisor
 from stemsplitter.settings import Settings
 
 from ..buckets import environment, s3_server

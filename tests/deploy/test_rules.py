@@ -10,9 +10,9 @@ import yaml
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from stemsplitter.api.app import create_app
-from stemsplitter.application import Application
 from stemsplitter.database import Database
+from stemsplitter.processes.app import create_app
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 
 from .settings import ROOT

@@ -10,11 +10,11 @@ from stemsplitter.accounts.models import Account
 from stemsplitter.database import Database, now
 from stemsplitter.health import repository, service
 from stemsplitter.health.service import HealthService
-from stemsplitter.jobs.heartbeat import WORKING
-from stemsplitter.jobs.models import Worker
 from stemsplitter.settings import Settings
 from stemsplitter.splits.models import FAILED, QUEUED, SUCCEEDED, Split
 from stemsplitter.storage import Storage, StorageError
+from stemsplitter.worker.heartbeat import WORKING
+from stemsplitter.worker.models import Worker
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from stemsplitter.application import Application
 from stemsplitter.database import Database
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 from tests.applications import application
 from tests.payments.checkout import KEY, SECRET, Checkout, stand_in

@@ -3,9 +3,9 @@ from collections.abc import Iterator
 import pytest
 from fastapi.testclient import TestClient
 
-from stemsplitter.api.app import create_app
-from stemsplitter.application import Application
-from stemsplitter.payments.endpoints import LARGEST_EVENT, PATH
+from stemsplitter.api.routes.stripe import LARGEST_EVENT, PATH
+from stemsplitter.processes.app import create_app
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 from tests.payments.checkout import event, signature
 from tests.payments.test_service import balance, begin

@@ -5,7 +5,6 @@ from itertools import permutations
 import pytest
 from sqlalchemy import select
 
-from stemsplitter.application import Application
 from stemsplitter.credits.models import LedgerEntry
 from stemsplitter.database import now
 from stemsplitter.payments import service
@@ -19,6 +18,7 @@ from stemsplitter.payments.stripe import (
     PaymentUnavailable,
 )
 from stemsplitter.service_errors import Conflict, NotFound, Unauthorized
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 from tests.payments.checkout import KEY, SECRET, Checkout, event, mac, signature
 

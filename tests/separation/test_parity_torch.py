@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from benchmarks.checkpoints import load, random_checkpoint
 from benchmarks.parity import demucs_reference, snr
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.separation import Separator
-from stemsplitter.separation.models.htdemucs import HTDemucsModel
+from stemsplitter.library import Separator
+from stemsplitter.separation.architectures.htdemucs.model import HTDemucsModel
 from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("default")]

@@ -17,8 +17,8 @@ from stemsplitter.audio.peaks import Peaks
 from stemsplitter.audio.tags import Tags
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import AudioError, ModelError, OutputError, RequestError, Stopped
-from stemsplitter.separation import Progress, Separator, separator
-from stemsplitter.separation.verification import verify_files
+from stemsplitter.library import Progress, Separator, separator
+from stemsplitter.library.verification import verify_files
 
 from .conftest import ToyModel
 
@@ -291,11 +291,13 @@ def test_missing_weights_say_how_to_get_them(tmp_path: Path) -> None:
 
 
 def test_weights_of_other_stems_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from stemsplitter.separation.models import loading
+    from stemsplitter.catalogue import loading
 
     store = ModelStore(tmp_path)
     monkeypatch.setattr(store, "weights", lambda name: [])
-    monkeypatch.setattr("stemsplitter.separation.models.htdemucs.HTDemucsModel", lambda *_: ToyModel())
+    monkeypatch.setattr(
+        "stemsplitter.separation.architectures.htdemucs.model.HTDemucsModel", lambda *_: ToyModel()
+    )
     with pytest.raises(ModelError, match="The weights of htdemucs_6s give drums"):
         loading.load_model(store.entry("htdemucs_6s"), store, None)  # type: ignore[arg-type]
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from stemsplitter.application import Application
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.database import Database
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 from stemsplitter.splits.schemas import CreateSplit
 from tests.acceptance.songs import encode, sung

@@ -7,7 +7,7 @@ from stemsplitter.errors import SettingsError
 from stemsplitter.separation.layouts import LAYOUTS
 from stemsplitter.service_errors import ValidationFailed
 from stemsplitter.settings import Settings
-from stemsplitter.splits.choosing import (
+from stemsplitter.splits.model_selection import (
     check_models,
     choose_stems,
     model_for,

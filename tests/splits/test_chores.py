@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from stemsplitter.application import Application
 from stemsplitter.database import now
-from stemsplitter.jobs.models import Worker
+from stemsplitter.services import Application
 from stemsplitter.splits import queue
-from stemsplitter.splits.chores import SplitChores
+from stemsplitter.splits.maintenance import SplitChores
 from stemsplitter.splits.models import Split
+from stemsplitter.worker.models import Worker
 
 from .conftest import Create
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from stemsplitter.api.app import create_app
-from stemsplitter.application import Application
-from stemsplitter.splits import endpoints, repository
+from stemsplitter.api.routes import splits as endpoints
+from stemsplitter.processes.app import create_app
+from stemsplitter.services import Application
+from stemsplitter.splits import repository
 from stemsplitter.splits.schemas import SplitView
 
 from .conftest import Create

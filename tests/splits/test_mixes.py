@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from stemsplitter.application import Application
 from stemsplitter.audio.decode import open_source
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.tags import Tags
 from stemsplitter.service_errors import Conflict, NotFound, RateLimited, ValidationFailed
+from stemsplitter.services import Application
 from stemsplitter.splits import mixes as mixes_module
 from stemsplitter.splits import repository
 from stemsplitter.splits.mixes import Fader, Mixes

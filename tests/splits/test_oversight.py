@@ -10,7 +10,7 @@ from stemsplitter.accounts.models import Account
 from stemsplitter.database import Database, now
 from stemsplitter.service_errors import ValidationFailed
 from stemsplitter.splits.models import Split
-from stemsplitter.splits.oversight import failures, failures_by_code, queue
+from stemsplitter.splits.queries import failures, failures_by_code, queue
 
 AT = now()
 

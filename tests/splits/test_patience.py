@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import pytest
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from stemsplitter.splits import patience
-from stemsplitter.splits.patience import is_passing, patiently
+from stemsplitter.splits import retry
+from stemsplitter.splits.retry import is_passing, patiently
 from stemsplitter.storage import StorageError
 from stemsplitter.storage.errors import FileMissing
 
@@ -30,7 +30,7 @@ class Unsteady:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stemsplitter.jobs.backoff.SECONDS", (0.01, 0.02))
+    monkeypatch.setattr("stemsplitter.worker.backoff.SECONDS", (0.01, 0.02))
 
 
 @pytest.mark.parametrize("error", [AWAY, StorageError("The store does not answer.")])
@@ -61,8 +61,8 @@ def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
             waited.append(timeout or 0)
             return False
 
-    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.1)
-    monkeypatch.setattr(patience, "time", SimpleNamespace(monotonic=lambda: sum(waited)))
+    monkeypatch.setattr(retry, "PATIENCE_SECONDS", 0.1)
+    monkeypatch.setattr(retry, "time", SimpleNamespace(monotonic=lambda: sum(waited)))
     action = Unsteady(1000, AWAY)
     with pytest.raises(OperationalError):
         patiently(action, Abort())
@@ -70,7 +70,7 @@ def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_nobody_waits_when_the_worker_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stemsplitter.jobs.backoff.SECONDS", (60.0,))
+    monkeypatch.setattr("stemsplitter.worker.backoff.SECONDS", (60.0,))
     abort, begun = threading.Event(), time.monotonic()
     threading.Timer(0.05, abort.set).start()  # in the midst of the pause, or before it: it is the same
     with pytest.raises(StorageError):

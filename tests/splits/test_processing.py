@@ -12,18 +12,18 @@ from hypothesis import strategies as st
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from stemsplitter.application import Application
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.errors import AudioError, ModelError, Stopped
-from stemsplitter.jobs.separating import OutOfMemory, Separated, SeparationFailed, SeparationRequest
-from stemsplitter.jobs.worker import HandedBack
 from stemsplitter.service_errors import Conflict, NotFound
-from stemsplitter.splits import patience, processing, repository, watch
+from stemsplitter.services import Application
+from stemsplitter.splits import processing, repository, retry, watch
+from stemsplitter.splits.jobs import SplitWork
 from stemsplitter.splits.models import Split
 from stemsplitter.splits.processing import SplitProcessor
-from stemsplitter.splits.work import SplitWork
 from stemsplitter.storage import StorageError
 from stemsplitter.webhooks.models import WebhookEvent
+from stemsplitter.worker.loop import HandedBack
+from stemsplitter.worker.pool import OutOfMemory, Separated, SeparationFailed, SeparationRequest
 
 from .conftest import MODEL, Create
 
@@ -84,7 +84,7 @@ def processor(application: Application, pool: FakePool, monkeypatch: pytest.Monk
     monkeypatch.setattr(processing, "PAUSES", (0.0, 0.0))
     monkeypatch.setattr(watch, "WRITE_SECONDS", 0.0)
     monkeypatch.setattr(watch, "CHECK_SECONDS", 0.0)
-    monkeypatch.setattr("stemsplitter.jobs.backoff.SECONDS", (0.01,))
+    monkeypatch.setattr("stemsplitter.worker.backoff.SECONDS", (0.01,))
     return SplitProcessor(
         application.database,
         application.settings,
@@ -357,7 +357,7 @@ def test_patience_that_ends_is_an_attempt_and_the_third_is_the_last(
     ledger: Ledger,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(patience, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(retry, "PATIENCE_SECONDS", 0.05)
     split_id, storage = create(), application.storage
     error = StorageError("The store refuses this file.")
     monkeypatch.setattr(storage, "put_file", fails_first(1000, error, storage.put_file))

@@ -10,13 +10,13 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 
-from stemsplitter.application import Application
 from stemsplitter.database import Database, new_id, now
-from stemsplitter.database.schema import configuration, upgrade
-from stemsplitter.jobs.heartbeat import living_workers
-from stemsplitter.splits.chores import SplitChores
+from stemsplitter.migrations.upgrade import configuration, upgrade
+from stemsplitter.services import Application
+from stemsplitter.splits.jobs import SplitWork
+from stemsplitter.splits.maintenance import SplitChores
 from stemsplitter.splits.processing import SplitProcessor
-from stemsplitter.splits.work import SplitWork
+from stemsplitter.worker.heartbeat import living_workers
 
 from .conftest import MODEL, Create
 from .test_processing import FakePool

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from stemsplitter.application import Application
 from stemsplitter.service_errors import (
     Conflict,
     InsufficientCredits,
@@ -15,6 +14,7 @@ from stemsplitter.service_errors import (
     RateLimited,
     ValidationFailed,
 )
+from stemsplitter.services import Application
 from stemsplitter.splits.models import FREE, PAYING, Split
 from stemsplitter.splits.schemas import CreateSplit
 from stemsplitter.webhooks.models import WebhookEvent

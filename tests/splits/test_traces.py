@@ -11,12 +11,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from stemsplitter import tracing
-from stemsplitter.api.app import create_app
-from stemsplitter.application import Application
-from stemsplitter.jobs.separating import SeparationFailed
+from stemsplitter.processes.app import create_app
+from stemsplitter.services import Application
 from stemsplitter.splits import processing
+from stemsplitter.splits.jobs import SplitWork
 from stemsplitter.splits.processing import SplitProcessor
-from stemsplitter.splits.work import SplitWork
+from stemsplitter.worker.pool import SeparationFailed
 
 from .conftest import MODEL
 from .test_processing import FakePool, fails

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from stemsplitter.api.app import create_app
-from stemsplitter.application import Application
+from stemsplitter.api.routes import splits
 from stemsplitter.console.access import COOKIE
 from stemsplitter.database import Database
+from stemsplitter.processes.app import create_app
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
-from stemsplitter.splits import endpoints, repository
+from stemsplitter.splits import repository
 
 from .conftest import Create
 
@@ -143,7 +144,7 @@ def test_events_of_one_show_what_a_worker_of_another_writes(
             assert time.monotonic() < end, told
             time.sleep(0.02)
 
-    monkeypatch.setattr(endpoints, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(splits, "LOOK_SECONDS", 0.05)
     watching = threading.Thread(target=watch, daemon=True)
     watching.start()
     for times, progress in enumerate((30, 60), start=1):

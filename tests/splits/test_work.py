@@ -13,9 +13,10 @@ from sqlalchemy.orm import Session
 from stemsplitter.accounts.models import Account
 from stemsplitter.database import Database, now
 from stemsplitter.errors import ModelError
-from stemsplitter.splits import queue, work
+from stemsplitter.splits import jobs as work
+from stemsplitter.splits import queue
+from stemsplitter.splits.jobs import SplitWork
 from stemsplitter.splits.models import Split
-from stemsplitter.splits.work import SplitWork
 
 from .rows import MODEL, new_split
 

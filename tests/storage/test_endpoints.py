@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from stemsplitter.api import errors
-from stemsplitter.application import Application
+from stemsplitter.api.routes.files import router
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
-from stemsplitter.storage.endpoints import router
 
 DATA = bytes(range(256)) * 1000
 KEY = "splits/split_1/vocals.mp3"

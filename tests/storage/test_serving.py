@@ -8,9 +8,9 @@ from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 from starlette.responses import Response
 
+from stemsplitter.api.downloads import download_response, file_response
 from stemsplitter.storage import Storage
 from stemsplitter.storage.errors import FileMissing
-from stemsplitter.storage.serving import download_response, file_response
 
 DATA = bytes(range(256)) * 10
 KEY = "splits/split_1/stems/vocals.mp3"

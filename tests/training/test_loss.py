@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stemsplitter.separation import bands
+from stemsplitter.separation.architectures.builtin import bands
 
 pytestmark = pytest.mark.torch
 
@@ -69,7 +69,7 @@ def test_the_shipped_features_are_those_trained_on(song):
     """At twice the rate, with twice the window, the same bins below 11 kHz."""
     import soxr
 
-    from stemsplitter.separation.models import builtin
+    from stemsplitter.separation.architectures.builtin import model
     from stemsplitter.separation.stft import Stft
     from training import data
 
@@ -82,8 +82,8 @@ def test_the_shipped_features_are_those_trained_on(song):
     trained = data.example(stems, np.random.default_rng(0), data.no_vocals, augment=False).features
     doubled = soxr.resample(mixture, 22_050, 44_100, "VHQ").T.astype(np.float32)
     spectrum = Stft(4096).forward(np.ascontiguousarray(doubled[:, : data.SAMPLES * 2 - 4096 % 1024]))
-    both = builtin._middle_and_side(spectrum)
-    shipped = builtin._features(both, np.zeros_like(both))
+    both = model._middle_and_side(spectrum)
+    shipped = model._features(both, np.zeros_like(both))
     frames, low = slice(4, 200), slice(2, 140)
     np.testing.assert_allclose(shipped[:2, frames, low], trained[:2, frames, low], atol=0.02)
     np.testing.assert_allclose(shipped[4, frames, low], trained[4, frames, low], atol=0.02)

@@ -16,11 +16,11 @@ import pytest
 import uvicorn
 from sqlalchemy import update
 
-from stemsplitter.api.app import create_app
-from stemsplitter.application import Application
+from stemsplitter.api.routes import uploads
 from stemsplitter.database import Database
+from stemsplitter.processes.app import create_app
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
-from stemsplitter.uploads import endpoints
 from stemsplitter.uploads.models import Upload
 
 from ..buckets import BUCKET, Proxy, s3_server, use
@@ -132,7 +132,7 @@ def serve(folder: Path, **settings: Any) -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is refused in the midst of sending gets the answer, however slow the machine is."""
-    monkeypatch.setattr(endpoints, "DRAIN_SECONDS", LIMIT_S)
+    monkeypatch.setattr(uploads, "DRAIN_SECONDS", LIMIT_S)
 
 
 @pytest.fixture(scope="module")

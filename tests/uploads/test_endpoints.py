@@ -11,8 +11,9 @@ from typing import Any
 
 import pytest
 
+from stemsplitter.api.routes import uploads
 from stemsplitter.database import now
-from stemsplitter.uploads import endpoints, receiving
+from stemsplitter.uploads import receiving
 
 # Reserving
 
@@ -217,7 +218,7 @@ def test_a_cut_connection_frees_the_upload(chunked: bool, server: Any) -> None:
 def test_a_silent_connection_frees_the_upload(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     upload = server.reserved()
     with monkeypatch.context() as patched:
-        patched.setattr(endpoints, "IDLE_SECONDS", 0.3)
+        patched.setattr(uploads, "IDLE_SECONDS", 0.3)
         with server.open(upload, len(server.song), server.song[:1000]) as connection:
             answer = connection.recv(1 << 16)
     assert answer.startswith(b"HTTP/1.1 400")

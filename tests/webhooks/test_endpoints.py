@@ -4,9 +4,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from stemsplitter.api.app import create_app
-from stemsplitter.application import Application
 from stemsplitter.database import Database
+from stemsplitter.processes.app import create_app
+from stemsplitter.services import Application
 from stemsplitter.settings import Settings
 from tests.applications import application
 from tests.loopback import Site

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stemsplitter.audio.names import shown
+from stemsplitter.files.names import shown
 from stemsplitter.service_errors import ValidationFailed
 from stemsplitter.settings import Settings
 

@@ -9,8 +9,8 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
 from stemsplitter.accounts.service import Caller
-from stemsplitter.application import Application
 from stemsplitter.service_errors import Unauthorized
+from stemsplitter.services import Application
 
 _bearer = HTTPBearer(scheme_name="apiKey", bearerFormat="ast_live_…", auto_error=False)
 

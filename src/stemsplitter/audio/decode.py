@@ -28,9 +28,9 @@ from av.stream import Disposition, Stream
 
 from stemsplitter.audio.downmix import to_channels
 from stemsplitter.audio.gapless import EndTrim, mp3_states_length
-from stemsplitter.audio.names import shown
 from stemsplitter.audio.tags import Tags, read_tags
 from stemsplitter.errors import AudioError
+from stemsplitter.files.names import shown
 
 Samples = npt.NDArray[np.float32]
 

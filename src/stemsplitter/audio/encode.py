@@ -14,10 +14,10 @@ import soundfile
 from stemsplitter.audio.decode import AudioSource
 from stemsplitter.audio.encoders import LAYOUTS, encoder
 from stemsplitter.audio.formats import OutputFormat
-from stemsplitter.audio.names import shown
-from stemsplitter.audio.pending import PendingFile, output_error
 from stemsplitter.audio.tags import Tags
 from stemsplitter.errors import OutputError, RequestError
+from stemsplitter.files.names import shown
+from stemsplitter.files.pending import PendingFile, output_error
 
 Samples = npt.NDArray[np.float32]
 

@@ -20,9 +20,9 @@ from av.stream import Disposition
 from stemsplitter.audio.encode import encoding_error
 from stemsplitter.audio.encoders import AvTrack, Sink, add_cover, mp4_options, open_muxer, set_tags
 from stemsplitter.audio.formats import OutputFormat
-from stemsplitter.audio.pending import PendingFile
 from stemsplitter.audio.tags import Tags
 from stemsplitter.errors import RequestError
+from stemsplitter.files.pending import PendingFile
 
 Samples = npt.NDArray[np.float32]
 

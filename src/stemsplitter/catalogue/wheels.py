@@ -9,8 +9,8 @@ import zipfile
 from pathlib import Path
 
 from stemsplitter.catalogue.entries import PackageSource, WeightFile
-from stemsplitter.catalogue.verified_files import BLOCK, PartFile, Progress, hash_file
 from stemsplitter.errors import ModelError
+from stemsplitter.files.verified import BLOCK, PartFile, Progress, hash_file
 
 TIMEOUT_S = 1800.0
 _POLL_S = 0.2

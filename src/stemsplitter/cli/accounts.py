@@ -101,7 +101,7 @@ def webhook_secret(
 @app.command("sign-in-link")
 def sign_in_link(account: AccountName, data_dir: DataDir = None) -> None:
     """Print a link that signs in to an account in a browser, once, within an hour."""
-    from stemsplitter.serving.welcome import sign_in_link as make_link
+    from stemsplitter.processes.first_run import sign_in_link as make_link
 
     with server(data_dir) as application:
         with application.database.read() as session:

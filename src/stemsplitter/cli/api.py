@@ -13,7 +13,7 @@ def api(
     data_dir: DataDir = None,
 ) -> None:
     """Answer requests; workers are started apart. Every setting is in docs/settings.md."""
-    from stemsplitter.api import server
+    from stemsplitter.processes import api as server
     from stemsplitter.settings import load_settings
 
     server.run(load_settings(host=host, port=port, data_dir=data_dir))

@@ -88,7 +88,7 @@ def measure(model: str) -> Speed:
     """Separate some noise with a model that is here."""
     import numpy as np
 
-    from stemsplitter.separation import Separator
+    from stemsplitter.library import Separator
 
     try:
         separator = Separator(model)
@@ -133,9 +133,9 @@ def _machine() -> Machine:
 def _server() -> Server:
     from stemsplitter.catalogue.store import ModelStore
     from stemsplitter.database import Database
-    from stemsplitter.database.schema import check_opens
+    from stemsplitter.migrations.upgrade import check_opens
     from stemsplitter.settings import load_settings
-    from stemsplitter.splits.choosing import check_models, ready_layouts
+    from stemsplitter.splits.model_selection import check_models, ready_layouts
 
     database_url = storage = ""
     layouts: tuple[str, ...] = ()

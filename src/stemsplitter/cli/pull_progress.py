@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from stemsplitter.catalogue.verified_files import Progress
+from stemsplitter.files.verified import Progress
 
 _LINE_EVERY_S = 5.0
 

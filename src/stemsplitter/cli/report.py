@@ -12,14 +12,14 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from stemsplitter.audio.names import shown
 from stemsplitter.cli.pull_progress import pull_progress
+from stemsplitter.files.names import shown
 
 if TYPE_CHECKING:
     from stemsplitter.catalogue.entries import ModelEntry
-    from stemsplitter.catalogue.verified_files import Progress as Fetched
-    from stemsplitter.separation import Progress, Separator, StemFiles
-    from stemsplitter.separation.verification import Verification
+    from stemsplitter.files.verified import Progress as Fetched
+    from stemsplitter.library import Progress, Separator, StemFiles
+    from stemsplitter.library.verification import Verification
 
 LINE_EVERY_S = 5.0
 BAR_WIDTH = 40

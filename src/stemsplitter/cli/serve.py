@@ -14,9 +14,9 @@ import typer
 from stemsplitter.cli.service import DataDir
 
 if TYPE_CHECKING:
-    from stemsplitter.application import Application
     from stemsplitter.catalogue.entries import ModelEntry
-    from stemsplitter.catalogue.verified_files import Progress
+    from stemsplitter.files.verified import Progress
+    from stemsplitter.services import Application
     from stemsplitter.settings import Settings
 
 START_SECONDS = 60.0
@@ -34,12 +34,12 @@ def serve(
     Every setting is in docs/settings.md.
     """
     from stemsplitter import logs
-    from stemsplitter.api.server import check_port
-    from stemsplitter.application import Application
-    from stemsplitter.database.schema import upgrade
-    from stemsplitter.serving.supervisor import Supervisor
+    from stemsplitter.migrations.upgrade import upgrade
+    from stemsplitter.processes.api import check_port
+    from stemsplitter.processes.supervisor import Supervisor
+    from stemsplitter.services import Application
     from stemsplitter.settings import load_settings
-    from stemsplitter.splits.choosing import check_models
+    from stemsplitter.splits.model_selection import check_models
 
     settings = load_settings(host=host, port=port, data_dir=data_dir)
     logs.configure(settings.log_level)
@@ -58,9 +58,9 @@ def serve(
 
 def _fetch_models(application: "Application") -> None:
     """Fetch the models that are preferred and not here, as `split` does; a server starts without them, too."""
-    from stemsplitter.catalogue.choosing import Fetcher
+    from stemsplitter.catalogue.selection import Fetcher
     from stemsplitter.errors import ModelError
-    from stemsplitter.splits.choosing import wanted_models
+    from stemsplitter.splits.model_selection import wanted_models
 
     if not application.settings.workers:
         return
@@ -87,7 +87,7 @@ def _fetching(entry: "ModelEntry") -> Iterator["Progress"]:
 
 def _greet(application: "Application", stop: threading.Event) -> None:
     """Wait until the API answers, and say so: a key that is shown once is made when it can be used."""
-    from stemsplitter.serving.welcome import welcome
+    from stemsplitter.processes.first_run import welcome
 
     url = _local_url(application.settings)
     end = time.monotonic() + START_SECONDS

@@ -15,7 +15,7 @@ import typer
 from stemsplitter.cli.report import printable
 
 if TYPE_CHECKING:
-    from stemsplitter.application import Application
+    from stemsplitter.services import Application
 
 WIDEST = 1000  # characters of a line
 
@@ -30,8 +30,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 @contextmanager
 def server(data_dir: Path | None) -> Iterator["Application"]:
     """The server's parts, on a database whose tables are those of this version."""
-    from stemsplitter.application import Application
-    from stemsplitter.database.schema import upgrade
+    from stemsplitter.migrations.upgrade import upgrade
+    from stemsplitter.services import Application
     from stemsplitter.settings import load_settings
 
     application = Application(load_settings(data_dir=data_dir))

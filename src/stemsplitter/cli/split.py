@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stemsplitter.audio.names import file_name, shown
 from stemsplitter.cli.report import Report, open_report
 from stemsplitter.errors import AudioError, RequestError, StemSplitterError
+from stemsplitter.files.names import file_name, shown
 
 if TYPE_CHECKING:
-    from stemsplitter.separation import Separator, StemFiles
-    from stemsplitter.separation.verification import Verification
+    from stemsplitter.library import Separator, StemFiles
+    from stemsplitter.library.verification import Verification
 
 AUDIO_SUFFIXES = frozenset(
     [
@@ -165,11 +165,11 @@ def _load(
     precision: str,
     threads: int | None,
 ) -> "Separator":
-    from stemsplitter.catalogue.choosing import Fetcher, candidates_for
+    from stemsplitter.catalogue.selection import Fetcher, candidates_for
     from stemsplitter.catalogue.store import ModelStore
-    from stemsplitter.separation import Separator
+    from stemsplitter.library import Separator
+    from stemsplitter.library.outputs import output_rate
     from stemsplitter.separation.layouts import parse_stems, plan_stems
-    from stemsplitter.separation.outputs import output_rate
 
     # what is wrong is told before anything is fetched
     output_rate(wanted.format, 44_100 if wanted.rate is None else wanted.rate)
@@ -203,7 +203,7 @@ def _split_one(
 def _separate(
     report: Report, separator: "Separator", song: Path, folder: Path, wanted: Wanted
 ) -> "tuple[StemFiles, Verification | None]":
-    from stemsplitter.separation.verification import verify_files
+    from stemsplitter.library.verification import verify_files
 
     with report.separating(song, separator) as progress:
         if _is_folder(song):
@@ -223,8 +223,8 @@ def _separate_into_zip(
     report: Report, separator: "Separator", song: Path, folder: Path, wanted: Wanted
 ) -> "tuple[StemFiles, list[Path], Verification | None]":
     """Write the stems into a folder of their own, so that stems already in ``folder`` stay as they are."""
-    from stemsplitter.audio.archive import write_zip
-    from stemsplitter.audio.folder import OutputFolder
+    from stemsplitter.files.archive import write_zip
+    from stemsplitter.files.folder import OutputFolder
 
     archive = folder / file_name(song.stem, ".zip")
     held = OutputFolder(folder)

@@ -23,7 +23,7 @@ def worker(
     data_dir: DataDir = None,
 ) -> None:
     """Take splits and webhooks from the queue; start as many as there is memory for. See docs/settings.md."""
-    from stemsplitter.serving import worker as process
+    from stemsplitter.processes import worker as process
     from stemsplitter.settings import load_settings
 
     process.run(

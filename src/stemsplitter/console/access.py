@@ -10,10 +10,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from stemsplitter.api.errors import answer
-from stemsplitter.application import Application
 from stemsplitter.console.errors import wants_page
-from stemsplitter.console.sessions.service import LASTS, SignedIn
 from stemsplitter.service_errors import NotFound, ServiceError
+from stemsplitter.services import Application
+from stemsplitter.sessions.service import LASTS, SignedIn
 
 COOKIE = "session"
 HOME = "/splits"  # where who has signed in begins

@@ -9,11 +9,11 @@ from sqlalchemy.orm import Session
 from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ApplicationDep
-from stemsplitter.application import Application
 from stemsplitter.console.access import COOKIE, SignedInDep, local_path, see_other, set_cookie
 from stemsplitter.console.rendering import page
-from stemsplitter.console.sessions.service import SignedIn
 from stemsplitter.service_errors import RateLimited, ServiceError, Unauthorized
+from stemsplitter.services import Application
+from stemsplitter.sessions.service import SignedIn
 
 # attempts a minute: of one address, to whatever account; and to one account, from wherever
 FROM_ONE_ADDRESS, TO_ONE_ACCOUNT = 20, 10

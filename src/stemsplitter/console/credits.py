@@ -7,16 +7,16 @@ from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ApplicationDep
 from stemsplitter.api.parameters import ID, Cursor
-from stemsplitter.application import Application
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.headers import POLICY
 from stemsplitter.console.plot import plot
 from stemsplitter.console.rendering import page
-from stemsplitter.console.sessions.service import SignedIn
 from stemsplitter.console.throttling import throttle
-from stemsplitter.credits.packs import parse_packs
+from stemsplitter.credit_packs import parse_packs
 from stemsplitter.payments.models import OPEN
 from stemsplitter.service_errors import ServiceError
+from stemsplitter.services import Application
+from stemsplitter.sessions.service import SignedIn
 
 PAGE = 25
 DAYS = 30

@@ -7,12 +7,12 @@ from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ApplicationDep
 from stemsplitter.api.parameters import ID
-from stemsplitter.application import Application
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.curl import curl_line
 from stemsplitter.console.rendering import page
-from stemsplitter.console.sessions.service import SignedIn
 from stemsplitter.service_errors import ServiceError
+from stemsplitter.services import Application
+from stemsplitter.sessions.service import SignedIn
 
 Name = Annotated[str, Form(max_length=1000)]
 KeyId = Annotated[str, Path(pattern=ID)]

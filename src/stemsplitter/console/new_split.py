@@ -7,13 +7,13 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import JSONResponse, Response
 
 from stemsplitter.api.dependencies import ApplicationDep
-from stemsplitter.application import Application
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.errors import wants_page
 from stemsplitter.console.rendering import page
 from stemsplitter.console.tasks import METADATA, TASKS, Task, find_task
 from stemsplitter.service_errors import NotFound, RateLimited, ServiceError, ValidationFailed
-from stemsplitter.splits.choosing import ready_layouts
+from stemsplitter.services import Application
+from stemsplitter.splits.model_selection import ready_layouts
 from stemsplitter.splits.schemas import CreateSplit
 from stemsplitter.uploads.schemas import UploadRequest
 

@@ -6,14 +6,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from stemsplitter import statistics
 from stemsplitter.api.dependencies import ApplicationDep
 from stemsplitter.api.parameters import Cursor
 from stemsplitter.console import access
 from stemsplitter.console.rendering import page
 from stemsplitter.database import now
-from stemsplitter.jobs import heartbeat
-from stemsplitter.splits import oversight
+from stemsplitter.health import statistics
+from stemsplitter.splits import queries
+from stemsplitter.worker import heartbeat
 
 PAGE = 25
 QUEUE = 50
@@ -29,10 +29,10 @@ def overview(request: Request, application: ApplicationDep) -> Response:
     at, lease_s = now(), application.settings.lease_seconds
     with application.database.read() as session:
         figures = statistics.read(session, at, lease_s)
-        queue = oversight.queue(session, QUEUE)
+        queue = queries.queue(session, QUEUE)
         processes = heartbeat.known_processes(session)
         living = heartbeat.living_processes(session, timedelta(seconds=lease_s))
-        failed = oversight.failures_by_code(session, at - timedelta(days=1))
+        failed = queries.failures_by_code(session, at - timedelta(days=1))
         emails = application.accounts.emails(session, {split.account_id for split in queue})
     return page(
         request,
@@ -56,8 +56,8 @@ def failures(
 ) -> Response:
     """Splits that failed, and why: what their owners were told, and what the server met."""
     with application.database.read() as session:
-        found, after = oversight.failures(session, limit=PAGE, cursor=cursor, code=code)
-        by_code = oversight.failures_by_code(session, now() - COUNTED)
+        found, after = queries.failures(session, limit=PAGE, cursor=cursor, code=code)
+        by_code = queries.failures_by_code(session, now() - COUNTED)
         emails = application.accounts.emails(session, {split.account_id for split in found})
     return page(
         request,

@@ -7,11 +7,11 @@ from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ApplicationDep
 from stemsplitter.api.parameters import ID, Cursor
-from stemsplitter.application import Application
 from stemsplitter.console import access
 from stemsplitter.console.access import OperatorDep, see_other
 from stemsplitter.console.rendering import page
 from stemsplitter.service_errors import ServiceError
+from stemsplitter.services import Application
 
 PAGE = 50
 ENTRIES = 25

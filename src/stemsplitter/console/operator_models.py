@@ -9,15 +9,15 @@ from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ApplicationDep
-from stemsplitter.application import Application
 from stemsplitter.console import access
 from stemsplitter.console.access import see_other
 from stemsplitter.console.rendering import page
 from stemsplitter.errors import ModelError, SettingsError
-from stemsplitter.jobs import heartbeat
 from stemsplitter.separation.layouts import LAYOUTS
 from stemsplitter.service_errors import NotFound, ValidationFailed
-from stemsplitter.splits.choosing import model_for
+from stemsplitter.services import Application
+from stemsplitter.splits.model_selection import model_for
+from stemsplitter.worker import heartbeat
 
 router = APIRouter(prefix="/operator/models", dependencies=[Depends(access.operator)])
 

@@ -6,6 +6,8 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.downloads import download_response, file_response
+from stemsplitter.api.routes.splits import SplitId
 from stemsplitter.audio.peaks import FILE_NAME, MIME
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.errors import wants_page
@@ -14,14 +16,12 @@ from stemsplitter.console.rendering import page
 from stemsplitter.console.tasks import METADATA, find_task, muted_at_first
 from stemsplitter.service_errors import NotFound, ValidationFailed
 from stemsplitter.splits.archive import stream_zip
-from stemsplitter.splits.endpoints import SplitId
 from stemsplitter.splits.mixes import HIGHEST_DB, LOWEST_DB, Fader, Rendered
 from stemsplitter.splits.models import peaks_key
 from stemsplitter.splits.schemas import SplitView
 from stemsplitter.splits.stem_file import can_have_stem_file
 from stemsplitter.storage.errors import FileMissing
 from stemsplitter.storage.names import content_disposition
-from stemsplitter.storage.serving import download_response, file_response
 
 router = APIRouter()
 

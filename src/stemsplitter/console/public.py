@@ -8,8 +8,8 @@ from stemsplitter.console.curl import curl_line
 from stemsplitter.console.new_split import choices
 from stemsplitter.console.rendering import page
 from stemsplitter.console.tasks import TASKS
-from stemsplitter.credits.packs import parse_packs
-from stemsplitter.splits.choosing import ready_layouts
+from stemsplitter.credit_packs import parse_packs
+from stemsplitter.splits.model_selection import ready_layouts
 
 router = APIRouter()
 

@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from stemsplitter.console import assets
-from stemsplitter.console.sessions.service import SignedIn
+from stemsplitter.sessions.service import SignedIn
 
 _TEMPLATES = Path(__file__).parent / "templates"
 

@@ -12,10 +12,10 @@ from starlette.responses import Response, StreamingResponse
 
 from stemsplitter.api.dependencies import ApplicationDep
 from stemsplitter.api.parameters import Cursor
+from stemsplitter.api.routes.splits import SplitId
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.player import player_page
 from stemsplitter.console.rendering import page
-from stemsplitter.splits.endpoints import SplitId
 from stemsplitter.splits.models import SUCCEEDED, UNFINISHED
 
 router = APIRouter()

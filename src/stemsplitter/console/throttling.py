@@ -1,8 +1,8 @@
 """How often an account may do what costs somebody else something."""
 
-from stemsplitter.application import Application
-from stemsplitter.console.sessions.service import SignedIn
 from stemsplitter.service_errors import RateLimited
+from stemsplitter.services import Application
+from stemsplitter.sessions.service import SignedIn
 
 
 def throttle(application: Application, signed_in: SignedIn, what: str, a_minute: int) -> None:

@@ -8,12 +8,12 @@ from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ApplicationDep
 from stemsplitter.api.parameters import ID, Cursor
-from stemsplitter.application import Application
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.rendering import page
-from stemsplitter.console.sessions.service import SignedIn
 from stemsplitter.console.throttling import throttle
 from stemsplitter.service_errors import ServiceError
+from stemsplitter.services import Application
+from stemsplitter.sessions.service import SignedIn
 from stemsplitter.webhooks.models import DeliveryStatus
 
 PAGE = 25

@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from stemsplitter import statistics
 from stemsplitter.database import Database, now
-from stemsplitter.health import repository
+from stemsplitter.health import repository, statistics
 from stemsplitter.health.incidents import Incident, incidents
 from stemsplitter.health.models import HealthCheck
+from stemsplitter.health.statistics import Recent, Statistics
 from stemsplitter.settings import Settings
-from stemsplitter.statistics import Recent, Statistics
 from stemsplitter.storage import Storage, StorageError
 
 KEPT = timedelta(days=7)

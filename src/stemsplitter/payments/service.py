@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 
-from stemsplitter.credits.packs import Pack, parse_packs, smallest_units
+from stemsplitter.credit_packs import Pack, parse_packs, smallest_units
 from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database, now
 from stemsplitter.payments import repository, stripe

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from stemsplitter.audio.resample import Resampler
 from stemsplitter.separation.consistency import MixtureConsistency
 from stemsplitter.separation.layouts import rest_stem
-from stemsplitter.separation.models import SegmentModel
+from stemsplitter.separation.model import SegmentModel
 from stemsplitter.separation.segments import OverlapAdd, Segment, Segmenter
 
 Waveform = NDArray[np.float32]

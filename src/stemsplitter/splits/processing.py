@@ -18,17 +18,17 @@ from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.peaks import MIME as PEAKS_MIME
 from stemsplitter.database import Database
 from stemsplitter.errors import AudioError, Stopped
-from stemsplitter.jobs.separating import OutOfMemory, Separated, SeparationPool, SeparationRequest
-from stemsplitter.jobs.worker import HandedBack
 from stemsplitter.settings import Settings
 from stemsplitter.splits import repository
-from stemsplitter.splits.choosing import separated_stems
-from stemsplitter.splits.ending import Endings
+from stemsplitter.splits.endings import Endings
+from stemsplitter.splits.model_selection import separated_stems
 from stemsplitter.splits.models import FAILED, Split, peaks_key, stems_folder
-from stemsplitter.splits.patience import is_passing, patiently
+from stemsplitter.splits.retry import is_passing, patiently
 from stemsplitter.splits.service import output_format
 from stemsplitter.splits.watch import Watch
 from stemsplitter.storage import Storage, StorageError
+from stemsplitter.worker.loop import HandedBack
+from stemsplitter.worker.pool import OutOfMemory, Separated, SeparationPool, SeparationRequest
 
 MAX_ATTEMPTS = 3
 PAUSES = (2.0, 10.0)  # seconds before the second and the third attempt

@@ -15,8 +15,8 @@ from stemsplitter.database import Database, new_id, now
 from stemsplitter.service_errors import Conflict, InvalidCursor, NotFound, RateLimited, ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.splits import queue, repository
-from stemsplitter.splits.choosing import ALIASES, choose_stems, model_for
-from stemsplitter.splits.ending import Endings
+from stemsplitter.splits.endings import Endings
+from stemsplitter.splits.model_selection import ALIASES, choose_stems, model_for
 from stemsplitter.splits.models import FAILED, FREE, PAYING, QUEUED, SUCCEEDED, UNFINISHED, Split
 from stemsplitter.splits.schemas import CreatedSplit, CreateSplit, DirectUrl, SplitView, UploadedFile
 from stemsplitter.splits.sources import Source, Sources, Stored

@@ -13,8 +13,8 @@ from stemsplitter.audio.decode import open_source
 from stemsplitter.audio.mixing import Part, mixed, resampled
 from stemsplitter.audio.nistem import EXTENSION, STEMS
 from stemsplitter.audio.tags import Tags
+from stemsplitter.library.outputs import StemFile, output_rate
 from stemsplitter.separation.layouts import LAYOUTS
-from stemsplitter.separation.outputs import StemFile, output_rate
 
 Samples = npt.NDArray[np.float32]
 

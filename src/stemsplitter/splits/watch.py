@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from stemsplitter.database import Database
 from stemsplitter.splits import repository
-from stemsplitter.splits.patience import is_passing
+from stemsplitter.splits.retry import is_passing
 
 WRITE_SECONDS = 0.5
 CHECK_SECONDS = 1.0

@@ -9,8 +9,8 @@ from types import TracebackType
 import obstore
 from obstore.store import S3Store
 
-from stemsplitter.audio.pending import PendingFile
 from stemsplitter.errors import OutputError
+from stemsplitter.files.pending import PendingFile
 from stemsplitter.storage.errors import StorageError, failures
 
 # 10,000 parts make 80 GB; what is being written takes three of them of memory

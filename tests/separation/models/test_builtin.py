@@ -8,11 +8,11 @@ import pytest
 
 from stemsplitter.catalogue.entries import ShippedSource, load_catalogue
 from stemsplitter.errors import ModelError
-from stemsplitter.separation import bands
+from stemsplitter.separation.architectures.builtin import bands
+from stemsplitter.separation.architectures.builtin import model as builtin
+from stemsplitter.separation.architectures.builtin.model import ALONE, BuiltinModel
+from stemsplitter.separation.architectures.spleeter.model import VocalsMask
 from stemsplitter.separation.layouts import SIX_STEMS
-from stemsplitter.separation.models import builtin
-from stemsplitter.separation.models.builtin import ALONE, BuiltinModel
-from stemsplitter.separation.models.spleeter import VocalsMask
 
 FRAMES = 512
 BIN = 44_100 / 4096  # Hz

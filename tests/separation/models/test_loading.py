@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from stemsplitter.catalogue.loading import load_model
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import ModelError
-from stemsplitter.separation.models.builtin import ALONE, BuiltinModel
-from stemsplitter.separation.models.loading import load_model
-from stemsplitter.separation.models.spleeter import SpleeterModel
+from stemsplitter.separation.architectures.builtin.model import ALONE, BuiltinModel
+from stemsplitter.separation.architectures.spleeter.model import SpleeterModel
 
 
 class Runtime:

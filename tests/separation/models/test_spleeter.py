@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stemsplitter.errors import ModelError
-from stemsplitter.separation.models import spleeter
-from stemsplitter.separation.models.spleeter import SpleeterModel
+from stemsplitter.separation.architectures.spleeter import model as spleeter
+from stemsplitter.separation.architectures.spleeter.model import SpleeterModel
 
 Mask = Callable[[np.ndarray], np.ndarray]
 BIN = 44_100 / 4096  # Hz

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stemsplitter.separation.networks.htdemucs import HTDemucs, HTDemucsShape
+from stemsplitter.separation.architectures.htdemucs.network import HTDemucs, HTDemucsShape
 from stemsplitter.separation.runtimes.openvino import GraphOps, OpenVinoRuntime
 
 Array = NDArray[np.float32]

@@ -6,7 +6,7 @@ import openvino as ov
 import pytest
 from openvino import opset13 as op
 
-from stemsplitter.separation.networks.spleeter import Spleeter
+from stemsplitter.separation.architectures.spleeter.network import Spleeter
 from stemsplitter.separation.runtimes.openvino import GraphOps
 
 State = dict[str, np.ndarray]

@@ -16,10 +16,10 @@ import pytest
 from numpy.typing import NDArray
 
 from stemsplitter.errors import DeviceError, RequestError
-from stemsplitter.separation.models import SegmentModel
-from stemsplitter.separation.models.htdemucs import HTDemucsModel
-from stemsplitter.separation.networks.bandnet import BANDS, FEATURES, BandNet
-from stemsplitter.separation.networks.spleeter import Spleeter
+from stemsplitter.separation.architectures.builtin.network import BANDS, FEATURES, BandNet
+from stemsplitter.separation.architectures.htdemucs.model import HTDemucsModel
+from stemsplitter.separation.architectures.spleeter.network import Spleeter
+from stemsplitter.separation.model import SegmentModel
 from stemsplitter.separation.pipeline import separate_stream
 from stemsplitter.separation.runtimes import Runtime, open_runtime
 from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime

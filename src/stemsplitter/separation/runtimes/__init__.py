@@ -7,10 +7,10 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from stemsplitter.errors import RequestError
-from stemsplitter.separation.networks.ops import Tensor
+from stemsplitter.separation.ops import Tensor
 
 Describe = Callable[..., tuple[Tensor, ...]]
-"""A network: a function of :class:`~stemsplitter.separation.networks.ops.Ops` and its inputs."""
+"""A network: a function of :class:`~stemsplitter.separation.ops.Ops` and its inputs."""
 
 Network = Callable[..., tuple[NDArray[Any], ...]]
 """Takes and gives float32 arrays. Those given are valid, and may be written to, until the same thread calls again."""

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from openvino import opset13 as op
 
 from stemsplitter.errors import ModelError, RequestError
-from stemsplitter.separation import networks
-from stemsplitter.separation.networks.ops import Array, Pair, Tensor
+from stemsplitter.separation import architectures
+from stemsplitter.separation.ops import Array, Pair, Tensor
 from stemsplitter.separation.runtimes import Describe, Network
 
 MAX_STREAMS = 4  # each holds a network's activations, some 300 MB for HTDemucs
@@ -116,13 +116,13 @@ def _convert(describe: Describe, inputs: Mapping[str, tuple[int, ...]], file: Pa
 def _code_version() -> str:
     """A digest of the code that describes graphs: a graph converted by other code is not used."""
     digest = hashlib.sha256(Path(__file__).read_bytes() + ov.__version__.encode())
-    for source in sorted(Path(networks.__path__[0]).glob("*.py")):
+    for source in sorted(Path(architectures.__path__[0]).glob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
 
 
 class GraphOps:
-    """:class:`~stemsplitter.separation.networks.ops.Ops` that builds an OpenVINO graph, of one example at a time."""
+    """:class:`~stemsplitter.separation.ops.Ops` that builds an OpenVINO graph, of one example at a time."""
 
     batch = 1
 

@@ -13,7 +13,7 @@ import torch
 from torch import fx
 from torch.nn import functional
 
-from stemsplitter.separation.networks.ops import Array, Pair, Tensor
+from stemsplitter.separation.ops import Array, Pair, Tensor
 from stemsplitter.separation.runtimes import Describe
 
 Program = Callable[..., tuple[Any, ...]]
@@ -28,7 +28,7 @@ def record(describe: Describe, inputs: Mapping[str, tuple[int, ...]], device: An
 
 
 class TorchOps:
-    """:class:`~stemsplitter.separation.networks.ops.Ops` that records a program.
+    """:class:`~stemsplitter.separation.ops.Ops` that records a program.
 
     Each operation brings what it is given to the precision that it computes in.
     """

@@ -1,0 +1,218 @@
+"""The API's description in OpenAPI 3.1: what FastAPI finds in the endpoints, and what it cannot know.
+
+That is the errors each call can meet, the headers of every answer, examples, and the webhook.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from stemsplitter.api.description.examples import ERRORS, EXAMPLES, LINKS, MORE_ERRORS, WEBHOOKS
+
+JSON = "application/json"
+Spec = dict[str, Any]
+
+DESCRIPTION = """\
+Takes songs apart into stems: vocals, drums, bass, guitar, piano and the rest.
+
+Every JSON answer is `{"success": true, "data": …}` or `{"success": false, "error": {"code", "message", …}}`. \
+Send your API key as `Authorization: Bearer ast_live_…`. Times are UTC, as `2026-05-03T10:20:30.000Z`. \
+One credit is one second of source audio, rounded up."""
+
+TAGS = [
+    {"name": "Splits", "description": "Separate a song, watch it, fetch its stems."},
+    {"name": "Uploads", "description": "Send a file that has no URL."},
+    {"name": "Credits", "description": "What the account has left."},
+    {"name": "Models", "description": "What this server separates with."},
+    {"name": "Webhooks", "description": "Be told when a split has ended; see what was delivered."},
+]
+
+_HEADERS: Spec = {
+    "X-Request-Id": ("Names this request in the server's log.", "string", "req_7f3a09c4d1e85b26a0f9c3"),
+    "RateLimit-Policy": ("The policies of your key.", "string", '"read";q=600;w=60, "create";q=60;w=60'),
+    "RateLimit": (
+        "The policy that counts here: requests left, seconds until it starts afresh.",
+        "string",
+        '"read";r=599;t=60',
+    ),
+    "X-RateLimit-Limit": ("Requests a minute of that policy.", "integer", 600),
+    "X-RateLimit-Remaining": ("Those that are left.", "integer", 599),
+    "X-RateLimit-Reset": ("When it starts afresh, in seconds since 1970.", "integer", 1777803690),
+}
+
+
+def describe(app: FastAPI) -> Spec:
+    """The whole description of ``app``, as JSON holds it."""
+    spec = get_openapi(
+        title="Stem Splitter API",
+        version="1",
+        openapi_version="3.1.0",
+        summary="Separates songs into stems.",
+        description=DESCRIPTION,
+        license_info={"name": "MIT", "identifier": "MIT"},
+        tags=TAGS,
+        servers=[{"url": app.state.application.settings.base_url, "description": "This server"}],
+        routes=app.routes,
+    )
+    components = spec["components"]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        components["schemas"].pop(unused, None)
+    components["schemas"]["Error"] = _error_schema()
+    components["headers"] = {name: _header(*what) for name, what in _HEADERS.items()}
+    components["headers"]["Retry-After"] = _header("Seconds to wait.", "integer", 30)
+    components["responses"] = {code: _error_response(code) for code in ERRORS}
+    for path, _, operation in operations(spec):
+        _add_examples(operation)
+        if path.startswith("/v1/"):
+            _add_errors(path, operation)
+    spec["webhooks"] = {name: {"post": _webhook(name)} for name in WEBHOOKS}
+    create = spec["paths"].get("/v1/audio/splits", {}).get("post")
+    if create:
+        ended = {name: {"{$request.body#/webhookUrl}": {"post": _webhook(name)}} for name in WEBHOOKS}
+        create["callbacks"] = ended
+    return spec
+
+
+def operations(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
+    """Path, method and operation of every call in ``spec``."""
+    for path, methods in spec["paths"].items():
+        for method, operation in methods.items():
+            if isinstance(operation, dict) and "responses" in operation:
+                yield path, method, operation
+
+
+def _add_examples(operation: Spec) -> None:
+    """Add examples, and which calls go on with what this one answers."""
+    example = EXAMPLES.get(operation["operationId"], {})
+    if "request" in example:
+        operation["requestBody"]["content"][JSON]["example"] = example["request"]
+    if "response" in example:
+        content = operation["responses"]["200"]["content"]
+        content[JSON]["example"] = {"success": True, "data": example["response"]}
+    if links := LINKS.get(operation["operationId"]):
+        operation["responses"]["200"]["links"] = {
+            name: {"operationId": name, "parameters": parameters} for name, parameters in links.items()
+        }
+
+
+def _add_errors(path: str, operation: Spec) -> None:
+    done = operation["responses"]["200"]
+    done["headers"] = _references("headers", _HEADERS) | done.get("headers", {})
+    for code in _errors(path, operation):
+        status = str(ERRORS[code][0])
+        operation["responses"][status] = {"$ref": f"#/components/responses/{code}"}
+
+
+def _errors(path: str, operation: Spec) -> list[str]:
+    codes = [
+        "UNAUTHORIZED",
+        "RATE_LIMITED",
+        "SERVER_ERROR",
+        "UNAVAILABLE",
+        *MORE_ERRORS.get(operation["operationId"], ()),
+    ]
+    if "requestBody" in operation:
+        codes += ["VALIDATION_ERROR", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"]
+    elif operation.get("parameters"):
+        codes.append("VALIDATION_ERROR")
+    if "{" in path:
+        codes.append("NOT_FOUND")
+    return sorted(codes, key=lambda code: ERRORS[code][0])
+
+
+def _error_schema() -> Spec:
+    text = {"type": "string"}
+    return {
+        "type": "object",
+        "description": "Why a call failed.",
+        "required": ["success", "error"],
+        "properties": {
+            "success": {"const": False},
+            "error": {
+                "type": "object",
+                "required": ["code", "message"],
+                "properties": {
+                    "code": {
+                        "type": "string",
+                        "description": "What to program against.",
+                        "enum": list(ERRORS),
+                    },
+                    "message": text | {"description": "What is wrong and what to do, for people."},
+                    "param": text | {"description": "The part of the request that is wrong."},
+                    "details": {"type": "object", "description": "More about it."},
+                    "requestId": text,
+                    "docUrl": text | {"format": "uri"},
+                    "requiredSeconds": {"type": "integer", "description": "With INSUFFICIENT_CREDITS."},
+                    "balance": {"type": "integer", "description": "With INSUFFICIENT_CREDITS."},
+                },
+            },
+        },
+    }
+
+
+def _error_response(code: str) -> Spec:
+    status, when, error = ERRORS[code]
+    headers = _references("headers", _HEADERS)
+    if status == 429:
+        headers |= _references("headers", ["Retry-After"])
+    content = {
+        "schema": {"$ref": "#/components/schemas/Error"},
+        "example": {"success": False, "error": {"code": code, **error}},
+    }
+    return {"description": when, "headers": headers, "content": {JSON: content}}
+
+
+def _webhook(event: str) -> Spec:
+    what, data = WEBHOOKS[event]
+    body = {
+        "type": "object",
+        "required": ["event", "data"],
+        "properties": {"event": {"const": event}, "data": {"$ref": "#/components/schemas/SplitView"}},
+    }
+    return {
+        "operationId": "on" + "".join(part.capitalize() for part in event.split(".")),
+        "summary": what,
+        "description": "Verify the signature, answer 2xx within 15 seconds, and expect it more than once.",
+        "tags": ["Webhooks"],
+        "security": [],
+        "parameters": [_header_parameter(*each) for each in _SIGNATURES],
+        "requestBody": {
+            "required": True,
+            "content": {JSON: {"schema": body, "example": {"event": event, "data": data}}},
+        },
+        "responses": {
+            "2XX": {"description": "Delivered."},
+            "410": {"description": "Deliver nothing more of this event."},
+        },
+    }
+
+
+_SIGNATURES = (
+    (
+        "AIStemSplitter-Signature",
+        '`t=<seconds since 1970>,v1=<hex HMAC-SHA256 of "<t>.<raw body>">`, keyed with the signing secret '
+        "as shown; one v1 for each secret that is valid.",
+        "t=1760000000,v1=5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd",
+    ),
+    ("webhook-id", "The event's id: the same each time it is sent.", "evt_0Yx3kQpAb2Jd7MfTn5Rv8W"),
+    ("webhook-timestamp", "Seconds since 1970.", "1760000000"),
+    (
+        "webhook-signature",
+        "After the Standard Webhooks specification, 1.0.0.",
+        "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+    ),
+)
+
+
+def _header(description: str, kind: str, example: Any) -> Spec:
+    return {"description": description, "schema": {"type": kind}, "example": example}
+
+
+def _header_parameter(name: str, description: str, example: str) -> Spec:
+    return {"name": name, "in": "header", "required": True, **_header(description, "string", example)}
+
+
+def _references(kind: str, names: Any) -> Spec:
+    return {name: {"$ref": f"#/components/{kind}/{name}"} for name in names}

@@ -1,0 +1,117 @@
+"""The API's description for programs (OpenAPI as JSON and YAML, Postman) and for people (``/docs``)."""
+
+import hashlib
+import json
+import re
+from base64 import b64encode
+from pathlib import Path
+from typing import Any
+
+import yaml
+from fastapi import APIRouter, FastAPI, Request
+from jinja2 import Environment, FileSystemLoader
+from markupsafe import Markup, escape
+from starlette.responses import HTMLResponse, Response
+
+from stemsplitter.api.description import openapi, postman
+from stemsplitter.api.envelope import JsonResponse
+
+_PAGES = Path(__file__).parent / "pages"
+_STYLE = (_PAGES / "reference.css").read_text(encoding="utf-8")
+_STYLE_HASH = b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+_CODE = re.compile("`([^`]+)`")
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.get("/openapi.json")
+def openapi_json(request: Request) -> JsonResponse:
+    """The description as JSON."""
+    return JsonResponse(_description(request.app))
+
+
+@router.get("/openapi.yaml")
+def openapi_yaml(request: Request) -> Response:
+    """The description as YAML."""
+    text = yaml.safe_dump(_description(request.app), sort_keys=False, allow_unicode=True, width=110)
+    return Response(text, media_type="application/yaml")
+
+
+@router.get("/postman.json")
+def postman_json(request: Request) -> JsonResponse:
+    """The description as a Postman collection."""
+    return JsonResponse(postman.collection(_description(request.app)))
+
+
+@router.get("/docs")
+def docs(request: Request) -> HTMLResponse:
+    """The description as a page."""
+    return HTMLResponse(
+        render(_description(request.app)),
+        headers={"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"},
+    )
+
+
+def render(spec: openapi.Spec) -> str:
+    """The page that tells people what ``spec`` tells programs: no script, nothing from elsewhere."""
+    pages = Environment(
+        loader=FileSystemLoader(_PAGES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    pages.filters["resolve"] = lambda node: _resolve(spec, node)
+    pages.filters |= {"kind": _kind, "prose": _prose, "pretty": _pretty}
+    by_tag: dict[str, list[Any]] = {tag["name"]: [] for tag in spec["tags"]}
+    for path, method, operation in openapi.operations(spec):
+        by_tag.setdefault(operation["tags"][0], []).append((path, method, operation))
+    return pages.get_template("reference.html").render(spec=spec, by_tag=by_tag, style=_STYLE)
+
+
+def _description(app: FastAPI) -> openapi.Spec:
+    if not hasattr(app.state, "description"):
+        app.state.description = openapi.describe(app)
+    found: openapi.Spec = app.state.description
+    return found
+
+
+def _resolve(spec: openapi.Spec, node: Any) -> Any:
+    """What a ``$ref`` of the description points to; other nodes are themselves."""
+    while "$ref" in node:
+        target = node["$ref"]
+        node = spec
+        for part in target.removeprefix("#/").split("/"):
+            node = node[part]
+    return node
+
+
+def _prose(text: str) -> Markup:
+    """Text with what stands between backticks as code."""
+    return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
+
+
+def _pretty(example: Any) -> str:
+    return json.dumps(example, ensure_ascii=False, indent=2)
+
+
+def _kind(schema: Any) -> str:
+    """A schema's type in a few words: ``string, one of a, b``; ``list of Split``; ``integer or null``."""
+    if "$ref" in schema:
+        return str(schema["$ref"].rpartition("/")[2])
+    if "const" in schema:
+        return json.dumps(schema["const"])
+    for union in ("anyOf", "oneOf"):
+        if union in schema:
+            return " or ".join(_kind(each) for each in schema[union])
+    if "enum" in schema:
+        return " | ".join(json.dumps(each) for each in schema["enum"])
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema['items'])}"
+    if isinstance(schema.get("additionalProperties"), dict):
+        return f"object of {_kind(schema['additionalProperties'])}"
+    return str(schema.get("type", "any"))

@@ -1,0 +1,1 @@
+"""Endpoints of the API, a module for each resource."""

@@ -1,0 +1,25 @@
+"""Downloads of stored files through signed links."""
+
+import time
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.downloads import download_response
+from stemsplitter.service_errors import NotFound
+from stemsplitter.storage.errors import FileMissing
+
+router = APIRouter()
+
+
+@router.api_route("/files/{token}/{name}", methods=["GET", "HEAD"], include_in_schema=False)
+def download(token: str, name: str, request: Request, application: ApplicationDep) -> Response:
+    """The file of a signed link: whole, or one range of it (RFC 9110 §14); from S3 by a redirect."""
+    storage = application.storage
+    link = storage.links.open(token, name)
+    caching = f"private, max-age={max(link.expires - int(time.time()), 0)}"
+    try:
+        return download_response(request, storage, link.key, link.mime, name, caching)
+    except FileMissing as error:
+        raise NotFound("This file was deleted: its split is older than the server keeps them.") from error

@@ -1,0 +1,54 @@
+"""``/healthz``: the process answers. ``/readyz``: it can do its work."""
+
+import logging
+
+from fastapi import APIRouter
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.envelope import JsonResponse
+from stemsplitter.services import Application
+from stemsplitter.storage import StorageError
+
+_log = logging.getLogger(__name__)
+router = APIRouter()
+
+
+@router.get("/healthz", include_in_schema=False)
+async def healthz() -> JsonResponse:
+    """200 as long as the process answers at all."""
+    return JsonResponse({"status": "ok"})
+
+
+@router.get("/readyz", include_in_schema=False)
+def readyz(application: ApplicationDep) -> JsonResponse:
+    """200 when the database and the store of files answer, else 503 and which of them does not."""
+    checks = {"database": _database(application), "storage": _storage(application)}
+    ready = all(checks.values())
+    return JsonResponse(
+        {
+            "status": "ok" if ready else "unavailable",
+            "checks": {k: "ok" if v else "failed" for k, v in checks.items()},
+        },
+        status_code=200 if ready else 503,
+    )
+
+
+def _database(application: Application) -> bool:
+    try:
+        with application.database.read() as session:
+            session.execute(text("SELECT 1"))
+    except SQLAlchemyError:
+        _log.exception("the database does not answer")
+        return False
+    return True
+
+
+def _storage(application: Application) -> bool:
+    try:
+        application.storage.check()
+    except StorageError:
+        _log.exception("the store of files does not answer")
+        return False
+    return True

@@ -1,0 +1,97 @@
+"""Figures for Prometheus at ``/metrics``.
+
+What the service as a whole does is read from the database, where all processes leave it; only the times of
+requests are this process's own, as a scraper adds up those of all.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from fastapi import APIRouter, Response
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.database import now
+from stemsplitter.health import statistics
+from stemsplitter.health.statistics import Load
+from stemsplitter.services import Application
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nobody reads
+REQUESTS = CollectorRegistry()
+LATENCY = Histogram(
+    "stemsplitter_request_seconds",
+    "Time from a request to the end of its answer.",
+    ("method", "route", "status"),
+    registry=REQUESTS,
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
+)
+
+router = APIRouter()
+
+
+@router.get("/metrics", include_in_schema=False)
+def metrics(application: ApplicationDep) -> Response:
+    """Everything in Prometheus's text format."""
+    service = CollectorRegistry()
+    service.register(_Service(application))
+    return Response(
+        generate_latest(service) + generate_latest(REQUESTS), headers={"Content-Type": CONTENT_TYPE_LATEST}
+    )
+
+
+class _Service(Collector):
+    def __init__(self, application: Application) -> None:
+        self._application = application
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        with self._application.database.read() as session:
+            figures = statistics.read(session, now(), self._application.settings.lease_seconds)
+        splits = GaugeMetricFamily("stemsplitter_splits", "Splits by status.", labels=["status"])
+        for status, count in figures.splits.items():
+            splits.add_metric([status], count)
+        yield splits
+        yield GaugeMetricFamily(
+            "stemsplitter_queue_depth", "Splits that wait.", value=figures.splits["queued"]
+        )
+        yield GaugeMetricFamily(
+            "stemsplitter_queue_oldest_seconds",
+            "How long the first of them has waited.",
+            value=figures.oldest_queued_s,
+        )
+        yield from _loads(figures.loads)
+        yield CounterMetricFamily(
+            "stemsplitter_separated_seconds", "Seconds of audio separated.", value=figures.separated_s
+        )
+        deliveries = GaugeMetricFamily(
+            "stemsplitter_webhook_deliveries", "Webhook deliveries by status.", labels=["status"]
+        )
+        for status, count in figures.deliveries.items():
+            deliveries.add_metric([status], count)
+        yield deliveries
+        yield GaugeMetricFamily("stemsplitter_workers", "Workers alive.", value=figures.workers)
+
+
+def _loads(loads: Mapping[str, Load]) -> Iterator[Metric]:
+    """What each model has to do; a model that nothing waits for has a 0, so that its workers can be scaled down."""
+    waiting = GaugeMetricFamily(
+        "stemsplitter_queue_depth_seconds", "Seconds of audio that wait, by model.", labels=["model"]
+    )
+    running = GaugeMetricFamily("stemsplitter_running_splits", "Splits that run, by model.", labels=["model"])
+    workers = GaugeMetricFamily(
+        "stemsplitter_model_workers", "Workers alive that take a model's splits.", labels=["model"]
+    )
+    for name, load in loads.items():
+        waiting.add_metric([name], load.queued_s)
+        running.add_metric([name], load.running)
+        workers.add_metric([name], load.workers)
+    yield from (waiting, running, workers)

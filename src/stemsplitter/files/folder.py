@@ -1,0 +1,74 @@
+"""The folder a run writes into: made if missing, held against other runs, and taken away again on failure."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+from stemsplitter.errors import OutputError
+from stemsplitter.files.names import shown
+from stemsplitter.files.pending import output_error
+
+_BUSY = (errno.EAGAIN, errno.EACCES)
+
+
+class OutputFolder:
+    """Holds ``path`` for one run by locking the folder itself: no file is left, and a killed run lets go.
+
+    Some network file systems know no such lock; there two runs are not kept apart.
+
+    Raises :class:`OutputError` where the folder cannot be made or written, or another run holds it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._made: list[Path] = []
+        self._descriptor = -1
+        try:
+            self._make()
+            self._lock()
+            if not os.access(path, os.W_OK | os.X_OK):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        except OSError as error:
+            self.release(keep=False)
+            if isinstance(error, (FileExistsError, NotADirectoryError)):
+                raise OutputError(f"{shown(path)} is a file: choose another output folder.") from error
+            raise output_error(path, error) from error
+        except OutputError:
+            self.release(keep=False)
+            raise
+
+    def _make(self) -> None:
+        missing = []
+        folder = self.path
+        while not folder.exists() and folder != folder.parent:
+            missing.append(folder)
+            folder = folder.parent
+        for folder in reversed(missing):
+            with contextlib.suppress(FileExistsError):  # another run made it meanwhile
+                folder.mkdir()
+                self._made.append(folder)
+
+    def _lock(self) -> None:
+        self._descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in _BUSY:
+                raise OutputError(
+                    f"Another run is writing into {shown(self.path)}: wait for it or choose another folder."
+                ) from error
+
+    def release(self, *, keep: bool) -> None:
+        """Let others in. Unless ``keep``, folders this run made are removed if they are empty."""
+        if not keep:
+            for folder in reversed(self._made):
+                with contextlib.suppress(OSError):
+                    folder.rmdir()
+        self._made = []
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1

@@ -1,0 +1,143 @@
+"""Where stems go: a file for each, or all in one Native Instruments Stem file."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemsplitter.audio.decode import MAX_RATE, MIN_RATE, AudioInfo
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.nistem import EXTENSION, MIXTURE, STEMS, NiStemWriter
+from stemsplitter.audio.stemset import StemSet, WrittenStem
+from stemsplitter.errors import RequestError
+from stemsplitter.files.folder import OutputFolder
+from stemsplitter.files.names import file_name
+from stemsplitter.files.pending import output_error
+
+Waveform = NDArray[np.float32]
+
+SPOOL_SAMPLES = 1 << 16  # read back at a time
+
+
+class Output(Protocol):
+    """Takes the stems of a song in step and shows them on :meth:`commit`, or never."""
+
+    gain: float
+
+    def write(self, blocks: Mapping[str, Waveform]) -> None: ...
+
+    def commit(self) -> list[WrittenStem]: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def output_rate(format: str, sample_rate: int) -> int:
+    """The sample rate in hertz that stems at ``sample_rate`` get in a format.
+
+    RequestError for an unknown format, or a rate outside 8 to 192 kHz.
+    """
+    if not MIN_RATE <= sample_rate <= MAX_RATE:
+        raise RequestError(
+            f"Stems cannot have {sample_rate} Hz: choose a sample rate from {MIN_RATE} to {MAX_RATE} Hz."
+        )
+    name = f"m4a:{StemFile.BITRATE}" if format == EXTENSION else format
+    return OutputFormat.parse(name).supported_rate(sample_rate)
+
+
+def open_output(
+    folder: Path, song: str, stems: tuple[str, ...], format: str, sample_rate: int, source: AudioInfo
+) -> Output:
+    """Begin to write a song's stems; RequestError where the format cannot hold them."""
+    if format == EXTENSION:
+        return StemFile(folder, song, stems, sample_rate, source)
+    fmt = OutputFormat.parse(format)
+    return StemSet(folder, stems, fmt, sample_rate, source.channels, source.tags)
+
+
+class StemFile:
+    """All stems and their mixture in ``folder/<song>.stem.mp4``.
+
+    AAC suffers from samples over full scale. So what is written is kept as float32, too, in an unnamed temporary
+    file, and where a track has exceeded full scale all are encoded anew with one gain.
+    """
+
+    BITRATE = 256
+
+    def __init__(
+        self, folder: Path, song: str, stems: tuple[str, ...], sample_rate: int, source: AudioInfo
+    ) -> None:
+        if set(stems) != set(STEMS):
+            raise RequestError(f"A {EXTENSION} file holds the stems {', '.join(STEMS)}: choose 4s.")
+        self.gain = 1.0
+        self._peaks = dict.fromkeys((MIXTURE, *STEMS), 0.0)
+        self._channels = source.channels
+        self._path = folder / file_name(song, f".{EXTENSION}")
+        self._rate, self._tags = sample_rate, source.tags
+        self._folder = OutputFolder(folder)
+        try:
+            self._writer = self._new_writer()
+            self._spool = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+        except OSError as error:
+            self._writer.discard()
+            self._folder.release(keep=False)
+            raise output_error(self._path, error) from error
+        except BaseException:
+            self._folder.release(keep=False)
+            raise
+
+    def _new_writer(self) -> NiStemWriter:
+        return NiStemWriter(self._path, self._rate, self._tags)
+
+    def write(self, blocks: Mapping[str, Waveform]) -> None:
+        """Append float32 ``[C, n]`` of every stem; they sum to the mixture, so it needs no channel of its own."""
+        mixture = np.stack(list(blocks.values())).sum(axis=0)
+        tracks = {MIXTURE: mixture, **{name: blocks[name] for name in STEMS}}
+        for name, block in tracks.items():
+            self._peaks[name] = max(self._peaks[name], float(np.abs(block).max(initial=0)))
+        try:
+            self._spool.write(np.concatenate(list(tracks.values())).T.tobytes())
+        except OSError as error:
+            raise output_error(self._path, error) from error
+        if max(self._peaks.values()) <= 1:
+            self._writer.write(tracks)
+
+    def commit(self) -> list[WrittenStem]:
+        """Finish the file and give it its name."""
+        peak = max(self._peaks.values())
+        if peak > 1:
+            self._encode_again(1 / peak)
+        self._writer.commit()
+        self._folder.release(keep=True)
+        return [
+            WrittenStem(name, self._path, self._writer.samples, self._peaks[name] * self.gain)
+            for name in STEMS
+        ]
+
+    def _encode_again(self, gain: float) -> None:
+        self.gain = gain
+        self._writer.discard()
+        self._writer = self._new_writer()
+        self._spool.seek(0)
+        width = len(self._peaks) * self._channels
+        while data := self._spool.read(SPOOL_SAMPLES * width * 4):
+            rows = np.frombuffer(data, np.float32).reshape(-1, width).T * np.float32(gain)
+            tracks = rows.reshape(len(self._peaks), self._channels, -1)
+            self._writer.write(dict(zip(self._peaks, tracks, strict=True)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._writer.discard()
+        self._spool.close()
+        self._folder.release(keep=False)

@@ -1,0 +1,277 @@
+"""The front door: a model, the stems wanted, and songs to take apart."""
+
+import copy
+import os
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemsplitter.audio.decode import MAX_RATE, MIN_RATE, AudioInfo, open_source
+from stemsplitter.audio.peaks import Peaks
+from stemsplitter.audio.resample import Resampler
+from stemsplitter.catalogue.entries import ModelEntry
+from stemsplitter.catalogue.loading import load_model
+from stemsplitter.catalogue.selection import default_model_for
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.errors import AudioError, Stopped
+from stemsplitter.library.outputs import open_output, output_rate
+from stemsplitter.library.results import OnProgress, Progress, ShouldStop, StemFiles, Stems
+from stemsplitter.separation.layouts import parse_stems, plan_stems
+from stemsplitter.separation.model import SegmentModel
+from stemsplitter.separation.pipeline import separate_stream
+
+Waveform = NDArray[np.float32]
+
+BLOCK = 1 << 16  # samples in which an array is worked on
+
+
+class Separator:
+    """A model, ready to separate songs into the stems asked for. Load it once, use it for many songs.
+
+    >>> separator = Separator()
+    >>> result = separator.separate("song.mp3")
+    >>> result.stems["vocals"].shape
+    (2, 9413632)
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        *,
+        stems: str | Sequence[str] | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+        threads: int | None = None,
+        store: ModelStore | None = None,
+    ) -> None:
+        """Load a model.
+
+        Args:
+            model: a name from the catalogue; by default the first that gives the stems, may be used for anything
+                and is here.
+            stems: a layout (``6s``, ``4s``, ``2s``) or names; by default all of the model's, or ``6s`` where
+                no model is named either.
+            device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+            precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
+            threads: bound of CPU threads; by default the cores there are.
+            store: where weights are kept; by default the user's cache.
+
+        Raises:
+            RequestError: stems that the model cannot give, or a device or precision that is not here.
+            ModelError: the model is unknown, or its weights are missing or damaged.
+        """
+        from stemsplitter.separation.runtimes import open_runtime
+
+        store = store or ModelStore()
+        requested = _requested(stems)
+        if model is None:
+            requested = requested or parse_stems("6s")
+            self.entry: ModelEntry = default_model_for(requested, store)
+        else:
+            self.entry = store.entry(model)
+        self._plan = plan_stems(self.entry.stems, requested or self.entry.stems)
+        self._model: SegmentModel = load_model(self.entry, store, open_runtime(device, precision, threads))
+
+    @property
+    def stems(self) -> tuple[str, ...]:
+        """Names of the stems it gives."""
+        return self._plan.requested
+
+    @property
+    def device(self) -> str:
+        """What it really runs on."""
+        return self._model.device
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What to know of the model as it was loaded, each a sentence; also among the warnings of a result."""
+        return self._model.notes
+
+    @property
+    def segment(self) -> int:
+        """Samples that the model looks at at a time, at :attr:`sample_rate`."""
+        return self._model.segment
+
+    @property
+    def sample_rate(self) -> int:
+        """The model's own sample rate in hertz; songs of any other are converted and back."""
+        return self._model.sample_rate
+
+    def giving(self, stems: str | Sequence[str]) -> "Separator":
+        """The same loaded model, giving other stems.
+
+        Raises:
+            RequestError: stems that the model cannot give.
+        """
+        other = copy.copy(self)
+        other._plan = plan_stems(self.entry.stems, _requested(stems) or self.entry.stems)
+        return other
+
+    def separate(
+        self,
+        source: str | os.PathLike[str] | Waveform,
+        *,
+        sample_rate: int | None = None,
+        progress: OnProgress | None = None,
+        stop: ShouldStop | None = None,
+    ) -> Stems:
+        """Separate a file, or an array ``[C, n]`` or ``[n]`` at ``sample_rate`` (44,100 Hz), in memory.
+
+        Raises:
+            AudioError: the source cannot be read, or the array is none of the above.
+            Stopped: ``stop`` returned true; it is asked after each segment.
+        """
+        if not isinstance(source, np.ndarray):
+            with open_source(source) as file:
+                info = file.info
+                run = _Run(self, info.sample_rate, info.channels, info.seconds, progress, stop)
+                pieces = list(run.pieces(file.blocks()))
+                return self._collect(run, pieces, tuple(file.warnings))
+        rate = 44_100 if sample_rate is None else sample_rate
+        array, warnings = _checked(source, rate)
+        run = _Run(self, rate, len(array), array.shape[1] / rate, progress, stop)
+        blocks = (array[:, start : start + BLOCK] for start in range(0, array.shape[1], BLOCK))
+        return self._collect(run, list(run.pieces(blocks)), warnings)
+
+    def separate_to(
+        self,
+        source: str | os.PathLike[str],
+        folder: str | os.PathLike[str],
+        *,
+        format: str = "wav",
+        sample_rate: int | None = None,
+        max_seconds: float | None = None,
+        peaks: bool = False,
+        progress: OnProgress | None = None,
+        stop: ShouldStop | None = None,
+    ) -> StemFiles:
+        """Separate a file into ``folder/<stem>.<extension>``, in memory that does not grow with its length.
+
+        Either all files appear, complete, or none. Stems have the source's sample rate, or ``sample_rate``,
+        or the nearest that the format has. ``docs/formats.md`` describes the formats; ``stem.mp4`` gives one
+        Native Instruments Stem file, named after the song, and needs the stems ``4s``. With ``peaks`` the stems
+        are measured as they are written, to draw their waveforms.
+
+        Raises:
+            RequestError: there is no such format, or it cannot hold the stems.
+            AudioError: the source cannot be read or is longer than ``max_seconds``.
+            OutputError: the stems cannot be written.
+            Stopped: ``stop`` returned true; it is asked after each segment.
+        """
+        with open_source(source, max_seconds=max_seconds) as file:
+            info = file.info
+            rate = output_rate(format, info.sample_rate if sample_rate is None else sample_rate)
+            run = _Run(self, rate, info.channels, info.seconds, progress, stop)
+            blocks = _resampled(file.blocks(), info, rate)
+            song = Path(source).stem
+            measured = Peaks(self.stems, rate) if peaks else None
+            with open_output(Path(folder), song, self.stems, format, rate, info) as output:
+                for piece in run.pieces(blocks):
+                    stems = dict(zip(self.stems, piece, strict=True))
+                    output.write(stems)
+                    if measured is not None:
+                        measured.add(stems)
+                files = tuple(output.commit())
+            summary = run.summary(tuple(file.warnings))
+            return StemFiles(**summary, source=info, files=files, gain=output.gain, peaks=measured)
+
+    def _collect(self, run: "_Run", pieces: list[Waveform], warnings: tuple[str, ...]) -> Stems:
+        whole = np.concatenate(pieces, axis=-1)
+        return Stems(**run.summary(warnings), stems=dict(zip(self.stems, whole, strict=True)))
+
+
+class _Run:
+    """One song on its way through a separator."""
+
+    def __init__(
+        self,
+        separator: Separator,
+        sample_rate: int,
+        channels: int,
+        expected: float | None,
+        progress: OnProgress | None,
+        stop: ShouldStop | None,
+    ) -> None:
+        self._separator = separator
+        self._rate, self._channels = sample_rate, channels
+        self._expected = expected
+        self._progress, self._stop = progress, stop
+        self._samples = 0
+        self._residual = 0.0
+        self._began = time.perf_counter()
+
+    def pieces(self, blocks: Iterable[Waveform]) -> Generator[Waveform, None, None]:
+        """The requested stems ``[R, C, n]``, piece by piece, with progress told and stops obeyed."""
+        separator = self._separator
+        with closing(separate_stream(separator._model, blocks, self._rate, self._channels)) as pieces:
+            for piece in pieces:
+                if self._stop is not None and self._stop():
+                    raise Stopped("The separation was stopped; nothing was written.")
+                yield separator._plan.apply(piece.stems)
+                self._samples += piece.stems.shape[2]
+                self._residual = max(self._residual, piece.residual)
+                self._tell(done=False)
+        self._tell(done=True)
+
+    def _tell(self, done: bool) -> None:
+        if self._progress is None:
+            return
+        seconds = self._samples / self._rate
+        # a header's length is an estimate: the end is the end only when it is reached
+        fraction = 1.0 if done else min(seconds / self._expected, 0.99) if self._expected else 0.0
+        self._progress(Progress(fraction, seconds, time.perf_counter() - self._began))
+
+    def summary(self, warnings: tuple[str, ...]) -> dict[str, Any]:
+        return {
+            "model": self._separator.entry.name,
+            "device": self._separator.device,
+            "sample_rate": self._rate,
+            "samples": self._samples,
+            "residual_dbfs": 20 * float(np.log10(max(self._residual, 1e-10))),
+            "complete": self._separator._plan.sums_to_mixture,
+            "elapsed": time.perf_counter() - self._began,
+            "warnings": (*self._separator.notes, *warnings),
+        }
+
+
+def _requested(stems: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    if stems is None:
+        return None
+    return parse_stems(stems if isinstance(stems, str) else ",".join(stems))
+
+
+def _resampled(blocks: Iterable[Waveform], info: AudioInfo, rate: int) -> Iterator[Waveform]:
+    if rate == info.sample_rate:
+        yield from blocks
+        return
+    resampler = Resampler(info.sample_rate, rate, info.channels)
+    for block in blocks:
+        yield resampler.push(block)
+    yield resampler.flush()
+
+
+def _checked(array: Waveform, rate: int) -> tuple[Waveform, tuple[str, ...]]:
+    """The array as finite float32 ``[C, n]``."""
+    if not MIN_RATE <= rate <= MAX_RATE:
+        raise AudioError(f"Audio cannot have {rate} Hz: give a sample rate from {MIN_RATE} to {MAX_RATE} Hz.")
+    if array.ndim == 1:
+        array = array[None]
+    if array.ndim != 2 or len(array) not in (1, 2) or not array.shape[1]:
+        raise AudioError(
+            f"An array of shape {array.shape} is not audio: give [samples], [1, samples] or [2, samples]."
+        )
+    if not np.issubdtype(array.dtype, np.floating):
+        raise AudioError(f"An array of {array.dtype} is not audio: give floats, full scale being ±1.")
+    array = array.astype(np.float32, copy=False)
+    finite = np.isfinite(array)
+    if finite.all():
+        return array, ()
+    count = array.size - int(np.count_nonzero(finite))
+    return np.where(finite, array, np.float32(0)), (
+        f"{count} samples were not numbers (NaN or infinite) and are taken as zero.",
+    )

@@ -1,0 +1,27 @@
+"""What Alembic runs to migrate: it is given a connection, in a transaction, and never makes one itself."""
+
+from typing import Any, Literal
+
+from alembic import context
+from alembic.autogenerate.api import AutogenContext
+
+from stemsplitter.database import Base, UtcDateTime
+from stemsplitter.migrations import tables
+
+__all__ = ["tables"]
+
+
+def _render(kind: str, item: Any, _: AutogenContext) -> str | Literal[False]:
+    """In a migration a time is the integer that it is stored as: our types may change, migrations may not."""
+    return "sa.BigInteger()" if kind == "type" and isinstance(item, UtcDateTime) else False
+
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=Base.metadata,
+    render_item=_render,
+    render_as_batch=True,  # SQLite can alter a table only by copying it
+    compare_type=True,
+)
+with context.begin_transaction():
+    context.run_migrations()

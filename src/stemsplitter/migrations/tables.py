@@ -1,0 +1,25 @@
+"""Every table, imported once, so that ``Base.metadata`` is complete wherever this module was imported."""
+
+from stemsplitter.accounts import models as accounts
+from stemsplitter.credits import models as credits
+from stemsplitter.health import models as health
+from stemsplitter.idempotency import models as idempotency
+from stemsplitter.payments import models as payments
+from stemsplitter.sessions import models as sessions
+from stemsplitter.splits import models as splits
+from stemsplitter.uploads import models as uploads
+from stemsplitter.webhooks import models as webhooks
+from stemsplitter.worker import models as jobs
+
+__all__ = [
+    "accounts",
+    "credits",
+    "health",
+    "idempotency",
+    "jobs",
+    "payments",
+    "sessions",
+    "splits",
+    "uploads",
+    "webhooks",
+]

@@ -1,0 +1,86 @@
+"""The process that answers HTTP requests."""
+
+import errno
+import socket
+import time
+
+import uvicorn
+
+from stemsplitter import logs, tracing
+from stemsplitter.analysis import probing
+from stemsplitter.errors import SettingsError
+from stemsplitter.migrations.upgrade import upgrade
+from stemsplitter.processes.app import create_app
+from stemsplitter.services import Application
+from stemsplitter.settings import Settings
+from stemsplitter.worker.membership import API
+
+# requests under way when the process is told to stop may end: a create takes up to 45 s
+GRACE_S = 50
+PORT_S = 5.0
+# longer than proxies keep a connection (60 s): who closes first must be who sends requests
+KEEP_ALIVE_S = 75
+
+
+def run(settings: Settings) -> None:
+    """Answer requests until SIGTERM or SIGINT; those under way are finished first.
+
+    Raises:
+        SettingsError, SchemaError: the settings or the database do not allow a start.
+    """
+    logs.configure(settings.log_level)
+    application = Application(settings)
+    try:
+        upgrade(application.database)
+        with application.heartbeat(API):
+            tracing.start(API)
+            _serve(application)
+    finally:
+        tracing.stop()
+        application.close()
+
+
+def _serve(application: Application) -> None:
+    settings = application.settings
+    probing.start()  # ready by the time that the first split is asked for
+    app = create_app(application)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app,
+            host=settings.host,
+            port=settings.port,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+    )
+    app.state.is_stopping = lambda: server.should_exit  # streams without an end end then
+    try:
+        server.run()
+    except SystemExit as error:
+        if server.started:
+            raise
+        raise _cannot_listen(settings) from error
+
+
+def check_port(settings: Settings) -> None:
+    """Raise SettingsError where the server could not listen; one that is about to end is waited for."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    deadline = time.monotonic() + PORT_S
+    while True:
+        try:
+            socket.create_server((settings.host, settings.port), family=family).close()
+            return
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
+                raise _cannot_listen(settings) from error
+        time.sleep(0.2)
+
+
+def _cannot_listen(settings: Settings) -> SettingsError:
+    return SettingsError(
+        f"The server cannot listen on {settings.host}:{settings.port}: choose another --port or --host, or stop what "
+        "listens there."
+    )

@@ -1,0 +1,63 @@
+"""The web application: routers, errors and middleware put together."""
+
+from fastapi import APIRouter, FastAPI
+from fastapi.telemetry import TelemetryConfig
+
+from stemsplitter import __version__
+from stemsplitter.api import errors
+from stemsplitter.api.description import reference
+from stemsplitter.api.middleware.admission import Admission
+from stemsplitter.api.middleware.request_log import Access, Faults
+from stemsplitter.api.routes import credits as credits_endpoints
+from stemsplitter.api.routes import files as storage_endpoints
+from stemsplitter.api.routes import health, metrics, models
+from stemsplitter.api.routes import splits as splits_endpoints
+from stemsplitter.api.routes import stripe as payments_endpoints
+from stemsplitter.api.routes import uploads as uploads_endpoints
+from stemsplitter.api.routes import webhooks as webhooks_endpoints
+from stemsplitter.console import routers as console
+from stemsplitter.console.headers import SecurityHeaders
+from stemsplitter.services import Application
+
+# every feature's endpoints; their paths are whole (`/v1/…`), so that a reader finds them by searching
+ROUTERS: tuple[APIRouter, ...] = (
+    splits_endpoints.router,
+    uploads_endpoints.router,
+    credits_endpoints.router,
+    models.router,
+    webhooks_endpoints.router,
+    payments_endpoints.router,
+    storage_endpoints.router,
+    reference.router,
+    health.router,
+    metrics.router,
+)
+# the framework's own would tell whole paths, and those of files hold signatures: see stemsplitter.tracing
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
+
+
+def create_app(application: Application) -> FastAPI:
+    """The ASGI application of a server made of ``application``'s parts."""
+    app = FastAPI(
+        title="Stem Splitter",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        telemetry=NO_TELEMETRY,
+    )
+    application.prepare()
+    app.state.application = application
+    errors.install(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    console.install(app)
+    app.state.routes = [route for router in (*ROUTERS, *console.ROUTERS) for route in router.routes]
+    # from the inside out; the inner answer to a fault still gets the headers of admission
+    app.add_middleware(Faults)
+    app.add_middleware(Admission, application=application)
+    app.add_middleware(Faults)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(Access)
+    return app

@@ -1,0 +1,120 @@
+"""The built-in model on waveforms: six stems, with the vocals that another model finds, or without."""
+
+from functools import reduce
+from operator import iadd
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stemsplitter.checkpoints.readers import read_safetensors
+from stemsplitter.errors import ModelError
+from stemsplitter.separation.architectures.builtin import bands
+from stemsplitter.separation.architectures.builtin.network import BANDS, FEATURES, BandNet
+from stemsplitter.separation.architectures.spectral import N_FFT, SpectralModel
+from stemsplitter.separation.architectures.spleeter.model import VocalsMask
+from stemsplitter.separation.architectures.spleeter.network import FRAMES
+from stemsplitter.separation.layouts import SIX_STEMS
+from stemsplitter.separation.runtimes import Runtime
+from stemsplitter.separation.stft import Spectrum
+
+ALONE = (
+    "The vocals are found by the built-in network alone, which is worse at it than Spleeter: "
+    "run `stemsplitter models pull spleeter_2s` once."
+)
+POWER_SCALE = np.float32(4 / N_FFT) ** 2  # a sine at full scale has a power of 1
+HALF = np.float32(np.sqrt(0.5))
+# the band of each bin; bins above the last band, at 11 kHz, have its mask
+BAND_OF_BIN = np.minimum(np.searchsorted(bands.EDGES, np.arange(N_FFT // 2 + 1), side="right") - 1, BANDS - 1)
+
+
+class BuiltinModel(SpectralModel):
+    """Six stems as sums of masked instrumental and masked vocals, both split in middle and side.
+
+    Without a model for the vocals all is instrumental, and the network finds the vocals in it. The masks of the
+    stems sum to 1, so the stems sum to the mixture. ``compiled`` is the runtime's cache for just these weights.
+
+    Raises:
+        ModelError: the file is not one of this network.
+    """
+
+    stems: tuple[str, ...] = SIX_STEMS
+
+    def __init__(self, runtime: Runtime, weights: Path, compiled: Path, vocals: VocalsMask | None) -> None:
+        super().__init__(runtime)
+        self.notes: tuple[str, ...] = () if vocals else (ALONE,)
+        self._vocals = vocals
+        self._network = runtime.compile(
+            lambda: BandNet(_read(weights), FRAMES), {"features": (1, FEATURES, FRAMES, BANDS)}, compiled
+        )
+
+    def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:
+        parts = self._parts(self._spectrum(mixture))
+        (logits,) = self._network(_features(*parts)[None])
+        masks = self._masks(logits.reshape(2, len(self.stems), 2, FRAMES, BANDS))
+        stems = np.empty((len(self.stems), *mixture.shape), np.float32)
+        stems[-1] = mixture
+        for number, stem in enumerate(stems[:-1]):
+            middle, side = self._masked(parts, masks[:, number])
+            np.add(middle, side, out=stem[0])
+            np.subtract(middle, side, out=stem[1])
+            stem *= HALF
+            stems[-1] -= stem
+        return stems
+
+    def _parts(self, spectrum: Spectrum) -> list[Spectrum]:
+        """Instrumental and, where another model finds them, vocals: middle and side of each."""
+        if self._vocals is None:
+            return [_middle_and_side(spectrum)]
+        vocals = spectrum.copy()
+        self._vocals.apply(vocals)
+        spectrum -= vocals
+        return [_middle_and_side(spectrum), _middle_and_side(vocals)]
+
+    def _masked(self, parts: list[Spectrum], masks: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Middle and side of a stem: the sum of the parts times their masks ``[2, 2, FRAMES, BANDS]``."""
+
+        def rows(channel: int, block: slice) -> Spectrum:
+            masked = (
+                part[channel, block] * mask[channel, block].take(BAND_OF_BIN, axis=-1)
+                for part, mask in zip(parts, masks, strict=False)
+            )
+            return reduce(iadd, masked)
+
+        return self._unpadded(self._stft.inverse_of(rows, *parts[0].shape[:2]))
+
+    def _masks(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Shares of the stems ``[2, 6, 2, FRAMES, BANDS]`` in instrumental and vocals, each summing to 1."""
+        masks: NDArray[np.float32] = np.exp(logits - logits.max(axis=1, keepdims=True))
+        masks /= masks.sum(axis=1, keepdims=True)
+        return masks
+
+
+def _middle_and_side(spectrum: Spectrum) -> Spectrum:
+    """Middle and side in the place of left and right."""
+    left, right = spectrum
+    difference = left - right
+    left += right
+    right[...] = difference
+    spectrum *= HALF
+    return spectrum
+
+
+def _features(instrumental: Spectrum, vocals: Spectrum | None = None) -> NDArray[np.float32]:
+    low = instrumental[..., : bands.BINS]
+    power = _power(low)
+    cross = low[0].real * low[1].real + low[0].imag * low[1].imag
+    sung = np.zeros_like(power) if vocals is None else _power(vocals[..., : bands.BINS])
+    return bands.features(power * POWER_SCALE, cross * POWER_SCALE, sung * POWER_SCALE)
+
+
+def _power(spectrum: Spectrum) -> NDArray[np.float32]:
+    power: NDArray[np.float32] = spectrum.real**2 + spectrum.imag**2
+    return power
+
+
+def _read(path: Path) -> dict[str, NDArray[np.float32]]:
+    state = read_safetensors(path).state
+    if "leave.weight" not in state or "layers.0.q.weight" not in state:
+        raise ModelError(f"{path.name} is not a file of the built-in network; reinstall stemsplitter.")
+    return state

@@ -1,0 +1,57 @@
+"""What a worker takes, and the command that says so."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.cli.main import app
+from stemsplitter.errors import SettingsError
+from stemsplitter.processes import worker
+from stemsplitter.processes.worker import runnable_models
+from stemsplitter.settings import Settings
+from tests.acceptance.tiny_model import write_tiny_model
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ModelStore:
+    """Two models of one's own, beside what is built in."""
+    store = ModelStore(tmp_path / "models", offline=True)
+    for name in ("tiny_a", "tiny_b"):
+        store.add(name, write_tiny_model(tmp_path / f"{name}.safetensors"))
+    return store
+
+
+def test_a_worker_takes_all_models_that_are_here(store: ModelStore) -> None:
+    names = runnable_models(Settings(), store)
+    assert {"builtin_6s", "tiny_a", "tiny_b"} <= set(names)
+    assert "htdemucs" not in names  # nobody has fetched it
+
+
+def test_a_worker_takes_what_it_is_told_to_as_far_as_it_is_here(store: ModelStore) -> None:
+    settings = Settings(worker_models="tiny_b, htdemucs")  # type: ignore[arg-type]
+    assert runnable_models(settings, store) == ["tiny_b"]
+
+
+def test_a_model_that_there_is_not_is_told(store: ModelStore) -> None:
+    with pytest.raises(SettingsError, match=r"WORKER_MODELS cannot be used: There is no model 'tinny'"):
+        runnable_models(Settings(worker_models=("tiny_a", "tinny")), store)
+
+
+def test_the_command_has_an_option_for_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given: list[Settings] = []
+    monkeypatch.setattr(worker, "run", given.append)
+
+    def call(*arguments: str) -> Any:
+        return CliRunner().invoke(app, ["worker", "--data-dir", str(tmp_path), *arguments])
+
+    assert call("--device", "cuda:0", "--concurrency", "4", "--models", "tiny_a,tiny_b").exit_code == 0
+    (settings,) = given
+    assert (settings.device, settings.concurrency) == ("cuda:0", 4)
+    assert settings.worker_models == ("tiny_a", "tiny_b")
+    for wrong in ("0", "65"):
+        refused = call("--concurrency", wrong)
+        assert isinstance(refused.exception, SettingsError)
+        assert "STEMSPLITTER_CONCURRENCY" in str(refused.exception)
