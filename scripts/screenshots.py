@@ -18,7 +18,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from stemsplitter.library import Separator
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from tests.acceptance.server import Server
 from tests.browser.chromium import NARROW, THEMES, WIDE, chromium, window
@@ -78,9 +78,9 @@ def server(song: Song) -> Iterator[tuple[Server, Sample]]:
         running = Server(folder, workers=0, lease_seconds=3600, free_credits=600, **shop(checkout))
         try:
             running.start()
-            application = Application(Settings(data_dir=folder / "data"))
-            yield running, fill(application, song)
-            application.close()
+            services = Services(Settings(data_dir=folder / "data"))
+            yield running, fill(services, song)
+            services.close()
         finally:
             running.stop()
 

@@ -14,7 +14,7 @@ from stemsplitter.backup import back_up, restore
 from stemsplitter.cli.main import app
 from stemsplitter.errors import OutputError, RequestError
 from stemsplitter.migrations.upgrade import upgrade
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 
 FILES = {
@@ -26,25 +26,25 @@ FILES = {
 
 def _server(settings: Settings) -> str:
     """Data as a server has it; the secret that signs its account's webhooks."""
-    application = Application(settings)
-    upgrade(application.database)
+    services = Services(settings)
+    upgrade(services.database)
     for key, content in FILES.items():
-        application.storage.put_stream(key, [content], "audio/mpeg")
-    with application.database.write() as session:
-        account = application.accounts.create_account(session, "a@example.org")
-        shown = application.webhook_secrets.create_secret(session, account.id)
-    application.close()
+        services.storage.put_stream(key, [content], "audio/mpeg")
+    with services.database.write() as session:
+        account = services.accounts.create_account(session, "a@example.org")
+        shown = services.webhook_secrets.create_secret(session, account.id)
+    services.close()
     return shown
 
 
 def _secrets(settings: Settings) -> list[str]:
-    application = Application(settings)
+    services = Services(settings)
     try:
-        with application.database.read() as session:
-            account = application.accounts.find_account(session, "a@example.org")
-            return application.webhook_secrets.active_secrets(session, account.id)
+        with services.database.read() as session:
+            account = services.accounts.find_account(session, "a@example.org")
+            return services.webhook_secrets.active_secrets(session, account.id)
     finally:
-        application.close()
+        services.close()
 
 
 def _dump(database: Path) -> list[str]:

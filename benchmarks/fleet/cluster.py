@@ -25,7 +25,7 @@ from sqlalchemy import make_url
 from benchmarks.fleet.store import FaultyStore
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.migrations.upgrade import upgrade
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from tests.acceptance.server import COMMAND, MODEL
 from tests.acceptance.tiny_model import write_tiny_model
@@ -103,7 +103,7 @@ class Fleet:
     """What :func:`fleet` gives.
 
     Attributes:
-        application: the parts of a server in this process, to look into the database and the store.
+        services: the parts of a server in this process, to look into the database and the store.
         apis, workers: the processes, by the number they have in their name; ``urls`` are those of the APIs.
         settings: what all processes have in common.
         store: what stands before the S3 server.
@@ -136,7 +136,7 @@ class Fleet:
         self._variables |= {**S3, "AWS_ENDPOINT_URL": store.url}
         os.environ.update({**S3, "AWS_ENDPOINT_URL": store.url})
         own = {name: value for name, value in self.settings.items() if name in Settings.model_fields}
-        self.application = Application(Settings(data_dir=folder / "here", **own))
+        self.services = Services(Settings(data_dir=folder / "here", **own))
 
     def add_apis(self, number: int) -> None:
         """Start so many API processes more, and wait until they are ready."""
@@ -164,7 +164,7 @@ class Fleet:
 
     def living_workers(self) -> int:
         """How many workers live, as the database says."""
-        since = (time.time() - self.application.settings.lease_seconds) * 1000
+        since = (time.time() - self.services.settings.lease_seconds) * 1000
         query = f"SELECT count(*) FROM workers WHERE state = 'working' AND heartbeat_at > {since:.0f}"
         return int(self.query(query)[0][0])
 
@@ -189,9 +189,9 @@ class Fleet:
 
     def new_key(self, email: str) -> str:
         """The key of a new account."""
-        with self.application.database.write() as session:
-            account = self.application.accounts.create_account(session, email)
-            return self.application.accounts.create_key(session, account.id, "benchmark")[1]
+        with self.services.database.write() as session:
+            account = self.services.accounts.create_account(session, email)
+            return self.services.accounts.create_key(session, account.id, "benchmark")[1]
 
     def restart_postgres(self, number: signal.Signals) -> None:
         """Stop PostgreSQL by a signal (SIGINT: fast, SIGQUIT: immediate), and start it again."""
@@ -224,7 +224,7 @@ class Fleet:
         """Kill all that runs."""
         for host in (*self.workers, *self.apis):
             host.kill()
-        self.application.close()
+        self.services.close()
 
     def _host(self, name: str, role: str, *options: str, **settings: Any) -> Host:
         folder = self._folder / name
@@ -270,7 +270,7 @@ def _made(
 ) -> Iterator[Fleet]:
     made = Fleet(folder, server, database, store, settings)
     try:
-        upgrade(made.application.database)
+        upgrade(made.services.database)
         yield made
     finally:
         made.close()

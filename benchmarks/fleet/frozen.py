@@ -112,7 +112,7 @@ def _state(made: Fleet, split_id: str) -> tuple[Any, ...]:
 
 def _stems(made: Fleet, split_id: str) -> dict[str, str]:
     """Key → SHA-256 of what is stored."""
-    storage = made.application.storage
+    storage = made.services.storage
     keys = [stored.key for stored in storage.list_prefix(f"splits/{split_id}/stems")]
     return {key: hashlib.sha256(b"".join(storage.read(key))).hexdigest() for key in keys}
 

@@ -57,8 +57,8 @@ def poll_targets(made: Fleet) -> dict[str, dict[str, str]]:
     found = {}
     for number in range(CONNECTIONS):
         key = made.new_key(f"{number}@example.com")
-        with made.application.database.write() as session:
-            account = made.application.accounts.find_account(session, f"{number}@example.com")
+        with made.services.database.write() as session:
+            account = made.services.accounts.find_account(session, f"{number}@example.com")
             split = waiting_split(account.id)
             session.add(split)
         found[f"/v1/audio/splits/{split.id}"] = {"Authorization": f"Bearer {key}"}

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from benchmarks.fleet.cluster import Fleet
-from stemsplitter.database import new_id, now
+from stemsplitter.clock import now
+from stemsplitter.database import new_id
 from stemsplitter.splits.models import FREE, QUEUED, Split, stems_folder
 from tests.acceptance.server import MODEL
 from tests.acceptance.tiny_model import STEMS
@@ -43,7 +44,7 @@ def waiting_split(account_id: str) -> Split:
 def fill(made: Fleet, account_ids: Sequence[str], old: int, queued: int, queued_accounts: int) -> None:
     """Add ``old`` splits that succeeded, with their ledger entries, in turns to all accounts, and ``queued`` ones that
     wait, in turns to the first of them."""
-    with made.application.database.write() as session:
+    with made.services.database.write() as session:
         template = waiting_split(account_ids[0])
         template.stems = {
             name: {

@@ -44,8 +44,8 @@ class System:
 def system(made: Fleet, accounts: int) -> System:
     """A system with accounts, the first of which have clients."""
     account_ids = []
-    with made.application.database.write() as session:
-        service = made.application.accounts
+    with made.services.database.write() as session:
+        service = made.services.accounts
         for number in range(accounts):
             account_ids.append(service.create_account(session, f"{number}@example.com").id)
         keys = [service.create_key(session, each, "benchmark")[1] for each in account_ids[:CLIENTS]]
@@ -69,7 +69,7 @@ def create(each: System, clip: bytes, times: int) -> None:
 def poll(each: System, times: int) -> None:
     """Time polls of a split that waits, by all clients at once."""
     if not each.polled:
-        with each.fleet.application.database.write() as session:
+        with each.fleet.services.database.write() as session:
             for client, account_id in zip(each.clients, each.account_ids, strict=False):
                 split = waiting_split(account_id)
                 split.model_name = "another"  # so that no claim takes it
@@ -82,7 +82,7 @@ def poll(each: System, times: int) -> None:
 
 def claim(each: System, times: int) -> None:
     """Time claims; before each a split is added to the queue, and what is claimed ends at once."""
-    database = each.fleet.application.database
+    database = each.fleet.services.database
     for number in range(times):
         with database.write() as session:
             session.add(waiting_split(each.account_ids[number % QUEUED_ACCOUNTS]))

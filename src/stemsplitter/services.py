@@ -28,7 +28,7 @@ from stemsplitter.worker import membership
 from stemsplitter.worker.heartbeat import Heartbeat
 
 
-class Application:
+class Services:
     """The parts of a server, each made when it is first asked for: a command pays for what it uses.
 
     The API, the workers and the commands all take their parts from here.
@@ -60,7 +60,7 @@ class Application:
     @cached_property
     def accounts(self) -> AccountService:
         """Accounts and API keys."""
-        return AccountService(self.database, self.settings)
+        return AccountService(self.database, self.settings, self.credits.grant_free_credits)
 
     @cached_property
     def sessions(self) -> SessionService:

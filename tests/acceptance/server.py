@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.database import Database
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 
 from .tiny_model import write_tiny_model
@@ -73,13 +73,13 @@ class Server:
 
     def new_key(self, email: str) -> str:
         """The key of a new account, made beside the server, as the operator's commands do it."""
-        application = Application(self._settings)
+        services = Services(self._settings)
         try:
-            with application.database.write() as session:
-                account = application.accounts.create_account(session, email)
-                return application.accounts.create_key(session, account.id, "test")[1]
+            with services.database.write() as session:
+                account = services.accounts.create_account(session, email)
+                return services.accounts.create_key(session, account.id, "test")[1]
         finally:
-            application.close()
+            services.close()
 
     def query(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
         """Rows of its database, behind its back."""

@@ -8,8 +8,9 @@ from stemsplitter.accounts import service as module
 from stemsplitter.accounts.models import Account, ApiKey
 from stemsplitter.accounts.passwords import hash_password
 from stemsplitter.accounts.service import AccountService
+from stemsplitter.clock import now
 from stemsplitter.credits.service import CreditService
-from stemsplitter.database import Database, now
+from stemsplitter.database import Database
 from stemsplitter.service_errors import Conflict, NotFound, Unauthorized, ValidationFailed
 from stemsplitter.settings import Settings
 
@@ -17,9 +18,13 @@ PASSWORD = "correct horse"
 PASSWORD_HASH = hash_password(PASSWORD)
 
 
+def new_service(database: Database, settings: Settings) -> AccountService:
+    return AccountService(database, settings, CreditService(settings).grant_free_credits)
+
+
 @pytest.fixture
 def accounts(database: Database) -> AccountService:
-    return AccountService(database, Settings(free_credits=600))
+    return new_service(database, Settings(free_credits=600))
 
 
 def made(accounts: AccountService, database: Database, email: str = "song@example.com") -> Account:
@@ -40,7 +45,7 @@ def test_a_new_account_has_the_free_credits(database: Database, accounts: Accoun
 
 
 def test_without_free_credits(database: Database) -> None:
-    account = made(AccountService(database, Settings(free_credits=0)), database)
+    account = made(new_service(database, Settings(free_credits=0)), database)
     assert account.balance == 0
 
 

@@ -1,4 +1,4 @@
-"""A server without a network: its application, a key, and a client that calls it in process."""
+"""A server without a network: its services, a key, and a client that calls it in process."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from stemsplitter.processes.app import create_app
-from stemsplitter.services import Application
-from tests.applications import application, settings
+from stemsplitter.services import Services
+from tests.services import services, settings
 
-__all__ = ["application", "settings"]
+__all__ = ["services", "settings"]
 
 
 @dataclass
@@ -24,13 +24,13 @@ class Account:
 
 
 @pytest.fixture
-def account(application: Application) -> Account:
-    with application.database.write() as session:
-        made = application.accounts.create_account(session, "someone@example.org")
-        return Account(made.id, application.accounts.create_key(session, made.id, "test")[1])
+def account(services: Services) -> Account:
+    with services.database.write() as session:
+        made = services.accounts.create_account(session, "someone@example.org")
+        return Account(made.id, services.accounts.create_key(session, made.id, "test")[1])
 
 
 @pytest.fixture
-def client(application: Application) -> Iterator[TestClient]:
-    with TestClient(create_app(application), raise_server_exceptions=False) as opened:
+def client(services: Services) -> Iterator[TestClient]:
+    with TestClient(create_app(services), raise_server_exceptions=False) as opened:
         yield opened

@@ -10,9 +10,10 @@ import pytest
 from fastapi.testclient import TestClient
 
 from stemsplitter.api.routes.metrics import LATENCY
-from stemsplitter.database import new_id, now
+from stemsplitter.clock import now
+from stemsplitter.database import new_id
 from stemsplitter.processes.app import create_app
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.splits.models import Split
 
 from .conftest import Account
@@ -20,7 +21,7 @@ from .conftest import Account
 ROUTE = "/v1/audio/splits/{split_id}"
 
 
-def add_split(application: Application, account_id: str, **values: Any) -> str:
+def add_split(services: Services, account_id: str, **values: Any) -> str:
     at, split_id = now(), new_id("split")
     row = {
         "stem_model": "2s", "requested_stems": ["vocals", "other"], "output_format": "mp3",
@@ -28,7 +29,7 @@ def add_split(application: Application, account_id: str, **values: Any) -> str:
         "source_bytes": 10, "model": {"name": "tiny", "licence": "MIT"}, "user_metadata": {"a": "b"},
         "created_at": at, "updated_at": at, "expires_at": at + timedelta(days=1), "status": "queued",
     }  # fmt: skip
-    with application.database.write() as session:
+    with services.database.write() as session:
         session.add(Split(id=split_id, account_id=account_id, **(row | values)))
     return split_id
 
@@ -53,9 +54,9 @@ def observed() -> float:
     ],
 )
 def test_a_poll_says_what_the_list_says(
-    application: Application, client: TestClient, account: Account, values: dict[str, Any]
+    services: Services, client: TestClient, account: Account, values: dict[str, Any]
 ) -> None:
-    split_id = add_split(application, account.id, **values)
+    split_id = add_split(services, account.id, **values)
     polled = client.get(f"/v1/audio/splits/{split_id}", headers=account.headers)
     listed = client.get("/v1/audio/splits", headers=account.headers).json()["data"]["items"][0]
     said = polled.json()
@@ -67,15 +68,15 @@ def test_a_poll_says_what_the_list_says(
 
 
 def test_a_poll_is_counted_once_logged_and_timed(
-    application: Application, client: TestClient, account: Account, caplog: pytest.LogCaptureFixture
+    services: Services, client: TestClient, account: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
-    split_id = add_split(application, account.id)
+    split_id = add_split(services, account.id)
     before = observed()
     with caplog.at_level(logging.DEBUG, "stemsplitter.access"):
         answer = client.get(
             f"/v1/audio/splits/{split_id}", headers={**account.headers, "X-Request-Id": "poll-1"}
         )
-    limit = application.settings.read_limit
+    limit = services.settings.read_limit
     assert answer.headers["x-ratelimit-remaining"] == str(limit - 1)
     assert answer.headers["x-request-id"] == "poll-1"
     (record,) = [each for each in caplog.records if each.message == "request"]
@@ -87,48 +88,48 @@ def test_a_poll_is_counted_once_logged_and_timed(
 
 
 def test_what_is_not_the_callers_is_refused_and_counted_once(
-    application: Application, client: TestClient, account: Account
+    services: Services, client: TestClient, account: Account
 ) -> None:
-    with application.database.write() as session:
-        other = application.accounts.create_account(session, "other@example.org")
-    theirs = add_split(application, other.id)
-    gone = add_split(application, account.id, deleted_at=now())
+    with services.database.write() as session:
+        other = services.accounts.create_account(session, "other@example.org")
+    theirs = add_split(services, other.id)
+    gone = add_split(services, account.id, deleted_at=now())
     for number, (split_id, status) in enumerate(
         ((theirs, 404), (gone, 404), (new_id("split"), 404), ("no-id", 422)), start=1
     ):
         answer = client.get(f"/v1/audio/splits/{split_id}", headers=account.headers)
         assert answer.status_code == status
-        assert answer.headers["x-ratelimit-remaining"] == str(application.settings.read_limit - number)
+        assert answer.headers["x-ratelimit-remaining"] == str(services.settings.read_limit - number)
 
 
 def test_a_revoked_key_or_disabled_account_polls_no_more(
-    application: Application, client: TestClient, account: Account
+    services: Services, client: TestClient, account: Account
 ) -> None:
-    path = f"/v1/audio/splits/{add_split(application, account.id)}"
+    path = f"/v1/audio/splits/{add_split(services, account.id)}"
     assert client.get(path, headers=account.headers).status_code == 200
-    with application.database.write() as session:
-        application.accounts.disable_account(session, account.id)
+    with services.database.write() as session:
+        services.accounts.disable_account(session, account.id)
     assert client.get(path, headers=account.headers).status_code == 401
-    with application.database.write() as session:
-        application.accounts.enable_account(session, account.id)
+    with services.database.write() as session:
+        services.accounts.enable_account(session, account.id)
     assert client.get(path, headers=account.headers).status_code == 200
-    with application.database.write() as session:
-        (key,) = application.accounts.list_keys(session, account.id)
-        application.accounts.revoke_key(session, account.id, key.id)
+    with services.database.write() as session:
+        (key,) = services.accounts.list_keys(session, account.id)
+        services.accounts.revoke_key(session, account.id, key.id)
     assert client.get(path, headers=account.headers).status_code == 401
     assert client.get(path).status_code == 401
 
 
-def test_polls_at_once_are_each_their_own(application: Application) -> None:
+def test_polls_at_once_are_each_their_own(services: Services) -> None:
     callers = []
     for number in range(12):
-        with application.database.write() as session:
-            made = application.accounts.create_account(session, f"{number}@example.org")
-            key = application.accounts.create_key(session, made.id, "test")[1]
-        callers.append((key, add_split(application, made.id, filename=f"{number}.mp3")))
+        with services.database.write() as session:
+            made = services.accounts.create_account(session, f"{number}@example.org")
+            key = services.accounts.create_key(session, made.id, "test")[1]
+        callers.append((key, add_split(services, made.id, filename=f"{number}.mp3")))
 
     async def poll() -> list[httpx2.Response]:
-        transport = httpx2.ASGITransport(create_app(application))
+        transport = httpx2.ASGITransport(create_app(services))
         async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
             return await asyncio.gather(
                 *(
@@ -139,7 +140,7 @@ def test_polls_at_once_are_each_their_own(application: Application) -> None:
 
     answers = asyncio.run(poll())
     assert [answer.json()["data"]["filename"] for answer in answers] == [f"{n}.mp3" for n in range(12)] * 3
-    limit = application.settings.read_limit
+    limit = services.settings.read_limit
     for number in range(12):
         left = sorted(int(answer.headers["x-ratelimit-remaining"]) for answer in answers[number::12])
         assert left == [limit - 3, limit - 2, limit - 1]

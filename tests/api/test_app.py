@@ -13,13 +13,14 @@ from fastapi.testclient import TestClient
 from pydantic import Field
 from sqlalchemy.exc import DataError, OperationalError
 
-from stemsplitter.api.envelope import RequestModel, success
+from stemsplitter.api.envelope import success
 from stemsplitter.api.middleware import admission
 from stemsplitter.api.middleware.admission import LARGEST_BODY
 from stemsplitter.errors import AudioError, ModelError
 from stemsplitter.processes.app import create_app
+from stemsplitter.schemas import RequestModel
 from stemsplitter.service_errors import Conflict, InsufficientCredits, NotFound, ValidationFailed
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 
 from .conftest import Account
 
@@ -50,8 +51,8 @@ FAILURES: dict[str, Exception] = {
 
 
 @pytest.fixture
-def app(application: Application) -> FastAPI:
-    made = create_app(application)
+def app(services: Services) -> FastAPI:
+    made = create_app(services)
 
     @made.post("/v1/echo")
     def echo(body: Body) -> Any:
@@ -224,7 +225,7 @@ def test_a_body_that_drips_is_given_up(app: FastAPI, monkeypatch: pytest.MonkeyP
 
 
 def test_creating_leaves_threads_for_polls_and_places_for_others(
-    app: FastAPI, account: Account, application: Application
+    app: FastAPI, account: Account, services: Services
 ) -> None:
     """As many slow creates as may be, and more: others' requests get through."""
     running, most, go = 0, 0, threading.Event()
@@ -241,9 +242,9 @@ def test_creating_leaves_threads_for_polls_and_places_for_others(
             running -= 1
         return success({})
 
-    with application.database.write() as session:
-        other = application.accounts.create_account(session, "other@example.org")
-        key = application.accounts.create_key(session, other.id, "")[1]
+    with services.database.write() as session:
+        other = services.accounts.create_account(session, "other@example.org")
+        key = services.accounts.create_key(session, other.id, "")[1]
     with TestClient(app) as client, ThreadPoolExecutor(13) as pool:
         waiting = [pool.submit(client.post, "/v1/slow", headers=account.headers) for _ in range(12)]
         try:
@@ -264,12 +265,12 @@ def test_creating_leaves_threads_for_polls_and_places_for_others(
 
 
 def test_a_database_that_is_away_where_keys_are_checked(
-    client: TestClient, application: Application, account: Account, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, services: Services, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> Any:
         raise OperationalError("SELECT secret", None, Exception("no connection"))
 
-    monkeypatch.setattr(application.database, "read", refuse)
+    monkeypatch.setattr(services.database, "read", refuse)
     answer = client.get("/v1/credits", headers=account.headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "UNAVAILABLE")
     assert answer.headers["retry-after"] == "10" and "secret" not in answer.text

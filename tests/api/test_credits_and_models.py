@@ -2,29 +2,29 @@
 
 from fastapi.testclient import TestClient
 
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 
 from .conftest import Account
 
 
-def test_credits(client: TestClient, application: Application, account: Account) -> None:
+def test_credits(client: TestClient, services: Services, account: Account) -> None:
     answer = client.get("/v1/credits", headers=account.headers)
     assert answer.content == b'{"success":true,"data":{"balance":600,"unit":"seconds"}}'
-    with application.database.write() as session:
-        application.credits.grant(session, account.id, 5600)
+    with services.database.write() as session:
+        services.credits.grant(session, account.id, 5600)
     assert client.get("/v1/credits", headers=account.headers).json()["data"]["balance"] == 6200
 
 
-def test_a_revoked_key_has_no_entry(client: TestClient, application: Application, account: Account) -> None:
-    with application.database.write() as session:
-        (key,) = application.accounts.list_keys(session, account.id)
-        application.accounts.revoke_key(session, account.id, key.id)
+def test_a_revoked_key_has_no_entry(client: TestClient, services: Services, account: Account) -> None:
+    with services.database.write() as session:
+        (key,) = services.accounts.list_keys(session, account.id)
+        services.accounts.revoke_key(session, account.id, key.id)
     assert client.get("/v1/credits", headers=account.headers).status_code == 401
 
 
-def test_models(client: TestClient, application: Application, account: Account) -> None:
+def test_models(client: TestClient, services: Services, account: Account) -> None:
     models = client.get("/v1/models", headers=account.headers).json()["data"]["items"]
-    assert [model["name"] for model in models] == [entry.name for entry in application.models.entries()]
+    assert [model["name"] for model in models] == [entry.name for entry in services.models.entries()]
     for model in models:
         assert list(model) == [
             "name",

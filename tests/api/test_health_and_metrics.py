@@ -7,8 +7,9 @@ import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
-from stemsplitter.database import Database, new_id, now
-from stemsplitter.services import Application
+from stemsplitter.clock import now
+from stemsplitter.database import Database, new_id
+from stemsplitter.services import Services
 from stemsplitter.splits.models import Split
 from stemsplitter.storage import StorageError
 from stemsplitter.webhooks.models import WebhookDelivery, WebhookEvent
@@ -33,26 +34,26 @@ def test_health(client: TestClient) -> None:
     assert set(ready.json()["checks"].values()) == {"ok"}
 
 
-def test_not_ready_without_a_database(client: TestClient, application: Application, tmp_path: Path) -> None:
-    application.database.close()
-    application.database = Database(f"sqlite:///{tmp_path}")  # a folder
+def test_not_ready_without_a_database(client: TestClient, services: Services, tmp_path: Path) -> None:
+    services.database.close()
+    services.database = Database(f"sqlite:///{tmp_path}")  # a folder
     ready = client.get("/readyz")
     assert (ready.status_code, ready.json()["checks"]["database"]) == (503, "failed")
     assert client.get("/healthz").status_code == 200
 
 
 def test_not_ready_without_a_store(
-    client: TestClient, application: Application, monkeypatch: pytest.MonkeyPatch
+    client: TestClient, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:
         raise StorageError("The bucket is gone.")
 
-    monkeypatch.setattr(application.storage, "check", fail)
+    monkeypatch.setattr(services.storage, "check", fail)
     ready = client.get("/readyz")
     assert (ready.status_code, ready.json()["checks"]) == (503, {"database": "ok", "storage": "failed"})
 
 
-def test_figures_of_the_service(client: TestClient, application: Application, account: Account) -> None:
+def test_figures_of_the_service(client: TestClient, services: Services, account: Account) -> None:
     common = {
         "account_id": account.id,
         "stem_model": "6s",
@@ -69,7 +70,7 @@ def test_figures_of_the_service(client: TestClient, application: Application, ac
         "expires_at": now(),
     }
     event = new_id("evt")
-    with application.database.write() as session:
+    with services.database.write() as session:
         for status, seconds in (("queued", 5), ("succeeded", 100), ("succeeded", 14)):
             ended = None if status == "queued" else now()
             session.add(

@@ -9,12 +9,12 @@ from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemsplitter.api.envelope import RequestModel
 from stemsplitter.api.idempotency import MAX_KEY, Once, parse_key
 from stemsplitter.idempotency.service import Record
 from stemsplitter.processes.app import create_app
+from stemsplitter.schemas import RequestModel
 from stemsplitter.service_errors import ValidationFailed
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 
 from .conftest import Account
 
@@ -24,8 +24,8 @@ class Body(RequestModel):
 
 
 @pytest.fixture
-def client(application: Application) -> TestClient:
-    app = create_app(application)
+def client(services: Services) -> TestClient:
+    app = create_app(services)
     made: list[str] = []
 
     @app.post("/v1/things")
@@ -35,7 +35,7 @@ def client(application: Application) -> TestClient:
                 raise ValidationFailed("Not this name.")
             made.append(body.name)
             data = {"z": len(made), "name": body.name}
-            with application.database.write() as session:
+            with services.database.write() as session:
                 record(session, data)
             return data
 

@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from stemsplitter.database import Database
 from stemsplitter.rate_limits import service
 from stemsplitter.rate_limits.service import RateLimits
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 
 from .conftest import Account
@@ -62,16 +62,16 @@ def test_strangers_are_counted_by_address_apart_from_keys(client: TestClient, ac
     assert client.get("/v1/credits", headers=account.headers).status_code == 200
 
 
-def test_a_new_window_begins_afresh(application: Application, monkeypatch: pytest.MonkeyPatch) -> None:
-    limits = application.rate_limits
+def test_a_new_window_begins_afresh(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = services.rate_limits
     assert [limits.take("key_1", "create").used for _ in range(3)] == [1, 2, 3]
     at = time.time()
     monkeypatch.setattr(service.time, "time", lambda: at + 61)
     assert limits.take("key_1", "create").used == 1
 
 
-def test_counts_that_ended_are_forgotten(application: Application, monkeypatch: pytest.MonkeyPatch) -> None:
-    limits = application.rate_limits
+def test_counts_that_ended_are_forgotten(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = services.rate_limits
     limits.take("key_1", "read")
     at, mono = time.time(), time.monotonic()
     monkeypatch.setattr(service.time, "time", lambda: at + 61)
@@ -82,11 +82,11 @@ def test_counts_that_ended_are_forgotten(application: Application, monkeypatch: 
     assert buckets == ["read:key_2"]
 
 
-def test_requests_that_come_together_are_counted_one_after_the_other(application: Application) -> None:
-    limits = application.rate_limits
+def test_requests_that_come_together_are_counted_one_after_the_other(services: Services) -> None:
+    limits = services.rate_limits
     limits.take("key_1", "read")
     together = [("key_1", "read"), ("key_2", "read"), ("key_1", "create"), ("key_1", "read")]
-    with application.database.read() as session:
+    with services.database.read() as session:
         quotas = limits.take_all(session, together)
     assert [(each.policy, each.limit, each.used) for each in quotas] == [
         ("read", 5, 2),
@@ -136,12 +136,12 @@ def test_processes_that_start_at_once(settings: Settings) -> None:
 
 
 def test_a_count_that_another_process_changes_is_not_waited_for(
-    application: Application, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    services: Services, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Else two processes that forget old counts, each in the midst of a new one, would wait for each other."""
-    if application.database.is_sqlite:
+    if services.database.is_sqlite:
         pytest.skip("there processes write one after the other")
-    limits = application.rate_limits
+    limits = services.rate_limits
     limits.take("key_1", "read")
     limits.take("key_2", "read")
     at, mono = time.time(), time.monotonic()

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import pytest
 
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from tests.acceptance.server import Server
 from tests.acceptance.songs import sung
@@ -72,8 +72,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Iter
     }
     try:
         server.start()
-        application = Application(Settings(data_dir=folder / "data"))
-        yield server, fill(application, Song("Lied.flac", stems, RATE, 1))
-        application.close()
+        services = Services(Settings(data_dir=folder / "data"))
+        yield server, fill(services, Song("Lied.flac", stems, RATE, 1))
+        services.close()
     finally:
         server.stop()

@@ -12,11 +12,12 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from stemsplitter.accounts.models import Account
+from stemsplitter.clock import now
 from stemsplitter.credits.models import LedgerEntry
-from stemsplitter.database import new_id, now
+from stemsplitter.database import new_id
 from stemsplitter.health.models import HealthCheck
 from stemsplitter.payments.models import PAID, Payment
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.splits.models import Split
 from stemsplitter.webhooks.models import COMPLETED, WebhookAttempt, WebhookDelivery, WebhookEvent
 from stemsplitter.worker.models import Worker
@@ -53,26 +54,25 @@ class Sample:
     ids: Mapping[str, str]
 
 
-def fill(application: Application, song: Song) -> Sample:
+def fill(services: Services, song: Song) -> Sample:
     """Make the accounts ``member``, who has everything, ``newcomer``, who has nothing, and ``operator``."""
-    with application.database.write() as session:
-        accounts = _accounts(application, session)
-        _credits(application, session, accounts["member"])
+    with services.database.write() as session:
+        accounts = _accounts(services, session)
+        _credits(services, session, accounts["member"])
         ids = {"account": accounts["member"], "payment": _payment(session, accounts["member"])}
-        _keys(application, session, accounts["member"])
+        _keys(services, session, accounts["member"])
         _service(session)
-    ids |= _splits(application, accounts["member"], song)
-    with application.database.write() as session:
+    ids |= _splits(services, accounts["member"], song)
+    with services.database.write() as session:
         ids |= _deliveries(session, accounts["member"], ids["player"])
-        ids["link"] = application.sessions.make_link(session, accounts["member"])
+        ids["link"] = services.sessions.make_link(session, accounts["member"])
         sessions = {
-            who: application.sessions.begin(session, accounts[who])
-            for who in ("member", "newcomer", "operator")
+            who: services.sessions.begin(session, accounts[who]) for who in ("member", "newcomer", "operator")
         }
     return Sample(sessions, ids)
 
 
-def _accounts(application: Application, session: Session) -> dict[str, str]:
+def _accounts(services: Services, session: Session) -> dict[str, str]:
     made = {
         "operator": ("operator@stems.example", "Olga", "operator"),
         "member": ("maria.fernandez-oyelaran@recording-studio.example", "Maria", "user"),
@@ -81,17 +81,17 @@ def _accounts(application: Application, session: Session) -> dict[str, str]:
     }
     ids = {}
     for who, (email, name, role) in made.items():
-        account = application.accounts.create_account(session, email, role=role, name=name)
+        account = services.accounts.create_account(session, email, role=role, name=name)
         ids[who] = account.id
-    application.accounts.disable_account(session, ids["disabled"])
+    services.accounts.disable_account(session, ids["disabled"])
     session.get_one(Account, ids["member"]).created_at = now() - timedelta(days=41)
     return ids
 
 
-def _credits(application: Application, session: Session, account_id: str) -> None:
+def _credits(services: Services, session: Session, account_id: str) -> None:
     """A purchase, and thirty days of splits, some of which failed."""
     random = np.random.default_rng(4)
-    application.credits.purchase(
+    services.credits.purchase(
         session, account_id, 30_000, "cs_test_a1B2c3D4e5F6", "500 minutes, bought through Stripe"
     )
     for kind, days in (("grant", 41), ("purchase", 2)):
@@ -100,8 +100,8 @@ def _credits(application: Application, session: Session, account_id: str) -> Non
     for day in range(29, -1, -1):
         for number in range(random.choice([0, 0, 1, 2, 3])):
             split_id = new_id("split")
-            application.credits.hold(session, account_id, split_id, int(random.integers(90, 300)))
-            end = application.credits.settle if random.random() < 0.85 else application.credits.release
+            services.credits.hold(session, account_id, split_id, int(random.integers(90, 300)))
+            end = services.credits.settle if random.random() < 0.85 else services.credits.release
             end(session, split_id)
             entries = update(LedgerEntry).where(LedgerEntry.split_id == split_id)
             session.execute(entries.values(created_at=now() - timedelta(days=day, minutes=7 * number + 5)))
@@ -115,14 +115,14 @@ def _payment(session: Session, account_id: str) -> str:
     return payment.id
 
 
-def _keys(application: Application, session: Session, account_id: str) -> None:
-    laptop, _ = application.accounts.create_key(session, account_id, "laptop")
+def _keys(services: Services, session: Session, account_id: str) -> None:
+    laptop, _ = services.accounts.create_key(session, account_id, "laptop")
     laptop.last_used_at = now() - timedelta(minutes=4)
-    application.accounts.create_key(session, account_id, "nightly batch 🎸")
-    old, _ = application.accounts.create_key(session, account_id, "old <b>phone</b>")
-    application.accounts.revoke_key(session, account_id, old.id)
+    services.accounts.create_key(session, account_id, "nightly batch 🎸")
+    old, _ = services.accounts.create_key(session, account_id, "old <b>phone</b>")
+    services.accounts.revoke_key(session, account_id, old.id)
     for _ in range(2):
-        application.webhook_secrets.rotate_secret(session, account_id)
+        services.webhook_secrets.rotate_secret(session, account_id)
 
 
 def _service(session: Session) -> None:
@@ -152,7 +152,7 @@ def _service(session: Session) -> None:
         )
 
 
-def _splits(application: Application, account_id: str, song: Song) -> dict[str, str]:
+def _splits(services: Services, account_id: str, song: Song) -> dict[str, str]:
     """One of each kind; the newest first in the list."""
     ids = {}
 
@@ -171,9 +171,9 @@ def _splits(application: Application, account_id: str, song: Song) -> dict[str, 
         } | values
         values["credits_used"] = values["duration_seconds"]
         ids[kind] = (
-            add_song(application, account_id, stems, song.rate, **values)
+            add_song(services, account_id, stems, song.rate, **values)
             if stems
-            else add_split(application, account_id, kind, **values)
+            else add_split(services, account_id, kind, **values)
         )
 
     vocals = song.stems["vocals"]
@@ -210,16 +210,16 @@ def _splits(application: Application, account_id: str, song: Song) -> dict[str, 
         timedelta(seconds=5),
         filename="Second_song_with_a_name_that_has_no_place_to_break_in_it.flac",
     )
-    with application.database.write() as session:
-        _settle(application, session, [ids["player"], ids["task"], ids["long"]])
+    with services.database.write() as session:
+        _settle(services, session, [ids["player"], ids["task"], ids["long"]])
     return ids
 
 
-def _settle(application: Application, session: Session, finished: list[str]) -> None:
+def _settle(services: Services, session: Session, finished: list[str]) -> None:
     for split_id in finished:
-        application.credits.settle(session, split_id)
+        services.credits.settle(session, split_id)
     for failed in session.query(Split).filter_by(status="failed"):
-        application.credits.release(session, failed.id)
+        services.credits.release(session, failed.id)
     for split in session.query(Split):
         entries = update(LedgerEntry).where(LedgerEntry.split_id == split.id)
         session.execute(entries.values(created_at=split.created_at))

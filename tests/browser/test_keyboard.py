@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, FileChooser, Page, expect
 
 from stemsplitter.accounts.passwords import hash_password
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from tests.acceptance.server import Server
 from tests.acceptance.songs import encode, sung
@@ -36,12 +36,12 @@ _SHOWS = """() => {
 def email(filled: tuple[Server, Sample]) -> Iterator[str]:
     """The address of the sample's member, who has a password now."""
     server, sample = filled
-    application = Application(Settings(data_dir=server.database.parent))
-    with application.database.write() as session:
-        application.accounts.set_password(session, sample.ids["account"], hash_password(PASSWORD))
-        found = application.accounts.find_account(session, sample.ids["account"]).email
+    services = Services(Settings(data_dir=server.database.parent))
+    with services.database.write() as session:
+        services.accounts.set_password(session, sample.ids["account"], hash_password(PASSWORD))
+        found = services.accounts.find_account(session, sample.ids["account"]).email
     yield found
-    application.close()
+    services.close()
 
 
 def tab_to(page: Page, selector: str) -> None:

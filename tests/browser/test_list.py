@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.splits.models import Split
 from tests.acceptance.server import Server
@@ -23,19 +23,19 @@ NAME = "<i>Lied & 🎸.flac"
 
 
 @pytest.fixture
-def application(filled: tuple[Server, Sample]) -> Iterator[Application]:
+def services(filled: tuple[Server, Sample]) -> Iterator[Services]:
     """The parts of the server, which has no worker."""
-    made = Application(Settings(data_dir=filled[0].database.parent))
+    made = Services(Settings(data_dir=filled[0].database.parent))
     yield made
     made.close()
 
 
 @pytest.fixture
-def page(browser: Browser, filled: tuple[Server, Sample], application: Application) -> Iterator[Page]:
+def page(browser: Browser, filled: tuple[Server, Sample], services: Services) -> Iterator[Page]:
     """A window in which somebody is signed in who has nothing yet."""
-    with application.database.write() as session:
-        account = application.accounts.create_account(session, "lister@example.org")
-        token = application.sessions.begin(session, account.id)
+    with services.database.write() as session:
+        account = services.accounts.create_account(session, "lister@example.org")
+        token = services.sessions.begin(session, account.id)
     with window(browser, filled[0].url, token) as (opened, seen):
         yield opened
         assert (seen.foreign, seen.complaints) == ([], [])
@@ -46,9 +46,9 @@ def song(tmp_path: Path) -> Path:
     return encode(tmp_path / NAME, sung(2 * 22_050, rate=22_050), 22_050, "flac")
 
 
-def change(application: Application, split_id: str, **values: Any) -> None:
+def change(services: Services, split_id: str, **values: Any) -> None:
     """Do a worker's part."""
-    with application.database.write() as session:
+    with services.database.write() as session:
         split = session.get_one(Split, split_id)
         for name, value in values.items():
             setattr(split, name, value)
@@ -62,7 +62,7 @@ def answer(page: Page, yes: str) -> None:
     page.get_by_role("dialog").get_by_role("button", name=yes).click()
 
 
-def test_a_split_from_its_begin_to_its_end(page: Page, application: Application, song: Path) -> None:
+def test_a_split_from_its_begin_to_its_end(page: Page, services: Services, song: Path) -> None:
     page.goto("/new")
     drop_on(page, "[data-drop]", song)
     page.get_by_role("button", name="Split", exact=True).click()
@@ -83,11 +83,11 @@ def test_a_split_from_its_begin_to_its_end(page: Page, application: Application,
     page.evaluate("window.isStillThisPage = true")
     expect(row(page, "queued")).to_have_count(1)
     for progress in (30, 70):
-        change(application, split_id, status="processing", progress=progress)
+        change(services, split_id, status="processing", progress=progress)
         expect(row(page, "processing")).to_contain_text(f"{progress} %")
         assert row(page, "processing").get_by_role("progressbar").get_attribute("value") == str(progress)
     failure = {"error_code": "SERVER_ERROR", "error_message": "The <b>worker</b> died."}
-    change(application, split_id, status="failed", **failure)
+    change(services, split_id, status="failed", **failure)
     expect(row(page, "The <b>worker</b> died.")).to_contain_text("failed")
     expect(page.locator("#toasts")).to_contain_text(f"{NAME}: failed")
     assert page.evaluate("window.isStillThisPage") is True

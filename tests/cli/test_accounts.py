@@ -29,7 +29,7 @@ def proves(email: str, password: str) -> bool:
     database = Database(settings.database)
     try:
         with database.read() as session:
-            AccountService(database, settings).verify_password(session, email, password)
+            AccountService(database, settings, lambda *_: None).verify_password(session, email, password)
     except Unauthorized:
         return False
     finally:
@@ -119,15 +119,15 @@ def test_a_link_signs_in_until_there_is_another_password() -> None:
     assert done.exit_code == 0
     link = re.fullmatch(r"http://127\.0\.0\.1:8000/sign-in/link/([\w-]{43})\n", done.stdout)
     assert link is not None
-    with server(None) as application:
-        with application.database.read() as session:
-            assert application.sessions.link_owner(session, link[1]).email == "a@b.de"
-        with application.database.write() as session:
-            token = application.sessions.use_link(session, link[1])
-        assert application.sessions.find(token) is not None
+    with server(None) as services:
+        with services.database.read() as session:
+            assert services.sessions.link_owner(session, link[1]).email == "a@b.de"
+        with services.database.write() as session:
+            token = services.sessions.use_link(session, link[1])
+        assert services.sessions.find(token) is not None
     assert run("password", "a@b.de", read="correct horse\n").exit_code == 0
-    with server(None) as application:
-        assert application.sessions.find(token) is None
+    with server(None) as services:
+        assert services.sessions.find(token) is None
 
 
 def test_a_link_for_nobody() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from stemsplitter import separation
+from stemsplitter import library
 from stemsplitter.cli import doctor as module
 from stemsplitter.cli.doctor import Machine, Server, Speed
 from stemsplitter.cli.main import app
@@ -143,7 +143,7 @@ made: list[Fake] = []
 
 
 def test_it_measures_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(separation, "Separator", Fake)
+    monkeypatch.setattr(library, "Separator", Fake)
     assert module.measure("any") == Speed("any", "cpu (fake)", 7.89, None, ("It is a fake.",))
     assert made[-1].lengths == [2 * 44_100, 6 * 44_100]  # a segment, then three: 2 s each
 
@@ -159,7 +159,7 @@ def test_whatever_goes_wrong_is_told(monkeypatch: pytest.MonkeyPatch, error: Exc
     def fail(name: str) -> None:
         raise error
 
-    monkeypatch.setattr(separation, "Separator", fail)
+    monkeypatch.setattr(library, "Separator", fail)
     assert module.measure("any") == Speed("any", "", None, problem)
 
 

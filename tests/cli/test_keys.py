@@ -28,7 +28,7 @@ def owner(key: str) -> str:
     settings = load_settings()
     database = Database(settings.database)
     try:
-        return AccountService(database, settings).authenticate(key).account_id
+        return AccountService(database, settings, lambda *_: None).authenticate(key).account_id
     finally:
         database.close()
 

@@ -13,10 +13,10 @@ from fastapi.testclient import TestClient
 from stemsplitter.accounts import passwords
 from stemsplitter.console.access import COOKIE
 from stemsplitter.processes.app import create_app
-from stemsplitter.services import Application
-from tests.applications import application, settings
+from stemsplitter.services import Services
+from tests.services import services, settings
 
-__all__ = ["application", "settings"]
+__all__ = ["services", "settings"]
 
 EMAIL, PASSWORD = "someone@example.org", "correct horse"
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # what costs much is tested elsewhere
@@ -51,8 +51,8 @@ class Browser(TestClient):
 
 
 @pytest.fixture
-def app(application: Application) -> FastAPI:
-    return create_app(application)
+def app(services: Services) -> FastAPI:
+    return create_app(services)
 
 
 @pytest.fixture
@@ -69,20 +69,20 @@ def visitor(browsers: Callable[[], Browser]) -> Browser:
 
 
 @pytest.fixture
-def account_id(application: Application) -> str:
-    with application.database.write() as session:
-        return application.accounts.create_account(session, EMAIL, PASSWORD_HASH).id
+def account_id(services: Services) -> str:
+    with services.database.write() as session:
+        return services.accounts.create_account(session, EMAIL, PASSWORD_HASH).id
 
 
 @pytest.fixture
-def browser(application: Application, browsers: Callable[[], Browser], account_id: str) -> Browser:
+def browser(services: Services, browsers: Callable[[], Browser], account_id: str) -> Browser:
     """A browser in which the account is signed in."""
-    return sign_in(application, browsers(), account_id)
+    return sign_in(services, browsers(), account_id)
 
 
-def sign_in(application: Application, browser: Browser, account_id: str) -> Browser:
+def sign_in(services: Services, browser: Browser, account_id: str) -> Browser:
     """The browser, with a session of that account."""
-    with application.database.write() as session:
-        token = application.sessions.begin(session, account_id)
+    with services.database.write() as session:
+        token = services.sessions.begin(session, account_id)
     browser.cookies.set(COOKIE, token, domain="testserver.local", path="/")
     return browser

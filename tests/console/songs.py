@@ -12,15 +12,16 @@ import numpy.typing as npt
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.peaks import Peaks
-from stemsplitter.database import new_id, now
-from stemsplitter.services import Application
+from stemsplitter.clock import now
+from stemsplitter.database import new_id
+from stemsplitter.services import Services
 from stemsplitter.splits.models import Split, peaks_key, stems_folder
 
 FULL = 1 << 23
 RATE, SAMPLES = 8_000, 4_000
 
 
-def add_split(application: Application, account_id: str, status: str = "queued", **values: Any) -> str:
+def add_split(services: Services, account_id: str, status: str = "queued", **values: Any) -> str:
     """A row of the account's, without files."""
     split = Split(
         **{
@@ -48,15 +49,15 @@ def add_split(application: Application, account_id: str, status: str = "queued",
     split.source_key = f"splits/{split.id}/source.flac"
     if split.status in ("succeeded", "failed"):
         split.finished_at = split.updated_at
-    with application.database.write() as session:
+    with services.database.write() as session:
         session.add(split)
         session.flush()
-        application.credits.hold(session, account_id, split.id, split.credits_used)
+        services.credits.hold(session, account_id, split.id, split.credits_used)
     return split.id
 
 
 def add_finished(
-    application: Application,
+    services: Services,
     account_id: str,
     names: tuple[str, ...] = ("vocals", "drums", "bass", "other"),
     **values: Any,
@@ -67,11 +68,11 @@ def add_finished(
         for seed, name in enumerate(names)
     }
     stems = {name: waveform(value) for name, value in steps.items()}
-    return add_song(application, account_id, stems, RATE, **values), steps
+    return add_song(services, account_id, stems, RATE, **values), steps
 
 
 def add_song(
-    application: Application,
+    services: Services,
     account_id: str,
     waveforms: Mapping[str, npt.NDArray[np.float32]],
     rate: int,
@@ -87,13 +88,13 @@ def add_song(
                 writer.write(samples)
                 writer.commit()
             key = f"{stems_folder(split_id)}/{path.name}"
-            size = application.storage.put_file(key, path, "audio/wav")
+            size = services.storage.put_file(key, path, "audio/wav")
         stems[name] = {"key": key, "size": size, "mime": "audio/wav"}
     peaks = Peaks(tuple(waveforms), rate)
     peaks.add(waveforms)
-    application.storage.put_stream(peaks_key(split_id), [peaks.encode()], "application/json")
+    services.storage.put_stream(peaks_key(split_id), [peaks.encode()], "application/json")
     values = {"requested_stems": list(waveforms), **values}
-    return add_split(application, account_id, "succeeded", id=split_id, stems=stems, progress=100, **values)
+    return add_split(services, account_id, "succeeded", id=split_id, stems=stems, progress=100, **values)
 
 
 def waveform(steps: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

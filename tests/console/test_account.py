@@ -5,11 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from stemsplitter.clock import now
 from stemsplitter.console import account
 from stemsplitter.console.access import COOKIE
-from stemsplitter.database import now
 from stemsplitter.processes.first_run import sign_in_link
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.sessions import service as sessions
 from stemsplitter.settings import Settings
 
@@ -49,13 +49,13 @@ def test_signing_out_ends_the_session_on_the_server(browser: Browser) -> None:
 
 
 def test_signing_in_begins_another_session_and_ends_the_one_before(
-    browser: Browser, application: Application
+    browser: Browser, services: Services
 ) -> None:
     before = browser.cookies[COOKIE]
     form = {"email": EMAIL, "password": PASSWORD, "csrf": browser.csrf}
     assert browser.post("/sign-in", data=form).status_code == 303
     assert browser.cookies[COOKIE] != before
-    assert application.sessions.find(before) is None
+    assert services.sessions.find(before) is None
 
 
 @pytest.mark.parametrize(
@@ -102,39 +102,37 @@ def test_what_cannot_be_signed_up(visitor: Browser, form: dict[str, str], status
     assert form["password"] not in answer.text and "<b>@" not in answer.text
 
 
-def test_a_disabled_account_is_signed_out(
-    browser: Browser, application: Application, account_id: str
-) -> None:
-    with application.database.write() as session:
-        application.accounts.disable_account(session, account_id)
+def test_a_disabled_account_is_signed_out(browser: Browser, services: Services, account_id: str) -> None:
+    with services.database.write() as session:
+        services.accounts.disable_account(session, account_id)
     assert browser.get("/account").status_code == 303
 
 
 def test_a_session_ends_after_its_time(
-    browser: Browser, application: Application, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions, "now", lambda: now() + sessions.LASTS + timedelta(seconds=1))
     assert browser.get("/account").status_code == 303
-    application.sessions.forget_ended()
+    services.sessions.forget_ended()
     monkeypatch.undo()
     assert browser.get("/account").status_code == 303
 
 
 def test_use_is_noted_now_and_then(
-    browser: Browser, application: Application, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token, later = browser.cookies[COOKIE], now() + timedelta(minutes=11)
     monkeypatch.setattr(sessions, "now", lambda: later)
-    application.sessions.find(token)
-    found = application.sessions.find(token)
+    services.sessions.find(token)
+    found = services.sessions.find(token)
     assert found is not None and found.session.last_seen_at == later > found.session.created_at
 
 
 def test_another_password_ends_the_other_sessions(
-    browser: Browser, visitor: Browser, application: Application, account_id: str
+    browser: Browser, visitor: Browser, services: Services, account_id: str
 ) -> None:
     visitor.post("/sign-in", data={"email": EMAIL, "password": PASSWORD})
-    link = sign_in_link(application, account_id).removeprefix(application.settings.base_url)
+    link = sign_in_link(services, account_id).removeprefix(services.settings.base_url)
     form = {"csrf": browser.csrf, "current": PASSWORD, "new": "battery staple"}
     answer = browser.post("/account/password", data=form)
     assert (answer.status_code, answer.headers["location"]) == (303, "/account?done=password")
@@ -158,9 +156,9 @@ def test_a_password_that_is_not_changed(browser: Browser, form: dict[str, str], 
     assert answer.status_code == 422 and told in answer.text
 
 
-def test_another_address(browser: Browser, application: Application) -> None:
-    with application.database.write() as session:
-        application.accounts.create_account(session, "taken@example.org")
+def test_another_address(browser: Browser, services: Services) -> None:
+    with services.database.write() as session:
+        services.accounts.create_account(session, "taken@example.org")
     form = {"csrf": browser.csrf, "email": "Other@Example.org", "email-current": PASSWORD}
     assert browser.post("/account/email", data={**form, "email-current": "no"}).status_code == 422
     assert browser.post("/account/email", data={**form, "email": "taken@example.org"}).status_code == 409
@@ -172,14 +170,14 @@ class TestLinks:
     """Links that sign in once."""
 
     @pytest.fixture
-    def owner_id(self, application: Application) -> str:
-        with application.database.write() as session:
-            return application.accounts.create_account(session, "owner@example.com").id
+    def owner_id(self, services: Services) -> str:
+        with services.database.write() as session:
+            return services.accounts.create_account(session, "owner@example.com").id
 
     @pytest.fixture
-    def path(self, application: Application, owner_id: str) -> str:
-        url = sign_in_link(application, owner_id)
-        base = application.settings.base_url
+    def path(self, services: Services, owner_id: str) -> str:
+        url = sign_in_link(services, owner_id)
+        base = services.settings.base_url
         assert url.startswith(base)
         return url.removeprefix(base)
 
@@ -196,20 +194,20 @@ class TestLinks:
         assert second.post("/sign-in", data=form).status_code == 303
 
     def test_who_is_signed_in_as_another_is_so_no_longer(
-        self, path: str, browser: Browser, application: Application
+        self, path: str, browser: Browser, services: Services
     ) -> None:
         before, token = browser.cookies[COOKIE], browser.csrf
         assert browser.post(path).status_code == 403
         assert browser.post(path, data={"csrf": token}).status_code == 303
         assert "owner@example.com" in browser.get("/account").text
-        assert application.sessions.find(before) is None
+        assert services.sessions.find(before) is None
 
     def test_it_ends_after_an_hour(
-        self, path: str, visitor: Browser, application: Application, monkeypatch: pytest.MonkeyPatch
+        self, path: str, visitor: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sessions, "now", lambda: now() + sessions.LINK_LASTS)
         assert visitor.get(path).status_code == visitor.post(path).status_code == 401
-        application.sessions.forget_ended()
+        services.sessions.forget_ended()
         monkeypatch.undo()
         assert visitor.post(path).status_code == 401
 

@@ -10,7 +10,7 @@ from stemsplitter.api.routes.stripe import PATH as STRIPE
 from stemsplitter.console.credits import BUYS_A_MINUTE
 from stemsplitter.console.headers import POLICY
 from stemsplitter.payments.service import PaymentService
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from tests.payments.checkout import KEY, SECRET, Checkout, event, signature, stand_in
 
@@ -27,7 +27,7 @@ def checkout() -> Iterator[Checkout]:
 
 @pytest.fixture
 def shop(settings: Settings, checkout: Checkout) -> Settings:
-    """The settings of a server that sells a pack. Comes before the application."""
+    """The settings of a server that sells a pack. Comes before the services."""
     return settings.model_copy(
         update={
             "packs": "50=5.00, 150",
@@ -39,10 +39,10 @@ def shop(settings: Settings, checkout: Checkout) -> Settings:
 
 
 @pytest.fixture
-def selling(application: Application, shop: Settings) -> Application:
-    application.settings = shop
-    application.__dict__["payments"] = PaymentService(application.database, shop, application.credits)
-    return application
+def selling(services: Services, shop: Settings) -> Services:
+    services.settings = shop
+    services.__dict__["payments"] = PaymentService(services.database, shop, services.credits)
+    return services
 
 
 def pay(client: TestClient, payment: str) -> int:
@@ -51,11 +51,11 @@ def pay(client: TestClient, payment: str) -> int:
     return client.post(STRIPE, content=body, headers=headers).status_code
 
 
-def test_the_balance_and_the_ledger(application: Application, browser: Browser, account_id: str) -> None:
-    with application.database.write() as session:
-        application.credits.grant(session, account_id, -100, 'because <b>of</b> "it"')
-        application.credits.hold(session, account_id, "split_1", 214)
-        application.credits.release(session, "split_1")
+def test_the_balance_and_the_ledger(services: Services, browser: Browser, account_id: str) -> None:
+    with services.database.write() as session:
+        services.credits.grant(session, account_id, -100, 'because <b>of</b> "it"')
+        services.credits.hold(session, account_id, "split_1", 214)
+        services.credits.release(session, "split_1")
     check(browser, "/credits")
     page = browser.get("/credits").text
     assert "<dd>500</dd>" in page and "0:08:20" not in page and "8:20" in page
@@ -67,20 +67,20 @@ def test_the_balance_and_the_ledger(application: Application, browser: Browser, 
 
 
 def test_the_ledger_leads_to_splits_that_are_there(
-    application: Application, browser: Browser, account_id: str
+    services: Services, browser: Browser, account_id: str
 ) -> None:
-    kept = add_split(application, account_id, "succeeded")
-    gone = add_split(application, account_id, "failed")
-    application.splits.delete(account_id, gone)
+    kept = add_split(services, account_id, "succeeded")
+    gone = add_split(services, account_id, "failed")
+    services.splits.delete(account_id, gone)
     page = check(browser, "/credits")
     assert f"/splits/{kept}" in page.links and f"/splits/{gone}" not in page.links
     assert browser.get("/credits").text.count("a split that is deleted") == 1
 
 
-def test_the_ledger_comes_in_pages(application: Application, browser: Browser, account_id: str) -> None:
-    with application.database.write() as session:
+def test_the_ledger_comes_in_pages(services: Services, browser: Browser, account_id: str) -> None:
+    with services.database.write() as session:
         for number in range(26):
-            application.credits.grant(session, account_id, 1000 + number, f"note {number}.")
+            services.credits.grant(session, account_id, 1000 + number, f"note {number}.")
     first = check(browser, "/credits")
     [older] = [link for link in first.links if "cursor=" in link]
     assert "note 25." in browser.get("/credits").text and "note 0." not in browser.get("/credits").text
@@ -89,11 +89,11 @@ def test_the_ledger_comes_in_pages(application: Application, browser: Browser, a
     assert browser.get("/credits?cursor=led_1").status_code == 422
 
 
-def test_usage_is_drawn_and_told(application: Application, browser: Browser, account_id: str) -> None:
+def test_usage_is_drawn_and_told(services: Services, browser: Browser, account_id: str) -> None:
     assert "None were used." in browser.get("/credits").text
-    with application.database.write() as session:
-        application.credits.hold(session, account_id, "split_1", 214)
-        application.credits.settle(session, "split_1")
+    with services.database.write() as session:
+        services.credits.hold(session, account_id, "split_1", 214)
+        services.credits.settle(session, "split_1")
     page = browser.get("/credits").text
     drawing = page[page.index("<svg") : page.index("</svg>")]
     assert drawing.count("<rect") == 1 and 'role="img"' in drawing and "214 in all" in drawing
@@ -114,7 +114,7 @@ def test_who_sells_nothing_says_whom_to_ask(browser: Browser) -> None:
 
 
 def test_the_story_of_a_purchase(
-    selling: Application, browser: Browser, visitor: Browser, checkout: Checkout
+    selling: Services, browser: Browser, visitor: Browser, checkout: Checkout
 ) -> None:
     page = browser.get("/credits")
     assert "5.00 USD" in page.text and page.text.count('action="/credits/buy"') == 1
@@ -141,19 +141,19 @@ def test_the_story_of_a_purchase(
     check(browser, back)
 
 
-def test_stripes_own_page_is_where_forms_may_lead(application: Application, settings: Settings) -> None:
-    service = PaymentService(application.database, settings, application.credits)
+def test_stripes_own_page_is_where_forms_may_lead(services: Services, settings: Settings) -> None:
+    service = PaymentService(services.database, settings, services.credits)
     assert service.origin == "https://checkout.stripe.com"
 
 
-def test_stripe_may_refuse(selling: Application, browser: Browser, checkout: Checkout) -> None:
+def test_stripe_may_refuse(selling: Services, browser: Browser, checkout: Checkout) -> None:
     checkout.status = 400
     answer = browser.post("/credits/buy", data={"csrf": browser.csrf, "minutes": "50"})
     assert answer.status_code == 503 and "nothing was paid" in answer.text
     assert "<dd>600</dd>" in answer.text
 
 
-def test_what_is_not_sold(selling: Application, browser: Browser, checkout: Checkout) -> None:
+def test_what_is_not_sold(selling: Services, browser: Browser, checkout: Checkout) -> None:
     csrf = browser.csrf
     for minutes in ("150", "7"):
         assert browser.post("/credits/buy", data={"csrf": csrf, "minutes": minutes}).status_code == 404
@@ -161,19 +161,19 @@ def test_what_is_not_sold(selling: Application, browser: Browser, checkout: Chec
     assert checkout.asked == []
 
 
-def test_buying_is_throttled(selling: Application, browser: Browser, checkout: Checkout) -> None:
+def test_buying_is_throttled(selling: Services, browser: Browser, checkout: Checkout) -> None:
     data = {"csrf": browser.csrf, "minutes": "50"}
     answers = [browser.post("/credits/buy", data=data).status_code for _ in range(BUYS_A_MINUTE + 1)]
     assert answers == [303] * BUYS_A_MINUTE + [429]
 
 
-def test_a_form_needs_its_token(selling: Application, browser: Browser, checkout: Checkout) -> None:
+def test_a_form_needs_its_token(selling: Services, browser: Browser, checkout: Checkout) -> None:
     assert browser.post("/credits/buy", data={"minutes": "50"}).status_code == 403
     assert checkout.asked == []
 
 
 def test_what_is_of_others_is_not_there(
-    selling: Application,
+    selling: Services,
     browser: Browser,
     browsers: Callable[[], Browser],
     checkout: Checkout,
@@ -191,7 +191,7 @@ def test_what_is_of_others_is_not_there(
 
 
 def test_where_splits_cost_nothing_nothing_is_sold(
-    selling: Application, shop: Settings, browser: Browser
+    selling: Services, shop: Settings, browser: Browser
 ) -> None:
     selling.settings = shop.model_copy(update={"metering": False})
     selling.__dict__["payments"] = PaymentService(selling.database, selling.settings, selling.credits)

@@ -7,7 +7,7 @@ import pytest
 
 from stemsplitter.accounts.models import ApiKey
 from stemsplitter.service_errors import Unauthorized
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 
 from .conftest import Browser, sign_in
 from .test_pages import check
@@ -15,78 +15,74 @@ from .test_pages import check
 HOSTILE = "<img src=x onerror=alert(1)> \"'&\u202etxt.exe 🎸"
 
 
-def keys(application: Application, account_id: str) -> list[ApiKey]:
-    with application.database.read() as session:
-        return list(application.accounts.list_keys(session, account_id))
+def keys(services: Services, account_id: str) -> list[ApiKey]:
+    with services.database.read() as session:
+        return list(services.accounts.list_keys(session, account_id))
 
 
-def test_a_key_is_made_and_shown_once(application: Application, browser: Browser, account_id: str) -> None:
+def test_a_key_is_made_and_shown_once(services: Services, browser: Browser, account_id: str) -> None:
     assert "No keys yet" in browser.get("/developer").text
     answer = browser.post("/developer/keys", data={"csrf": browser.csrf, "name": "laptop"})
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
     shown = re.findall(r"ast_live_[0-9A-Za-z]{32}", answer.text)
     assert len(shown) == 2 and len(set(shown)) == 1  # alone, and in the line of curl
     assert f"Authorization: Bearer {shown[0]}" in answer.text and "/v1/audio/splits" in answer.text
-    assert application.accounts.authenticate(shown[0]).account_id == account_id
+    assert services.accounts.authenticate(shown[0]).account_id == account_id
     page = browser.get("/developer").text
     assert shown[0] not in page and shown[0][:12] in page and "laptop" in page
     answer = browser.get("/v1/credits", headers={"Authorization": f"Bearer {shown[0]}"})
     assert answer.status_code == 200
 
 
-def test_a_key_is_renamed_and_its_name_is_text(
-    application: Application, browser: Browser, account_id: str
-) -> None:
+def test_a_key_is_renamed_and_its_name_is_text(services: Services, browser: Browser, account_id: str) -> None:
     csrf = browser.csrf
     browser.post("/developer/keys", data={"csrf": csrf, "name": "old name"})
-    [key] = keys(application, account_id)
+    [key] = keys(services, account_id)
     new = HOSTILE.replace("\u202e", "")
     answer = browser.post(f"/developer/keys/{key.id}/rename", data={"csrf": csrf, "name": new})
     assert (answer.status_code, answer.headers["location"]) == (303, "/developer")
     page = browser.get("/developer").text
     assert "<img src=x" not in page and "&lt;img src=x onerror=alert(1)&gt;" in page and "🎸" in page
-    assert [key.name for key in keys(application, account_id)] == [new]
+    assert [key.name for key in keys(services, account_id)] == [new]
     check(browser, "/developer")
 
 
 @pytest.mark.parametrize("name", ["x" * 101, HOSTILE])
-def test_what_is_no_name(application: Application, browser: Browser, account_id: str, name: str) -> None:
+def test_what_is_no_name(services: Services, browser: Browser, account_id: str, name: str) -> None:
     """A character that turns the direction of text is not printable."""
     answer = browser.post("/developer/keys", data={"csrf": browser.csrf, "name": name})
     assert answer.status_code == 422 and "shorten it" in answer.text
-    assert keys(application, account_id) == []
+    assert keys(services, account_id) == []
 
 
-def test_a_key_is_revoked(application: Application, browser: Browser, account_id: str) -> None:
+def test_a_key_is_revoked(services: Services, browser: Browser, account_id: str) -> None:
     csrf = browser.csrf
     shown = re.search(r"ast_live_\w{32}", browser.post("/developer/keys", data={"csrf": csrf}).text)
     assert shown
-    [key] = keys(application, account_id)
+    [key] = keys(services, account_id)
     assert browser.post(f"/developer/keys/{key.id}/revoke", data={"csrf": csrf}).status_code == 303
     with pytest.raises(Unauthorized):
-        application.accounts.authenticate(shown[0])
+        services.accounts.authenticate(shown[0])
     page = browser.get("/developer").text
     assert "revoked" in page and f"/developer/keys/{key.id}" not in page
 
 
 @pytest.mark.parametrize("what", ["rename", "revoke"])
 def test_keys_of_others_are_not_there(
-    application: Application, browser: Browser, browsers: Callable[[], Browser], account_id: str, what: str
+    services: Services, browser: Browser, browsers: Callable[[], Browser], account_id: str, what: str
 ) -> None:
-    with application.database.write() as session:
-        key, _ = application.accounts.create_key(session, account_id, "mine")
-        other_id = application.accounts.create_account(session, "other@example.org").id
-    other = sign_in(application, browsers(), other_id)
+    with services.database.write() as session:
+        key, _ = services.accounts.create_key(session, account_id, "mine")
+        other_id = services.accounts.create_account(session, "other@example.org").id
+    other = sign_in(services, browsers(), other_id)
     assert "mine" not in other.get("/developer").text
     answer = other.post(f"/developer/keys/{key.id}/{what}", data={"csrf": other.csrf, "name": "theirs"})
     assert answer.status_code == 404
-    [unchanged] = keys(application, account_id)
+    [unchanged] = keys(services, account_id)
     assert (unchanged.name, unchanged.revoked_at) == ("mine", None)
 
 
 @pytest.mark.parametrize("path", ["keys", "keys/key_1/rename", "keys/key_1/revoke"])
-def test_a_form_needs_its_token(
-    application: Application, browser: Browser, account_id: str, path: str
-) -> None:
+def test_a_form_needs_its_token(services: Services, browser: Browser, account_id: str, path: str) -> None:
     assert browser.post(f"/developer/{path}", data={"name": "x"}).status_code == 403
-    assert keys(application, account_id) == []
+    assert keys(services, account_id) == []

@@ -12,7 +12,7 @@ from stemsplitter.console import new_split
 from stemsplitter.console.new_split import FORMATS
 from stemsplitter.console.tasks import TASKS, Task, find_task, muted_at_first
 from stemsplitter.separation.layouts import LAYOUTS
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.splits.models import Split
 from tests.acceptance.songs import encode, sung
@@ -31,8 +31,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
 
 
 @pytest.fixture(autouse=True)
-def with_model(application: Application, store: ModelStore) -> None:
-    application.__dict__["models"] = store
+def with_model(services: Services, store: ModelStore) -> None:
+    services.__dict__["models"] = store
 
 
 @pytest.fixture
@@ -57,8 +57,8 @@ def upload(browser: Browser, data: bytes, name: str = "Lied.flac") -> dict[str, 
     return {"upload_id": reserved.json()["uploadId"], "storage_key": sent.json()["data"]["key"]}
 
 
-def row(application: Application, location: str) -> Split:
-    with application.database.read() as session:
+def row(services: Services, location: str) -> Split:
+    with services.database.read() as session:
         return session.get_one(Split, location.rpartition("/")[2])
 
 
@@ -83,13 +83,11 @@ def test_the_form_needs_a_session_and_its_token(visitor: Browser, browser: Brows
     assert browser.post("/new/upload", json=body).status_code == 403
 
 
-def test_a_file_becomes_a_split(
-    browser: Browser, application: Application, account_id: str, song: bytes
-) -> None:
+def test_a_file_becomes_a_split(browser: Browser, services: Services, account_id: str, song: bytes) -> None:
     fields = upload(browser, song) | {"layout": "6s", "format": "wav16", "csrf": browser.csrf}
     answer = browser.post("/new", data=fields)
     assert answer.status_code == 303
-    split = row(application, answer.headers["location"])
+    split = row(services, answer.headers["location"])
     assert (split.account_id, split.stem_model, split.output_format, split.bit_depth) == (
         account_id,
         "6s",
@@ -101,24 +99,24 @@ def test_a_file_becomes_a_split(
 
 
 def test_a_task_chooses_the_stems_and_a_script_is_told_where_to_go(
-    browser: Browser, application: Application, song: bytes
+    browser: Browser, services: Services, song: bytes
 ) -> None:
     fields = upload(browser, song) | {"task": "guitar-remover", "layout": "2s", "format": "mp3"}
     headers = {"Accept": "*/*", "X-CSRF-Token": browser.csrf}
     answer = browser.post("/new", data=fields, headers=headers)
-    split = row(application, answer.json()["location"])
+    split = row(services, answer.json()["location"])
     assert (split.stem_model, split.user_metadata) == ("6s", {"task": "guitar-remover"})
 
 
-def test_a_webhook_is_the_splits(browser: Browser, application: Application, song: bytes) -> None:
+def test_a_webhook_is_the_splits(browser: Browser, services: Services, song: bytes) -> None:
     fields = upload(browser, song) | {"webhook_url": " http://192.0.2.1/x ", "csrf": browser.csrf}
     answer = browser.post("/new", data=fields)
     assert answer.status_code == 422
     assert "192.0.2.1" in answer.text and 'value=" http://192.0.2.1/x "' in answer.text
     made = browser.post("/new", data=fields | {"webhook_url": " https://example.com/hook "})
-    assert row(application, made.headers["location"]).webhook_url == "https://example.com/hook"
+    assert row(services, made.headers["location"]).webhook_url == "https://example.com/hook"
     without = browser.post("/new", data=upload(browser, song) | {"webhook_url": " ", "csrf": browser.csrf})
-    assert row(application, without.headers["location"]).webhook_url is None
+    assert row(services, without.headers["location"]).webhook_url is None
 
 
 @pytest.mark.parametrize(
@@ -145,19 +143,17 @@ def test_what_cannot_be_split_is_said_in_the_form(
 
 
 def test_too_little_credit_is_said_with_the_link_kept(
-    browser: Browser, application: Application, account_id: str, song: bytes
+    browser: Browser, services: Services, account_id: str, song: bytes
 ) -> None:
-    with application.database.write() as session:
+    with services.database.write() as session:
         session.get_one(Account, account_id).balance = 1
     answer = browser.post("/new", data=upload(browser, song) | {"csrf": browser.csrf, "layout": "6s"})
     assert answer.status_code == 402
     assert "needs 2 credits and the balance is 1" in answer.text
 
 
-def test_creating_is_limited(
-    browser: Browser, application: Application, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(application.rate_limits.limits, "create", 1)
+def test_creating_is_limited(browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(services.rate_limits.limits, "create", 1)
     fields = {"url": "http://127.0.0.1:9/a.mp3", "csrf": browser.csrf}
     assert [browser.post("/new", data=fields).status_code for _ in range(2)] == [422, 429]
 

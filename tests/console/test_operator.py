@@ -13,10 +13,10 @@ from fastapi.routing import APIRoute
 
 from stemsplitter.accounts.models import Account
 from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.clock import now
 from stemsplitter.console import operator as module
-from stemsplitter.database import now
 from stemsplitter.files.verified import Progress
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.splits.models import Split
 from stemsplitter.worker.models import Worker
 
@@ -28,40 +28,38 @@ PAGES = ("", "/accounts", "/failures", "/models", "/storage")
 
 
 @pytest.fixture
-def operator_id(application: Application) -> str:
-    with application.database.write() as session:
-        return application.accounts.create_account(session, "boss@example.org", role="operator").id
+def operator_id(services: Services) -> str:
+    with services.database.write() as session:
+        return services.accounts.create_account(session, "boss@example.org", role="operator").id
 
 
 @pytest.fixture
-def operator(application: Application, browsers: Callable[[], Browser], operator_id: str) -> Browser:
+def operator(services: Services, browsers: Callable[[], Browser], operator_id: str) -> Browser:
     """A browser in which the operator is signed in."""
-    return sign_in(application, browsers(), operator_id)
+    return sign_in(services, browsers(), operator_id)
 
 
 @pytest.fixture(autouse=True)
-def no_models(application: Application, tmp_path_factory: pytest.TempPathFactory) -> None:
+def no_models(services: Services, tmp_path_factory: pytest.TempPathFactory) -> None:
     """None are here but those that are built in."""
-    application.__dict__["models"] = ModelStore(tmp_path_factory.mktemp("models"), offline=True)
+    services.__dict__["models"] = ModelStore(tmp_path_factory.mktemp("models"), offline=True)
 
 
-def add_split(
-    application: Application, account_id: str, split_id: str, status: str, **values: object
-) -> None:
+def add_split(services: Services, account_id: str, split_id: str, status: str, **values: object) -> None:
     fields = {
         "stem_model": "4s", "requested_stems": ["vocals"], "output_format": "mp3", "filename": "secret song.mp3",
         "duration_seconds": 187, "credits_used": 187, "source_key": "splits/a", "source_bytes": 3_400_000,
         "model": {"name": "tiny"}, "user_metadata": {}, "created_at": now(), "updated_at": now(), "expires_at": now(),
     }  # fmt: skip
     fields |= values
-    with application.database.write() as session:
+    with services.database.write() as session:
         ended = fields["updated_at"] if status in ("succeeded", "failed") else None
         session.add(Split(id=split_id, account_id=account_id, status=status, finished_at=ended, **fields))
 
 
-def account(application: Application, account_id: str) -> Account:
-    with application.database.read() as session:
-        return application.accounts.find_account(session, account_id)
+def account(services: Services, account_id: str) -> Account:
+    with services.database.read() as session:
+        return services.accounts.find_account(session, account_id)
 
 
 def test_the_pages_are_the_operators_alone(
@@ -93,12 +91,12 @@ def test_pages_of_an_empty_server(operator: Browser, path: str) -> None:
     assert operator.get(f"/operator{path}").headers["cache-control"] == "no-store"
 
 
-def test_the_queue_and_the_workers(application: Application, operator: Browser, account_id: str) -> None:
-    add_split(application, account_id, "split_runs", "processing", progress=42, attempts=2)
-    add_split(application, account_id, "split_waits", "queued", created_at=now() - timedelta(minutes=3))
-    add_split(application, account_id, "split_done", "succeeded")
+def test_the_queue_and_the_workers(services: Services, operator: Browser, account_id: str) -> None:
+    add_split(services, account_id, "split_runs", "processing", progress=42, attempts=2)
+    add_split(services, account_id, "split_waits", "queued", created_at=now() - timedelta(minutes=3))
+    add_split(services, account_id, "split_done", "succeeded")
     rows = {"alive": (0, "working"), "stopped": (1, "stopped"), "silent": (60, "working")}
-    with application.database.write() as session:
+    with services.database.write() as session:
         for name, (minutes, state) in rows.items():
             at = now() - timedelta(minutes=minutes)
             session.add(
@@ -118,11 +116,11 @@ def test_the_queue_and_the_workers(application: Application, operator: Browser, 
     assert re.search(r"longest wait</dt><dd>3:0\d</dd>", page)
 
 
-def test_accounts_are_listed_and_found(application: Application, operator: Browser) -> None:
-    with application.database.write() as session:
+def test_accounts_are_listed_and_found(services: Services, operator: Browser) -> None:
+    with services.database.write() as session:
         for number in range(51):
-            application.accounts.create_account(session, f"song{number}@example.org", name="<i>Ida</i>")
-        ids = [each.id for each in application.accounts.list_accounts(session)]
+            services.accounts.create_account(session, f"song{number}@example.org", name="<i>Ida</i>")
+        ids = [each.id for each in services.accounts.list_accounts(session)]
     page = check(operator, "/operator/accounts")
     assert "&lt;i&gt;Ida&lt;/i&gt;" in operator.get("/operator/accounts").text
     [older] = [link for link in page.links if "cursor=" in link]
@@ -140,56 +138,56 @@ def test_accounts_are_listed_and_found(application: Application, operator: Brows
 
 
 def test_an_account_is_disabled_and_enabled(
-    application: Application, operator: Browser, browser: Browser, account_id: str
+    services: Services, operator: Browser, browser: Browser, account_id: str
 ) -> None:
     path, csrf = f"/operator/accounts/{account_id}", operator.csrf
     check(operator, path)
     assert operator.post(f"{path}/disable", data={"csrf": csrf}).status_code == 303
-    assert account(application, account_id).disabled_at is not None
+    assert account(services, account_id).disabled_at is not None
     assert browser.get("/account").status_code == 303  # signed out, that is
     check(operator, path)
     assert f'action="{path}/enable"' in operator.get(path).text
     assert operator.post(f"{path}/enable", data={"csrf": csrf}).status_code == 303
-    assert account(application, account_id).disabled_at is None
+    assert account(services, account_id).disabled_at is None
     assert browser.get("/account").status_code == 200
 
 
 def test_operators_do_not_lock_themselves_out(
-    application: Application, operator: Browser, operator_id: str
+    services: Services, operator: Browser, operator_id: str
 ) -> None:
     path = f"/operator/accounts/{operator_id}"
     assert "Disable" not in operator.get(path).text
     answer = operator.post(f"{path}/disable", data={"csrf": operator.csrf})
     assert answer.status_code == 409 and "your own account" in answer.text
-    assert account(application, operator_id).disabled_at is None
+    assert account(services, operator_id).disabled_at is None
 
 
 def test_credits_are_granted_with_a_note(
-    application: Application, operator: Browser, browser: Browser, account_id: str
+    services: Services, operator: Browser, browser: Browser, account_id: str
 ) -> None:
     path, csrf = f"/operator/accounts/{account_id}", operator.csrf
     note = "sorry for <yesterday>"
     answer = operator.post(f"{path}/credits", data={"csrf": csrf, "amount": "3600", "note": note})
-    assert answer.status_code == 303 and account(application, account_id).balance == 4200
+    assert answer.status_code == 303 and account(services, account_id).balance == 4200
     for client, page in ((operator, path), (browser, "/credits")):
         assert "sorry for &lt;yesterday&gt;" in client.get(page).text
     assert operator.post(f"{path}/credits", data={"csrf": csrf, "amount": "-200"}).status_code == 303
-    assert account(application, account_id).balance == 4000
+    assert account(services, account_id).balance == 4000
     for amount, status in (("-4001", 409), ("0", 422), ("much", 422), (str(10**13), 422)):
         assert operator.post(f"{path}/credits", data={"csrf": csrf, "amount": amount}).status_code == status
     assert operator.post(f"{path}/credits", data={"amount": "1"}).status_code == 403
-    assert account(application, account_id).balance == 4000
+    assert account(services, account_id).balance == 4000
 
 
-def test_failures_with_their_cause(application: Application, operator: Browser, account_id: str) -> None:
+def test_failures_with_their_cause(services: Services, operator: Browser, account_id: str) -> None:
     add_split(
-        application, account_id, "split_full", "failed", error_code="SERVER_ERROR", attempts=3,
+        services, account_id, "split_full", "failed", error_code="SERVER_ERROR", attempts=3,
         error_message="It could not be separated.", cause="StorageError: <full>\nOSError: No space left",
     )  # fmt: skip
     add_split(
-        application, account_id, "split_short", "failed", error_code="VALIDATION_ERROR", error_message="Cut off.",
+        services, account_id, "split_short", "failed", error_code="VALIDATION_ERROR", error_message="Cut off.",
     )  # fmt: skip
-    add_split(application, account_id, "split_fine", "succeeded")
+    add_split(services, account_id, "split_fine", "succeeded")
     check(operator, "/operator/failures")
     page = operator.get("/operator/failures").text
     assert "StorageError: &lt;full&gt;\nOSError: No space left" in page and "Cut off." in page
@@ -199,13 +197,13 @@ def test_failures_with_their_cause(application: Application, operator: Browser, 
 
 
 def test_failures_come_in_pages(
-    application: Application, operator: Browser, account_id: str, monkeypatch: pytest.MonkeyPatch
+    services: Services, operator: Browser, account_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE", 1)
     for number in range(2):
         at = now() - timedelta(minutes=number)
         add_split(
-            application,
+            services,
             account_id,
             f"split_{number}",
             "failed",
@@ -220,12 +218,12 @@ def test_failures_come_in_pages(
     assert "split_1" in text and "split_0" not in text
 
 
-def test_models_with_licences_and_how_to_get_them(application: Application, operator: Browser) -> None:
+def test_models_with_licences_and_how_to_get_them(services: Services, operator: Browser) -> None:
     page = operator.get("/operator/models").text
-    for entry in application.models.entries():
+    for entry in services.models.entries():
         assert entry.title in page and entry.name in page
         pull = f"stemsplitter models pull {entry.name}<"
-        assert (pull in page) != application.models.is_ready(entry.name)
+        assert (pull in page) != services.models.is_ready(entry.name)
     assert "Licence" in page and "only where you name it" in page and "used for 2s" in page
 
 
@@ -283,10 +281,10 @@ def test_why_a_model_was_not_fetched_is_told(operator: Browser) -> None:
     assert "Fetch it" in failed and "hx-get" not in failed
 
 
-def test_terms_are_shown_before_a_model_is_fetched(application: Application, operator: Browser) -> None:
-    for entry in application.models.entries():
+def test_terms_are_shown_before_a_model_is_fetched(services: Services, operator: Browser) -> None:
+    for entry in services.models.entries():
         asked = "data-confirm" in card(operator, entry.name)
-        assert asked is not (entry.permissive or application.models.is_ready(entry.name)), entry.name
+        assert asked is not (entry.permissive or services.models.is_ready(entry.name)), entry.name
 
 
 def test_a_model_that_there_is_not_is_not_fetched(operator: Browser) -> None:
@@ -296,9 +294,9 @@ def test_a_model_that_there_is_not_is_not_fetched(operator: Browser) -> None:
     assert "being fetched" not in operator.get("/operator/models").text
 
 
-def test_workers_elsewhere_need_models_of_their_own(application: Application, operator: Browser) -> None:
+def test_workers_elsewhere_need_models_of_their_own(services: Services, operator: Browser) -> None:
     assert "Workers on other machines" not in operator.get("/operator/models").text
-    with application.database.write() as session:
+    with services.database.write() as session:
         for number, host in enumerate((socket.gethostname(), "far-away")):
             session.add(
                 Worker(
@@ -309,16 +307,16 @@ def test_workers_elsewhere_need_models_of_their_own(application: Application, op
     assert "Workers on other machines (far-away) have" in operator.get("/operator/models").text
 
 
-def test_a_damaged_record_of_a_model_is_told(application: Application, operator: Browser) -> None:
-    record = application.models.root / "mine" / "entry.json"
+def test_a_damaged_record_of_a_model_is_told(services: Services, operator: Browser) -> None:
+    record = services.models.root / "mine" / "entry.json"
     record.parent.mkdir()
     record.write_text("{")
     answer = operator.get("/operator/models")
     assert answer.status_code == 200 and "The record of the model mine cannot be read" in answer.text
 
 
-def test_what_files_take(application: Application, operator: Browser) -> None:
-    application.storage.put_stream("splits/split_1/a.mp3", [b"x" * 3_400_000], "audio/mpeg")
+def test_what_files_take(services: Services, operator: Browser) -> None:
+    services.storage.put_stream("splits/split_1/a.mp3", [b"x" * 3_400_000], "audio/mpeg")
     check(operator, "/operator/storage")
     page = operator.get("/operator/storage").text
     assert re.search(r"used</dt><dd>3\.4 MB</dd>", page) and "splits" in page and "free on the disk" in page

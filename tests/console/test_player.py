@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stemsplitter.audio.decode import open_source
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 
 from .conftest import Browser
 from .songs import FULL, SAMPLES, add_finished, add_split
@@ -25,8 +25,8 @@ def decoded(tmp_path: Path, data: bytes) -> np.ndarray:
         return np.concatenate(list(source.blocks()), axis=1).astype(np.float64) * FULL
 
 
-def test_the_player_has_every_stem(browser: Browser, application: Application, account_id: str) -> None:
-    split_id, _ = add_finished(application, account_id)
+def test_the_player_has_every_stem(browser: Browser, services: Services, account_id: str) -> None:
+    split_id, _ = add_finished(services, account_id)
     page = check(browser, f"/splits/{split_id}")
     for name in ("vocals", "drums", "bass", "other"):
         assert {f"mute-{name}", f"solo-{name}", f"gain-{name}", f"pan-{name}"} <= page.inputs
@@ -35,26 +35,24 @@ def test_the_player_has_every_stem(browser: Browser, application: Application, a
     assert "data-decoded" in text and ".stem.mp4" in text
 
 
-def test_a_task_sets_what_is_muted(browser: Browser, application: Application, account_id: str) -> None:
-    split_id, _ = add_finished(application, account_id, user_metadata={"task": "drum-remover"})
+def test_a_task_sets_what_is_muted(browser: Browser, services: Services, account_id: str) -> None:
+    split_id, _ = add_finished(services, account_id, user_metadata={"task": "drum-remover"})
     text = browser.get(f"/splits/{split_id}").text
     assert 'name="mute-drums" value="1" checked' in text and text.count(" checked") == 1
     assert "Download the song without its drums" in text
 
 
 def test_a_long_song_is_played_otherwise_and_the_page_says_so(
-    browser: Browser, application: Application, account_id: str
+    browser: Browser, services: Services, account_id: str
 ) -> None:
-    split_id, _ = add_finished(application, account_id, ("vocals",), duration_seconds=901)
+    split_id, _ = add_finished(services, account_id, ("vocals",), duration_seconds=901)
     text = browser.get(f"/splits/{split_id}").text
     assert "data-decoded" not in text and "longer than 15 minutes" in text
     assert ".stem.mp4" not in text
 
 
-def test_peaks_are_those_the_worker_stored(
-    browser: Browser, application: Application, account_id: str
-) -> None:
-    split_id, steps = add_finished(application, account_id)
+def test_peaks_are_those_the_worker_stored(browser: Browser, services: Services, account_id: str) -> None:
+    split_id, steps = add_finished(services, account_id)
     answer = browser.get(f"/splits/{split_id}/peaks.json")
     told = answer.json()
     assert (told["samples"], told["sampleRate"], told["samplesPerPoint"]) == (SAMPLES, 8_000, 160)
@@ -63,16 +61,14 @@ def test_peaks_are_those_the_worker_stored(
         round(127 * float(edge) / FULL)
         for edge in (steps["bass"][:, :160].min(), steps["bass"][:, :160].max())
     ]
-    application.storage.delete(
-        f"splits/{split_id}/stems/peaks.json"
-    )  # as of splits that are older than peaks
+    services.storage.delete(f"splits/{split_id}/stems/peaks.json")  # as of splits that are older than peaks
     assert browser.get(f"/splits/{split_id}/peaks.json", headers=SCRIPT).status_code == 404
 
 
 def test_stems_are_downloaded_whole_in_part_and_not_twice(
-    browser: Browser, application: Application, account_id: str, tmp_path: Path
+    browser: Browser, services: Services, account_id: str, tmp_path: Path
 ) -> None:
-    split_id, steps = add_finished(application, account_id, filename="Süß.mp3")
+    split_id, steps = add_finished(services, account_id, filename="Süß.mp3")
     path = f"/splits/{split_id}/files/drums.wav"
     assert browser.get(f"/splits/{split_id}/play/drums.wav").content == browser.get(path).content
     whole = browser.get(path)
@@ -85,16 +81,16 @@ def test_stems_are_downloaded_whole_in_part_and_not_twice(
     assert browser.get(f"/splits/{split_id}/files/peaks.json").status_code == 404
 
 
-def test_the_zip_has_the_stems(browser: Browser, application: Application, account_id: str) -> None:
-    split_id, _ = add_finished(application, account_id)
+def test_the_zip_has_the_stems(browser: Browser, services: Services, account_id: str) -> None:
+    split_id, _ = add_finished(services, account_id)
     with zipfile.ZipFile(io.BytesIO(browser.get(f"/splits/{split_id}/archive").content)) as archive:
         assert archive.namelist() == ["vocals.wav", "drums.wav", "bass.wav", "other.wav"]
 
 
 def test_the_mix_is_the_exact_sum_of_what_is_heard(
-    browser: Browser, application: Application, account_id: str, tmp_path: Path
+    browser: Browser, services: Services, account_id: str, tmp_path: Path
 ) -> None:
-    split_id, steps = add_finished(application, account_id)
+    split_id, steps = add_finished(services, account_id)
     untouched = {f"{what}-{name}": "0" for what in ("gain", "pan") for name in steps}
     for toggles, heard in (
         ({}, {"vocals", "drums", "bass", "other"}),
@@ -109,10 +105,8 @@ def test_the_mix_is_the_exact_sum_of_what_is_heard(
         np.testing.assert_array_equal(decoded(tmp_path, file.content), sum(steps[name] for name in heard))
 
 
-def test_a_script_is_told_how_hot_the_mix_is(
-    browser: Browser, application: Application, account_id: str
-) -> None:
-    split_id, steps = add_finished(application, account_id)
+def test_a_script_is_told_how_hot_the_mix_is(browser: Browser, services: Services, account_id: str) -> None:
+    split_id, steps = add_finished(services, account_id)
     headers = SCRIPT | {"X-CSRF-Token": browser.csrf}
     form = {"gain-drums": "12", "pan-drums": "-1", "gain-vocals": "0", "solo-drums": "1", "format": "wav32f"}
     told = browser.post(f"/splits/{split_id}/mix", data=form, headers=headers).json()
@@ -135,9 +129,9 @@ def test_a_script_is_told_how_hot_the_mix_is(
     ],
 )
 def test_what_cannot_be_mixed_is_said(
-    browser: Browser, application: Application, account_id: str, form: dict[str, str], message: str
+    browser: Browser, services: Services, account_id: str, form: dict[str, str], message: str
 ) -> None:
-    split_id, _ = add_finished(application, account_id, ("vocals",))
+    split_id, _ = add_finished(services, account_id, ("vocals",))
     answer = browser.post(
         f"/splits/{split_id}/mix", data=form, headers=SCRIPT | {"X-CSRF-Token": browser.csrf}
     )
@@ -145,8 +139,8 @@ def test_what_cannot_be_mixed_is_said(
     assert message in answer.json()["error"]["message"]
 
 
-def test_a_stem_file_is_made(browser: Browser, application: Application, account_id: str) -> None:
-    split_id, _ = add_finished(application, account_id)
+def test_a_stem_file_is_made(browser: Browser, services: Services, account_id: str) -> None:
+    split_id, _ = add_finished(services, account_id)
     answer = browser.post(f"/splits/{split_id}/stem-file", data={"csrf": browser.csrf})
     file = browser.get(answer.headers["location"])
     assert file.headers["content-type"] == "audio/mp4"
@@ -154,9 +148,7 @@ def test_a_stem_file_is_made(browser: Browser, application: Application, account
     assert b"moov" in file.content and b'"name": "vocals"' in file.content
 
 
-def test_there_are_no_files_before_the_end(
-    browser: Browser, application: Application, account_id: str
-) -> None:
-    split_id = add_split(application, account_id, "processing")
+def test_there_are_no_files_before_the_end(browser: Browser, services: Services, account_id: str) -> None:
+    split_id = add_split(services, account_id, "processing")
     for path in ("peaks.json", "files/vocals.wav", "archive"):
         assert browser.get(f"/splits/{split_id}/{path}").status_code == 409

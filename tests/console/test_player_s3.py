@@ -12,7 +12,7 @@ import pytest
 
 from stemsplitter.console.headers import POLICY
 from stemsplitter.database import Database
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 
 from ..buckets import BUCKET, Proxy, s3_server, use
@@ -52,9 +52,9 @@ def fetched(location: str) -> tuple[bytes, str]:
 
 
 def test_the_page_plays_from_this_server_alone(
-    browser: Browser, application: Application, account_id: str, store: Proxy, tmp_path: Path
+    browser: Browser, services: Services, account_id: str, store: Proxy, tmp_path: Path
 ) -> None:
-    split_id, steps = add_finished(application, account_id)
+    split_id, steps = add_finished(services, account_id)
     answer = browser.get(f"/splits/{split_id}")
     form = f"form-action 'self' {store.url};"
     assert answer.headers["content-security-policy"] == POLICY.replace("form-action 'self';", form)
@@ -70,9 +70,9 @@ def test_the_page_plays_from_this_server_alone(
 
 
 def test_what_is_saved_comes_from_the_store(
-    browser: Browser, application: Application, account_id: str, store: Proxy, tmp_path: Path
+    browser: Browser, services: Services, account_id: str, store: Proxy, tmp_path: Path
 ) -> None:
-    split_id, steps = add_finished(application, account_id, filename="Süß.mp3")
+    split_id, steps = add_finished(services, account_id, filename="Süß.mp3")
     led = browser.get(f"/splits/{split_id}/files/drums.wav")
     assert (led.status_code, led.headers["cache-control"]) == (307, "no-store")
     assert led.headers["location"].startswith(f"{store.url}/{BUCKET}/splits/{split_id}/stems/")
@@ -88,23 +88,21 @@ def test_what_is_saved_comes_from_the_store(
     assert browser.get(f"/splits/{split_id}/files/mix-0123456789abcdef.wav").status_code == 404
 
 
-def test_the_zip_is_made_of_what_the_store_has(
-    browser: Browser, application: Application, account_id: str
-) -> None:
-    split_id, _ = add_finished(application, account_id)
+def test_the_zip_is_made_of_what_the_store_has(browser: Browser, services: Services, account_id: str) -> None:
+    split_id, _ = add_finished(services, account_id)
     with zipfile.ZipFile(io.BytesIO(browser.get(f"/splits/{split_id}/archive").content)) as archive:
         assert archive.testzip() is None
         assert archive.namelist() == ["vocals.wav", "drums.wav", "bass.wav", "other.wav"]
-    application.storage.delete_prefix(f"splits/{split_id}")
+    services.storage.delete_prefix(f"splits/{split_id}")
     assert browser.get(f"/splits/{split_id}/archive").status_code == 404
     assert browser.get(f"/splits/{split_id}/files/drums.wav").status_code == 404
 
 
 def test_a_split_tells_the_stores_own_links(
-    browser: Browser, application: Application, account_id: str, store: Proxy
+    browser: Browser, services: Services, account_id: str, store: Proxy
 ) -> None:
-    split_id, _ = add_finished(application, account_id)
-    links = application.splits.get(account_id, split_id).stems or {}
+    split_id, _ = add_finished(services, account_id)
+    links = services.splits.get(account_id, split_id).stems or {}
     assert set(links) == {"vocals", "drums", "bass", "other"}
     for name, link in links.items():
         data, saved_as = fetched(link)
@@ -113,9 +111,9 @@ def test_a_split_tells_the_stores_own_links(
 
 
 def test_a_store_that_is_down_is_a_page(
-    browser: Browser, application: Application, account_id: str, store: Proxy
+    browser: Browser, services: Services, account_id: str, store: Proxy
 ) -> None:
-    split_id, _ = add_finished(application, account_id)
+    split_id, _ = add_finished(services, account_id)
     store.fault = lambda method, path: "busy"
     for path in ("files/drums.wav", "play/drums.wav", "archive"):
         answer = browser.get(f"/splits/{split_id}/{path}")

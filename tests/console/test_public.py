@@ -4,9 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from stemsplitter.database import now
+from stemsplitter.clock import now
 from stemsplitter.health.models import HealthCheck
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 
 from .conftest import Browser
@@ -14,10 +14,10 @@ from .songs import add_split
 from .test_pages import check
 
 
-def test_home_leads_everywhere(visitor: Browser, application: Application) -> None:
+def test_home_leads_everywhere(visitor: Browser, services: Services) -> None:
     page = check(visitor, "/")
     assert {"/new", "/pricing", "/docs", "/docs/getting-started", "/status", "/sign-in"} <= page.links
-    assert f"curl {application.settings.base_url}/v1/audio/splits" in visitor.get("/").text
+    assert f"curl {services.settings.base_url}/v1/audio/splits" in visitor.get("/").text
 
 
 def test_every_link_of_the_public_pages_leads_somewhere(visitor: Browser) -> None:
@@ -53,8 +53,8 @@ class TestUnmetered:
         assert "free credits" not in visitor.get("/sign-up").text
 
 
-def test_the_status_tells_what_is_and_was(visitor: Browser, application: Application) -> None:
-    with application.database.write() as session:
+def test_the_status_tells_what_is_and_was(visitor: Browser, services: Services) -> None:
+    with services.database.write() as session:
         for minutes in (60, 20):
             at = now() - timedelta(minutes=minutes)
             session.add(HealthCheck(at=at, storage=True, queued=0, waited_s=0, workers=1, faults=0))
@@ -65,14 +65,14 @@ def test_the_status_tells_what_is_and_was(visitor: Browser, application: Applica
 
 
 def test_the_status_tells_how_long_splits_wait_and_how_fast_they_go(
-    visitor: Browser, application: Application, account_id: str
+    visitor: Browser, services: Services, account_id: str
 ) -> None:
     text = visitor.get("/status").text
     assert text.count("<dd>–</dd>") == 2 and "0 splits succeeded" in text
     at = now() - timedelta(minutes=5)
     for waited_s, work_s in ((1, 20), (2.5, 100), (70, 50)):
         add_split(
-            application,
+            services,
             account_id,
             "succeeded",
             created_at=at,
@@ -80,9 +80,9 @@ def test_the_status_tells_how_long_splits_wait_and_how_fast_they_go(
             duration_seconds=200,
             processing={"seconds": work_s},
         )
-    add_split(application, account_id)
-    add_split(application, account_id, "processing")
-    application.__dict__.pop("health")  # which tells the same for ten seconds
+    add_split(services, account_id)
+    add_split(services, account_id, "processing")
+    services.__dict__.pop("health")  # which tells the same for ten seconds
     text = visitor.get("/status").text
     for told in ("<dd>2.5 s</dd>", "<dd>4.0×</dd>", "3 splits succeeded", "are being split</dt><dd>1</dd>"):
         assert told in text

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from sqlalchemy.orm import Session
 
 from stemsplitter.console import splits
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.splits import repository
 from stemsplitter.splits.models import Split
 
@@ -24,19 +24,19 @@ def post(browser: Browser, path: str) -> tuple[int, str]:
     return answer.status_code, answer.headers.get("location", "")
 
 
-def state(application: Application, split_id: str) -> Split:
-    with application.database.read() as session:
+def state(services: Services, split_id: str) -> Split:
+    with services.database.read() as session:
         return session.get_one(Split, split_id)
 
 
-def test_pages_in_every_state(browser: Browser, application: Application, account_id: str) -> None:
+def test_pages_in_every_state(browser: Browser, services: Services, account_id: str) -> None:
     assert "No splits yet" in browser.get("/splits").text
     failed = {"error_code": "CANCELED", "error_message": "The split was canceled."}
     ids = [
-        add_split(application, account_id, "queued"),
-        add_split(application, account_id, "processing", progress=40),
-        add_split(application, account_id, "failed", **failed),
-        add_finished(application, account_id)[0],
+        add_split(services, account_id, "queued"),
+        add_split(services, account_id, "processing", progress=40),
+        add_split(services, account_id, "failed", **failed),
+        add_finished(services, account_id)[0],
     ]
     page = check(browser, "/splits")
     assert {f"/splits/{split_id}" for split_id in ids} <= page.links
@@ -46,12 +46,12 @@ def test_pages_in_every_state(browser: Browser, application: Application, accoun
         check(browser, f"/splits/{split_id}")
 
 
-def test_hostile_names_are_shown_as_text(browser: Browser, application: Application, account_id: str) -> None:
+def test_hostile_names_are_shown_as_text(browser: Browser, services: Services, account_id: str) -> None:
     failed = {"error_code": "SERVER_ERROR", "error_message": HOSTILE}
     for split_id in (
-        add_split(application, account_id, "processing", filename=HOSTILE),
-        add_split(application, account_id, "failed", filename=HOSTILE, **failed),
-        add_finished(application, account_id, filename=HOSTILE, user_metadata={"task": HOSTILE})[0],
+        add_split(services, account_id, "processing", filename=HOSTILE),
+        add_split(services, account_id, "failed", filename=HOSTILE, **failed),
+        add_finished(services, account_id, filename=HOSTILE, user_metadata={"task": HOSTILE})[0],
     ):
         for path in ("/splits", f"/splits/{split_id}"):
             check(browser, path)  # its reader would meet the picture and its handler
@@ -62,10 +62,10 @@ def test_hostile_names_are_shown_as_text(browser: Browser, application: Applicat
 
 
 def test_the_list_has_pages(
-    browser: Browser, application: Application, account_id: str, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, services: Services, account_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(splits, "PAGE", 2)
-    ids = [add_split(application, account_id) for _ in range(3)]
+    ids = [add_split(services, account_id) for _ in range(3)]
     first = check(browser, "/splits").links
     (older,) = {link for link in first if link.startswith("/splits?cursor=")}
     second = check(browser, older).links
@@ -75,33 +75,31 @@ def test_the_list_has_pages(
 
 
 def test_a_split_is_canceled_tried_again_and_deleted(
-    browser: Browser, application: Application, account_id: str, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, services: Services, account_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    split_id = add_split(application, account_id)
+    split_id = add_split(services, account_id)
     assert post(browser, f"/splits/{split_id}/delete")[0] == 409
     assert post(browser, f"/splits/{split_id}/cancel") == (303, f"/splits/{split_id}")
-    assert state(application, split_id).error_code == "CANCELED"
-    monkeypatch.setattr(application.splits, "retry", lambda account, failed: {"id": f"{failed}_again"})
+    assert state(services, split_id).error_code == "CANCELED"
+    monkeypatch.setattr(services.splits, "retry", lambda account, failed: {"id": f"{failed}_again"})
     assert post(browser, f"/splits/{split_id}/retry") == (303, f"/splits/{split_id}_again")
     assert post(browser, f"/splits/{split_id}/delete") == (303, "/splits")
     assert browser.get(f"/splits/{split_id}").status_code == 404
 
 
-def test_nothing_is_done_without_the_token(
-    browser: Browser, application: Application, account_id: str
-) -> None:
-    split_id, _ = add_finished(application, account_id)
+def test_nothing_is_done_without_the_token(browser: Browser, services: Services, account_id: str) -> None:
+    split_id, _ = add_finished(services, account_id)
     for action in ("cancel", "retry", "delete", "mix", "stem-file"):
         assert browser.post(f"/splits/{split_id}/{action}", data={"csrf": "wrong"}).status_code == 403
-    assert state(application, split_id).deleted_at is None
+    assert state(services, split_id).deleted_at is None
 
 
 def test_splits_of_another_account_are_not_there(
-    browser: Browser, application: Application, account_id: str
+    browser: Browser, services: Services, account_id: str
 ) -> None:
-    with application.database.write() as session:
-        other = application.accounts.create_account(session, "other@example.org").id
-    split_id, _ = add_finished(application, other)
+    with services.database.write() as session:
+        other = services.accounts.create_account(session, "other@example.org").id
+    split_id, _ = add_finished(services, other)
     for path in ("", "/peaks.json", "/files/vocals.wav", "/archive"):
         assert browser.get(f"/splits/{split_id}{path}").status_code == 404, path
     for action in ("cancel", "retry", "delete", "mix", "stem-file"):
@@ -112,11 +110,11 @@ def test_splits_of_another_account_are_not_there(
 
 
 def test_events_tell_every_change_until_all_have_ended(
-    browser: Browser, application: Application, account_id: str, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, services: Services, account_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(splits, "LOOK_SECONDS", 0.05)
-    one = add_split(application, account_id, "processing", lease="run_1", progress=10)
-    two, _ = add_finished(application, account_id)
+    one = add_split(services, account_id, "processing", lease="run_1", progress=10)
+    two, _ = add_finished(services, account_id)
 
     def go_on(session: Session) -> None:
         repository.advance(session, one, "run_1", 50)
@@ -126,16 +124,16 @@ def test_events_tell_every_change_until_all_have_ended(
 
     # Between two looks of the stream at most one thing happens, however slow the machine is.
     happenings = iter([go_on, None, end])
-    look = application.splits.states
+    look = services.splits.states
 
     def look_and_go_on(account: str, wanted: Sequence[str]) -> dict[str, tuple[str, int]]:
         states = look(account, wanted)
         if happening := next(happenings, None):
-            with application.database.write() as session:
+            with services.database.write() as session:
                 happening(session)
         return states
 
-    monkeypatch.setattr(application.splits, "states", look_and_go_on)
+    monkeypatch.setattr(services.splits, "states", look_and_go_on)
     answer = browser.get(f"/splits/events?ids={one},{two}")
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = [event.split("\n") for event in answer.text.split("\n\n") if event.startswith("event")]
@@ -149,13 +147,13 @@ def test_events_tell_every_change_until_all_have_ended(
 
 
 def test_events_end_when_the_server_stops(
-    app: FastAPI, browser: Browser, application: Application, account_id: str, monkeypatch: pytest.MonkeyPatch
+    app: FastAPI, browser: Browser, services: Services, account_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(splits, "LOOK_SECONDS", 0.05)
     looks = iter([False, False, True])
     stopping: Callable[[], bool] = lambda: next(looks)  # noqa: E731
     app.state.is_stopping = stopping
-    text = browser.get(f"/splits/events?ids={add_split(application, account_id)}").text
+    text = browser.get(f"/splits/events?ids={add_split(services, account_id)}").text
     assert text.count("event: state") == 1 and "event: end" not in text
 
 

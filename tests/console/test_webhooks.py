@@ -8,7 +8,7 @@ import pytest
 
 from stemsplitter.console.webhooks import SENT_A_MINUTE
 from stemsplitter.fetching import Fetcher
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.webhooks.service import WebhookService
 from tests.loopback import Site
@@ -21,11 +21,11 @@ PATH = "/developer/webhooks"
 
 
 @pytest.fixture(autouse=True)
-def webhooks(application: Application) -> WebhookService:
+def webhooks(services: Services) -> WebhookService:
     """Deliveries to this machine are allowed, and done by hand."""
     fetcher = Fetcher(Settings(allowed_networks="127.0.0.0/8"))
-    made = WebhookService(application.database, fetcher, application.webhook_secrets)
-    application.__dict__["webhooks"] = made
+    made = WebhookService(services.database, fetcher, services.webhook_secrets)
+    services.__dict__["webhooks"] = made
     return made
 
 
@@ -36,13 +36,13 @@ def receiver() -> Iterator[Site]:
 
 
 @pytest.fixture
-def delivery_id(application: Application, account_id: str, receiver: Site) -> str:
-    with application.database.write() as session:
-        return application.webhooks.create_event(session, SPLIT, receiver.url, account_id)
+def delivery_id(services: Services, account_id: str, receiver: Site) -> str:
+    with services.database.write() as session:
+        return services.webhooks.create_event(session, SPLIT, receiver.url, account_id)
 
 
 def test_a_secret_is_made_shown_once_and_rotated(
-    application: Application, browser: Browser, account_id: str
+    services: Services, browser: Browser, account_id: str
 ) -> None:
     assert "without a signature" in browser.get(PATH).text
     csrf, shown = browser.csrf, []
@@ -51,24 +51,22 @@ def test_a_secret_is_made_shown_once_and_rotated(
         assert answer.headers["cache-control"] == "no-store"
         shown += re.findall(r"whsec_[A-Za-z0-9+/]{43}=", answer.text)
     assert len(set(shown)) == 2
-    with application.database.read() as session:
-        active = application.webhook_secrets.active_secrets(session, account_id)
+    with services.database.read() as session:
+        active = services.webhook_secrets.active_secrets(session, account_id)
     assert active == shown[::-1]
     page = browser.get(PATH).text
     assert not any(secret in page for secret in shown)
     assert all(secret[:12] in page for secret in shown) and "signs until" in page
 
 
-def test_a_test_is_sent_and_its_answer_shown(
-    application: Application, browser: Browser, receiver: Site
-) -> None:
+def test_a_test_is_sent_and_its_answer_shown(services: Services, browser: Browser, receiver: Site) -> None:
     answer = browser.post(f"{PATH}/test", data={"csrf": browser.csrf, "url": receiver.url})
     assert answer.status_code == 303
     path = answer.headers["location"]
     waiting = browser.get(path).text
     assert "pending" in waiting and f'hx-get="{path}?looks=1"' in waiting
     assert "hx-get" not in browser.get(f"{path}?looks=1000").text  # it looks for a minute, not for ever
-    assert application.webhooks.attempt(path.rpartition("/")[2]) is None
+    assert services.webhooks.attempt(path.rpartition("/")[2]) is None
     [(headers, body)] = receiver.requests
     assert json.loads(body)["event"] == "webhook.test"
     page = browser.get(path).text
@@ -77,7 +75,7 @@ def test_a_test_is_sent_and_its_answer_shown(
     assert path in browser.get(PATH).text
 
 
-def test_a_delivery_is_shown_as_text(application: Application, browser: Browser, delivery_id: str) -> None:
+def test_a_delivery_is_shown_as_text(services: Services, browser: Browser, delivery_id: str) -> None:
     path = f"{PATH}/{delivery_id}"
     check(browser, path)
     page = browser.get(path).text
@@ -86,35 +84,33 @@ def test_a_delivery_is_shown_as_text(application: Application, browser: Browser,
 
 
 def test_attempts_and_what_was_answered_are_shown(
-    application: Application, browser: Browser, delivery_id: str, receiver: Site
+    services: Services, browser: Browser, delivery_id: str, receiver: Site
 ) -> None:
     receiver.answers = [503]
-    assert application.webhooks.attempt(delivery_id) is not None
+    assert services.webhooks.attempt(delivery_id) is not None
     page = browser.get(f"{PATH}/{delivery_id}").text
     assert "503" in page and "must answer 2xx" in page and "Next attempt" in page
     check(browser, f"{PATH}/{delivery_id}")
 
 
 def test_an_event_is_delivered_again(
-    application: Application, browser: Browser, delivery_id: str, receiver: Site
+    services: Services, browser: Browser, delivery_id: str, receiver: Site
 ) -> None:
-    application.webhooks.attempt(delivery_id)
+    services.webhooks.attempt(delivery_id)
     answer = browser.post(f"{PATH}/{delivery_id}/replay", data={"csrf": browser.csrf})
     again = answer.headers["location"].rpartition("/")[2]
     assert answer.status_code == 303 and again != delivery_id
-    application.webhooks.attempt(again)
+    services.webhooks.attempt(again)
     (first, body), (second, same) = receiver.requests
     assert body == same and first["webhook-id"] == second["webhook-id"]
 
 
 def test_deliveries_come_in_pages_and_by_status(
-    application: Application, browser: Browser, account_id: str, delivery_id: str
+    services: Services, browser: Browser, account_id: str, delivery_id: str
 ) -> None:
-    application.webhooks.attempt(delivery_id)
-    with application.database.write() as session:
-        tests = [
-            application.webhooks.send_test(session, account_id, "http://127.0.0.1/").id for _ in range(26)
-        ]
+    services.webhooks.attempt(delivery_id)
+    with services.database.write() as session:
+        tests = [services.webhooks.send_test(session, account_id, "http://127.0.0.1/").id for _ in range(26)]
     page = check(browser, PATH)
     [older] = [link for link in page.links if "cursor=" in link]
     assert {f"{PATH}/{each}" for each in tests[1:]} <= page.links
@@ -143,11 +139,11 @@ def test_tests_are_throttled(browser: Browser) -> None:
 
 
 def test_what_is_of_others_is_not_there(
-    application: Application, browsers: Callable[[], Browser], delivery_id: str
+    services: Services, browsers: Callable[[], Browser], delivery_id: str
 ) -> None:
-    with application.database.write() as session:
-        other_id = application.accounts.create_account(session, "other@example.org").id
-    other = sign_in(application, browsers(), other_id)
+    with services.database.write() as session:
+        other_id = services.accounts.create_account(session, "other@example.org").id
+    other = sign_in(services, browsers(), other_id)
     csrf = other.csrf
     assert other.get(f"{PATH}/{delivery_id}").status_code == 404
     assert other.post(f"{PATH}/{delivery_id}/replay", data={"csrf": csrf}).status_code == 404

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from stemsplitter.processes.api import GRACE_S
+from stemsplitter.processes.loop import HAND_BACK_SECONDS
 from stemsplitter.settings import FILE_VARIABLE, PREFIX, Settings, load_settings
-from stemsplitter.worker.loop import HAND_BACK_SECONDS
 
 ROOT = Path(__file__).parents[2]
 # those that are no settings of the server: where they are in a file, and those of the library and the command

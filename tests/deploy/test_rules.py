@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from stemsplitter.database import Database
 from stemsplitter.processes.app import create_app
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 
 from .settings import ROOT
@@ -27,9 +27,9 @@ ALERTS = pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert
 @pytest.fixture
 def figures(tmp_path: Path, database: Database) -> dict[str, set[str]]:
     """The names of all figures with those of their labels, as an API tells them that was asked something."""
-    application = Application(Settings(data_dir=tmp_path / "data", database_url=database.url))
+    services = Services(Settings(data_dir=tmp_path / "data", database_url=database.url))
     try:
-        with TestClient(create_app(application)) as client:
+        with TestClient(create_app(services)) as client:
             client.get("/v1/audio/splits/split_1")
             families = text_string_to_metric_families(client.get("/metrics").text)
             found: dict[str, set[str]] = {}
@@ -39,7 +39,7 @@ def figures(tmp_path: Path, database: Database) -> dict[str, set[str]]:
                     found.setdefault(sample.name, set()).update(sample.labels)
             return found
     finally:
-        application.close()
+        services.close()
 
 
 @ALERTS

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from stemsplitter.accounts.models import Account
-from stemsplitter.database import Database, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database
 from stemsplitter.health import repository, service
 from stemsplitter.health.service import HealthService
 from stemsplitter.settings import Settings

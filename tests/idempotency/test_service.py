@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import func, select, update
 
 from stemsplitter.accounts.models import Account
-from stemsplitter.database import Database, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database
 from stemsplitter.idempotency import service
 from stemsplitter.idempotency.models import IdempotencyRecord
 from stemsplitter.idempotency.service import IdempotencyService, Record, Request

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from stemsplitter.database import Database
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
-from tests.applications import application
 from tests.payments.checkout import KEY, SECRET, Checkout, stand_in
+from tests.services import services
 
-__all__ = ["application"]
+__all__ = ["services"]
 
 
 @pytest.fixture
@@ -34,6 +34,6 @@ def settings(tmp_path: Path, database: Database, checkout: Checkout) -> Settings
 
 
 @pytest.fixture
-def account_id(application: Application) -> str:
-    with application.database.write() as session:
-        return application.accounts.create_account(session, "buyer@example.org").id
+def account_id(services: Services) -> str:
+    with services.database.write() as session:
+        return services.accounts.create_account(session, "buyer@example.org").id

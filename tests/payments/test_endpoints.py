@@ -5,15 +5,15 @@ from fastapi.testclient import TestClient
 
 from stemsplitter.api.routes.stripe import LARGEST_EVENT, PATH
 from stemsplitter.processes.app import create_app
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from tests.payments.checkout import event, signature
 from tests.payments.test_service import balance, begin
 
 
 @pytest.fixture
-def stripe(application: Application) -> Iterator[TestClient]:
-    with TestClient(create_app(application), raise_server_exceptions=False) as client:
+def stripe(services: Services) -> Iterator[TestClient]:
+    with TestClient(create_app(services), raise_server_exceptions=False) as client:
         yield client
 
 
@@ -22,35 +22,29 @@ def send(client: TestClient, body: bytes, header: str | None = None) -> int:
     return client.post(PATH, content=body, headers=headers).status_code
 
 
-def test_stripe_tells_of_a_payment(stripe: TestClient, application: Application, account_id: str) -> None:
-    body = event(begin(application, account_id))
+def test_stripe_tells_of_a_payment(stripe: TestClient, services: Services, account_id: str) -> None:
+    body = event(begin(services, account_id))
     assert [send(stripe, body), send(stripe, body)] == [200, 200]
-    assert balance(application, account_id) == 3000
+    assert balance(services, account_id) == 3000
 
 
-def test_what_cannot_be_believed_is_refused(
-    stripe: TestClient, application: Application, account_id: str
-) -> None:
-    payment = begin(application, account_id)
+def test_what_cannot_be_believed_is_refused(stripe: TestClient, services: Services, account_id: str) -> None:
+    payment = begin(services, account_id)
     assert send(stripe, event(payment), "t=1,v1=00") == 401
     assert stripe.post(PATH, content=event(payment)).status_code == 401
     assert send(stripe, event(payment, amount=1)) == 409
     assert send(stripe, b" " * (LARGEST_EVENT + 1)) == 413
-    assert balance(application, account_id) == 0
+    assert balance(services, account_id) == 0
 
 
-def test_it_is_there_where_something_is_sold(
-    application: Application, empty_application: Application
-) -> None:
+def test_it_is_there_where_something_is_sold(services: Services, empty_application: Services) -> None:
     with TestClient(create_app(empty_application)) as client:
         assert send(client, event("pay_1")) == 404
 
 
 @pytest.fixture
-def empty_application(application: Application) -> Iterator[Application]:
-    settings = Settings(
-        data_dir=application.settings.data_dir, database_url=application.settings.database_url
-    )
-    made = Application(settings)
+def empty_application(services: Services) -> Iterator[Services]:
+    settings = Settings(data_dir=services.settings.data_dir, database_url=services.settings.database_url)
+    made = Services(settings)
     yield made
     made.close()

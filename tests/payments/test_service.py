@@ -5,8 +5,8 @@ from itertools import permutations
 import pytest
 from sqlalchemy import select
 
+from stemsplitter.clock import now
 from stemsplitter.credits.models import LedgerEntry
-from stemsplitter.database import now
 from stemsplitter.payments import service
 from stemsplitter.payments.models import Payment
 from stemsplitter.payments.stripe import (
@@ -18,36 +18,34 @@ from stemsplitter.payments.stripe import (
     PaymentUnavailable,
 )
 from stemsplitter.service_errors import Conflict, NotFound, Unauthorized
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from tests.payments.checkout import KEY, SECRET, Checkout, event, mac, signature
 
 
-def begin(application: Application, account_id: str) -> str:
+def begin(services: Services, account_id: str) -> str:
     """Set out to buy 50 minutes; the payment's id."""
-    application.payments.begin(account_id, 50)
-    return payments(application)[-1].id
+    services.payments.begin(account_id, 50)
+    return payments(services)[-1].id
 
 
-def payments(application: Application) -> Sequence[Payment]:
-    with application.database.read() as session:
+def payments(services: Services) -> Sequence[Payment]:
+    with services.database.read() as session:
         return session.scalars(select(Payment).order_by(Payment.id)).all()
 
 
-def take(application: Application, body: bytes) -> None:
-    application.payments.take_event(body, signature(body))
+def take(services: Services, body: bytes) -> None:
+    services.payments.take_event(body, signature(body))
 
 
-def balance(application: Application, account_id: str) -> int:
-    with application.database.read() as session:
-        return application.credits.balance(session, account_id)
+def balance(services: Services, account_id: str) -> int:
+    with services.database.read() as session:
+        return services.credits.balance(session, account_id)
 
 
-def test_stripe_is_asked_for_what_is_offered(
-    application: Application, account_id: str, checkout: Checkout
-) -> None:
-    assert application.payments.begin(account_id, 50) == f"{checkout.url}/pay/cs_test_1"
-    [payment] = payments(application)
+def test_stripe_is_asked_for_what_is_offered(services: Services, account_id: str, checkout: Checkout) -> None:
+    assert services.payments.begin(account_id, 50) == f"{checkout.url}/pay/cs_test_1"
+    [payment] = payments(services)
     [asked], [headers] = checkout.asked, checkout.headers
     assert (payment.status, payment.credits, payment.amount, payment.currency) == ("open", 3000, 500, "usd")
     assert (payment.account_id, payment.checkout_id) == (account_id, "cs_test_1")
@@ -71,73 +69,71 @@ def test_stripe_is_asked_for_what_is_offered(
 
 @pytest.mark.parametrize("minutes", [150, 51, 0, -50])
 def test_only_packs_with_a_price_are_sold(
-    application: Application, account_id: str, checkout: Checkout, minutes: int
+    services: Services, account_id: str, checkout: Checkout, minutes: int
 ) -> None:
     with pytest.raises(NotFound):
-        application.payments.begin(account_id, minutes)
-    assert checkout.asked == [] and payments(application) == []
+        services.payments.begin(account_id, minutes)
+    assert checkout.asked == [] and payments(services) == []
 
 
 @pytest.mark.parametrize(
     ("status", "body"), [(400, None), (500, b"oops"), (200, b"{}"), (200, b"[]"), (302, b"")]
 )
 def test_what_stripe_refuses_is_given_up(
-    application: Application, account_id: str, checkout: Checkout, status: int, body: bytes | None
+    services: Services, account_id: str, checkout: Checkout, status: int, body: bytes | None
 ) -> None:
     checkout.status, checkout.body = status, body
     with pytest.raises(PaymentUnavailable, match="nothing was paid"):
-        application.payments.begin(account_id, 50)
-    assert [payment.status for payment in payments(application)] == ["failed"]
+        services.payments.begin(account_id, 50)
+    assert [payment.status for payment in payments(services)] == ["failed"]
 
 
-def test_stripe_may_be_out_of_reach(application: Application, account_id: str) -> None:
-    application.payments._stripe._base = "http://127.0.0.1:1"
+def test_stripe_may_be_out_of_reach(services: Services, account_id: str) -> None:
+    services.payments._stripe._base = "http://127.0.0.1:1"
     with pytest.raises(PaymentUnavailable, match="try again"):
-        application.payments.begin(account_id, 50)
+        services.payments.begin(account_id, 50)
 
 
-def test_what_was_paid_is_granted_once(application: Application, account_id: str) -> None:
-    payment = begin(application, account_id)
-    assert balance(application, account_id) == 0
+def test_what_was_paid_is_granted_once(services: Services, account_id: str) -> None:
+    payment = begin(services, account_id)
+    assert balance(services, account_id) == 0
     for _ in range(3):
-        take(application, event(payment))
-    assert balance(application, account_id) == 3000
-    [row] = payments(application)
+        take(services, event(payment))
+    assert balance(services, account_id) == 3000
+    [row] = payments(services)
     assert row.status == "paid"
-    with application.database.read() as session:
+    with services.database.read() as session:
         [entry] = session.scalars(select(LedgerEntry)).all()
-        assert application.credits.audit(session) == []
+        assert services.credits.audit(session) == []
     assert (entry.kind, entry.amount, entry.reference) == ("purchase", 3000, "cs_test_1")
     assert entry.note == "50 minutes, bought through Stripe"
 
 
-def test_two_events_at_once_grant_once(application: Application, account_id: str) -> None:
-    payment = begin(application, account_id)
+def test_two_events_at_once_grant_once(services: Services, account_id: str) -> None:
+    payment = begin(services, account_id)
     start = threading.Barrier(4)
 
     def tell() -> None:
         start.wait(60)
-        take(application, event(payment))
+        take(services, event(payment))
 
     threads = [threading.Thread(target=tell) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(60)
-    assert balance(application, account_id) == 3000
+    assert balance(services, account_id) == 3000
 
 
-def test_money_that_comes_later_is_granted_whatever_the_order(
-    application: Application, account_id: str
-) -> None:
+def test_money_that_comes_later_is_granted_whatever_the_order(services: Services, account_id: str) -> None:
     """A bank transfer: the checkout is completed unpaid, and the payment succeeds days later."""
     for bought, order in enumerate(permutations((COMPLETED, ASYNC_SUCCEEDED, EXPIRED)), start=1):
-        payment = begin(application, account_id)
+        payment = begin(services, account_id)
         for kind in (*order, *order):
             status = "paid" if kind == ASYNC_SUCCEEDED else "unpaid"
-            take(application, event(payment, kind=kind, status=status, checkout=f"cs_test_{bought}"))
-        assert balance(application, account_id) == 3000 * bought, order
-        assert payments(application)[-1].status == "paid"
+            take(services, event(payment, kind=kind, status=status, checkout=f"cs_test_{bought}"))
+        assert balance(services, account_id) == 3000 * bought, order
+        assert payments(services)[-1].status == "paid"
 
 
 @pytest.mark.parametrize(
@@ -151,30 +147,28 @@ def test_money_that_comes_later_is_granted_whatever_the_order(
     ],
 )
 def test_what_was_not_paid_is_not_granted(
-    application: Application, account_id: str, kinds: list[str], becomes: str
+    services: Services, account_id: str, kinds: list[str], becomes: str
 ) -> None:
-    payment = begin(application, account_id)
+    payment = begin(services, account_id)
     for kind in kinds:
-        take(application, event(payment, kind=kind, status="unpaid"))
-    assert [row.status for row in payments(application)] == [becomes]
-    assert balance(application, account_id) == 0
+        take(services, event(payment, kind=kind, status="unpaid"))
+    assert [row.status for row in payments(services)] == [becomes]
+    assert balance(services, account_id) == 0
 
 
 @pytest.mark.parametrize("kind", [ASYNC_FAILED, EXPIRED, "checkout.session.unheard_of"])
-def test_paid_counts_in_the_events_that_mean_it_alone(
-    application: Application, account_id: str, kind: str
-) -> None:
-    take(application, event(begin(application, account_id), kind=kind, status="paid"))
-    assert balance(application, account_id) == 0
+def test_paid_counts_in_the_events_that_mean_it_alone(services: Services, account_id: str, kind: str) -> None:
+    take(services, event(begin(services, account_id), kind=kind, status="paid"))
+    assert balance(services, account_id) == 0
 
 
-def test_a_payment_that_was_made_stays_paid(application: Application, account_id: str) -> None:
-    payment = begin(application, account_id)
-    take(application, event(payment))
+def test_a_payment_that_was_made_stays_paid(services: Services, account_id: str) -> None:
+    payment = begin(services, account_id)
+    take(services, event(payment))
     for kind in (COMPLETED, ASYNC_FAILED, EXPIRED):
-        take(application, event(payment, kind=kind, status="unpaid"))
-    assert [row.status for row in payments(application)] == ["paid"]
-    assert balance(application, account_id) == 3000
+        take(services, event(payment, kind=kind, status="unpaid"))
+    assert [row.status for row in payments(services)] == ["paid"]
+    assert balance(services, account_id) == 3000
 
 
 @pytest.mark.parametrize(
@@ -186,36 +180,36 @@ def test_a_payment_that_was_made_stays_paid(application: Application, account_id
     ids=str,
 )  # fmt: skip
 def test_what_differs_from_what_was_asked_for_is_not_granted(
-    application: Application, account_id: str, other: dict[str, str]
+    services: Services, account_id: str, other: dict[str, str]
 ) -> None:
-    payment = begin(application, account_id)
+    payment = begin(services, account_id)
     with pytest.raises(Conflict, match=payment):
-        take(application, event(payment, **other))
-    assert balance(application, account_id) == 0
-    assert [row.status for row in payments(application)] == ["open"]
-    take(application, event(payment))
-    assert balance(application, account_id) == 3000
+        take(services, event(payment, **other))
+    assert balance(services, account_id) == 0
+    assert [row.status for row in payments(services)] == ["open"]
+    take(services, event(payment))
+    assert balance(services, account_id) == 3000
     with pytest.raises(Conflict):  # afterwards, too
-        take(application, event(payment, **other))
-    assert balance(application, account_id) == 3000
+        take(services, event(payment, **other))
+    assert balance(services, account_id) == 3000
 
 
-def test_a_session_whose_number_was_lost_is_granted(application: Application, account_id: str) -> None:
+def test_a_session_whose_number_was_lost_is_granted(services: Services, account_id: str) -> None:
     """The server died between Stripe's answer and the note of it."""
-    payment = begin(application, account_id)
-    with application.database.write() as session:
+    payment = begin(services, account_id)
+    with services.database.write() as session:
         session.get_one(Payment, payment).checkout_id = None
-    take(application, event(payment, checkout="cs_test_lost"))
-    assert balance(application, account_id) == 3000
-    assert [row.checkout_id for row in payments(application)] == ["cs_test_lost"]
+    take(services, event(payment, checkout="cs_test_lost"))
+    assert balance(services, account_id) == 3000
+    assert [row.checkout_id for row in payments(services)] == ["cs_test_lost"]
 
 
-def test_one_session_pays_for_one_payment(application: Application, account_id: str) -> None:
-    first, second = begin(application, account_id), begin(application, account_id)
-    take(application, event(first))
+def test_one_session_pays_for_one_payment(services: Services, account_id: str) -> None:
+    first, second = begin(services, account_id), begin(services, account_id)
+    take(services, event(first))
     with pytest.raises(Conflict):
-        take(application, event(second, checkout="cs_test_1"))
-    assert balance(application, account_id) == 3000
+        take(services, event(second, checkout="cs_test_1"))
+    assert balance(services, account_id) == 3000
 
 
 @pytest.mark.parametrize(
@@ -230,11 +224,11 @@ def test_one_session_pays_for_one_payment(application: Application, account_id: 
         b"not JSON",
     ],
 )
-def test_what_is_not_ours_is_passed_over(application: Application, account_id: str, body: bytes) -> None:
+def test_what_is_not_ours_is_passed_over(services: Services, account_id: str, body: bytes) -> None:
     """An error would make Stripe send it again for days."""
-    begin(application, account_id)
-    take(application, body)
-    assert balance(application, account_id) == 0
+    begin(services, account_id)
+    take(services, body)
+    assert balance(services, account_id) == 0
 
 
 class TestSignatures:
@@ -247,24 +241,24 @@ class TestSignatures:
         return int(at.timestamp())
 
     @pytest.fixture
-    def body(self, application: Application, account_id: str) -> bytes:
-        return event(begin(application, account_id))
+    def body(self, services: Services, account_id: str) -> bytes:
+        return event(begin(services, account_id))
 
     @pytest.mark.parametrize("age", [-299, 0, 299])
     def test_a_fresh_one_is(
-        self, application: Application, account_id: str, body: bytes, unix: int, age: int
+        self, services: Services, account_id: str, body: bytes, unix: int, age: int
     ) -> None:
-        application.payments.take_event(body, signature(body, at=unix - age))
-        assert balance(application, account_id) == 3000
+        services.payments.take_event(body, signature(body, at=unix - age))
+        assert balance(services, account_id) == 3000
 
     def test_several_may_be_there_while_the_secret_changes(
-        self, application: Application, account_id: str, body: bytes, unix: int
+        self, services: Services, account_id: str, body: bytes, unix: int
     ) -> None:
         header = f"t={unix},v1={mac(body, 'whsec_other', unix)},v1={mac(body, SECRET, unix)}"
-        application.payments.take_event(body, header)
-        assert balance(application, account_id) == 3000
+        services.payments.take_event(body, header)
+        assert balance(services, account_id) == 3000
 
-    def test_no_other(self, application: Application, account_id: str, body: bytes, unix: int) -> None:
+    def test_no_other(self, services: Services, account_id: str, body: bytes, unix: int) -> None:
         right = mac(body, SECRET, unix)
         for header in (
             "",
@@ -282,17 +276,17 @@ class TestSignatures:
             signature(body, at=unix + 301),
         ):
             with pytest.raises(Unauthorized):
-                application.payments.take_event(body, header)
-        assert balance(application, account_id) == 0
+                services.payments.take_event(body, header)
+        assert balance(services, account_id) == 0
 
 
-def test_nothing_is_sold_without_a_key_or_where_nothing_costs(application: Application) -> None:
+def test_nothing_is_sold_without_a_key_or_where_nothing_costs(services: Services) -> None:
     from stemsplitter.payments.service import PaymentService
 
     for settings in (
         Settings(packs="50=5.00"),
         Settings(packs="50=5.00", metering=False, stripe_secret_key=KEY, stripe_webhook_secret=SECRET),
     ):
-        service = PaymentService(application.database, settings, application.credits)
+        service = PaymentService(services.database, settings, services.credits)
         assert not service.enabled and service.packs() == []
         assert service.origin == "https://checkout.stripe.com"

@@ -14,7 +14,7 @@ from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.cli.serve import _fetch_models
 from stemsplitter.errors import ModelError
 from stemsplitter.migrations.upgrade import upgrade
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.worker import heartbeat
 from stemsplitter.worker.membership import API
@@ -133,9 +133,9 @@ def test_an_api_and_a_worker_that_do_not_fit_are_refused(
     settings = Settings(data_dir=tmp_path / "data", lease_seconds=20)
     environment |= {"STEMSPLITTER_LEASE_SECONDS": "20", "STEMSPLITTER_SECRET_KEY": "f" * 32}
     monkeypatch.setattr(heartbeat, "BEATS_PER_LEASE", 100)  # here, so that the others need not wait for one
-    application = Application(settings)
-    upgrade(application.database)
-    with application.heartbeat(API):
+    services = Services(settings)
+    upgrade(services.database)
+    with services.heartbeat(API):
         for role in ("api", "worker"):
             done = subprocess.run(
                 [COMMAND, role], env=environment, capture_output=True, text=True, timeout=100, check=False
@@ -143,4 +143,4 @@ def test_an_api_and_a_worker_that_do_not_fit_are_refused(
             assert done.returncode == 1 and "Traceback" not in done.stderr
             [error] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
             assert "with another secret key: give all processes the same STEMSPLITTER_SECRET_KEY" in error
-    application.close()
+    services.close()

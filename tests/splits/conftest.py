@@ -8,7 +8,7 @@ import pytest
 
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.database import Database
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.splits.schemas import CreateSplit
 from tests.acceptance.songs import encode, sung
@@ -44,36 +44,36 @@ def settings(tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def application(database: Database, settings: Settings, tiny_store: ModelStore) -> Iterator[Application]:
-    application = Application(settings)
+def services(database: Database, settings: Settings, tiny_store: ModelStore) -> Iterator[Services]:
+    services = Services(settings)
     settings.data_dir.mkdir()
-    application.__dict__["database"] = database
-    application.__dict__["models"] = tiny_store
-    yield application
-    application.close()
+    services.__dict__["database"] = database
+    services.__dict__["models"] = tiny_store
+    yield services
+    services.close()
 
 
 @pytest.fixture
-def account(application: Application) -> str:
-    with application.database.write() as session:
-        return application.accounts.create_account(session, "someone@example.com").id
+def account(services: Services) -> str:
+    with services.database.write() as session:
+        return services.accounts.create_account(session, "someone@example.com").id
 
 
 @pytest.fixture
-def upload(application: Application, account: str, song: Path) -> Callable[[], dict[str, str]]:
+def upload(services: Services, account: str, song: Path) -> Callable[[], dict[str, str]]:
     """Uploads the song; returns the `input` of a request for a split of it."""
 
     def send() -> dict[str, str]:
         data = song.read_bytes()
-        with application.database.write() as session:
-            made, token = application.uploads.reserve(session, account, song.name, "audio/flac", len(data))
-        incoming = application.uploads.begin(made.id, token, "audio/flac", len(data))
+        with services.database.write() as session:
+            made, token = services.uploads.reserve(session, account, song.name, "audio/flac", len(data))
+        incoming = services.uploads.begin(made.id, token, "audio/flac", len(data))
         incoming.write(data)
         incoming.finish()
         return {
             "type": "uploaded_file",
             "uploadId": made.id,
-            "fileUrl": application.uploads.url(made.id),
+            "fileUrl": services.uploads.url(made.id),
             "storageKey": incoming.key,
         }
 
@@ -84,25 +84,25 @@ Create = Callable[..., str]
 
 
 @pytest.fixture
-def create(application: Application, account: str, upload: Callable[[], dict[str, str]]) -> Create:
+def create(services: Services, account: str, upload: Callable[[], dict[str, str]]) -> Create:
     """Makes a split of the uploaded song, and returns its id."""
 
     def make(**wanted: Any) -> str:
         body = CreateSplit.model_validate({"input": upload(), **wanted})
-        return str(application.splits.create(account, body, lambda session, data: None)["id"])
+        return str(services.splits.create(account, body, lambda session, data: None)["id"])
 
     return make
 
 
 @pytest.fixture
-def ledger(application: Application) -> Callable[[str], list[tuple[str, int]]]:
+def ledger(services: Services) -> Callable[[str], list[tuple[str, int]]]:
     """Kinds and amounts of a split's ledger entries."""
     from sqlalchemy import select
 
     from stemsplitter.credits.models import LedgerEntry
 
     def read(split_id: str) -> list[tuple[str, int]]:
-        with application.database.read() as session:
+        with services.database.read() as session:
             query = select(LedgerEntry.kind, LedgerEntry.amount).where(LedgerEntry.split_id == split_id)
             return sorted((kind, amount) for kind, amount in session.execute(query))
 

@@ -3,7 +3,8 @@
 from datetime import timedelta
 from typing import Any
 
-from stemsplitter.database import new_id, now
+from stemsplitter.clock import now
+from stemsplitter.database import new_id
 from stemsplitter.splits.models import Split
 
 MODEL = "tiny_6s"

@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 from stemsplitter.api.routes import splits as endpoints
 from stemsplitter.processes.app import create_app
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.splits import repository
 from stemsplitter.splits.schemas import SplitView
 
@@ -26,27 +26,27 @@ PATH = "/v1/audio/splits"
 
 
 @pytest.fixture
-def client(application: Application, account: str) -> Iterator[TestClient]:
-    with application.database.write() as session:
-        _, key = application.accounts.create_key(session, account, "test")
-    with TestClient(create_app(application), headers={"Authorization": f"Bearer {key}"}) as client:
+def client(services: Services, account: str) -> Iterator[TestClient]:
+    with services.database.write() as session:
+        _, key = services.accounts.create_key(session, account, "test")
+    with TestClient(create_app(services), headers={"Authorization": f"Bearer {key}"}) as client:
         yield client
 
 
 @pytest.fixture
-def finish(application: Application) -> Callable[[str], None]:
+def finish(services: Services) -> Callable[[str], None]:
     """Lets a split succeed with two stems."""
 
     def end(split_id: str) -> None:
         stems = {}
         for name in ("vocals", "instrumental"):
             key = f"splits/{split_id}/stems/{name}.mp3"
-            size = application.storage.put_stream(key, [name.encode()], "audio/mpeg")
+            size = services.storage.put_stream(key, [name.encode()], "audio/mpeg")
             stems[name] = {"key": key, "size": size, "mime": "audio/mpeg"}
         took = {"device": "cpu", "seconds": 1.5, "realtimeFactor": 0.5}
-        with application.database.write() as session:
+        with services.database.write() as session:
             assert repository.begin(session, split_id, None, "run_1", "wrk_1")
-            assert application.splits.endings.succeed(session, split_id, "run_1", stems, took)
+            assert services.splits.endings.succeed(session, split_id, "run_1", stems, took)
 
     return end
 
@@ -115,7 +115,7 @@ def test_an_archive_holds_all_stems(
 
 def test_events_tell_until_the_end(
     client: TestClient,
-    application: Application,
+    services: Services,
     create: Create,
     finish: Callable[[str], None],
     monkeypatch: pytest.MonkeyPatch,
@@ -124,7 +124,7 @@ def test_events_tell_until_the_end(
     split_id = create()
     # it ends after the third look of the stream, however slow the machine is
     happenings = iter([None, None, finish])
-    get = application.splits.get
+    get = services.splits.get
 
     def look_and_go_on(account: str, wanted: str) -> SplitView:
         view = get(account, wanted)
@@ -132,7 +132,7 @@ def test_events_tell_until_the_end(
             happening(wanted)
         return view
 
-    monkeypatch.setattr(application.splits, "get", look_and_go_on)
+    monkeypatch.setattr(services.splits, "get", look_and_go_on)
     response = client.get(f"{PATH}/{split_id}/events")
     assert response.headers["content-type"].startswith("text/event-stream")
     events = [event.split("\n") for event in response.text.strip().split("\n\n")]
@@ -194,7 +194,7 @@ def test_what_is_not_an_id_is_refused_in_the_envelope(client: TestClient) -> Non
     assert client.get(PATH, params={"limit": 0}).status_code == 422
 
 
-def test_a_zip_of_nothing_is_a_zip(application: Application, tmp_path: Path) -> None:
+def test_a_zip_of_nothing_is_a_zip(services: Services, tmp_path: Path) -> None:
     from stemsplitter.splits.archive import stream_zip
 
-    assert zipfile.ZipFile(io.BytesIO(b"".join(stream_zip(application.storage, {})))).namelist() == []
+    assert zipfile.ZipFile(io.BytesIO(b"".join(stream_zip(services.storage, {})))).namelist() == []

@@ -14,7 +14,7 @@ from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.tags import Tags
 from stemsplitter.service_errors import Conflict, NotFound, RateLimited, ValidationFailed
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.splits import mixes as mixes_module
 from stemsplitter.splits import repository
 from stemsplitter.splits.mixes import Fader, Mixes
@@ -29,12 +29,12 @@ SIX = ("vocals", "drums", "bass", "guitar", "piano", "other")
 
 
 @pytest.fixture
-def mixes(application: Application) -> Mixes:
-    return Mixes(application.splits, application.storage)
+def mixes(services: Services) -> Mixes:
+    return Mixes(services.splits, services.storage)
 
 
 @pytest.fixture
-def finish(application: Application, tmp_path: Path) -> Callable[..., dict[str, npt.NDArray[np.int64]]]:
+def finish(services: Services, tmp_path: Path) -> Callable[..., dict[str, npt.NDArray[np.int64]]]:
     """Lets a split succeed with stems of noise, and tells their samples in steps of 24 bits."""
 
     def end(split_id: str, names: tuple[str, ...] = ("vocals", "drums")) -> dict[str, npt.NDArray[np.int64]]:
@@ -49,13 +49,13 @@ def finish(application: Application, tmp_path: Path) -> Callable[..., dict[str, 
             key = f"splits/{split_id}/stems/{name}.wav"
             stems[name] = {
                 "key": key,
-                "size": application.storage.put_file(key, path, "audio/wav"),
+                "size": services.storage.put_file(key, path, "audio/wav"),
                 "mime": "audio/wav",
             }
         took = {"device": "cpu", "seconds": 1.5, "realtimeFactor": 0.5}
-        with application.database.write() as session:
+        with services.database.write() as session:
             assert repository.begin(session, split_id, None, "run_1", "wrk_1")
-            assert application.splits.endings.succeed(session, split_id, "run_1", stems, took)
+            assert services.splits.endings.succeed(session, split_id, "run_1", stems, took)
         return values
 
     return end
@@ -75,27 +75,27 @@ def whole(create: Create, finish: Callable[..., dict[str, Samples]]) -> tuple[st
     return split_id, finish(split_id, SIX)
 
 
-def read(application: Application, key: str, track: int | None = None) -> Samples:
-    with application.storage.local_file(key) as path, open_source(path, track=track) as source:
+def read(services: Services, key: str, track: int | None = None) -> Samples:
+    with services.storage.local_file(key) as path, open_source(path, track=track) as source:
         return np.concatenate(list(source.blocks()), axis=1)
 
 
 def test_a_mix_is_the_exact_sum_of_what_is_heard(
-    application: Application, account: str, whole: tuple[str, dict[str, Samples]], mixes: Mixes
+    services: Services, account: str, whole: tuple[str, dict[str, Samples]], mixes: Mixes
 ) -> None:
     split_id, values = whole
     done = mixes.render(account, split_id, {"vocals": Fader(muted=True), "bass": Fader(gain_db=0)}, "flac")
     found = mixes.find(account, split_id, done.name)
     assert (found.mime, found.filename) == ("audio/flac", "Lied (mix).flac")
-    assert done.size == application.storage.size(found.key)
+    assert done.size == services.storage.size(found.key)
     wanted = sum(values[name] for name in SIX[1:])
-    np.testing.assert_array_equal(read(application, found.key).astype(np.float64) * FULL, wanted)
+    np.testing.assert_array_equal(read(services, found.key).astype(np.float64) * FULL, wanted)
     assert (done.peak, done.over) == (np.abs(wanted).max() / FULL, 0)
-    with application.storage.local_file(found.key) as path, open_source(path) as source:
+    with services.storage.local_file(found.key) as path, open_source(path) as source:
         assert (source.info.tags.title, source.info.tags.comment) == ("Lied", "")
 
 
-def test_gains_make_another_file(application: Application, account: str, split: str, mixes: Mixes) -> None:
+def test_gains_make_another_file(services: Services, account: str, split: str, mixes: Mixes) -> None:
     plain = mixes.render(account, split, {}, "wav")
     again = mixes.render(account, split, {"vocals": Fader(), "drums": Fader()}, "wav")
     hot = mixes.render(account, split, {"vocals": Fader(gain_db=12), "drums": Fader(gain_db=12)}, "wav")
@@ -132,7 +132,7 @@ def test_what_cannot_be_mixed_is_refused(
 
 
 def test_a_stem_file_has_four_parts_and_the_mixture(
-    application: Application, account: str, whole: tuple[str, dict[str, Samples]], mixes: Mixes
+    services: Services, account: str, whole: tuple[str, dict[str, Samples]], mixes: Mixes
 ) -> None:
     split_id, values = whole
     done = mixes.render_stem_file(account, split_id)
@@ -141,7 +141,7 @@ def test_a_stem_file_has_four_parts_and_the_mixture(
     other = values["other"] + values["guitar"] + values["piano"]
     groups = [sum(values.values()), values["drums"], values["bass"], other, values["vocals"]]
     for track in range(len(groups)):
-        got = read(application, found.key, track)
+        got = read(services, found.key, track)
         assert got.shape == groups[track].shape
         # AAC keeps little of white noise, but it is like its own most
         likeness = [np.corrcoef(got[0], group[0])[0, 1] for group in groups]
@@ -183,7 +183,7 @@ def test_mixes_of_another_account_are_not_there(account: str, split: str, mixes:
 
 
 def test_old_mixes_go_when_new_ones_come_and_all_with_the_split(
-    application: Application, account: str, split: str, mixes: Mixes, monkeypatch: pytest.MonkeyPatch
+    services: Services, account: str, split: str, mixes: Mixes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = mixes.render(account, split, {}, "wav")
     second = mixes.render(account, split, {}, "flac")
@@ -195,8 +195,8 @@ def test_old_mixes_go_when_new_ones_come_and_all_with_the_split(
             mixes.find(account, split, name)
     monkeypatch.undo()
     mixes.render(account, split, {}, "wav")
-    application.splits.delete(account, split)
-    assert list(application.storage.list_prefix(f"splits/{split}")) == []
+    services.splits.delete(account, split)
+    assert list(services.storage.list_prefix(f"splits/{split}")) == []
 
 
 def test_only_some_mixes_are_made_at_once(

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from stemsplitter.accounts.models import Account
-from stemsplitter.database import Database, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database
 from stemsplitter.service_errors import ValidationFailed
 from stemsplitter.splits.models import Split
 from stemsplitter.splits.queries import failures, failures_by_code, queue

@@ -15,15 +15,15 @@ from sqlalchemy.exc import OperationalError
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.errors import AudioError, ModelError, Stopped
 from stemsplitter.service_errors import Conflict, NotFound
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.splits import processing, repository, retry, watch
 from stemsplitter.splits.jobs import SplitWork
 from stemsplitter.splits.models import Split
 from stemsplitter.splits.processing import SplitProcessor
 from stemsplitter.storage import StorageError
 from stemsplitter.webhooks.models import WebhookEvent
-from stemsplitter.worker.loop import HandedBack
 from stemsplitter.worker.pool import OutOfMemory, Separated, SeparationFailed, SeparationRequest
+from stemsplitter.worker.tasks import HandedBack
 
 from .conftest import MODEL, Create
 
@@ -80,40 +80,38 @@ def pool() -> FakePool:
 
 
 @pytest.fixture
-def processor(application: Application, pool: FakePool, monkeypatch: pytest.MonkeyPatch) -> SplitProcessor:
+def processor(services: Services, pool: FakePool, monkeypatch: pytest.MonkeyPatch) -> SplitProcessor:
     monkeypatch.setattr(processing, "PAUSES", (0.0, 0.0))
     monkeypatch.setattr(watch, "WRITE_SECONDS", 0.0)
     monkeypatch.setattr(watch, "CHECK_SECONDS", 0.0)
     monkeypatch.setattr("stemsplitter.worker.backoff.SECONDS", (0.01,))
     return SplitProcessor(
-        application.database,
-        application.settings,
-        application.storage,
-        application.splits.endings,
+        services.database,
+        services.settings,
+        services.storage,
+        services.splits.endings,
         pool,  # type: ignore[arg-type]
     )
 
 
 @pytest.fixture
-def work(application: Application, processor: SplitProcessor) -> SplitWork:
-    return SplitWork(application.database, processor, lambda: [MODEL], 100)
+def work(services: Services, processor: SplitProcessor) -> SplitWork:
+    return SplitWork(services.database, processor, lambda: [MODEL], 100)
 
 
-def row(application: Application, split_id: str) -> Split:
-    with application.database.read() as session:
+def row(services: Services, split_id: str) -> Split:
+    with services.database.read() as session:
         return session.get_one(Split, split_id)
 
 
-def events(application: Application, split_id: str) -> list[str]:
-    with application.database.read() as session:
+def events(services: Services, split_id: str) -> list[str]:
+    with services.database.read() as session:
         query = select(WebhookEvent.kind).where(WebhookEvent.split_id == split_id)
         return list(session.scalars(query))
 
 
-def stored(application: Application, split_id: str) -> list[str]:
-    return sorted(
-        file.key.rpartition("/")[2] for file in application.storage.list_prefix(f"splits/{split_id}")
-    )
+def stored(services: Services, split_id: str) -> list[str]:
+    return sorted(file.key.rpartition("/")[2] for file in services.storage.list_prefix(f"splits/{split_id}"))
 
 
 def run(work: SplitWork) -> bool:
@@ -124,16 +122,16 @@ def run(work: SplitWork) -> bool:
     return split is not None
 
 
-def begin(application: Application, split_id: str, lease: str) -> bool:
+def begin(services: Services, split_id: str, lease: str) -> bool:
     """Begin a split, whoever has it."""
-    with application.database.write() as session:
+    with services.database.write() as session:
         found = repository.find(session, split_id)
         assert found is not None
         return repository.begin(session, split_id, found.lease, lease, "wrk_0") is not None
 
 
 def test_a_split_succeeds(
-    application: Application,
+    services: Services,
     account: str,
     create: Create,
     work: SplitWork,
@@ -144,7 +142,7 @@ def test_a_split_succeeds(
         stems=["vocals", "instrumental"], outputFormat="wav", bitDepth=16, webhookUrl="http://127.0.0.1:9/"
     )
     run(work)
-    view = application.splits.get(account, split_id)
+    view = services.splits.get(account, split_id)
     assert (view.status, view.progress, view.error) == ("succeeded", 100, None)
     assert list(view.stems or {}) == ["vocals", "instrumental"]
     assert view.processing and view.processing.model_dump() == {
@@ -153,24 +151,24 @@ def test_a_split_succeeds(
         "realtime_factor": 0.5,
     }
     assert ledger(split_id) == SETTLED
-    assert stored(application, split_id) == ["instrumental.wav", "peaks.json", "vocals.wav"]
-    assert events(application, split_id) == ["audio.split.completed"]
+    assert stored(services, split_id) == ["instrumental.wav", "peaks.json", "vocals.wav"]
+    assert events(services, split_id) == ["audio.split.completed"]
     (request,) = pool.requests
     assert (request.model, request.stems, request.format) == ("tiny_6s", ("vocals", "instrumental"), "wav16")
-    assert not list((application.settings.data_dir / "work").iterdir())
+    assert not list((services.settings.data_dir / "work").iterdir())
 
 
 def test_a_split_that_has_ended_is_left_alone(
-    application: Application, account: str, create: Create, work: SplitWork, pool: FakePool
+    services: Services, account: str, create: Create, work: SplitWork, pool: FakePool
 ) -> None:
     canceled, _ = create(), create()
-    application.splits.cancel(account, canceled)
+    services.splits.cancel(account, canceled)
     assert [run(work) for _ in range(3)] == [True, False, False]
     assert len(pool.requests) == 1
 
 
 def test_progress_rises_and_never_falls(
-    application: Application, create: Create, work: SplitWork, pool: FakePool
+    services: Services, create: Create, work: SplitWork, pool: FakePool
 ) -> None:
     seen: list[int] = []
     split_id = create()
@@ -178,7 +176,7 @@ def test_progress_rises_and_never_falls(
     def look(request: SeparationRequest, watch: Callable[[float], bool]) -> None:
         for fraction in (0.0, 0.3, 0.6, 0.999):
             watch(fraction)
-            seen.append(row(application, split_id).progress)
+            seen.append(row(services, split_id).progress)
 
     def look_and_fail(request: SeparationRequest, watch: Callable[[float], bool]) -> None:
         look(request, watch)
@@ -187,20 +185,20 @@ def test_progress_rises_and_never_falls(
     pool.steps = [look_and_fail, look]
     run(work)
     assert seen == [0, 30, 60, 99, 99, 99, 99, 99]
-    assert row(application, split_id).progress == 100
+    assert row(services, split_id).progress == 100
 
 
 def test_what_is_no_audio_fails_at_once(
-    application: Application, create: Create, work: SplitWork, pool: FakePool, ledger: Ledger
+    services: Services, create: Create, work: SplitWork, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create(webhookUrl="http://127.0.0.1:9/")
     pool.steps = [fails(AudioError("The song ends in the middle."))]
     run(work)
-    split = row(application, split_id)
+    split = row(services, split_id)
     assert (split.status, split.error_code, split.attempts) == ("failed", "VALIDATION_ERROR", 1)
     assert split.error_message == "The song ends in the middle."
     assert ledger(split_id) == RELEASED
-    assert events(application, split_id) == ["audio.split.failed"]
+    assert events(services, split_id) == ["audio.split.failed"]
 
 
 @pytest.mark.parametrize(
@@ -213,7 +211,7 @@ def test_what_is_no_audio_fails_at_once(
     ],
 )
 def test_the_third_failure_is_the_last(
-    application: Application,
+    services: Services,
     create: Create,
     work: SplitWork,
     pool: FakePool,
@@ -224,7 +222,7 @@ def test_the_third_failure_is_the_last(
     split_id = create()
     pool.steps = [fails(error)] * 3
     run(work)
-    split = row(application, split_id)
+    split = row(services, split_id)
     assert (split.status, split.error_code, split.attempts) == ("failed", code, 3)
     assert "credits were given back" in (split.error_message or "")
     assert split.cause is not None and split.cause.startswith(f"{type(error).__name__}: ")
@@ -234,32 +232,32 @@ def test_the_third_failure_is_the_last(
 
 
 def test_the_second_attempt_may_succeed(
-    application: Application, create: Create, work: SplitWork, pool: FakePool, ledger: Ledger
+    services: Services, create: Create, work: SplitWork, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create()
     pool.steps = [fails(SeparationFailed("died"))]
     run(work)
-    assert (row(application, split_id).status, row(application, split_id).attempts) == ("succeeded", 2)
+    assert (row(services, split_id).status, row(services, split_id).attempts) == ("succeeded", 2)
     assert ledger(split_id) == SETTLED
 
 
 def test_a_split_whose_workers_died_three_times_fails(
-    application: Application, create: Create, work: SplitWork, pool: FakePool, ledger: Ledger
+    services: Services, create: Create, work: SplitWork, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create()
     for number in range(3):
-        assert begin(application, split_id, f"run_{number}")
-    with application.database.write() as session:
+        assert begin(services, split_id, f"run_{number}")
+    with services.database.write() as session:
         assert repository.put_back(session, split_id, "run_2")
     assert not run(work)
-    assert row(application, split_id).status == "failed"
-    assert row(application, split_id).cause == "The worker died or fell silent in every attempt."
+    assert row(services, split_id).status == "failed"
+    assert row(services, split_id).cause == "The worker died or fell silent in every attempt."
     assert ledger(split_id) == RELEASED
     assert pool.requests == []
 
 
 def test_a_canceled_separation_stops(
-    application: Application,
+    services: Services,
     account: str,
     create: Create,
     work: SplitWork,
@@ -270,18 +268,18 @@ def test_a_canceled_separation_stops(
 
     def cancel(request: SeparationRequest, watch: Callable[[float], bool]) -> None:
         assert not watch(0.1)
-        application.splits.cancel(account, split_id)
+        services.splits.cancel(account, split_id)
         tells(0.2)(request, watch)
         pytest.fail("it went on")
 
     pool.steps = [cancel]
     run(work)
-    assert row(application, split_id).error_code == "CANCELED"
+    assert row(services, split_id).error_code == "CANCELED"
     assert ledger(split_id) == RELEASED
 
 
 def test_a_split_canceled_while_its_stems_are_stored_keeps_none(
-    application: Application,
+    services: Services,
     account: str,
     create: Create,
     work: SplitWork,
@@ -289,20 +287,20 @@ def test_a_split_canceled_while_its_stems_are_stored_keeps_none(
     ledger: Ledger,
 ) -> None:
     split_id = create()
-    put = application.storage.put_file
+    put = services.storage.put_file
 
     def put_and_cancel(*arguments: Any) -> int:
-        application.splits.cancel(account, split_id)
+        services.splits.cancel(account, split_id)
         return put(*arguments)
 
-    monkeypatch.setattr(application.storage, "put_file", put_and_cancel)
+    monkeypatch.setattr(services.storage, "put_file", put_and_cancel)
     run(work)
-    assert row(application, split_id).error_code == "CANCELED"
-    assert (ledger(split_id), stored(application, split_id)) == (RELEASED, [])
+    assert row(services, split_id).error_code == "CANCELED"
+    assert (ledger(split_id), stored(services, split_id)) == (RELEASED, [])
 
 
 def test_a_run_that_was_taken_over_changes_nothing(
-    application: Application, create: Create, work: SplitWork, pool: FakePool, ledger: Ledger
+    services: Services, create: Create, work: SplitWork, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create(webhookUrl="http://127.0.0.1:9/")
 
@@ -312,11 +310,11 @@ def test_a_run_that_was_taken_over_changes_nothing(
 
     pool.steps = [sleep_until_another_has_done_it]
     run(work)
-    split = row(application, split_id)
+    split = row(services, split_id)
     assert (split.status, split.attempts) == ("succeeded", 2)
     assert ledger(split_id) == SETTLED
-    assert events(application, split_id) == ["audio.split.completed"]
-    assert len(stored(application, split_id)) == 7  # the other run's stems are still there
+    assert events(services, split_id) == ["audio.split.completed"]
+    assert len(stored(services, split_id)) == 7  # the other run's stems are still there
 
 
 def fails_first(times: int, error: Exception, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -333,7 +331,7 @@ def fails_first(times: int, error: Exception, real: Callable[..., Any]) -> Calla
 
 @pytest.mark.parametrize("method", ["put_file", "local_file"])
 def test_a_store_that_is_away_costs_no_attempt(
-    application: Application,
+    services: Services,
     create: Create,
     work: SplitWork,
     pool: FakePool,
@@ -341,16 +339,16 @@ def test_a_store_that_is_away_costs_no_attempt(
     monkeypatch: pytest.MonkeyPatch,
     method: str,
 ) -> None:
-    split_id, storage = create(), application.storage
+    split_id, storage = create(), services.storage
     away = fails_first(20, StorageError("The store does not answer."), getattr(storage, method))
     monkeypatch.setattr(storage, method, away)
     run(work)
-    assert (row(application, split_id).status, row(application, split_id).attempts) == ("succeeded", 1)
+    assert (row(services, split_id).status, row(services, split_id).attempts) == ("succeeded", 1)
     assert (len(pool.requests), ledger(split_id)) == (1, SETTLED)
 
 
 def test_patience_that_ends_is_an_attempt_and_the_third_is_the_last(
-    application: Application,
+    services: Services,
     create: Create,
     work: SplitWork,
     pool: FakePool,
@@ -358,29 +356,29 @@ def test_patience_that_ends_is_an_attempt_and_the_third_is_the_last(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(retry, "PATIENCE_SECONDS", 0.05)
-    split_id, storage = create(), application.storage
+    split_id, storage = create(), services.storage
     error = StorageError("The store refuses this file.")
     monkeypatch.setattr(storage, "put_file", fails_first(1000, error, storage.put_file))
     run(work)
-    split = row(application, split_id)
+    split = row(services, split_id)
     assert (split.status, split.error_code, split.attempts) == ("failed", "SERVER_ERROR", 3)
     assert (len(pool.requests), ledger(split_id)) == (3, RELEASED)
 
 
 def test_a_source_that_is_gone_is_not_waited_for(
-    application: Application, create: Create, work: SplitWork, ledger: Ledger
+    services: Services, create: Create, work: SplitWork, ledger: Ledger
 ) -> None:
     split_id = create()
-    application.storage.delete(row(application, split_id).source_key)
+    services.storage.delete(row(services, split_id).source_key)
     run(work)
-    assert row(application, split_id).error_code == "SERVER_ERROR"
+    assert row(services, split_id).error_code == "SERVER_ERROR"
     assert ledger(split_id) == RELEASED
 
 
 def test_a_worker_that_ends_while_the_store_is_away_hands_its_split_back(
-    application: Application, create: Create, work: SplitWork, monkeypatch: pytest.MonkeyPatch
+    services: Services, create: Create, work: SplitWork, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    split_id, abort, storage = create(), threading.Event(), application.storage
+    split_id, abort, storage = create(), threading.Event(), services.storage
 
     def put(*_: Any) -> int:
         abort.set()
@@ -391,18 +389,18 @@ def test_a_worker_that_ends_while_the_store_is_away_hands_its_split_back(
     assert taken is not None
     with pytest.raises(HandedBack):
         work.process(taken, abort)
-    assert (row(application, split_id).status, row(application, split_id).attempts) == ("queued", 0)
+    assert (row(services, split_id).status, row(services, split_id).attempts) == ("queued", 0)
 
 
 def test_a_database_that_is_away_stops_no_separation_and_costs_no_attempt(
-    application: Application,
+    services: Services,
     create: Create,
     work: SplitWork,
     pool: FakePool,
     ledger: Ledger,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    split_id, database = create(), application.database
+    split_id, database = create(), services.database
     away = OperationalError("BEGIN", {}, Exception("the database is starting up"))
 
     def vanish(request: SeparationRequest, watch: Callable[[float], bool]) -> None:
@@ -412,13 +410,13 @@ def test_a_database_that_is_away_stops_no_separation_and_costs_no_attempt(
 
     pool.steps = [vanish]
     run(work)
-    split = row(application, split_id)
+    split = row(services, split_id)
     assert (split.status, split.attempts, split.progress) == ("succeeded", 1, 100)
     assert (len(pool.requests), ledger(split_id)) == (1, SETTLED)
 
 
 def test_a_worker_that_ends_hands_its_split_back(
-    application: Application, create: Create, work: SplitWork, pool: FakePool
+    services: Services, create: Create, work: SplitWork, pool: FakePool
 ) -> None:
     split_id, abort = create(), threading.Event()
 
@@ -432,19 +430,19 @@ def test_a_worker_that_ends_hands_its_split_back(
     assert taken is not None and (taken.id, taken.worker_id) == (split_id, "wrk_1")
     with pytest.raises(HandedBack):
         work.process(taken, abort)
-    split = row(application, split_id)
+    split = row(services, split_id)
     assert (split.status, split.attempts, split.progress) == ("queued", 0, 50)
     assert (split.lease, split.worker_id) == (None, None)
     run(work)
-    assert row(application, split_id).status == "succeeded"
+    assert row(services, split_id).status == "succeeded"
 
 
 def test_what_dead_runs_left_in_the_work_folder_goes(
-    application: Application, create: Create, processor: SplitProcessor
+    services: Services, create: Create, processor: SplitProcessor
 ) -> None:
-    work = application.settings.data_dir / "work"
+    work = services.settings.data_dir / "work"
     split_id = create()
-    assert begin(application, split_id, "run_alive")
+    assert begin(services, split_id, "run_alive")
     for name in ("run_alive", "run_dead"):
         (work / name).mkdir(parents=True)
         (work / name / "vocals.wav").touch()
@@ -463,17 +461,17 @@ ACTIONS = st.lists(
 @given(actions=ACTIONS)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_credits_come_out_once_whatever_happens_in_whatever_order(
-    application: Application, account: str, create: Create, ledger: Ledger, actions: list[str]
+    services: Services, account: str, create: Create, ledger: Ledger, actions: list[str]
 ) -> None:
     split_id = create(webhookUrl="http://127.0.0.1:9/")
-    endings, leases = application.splits.endings, ["run_none"]
+    endings, leases = services.splits.endings, ["run_none"]
     stems = {"vocals": {"key": "splits/x/stems/vocals.mp3", "size": 1, "mime": "audio/mpeg"}}
     took = {"device": "cpu", "seconds": 1.0, "realtimeFactor": 1.0}
     for number, action in enumerate(actions):
         lease = leases[0] if action.startswith("late") else leases[-1]
-        if action == "begin" and begin(application, split_id, f"run_{number}"):
+        if action == "begin" and begin(services, split_id, f"run_{number}"):
             leases.append(f"run_{number}")
-        with application.database.write() as session:
+        with services.database.write() as session:
             match action.removeprefix("late "):
                 case "succeed":
                     endings.succeed(session, split_id, lease, stems, took)
@@ -484,17 +482,17 @@ def test_credits_come_out_once_whatever_happens_in_whatever_order(
         with contextlib.suppress(Conflict, NotFound):
             match action:
                 case "cancel":
-                    application.splits.cancel(account, split_id)
+                    services.splits.cancel(account, split_id)
                 case "delete":
-                    application.splits.delete(account, split_id)
-    split = row(application, split_id)
+                    services.splits.delete(account, split_id)
+    split = row(services, split_id)
     expected = {"succeeded": SETTLED, "failed": RELEASED}.get(split.status, [("hold", -COST)])
     assert ledger(split_id) == expected
-    assert len(events(application, split_id)) == (split.status in ("succeeded", "failed"))
-    with application.database.write() as session:
-        assert application.credits.audit(session) == []
+    assert len(events(services, split_id)) == (split.status in ("succeeded", "failed"))
+    with services.database.write() as session:
+        assert services.credits.audit(session) == []
         endings.fail(session, split_id, None, "CANCELED", "Make room for the next.")
-        application.credits.grant(session, account, COST)
+        services.credits.grant(session, account, COST)
 
 
 def test_a_cause_is_told_with_what_caused_it() -> None:

@@ -10,9 +10,10 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 
-from stemsplitter.database import Database, new_id, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database, new_id
 from stemsplitter.migrations.upgrade import configuration, upgrade
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.splits.jobs import SplitWork
 from stemsplitter.splits.maintenance import SplitChores
 from stemsplitter.splits.processing import SplitProcessor
@@ -110,72 +111,70 @@ def account(before: Version) -> str:
 
 
 @pytest.fixture
-def source(application: Application) -> str:
-    application.storage.put_stream("splits/old/source.flac", [b"a song"], "audio/flac")
+def source(services: Services) -> str:
+    services.storage.put_stream("splits/old/source.flac", [b"a song"], "audio/flac")
     return "splits/old/source.flac"
 
 
-def process_all(application: Application) -> None:
+def process_all(services: Services) -> None:
     """What a worker of this version does until nothing waits."""
     processor = SplitProcessor(
-        application.database,
-        application.settings,
-        application.storage,
-        application.splits.endings,
+        services.database,
+        services.settings,
+        services.storage,
+        services.splits.endings,
         FakePool(),  # type: ignore[arg-type]
     )
-    SplitChores(application.database, application.storage, application.splits).place()
-    work = SplitWork(application.database, processor, lambda: [MODEL], 100)
+    SplitChores(services.database, services.storage, services.splits).place()
+    work = SplitWork(services.database, processor, lambda: [MODEL], 100)
     while (split := work.take("wrk_1")) is not None:
         work.process(split, threading.Event())
 
 
 def test_splits_of_the_version_before_are_processed(
-    application: Application, before: Version, account: str, source: str, ledger: Callable[[str], Any]
+    services: Services, before: Version, account: str, source: str, ledger: Callable[[str], Any]
 ) -> None:
     """One waits from before the upgrade, one comes after it, from an API that has not been upgraded."""
     made = [before.split(account, source)]
-    upgrade(application.database)
+    upgrade(services.database)
     made.append(before.split(account, source))
-    process_all(application)
+    process_all(services)
     for split_id in made:
-        view = application.splits.get(account, split_id)
+        view = services.splits.get(account, split_id)
         assert (view.status, view.progress, list(view.stems or {})) == ("succeeded", 100, ["vocals"])
         assert ledger(split_id) == [("hold", -SECONDS), ("settle", 0)]
 
 
 def test_the_version_before_reads_and_changes_what_this_one_writes(
-    application: Application, before: Version, account: str, create: Create
+    services: Services, before: Version, account: str, create: Create
 ) -> None:
-    upgrade(application.database)
+    upgrade(services.database)
     split_id = create()
     seen = before.select("splits", split_id)
     assert (seen["status"], seen["model"]["name"], seen["duration_seconds"]) == ("queued", MODEL, 3)
     before.update("splits", split_id, status="processing", lease="run_old", attempts=1, progress=40)
-    assert application.splits.get(account, split_id).progress == 40
+    assert services.splits.get(account, split_id).progress == 40
     stems = {"vocals": {"key": f"splits/{split_id}/stems/vocals.mp3", "size": 1, "mime": "audio/mpeg"}}
     before.update("splits", split_id, status="succeeded", lease=None, stems=stems, progress=100)
-    assert list(application.splits.get(account, split_id).stems or {}) == ["vocals"]
+    assert list(services.splits.get(account, split_id).stems or {}) == ["vocals"]
 
 
-def test_processes_of_both_versions_see_each_other(application: Application, before: Version) -> None:
-    upgrade(application.database)
+def test_processes_of_both_versions_see_each_other(services: Services, before: Version) -> None:
+    upgrade(services.database)
     old = before.worker()
     before.update("workers", old, host=socket.gethostname())  # files in a folder are for one
-    with application.heartbeat("worker", [MODEL], "cpu") as heart:
-        with application.database.read() as session:
+    with services.heartbeat("worker", [MODEL], "cpu") as heart:
+        with services.database.read() as session:
             assert set(living_workers(session, timedelta(seconds=30))) == {old, heart.worker_id}
         seen = before.select("workers", heart.worker_id)
         assert (seen["models"], seen["device"], seen["state"]) == ([MODEL], "cpu", "working")
 
 
-def test_webhooks_of_the_version_before_are_due(
-    application: Application, before: Version, account: str
-) -> None:
-    upgrade(application.database)
+def test_webhooks_of_the_version_before_are_due(services: Services, before: Version, account: str) -> None:
+    upgrade(services.database)
     delivery = before.delivery(account)
-    with application.database.write() as session:
-        assert application.webhooks.due(session) == {delivery: account}
-        assert list(application.webhooks.claim(session, [delivery])) == [delivery]
-    assert application.webhooks.attempt(delivery) is None  # nobody listens, and a test is tried once
+    with services.database.write() as session:
+        assert services.webhooks.due(session) == {delivery: account}
+        assert list(services.webhooks.claim(session, [delivery])) == [delivery]
+    assert services.webhooks.attempt(delivery) is None  # nobody listens, and a test is tried once
     assert before.select("webhook_deliveries", delivery)["status"] == "failed"

@@ -14,7 +14,7 @@ from stemsplitter.service_errors import (
     RateLimited,
     ValidationFailed,
 )
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.splits.models import FREE, PAYING, Split
 from stemsplitter.splits.schemas import CreateSplit
 from stemsplitter.webhooks.models import WebhookEvent
@@ -27,23 +27,23 @@ Upload = Callable[[], dict[str, str]]
 COST = 3
 
 
-def row(application: Application, split_id: str) -> Split:
-    with application.database.read() as session:
+def row(services: Services, split_id: str) -> Split:
+    with services.database.read() as session:
         return session.get_one(Split, split_id)
 
 
-def rows(application: Application) -> int:
-    with application.database.read() as session:
+def rows(services: Services) -> int:
+    with services.database.read() as session:
         return len(session.scalars(select(Split)).all())
 
 
-def balance(application: Application, account: str) -> int:
-    with application.database.read() as session:
-        return application.credits.balance(session, account)
+def balance(services: Services, account: str) -> int:
+    with services.database.read() as session:
+        return services.credits.balance(session, account)
 
 
-def files(application: Application) -> list[str]:
-    return sorted(stored.key for stored in application.storage.list_prefix())
+def files(services: Services) -> list[str]:
+    return sorted(stored.key for stored in services.storage.list_prefix())
 
 
 @pytest.fixture
@@ -58,83 +58,79 @@ def web(song: Path) -> Iterator[str]:
         yield url
 
 
-def from_url(application: Application, account: str, url: str, **wanted: Any) -> str:
+def from_url(services: Services, account: str, url: str, **wanted: Any) -> str:
     body = CreateSplit.model_validate({"input": {"type": "direct_url", "url": url}, **wanted})
-    return str(application.splits.create(account, body, lambda session, data: None)["id"])
+    return str(services.splits.create(account, body, lambda session, data: None)["id"])
 
 
 def test_a_split_and_its_credits_are_there_together(
-    application: Application, account: str, upload: Upload, ledger: Ledger
+    services: Services, account: str, upload: Upload, ledger: Ledger
 ) -> None:
     recorded: list[Any] = []
     body = CreateSplit.model_validate({"input": upload(), "metadata": {"a": "b"}})
-    data = application.splits.create(account, body, lambda session, data: recorded.append(data))
-    split = row(application, data["id"])
+    data = services.splits.create(account, body, lambda session, data: recorded.append(data))
+    split = row(services, data["id"])
     assert recorded == [data]
     assert list(data) == ["id", "status", "creditsUsed", "createdAt"]
     assert (data["status"], data["creditsUsed"]) == ("queued", COST)
     assert (split.duration_seconds, split.credits_used, split.filename) == (COST, COST, "Lied.flac")
     assert (split.stem_model, split.model["name"], split.user_metadata) == ("6s", "tiny_6s", {"a": "b"})
     assert ledger(split.id) == [("hold", -COST)]
-    assert balance(application, account) == BALANCE - COST
+    assert balance(services, account) == BALANCE - COST
     assert (split.model_name, split.priority, split.turn) == ("tiny_6s", FREE, 0)
 
 
-def test_who_has_bought_credits_is_served_first(
-    application: Application, account: str, create: Create
-) -> None:
-    assert row(application, create()).priority == FREE
-    with application.database.write() as session:
-        application.credits.purchase(session, account, 10, "pay_1")
-    assert row(application, create()).priority == PAYING
+def test_who_has_bought_credits_is_served_first(services: Services, account: str, create: Create) -> None:
+    assert row(services, create()).priority == FREE
+    with services.database.write() as session:
+        services.credits.purchase(session, account, 10, "pay_1")
+    assert row(services, create()).priority == PAYING
 
 
 def test_a_failing_transaction_leaves_nothing(
-    application: Application, account: str, upload: Upload, web: str
+    services: Services, account: str, upload: Upload, web: str
 ) -> None:
     def refuse(*_: object) -> None:
         raise Conflict("no")
 
     for source in (upload(), {"type": "direct_url", "url": f"{web}/song.flac"}):
         with pytest.raises(Conflict):
-            application.splits.create(account, CreateSplit.model_validate({"input": source}), refuse)
-    assert (rows(application), balance(application, account)) == (0, BALANCE)
-    assert [key.split("/")[0] for key in files(application)] == ["uploads"]
+            services.splits.create(account, CreateSplit.model_validate({"input": source}), refuse)
+    assert (rows(services), balance(services, account)) == (0, BALANCE)
+    assert [key.split("/")[0] for key in files(services)] == ["uploads"]
 
 
-def test_a_song_is_fetched_from_its_address(application: Application, account: str, web: str) -> None:
-    split = row(application, from_url(application, account, f"{web}/songs/Mein%20Lied.flac"))
+def test_a_song_is_fetched_from_its_address(services: Services, account: str, web: str) -> None:
+    split = row(services, from_url(services, account, f"{web}/songs/Mein%20Lied.flac"))
     assert (split.filename, split.credits_used) == ("Mein Lied.flac", COST)
-    assert files(application) == [f"splits/{split.id}/source.flac"]
+    assert files(services) == [f"splits/{split.id}/source.flac"]
 
 
-def test_what_is_no_song_is_refused_and_not_kept(application: Application, account: str, web: str) -> None:
+def test_what_is_no_song_is_refused_and_not_kept(services: Services, account: str, web: str) -> None:
     with pytest.raises(ValidationFailed) as refused:
-        from_url(application, account, f"{web}/text")
+        from_url(services, account, f"{web}/text")
     assert refused.value.param == "input.url"
     with pytest.raises(ValidationFailed) as refused:
-        from_url(application, account, "http://10.0.0.1/song.mp3")
+        from_url(services, account, "http://10.0.0.1/song.mp3")
     assert refused.value.param == "input.url"
-    assert (files(application), rows(application)) == ([], 0)
+    assert (files(services), rows(services)) == ([], 0)
 
 
-def test_who_has_too_few_credits_gets_no_split(
-    application: Application, account: str, upload: Upload
-) -> None:
-    with application.database.write() as session:
-        application.credits.grant(session, account, -(BALANCE - COST + 1))
+def test_who_has_too_few_credits_gets_no_split(services: Services, account: str, upload: Upload) -> None:
+    with services.database.write() as session:
+        services.credits.grant(session, account, -(BALANCE - COST + 1))
     with pytest.raises(InsufficientCredits) as refused:
-        application.splits.create(account, CreateSplit.model_validate({"input": upload()}), lambda *_: None)
+        services.splits.create(account, CreateSplit.model_validate({"input": upload()}), lambda *_: None)
     assert (refused.value.required_seconds, refused.value.balance) == (COST, COST - 1)
-    assert rows(application) == 0
+    assert rows(services) == 0
 
 
-def test_an_upload_makes_one_split(application: Application, account: str, upload: Upload) -> None:
+def test_an_upload_makes_one_split(services: Services, account: str, upload: Upload) -> None:
     body = CreateSplit.model_validate({"input": upload()})
-    application.splits.create(account, body, lambda *_: None)
+    services.splits.create(account, body, lambda *_: None)
     with pytest.raises(Conflict):
-        application.splits.create(account, body, lambda *_: None)
-    assert rows(application) == 1
+        services.splits.create(account, body, lambda *_: None)
+    assert rows(services) == 1
 
 
 def test_only_so_many_splits_may_wait(create: Create) -> None:
@@ -155,9 +151,9 @@ def test_only_so_many_splits_may_wait(create: Create) -> None:
     ],
 )
 def test_the_request_says_which_stems(
-    application: Application, create: Create, wanted: dict[str, Any], layout: str, stems: list[str]
+    services: Services, create: Create, wanted: dict[str, Any], layout: str, stems: list[str]
 ) -> None:
-    split = row(application, create(**wanted))
+    split = row(services, create(**wanted))
     assert (split.stem_model, split.requested_stems) == (layout, stems)
 
 
@@ -178,70 +174,68 @@ def test_what_does_not_fit_together_is_refused(create: Create, wanted: dict[str,
 
 
 @pytest.mark.parametrize(("depth", "kept"), [("32f", "32f"), (16, "16"), ("24", "24")])
-def test_wav_has_three_bit_depths(application: Application, create: Create, depth: Any, kept: str) -> None:
-    assert row(application, create(outputFormat="wav", bitDepth=depth)).bit_depth == kept
+def test_wav_has_three_bit_depths(services: Services, create: Create, depth: Any, kept: str) -> None:
+    assert row(services, create(outputFormat="wav", bitDepth=depth)).bit_depth == kept
 
 
 def test_pages_hold_all_splits_once_the_newest_first(
-    application: Application, account: str, create: Create
+    services: Services, account: str, create: Create
 ) -> None:
     ids = [create() for _ in range(5)]
-    application.splits.cancel(account, ids[2])
+    services.splits.cancel(account, ids[2])
     seen: list[str] = []
     cursor = None
     while True:
-        views, cursor = application.splits.page(account, limit=2, cursor=cursor, status=None)
+        views, cursor = services.splits.page(account, limit=2, cursor=cursor, status=None)
         seen += [view.id for view in views]
         if cursor is None:
             break
     assert seen == ids[::-1]
-    failed, _ = application.splits.page(account, limit=2, cursor=None, status="failed")
+    failed, _ = services.splits.page(account, limit=2, cursor=None, status="failed")
     assert [view.id for view in failed] == [ids[2]]
     with pytest.raises(ValidationFailed):
-        application.splits.page(account, limit=2, cursor="split_none", status=None)
+        services.splits.page(account, limit=2, cursor="split_none", status=None)
 
 
 def test_canceling_gives_the_credits_back_once_and_tells(
-    application: Application, account: str, create: Create, ledger: Ledger
+    services: Services, account: str, create: Create, ledger: Ledger
 ) -> None:
     split_id = create(webhookUrl="http://127.0.0.1:9/hook")
     for _ in range(2):
-        view = application.splits.cancel(account, split_id)
+        view = services.splits.cancel(account, split_id)
         assert (view.status, view.error and view.error.code) == ("failed", "CANCELED")
     assert ledger(split_id) == [("hold", -COST), ("release", COST)]
-    assert balance(application, account) == BALANCE
-    with application.database.read() as session:
+    assert balance(services, account) == BALANCE
+    with services.database.read() as session:
         (event,) = session.scalars(select(WebhookEvent)).all()
     assert event.kind == "audio.split.failed"
 
 
-def test_deleting_takes_the_source_and_the_stems(
-    application: Application, account: str, create: Create
-) -> None:
+def test_deleting_takes_the_source_and_the_stems(services: Services, account: str, create: Create) -> None:
     split_id = create()
     with pytest.raises(Conflict, match="cancel it first"):
-        application.splits.delete(account, split_id)
-    application.splits.cancel(account, split_id)
-    application.storage.put_stream(f"splits/{split_id}/stems/vocals.mp3", [b"song"], "audio/mpeg")
-    application.splits.delete(account, split_id)
-    assert files(application) == []
-    for action in (application.splits.get, application.splits.delete, application.splits.cancel):
+        services.splits.delete(account, split_id)
+    services.splits.cancel(account, split_id)
+    services.storage.put_stream(f"splits/{split_id}/stems/vocals.mp3", [b"song"], "audio/mpeg")
+    services.splits.delete(account, split_id)
+    assert files(services) == []
+    for action in (services.splits.get, services.splits.delete, services.splits.cancel):
         with pytest.raises(NotFound):
             action(account, split_id)
-    assert application.splits.page(account, limit=9, cursor=None, status=None) == ([], None)
+    assert services.splits.page(account, limit=9, cursor=None, status=None) == ([], None)
 
 
 def test_a_failed_split_is_tried_again_as_it_was_asked_for(
-    application: Application, account: str, create: Create, ledger: Ledger
+    services: Services, account: str, create: Create, ledger: Ledger
 ) -> None:
     failed = create(
         stemModel="4s", stems=["vocals", "drums"], outputFormat="wav", bitDepth=16, metadata={"a": "b"}
     )
     with pytest.raises(Conflict, match="is queued"):
-        application.splits.retry(account, failed)
-    application.splits.cancel(account, failed)
-    again = str(application.splits.retry(account, failed)["id"])
-    with application.database.read() as session:
+        services.splits.retry(account, failed)
+    services.splits.cancel(account, failed)
+    again = str(services.splits.retry(account, failed)["id"])
+    with services.database.read() as session:
         old, new = (session.get_one(Split, split_id) for split_id in (failed, again))
     for column in (
         "stem_model", "requested_stems", "output_format", "bit_depth", "filename", "duration_seconds",
@@ -249,21 +243,21 @@ def test_a_failed_split_is_tried_again_as_it_was_asked_for(
     ):  # fmt: skip
         assert getattr(old, column) == getattr(new, column)
     assert (old.status, new.status, ledger(again)) == ("failed", "queued", [("hold", -COST)])
-    application.splits.delete(account, failed)
-    assert files(application) == [new.source_key]  # its own, which the old one's end leaves alone
+    services.splits.delete(account, failed)
+    assert files(services) == [new.source_key]  # its own, which the old one's end leaves alone
 
 
-def test_states_are_told_of_ones_own_splits(application: Application, account: str, create: Create) -> None:
+def test_states_are_told_of_ones_own_splits(services: Services, account: str, create: Create) -> None:
     split_id = create()
-    assert application.splits.states(account, [split_id, "split_none"]) == {split_id: ("queued", 0)}
-    assert application.splits.states("acc_other", [split_id]) == {}
+    assert services.splits.states(account, [split_id, "split_none"]) == {split_id: ("queued", 0)}
+    assert services.splits.states("acc_other", [split_id]) == {}
 
 
-def test_another_accounts_split_is_not_there(application: Application, create: Create) -> None:
+def test_another_accounts_split_is_not_there(services: Services, create: Create) -> None:
     split_id = create()
-    with application.database.write() as session:
-        other = application.accounts.create_account(session, "other@example.com").id
-    service = application.splits
+    with services.database.write() as session:
+        other = services.accounts.create_account(session, "other@example.com").id
+    service = services.splits
     for action in (service.get, service.delete, service.cancel, service.retry, service.stems):
         with pytest.raises(NotFound):
             action(other, split_id)
@@ -271,19 +265,15 @@ def test_another_accounts_split_is_not_there(application: Application, create: C
         service.page(other, limit=1, cursor=split_id, status=None)
 
 
-def test_an_archive_is_of_splits_that_succeeded(
-    application: Application, account: str, create: Create
-) -> None:
+def test_an_archive_is_of_splits_that_succeeded(services: Services, account: str, create: Create) -> None:
     with pytest.raises(Conflict, match="is queued"):
-        application.splits.stems(account, create())
+        services.splits.stems(account, create())
 
 
 def test_without_metering_splits_are_free(
-    application: Application, account: str, upload: Upload, monkeypatch: pytest.MonkeyPatch
+    services: Services, account: str, upload: Upload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(application.credits, "_metering", False)
-    data = application.splits.create(
-        account, CreateSplit.model_validate({"input": upload()}), lambda *_: None
-    )
+    monkeypatch.setattr(services.credits, "_metering", False)
+    data = services.splits.create(account, CreateSplit.model_validate({"input": upload()}), lambda *_: None)
     assert data["creditsUsed"] == 0
-    assert balance(application, account) == BALANCE
+    assert balance(services, account) == BALANCE

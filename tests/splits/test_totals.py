@@ -7,7 +7,8 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from stemsplitter.accounts.models import Account
-from stemsplitter.database import Database, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database
 from stemsplitter.splits import totals
 from stemsplitter.splits.models import Split, SplitTotal
 from stemsplitter.splits.totals import Total

@@ -12,7 +12,7 @@ from opentelemetry.trace import StatusCode
 
 from stemsplitter import tracing
 from stemsplitter.processes.app import create_app
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.splits import processing
 from stemsplitter.splits.jobs import SplitWork
 from stemsplitter.splits.processing import SplitProcessor
@@ -35,31 +35,31 @@ def exporter() -> Iterator[InMemorySpanExporter]:
 
 
 @pytest.fixture
-def client(application: Application, account: str) -> Iterator[TestClient]:
-    with application.database.write() as session:
-        _, key = application.accounts.create_key(session, account, "test")
-        application.webhook_secrets.rotate_secret(session, account)
+def client(services: Services, account: str) -> Iterator[TestClient]:
+    with services.database.write() as session:
+        _, key = services.accounts.create_key(session, account, "test")
+        services.webhook_secrets.rotate_secret(session, account)
     headers = {"Authorization": f"Bearer {key}", "traceparent": f"00-{TRACE}-{SPAN}-01"}
-    with TestClient(create_app(application), headers=headers) as client:
+    with TestClient(create_app(services), headers=headers) as client:
         yield client
 
 
-def work(application: Application, pool: FakePool) -> None:
+def work(services: Services, pool: FakePool) -> None:
     """What a worker does, until nothing waits."""
     processor = SplitProcessor(
-        application.database,
-        application.settings,
-        application.storage,
-        application.splits.endings,
+        services.database,
+        services.settings,
+        services.storage,
+        services.splits.endings,
         pool,  # type: ignore[arg-type]
     )
-    work = SplitWork(application.database, processor, lambda: [MODEL], 100)
+    work = SplitWork(services.database, processor, lambda: [MODEL], 100)
     while (split := work.take("wrk_1")) is not None:
         work.process(split, threading.Event())
-    with application.database.write() as session:
-        due = application.webhooks.claim(session, list(application.webhooks.due(session)))
+    with services.database.write() as session:
+        due = services.webhooks.claim(session, list(services.webhooks.due(session)))
     for delivery_id in due:
-        application.webhooks.attempt(delivery_id)
+        services.webhooks.attempt(delivery_id)
 
 
 def tree(exporter: InMemorySpanExporter) -> Tree:
@@ -71,14 +71,14 @@ def tree(exporter: InMemorySpanExporter) -> Tree:
 
 
 def test_the_way_of_a_split_is_one_trace(
-    application: Application,
+    services: Services,
     client: TestClient,
     upload: Callable[[], dict[str, str]],
     exporter: InMemorySpanExporter,
 ) -> None:
     body = {"input": upload(), "stems": ["vocals"], "webhookUrl": "http://127.0.0.1:9/?token=secret"}
     assert client.post(PATH, json=body).status_code == 200
-    work(application, FakePool())
+    work(services, FakePool())
     found = tree(exporter)
     assert {name: parent for name, (_, parent) in found.items()} == {
         f"POST {PATH}": "?",  # the caller's own
@@ -98,7 +98,7 @@ def test_the_way_of_a_split_is_one_trace(
 
 
 def test_spans_tell_what_and_not_who(
-    application: Application,
+    services: Services,
     client: TestClient,
     account: str,
     upload: Callable[[], dict[str, str]],
@@ -106,9 +106,9 @@ def test_spans_tell_what_and_not_who(
 ) -> None:
     body = {"input": upload(), "stems": ["vocals"], "webhookUrl": "http://127.0.0.1:9/?token=secret"}
     split_id = client.post(PATH, json=body, headers={"Idempotency-Key": "of-mine"}).json()["data"]["id"]
-    work(application, FakePool())
+    work(services, FakePool())
     link = client.get(f"{PATH}/{split_id}").json()["data"]["stems"]["vocals"]
-    assert client.get(link.removeprefix(application.settings.base_url)).status_code == 200
+    assert client.get(link.removeprefix(services.settings.base_url)).status_code == 200
     client.get("/sign-in/link/one-that-signs-in?next=somewhere")
     tracing.stop()
     told: dict[str, Any] = {}
@@ -122,7 +122,7 @@ def test_spans_tell_what_and_not_who(
 
 
 def test_an_attempt_that_fails_is_told_by_its_kind(
-    application: Application,
+    services: Services,
     client: TestClient,
     upload: Callable[[], dict[str, str]],
     exporter: InMemorySpanExporter,
@@ -132,7 +132,7 @@ def test_an_attempt_that_fails_is_told_by_its_kind(
     assert client.post(PATH, json={"input": upload(), "stems": ["vocals"]}).status_code == 200
     pool = FakePool()
     pool.steps = [fails(SeparationFailed("the secret of a song"))]
-    work(application, pool)
+    work(services, pool)
     tracing.stop()
     attempts = [span for span in exporter.get_finished_spans() if span.name == "split"]
     assert [(span.attributes or {}).get("error.type") for span in attempts] == ["SeparationFailed", None]

@@ -15,7 +15,7 @@ from stemsplitter.api.routes import splits
 from stemsplitter.console.access import COOKIE
 from stemsplitter.database import Database
 from stemsplitter.processes.app import create_app
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.splits import repository
 
@@ -31,20 +31,20 @@ def settings(settings: Settings) -> Settings:
 
 
 @pytest.fixture
-def other(application: Application) -> Iterator[Application]:
+def other(services: Services) -> Iterator[Services]:
     """Another process's worth of the same server."""
-    made = Application(application.settings)
-    made.__dict__["database"] = Database(application.database.url)
-    made.__dict__["models"] = application.models
+    made = Services(services.settings)
+    made.__dict__["database"] = Database(services.database.url)
+    made.__dict__["models"] = services.models
     yield made
     made.close()
 
 
 @pytest.fixture
-def clients(application: Application, other: Application, account: str) -> Iterator[list[TestClient]]:
+def clients(services: Services, other: Services, account: str) -> Iterator[list[TestClient]]:
     """One of each process, with the same key."""
-    with application.database.write() as session:
-        _, key = application.accounts.create_key(session, account, "test")
+    with services.database.write() as session:
+        _, key = services.accounts.create_key(session, account, "test")
     with ExitStack() as stack:
         yield [
             stack.enter_context(
@@ -52,7 +52,7 @@ def clients(application: Application, other: Application, account: str) -> Itera
                     create_app(each), headers={"Authorization": f"Bearer {key}"}, follow_redirects=False
                 )
             )
-            for each in (application, other)
+            for each in (services, other)
         ]
 
 
@@ -65,17 +65,17 @@ def test_requests_are_counted_together(clients: list[TestClient]) -> None:
 
 
 def test_a_request_under_way_in_one_is_refused_in_the_other_and_replayed_after(
-    application: Application, clients: list[TestClient], upload: Callable[[], dict[str, str]]
+    services: Services, clients: list[TestClient], upload: Callable[[], dict[str, str]]
 ) -> None:
     began, go_on = threading.Event(), threading.Event()
-    create = application.splits.create
+    create = services.splits.create
 
     def slowly(*arguments: Any) -> Any:
         began.set()
         assert go_on.wait(LIMIT_S)
         return create(*arguments)
 
-    application.splits.create = slowly  # type: ignore[method-assign]
+    services.splits.create = slowly  # type: ignore[method-assign]
     body = {"input": upload(), "stemModel": "4s"}
 
     def post(client: TestClient) -> Any:
@@ -96,10 +96,10 @@ def test_a_request_under_way_in_one_is_refused_in_the_other_and_replayed_after(
 
 
 def test_who_signed_in_at_one_is_signed_in_at_the_other_and_out_of_both(
-    application: Application, clients: list[TestClient], account: str
+    services: Services, clients: list[TestClient], account: str
 ) -> None:
-    with application.database.write() as session:
-        token = application.sessions.make_link(session, account)
+    with services.database.write() as session:
+        token = services.sessions.make_link(session, account)
     html = {"Accept": "text/html", "Origin": "http://testserver"}
     page = clients[0].get(f"/sign-in/link/{token}", headers=html)
     assert page.status_code == 200
@@ -125,7 +125,7 @@ def test_who_signed_in_at_one_is_signed_in_at_the_other_and_out_of_both(
 
 
 def test_events_of_one_show_what_a_worker_of_another_writes(
-    other: Application, clients: list[TestClient], create: Create, monkeypatch: pytest.MonkeyPatch
+    other: Services, clients: list[TestClient], create: Create, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split_id = create()
     with other.database.write() as session:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stemsplitter.database import now
+from stemsplitter.clock import now
 from stemsplitter.storage import Storage
 
 from ..buckets import BUCKET, Proxy, s3_server, use

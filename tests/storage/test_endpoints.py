@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from stemsplitter.api import errors
 from stemsplitter.api.routes.files import router
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 
 DATA = bytes(range(256)) * 1000
@@ -18,17 +18,17 @@ KEY = "splits/split_1/vocals.mp3"
 
 
 @pytest.fixture
-def application(tmp_path: Path) -> Iterator[Application]:
-    application = Application(Settings(data_dir=tmp_path, public_url="http://testserver"))
-    application.storage.put_stream(KEY, [DATA], "audio/mpeg")
-    yield application
-    application.close()
+def services(tmp_path: Path) -> Iterator[Services]:
+    services = Services(Settings(data_dir=tmp_path, public_url="http://testserver"))
+    services.storage.put_stream(KEY, [DATA], "audio/mpeg")
+    yield services
+    services.close()
 
 
 @pytest.fixture
-def client(application: Application) -> Iterator[TestClient]:
+def client(services: Services) -> Iterator[TestClient]:
     app = FastAPI()
-    app.state.application = application
+    app.state.services = services
     errors.install(app)
     app.include_router(router)
     app.state.routes = router.routes
@@ -37,8 +37,8 @@ def client(application: Application) -> Iterator[TestClient]:
 
 
 @pytest.fixture
-def url(application: Application) -> str:
-    return application.storage.signed_url(KEY, "söng (vocals).mp3", "audio/mpeg", 600)
+def url(services: Services) -> str:
+    return services.storage.signed_url(KEY, "söng (vocals).mp3", "audio/mpeg", 600)
 
 
 def test_a_file_is_downloaded(client: TestClient, url: str) -> None:
@@ -120,22 +120,20 @@ def test_a_client_that_has_the_file_is_told(client: TestClient, url: str) -> Non
     assert client.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
-def test_a_range_of_another_version_is_the_whole(
-    application: Application, client: TestClient, url: str
-) -> None:
+def test_a_range_of_another_version_is_the_whole(services: Services, client: TestClient, url: str) -> None:
     tag = client.get(url).headers["ETag"]
     headers = {"Range": "bytes=0-9", "If-Range": tag}
     assert client.get(url, headers=headers).status_code == 206
-    application.storage.put_stream(KEY, [DATA[::-1] + b"more"], "audio/mpeg")
+    services.storage.put_stream(KEY, [DATA[::-1] + b"more"], "audio/mpeg")
     answer = client.get(url, headers=headers)
     assert (answer.status_code, answer.content) == (200, DATA[::-1] + b"more")
 
 
-def test_links_that_are_not_ours_lead_nowhere(application: Application, client: TestClient, url: str) -> None:
+def test_links_that_are_not_ours_lead_nowhere(services: Services, client: TestClient, url: str) -> None:
     path = urlsplit(url).path
     _, _, token, name = path.split("/")
-    ended = application.storage.signed_url(KEY, "a.mp3", "audio/mpeg", -1)
-    missing = application.storage.signed_url("splits/split_2/a.mp3", "a.mp3", "audio/mpeg", 60)
+    ended = services.storage.signed_url(KEY, "a.mp3", "audio/mpeg", -1)
+    missing = services.storage.signed_url("splits/split_2/a.mp3", "a.mp3", "audio/mpeg", 60)
     tries = [ended, missing, f"/files/{token}/other.mp3", f"/files/{token[:-2]}AA/{name}", f"/files/a/{name}"]
     tries += [
         "/files/../secret.key",

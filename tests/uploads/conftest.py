@@ -19,7 +19,7 @@ from sqlalchemy import update
 from stemsplitter.api.routes import uploads
 from stemsplitter.database import Database
 from stemsplitter.processes.app import create_app
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.uploads.models import Upload
 
@@ -31,7 +31,7 @@ SONG = b"ID3\x04\0\0\0\0\0\0" + bytes(range(256)) * 400
 
 @dataclass
 class Server:
-    application: Application
+    services: Services
     account_id: str
     key: str
     url: str
@@ -83,21 +83,21 @@ class Server:
         return connection
 
     def row(self, upload: dict[str, Any]) -> Upload:
-        with self.application.database.read() as session:
+        with self.services.database.read() as session:
             found = session.get(Upload, upload["uploadId"])
             assert found is not None
             return found
 
     def change(self, upload: dict[str, Any], **values: Any) -> None:
-        with self.application.database.write() as session:
+        with self.services.database.write() as session:
             session.execute(update(Upload).where(Upload.id == upload["uploadId"]).values(values))
 
     def stored(self) -> list[str]:
-        return [file.key for file in self.application.storage.list_prefix()]
+        return [file.key for file in self.services.storage.list_prefix()]
 
     def files(self) -> list[Path]:
         """All files in the storage's folder, also those that the store would not list."""
-        return [path for path in (self.application.settings.data_dir / "files").rglob("*") if path.is_file()]
+        return [path for path in (self.services.settings.data_dir / "files").rglob("*") if path.is_file()]
 
     def wait(self, done: Callable[[], bool]) -> None:
         deadline = time.monotonic() + LIMIT_S
@@ -112,21 +112,21 @@ def serve(folder: Path, **settings: Any) -> Iterator[Server]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        application = Application(Settings(data_dir=folder, public_url=url, create_limit=100_000, **settings))
-        with application.database.write() as session:
-            account = application.accounts.create_account(session, "someone@example.org")
-            key = application.accounts.create_key(session, account.id, "test")[1]
-        running = uvicorn.Server(uvicorn.Config(create_app(application), log_config=None, access_log=False))
+        services = Services(Settings(data_dir=folder, public_url=url, create_limit=100_000, **settings))
+        with services.database.write() as session:
+            account = services.accounts.create_account(session, "someone@example.org")
+            key = services.accounts.create_key(session, account.id, "test")[1]
+        running = uvicorn.Server(uvicorn.Config(create_app(services), log_config=None, access_log=False))
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
             while not running.started and thread.is_alive():
                 time.sleep(0.01)
-            yield Server(application, account.id, key, url)
+            yield Server(services, account.id, key, url)
         finally:
             running.should_exit = True
             thread.join(timeout=LIMIT_S)
-            application.close()
+            services.close()
 
 
 @pytest.fixture(autouse=True)
@@ -165,7 +165,7 @@ def server(running_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """The server, with nothing stored."""
     monkeypatch.setenv("NO_PROXY", "*")
     yield running_server
-    running_server.application.storage.delete_prefix("uploads")
+    running_server.services.storage.delete_prefix("uploads")
 
 
 @pytest.fixture
@@ -177,5 +177,5 @@ def on_s3(
     monkeypatch.setenv("NO_PROXY", "*")
     yield server, proxy
     proxy.fault = lambda method, path: None
-    for stored in list(server.application.storage.list_prefix()):
-        server.application.storage.delete(stored.key)
+    for stored in list(server.services.storage.list_prefix()):
+        server.services.storage.delete(stored.key)

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from stemsplitter.accounts.models import Account
 from stemsplitter.api.routes import uploads
-from stemsplitter.database import Database, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database
 from stemsplitter.settings import Settings
 from stemsplitter.storage import Storage
 from stemsplitter.uploads import chunks, receiving
@@ -101,7 +102,7 @@ def is_whole(server: Any, upload: dict[str, Any], answer: Answer, content: bytes
         "data": {"url": upload["uploadUrl"], "key": key},
     }
     assert server.stored() == [key]
-    assert b"".join(server.application.storage.read(key)) == content
+    assert b"".join(server.services.storage.read(key)) == content
     row = server.row(upload)
     assert (row.status, row.sha256) == ("received", hashlib.sha256(content).hexdigest())
     assert head(upload) == (len(content), len(content), "?1")
@@ -233,7 +234,7 @@ def test_a_chunk_that_was_overtaken_keeps_nothing(
 
 def test_what_a_dead_request_wrote_does_not_count(server: Any, upload: dict[str, Any]) -> None:
     """It was killed after it wrote its chunk, and before that was noted."""
-    storage, folder = server.application.storage, f"uploads/{upload['uploadId']}"
+    storage, folder = server.services.storage, f"uploads/{upload['uploadId']}"
     assert patch(upload, 0, SONG[:PART])[0] == 204
     server.change(upload, attempt=9)
     for name in (f"chunk-{PART}-9", f"chunk-{2 * PART}-8", f"chunk-{PART + 5}-10"):
@@ -303,7 +304,7 @@ def test_wrong_headers_are_refused(
 
 
 def test_a_parameter_of_the_type_is_no_matter(server: Any, upload: dict[str, Any]) -> None:
-    typed = "Application/Partial-Upload; a=b"
+    typed = "Services/Partial-Upload; a=b"
     is_whole(server, upload, patch(upload, 0, SONG, last=True, Content_Type=typed))
 
 
@@ -365,7 +366,7 @@ def test_joining_that_died_with_its_server_is_done_again(server: Any, upload: di
 def test_chunks_that_are_gone_are_sent_again(server: Any, upload: dict[str, Any]) -> None:
     assert patch(upload, 0, SONG[:PART])[0] == 204
     assert patch(upload, PART, SONG[PART:])[0] == 204
-    server.application.storage.delete(sorted(server.stored())[0])
+    server.services.storage.delete(sorted(server.stored())[0])
     answer = patch(upload, len(SONG), b"", last=True)
     fails(answer, 400, "UPLOAD_INCOMPLETE")
     assert "from its beginning" in answer[2]["message"]
@@ -378,7 +379,7 @@ def test_chunks_of_an_upload_that_ended_are_swept_up(server: Any, upload: dict[s
     assert patch(upload, PART, SONG[PART : 2 * PART])[0] == 204
     assert len(server.stored()) == 2
     server.change(upload, expires_at=now() - timedelta(days=2))
-    assert server.application.uploads.remove_ended() == 1
+    assert server.services.uploads.remove_ended() == 1
     assert server.stored() == []
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stemsplitter.database import now
+from stemsplitter.clock import now
 from stemsplitter.storage import Storage
 from stemsplitter.storage.writers import PART_BYTES
 from stemsplitter.uploads.service import KEPT
@@ -111,7 +111,7 @@ def test_a_file_that_was_sent_to_the_store_is_split(server: Any) -> None:
     assert (status, answer["data"]["status"], answer["data"]["creditsUsed"]) == (200, "queued", 1)
     key = f"splits/{answer['data']['id']}/source.wav"
     assert server.stored() == [key]  # the split's own; the original is gone
-    assert b"".join(server.application.storage.read(key)) == SONG
+    assert b"".join(server.services.storage.read(key)) == SONG
     row = server.row(upload)
     assert (row.status, row.storage_key, row.sha256) == ("used", None, hashlib.sha256(SONG).hexdigest())
 
@@ -144,7 +144,7 @@ def test_what_was_not_sent_is_said(server: Any) -> None:
 )
 def test_what_a_careless_store_took_is_looked_at(stored: bytes, words: str, server: Any) -> None:
     upload = reserved(server)
-    server.application.storage.put_stream(upload["directUpload"]["storageKey"], [stored], "audio/wav")
+    server.services.storage.put_stream(upload["directUpload"]["storageKey"], [stored], "audio/wav")
     refused(create(server, upload), 422, words)
     assert server.stored() == [upload["directUpload"]["storageKey"]]  # no copy is left
     assert put(upload) == 200  # and the right file still can be sent
@@ -178,18 +178,18 @@ def test_of_several_splits_at_once_one_takes_it(server: Any) -> None:
 def test_what_is_written_over_it_changes_nothing(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     upload = reserved(server)
     assert put(upload) == 200
-    copy = server.application.storage.copy
+    copy = server.services.storage.copy
 
     def overwritten(source: str, target: str) -> int:
         size = copy(source, target)
         assert put(upload, song(seed=1)) == 200
         return int(size)
 
-    monkeypatch.setattr(server.application.storage, "copy", overwritten)
+    monkeypatch.setattr(server.services.storage, "copy", overwritten)
     status, answer = create(server, upload)
     assert status == 200
     key = f"splits/{answer['data']['id']}/source.wav"
-    assert b"".join(server.application.storage.read(key)) == SONG
+    assert b"".join(server.services.storage.read(key)) == SONG
     assert server.row(upload).sha256 == hashlib.sha256(SONG).hexdigest()
 
 
@@ -206,7 +206,7 @@ def test_credits_that_do_not_suffice_leave_the_file(server: Any, monkeypatch: py
     upload = reserved(server)
     assert put(upload) == 200
     with monkeypatch.context() as patched:
-        patched.setattr(server.application.credits, "hold", lambda *_: 1 / 0)
+        patched.setattr(server.services.credits, "hold", lambda *_: 1 / 0)
         assert create(server, upload)[0] == 500
     assert server.stored() == [upload["directUpload"]["storageKey"]]
     assert create(server, upload)[0] == 200
@@ -220,13 +220,13 @@ def test_expired_uploads_are_swept_up(server: Any) -> None:
     assert put(taken) == 200  # once more, after the split was made
     server.change(late, expires_at=now() - timedelta(minutes=5))
     for upload in (never, late, taken):
-        assert server.application.uploads.remove_ended() == 0
+        assert server.services.uploads.remove_ended() == 0
         server.change(upload, expires_at=now() - KEPT - timedelta(seconds=1))
         if upload is taken:
             refused_as_taken(create(server, upload))
         else:
             refused(create(server, upload), 422, "was not received")
-        assert server.application.uploads.remove_ended() == 1
+        assert server.services.uploads.remove_ended() == 1
     assert [key.rpartition("/")[2] for key in server.stored()] == ["source.wav"]
 
 
@@ -266,7 +266,7 @@ def test_a_large_file_passes_through_without_filling_memory_or_disk(
     server, proxy = on_s3
     use(proxy.server, monkeypatch)  # the proxy would take memory of this process, too
     storage = Storage(f"s3://{BUCKET}", b"k", server.url)
-    monkeypatch.setattr(server.application.uploads, "_storage", storage)
+    monkeypatch.setattr(server.services.uploads, "_storage", storage)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     size, block = 64 << 20, b"fLaC".ljust(1 << 20, b"x")
     upload = reserved(server, contentLength=size, contentType="audio/mpeg")
@@ -276,7 +276,7 @@ def test_a_large_file_passes_through_without_filling_memory_or_disk(
             connection.sendall(block)
             on_disk.append(sum(path.stat().st_size for path in tmp_path.rglob("*")))
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")
-    assert server.application.storage.size(server.stored()[0]) == size
+    assert server.services.storage.size(server.stored()[0]) == size
     assert max(on_disk) == 0
     assert memory.grown < 5 * PART_BYTES  # three parts, and what the connections hold
 
@@ -343,6 +343,6 @@ def test_a_store_that_is_down_is_said(on_s3: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def _enough_credits(server: Any) -> Iterator[None]:
-    with server.application.database.write() as session:
-        server.application.credits.grant(session, server.account_id, 1000, "for a test")
+    with server.services.database.write() as session:
+        server.services.credits.grant(session, server.account_id, 1000, "for a test")
     yield

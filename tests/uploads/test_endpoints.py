@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from stemsplitter.api.routes import uploads
-from stemsplitter.database import now
+from stemsplitter.clock import now
 from stemsplitter.uploads import receiving
 
 # Reserving
@@ -104,7 +104,7 @@ def test_a_file_is_received(method: str, server: Any) -> None:
     assert (row.status, row.storage_key) == ("received", answer["data"]["key"])
     assert row.sha256 == hashlib.sha256(server.song).hexdigest()
     assert row.storage_key.endswith(".mp3")
-    assert b"".join(server.application.storage.read(row.storage_key)) == server.song
+    assert b"".join(server.services.storage.read(row.storage_key)) == server.song
 
 
 def test_no_key_of_the_api_is_needed_to_send(server: Any) -> None:
@@ -134,7 +134,7 @@ def test_a_file_is_received_once(server: Any) -> None:
     assert server.send(upload)[0] == 200
     for data in (server.song, b"other", b""):
         expect(server.send(upload, data), 409, "UPLOAD_USED")
-    assert b"".join(server.application.storage.read(server.stored()[0])) == server.song
+    assert b"".join(server.services.storage.read(server.stored()[0])) == server.song
 
 
 @pytest.mark.parametrize("token", ["", "a", "ä", "a" * 43])
@@ -303,7 +303,7 @@ def test_a_fault_of_the_server_is_flat_and_frees_the_upload(
     server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     upload = server.reserved()
-    folder = server.application.settings.data_dir / "files" / "uploads"
+    folder = server.services.settings.data_dir / "files" / "uploads"
     folder.write_text("in the way")
     expect(server.send(upload), 503, "UNAVAILABLE")
     assert server.row(upload).status == "reserved"

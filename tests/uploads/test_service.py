@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import update
 
 from stemsplitter.accounts.models import Account
-from stemsplitter.database import Database, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database
 from stemsplitter.service_errors import Conflict, ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.storage import Storage

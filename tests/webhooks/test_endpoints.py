@@ -6,13 +6,13 @@ from fastapi.testclient import TestClient
 
 from stemsplitter.database import Database
 from stemsplitter.processes.app import create_app
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
-from tests.applications import application
 from tests.loopback import Site
+from tests.services import services
 from tests.webhooks.world import SPLIT
 
-__all__ = ["application"]
+__all__ = ["services"]
 
 
 @pytest.fixture
@@ -21,11 +21,11 @@ def settings(database: Database, tmp_path: Path) -> Settings:
 
 
 @pytest.fixture
-def accounts(application: Application) -> dict[str, str]:
+def accounts(services: Services) -> dict[str, str]:
     """Two accounts: id → API key."""
-    with application.database.write() as session:
-        made = [application.accounts.create_account(session, f"{each}@example.com") for each in "ab"]
-        return {each.id: application.accounts.create_key(session, each.id, "")[1] for each in made}
+    with services.database.write() as session:
+        made = [services.accounts.create_account(session, f"{each}@example.com") for each in "ab"]
+        return {each.id: services.accounts.create_key(session, each.id, "")[1] for each in made}
 
 
 class Client:
@@ -50,8 +50,8 @@ class Client:
 
 
 @pytest.fixture
-def clients(application: Application, accounts: dict[str, str]) -> tuple[Client, Client]:
-    client = TestClient(create_app(application))
+def clients(services: Services, accounts: dict[str, str]) -> tuple[Client, Client]:
+    client = TestClient(create_app(services))
     one, two = (Client(client, key) for key in accounts.values())
     return one, two
 
@@ -62,12 +62,12 @@ def client(clients: tuple[Client, Client]) -> Client:
 
 
 @pytest.fixture
-def delivered(application: Application, accounts: dict[str, str], receiver: Site) -> str:
+def delivered(services: Services, accounts: dict[str, str], receiver: Site) -> str:
     """The id of a delivery of the first account, answered 500 and still pending."""
     receiver.answers = [500]
-    with application.database.write() as session:
-        delivery_id = application.webhooks.create_event(session, SPLIT, receiver.url, next(iter(accounts)))
-    assert application.webhooks.attempt(delivery_id) is not None
+    with services.database.write() as session:
+        delivery_id = services.webhooks.create_event(session, SPLIT, receiver.url, next(iter(accounts)))
+    assert services.webhooks.attempt(delivery_id) is not None
     return delivery_id
 
 
@@ -105,22 +105,22 @@ def test_one_with_its_log(client: Client, delivered: str, receiver: Site) -> Non
     assert attempt["statusCode"] == 500 and attempt["error"] == delivery["lastError"]
 
 
-def test_replay(client: Client, delivered: str, application: Application, receiver: Site) -> None:
+def test_replay(client: Client, delivered: str, services: Services, receiver: Site) -> None:
     replayed = client.post(f"deliveries/{delivered}/replay")
     before = client.get(f"deliveries/{delivered}")
     assert replayed["id"] != delivered and replayed["eventId"] == before["eventId"]
-    with application.database.read() as session:
-        assert list(application.webhooks.due(session)) == [replayed["id"]]
+    with services.database.read() as session:
+        assert list(services.webhooks.due(session)) == [replayed["id"]]
     receiver.answers = [200]
-    assert application.webhooks.attempt(replayed["id"]) is None
+    assert services.webhooks.attempt(replayed["id"]) is None
     assert client.get(f"deliveries/{replayed['id']}")["status"] == "delivered"
 
 
-def test_send_test(client: Client, application: Application, receiver: Site) -> None:
+def test_send_test(client: Client, services: Services, receiver: Site) -> None:
     secret = client.post("secrets/rotate")["secret"]
     sent = client.post("test", {"url": receiver.url})
     assert (sent["event"], sent["splitId"], sent["status"]) == ("webhook.test", None, "pending")
-    assert application.webhooks.attempt(sent["id"]) is None
+    assert services.webhooks.attempt(sent["id"]) is None
     [(headers, _)] = receiver.requests
     assert headers["webhook-id"] == sent["eventId"] and headers["AIStemSplitter-Signature"]
     assert secret not in str(client.get(f"deliveries/{sent['id']}"))
@@ -189,7 +189,7 @@ def test_queries_that_cannot_be(client: Client, query: str, param: str) -> None:
         ("POST", "secrets/rotate"),
     ],
 )
-def test_a_key_is_needed(application: Application, method: str, path: str) -> None:
+def test_a_key_is_needed(services: Services, method: str, path: str) -> None:
     body = {"url": "https://example.com"} if path == "test" else None
-    answer = TestClient(create_app(application)).request(method, f"/v1/webhooks/{path}", json=body)
+    answer = TestClient(create_app(services)).request(method, f"/v1/webhooks/{path}", json=body)
     assert answer.status_code == 401 and answer.json()["error"]["code"] == "UNAUTHORIZED"

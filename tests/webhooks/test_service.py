@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from stemsplitter.accounts.secret_box import SecretBox
 from stemsplitter.accounts.secrets_service import WebhookSecrets
-from stemsplitter.database import Database, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database
 from stemsplitter.fetching import PostResult
 from stemsplitter.service_errors import NotFound, ValidationFailed
 from stemsplitter.webhooks import service as module

@@ -4,7 +4,8 @@ from typing import Any
 from stemsplitter.accounts.models import Account
 from stemsplitter.accounts.secret_box import SecretBox
 from stemsplitter.accounts.secrets_service import WebhookSecrets
-from stemsplitter.database import Database, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database
 from stemsplitter.fetching import Fetcher
 from stemsplitter.settings import Settings
 from stemsplitter.webhooks.models import WebhookAttempt, WebhookDelivery

@@ -6,7 +6,8 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import delete, update
 
-from stemsplitter.database import Database, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database
 from stemsplitter.worker import heartbeat
 from stemsplitter.worker.heartbeat import (
     Heartbeat,

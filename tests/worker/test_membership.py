@@ -13,7 +13,8 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from stemsplitter import __version__
-from stemsplitter.database import Database, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database
 from stemsplitter.errors import SettingsError
 from stemsplitter.worker import heartbeat
 from stemsplitter.worker.heartbeat import Heartbeat

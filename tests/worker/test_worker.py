@@ -15,15 +15,16 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select, update
 
+from stemsplitter.clock import now
 from stemsplitter.credits.models import LedgerEntry
-from stemsplitter.database import Database, now
-from stemsplitter.services import Application
+from stemsplitter.database import Database
+from stemsplitter.processes.loop import Worker
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.splits import queue
 from stemsplitter.splits.models import Split
 from stemsplitter.webhooks.deliveries import Deliveries
 from stemsplitter.worker import heartbeat
-from stemsplitter.worker.loop import Worker
 from stemsplitter.worker.membership import WORKER
 from stemsplitter.worker.models import Worker as WorkerRow
 from tests.conftest import OTHER_POSTGRES
@@ -44,10 +45,10 @@ class Workers:
         self.log = folder / "log"
         self.log.touch()
         self.processes: list[subprocess.Popen[bytes]] = []
-        self.application = Application(Settings(database_url=database.url, data_dir=folder))
+        self.services = Services(Settings(database_url=database.url, data_dir=folder))
         with database.write() as session:
             self.accounts = [
-                self.application.accounts.create_account(session, f"{number}@example.org").id
+                self.services.accounts.create_account(session, f"{number}@example.org").id
                 for number in range(2)
             ]
 
@@ -62,10 +63,10 @@ class Workers:
     def enqueue(self, *names: str, account: int = 0) -> None:
         for name in names:
             key = f"splits/{name}/source.mp3"
-            self.application.storage.put_stream(key, [b"song"], "audio/mpeg")
+            self.services.storage.put_stream(key, [b"song"], "audio/mpeg")
             with self.database.write() as session:
                 split = new_split(self.accounts[account], id=name, source_key=key)
-                split.credits_used = self.application.credits.hold(session, split.account_id, name, 1)
+                split.credits_used = self.services.credits.hold(session, split.account_id, name, 1)
                 queue.place(session, split)
                 session.add(split)
 
@@ -140,7 +141,7 @@ class Workers:
                 os.kill(process.pid, signal.SIGCONT)
             process.kill()
             process.wait()
-        self.application.close()
+        self.services.close()
 
 
 @pytest.fixture
@@ -337,10 +338,10 @@ def test_a_worker_whose_surroundings_fail_goes_on(
     monkeypatch.setattr("os._exit", end)
     monkeypatch.setattr("logging.shutdown", lambda: None)
     settings = Settings(data_dir=tmp_path, database_url=database.url, lease_seconds=LEASE_S, stop_seconds=0)
-    application, jobs, stop = Application(settings), Faulty(3), threading.Event()
-    heart = application.heartbeat(WORKER, jobs.models())
+    services, jobs, stop = Services(settings), Faulty(3), threading.Event()
+    heart = services.heartbeat(WORKER, jobs.models())
     monkeypatch.setattr(heart, "living", lambda: ["wrk_other"])
-    worker = Worker(heart, settings, jobs, Deliveries(database, application.webhooks))
+    worker = Worker(heart, settings, jobs, Deliveries(database, services.webhooks))
 
     def look() -> None:
         deadline = time.monotonic() + LIMIT_S
@@ -355,7 +356,7 @@ def test_a_worker_whose_surroundings_fail_goes_on(
     threading.Thread(target=look).start()
     with pytest.raises(Ended):
         worker.run(stop)
-    application.close()
+    services.close()
     (taken, handed_back) = jobs.done
     assert (handed_back, ends) == ("handed back", [0])
     assert jobs.living[0] == {taken, "wrk_other"}  # itself, however late its own heart is

@@ -19,15 +19,16 @@ from sqlalchemy.exc import OperationalError
 
 from stemsplitter import database
 from stemsplitter.errors import Stopped
-from stemsplitter.services import Application
+from stemsplitter.processes.loop import Worker
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.splits.jobs import SplitWork
 from stemsplitter.splits.processing import SplitProcessor
 from stemsplitter.webhooks.deliveries import Deliveries
 from stemsplitter.worker import heartbeat
-from stemsplitter.worker.loop import Chore, Worker
 from stemsplitter.worker.membership import WORKER
 from stemsplitter.worker.pool import Separated, SeparationFailed, SeparationRequest
+from stemsplitter.worker.tasks import Chore
 
 LEASE_S = 60.0
 LOOK_SECONDS = 0.5
@@ -112,24 +113,24 @@ def main() -> None:
         stop_seconds=float(stop_seconds),
         concurrency=int(concurrency),
     )
-    application, pool = Application(settings), Pool(Path(folder))
+    services, pool = Services(settings), Pool(Path(folder))
     processor = SplitProcessor(
-        application.database,
+        services.database,
         settings,
-        application.storage,
-        application.splits.endings,
+        services.storage,
+        services.splits.endings,
         pool,  # type: ignore[arg-type]
     )
-    work = Work(pool, application.database, processor, lambda: ["tiny_6s"], settings.max_running_splits)
+    work = Work(pool, services.database, processor, lambda: ["tiny_6s"], settings.max_running_splits)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     pool.note("start")
     Worker(
-        application.heartbeat(WORKER, work.models(), "cpu"),
+        services.heartbeat(WORKER, work.models(), "cpu"),
         settings,
         work,
-        Posts(pool, application.database, application.webhooks),
+        Posts(pool, services.database, services.webhooks),
         chores=[Chore("tidy", 3600, lambda: pool.note("chore"))],
         concurrency=settings.concurrency,
     ).run(stop)

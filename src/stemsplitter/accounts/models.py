@@ -5,7 +5,8 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from stemsplitter.database import Base, UtcDateTime, new_id, now
+from stemsplitter.clock import now
+from stemsplitter.database import Base, UtcDateTime, new_id
 
 ROLES = ("user", "operator")
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from stemsplitter.accounts import repository
 from stemsplitter.accounts.models import WebhookSecret
 from stemsplitter.accounts.secret_box import SecretBox
-from stemsplitter.database import now
+from stemsplitter.clock import now
 from stemsplitter.service_errors import Conflict
 
 PREFIX = "whsec_"

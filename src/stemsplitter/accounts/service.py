@@ -1,7 +1,7 @@
 """The rules of accounts: who there is, how they prove it, and with which keys."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from stemsplitter.accounts import keys, passwords, repository
 from stemsplitter.accounts.models import ROLES, Account, ApiKey
-from stemsplitter.credits.service import CreditService
-from stemsplitter.database import Database, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database
 from stemsplitter.service_errors import Conflict, NotFound, Unauthorized, ValidationFailed
 from stemsplitter.settings import Settings
 
@@ -32,13 +32,21 @@ class Caller:
 
 
 class AccountService:
-    """Accounts and API keys. Changes join the caller's transaction."""
+    """Accounts and API keys. Changes join the caller's transaction.
 
-    def __init__(self, database: Database, settings: Settings) -> None:
+    Args:
+        grant_free_credits: called with the session and the id of each new account.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        grant_free_credits: Callable[[Session, str], object],
+    ) -> None:
         self._database = database
-        self._free_credits = settings.free_credits
         self._signup_open = settings.signup_open
-        self._credits = CreditService(settings)
+        self._grant_free_credits = grant_free_credits
 
     def sign_up(self, email: str, password: str) -> Account:
         """Make an account for somebody who comes by, in a transaction of its own.
@@ -84,9 +92,8 @@ class AccountService:
                 session.add(account)
         except IntegrityError as error:
             raise Conflict(f"There is an account {email} already: use another address.") from error
-        if self._free_credits:
-            self._credits.grant(session, account.id, self._free_credits, "free credits of a new account")
-            session.refresh(account, ["balance"])
+        self._grant_free_credits(session, account.id)
+        session.refresh(account, ["balance"])
         return account
 
     def has_accounts(self, session: Session) -> bool:

@@ -1,4 +1,4 @@
-"""What endpoints are given: the application, and who is calling.
+"""What endpoints are given: the services, and who is calling.
 
 They are coroutines, though they wait for nothing: the framework would use a thread for each otherwise.
 """
@@ -10,16 +10,16 @@ from fastapi.security import HTTPBearer
 
 from stemsplitter.accounts.service import Caller
 from stemsplitter.service_errors import Unauthorized
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 
 _bearer = HTTPBearer(scheme_name="apiKey", bearerFormat="ast_live_…", auto_error=False)
 
 
-async def get_application(request: Request) -> Application:
+async def get_application(request: Request) -> Services:
     """The parts of this server."""
-    application = request.app.state.application
-    assert isinstance(application, Application)
-    return application
+    services = request.app.state.services
+    assert isinstance(services, Services)
+    return services
 
 
 async def get_caller(request: Request, _: Annotated[object, Security(_bearer)]) -> Caller:
@@ -35,5 +35,5 @@ async def get_caller(request: Request, _: Annotated[object, Security(_bearer)]) 
     return caller
 
 
-ApplicationDep = Annotated[Application, Depends(get_application)]
+ServicesDep = Annotated[Services, Depends(get_application)]
 CallerDep = Annotated[Caller, Depends(get_caller)]

@@ -72,7 +72,7 @@ def answer(
         page: Response | None = error_page(request, status, message, dict(headers or {}))
         if page is not None:
             return page
-    base_url = request.app.state.application.settings.base_url
+    base_url = request.app.state.services.settings.base_url
     fields: dict[str, Any] = {**(extra or {})}
     if param:
         fields["param"] = param

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import Header, Request
 from pydantic import BaseModel
 
-from stemsplitter.api.dependencies import ApplicationDep, CallerDep
+from stemsplitter.api.dependencies import CallerDep, ServicesDep
 from stemsplitter.api.envelope import JsonResponse, success
 from stemsplitter.idempotency import service
 from stemsplitter.idempotency.service import Record
@@ -22,7 +22,7 @@ class Once:
     def __init__(
         self,
         request: Request,
-        application: ApplicationDep,
+        services: ServicesDep,
         caller: CallerDep,
         idempotency_key: Annotated[
             str | None,
@@ -34,7 +34,7 @@ class Once:
             ),
         ] = None,
     ) -> None:
-        self._service = application.idempotency
+        self._service = services.idempotency
         self._account_id = caller.account_id
         self._route = f"{request.method} {request.url.path}"
         self._key = None if idempotency_key is None else parse_key(idempotency_key)

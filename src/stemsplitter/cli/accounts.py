@@ -28,8 +28,8 @@ def create(
 ) -> None:
     """Make an account; it is granted the free credits. Prints its id."""
     password_hash = _read_password() if with_password else None
-    with server(data_dir) as application, application.database.write() as session:
-        account = application.accounts.create_account(
+    with server(data_dir) as services, services.database.write() as session:
+        account = services.accounts.create_account(
             session, email, password_hash, name=name, role="operator" if operator else "user"
         )
     print(account.id)
@@ -43,10 +43,10 @@ def create(
 @app.command("list")
 def list_accounts(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """List the accounts, the oldest first."""
-    with server(data_dir) as application, application.database.read() as session:
+    with server(data_dir) as services, services.database.read() as session:
         rows = [
             (each.id, each.email, each.name, each.role, each.balance, each.created_at, each.disabled_at)
-            for each in application.accounts.list_accounts(session)
+            for each in services.accounts.list_accounts(session)
         ]
     print_rows(("id", "email", "name", "role", "balance", "created", "disabled"), rows, as_json)
 
@@ -54,18 +54,18 @@ def list_accounts(as_json: AsJson = False, data_dir: DataDir = None) -> None:
 @app.command()
 def disable(account: AccountName, data_dir: DataDir = None) -> None:
     """Refuse an account's keys and password from now on. Its splits and credits stay."""
-    with server(data_dir) as application, application.database.write() as session:
-        found = application.accounts.find_account(session, account)
-        application.accounts.disable_account(session, found.id)
+    with server(data_dir) as services, services.database.write() as session:
+        found = services.accounts.find_account(session, account)
+        services.accounts.disable_account(session, found.id)
     print(f"{found.email} is disabled.")
 
 
 @app.command()
 def enable(account: AccountName, data_dir: DataDir = None) -> None:
     """Accept a disabled account's keys and password again."""
-    with server(data_dir) as application, application.database.write() as session:
-        found = application.accounts.find_account(session, account)
-        application.accounts.enable_account(session, found.id)
+    with server(data_dir) as services, services.database.write() as session:
+        found = services.accounts.find_account(session, account)
+        services.accounts.enable_account(session, found.id)
     print(f"{found.email} is enabled.")
 
 
@@ -73,10 +73,10 @@ def enable(account: AccountName, data_dir: DataDir = None) -> None:
 def password(account: AccountName, data_dir: DataDir = None) -> None:
     """Set an account's password: asked for, or a line of standard input. It is signed out everywhere."""
     new = _read_password()
-    with server(data_dir) as application, application.database.write() as session:
-        found = application.accounts.find_account(session, account)
-        application.accounts.set_password(session, found.id, new)
-        application.sessions.end_all(session, found.id)
+    with server(data_dir) as services, services.database.write() as session:
+        found = services.accounts.find_account(session, account)
+        services.accounts.set_password(session, found.id, new)
+        services.sessions.end_all(session, found.id)
     print(f"{found.email} has a new password.")
 
 
@@ -89,9 +89,9 @@ def webhook_secret(
     data_dir: DataDir = None,
 ) -> None:
     """Make the secret that signs an account's webhooks, and print it, once."""
-    with server(data_dir) as application, application.database.write() as session:
-        found = application.accounts.find_account(session, account)
-        secrets = application.webhook_secrets
+    with server(data_dir) as services, services.database.write() as session:
+        found = services.accounts.find_account(session, account)
+        secrets = services.webhook_secrets
         make = secrets.rotate_secret if rotate else secrets.create_secret
         shown = make(session, found.id)
     print(shown)
@@ -103,10 +103,10 @@ def sign_in_link(account: AccountName, data_dir: DataDir = None) -> None:
     """Print a link that signs in to an account in a browser, once, within an hour."""
     from stemsplitter.processes.first_run import sign_in_link as make_link
 
-    with server(data_dir) as application:
-        with application.database.read() as session:
-            found = application.accounts.find_account(session, account)
-        print(make_link(application, found.id))
+    with server(data_dir) as services:
+        with services.database.read() as session:
+            found = services.accounts.find_account(session, account)
+        print(make_link(services, found.id))
 
 
 def _read_password() -> str:

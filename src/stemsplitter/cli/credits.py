@@ -17,9 +17,9 @@ Note = Annotated[str, typer.Option("--note", help="Why, for the history.")]
 @app.command()
 def show(account: AccountName, data_dir: DataDir = None) -> None:
     """Print an account's balance."""
-    with server(data_dir) as application, application.database.read() as session:
-        found = application.accounts.find_account(session, account)
-        print(application.credits.balance(session, found.id))
+    with server(data_dir) as services, services.database.read() as session:
+        found = services.accounts.find_account(session, account)
+        print(services.credits.balance(session, found.id))
 
 
 @app.command()
@@ -46,10 +46,10 @@ def purchase(
     data_dir: DataDir = None,
 ) -> None:
     """Add credits that were paid for. Prints the new balance."""
-    with server(data_dir) as application, application.database.write() as session:
-        found = application.accounts.find_account(session, account)
-        application.credits.purchase(session, found.id, amount, reference, note)
-        balance = application.credits.balance(session, found.id)
+    with server(data_dir) as services, services.database.write() as session:
+        found = services.accounts.find_account(session, account)
+        services.credits.purchase(session, found.id, amount, reference, note)
+        balance = services.credits.balance(session, found.id)
     print(balance)
 
 
@@ -61,11 +61,11 @@ def history(
     data_dir: DataDir = None,
 ) -> None:
     """List an account's ledger, the newest entry first."""
-    with server(data_dir) as application, application.database.read() as session:
-        found = application.accounts.find_account(session, account)
+    with server(data_dir) as services, services.database.read() as session:
+        found = services.accounts.find_account(session, account)
         rows = [
             (each.created_at, each.kind, each.amount, each.split_id or each.reference, each.note)
-            for each in application.credits.history(session, found.id, limit)
+            for each in services.credits.history(session, found.id, limit)
         ]
     print_rows(("at", "kind", "amount", "for", "note"), rows, as_json)
 
@@ -73,8 +73,8 @@ def history(
 @app.command()
 def audit(data_dir: DataDir = None) -> None:
     """Add up every ledger and compare it with the account's balance."""
-    with server(data_dir) as application, application.database.read() as session:
-        wrong = application.credits.audit(session)
+    with server(data_dir) as services, services.database.read() as session:
+        wrong = services.credits.audit(session)
     for each in wrong:
         print(f"{each.email}: balance {each.balance}, entries {each.sum_of_entries}")
     if wrong:
@@ -85,8 +85,8 @@ def audit(data_dir: DataDir = None) -> None:
 
 
 def _change(account: str, amount: int, note: str, data_dir: DataDir) -> None:
-    with server(data_dir) as application, application.database.write() as session:
-        found = application.accounts.find_account(session, account)
-        application.credits.grant(session, found.id, amount, note)
-        balance = application.credits.balance(session, found.id)
+    with server(data_dir) as services, services.database.write() as session:
+        found = services.accounts.find_account(session, account)
+        services.credits.grant(session, found.id, amount, note)
+        balance = services.credits.balance(session, found.id)
     print(balance)

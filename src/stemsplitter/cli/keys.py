@@ -17,9 +17,9 @@ def create(
     data_dir: DataDir = None,
 ) -> None:
     """Make an API key and print it, once: only its hash is kept."""
-    with server(data_dir) as application, application.database.write() as session:
-        found = application.accounts.find_account(session, account)
-        key, shown = application.accounts.create_key(session, found.id, name)
+    with server(data_dir) as services, services.database.write() as session:
+        found = services.accounts.find_account(session, account)
+        key, shown = services.accounts.create_key(session, found.id, name)
     print(shown)
     print(f"Keep it: it is not shown again. Its id is {key.id}.", file=sys.stderr)
 
@@ -27,11 +27,11 @@ def create(
 @app.command("list")
 def list_keys(account: AccountName, as_json: AsJson = False, data_dir: DataDir = None) -> None:
     """List an account's keys, the oldest first: what they begin with, and when they were last used."""
-    with server(data_dir) as application, application.database.read() as session:
-        found = application.accounts.find_account(session, account)
+    with server(data_dir) as services, services.database.read() as session:
+        found = services.accounts.find_account(session, account)
         rows = [
             (each.id, each.name, each.prefix, each.created_at, each.last_used_at, each.revoked_at)
-            for each in application.accounts.list_keys(session, found.id)
+            for each in services.accounts.list_keys(session, found.id)
         ]
     print_rows(("id", "name", "prefix", "created", "last used", "revoked"), rows, as_json)
 
@@ -43,7 +43,7 @@ def revoke(
     data_dir: DataDir = None,
 ) -> None:
     """Refuse a key from now on."""
-    with server(data_dir) as application, application.database.write() as session:
-        found = application.accounts.find_account(session, account)
-        key = application.accounts.revoke_key(session, found.id, key_id)
+    with server(data_dir) as services, services.database.write() as session:
+        found = services.accounts.find_account(session, account)
+        key = services.accounts.revoke_key(session, found.id, key_id)
     print(f"{key.id} ({key.prefix}…) is revoked.")

@@ -5,7 +5,7 @@ from stemsplitter.cli.service import DataDir, server
 
 def migrate(data_dir: DataDir = None) -> None:
     """Bring the database's tables to this version. The server does it too, when it starts."""
-    with server(data_dir) as application:  # which brings them there
+    with server(data_dir) as services:  # which brings them there
         from stemsplitter.migrations.upgrade import upgrade
 
-        print(f"The tables are those of revision {upgrade(application.database)}.")
+        print(f"The tables are those of revision {upgrade(services.database)}.")

@@ -16,7 +16,7 @@ from stemsplitter.cli.service import DataDir
 if TYPE_CHECKING:
     from stemsplitter.catalogue.entries import ModelEntry
     from stemsplitter.files.verified import Progress
-    from stemsplitter.services import Application
+    from stemsplitter.services import Services
     from stemsplitter.settings import Settings
 
 START_SECONDS = 60.0
@@ -37,35 +37,35 @@ def serve(
     from stemsplitter.migrations.upgrade import upgrade
     from stemsplitter.processes.api import check_port
     from stemsplitter.processes.supervisor import Supervisor
-    from stemsplitter.services import Application
+    from stemsplitter.services import Services
     from stemsplitter.settings import load_settings
     from stemsplitter.splits.model_selection import check_models
 
     settings = load_settings(host=host, port=port, data_dir=data_dir)
     logs.configure(settings.log_level)
     check_port(settings)  # before a key is made and shown because something else answers there
-    application = Application(settings)
-    upgrade(application.database)
-    check_models(settings, application.models)
-    _fetch_models(application)
+    services = Services(settings)
+    upgrade(services.database)
+    check_models(settings, services.models)
+    _fetch_models(services)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    threading.Thread(target=_greet, args=(application, stop), daemon=True).start()
+    threading.Thread(target=_greet, args=(services, stop), daemon=True).start()
     Supervisor(settings.workers, _variables(host, port, data_dir)).run(stop)
-    application.close()
+    services.close()
 
 
-def _fetch_models(application: "Application") -> None:
+def _fetch_models(services: "Services") -> None:
     """Fetch the models that are preferred and not here, as `split` does; a server starts without them, too."""
     from stemsplitter.catalogue.selection import Fetcher
     from stemsplitter.errors import ModelError
     from stemsplitter.splits.model_selection import wanted_models
 
-    if not application.settings.workers:
+    if not services.settings.workers:
         return
-    fetcher = Fetcher(application.models, _fetching)
-    for candidates in wanted_models(application.settings, application.models):
+    fetcher = Fetcher(services.models, _fetching)
+    for candidates in wanted_models(services.settings, services.models):
         with suppress(ModelError):
             fetcher.bring(candidates)
     for name, error in fetcher.failed.items():
@@ -85,17 +85,17 @@ def _fetching(entry: "ModelEntry") -> Iterator["Progress"]:
         yield progress
 
 
-def _greet(application: "Application", stop: threading.Event) -> None:
+def _greet(services: "Services", stop: threading.Event) -> None:
     """Wait until the API answers, and say so: a key that is shown once is made when it can be used."""
     from stemsplitter.processes.first_run import welcome
 
-    url = _local_url(application.settings)
+    url = _local_url(services.settings)
     end = time.monotonic() + START_SECONDS
     while not stop.wait(0.1) and time.monotonic() < end:
         if _answers(url):
             break
     if not stop.is_set():
-        print(welcome(application), flush=True)
+        print(welcome(services), flush=True)
 
 
 def _answers(url: str) -> bool:

@@ -15,7 +15,7 @@ import typer
 from stemsplitter.cli.report import printable
 
 if TYPE_CHECKING:
-    from stemsplitter.services import Application
+    from stemsplitter.services import Services
 
 WIDEST = 1000  # characters of a line
 
@@ -28,18 +28,18 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for programs."
 
 
 @contextmanager
-def server(data_dir: Path | None) -> Iterator["Application"]:
+def server(data_dir: Path | None) -> Iterator["Services"]:
     """The server's parts, on a database whose tables are those of this version."""
     from stemsplitter.migrations.upgrade import upgrade
-    from stemsplitter.services import Application
+    from stemsplitter.services import Services
     from stemsplitter.settings import load_settings
 
-    application = Application(load_settings(data_dir=data_dir))
+    services = Services(load_settings(data_dir=data_dir))
     try:
-        upgrade(application.database)
-        yield application
+        upgrade(services.database)
+        yield services
     finally:
-        application.close()
+        services.close()
 
 
 def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], as_json: bool) -> None:

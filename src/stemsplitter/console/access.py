@@ -12,7 +12,7 @@ from starlette.responses import RedirectResponse, Response
 from stemsplitter.api.errors import answer
 from stemsplitter.console.errors import wants_page
 from stemsplitter.service_errors import NotFound, ServiceError
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.sessions.service import LASTS, SignedIn
 
 COOKIE = "session"
@@ -48,8 +48,8 @@ async def guard(request: Request) -> None:
         Forbidden: the token is not the session's, or the origin not this server.
     """
     token = request.cookies.get(COOKIE)
-    application: Application = request.app.state.application
-    signed_in = await run_in_threadpool(application.sessions.find, token) if token else None
+    services: Services = request.app.state.services
+    signed_in = await run_in_threadpool(services.sessions.find, token) if token else None
     request.state.signed_in = signed_in
     if request.method in _READING:
         return
@@ -105,21 +105,21 @@ def see_other(path: str) -> RedirectResponse:
 
 def set_cookie(response: Response, request: Request, token: str) -> None:
     """Let the browser keep the session's token, out of reach for scripts and other sites' forms."""
-    application: Application = request.app.state.application
+    services: Services = request.app.state.services
     response.set_cookie(
         COOKIE,
         token,
         max_age=int(LASTS.total_seconds()),
         httponly=True,
         samesite="lax",
-        secure=application.settings.base_url.startswith("https://"),
+        secure=services.settings.base_url.startswith("https://"),
     )
 
 
 def _is_from_here(request: Request) -> bool:
     origin = request.headers.get("origin", "")
-    application: Application = request.app.state.application
-    own = {request.headers.get("host", ""), urlsplit(application.settings.base_url).netloc}
+    services: Services = request.app.state.services
+    own = {request.headers.get("host", ""), urlsplit(services.settings.base_url).netloc}
     return urlsplit(origin).netloc in own - {""}
 
 

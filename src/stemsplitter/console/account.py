@@ -8,11 +8,11 @@ from fastapi import APIRouter, Form, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
-from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.console.access import COOKIE, SignedInDep, local_path, see_other, set_cookie
 from stemsplitter.console.rendering import page
 from stemsplitter.service_errors import RateLimited, ServiceError, Unauthorized
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.sessions.service import SignedIn
 
 # attempts a minute: of one address, to whatever account; and to one account, from wherever
@@ -34,18 +34,18 @@ def sign_in_page(request: Request, next: str = "") -> Response:
 
 @router.post("/sign-in")
 def sign_in(
-    request: Request, application: ApplicationDep, email: Text, password: Text, next: Text = ""
+    request: Request, services: ServicesDep, email: Text, password: Text, next: Text = ""
 ) -> Response:
     """Begin a session, and go where the visitor wanted to."""
     try:
-        _throttle(request, application, email)
-        with application.database.read() as session:
-            account = application.accounts.verify_password(session, email, password)
+        _throttle(request, services, email)
+        with services.database.read() as session:
+            account = services.accounts.verify_password(session, email, password)
     except (Unauthorized, RateLimited) as error:
         return page(
             request, "sign_in.html", status=error.status, next=next, email=email, error=_sentence(error)
         )
-    return _signed_in(request, application, account.id, local_path(next))
+    return _signed_in(request, services, account.id, local_path(next))
 
 
 @router.get("/sign-up")
@@ -58,40 +58,38 @@ def sign_up_page(request: Request, next: str = "") -> Response:
 
 @router.post("/sign-up")
 def sign_up(
-    request: Request, application: ApplicationDep, email: Text, password: Text, next: Text = ""
+    request: Request, services: ServicesDep, email: Text, password: Text, next: Text = ""
 ) -> Response:
     """Make an account and begin a session."""
     try:
-        _throttle(request, application, email)
-        account = application.accounts.sign_up(email, password)
+        _throttle(request, services, email)
+        account = services.accounts.sign_up(email, password)
     except ServiceError as error:
         return page(
             request, "sign_up.html", status=error.status, next=next, email=email, error=_sentence(error)
         )
-    return _signed_in(request, application, account.id, local_path(next, AFTER_SIGNING_UP))
+    return _signed_in(request, services, account.id, local_path(next, AFTER_SIGNING_UP))
 
 
 @router.get("/sign-in/link/{token}")
-def link_page(request: Request, application: ApplicationDep, token: str) -> Response:
+def link_page(request: Request, services: ServicesDep, token: str) -> Response:
     """Whom the link signs in, and a button: what merely looks at links does not use them up."""
-    with application.database.read() as session:
-        email = application.sessions.link_owner(session, token).email
+    with services.database.read() as session:
+        email = services.sessions.link_owner(session, token).email
     return page(request, "sign_in_link.html", email=email)
 
 
 @router.post("/sign-in/link/{token}")
-def use_link(request: Request, application: ApplicationDep, token: str) -> Response:
+def use_link(request: Request, services: ServicesDep, token: str) -> Response:
     """Use the link up and begin a session."""
-    return _enter(
-        request, application, lambda session: application.sessions.use_link(session, token), "/account"
-    )
+    return _enter(request, services, lambda session: services.sessions.use_link(session, token), "/account")
 
 
 @router.post("/sign-out")
-def sign_out(application: ApplicationDep, signed_in: SignedInDep) -> Response:
+def sign_out(services: ServicesDep, signed_in: SignedInDep) -> Response:
     """End the session."""
-    with application.database.write() as session:
-        application.sessions.end(session, signed_in)
+    with services.database.write() as session:
+        services.sessions.end(session, signed_in)
     response = see_other("/")
     response.delete_cookie(COOKIE)
     return response
@@ -108,34 +106,34 @@ def account_page(request: Request, signed_in: SignedInDep, done: str = "") -> Re
 
 @router.post("/account/password")
 def change_password(
-    request: Request, application: ApplicationDep, signed_in: SignedInDep, new: Text, current: Text = ""
+    request: Request, services: ServicesDep, signed_in: SignedInDep, new: Text, current: Text = ""
 ) -> Response:
     """Set another password, and sign out everywhere else."""
     try:
-        _throttle(request, application, signed_in.account.email)
-        password_hash = application.accounts.checked_new_password(signed_in.account, current, new)
+        _throttle(request, services, signed_in.account.email)
+        password_hash = services.accounts.checked_new_password(signed_in.account, current, new)
     except ServiceError as error:
         return _account(request, error=error)
-    with application.database.write() as session:
-        application.accounts.set_password(session, signed_in.account.id, password_hash)
-        application.sessions.end_others(session, signed_in)
+    with services.database.write() as session:
+        services.accounts.set_password(session, signed_in.account.id, password_hash)
+        services.sessions.end_others(session, signed_in)
     return see_other("/account?done=password")
 
 
 @router.post("/account/email")
 def change_email(
     request: Request,
-    application: ApplicationDep,
+    services: ServicesDep,
     signed_in: SignedInDep,
     email: Text,
     current: Annotated[str, Form(alias="email-current", max_length=2000)] = "",
 ) -> Response:
     """Sign in with another address from now on."""
     try:
-        _throttle(request, application, signed_in.account.email)
-        application.accounts.check_password(signed_in.account, current)
-        with application.database.write() as session:
-            application.accounts.set_email(session, signed_in.account.id, email)
+        _throttle(request, services, signed_in.account.email)
+        services.accounts.check_password(signed_in.account, current)
+        with services.database.write() as session:
+            services.accounts.set_email(session, signed_in.account.id, email)
     except ServiceError as error:
         return _account(request, error=error)
     return see_other("/account?done=email")
@@ -146,25 +144,23 @@ def _account(request: Request, *, done: str = "", error: ServiceError | None = N
     return page(request, "account.html", status=status, done=done, error=str(error) if error else "")
 
 
-def _signed_in(request: Request, application: Application, account_id: str, path: str) -> Response:
-    return _enter(request, application, lambda session: application.sessions.begin(session, account_id), path)
+def _signed_in(request: Request, services: Services, account_id: str, path: str) -> Response:
+    return _enter(request, services, lambda session: services.sessions.begin(session, account_id), path)
 
 
-def _enter(
-    request: Request, application: Application, begin: Callable[[Session], str], path: str
-) -> Response:
+def _enter(request: Request, services: Services, begin: Callable[[Session], str], path: str) -> Response:
     """Go to ``path`` with the session that ``begin`` begins; the one that the browser had, if any, ends."""
     before: SignedIn | None = request.state.signed_in
-    with application.database.write() as session:
+    with services.database.write() as session:
         token = begin(session)
         if before is not None:
-            application.sessions.end(session, before)
+            services.sessions.end(session, before)
     response = see_other(path)
     set_cookie(response, request, token)
     return response
 
 
-def _throttle(request: Request, application: Application, email: str) -> None:
+def _throttle(request: Request, services: Services, email: str) -> None:
     """Count an attempt that takes a password. Raises RateLimited."""
     address = request.client.host if request.client else ""
     account = hashlib.sha256(email.strip().lower().encode()).hexdigest()
@@ -172,7 +168,7 @@ def _throttle(request: Request, application: Application, email: str) -> None:
         (address, "password-from", FROM_ONE_ADDRESS),
         (account, "password-to", TO_ONE_ACCOUNT),
     ):
-        quota = application.rate_limits.take(who, policy, limit)
+        quota = services.rate_limits.take(who, policy, limit)
         if quota.exceeded:
             raise RateLimited(
                 f"Too many attempts: wait {quota.wait_s} seconds.", details={"retryAfter": quota.wait_s}

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Path, Query, Request
 from starlette.responses import Response
 
-from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.api.parameters import ID, Cursor
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.headers import POLICY
@@ -15,7 +15,7 @@ from stemsplitter.console.throttling import throttle
 from stemsplitter.credit_packs import parse_packs
 from stemsplitter.payments.models import OPEN
 from stemsplitter.service_errors import ServiceError
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.sessions.service import SignedIn
 
 PAGE = 25
@@ -29,59 +29,59 @@ router = APIRouter(prefix="/credits")
 @router.get("")
 def show(
     request: Request,
-    application: ApplicationDep,
+    services: ServicesDep,
     signed_in: SignedInDep,
     cursor: Cursor = None,
     payment: Annotated[str | None, Query(pattern=ID)] = None,
 ) -> Response:
     """The balance, the packs, a plot of what was used, and the ledger. ``payment`` is one that was just made."""
-    return _page(request, application, signed_in, cursor=cursor, payment_id=payment)
+    return _page(request, services, signed_in, cursor=cursor, payment_id=payment)
 
 
 @router.post("/buy")
 def buy(
-    request: Request, application: ApplicationDep, signed_in: SignedInDep, minutes: Annotated[int, Form()]
+    request: Request, services: ServicesDep, signed_in: SignedInDep, minutes: Annotated[int, Form()]
 ) -> Response:
     """Go to the page on which a pack is paid."""
     try:
-        throttle(application, signed_in, "buy", BUYS_A_MINUTE)
-        url = application.payments.begin(signed_in.account.id, minutes)
+        throttle(services, signed_in, "buy", BUYS_A_MINUTE)
+        url = services.payments.begin(signed_in.account.id, minutes)
     except ServiceError as error:
-        return _page(request, application, signed_in, error=error)
+        return _page(request, services, signed_in, error=error)
     return see_other(url)
 
 
 @router.get("/payments/{payment_id}")
 def look_at_payment(
     request: Request,
-    application: ApplicationDep,
+    services: ServicesDep,
     signed_in: SignedInDep,
     payment_id: Annotated[str, Path(pattern=ID)],
     looks: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
     """How a payment stands, as a part of the page of credits, which is loaded again when that has changed."""
-    with application.database.read() as session:
-        payment = application.payments.payment(session, signed_in.account.id, payment_id)
+    with services.database.read() as session:
+        payment = services.payments.payment(session, signed_in.account.id, payment_id)
     changed = {} if payment.status == OPEN else {"HX-Refresh": "true"}
     return page(request, "_payment.html", headers=changed, payment=payment, looks=_next(looks))
 
 
 def _page(
     request: Request,
-    application: Application,
+    services: Services,
     signed_in: SignedIn,
     *,
     cursor: str | None = None,
     payment_id: str | None = None,
     error: ServiceError | None = None,
 ) -> Response:
-    account_id, payments = signed_in.account.id, application.payments
-    with application.database.read() as session:
-        balance = application.credits.balance(session, account_id)
-        entries, after = application.credits.page(session, account_id, limit=PAGE, cursor=cursor)
-        usage = application.credits.usage(session, account_id, DAYS)
+    account_id, payments = signed_in.account.id, services.payments
+    with services.database.read() as session:
+        balance = services.credits.balance(session, account_id)
+        entries, after = services.credits.page(session, account_id, limit=PAGE, cursor=cursor)
+        usage = services.credits.usage(session, account_id, DAYS)
         payment = payments.payment(session, account_id, payment_id) if payment_id else None
-    there = application.splits.states(account_id, [entry.split_id for entry in entries if entry.split_id])
+    there = services.splits.states(account_id, [entry.split_id for entry in entries if entry.split_id])
     # a form may lead on to where the money is taken, from this page alone
     policy = POLICY.replace("form-action 'self'", f"form-action 'self' {payments.origin}")
     return page(
@@ -96,7 +96,7 @@ def _page(
         after=after,
         usage=usage,
         plot=plot([spent for _, spent in usage]),
-        packs=parse_packs(application.settings.packs),
+        packs=parse_packs(services.settings.packs),
         can_buy=payments.enabled,
         payment=payment,
         looks=_next(0),

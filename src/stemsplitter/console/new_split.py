@@ -6,13 +6,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, Request
 from starlette.responses import JSONResponse, Response
 
-from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.errors import wants_page
 from stemsplitter.console.rendering import page
 from stemsplitter.console.tasks import METADATA, TASKS, Task, find_task
 from stemsplitter.service_errors import NotFound, RateLimited, ServiceError, ValidationFailed
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.splits.model_selection import ready_layouts
 from stemsplitter.splits.schemas import CreateSplit
 from stemsplitter.uploads.schemas import UploadRequest
@@ -42,14 +42,14 @@ _Text = Annotated[str, Form(max_length=8192)]
 
 
 @router.get("/new")
-def new_split(request: Request, application: ApplicationDep, signed_in: SignedInDep) -> Response:
+def new_split(request: Request, services: ServicesDep, signed_in: SignedInDep) -> Response:
     """Choose a song and what to take out of it."""
-    return _form(request, application, None)
+    return _form(request, services, None)
 
 
 def _task_page(task: Task) -> Any:
-    def show(request: Request, application: ApplicationDep) -> Response:
-        return _form(request, application, task)
+    def show(request: Request, services: ServicesDep) -> Response:
+        return _form(request, services, task)
 
     return show
 
@@ -59,11 +59,11 @@ for _task in TASKS:
 
 
 @router.post("/new/upload")
-def reserve(application: ApplicationDep, signed_in: SignedInDep, body: UploadRequest) -> Response:
+def reserve(services: ServicesDep, signed_in: SignedInDep, body: UploadRequest) -> Response:
     """Reserve an upload for the form's script, which then sends the file to ``path``."""
-    _count(application, signed_in.account.id)
-    with application.database.write() as session:
-        upload, token = application.uploads.reserve(
+    _count(services, signed_in.account.id)
+    with services.database.write() as session:
+        upload, token = services.uploads.reserve(
             session, signed_in.account.id, body.filename, body.content_type, body.content_length
         )
     # a path: the page may have been opened by another name of this server
@@ -73,7 +73,7 @@ def reserve(application: ApplicationDep, signed_in: SignedInDep, body: UploadReq
 @router.post("/new")
 def create(
     request: Request,
-    application: ApplicationDep,
+    services: ServicesDep,
     signed_in: SignedInDep,
     format: _Text = "mp3",
     layout: _Text = "6s",
@@ -88,24 +88,24 @@ def create(
     try:
         if task and chosen is None:
             raise NotFound(f"There is no task {task}.")
-        source = _source(application, url.strip(), upload_id, storage_key)
+        source = _source(services, url.strip(), upload_id, storage_key)
         wanted = _wanted(source, chosen.layout if chosen else layout, format, chosen, webhook_url.strip())
-        _count(application, signed_in.account.id)
-        created = application.splits.create(signed_in.account.id, wanted, lambda *_: None)
+        _count(services, signed_in.account.id)
+        created = services.splits.create(signed_in.account.id, wanted, lambda *_: None)
     except ServiceError as error:
         if not wants_page(request):
             raise
-        return _form(request, application, chosen, url=url, webhook_url=webhook_url, error=error)
+        return _form(request, services, chosen, url=url, webhook_url=webhook_url, error=error)
     location = f"/splits/{created['id']}"
     return see_other(location) if wants_page(request) else JSONResponse({"location": location})
 
 
-def _source(application: Application, url: str, upload_id: str, storage_key: str) -> dict[str, str]:
+def _source(services: Services, url: str, upload_id: str, storage_key: str) -> dict[str, str]:
     if upload_id:
         return {
             "type": "uploaded_file",
             "uploadId": upload_id,
-            "fileUrl": application.uploads.url(upload_id),
+            "fileUrl": services.uploads.url(upload_id),
             "storageKey": storage_key,
         }
     if not url:
@@ -135,9 +135,9 @@ def _wanted(
         ) from error
 
 
-def _count(application: Application, account_id: str) -> None:
+def _count(services: Services, account_id: str) -> None:
     """Count a request that creates. Raises RateLimited."""
-    quota = application.rate_limits.take(account_id, "create")
+    quota = services.rate_limits.take(account_id, "create")
     if quota.exceeded:
         raise RateLimited(
             f"Too many splits in a minute: wait {quota.wait_s} seconds.", details={"retryAfter": quota.wait_s}
@@ -146,14 +146,14 @@ def _count(application: Application, account_id: str) -> None:
 
 def _form(
     request: Request,
-    application: Application,
+    services: Services,
     task: Task | None,
     *,
     url: str = "",
     webhook_url: str = "",
     error: ServiceError | None = None,
 ) -> Response:
-    ready = ready_layouts(application.settings, application.models)
+    ready = ready_layouts(services.settings, services.models)
     return page(
         request,
         "task.html" if task else "new_split.html",

@@ -6,11 +6,11 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.api.parameters import Cursor
+from stemsplitter.clock import now
 from stemsplitter.console import access
 from stemsplitter.console.rendering import page
-from stemsplitter.database import now
 from stemsplitter.health import statistics
 from stemsplitter.splits import queries
 from stemsplitter.worker import heartbeat
@@ -24,16 +24,16 @@ router = APIRouter(prefix="/operator", dependencies=[Depends(access.operator)])
 
 
 @router.get("")
-def overview(request: Request, application: ApplicationDep) -> Response:
+def overview(request: Request, services: ServicesDep) -> Response:
     """The queue and the server's processes, now."""
-    at, lease_s = now(), application.settings.lease_seconds
-    with application.database.read() as session:
+    at, lease_s = now(), services.settings.lease_seconds
+    with services.database.read() as session:
         figures = statistics.read(session, at, lease_s)
         queue = queries.queue(session, QUEUE)
         processes = heartbeat.known_processes(session)
         living = heartbeat.living_processes(session, timedelta(seconds=lease_s))
         failed = queries.failures_by_code(session, at - timedelta(days=1))
-        emails = application.accounts.emails(session, {split.account_id for split in queue})
+        emails = services.accounts.emails(session, {split.account_id for split in queue})
     return page(
         request,
         "operator.html",
@@ -50,15 +50,15 @@ def overview(request: Request, application: ApplicationDep) -> Response:
 @router.get("/failures")
 def failures(
     request: Request,
-    application: ApplicationDep,
+    services: ServicesDep,
     cursor: Cursor = None,
     code: Annotated[str | None, Query(pattern=r"^[0-9A-Z_]{1,32}$")] = None,
 ) -> Response:
     """Splits that failed, and why: what their owners were told, and what the server met."""
-    with application.database.read() as session:
+    with services.database.read() as session:
         found, after = queries.failures(session, limit=PAGE, cursor=cursor, code=code)
         by_code = queries.failures_by_code(session, now() - COUNTED)
-        emails = application.accounts.emails(session, {split.account_id for split in found})
+        emails = services.accounts.emails(session, {split.account_id for split in found})
     return page(
         request,
         "operator_failures.html",
@@ -72,7 +72,7 @@ def failures(
 
 
 @router.get("/storage")
-def storage(request: Request, application: ApplicationDep) -> Response:
+def storage(request: Request, services: ServicesDep) -> Response:
     """What the files take."""
-    usage = application.storage.usage(STORAGE_SECONDS)
+    usage = services.storage.usage(STORAGE_SECONDS)
     return page(request, "operator_storage.html", usage=usage, seconds=STORAGE_SECONDS)

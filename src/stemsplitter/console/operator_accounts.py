@@ -5,13 +5,13 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from starlette.responses import Response
 
-from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.api.parameters import ID, Cursor
 from stemsplitter.console import access
 from stemsplitter.console.access import OperatorDep, see_other
 from stemsplitter.console.rendering import page
 from stemsplitter.service_errors import ServiceError
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 
 PAGE = 50
 ENTRIES = 25
@@ -24,67 +24,67 @@ router = APIRouter(prefix="/operator/accounts", dependencies=[Depends(access.ope
 @router.get("")
 def list_accounts(
     request: Request,
-    application: ApplicationDep,
+    services: ServicesDep,
     q: Annotated[str, Query(max_length=300)] = "",
     cursor: Cursor = None,
 ) -> Response:
     """The accounts, the newest first: all, or those that a search finds."""
-    with application.database.read() as session:
-        found, after = application.accounts.page(session, search=q, limit=PAGE, cursor=cursor)
+    with services.database.read() as session:
+        found, after = services.accounts.page(session, search=q, limit=PAGE, cursor=cursor)
     return page(request, "operator_accounts.html", accounts=found, q=q, cursor=cursor, after=after)
 
 
 @router.get("/{account_id}")
-def show_account(request: Request, application: ApplicationDep, account_id: AccountId) -> Response:
+def show_account(request: Request, services: ServicesDep, account_id: AccountId) -> Response:
     """An account, with its keys and ledger."""
-    return _page(request, application, account_id)
+    return _page(request, services, account_id)
 
 
 @router.post("/{account_id}/disable")
 def disable(
-    request: Request, application: ApplicationDep, operator: OperatorDep, account_id: AccountId
+    request: Request, services: ServicesDep, operator: OperatorDep, account_id: AccountId
 ) -> Response:
     """Refuse the account from now on."""
     try:
-        with application.database.write() as session:
-            application.accounts.disable_account(session, account_id, by=operator.account.id)
+        with services.database.write() as session:
+            services.accounts.disable_account(session, account_id, by=operator.account.id)
     except ServiceError as error:
-        return _page(request, application, account_id, error=error)
+        return _page(request, services, account_id, error=error)
     return see_other(f"/operator/accounts/{account_id}")
 
 
 @router.post("/{account_id}/enable")
-def enable(application: ApplicationDep, account_id: AccountId) -> Response:
+def enable(services: ServicesDep, account_id: AccountId) -> Response:
     """Accept the account again."""
-    with application.database.write() as session:
-        application.accounts.enable_account(session, account_id)
+    with services.database.write() as session:
+        services.accounts.enable_account(session, account_id)
     return see_other(f"/operator/accounts/{account_id}")
 
 
 @router.post("/{account_id}/credits")
 def grant(
     request: Request,
-    application: ApplicationDep,
+    services: ServicesDep,
     account_id: AccountId,
     amount: Annotated[int, Form()],
     note: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
     """Give credits, or take some back."""
     try:
-        with application.database.write() as session:
-            application.credits.grant(session, account_id, amount, note.strip().replace("\0", ""))
+        with services.database.write() as session:
+            services.credits.grant(session, account_id, amount, note.strip().replace("\0", ""))
     except ServiceError as error:
-        return _page(request, application, account_id, error=error)
+        return _page(request, services, account_id, error=error)
     return see_other(f"/operator/accounts/{account_id}")
 
 
 def _page(
-    request: Request, application: Application, account_id: str, error: ServiceError | None = None
+    request: Request, services: Services, account_id: str, error: ServiceError | None = None
 ) -> Response:
-    with application.database.read() as session:
-        account = application.accounts.find_account(session, account_id)
-        keys = application.accounts.list_keys(session, account_id)
-        entries, _ = application.credits.page(session, account_id, limit=ENTRIES, cursor=None)
+    with services.database.read() as session:
+        account = services.accounts.find_account(session, account_id)
+        keys = services.accounts.list_keys(session, account_id)
+        entries, _ = services.credits.page(session, account_id, limit=ENTRIES, cursor=None)
     return page(
         request,
         "operator_account.html",

@@ -8,14 +8,14 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Path, Request
 from starlette.responses import Response
 
-from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.console import access
 from stemsplitter.console.access import see_other
 from stemsplitter.console.rendering import page
 from stemsplitter.errors import ModelError, SettingsError
 from stemsplitter.separation.layouts import LAYOUTS
 from stemsplitter.service_errors import NotFound, ValidationFailed
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.splits.model_selection import model_for
 from stemsplitter.worker import heartbeat
 
@@ -23,15 +23,15 @@ router = APIRouter(prefix="/operator/models", dependencies=[Depends(access.opera
 
 
 @router.get("")
-def models(request: Request, application: ApplicationDep) -> Response:
+def models(request: Request, services: ServicesDep) -> Response:
     """The models that there are, their licences, and which of them are here."""
-    store, error = application.models, ""
+    store, error = services.models, ""
     try:
         entries = [(entry, store.is_ready(entry.name)) for entry in store.entries()]
     except ModelError as broken:
         entries, error = [], str(broken)
-    with application.database.read() as session:
-        living = heartbeat.living_workers(session, timedelta(seconds=application.settings.lease_seconds))
+    with services.database.read() as session:
+        living = heartbeat.living_workers(session, timedelta(seconds=services.settings.lease_seconds))
         workers = [process for process in heartbeat.known_processes(session) if process.id in living]
     on = {
         entry.name: sorted({worker.host for worker in workers if entry.name in worker.models})
@@ -41,8 +41,8 @@ def models(request: Request, application: ApplicationDep) -> Response:
         request,
         "operator_models.html",
         entries=entries,
-        pulls={entry.name: application.pulls.find(entry.name) for entry, ready in entries if not ready},
-        used=_used(application),
+        pulls={entry.name: services.pulls.find(entry.name) for entry, ready in entries if not ready},
+        used=_used(services),
         on=on,
         elsewhere=sorted({worker.host for worker in workers} - {socket.gethostname()}),
         root=str(store.root),
@@ -51,20 +51,20 @@ def models(request: Request, application: ApplicationDep) -> Response:
 
 
 @router.post("/{name}/pull")
-def pull(application: ApplicationDep, name: Annotated[str, Path(max_length=100)]) -> Response:
+def pull(services: ServicesDep, name: Annotated[str, Path(max_length=100)]) -> Response:
     """Fetch a model to this machine, which the page of the models tells of."""
     try:
-        application.pulls.begin(name)
+        services.pulls.begin(name)
     except ModelError as error:
         raise NotFound(str(error)) from error
     return see_other("/operator/models")
 
 
-def _used(application: Application) -> dict[str, list[str]]:
+def _used(services: Services) -> dict[str, list[str]]:
     """The layouts that each model is used for, by its name."""
     used: dict[str, list[str]] = {}
     for layout in LAYOUTS:
         with suppress(ValidationFailed, SettingsError, ModelError):
-            entry = model_for(layout, application.settings, application.models)
+            entry = model_for(layout, services.settings, services.models)
             used.setdefault(entry.name, []).append(layout)
     return used

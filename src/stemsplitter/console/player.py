@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.api.downloads import download_response, file_response
 from stemsplitter.api.routes.splits import SplitId
 from stemsplitter.audio.peaks import FILE_NAME, MIME
@@ -42,7 +42,7 @@ def player_page(request: Request, split: SplitView) -> Response:
     stems = {name: f"{name}.{split.output_format}" for name in split.stems or {}}
     task = find_task(split.metadata.get(METADATA, ""))
     # the form that makes a mix leads on to where the mix is kept
-    store = request.app.state.application.storage.public_origin
+    store = request.app.state.services.storage.public_origin
     policy = POLICY.replace("form-action 'self'", f"form-action 'self' {store}")
     return page(
         request,
@@ -61,14 +61,12 @@ def player_page(request: Request, split: SplitView) -> Response:
 
 
 @router.get(f"/splits/{{split_id}}/{FILE_NAME}")
-def peaks(
-    request: Request, application: ApplicationDep, signed_in: SignedInDep, split_id: SplitId
-) -> Response:
+def peaks(request: Request, services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
     """What the waveforms are drawn from."""
-    application.splits.succeeded(signed_in.account.id, split_id)
+    services.splits.succeeded(signed_in.account.id, split_id)
     try:
         return file_response(
-            request, application.storage, peaks_key(split_id), MIME, FILE_NAME, caching=_CACHING
+            request, services.storage, peaks_key(split_id), MIME, FILE_NAME, caching=_CACHING
         )
     except FileMissing as error:
         raise NotFound("This split has no waveforms.") from error
@@ -76,34 +74,32 @@ def peaks(
 
 @router.get("/splits/{split_id}/files/{name}")
 def download(
-    request: Request, application: ApplicationDep, signed_in: SignedInDep, split_id: SplitId, name: str
+    request: Request, services: ServicesDep, signed_in: SignedInDep, split_id: SplitId, name: str
 ) -> Response:
     """A stem, or a mix that was made; from S3 by a redirect."""
-    found = application.mixes.find(signed_in.account.id, split_id, name)
+    found = services.mixes.find(signed_in.account.id, split_id, name)
     return download_response(
-        request, application.storage, found.key, found.mime, found.filename, caching=_CACHING
+        request, services.storage, found.key, found.mime, found.filename, caching=_CACHING
     )
 
 
 @router.get("/splits/{split_id}/play/{name}")
 def play(
-    request: Request, application: ApplicationDep, signed_in: SignedInDep, split_id: SplitId, name: str
+    request: Request, services: ServicesDep, signed_in: SignedInDep, split_id: SplitId, name: str
 ) -> Response:
     """A stem for the player. It comes from this server, wherever it is kept: so the page's policy allows nothing else,
     and a bucket need not allow the page."""
-    found = application.mixes.find(signed_in.account.id, split_id, name)
-    return file_response(
-        request, application.storage, found.key, found.mime, found.filename, caching=_CACHING
-    )
+    found = services.mixes.find(signed_in.account.id, split_id, name)
+    return file_response(request, services.storage, found.key, found.mime, found.filename, caching=_CACHING)
 
 
 @router.get("/splits/{split_id}/archive")
-def archive(application: ApplicationDep, signed_in: SignedInDep, split_id: SplitId) -> StreamingResponse:
+def archive(services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> StreamingResponse:
     """All stems in a zip."""
-    files = application.splits.stems(signed_in.account.id, split_id)
+    files = services.splits.stems(signed_in.account.id, split_id)
     headers = {"Content-Disposition": content_disposition(f"{split_id}.zip"), "Cache-Control": "no-store"}
     return StreamingResponse(
-        stream_zip(application.storage, files), media_type="application/zip", headers=headers
+        stream_zip(services.storage, files), media_type="application/zip", headers=headers
     )
 
 
@@ -135,23 +131,21 @@ async def mix_format(request: Request) -> str:
 @router.post("/splits/{split_id}/mix")
 def mix(
     request: Request,
-    application: ApplicationDep,
+    services: ServicesDep,
     signed_in: SignedInDep,
     split_id: SplitId,
     faders: Annotated[dict[str, Fader], Depends(faders)],
     format: Annotated[str, Depends(mix_format)],
 ) -> Response:
     """Mix the stems as the player is set, and go to the file. A script is told how hot it is, too."""
-    rendered = application.mixes.render(signed_in.account.id, split_id, faders, format)
+    rendered = services.mixes.render(signed_in.account.id, split_id, faders, format)
     return _rendered(request, split_id, rendered)
 
 
 @router.post("/splits/{split_id}/stem-file")
-def stem_file(
-    request: Request, application: ApplicationDep, signed_in: SignedInDep, split_id: SplitId
-) -> Response:
+def stem_file(request: Request, services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
     """Make the .stem.mp4, and go to it."""
-    return _rendered(request, split_id, application.mixes.render_stem_file(signed_in.account.id, split_id))
+    return _rendered(request, split_id, services.mixes.render_stem_file(signed_in.account.id, split_id))
 
 
 def _rendered(request: Request, split_id: str, rendered: Rendered) -> Response:

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.console.curl import curl_line
 from stemsplitter.console.new_split import choices
 from stemsplitter.console.rendering import page
@@ -15,21 +15,21 @@ router = APIRouter()
 
 
 @router.get("/")
-def home(request: Request, application: ApplicationDep) -> Response:
+def home(request: Request, services: ServicesDep) -> Response:
     """What it is, and where to begin."""
-    ready = ready_layouts(application.settings, application.models)
-    curl = curl_line(application.settings.base_url)
+    ready = ready_layouts(services.settings, services.models)
+    curl = curl_line(services.settings.base_url)
     fields = {"task": None, "url": "", "webhook_url": "", **choices(ready)}
     return page(request, "home.html", curl=curl, tasks=TASKS, **fields)
 
 
 @router.get("/pricing")
-def pricing(request: Request, application: ApplicationDep) -> Response:
+def pricing(request: Request, services: ServicesDep) -> Response:
     """What minutes of music cost here."""
-    return page(request, "pricing.html", packs=parse_packs(application.settings.packs))
+    return page(request, "pricing.html", packs=parse_packs(services.settings.packs))
 
 
 @router.get("/status")
-def status(request: Request, application: ApplicationDep) -> Response:
+def status(request: Request, services: ServicesDep) -> Response:
     """How the service is, and what went wrong lately."""
-    return page(request, "status.html", service=application.health.status())
+    return page(request, "status.html", service=services.health.status())

@@ -33,7 +33,7 @@ def page(
         request=request,
         signed_in=signed_in,
         csrf=signed_in.session.csrf if signed_in else "",
-        settings=request.app.state.application.settings,
+        settings=request.app.state.services.settings,
         **context,
     )
     caching = {"Cache-Control": "no-store" if signed_in else "no-cache", "Vary": "Cookie"}

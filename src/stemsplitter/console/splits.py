@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.api.parameters import Cursor
 from stemsplitter.api.routes.splits import SplitId
 from stemsplitter.console.access import SignedInDep, see_other
@@ -32,19 +32,19 @@ States = dict[str, tuple[str, int]]
 @router.get("/splits")
 def list_splits(
     request: Request,
-    application: ApplicationDep,
+    services: ServicesDep,
     signed_in: SignedInDep,
     cursor: Cursor = None,
 ) -> Response:
     """The account's splits, the newest first."""
-    found, after = application.splits.page(signed_in.account.id, limit=PAGE, cursor=cursor, status=None)
+    found, after = services.splits.page(signed_in.account.id, limit=PAGE, cursor=cursor, status=None)
     return page(request, "splits.html", splits=found, cursor=cursor, after=after)
 
 
 @router.get("/splits/events")
 def stream_states(
     request: Request,
-    application: ApplicationDep,
+    services: ServicesDep,
     signed_in: SignedInDep,
     ids: Annotated[str, Query(pattern=_IDS)],
 ) -> StreamingResponse:
@@ -52,40 +52,40 @@ def stream_states(
     until all have ended: one connection for a whole page, as browsers keep few."""
     account_id, wanted = signed_in.account.id, ids.split(",")
     is_stopping = getattr(request.app.state, "is_stopping", lambda: False)
-    events = _events(lambda: application.splits.states(account_id, wanted), is_stopping)
+    events = _events(lambda: services.splits.states(account_id, wanted), is_stopping)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 
 
 @router.get("/splits/{split_id}")
 def show_split(
-    request: Request, application: ApplicationDep, signed_in: SignedInDep, split_id: SplitId
+    request: Request, services: ServicesDep, signed_in: SignedInDep, split_id: SplitId
 ) -> Response:
     """A split: how far it is, why it failed, or its player."""
-    view = application.splits.get(signed_in.account.id, split_id)
+    view = services.splits.get(signed_in.account.id, split_id)
     if view.status == SUCCEEDED:
         return player_page(request, view)
     return page(request, "split.html", split=view)
 
 
 @router.post("/splits/{split_id}/cancel")
-def cancel(application: ApplicationDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
+def cancel(services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
     """End a split that waits or runs."""
-    application.splits.cancel(signed_in.account.id, split_id)
+    services.splits.cancel(signed_in.account.id, split_id)
     return see_other(f"/splits/{split_id}")
 
 
 @router.post("/splits/{split_id}/retry")
-def retry(application: ApplicationDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
+def retry(services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
     """Make a failed split's song a split again."""
-    created = application.splits.retry(signed_in.account.id, split_id)
+    created = services.splits.retry(signed_in.account.id, split_id)
     return see_other(f"/splits/{created['id']}")
 
 
 @router.post("/splits/{split_id}/delete")
-def delete(application: ApplicationDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
+def delete(services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
     """Delete a split that has ended."""
-    application.splits.delete(signed_in.account.id, split_id)
+    services.splits.delete(signed_in.account.id, split_id)
     return see_other("/splits")
 
 

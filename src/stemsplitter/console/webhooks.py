@@ -6,13 +6,13 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Path, Query, Request
 from starlette.responses import Response
 
-from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.api.parameters import ID, Cursor
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.rendering import page
 from stemsplitter.console.throttling import throttle
 from stemsplitter.service_errors import ServiceError
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.sessions.service import SignedIn
 from stemsplitter.webhooks.models import DeliveryStatus
 
@@ -28,51 +28,51 @@ router = APIRouter(prefix="/developer/webhooks")
 @router.get("")
 def show(
     request: Request,
-    application: ApplicationDep,
+    services: ServicesDep,
     signed_in: SignedInDep,
     cursor: Cursor = None,
     status: DeliveryStatus | None = None,
 ) -> Response:
     """The secret, a form to send a test, and the deliveries, the newest first."""
-    return _page(request, application, signed_in, cursor=cursor, only=status)
+    return _page(request, services, signed_in, cursor=cursor, only=status)
 
 
 @router.post("/secret")
-def rotate_secret(request: Request, application: ApplicationDep, signed_in: SignedInDep) -> Response:
+def rotate_secret(request: Request, services: ServicesDep, signed_in: SignedInDep) -> Response:
     """Make a secret, the first or another one, and show it this once."""
-    with application.database.write() as session:
-        shown = application.webhook_secrets.rotate_secret(session, signed_in.account.id)
-    return _page(request, application, signed_in, shown=shown)
+    with services.database.write() as session:
+        shown = services.webhook_secrets.rotate_secret(session, signed_in.account.id)
+    return _page(request, services, signed_in, shown=shown)
 
 
 @router.post("/test")
 def send_test(
     request: Request,
-    application: ApplicationDep,
+    services: ServicesDep,
     signed_in: SignedInDep,
     url: Annotated[str, Form(max_length=8192)],
 ) -> Response:
     """Send an event to try a receiver with, and go and look at what comes of it."""
     try:
-        throttle(application, signed_in, "webhooks-sent", SENT_A_MINUTE)
-        with application.database.write() as session:
-            delivery = application.webhooks.send_test(session, signed_in.account.id, url)
+        throttle(services, signed_in, "webhooks-sent", SENT_A_MINUTE)
+        with services.database.write() as session:
+            delivery = services.webhooks.send_test(session, signed_in.account.id, url)
     except ServiceError as error:
-        return _page(request, application, signed_in, error=error, url=url)
+        return _page(request, services, signed_in, error=error, url=url)
     return see_other(f"/developer/webhooks/{delivery.id}")
 
 
 @router.get("/{delivery_id}")
 def show_delivery(
     request: Request,
-    application: ApplicationDep,
+    services: ServicesDep,
     signed_in: SignedInDep,
     delivery_id: DeliveryId,
     looks: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
     """What was sent, and what was answered each time."""
-    with application.database.read() as session:
-        delivery, attempts = application.webhooks.delivery(session, signed_in.account.id, delivery_id)
+    with services.database.read() as session:
+        delivery, attempts = services.webhooks.delivery(session, signed_in.account.id, delivery_id)
     body = json.dumps(json.loads(delivery.event.payload), indent=2, ensure_ascii=False)
     return page(
         request,
@@ -88,17 +88,17 @@ def show_delivery(
 
 
 @router.post("/{delivery_id}/replay")
-def replay(application: ApplicationDep, signed_in: SignedInDep, delivery_id: DeliveryId) -> Response:
+def replay(services: ServicesDep, signed_in: SignedInDep, delivery_id: DeliveryId) -> Response:
     """Deliver the same event again."""
-    throttle(application, signed_in, "webhooks-sent", SENT_A_MINUTE)
-    with application.database.write() as session:
-        delivery = application.webhooks.replay(session, signed_in.account.id, delivery_id)
+    throttle(services, signed_in, "webhooks-sent", SENT_A_MINUTE)
+    with services.database.write() as session:
+        delivery = services.webhooks.replay(session, signed_in.account.id, delivery_id)
     return see_other(f"/developer/webhooks/{delivery.id}")
 
 
 def _page(
     request: Request,
-    application: Application,
+    services: Services,
     signed_in: SignedIn,
     *,
     cursor: str | None = None,
@@ -108,9 +108,9 @@ def _page(
     url: str = "",
 ) -> Response:
     account_id = signed_in.account.id
-    with application.database.read() as session:
-        secrets = application.webhook_secrets.list_secrets(session, account_id)
-        deliveries, after = application.webhooks.deliveries(
+    with services.database.read() as session:
+        secrets = services.webhook_secrets.list_secrets(session, account_id)
+        deliveries, after = services.webhooks.deliveries(
             session, account_id, limit=PAGE, cursor=cursor, status=only
         )
     return page(

@@ -5,7 +5,8 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from stemsplitter.database import Base, UtcDateTime, new_id, now
+from stemsplitter.clock import now
+from stemsplitter.database import Base, UtcDateTime, new_id
 
 _ENDED = text("kind IN ('settle', 'release')")
 _PURCHASE = text("kind = 'purchase'")

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from stemsplitter.api.envelope import CamelModel
+from stemsplitter.schemas import CamelModel
 
 
 class Credits(CamelModel):

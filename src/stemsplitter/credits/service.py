@@ -11,9 +11,9 @@ from datetime import UTC, date, datetime, time, timedelta
 
 from sqlalchemy.orm import Session
 
+from stemsplitter.clock import now
 from stemsplitter.credits import repository
 from stemsplitter.credits.models import LedgerEntry
-from stemsplitter.database import now
 from stemsplitter.service_errors import (
     Conflict,
     InsufficientCredits,
@@ -41,6 +41,7 @@ class CreditService:
 
     def __init__(self, settings: Settings) -> None:
         self._metering = settings.metering
+        self._free_credits = settings.free_credits
 
     def balance(self, session: Session, account_id: str) -> int:
         """What the account has left, holds taken off.
@@ -68,6 +69,11 @@ class CreditService:
             has = self.balance(session, account_id)
             raise Conflict(f"The account has {has} credits: take back at most that many, not {-amount}.")
         return entry
+
+    def grant_free_credits(self, session: Session, account_id: str) -> None:
+        """Grant a new account what the settings give for free, if anything."""
+        if self._free_credits:
+            self.grant(session, account_id, self._free_credits, "free credits of a new account")
 
     def purchase(
         self, session: Session, account_id: str, amount: int, reference: str, note: str = ""

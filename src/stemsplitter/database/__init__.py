@@ -1,6 +1,6 @@
 """The database: one declarative base, one way to open it, one way to run a transaction."""
 
-from stemsplitter.database.base import Base, UtcDateTime, new_id, now
+from stemsplitter.database.base import Base, UtcDateTime, new_id
 from stemsplitter.database.engine import Database, is_one_of, one_at_a_time
 
-__all__ = ["Base", "Database", "UtcDateTime", "is_one_of", "new_id", "now", "one_at_a_time"]
+__all__ = ["Base", "Database", "UtcDateTime", "is_one_of", "new_id", "one_at_a_time"]

@@ -41,11 +41,6 @@ class UtcDateTime(TypeDecorator[datetime]):
         return None if value is None else datetime.fromtimestamp(value / 1000, UTC)
 
 
-def now() -> datetime:
-    """The time, in UTC, to the millisecond."""
-    return datetime.fromtimestamp(time.time_ns() // 1_000_000 / 1000, UTC)
-
-
 _moment = 0
 _moment_lock = threading.Lock()
 

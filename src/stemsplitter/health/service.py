@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from stemsplitter.database import Database, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database
 from stemsplitter.health import repository, statistics
 from stemsplitter.health.incidents import Incident, incidents
 from stemsplitter.health.models import HealthCheck

@@ -15,7 +15,8 @@ from sqlalchemy import ColumnElement, CursorResult, and_, delete, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from stemsplitter.database import Database, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database
 from stemsplitter.idempotency.models import IdempotencyRecord
 from stemsplitter.service_errors import Conflict, ValidationFailed
 

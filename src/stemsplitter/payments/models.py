@@ -5,7 +5,8 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
-from stemsplitter.database import Base, UtcDateTime, new_id, now
+from stemsplitter.clock import now
+from stemsplitter.database import Base, UtcDateTime, new_id
 
 OPEN, WAITING, PAID, FAILED, EXPIRED = "open", "waiting", "paid", "failed", "expired"
 STATUSES = (OPEN, WAITING, PAID, FAILED, EXPIRED)

@@ -3,7 +3,7 @@
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from stemsplitter.database import now
+from stemsplitter.clock import now
 from stemsplitter.payments.models import FAILED, OPEN, Payment
 
 

@@ -6,9 +6,10 @@ from urllib.parse import urlsplit
 
 from sqlalchemy.orm import Session
 
+from stemsplitter.clock import now
 from stemsplitter.credit_packs import Pack, parse_packs, smallest_units
 from stemsplitter.credits.service import CreditService
-from stemsplitter.database import Database, now
+from stemsplitter.database import Database
 from stemsplitter.payments import repository, stripe
 from stemsplitter.payments.models import EXPIRED, FAILED, OPEN, PAID, WAITING, Payment
 from stemsplitter.service_errors import Conflict, NotFound, Unauthorized

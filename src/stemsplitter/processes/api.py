@@ -11,7 +11,7 @@ from stemsplitter.analysis import probing
 from stemsplitter.errors import SettingsError
 from stemsplitter.migrations.upgrade import upgrade
 from stemsplitter.processes.app import create_app
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.worker.membership import API
 
@@ -29,21 +29,21 @@ def run(settings: Settings) -> None:
         SettingsError, SchemaError: the settings or the database do not allow a start.
     """
     logs.configure(settings.log_level)
-    application = Application(settings)
+    services = Services(settings)
     try:
-        upgrade(application.database)
-        with application.heartbeat(API):
+        upgrade(services.database)
+        with services.heartbeat(API):
             tracing.start(API)
-            _serve(application)
+            _serve(services)
     finally:
         tracing.stop()
-        application.close()
+        services.close()
 
 
-def _serve(application: Application) -> None:
-    settings = application.settings
+def _serve(services: Services) -> None:
+    settings = services.settings
     probing.start()  # ready by the time that the first split is asked for
-    app = create_app(application)
+    app = create_app(services)
     server = uvicorn.Server(
         uvicorn.Config(
             app,

@@ -1,4 +1,4 @@
-"""The web application: routers, errors and middleware put together."""
+"""The web services: routers, errors and middleware put together."""
 
 from fastapi import APIRouter, FastAPI
 from fastapi.telemetry import TelemetryConfig
@@ -17,7 +17,7 @@ from stemsplitter.api.routes import uploads as uploads_endpoints
 from stemsplitter.api.routes import webhooks as webhooks_endpoints
 from stemsplitter.console import routers as console
 from stemsplitter.console.headers import SecurityHeaders
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 
 # every feature's endpoints; their paths are whole (`/v1/…`), so that a reader finds them by searching
 ROUTERS: tuple[APIRouter, ...] = (
@@ -36,8 +36,8 @@ ROUTERS: tuple[APIRouter, ...] = (
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
-def create_app(application: Application) -> FastAPI:
-    """The ASGI application of a server made of ``application``'s parts."""
+def create_app(services: Services) -> FastAPI:
+    """The ASGI application of a server made of ``services``'s parts."""
     app = FastAPI(
         title="Stem Splitter",
         version=__version__,
@@ -47,8 +47,8 @@ def create_app(application: Application) -> FastAPI:
         redirect_slashes=False,
         telemetry=NO_TELEMETRY,
     )
-    application.prepare()
-    app.state.application = application
+    services.prepare()
+    app.state.services = services
     errors.install(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -56,7 +56,7 @@ def create_app(application: Application) -> FastAPI:
     app.state.routes = [route for router in (*ROUTERS, *console.ROUTERS) for route in router.routes]
     # from the inside out; the inner answer to a fault still gets the headers of admission
     app.add_middleware(Faults)
-    app.add_middleware(Admission, application=application)
+    app.add_middleware(Admission, services=services)
     app.add_middleware(Faults)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Access)

@@ -9,38 +9,38 @@ import numpy as np
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.tags import Tags
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.splits.model_selection import ready_layouts
 
 EMAIL = "owner@example.com"
 RATE, SECONDS = 44_100, 8
 
 
-def first_account(application: Application) -> tuple[str, str] | None:
+def first_account(services: Services) -> tuple[str, str] | None:
     """Make the first account, and return its id and its API key; None where there are accounts."""
-    with application.database.write() as session:
-        if application.accounts.has_accounts(session):
+    with services.database.write() as session:
+        if services.accounts.has_accounts(session):
             return None
-        account = application.accounts.create_account(session, EMAIL, name="Owner", role="operator")
-        _, key = application.accounts.create_key(session, account.id, "first key")
+        account = services.accounts.create_account(session, EMAIL, name="Owner", role="operator")
+        _, key = services.accounts.create_key(session, account.id, "first key")
         return account.id, key
 
 
-def sign_in_link(application: Application, account_id: str) -> str:
+def sign_in_link(services: Services, account_id: str) -> str:
     """The URL that signs a browser in to the account, once, within an hour."""
-    with application.database.write() as session:
-        token = application.sessions.make_link(session, account_id)
-    return f"{application.settings.base_url}/sign-in/link/{token}"
+    with services.database.write() as session:
+        token = services.sessions.make_link(session, account_id)
+    return f"{services.settings.base_url}/sign-in/link/{token}"
 
 
-def first_request(application: Application, account_id: str) -> str:
+def first_request(services: Services, account_id: str) -> str:
     """The body of a request that splits a short song, which is uploaded here and now."""
     with tempfile.TemporaryDirectory(prefix="stemsplitter-") as folder:
         song = _write_song(Path(folder) / "demo.flac")
         data = song.read_bytes()
-    with application.database.write() as session:
-        upload, token = application.uploads.reserve(session, account_id, song.name, "audio/flac", len(data))
-    incoming = application.uploads.begin(upload.id, token, "audio/flac", len(data))
+    with services.database.write() as session:
+        upload, token = services.uploads.reserve(session, account_id, song.name, "audio/flac", len(data))
+    incoming = services.uploads.begin(upload.id, token, "audio/flac", len(data))
     try:
         incoming.write(data)
         incoming.finish()
@@ -50,26 +50,26 @@ def first_request(application: Application, account_id: str) -> str:
     source = {
         "type": "uploaded_file",
         "uploadId": upload.id,
-        "fileUrl": application.uploads.url(upload.id),
+        "fileUrl": services.uploads.url(upload.id),
         "storageKey": incoming.key,
     }
-    layouts = ready_layouts(application.settings, application.models)
+    layouts = ready_layouts(services.settings, services.models)
     return json.dumps({"input": source, "stemModel": layouts[0] if layouts else "6s"})
 
 
-def welcome(application: Application) -> str:
+def welcome(services: Services) -> str:
     """What to print when the server answers; makes the first account where there is none."""
-    url = application.settings.base_url
-    made = first_account(application)
+    url = services.settings.base_url
+    made = first_account(services)
     lines = [f"Stem Splitter is running on {url}"]
     if made is not None:
         account_id, key = made
         header = f"-H 'Authorization: Bearer {key}'"
-        body = first_request(application, account_id)
+        body = first_request(services, account_id)
         lines += [
             "",
             "Sign in, with this link, within an hour and once; then set a password:",
-            sign_in_link(application, account_id),
+            sign_in_link(services, account_id),
             "",
             f"Your API key, shown this once: {key}",
             "",

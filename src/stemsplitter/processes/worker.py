@@ -7,16 +7,17 @@ from stemsplitter import logs, tracing
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import ModelError, SettingsError
 from stemsplitter.migrations.upgrade import upgrade
-from stemsplitter.services import Application
+from stemsplitter.processes.loop import Worker
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.splits.jobs import SplitWork
 from stemsplitter.splits.maintenance import SplitChores
 from stemsplitter.splits.model_selection import check_models
 from stemsplitter.splits.processing import SplitProcessor
 from stemsplitter.webhooks.deliveries import Deliveries
-from stemsplitter.worker.loop import Chore, Worker
 from stemsplitter.worker.membership import WORKER
 from stemsplitter.worker.pool import SeparationPool
+from stemsplitter.worker.tasks import Chore
 
 
 def run(settings: Settings) -> None:
@@ -29,28 +30,26 @@ def run(settings: Settings) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda *_: stop.set())
-    application = Application(settings)
-    upgrade(application.database)
-    check_models(settings, application.models)
-    runnable_models(settings, application.models)
+    services = Services(settings)
+    upgrade(services.database)
+    check_models(settings, services.models)
+    runnable_models(settings, services.models)
     pool = SeparationPool(settings.concurrency, settings.device, settings.threads)
     pool.open()
-    processor = SplitProcessor(
-        application.database, settings, application.storage, application.splits.endings, pool
-    )
+    processor = SplitProcessor(services.database, settings, services.storage, services.splits.endings, pool)
     processor.clear_work()
     work = SplitWork(
-        application.database,
+        services.database,
         processor,
-        lambda: runnable_models(settings, application.models),
+        lambda: runnable_models(settings, services.models),
         settings.max_running_splits,
     )
     worker = Worker(
-        application.heartbeat(WORKER, work.models(), pool.device),
+        services.heartbeat(WORKER, work.models(), pool.device),
         settings,
         work,
-        Deliveries(application.database, application.webhooks),
-        chores=_chores(application),
+        Deliveries(services.database, services.webhooks),
+        chores=_chores(services),
         concurrency=pool.concurrency,
     )
     tracing.start(WORKER)
@@ -76,17 +75,17 @@ def runnable_models(settings: Settings, store: ModelStore) -> list[str]:
         raise SettingsError(f"STEMSPLITTER_WORKER_MODELS cannot be used: {error}") from error
 
 
-def _chores(application: Application) -> list[Chore]:
-    splits = SplitChores(application.database, application.storage, application.splits)
+def _chores(services: Services) -> list[Chore]:
+    splits = SplitChores(services.database, services.storage, services.splits)
 
     def forget_webhooks() -> None:
-        with application.database.write() as session:
-            application.webhooks.forget_old(session)
+        with services.database.write() as session:
+            services.webhooks.forget_old(session)
 
     return [
         *splits.all(),
-        Chore("remove ended uploads", 300, application.uploads.remove_ended),
+        Chore("remove ended uploads", 300, services.uploads.remove_ended),
         Chore("forget old webhooks", 3600, forget_webhooks),
-        Chore("note how the service is", 60, application.health.look),
-        Chore("forget ended sessions", 3600, application.sessions.forget_ended),
+        Chore("note how the service is", 60, services.health.look),
+        Chore("forget ended sessions", 3600, services.sessions.forget_ended),
     ]

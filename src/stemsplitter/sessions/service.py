@@ -8,7 +8,8 @@ from datetime import timedelta
 from sqlalchemy.orm import Session as DatabaseSession
 
 from stemsplitter.accounts.models import Account
-from stemsplitter.database import Database, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database
 from stemsplitter.service_errors import Unauthorized
 from stemsplitter.sessions import repository
 from stemsplitter.sessions.models import Session, SignInLink

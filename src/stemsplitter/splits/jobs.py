@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from datetime import timedelta
 
-from stemsplitter.database import Database, new_id, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database, new_id
 from stemsplitter.errors import StemSplitterError
 from stemsplitter.splits import queue, repository
 from stemsplitter.splits.models import Split
@@ -21,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 class SplitWork:
-    """The :class:`~stemsplitter.worker.loop.Jobs` of a worker.
+    """The :class:`~stemsplitter.processes.loop.Jobs` of a worker.
 
     ``models`` tells which models can be run, ``cap`` is how many splits of one account may run at once.
     """

@@ -4,12 +4,13 @@ import logging
 from collections.abc import Sequence
 from datetime import timedelta
 
-from stemsplitter.database import Database, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database
 from stemsplitter.splits import queue, repository, totals
 from stemsplitter.splits.service import SplitService
 from stemsplitter.storage import Storage
 from stemsplitter.worker.heartbeat import hears_version_before
-from stemsplitter.worker.loop import Chore
+from stemsplitter.worker.tasks import Chore
 
 BATCH = 100
 # a split in creation has files and no row: creating takes less than a minute

@@ -16,7 +16,7 @@ from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.mixing import Part, write_mix
 from stemsplitter.audio.nistem import EXTENSION
 from stemsplitter.audio.tags import Tags
-from stemsplitter.database import now
+from stemsplitter.clock import now
 from stemsplitter.service_errors import NotFound, RateLimited, ValidationFailed
 from stemsplitter.splits.models import Split, mixes_folder
 from stemsplitter.splits.service import SplitService

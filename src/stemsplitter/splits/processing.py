@@ -27,8 +27,8 @@ from stemsplitter.splits.retry import is_passing, patiently
 from stemsplitter.splits.service import output_format
 from stemsplitter.splits.watch import Watch
 from stemsplitter.storage import Storage, StorageError
-from stemsplitter.worker.loop import HandedBack
 from stemsplitter.worker.pool import OutOfMemory, Separated, SeparationPool, SeparationRequest
+from stemsplitter.worker.tasks import HandedBack
 
 MAX_ATTEMPTS = 3
 PAUSES = (2.0, 10.0)  # seconds before the second and the third attempt

@@ -17,7 +17,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, delete, exists, func, select, union_all, update
 from sqlalchemy.orm import Session
 
-from stemsplitter.database import now, one_at_a_time
+from stemsplitter.clock import now
+from stemsplitter.database import one_at_a_time
 from stemsplitter.splits import repository
 from stemsplitter.splits.models import (
     IS_PROCESSING,

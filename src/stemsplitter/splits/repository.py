@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, and_, case, func, literal, select, tuple_, update
 from sqlalchemy.orm import Session
 
-from stemsplitter.database import UtcDateTime, is_one_of, now
+from stemsplitter.clock import now
+from stemsplitter.database import UtcDateTime, is_one_of
 from stemsplitter.splits.models import (
     FAILED,
     IS_PROCESSING,

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from stemsplitter.api.envelope import CamelModel, RequestModel, Time
+from stemsplitter.schemas import CamelModel, RequestModel, Time
 
 Status = Literal["queued", "processing", "succeeded", "failed"]
 Layout = Literal["2s", "4s", "6s"]

@@ -10,8 +10,9 @@ from sqlalchemy.orm import Session
 from stemsplitter import tracing
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.clock import now
 from stemsplitter.credits.service import CreditService
-from stemsplitter.database import Database, new_id, now
+from stemsplitter.database import Database, new_id
 from stemsplitter.service_errors import Conflict, InvalidCursor, NotFound, RateLimited, ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.splits import queue, repository

@@ -17,7 +17,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, S3Store
 
-from stemsplitter.database import now
+from stemsplitter.clock import now
 from stemsplitter.errors import SettingsError
 from stemsplitter.storage.errors import TIMES, FileMissing, StorageError, again, failures
 from stemsplitter.storage.links import LinkSigner

@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from datetime import timedelta
 
 from stemsplitter.analysis.sniffing import HEAD_BYTES, not_media
-from stemsplitter.database import Database, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database
 from stemsplitter.storage import Storage, StorageError
 from stemsplitter.storage.names import plain_ending
 from stemsplitter.uploads import chunks, repository

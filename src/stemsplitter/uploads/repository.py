@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from stemsplitter.database import now
+from stemsplitter.clock import now
 from stemsplitter.uploads.models import RECEIVED, RECEIVING, RESERVED, USED, Upload
 
 

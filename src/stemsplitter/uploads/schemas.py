@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from stemsplitter.api.envelope import CamelModel, RequestModel, Time
+from stemsplitter.schemas import CamelModel, RequestModel, Time
 
 
 class UploadRequest(RequestModel):

@@ -11,7 +11,8 @@ from datetime import timedelta
 
 from sqlalchemy.orm import Session
 
-from stemsplitter.database import Database, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database
 from stemsplitter.service_errors import Conflict, ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.storage import Storage, StorageError

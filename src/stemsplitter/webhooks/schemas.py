@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from stemsplitter.api.envelope import CamelModel, RequestModel, Time
+from stemsplitter.schemas import CamelModel, RequestModel, Time
 from stemsplitter.webhooks.models import DeliveryStatus
 
 

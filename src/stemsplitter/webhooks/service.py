@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 
 from stemsplitter import tracing
 from stemsplitter.accounts.secrets_service import WebhookSecrets
-from stemsplitter.database import Database, new_id, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database, new_id
 from stemsplitter.errors import StemSplitterError
 from stemsplitter.fetching import Fetcher, FetchRefused
 from stemsplitter.service_errors import InvalidCursor, NotFound, ValidationFailed

@@ -13,7 +13,8 @@ from sqlalchemy import Select, Update, and_, delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from stemsplitter.database import Database, new_id, now
+from stemsplitter.clock import now
+from stemsplitter.database import Database, new_id
 from stemsplitter.errors import SettingsError
 from stemsplitter.worker import membership
 from stemsplitter.worker.membership import WORKER, Mark

@@ -53,7 +53,7 @@ def describe(app: FastAPI) -> Spec:
         description=DESCRIPTION,
         license_info={"name": "MIT", "identifier": "MIT"},
         tags=TAGS,
-        servers=[{"url": app.state.application.settings.base_url, "description": "This server"}],
+        servers=[{"url": app.state.services.settings.base_url, "description": "This server"}],
         routes=app.routes,
     )
     components = spec["components"]

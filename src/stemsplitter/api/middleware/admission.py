@@ -22,7 +22,7 @@ from stemsplitter.api.errors import NO_PATH, TOO_LARGE, answer
 from stemsplitter.api.middleware.batching import Batches
 from stemsplitter.api.routes import splits
 from stemsplitter.rate_limits.service import Quota
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.splits.schemas import SplitView
 
 LARGEST_BODY = 64 * 1024  # bytes of JSON
@@ -65,9 +65,9 @@ class Admission:
     there is no such path.
     """
 
-    def __init__(self, app: ASGIApp, application: Application) -> None:
+    def __init__(self, app: ASGIApp, services: Services) -> None:
         self._app = app
-        self._application = application
+        self._services = services
         self._creating = asyncio.Semaphore(CREATING_AT_ONCE)
         self._creating_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._knocks = Batches(self._admit, "admission")
@@ -79,7 +79,7 @@ class Admission:
         request = Request(scope, receive)
         admitted = await self._knocks.ask(_knock(request))
         request.state.caller, quota = admitted.caller, admitted.quota
-        headers = self._application.rate_limits.headers(quota)
+        headers = self._services.rate_limits.headers(quota)
 
         async def send_with_quota(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -126,15 +126,15 @@ class Admission:
             yield
 
     def _admit(self, knocks: Sequence[Knock]) -> list[Admitted]:
-        application = self._application
-        with application.database.read() as session:
-            callers = application.accounts.authenticate_all(session, [knock.key for knock in knocks])
+        services = self._services
+        with services.database.read() as session:
+            callers = services.accounts.authenticate_all(session, [knock.key for knock in knocks])
             both = list(zip(callers, knocks, strict=True))
             names = [caller.key_id if caller else knock.address for caller, knock in both]
             policies = [knock.policy for knock in knocks]
-            quotas = application.rate_limits.take_all(session, list(zip(names, policies, strict=True)))
+            quotas = services.rate_limits.take_all(session, list(zip(names, policies, strict=True)))
             polled = [(caller.account_id if caller else "", knock.split_id) for caller, knock in both]
-            splits = application.splits.get_all(session, {each for each in polled if all(each)})
+            splits = services.splits.get_all(session, {each for each in polled if all(each)})
         return list(map(Admitted, callers, names, quotas, map(splits.get, polled)))
 
 

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from stemsplitter.api.dependencies import ApplicationDep, CallerDep
+from stemsplitter.api.dependencies import CallerDep, ServicesDep
 from stemsplitter.api.envelope import Envelope, JsonResponse, success
 from stemsplitter.credits.schemas import Credits
 
@@ -10,7 +10,7 @@ router = APIRouter(tags=["Credits"])
 
 
 @router.get("/v1/credits", response_model=Envelope[Credits], operation_id="getCredits")
-def get_credits(application: ApplicationDep, caller: CallerDep) -> JsonResponse:
+def get_credits(services: ServicesDep, caller: CallerDep) -> JsonResponse:
     """The balance of your account: one credit is one second of audio."""
-    with application.database.read() as session:
-        return success(Credits(balance=application.credits.balance(session, caller.account_id)))
+    with services.database.read() as session:
+        return success(Credits(balance=services.credits.balance(session, caller.account_id)))

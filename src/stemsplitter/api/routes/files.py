@@ -5,7 +5,7 @@ import time
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.api.downloads import download_response
 from stemsplitter.service_errors import NotFound
 from stemsplitter.storage.errors import FileMissing
@@ -14,9 +14,9 @@ router = APIRouter()
 
 
 @router.api_route("/files/{token}/{name}", methods=["GET", "HEAD"], include_in_schema=False)
-def download(token: str, name: str, request: Request, application: ApplicationDep) -> Response:
+def download(token: str, name: str, request: Request, services: ServicesDep) -> Response:
     """The file of a signed link: whole, or one range of it (RFC 9110 §14); from S3 by a redirect."""
-    storage = application.storage
+    storage = services.storage
     link = storage.links.open(token, name)
     caching = f"private, max-age={max(link.expires - int(time.time()), 0)}"
     try:

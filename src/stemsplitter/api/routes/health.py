@@ -6,9 +6,9 @@ from fastapi import APIRouter
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from stemsplitter.api.dependencies import ApplicationDep
+from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.api.envelope import JsonResponse
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.storage import StorageError
 
 _log = logging.getLogger(__name__)
@@ -22,9 +22,9 @@ async def healthz() -> JsonResponse:
 
 
 @router.get("/readyz", include_in_schema=False)
-def readyz(application: ApplicationDep) -> JsonResponse:
+def readyz(services: ServicesDep) -> JsonResponse:
     """200 when the database and the store of files answer, else 503 and which of them does not."""
-    checks = {"database": _database(application), "storage": _storage(application)}
+    checks = {"database": _database(services), "storage": _storage(services)}
     ready = all(checks.values())
     return JsonResponse(
         {
@@ -35,9 +35,9 @@ def readyz(application: ApplicationDep) -> JsonResponse:
     )
 
 
-def _database(application: Application) -> bool:
+def _database(services: Services) -> bool:
     try:
-        with application.database.read() as session:
+        with services.database.read() as session:
             session.execute(text("SELECT 1"))
     except SQLAlchemyError:
         _log.exception("the database does not answer")
@@ -45,9 +45,9 @@ def _database(application: Application) -> bool:
     return True
 
 
-def _storage(application: Application) -> bool:
+def _storage(services: Services) -> bool:
     try:
-        application.storage.check()
+        services.storage.check()
     except StorageError:
         _log.exception("the store of files does not answer")
         return False

@@ -17,11 +17,11 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from stemsplitter.api.dependencies import ApplicationDep
-from stemsplitter.database import now
+from stemsplitter.api.dependencies import ServicesDep
+from stemsplitter.clock import now
 from stemsplitter.health import statistics
 from stemsplitter.health.statistics import Load
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nobody reads
 REQUESTS = CollectorRegistry()
@@ -37,25 +37,25 @@ router = APIRouter()
 
 
 @router.get("/metrics", include_in_schema=False)
-def metrics(application: ApplicationDep) -> Response:
+def metrics(services: ServicesDep) -> Response:
     """Everything in Prometheus's text format."""
     service = CollectorRegistry()
-    service.register(_Service(application))
+    service.register(_Service(services))
     return Response(
         generate_latest(service) + generate_latest(REQUESTS), headers={"Content-Type": CONTENT_TYPE_LATEST}
     )
 
 
 class _Service(Collector):
-    def __init__(self, application: Application) -> None:
-        self._application = application
+    def __init__(self, services: Services) -> None:
+        self._services = services
 
     def describe(self) -> list[Metric]:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        with self._application.database.read() as session:
-            figures = statistics.read(session, now(), self._application.settings.lease_seconds)
+        with self._services.database.read() as session:
+            figures = statistics.read(session, now(), self._services.settings.lease_seconds)
         splits = GaugeMetricFamily("stemsplitter_splits", "Splits by status.", labels=["status"])
         for status, count in figures.splits.items():
             splits.add_metric([status], count)

@@ -3,8 +3,9 @@
 from fastapi import APIRouter
 from pydantic import Field
 
-from stemsplitter.api.dependencies import ApplicationDep, CallerDep
-from stemsplitter.api.envelope import CamelModel, Envelope, JsonResponse, success
+from stemsplitter.api.dependencies import CallerDep, ServicesDep
+from stemsplitter.api.envelope import Envelope, JsonResponse, success
+from stemsplitter.schemas import CamelModel
 
 router = APIRouter(tags=["Models"])
 
@@ -39,9 +40,9 @@ class Models(CamelModel):
 
 
 @router.get("/v1/models", response_model=Envelope[Models], operation_id="listModels")
-def list_models(application: ApplicationDep, _: CallerDep) -> JsonResponse:
+def list_models(services: ServicesDep, _: CallerDep) -> JsonResponse:
     """The models that this server knows, the preferred one first."""
-    store = application.models
+    store = services.models
     return success(
         Models(
             items=[

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from stemsplitter.api.dependencies import ApplicationDep, CallerDep
+from stemsplitter.api.dependencies import CallerDep, ServicesDep
 from stemsplitter.api.envelope import Envelope, JsonResponse, success
 from stemsplitter.api.idempotency import Once
 from stemsplitter.api.parameters import ID, Cursor
@@ -39,45 +39,45 @@ SplitId = Annotated[str, Path(pattern=ID)]
 
 @router.post("/v1/audio/splits", response_model=Envelope[CreatedSplit], operation_id="createSplit")
 def create_split(
-    application: ApplicationDep, caller: CallerDep, once: Annotated[Once, Depends()], body: CreateSplit
+    services: ServicesDep, caller: CallerDep, once: Annotated[Once, Depends()], body: CreateSplit
 ) -> JsonResponse:
     """Take a song apart. The song is fetched and measured before the answer, and its credits are reserved."""
-    return once.answer(body, lambda record: application.splits.create(caller.account_id, body, record))
+    return once.answer(body, lambda record: services.splits.create(caller.account_id, body, record))
 
 
 @router.get("/v1/audio/splits", response_model=Envelope[SplitPage], operation_id="listSplits")
 def list_splits(
-    application: ApplicationDep,
+    services: ServicesDep,
     caller: CallerDep,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Cursor = None,
     status: Status | None = None,
 ) -> JsonResponse:
     """List splits, the newest first."""
-    items, next_cursor = application.splits.page(caller.account_id, limit=limit, cursor=cursor, status=status)
+    items, next_cursor = services.splits.page(caller.account_id, limit=limit, cursor=cursor, status=status)
     return success(SplitPage(items=list(items), next_cursor=next_cursor))
 
 
 @router.get("/v1/audio/splits/{split_id}", response_model=Envelope[SplitView], operation_id="getSplit")
-def get_split(application: ApplicationDep, caller: CallerDep, split_id: SplitId) -> JsonResponse:
+def get_split(services: ServicesDep, caller: CallerDep, split_id: SplitId) -> JsonResponse:
     """Show a split, with links to its stems once it has succeeded."""
-    return success(application.splits.get(caller.account_id, split_id))
+    return success(services.splits.get(caller.account_id, split_id))
 
 
 @router.post(
     "/v1/audio/splits/{split_id}/cancel", response_model=Envelope[SplitView], operation_id="cancelSplit"
 )
-def cancel_split(application: ApplicationDep, caller: CallerDep, split_id: SplitId) -> JsonResponse:
+def cancel_split(services: ServicesDep, caller: CallerDep, split_id: SplitId) -> JsonResponse:
     """End a split that waits or runs. It fails with `CANCELED`, and its credits are given back."""
-    return success(application.splits.cancel(caller.account_id, split_id))
+    return success(services.splits.cancel(caller.account_id, split_id))
 
 
 @router.delete(
     "/v1/audio/splits/{split_id}", response_model=Envelope[DeletedSplit], operation_id="deleteSplit"
 )
-def delete_split(application: ApplicationDep, caller: CallerDep, split_id: SplitId) -> JsonResponse:
+def delete_split(services: ServicesDep, caller: CallerDep, split_id: SplitId) -> JsonResponse:
     """Delete a split that has ended: its source and its stems are gone."""
-    application.splits.delete(caller.account_id, split_id)
+    services.splits.delete(caller.account_id, split_id)
     return success(DeletedSplit(id=split_id))
 
 
@@ -87,11 +87,11 @@ def delete_split(application: ApplicationDep, caller: CallerDep, split_id: Split
     responses={200: {"content": {"application/zip": {}}, "description": "A zip."}},
     operation_id="getSplitArchive",
 )
-def get_archive(application: ApplicationDep, caller: CallerDep, split_id: SplitId) -> StreamingResponse:
+def get_archive(services: ServicesDep, caller: CallerDep, split_id: SplitId) -> StreamingResponse:
     """All stems of a split that has succeeded, in a zip."""
-    files = application.splits.stems(caller.account_id, split_id)
+    files = services.splits.stems(caller.account_id, split_id)
     headers = {"Content-Disposition": content_disposition(f"{split_id}.zip")}
-    blocks = stream_zip(application.storage, files)
+    blocks = stream_zip(services.storage, files)
     return StreamingResponse(blocks, media_type="application/zip", headers=headers)
 
 
@@ -102,13 +102,13 @@ def get_archive(application: ApplicationDep, caller: CallerDep, split_id: SplitI
     operation_id="streamSplitEvents",
 )
 def stream_events(
-    request: Request, application: ApplicationDep, caller: CallerDep, split_id: SplitId
+    request: Request, services: ServicesDep, caller: CallerDep, split_id: SplitId
 ) -> StreamingResponse:
     """Server-sent events: `split`, with the split as its data, now and whenever status or progress change, until it has
     ended. A stream that ends before is to be opened again."""
-    view = application.splits.get(caller.account_id, split_id)
+    view = services.splits.get(caller.account_id, split_id)
     is_stopping = getattr(request.app.state, "is_stopping", lambda: False)
-    events = _events(view, lambda: application.splits.get(caller.account_id, split_id), is_stopping)
+    events = _events(view, lambda: services.splits.get(caller.account_id, split_id), is_stopping)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return StreamingResponse(events, media_type="text/event-stream", headers=headers)
 

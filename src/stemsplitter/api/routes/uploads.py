@@ -13,7 +13,7 @@ from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
-from stemsplitter.api.dependencies import ApplicationDep, CallerDep
+from stemsplitter.api.dependencies import CallerDep, ServicesDep
 from stemsplitter.api.envelope import Envelope, JsonResponse, success
 from stemsplitter.api.idempotency import Once
 from stemsplitter.idempotency.service import Record
@@ -145,14 +145,14 @@ _PROGRESS: dict[int | str, dict[str, Any]] = {
 
 @router.post("/v1/audio/uploads", response_model=Envelope[UploadReservation], operation_id="createUpload")
 def create_upload(
-    body: UploadRequest, application: ApplicationDep, caller: CallerDep, once: Annotated[Once, Depends()]
+    body: UploadRequest, services: ServicesDep, caller: CallerDep, once: Annotated[Once, Depends()]
 ) -> JsonResponse:
     """Reserve an upload. Then send the file's bytes to `uploadUrl`, with `uploadHeaders` and its Content-Type; or as
     `directUpload` says, where there is one."""
 
     def create(record: Record) -> Mapping[str, Any]:
-        uploads = application.uploads
-        with application.database.write() as session:
+        uploads = services.uploads
+        with services.database.write() as session:
             upload, token = uploads.reserve(
                 session, caller.account_id, body.filename, body.content_type, body.content_length
             )
@@ -187,23 +187,23 @@ def create_upload(
 async def receive_file(
     upload_id: str,
     request: Request,
-    application: ApplicationDep,
+    services: ServicesDep,
     x_upload_token: UploadToken = "",
 ) -> Response:
     """Send the file: its bytes as the body, exactly as many as were reserved. Works once."""
 
     async def receive() -> Response:
         incoming = await run_in_threadpool(
-            application.uploads.begin,
+            services.uploads.begin,
             upload_id,
             x_upload_token,
             request.headers.get("content-type"),
             _announced(request),
         )
         await _receive(
-            request.stream(), incoming, application.settings.upload_seconds, IDLE_SECONDS, _WHOLE_AGAIN
+            request.stream(), incoming, services.settings.upload_seconds, IDLE_SECONDS, _WHOLE_AGAIN
         )
-        return success(UploadedFile(url=application.uploads.url(upload_id), key=incoming.key))
+        return success(UploadedFile(url=services.uploads.url(upload_id), key=incoming.key))
 
     return await _answer(request, upload_id, receive(), _WHOLE_AGAIN)
 
@@ -218,7 +218,7 @@ async def receive_file(
 async def receive_chunk(
     upload_id: str,
     request: Request,
-    application: ApplicationDep,
+    services: ServicesDep,
     x_upload_token: UploadToken = "",
 ) -> Response:
     """Send the file in chunks, one after the other, each as large as you like from 64 KiB on: after a connection that
@@ -226,7 +226,7 @@ async def receive_chunk(
     `expiresAt`. The answer to the last one is the file. After the IETF's draft on resumable uploads
     (draft-ietf-httpbis-resumable-upload).
     """
-    uploads = application.uploads
+    uploads = services.uploads
 
     async def receive() -> Response:
         progress = await run_in_threadpool(uploads.progress, upload_id, x_upload_token)
@@ -237,7 +237,7 @@ async def receive_chunk(
         if progress.key and is_last and is_empty and offset == progress.length:
             return done(progress.key)
         chunk = await run_in_threadpool(uploads.begin_chunk, upload_id, x_upload_token, offset, is_last, size)
-        within_s = application.settings.upload_seconds
+        within_s = services.settings.upload_seconds
         await _receive(request.stream(), chunk, within_s, IDLE_SECONDS, _CHUNK_AGAIN)
         if not is_last:
             return Response(
@@ -263,13 +263,13 @@ async def receive_chunk(
 async def tell_offset(
     upload_id: str,
     request: Request,
-    application: ApplicationDep,
+    services: ServicesDep,
     x_upload_token: UploadToken = "",
 ) -> Response:
     """Ask how many bytes of the file are kept, to go on from there. A chunk on its way may add to them."""
 
     async def tell() -> Response:
-        progress = await run_in_threadpool(application.uploads.progress, upload_id, x_upload_token)
+        progress = await run_in_threadpool(services.uploads.progress, upload_id, x_upload_token)
         headers = {
             "Upload-Offset": str(progress.kept),
             "Upload-Length": str(progress.length),

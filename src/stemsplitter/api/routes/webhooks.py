@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from stemsplitter.api.dependencies import ApplicationDep, CallerDep
+from stemsplitter.api.dependencies import CallerDep, ServicesDep
 from stemsplitter.api.envelope import Envelope, JsonResponse, success
 from stemsplitter.api.parameters import ID, Cursor
 from stemsplitter.webhooks import schemas
@@ -20,7 +20,7 @@ router = APIRouter(tags=["Webhooks"])
     operation_id="listWebhookDeliveries",
 )
 def list_deliveries(
-    application: ApplicationDep,
+    services: ServicesDep,
     caller: CallerDep,
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     cursor: Cursor = None,
@@ -28,8 +28,8 @@ def list_deliveries(
     split_id: Annotated[str | None, Query(alias="splitId", pattern=ID)] = None,
 ) -> JsonResponse:
     """List deliveries, the newest first. The log is kept for 30 days."""
-    with application.database.read() as session:
-        found, next_cursor = application.webhooks.deliveries(
+    with services.database.read() as session:
+        found, next_cursor = services.webhooks.deliveries(
             session, caller.account_id, limit=limit, cursor=cursor, status=status, split_id=split_id
         )
         items = [_delivery(each) for each in found]
@@ -41,10 +41,10 @@ def list_deliveries(
     response_model=Envelope[schemas.DeliveryWithLog],
     operation_id="getWebhookDelivery",
 )
-def get_delivery(application: ApplicationDep, caller: CallerDep, delivery_id: str) -> JsonResponse:
+def get_delivery(services: ServicesDep, caller: CallerDep, delivery_id: str) -> JsonResponse:
     """Show a delivery: its body and every attempt."""
-    with application.database.read() as session:
-        delivery, attempts = application.webhooks.delivery(session, caller.account_id, delivery_id)
+    with services.database.read() as session:
+        delivery, attempts = services.webhooks.delivery(session, caller.account_id, delivery_id)
     return success(_with_log(delivery, attempts))
 
 
@@ -53,28 +53,28 @@ def get_delivery(application: ApplicationDep, caller: CallerDep, delivery_id: st
     response_model=Envelope[schemas.Delivery],
     operation_id="replayWebhookDelivery",
 )
-def replay_delivery(application: ApplicationDep, caller: CallerDep, delivery_id: str) -> JsonResponse:
+def replay_delivery(services: ServicesDep, caller: CallerDep, delivery_id: str) -> JsonResponse:
     """Deliver the event again, now: a new delivery with the same event id and the same body."""
-    with application.database.write() as session:
-        delivery = application.webhooks.replay(session, caller.account_id, delivery_id)
+    with services.database.write() as session:
+        delivery = services.webhooks.replay(session, caller.account_id, delivery_id)
     return success(_delivery(delivery))
 
 
 @router.post("/v1/webhooks/test", response_model=Envelope[schemas.Delivery], operation_id="sendWebhookTest")
-def send_test(application: ApplicationDep, caller: CallerDep, body: schemas.TestRequest) -> JsonResponse:
+def send_test(services: ServicesDep, caller: CallerDep, body: schemas.TestRequest) -> JsonResponse:
     """Send a `webhook.test` event, signed like any other and tried once; the delivery tells what came of it."""
-    with application.database.write() as session:
-        delivery = application.webhooks.send_test(session, caller.account_id, body.url)
+    with services.database.write() as session:
+        delivery = services.webhooks.send_test(session, caller.account_id, body.url)
     return success(_delivery(delivery))
 
 
 @router.get(
     "/v1/webhooks/secrets", response_model=Envelope[schemas.SecretList], operation_id="listWebhookSecrets"
 )
-def list_secrets(application: ApplicationDep, caller: CallerDep) -> JsonResponse:
+def list_secrets(services: ServicesDep, caller: CallerDep) -> JsonResponse:
     """List the secrets that sign deliveries now."""
-    with application.database.read() as session:
-        found = application.webhook_secrets.list_secrets(session, caller.account_id)
+    with services.database.read() as session:
+        found = services.webhook_secrets.list_secrets(session, caller.account_id)
     items = [
         schemas.Secret(id=each.id, prefix=each.prefix, created_at=each.created_at, expires_at=each.expires_at)
         for each in found
@@ -87,10 +87,10 @@ def list_secrets(application: ApplicationDep, caller: CallerDep) -> JsonResponse
     response_model=Envelope[schemas.NewSecret],
     operation_id="rotateWebhookSecret",
 )
-def rotate_secret(application: ApplicationDep, caller: CallerDep) -> JsonResponse:
+def rotate_secret(services: ServicesDep, caller: CallerDep) -> JsonResponse:
     """Make a new signing secret, or the first; the one before it signs beside it for 24 hours."""
-    with application.database.write() as session:
-        secret = application.webhook_secrets.rotate_secret(session, caller.account_id)
+    with services.database.write() as session:
+        secret = services.webhook_secrets.rotate_secret(session, caller.account_id)
     return success(schemas.NewSecret(secret=secret), {"Cache-Control": "no-store"})
 
 

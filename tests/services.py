@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from stemsplitter.database import Database
-from stemsplitter.services import Application
+from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 
 
@@ -16,7 +16,7 @@ def settings(tmp_path: Path, database: Database) -> Settings:
 
 
 @pytest.fixture
-def application(settings: Settings) -> Iterator[Application]:
-    made = Application(settings)
+def services(settings: Settings) -> Iterator[Services]:
+    made = Services(settings)
     yield made
     made.close()

@@ -6,23 +6,19 @@ import random
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
 from typing import Generic, NoReturn, Protocol, TypeVar
 
 from stemsplitter.settings import Settings
 from stemsplitter.webhooks.deliveries import Deliveries
 from stemsplitter.worker import backoff
 from stemsplitter.worker.heartbeat import Heartbeat
+from stemsplitter.worker.tasks import Chore, HandedBack
 
 POLLING_SECONDS = 0.2
 HAND_BACK_SECONDS = 20.0
 
 _log = logging.getLogger(__name__)
 Job = TypeVar("Job")
-
-
-class HandedBack(Exception):
-    """A job gave up its work because the worker ends; another worker will begin it anew."""
 
 
 class Jobs(Protocol[Job]):
@@ -45,15 +41,6 @@ class Jobs(Protocol[Job]):
 
     def hand_back(self, worker_id: str) -> None:
         """Give back all that this worker has."""
-
-
-@dataclass(frozen=True)
-class Chore:
-    """Something that one of the workers does every so many seconds. Doing it twice at once must do no harm."""
-
-    name: str
-    seconds: float
-    run: Callable[[], object]
 
 
 class Worker(Generic[Job]):
