@@ -1,4 +1,4 @@
-"""An S3 server of the tests' own, which checks signatures, and a proxy that makes it fail."""
+"""A local S3 server that verifies signatures, and a proxy that injects failures."""
 
 import http.client
 import os
@@ -21,17 +21,17 @@ CREDENTIALS = {
     "AWS_SECRET_ACCESS_KEY": "not-a-real-secret",
     "AWS_REGION": "us-east-1",
 }
-# what the tests' machine may have of its own
+# credentials and endpoints that the machine may have configured
 OTHERS = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT", "AWS_ENDPOINT_URL_S3", "AWS_DEFAULT_REGION")
 
 
 def environment(url: str) -> dict[str, str]:
-    """The variables with which the server at that URL is reached."""
+    """Environment variables of a client of the server at ``url``."""
     return {**CREDENTIALS, "AWS_ENDPOINT_URL": url, "AWS_EC2_METADATA_DISABLED": "true"}
 
 
 def use(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have this process reach the server at that URL, and no other."""
+    """Configure this process to use the server at ``url`` and no other."""
     for name in OTHERS:
         monkeypatch.delenv(name, raising=False)
     for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
@@ -42,7 +42,7 @@ def use(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def s3_server(folder: Path) -> Iterator[str]:
-    """The URL of an S3 server, which keeps an empty bucket in the folder."""
+    """Run an S3 server with an empty bucket in ``folder``. Yields its URL."""
     (folder / BUCKET).mkdir(parents=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -71,18 +71,19 @@ def _wait_for(port: int, server: "subprocess.Popen[bytes]", log: Path) -> None:
             return
         except OSError:
             time.sleep(0.05)
-    pytest.fail("the S3 server does not start")
+    pytest.fail("The S3 server did not start.")
 
 
-# "busy": refused with 503. "lost": done, but the connection ends without an answer. "cut": half of the answer comes.
+# "busy": refused with 503. "lost": processed, but the connection closes without a response. "cut": the response is
+# truncated to half.
 Fault = Callable[[str, str], str | None]
 
 
 class Proxy:
-    """Stands at :attr:`url` before the S3 server at :attr:`server`.
+    """HTTP proxy at :attr:`url` in front of the S3 server at :attr:`server`.
 
-    ``fault(method, path)`` tells how a request fails, if it does. :attr:`answer`, where there is one, is a status and a
-    body that every request gets instead. :attr:`failed` counts failures.
+    ``fault(method, path)`` returns the failure to inject, or None. :attr:`answer`, if set, is a status and a body that
+    every request gets instead. :attr:`failed` counts injected failures.
     """
 
     def __init__(self, server: str) -> None:
@@ -97,14 +98,14 @@ class Proxy:
         self._thread.start()
 
     def fail_sometimes(self, share: float, seed: int = 1) -> None:
-        """From now on fail that share of requests, in every way."""
+        """Fail a random ``share`` of the requests from now on, with all kinds of failure."""
         chance = random.Random(seed)
         lock = threading.Lock()
 
         def fault(method: str, path: str) -> str | None:
             with lock:
                 kind = chance.choice(("busy", "lost", "cut")) if chance.random() < share else None
-            # a real store ends a write a second time as well as once; this one has forgotten it
+            # completing a multipart upload is idempotent in a real store, but not in this server
             return "busy" if kind == "lost" and method == "POST" else kind
 
         self.fault = fault
@@ -123,7 +124,7 @@ class Proxy:
             def handle(self) -> None:
                 try:
                     super().handle()
-                except OSError:  # the client has given up
+                except OSError:  # the client disconnected
                     self.close_connection = True
 
             def log_message(self, format: str, *args: object) -> None:

@@ -1,6 +1,7 @@
-"""Signals as a terminal has them, and databases: new SQLite files, or with ``--fleet`` new databases of a PostgreSQL.
+"""Default signal handlers, and databases: new SQLite files or, with ``--fleet``, new PostgreSQL databases.
 
-``STEMSPLITTER_TEST_POSTGRES=postgresql+psycopg://user@host/postgres`` names another than the tests' own PostgreSQL.
+``STEMSPLITTER_TEST_POSTGRES=postgresql+psycopg://user@host/postgres`` selects an existing PostgreSQL server; without
+it, ``--fleet`` starts one.
 """
 
 import os
@@ -23,13 +24,13 @@ from .postgres import Postgres, postgres
 
 __all__ = ["tables"]
 
-# how long an example takes is the machine's affair
+# the duration of an example depends on the machine
 settings.register_profile("tests", deadline=None)
 settings.load_profile("tests")
 
 OTHER_POSTGRES = os.environ.get("STEMSPLITTER_TEST_POSTGRES")
 
-# What runs in the background may ignore these, and what it starts does so, too: the tests send them.
+# Background jobs of a shell ignore these signals, and their children inherit that; the tests send them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
@@ -38,12 +39,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--fleet",
         action="store_true",
-        help="run what uses a database or a server, on PostgreSQL, S3 and processes as on several hosts",
+        help="run the tests that use a database or a server, on PostgreSQL, S3 and several processes per role",
     )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --fleet, keep what a database is asked for by, directly or not; without, what is not for a fleet only."""
+    """With --fleet, keep tests that use a database, directly or indirectly; without, drop tests marked ``fleet``."""
     fleet = config.getoption("--fleet")
 
     def is_wanted(item: pytest.Item) -> bool:
@@ -57,7 +58,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(scope="session")
 def own_postgres(request: pytest.FixtureRequest) -> Iterator[Postgres | None]:
-    """A PostgreSQL server of the tests' own, with ``--fleet`` and where no other is named."""
+    """Local PostgreSQL server; None without ``--fleet`` or if an existing server is selected."""
     if OTHER_POSTGRES or not request.config.getoption("--fleet"):
         yield None
         return
@@ -67,20 +68,20 @@ def own_postgres(request: pytest.FixtureRequest) -> Iterator[Postgres | None]:
 
 @pytest.fixture(scope="session")
 def postgres_url(own_postgres: Postgres | None) -> str | None:
-    """The URL of a PostgreSQL server on which databases may be made; None where the tests are for SQLite."""
+    """URL of a PostgreSQL server on which databases can be created; None if the tests run on SQLite."""
     return OTHER_POSTGRES if own_postgres is None else own_postgres.url
 
 
 @pytest.fixture
 def empty_database(postgres_url: str | None, tmp_path: Path) -> Iterator[Callable[[], Database]]:
-    """Call it for a database without tables; another one each time."""
+    """Factory of databases without tables; each call returns a new one."""
     with _databases(postgres_url, tmp_path) as make:
         yield make
 
 
 @pytest.fixture(scope="session")
 def migrated(postgres_url: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a database as a first start leaves it, to be copied, which is quicker than to migrate another."""
+    """URL of a migrated database to copy, which is faster than to run the migration again."""
     with _databases(postgres_url, tmp_path_factory.mktemp("migrated")) as make:
         database = make()
         upgrade(database)
@@ -90,7 +91,7 @@ def migrated(postgres_url: str | None, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture
 def database(postgres_url: str | None, migrated: str, tmp_path: Path) -> Iterator[Database]:
-    """A database with all tables and no rows."""
+    """Database with all tables and no rows."""
     with _databases(postgres_url, tmp_path, migrated) as make:
         yield make()
 
@@ -99,7 +100,7 @@ def database(postgres_url: str | None, migrated: str, tmp_path: Path) -> Iterato
 def databases(
     postgres_url: str | None, migrated: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[], Database]]:
-    """Call it for a database as :func:`database` is one, which a module's tests share; another one each time."""
+    """Factory of migrated databases that the tests of a module share; each call returns a new one."""
     with _databases(postgres_url, tmp_path_factory.mktemp("databases"), migrated) as make:
         yield make
 
@@ -127,7 +128,7 @@ def _databases(
 
 @contextmanager
 def new_database(server: str, template: str | None = None) -> Iterator[str]:
-    """The URL of a new database on a PostgreSQL server: an empty one, or a copy of ``template``, the URL of another."""
+    """Create a database on a PostgreSQL server, empty or a copy of the one at URL ``template``. Yields its URL."""
     name = f"test_{secrets.token_hex(8)}"
     source = "template0" if template is None else make_url(template).database
     admin = create_engine(server, isolation_level="AUTOCOMMIT", poolclass=NullPool)

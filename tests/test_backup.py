@@ -1,3 +1,5 @@
+"""Backup and restore of a server on SQLite and a local file store."""
+
 import errno
 import json
 import shutil
@@ -25,7 +27,7 @@ FILES = {
 
 
 def _server(settings: Settings) -> str:
-    """Data as a server has it; the secret that signs its account's webhooks."""
+    """Create a server's data; returns the webhook secret of its account."""
     services = Services(settings)
     upgrade(services.database)
     for key, content in FILES.items():
@@ -61,26 +63,26 @@ def _tree(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A server's data, made once, and its account's secret."""
+    """Folder with a server's data, created once, and the webhook secret of its account."""
     folder = tmp_path_factory.mktemp("made")
     return folder, _server(Settings(data_dir=folder))
 
 
 @pytest.fixture
 def settings(tmp_path: Path, made: tuple[Path, str]) -> Settings:
-    """Those of a server that has data."""
+    """Settings of a server with data."""
     shutil.copytree(made[0], tmp_path / "old")
     return Settings(data_dir=tmp_path / "old")
 
 
 @pytest.fixture
 def backup(tmp_path: Path, settings: Settings) -> Path:
-    """A good backup of it."""
+    """Valid backup of the server."""
     back_up(settings, tmp_path / "backup")
     return tmp_path / "backup"
 
 
-def test_there_and_back(tmp_path: Path, settings: Settings, made: tuple[Path, str]) -> None:
+def test_backup_restores_database_files_and_secret(tmp_path: Path, settings: Settings, made: tuple[Path, str]) -> None:
     folder = tmp_path / "backups" / "monday"
     copied = back_up(settings, folder)
     assert copied.files == len(FILES) and copied.has_secret and folder.stat().st_mode & 0o777 == 0o700
@@ -92,14 +94,14 @@ def test_there_and_back(tmp_path: Path, settings: Settings, made: tuple[Path, st
     assert _dump(tmp_path / "new" / "stemsplitter.db") == _dump(tmp_path / "old" / "stemsplitter.db")
 
 
-def test_times_of_files_are_kept(tmp_path: Path, settings: Settings, backup: Path) -> None:
-    """What sweeps up files looks at their age."""
+def test_restore_keeps_modification_times(tmp_path: Path, settings: Settings, backup: Path) -> None:
+    """The cleanup of files depends on their age."""
     restore(Settings(data_dir=tmp_path / "new"), backup)
     name = "files/splits/split_1/source.mp3"
     assert (tmp_path / "new" / name).stat().st_mtime_ns == (tmp_path / "old" / name).stat().st_mtime_ns
 
 
-def test_data_in_other_places(tmp_path: Path) -> None:
+def test_custom_database_storage_and_secret_are_restored(tmp_path: Path) -> None:
     def settings(name: str) -> Settings:
         return Settings(
             data_dir=tmp_path / name,
@@ -119,9 +121,9 @@ def test_data_in_other_places(tmp_path: Path) -> None:
     assert not (tmp_path / "new" / "secret.key").exists()
 
 
-def test_a_database_that_is_written_to_meanwhile(tmp_path: Path, settings: Settings) -> None:
-    """The copy is of one moment: no transaction is in it by half."""
-    stop, writes = threading.Event(), 0
+def test_backup_during_writes_is_consistent(tmp_path: Path, settings: Settings) -> None:
+    """The copy is a snapshot: it contains no partial transaction."""
+    stop, written, writes = threading.Event(), threading.Event(), 0
 
     def write() -> None:
         nonlocal writes
@@ -133,13 +135,14 @@ def test_a_database_that_is_written_to_meanwhile(tmp_path: Path, settings: Setti
             database.execute("INSERT INTO pairs VALUES ('right', ?)", (writes,))
             database.execute("COMMIT")
             writes += 1
+            if writes == 20:
+                written.set()
         database.close()
 
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        while writes < 20 and thread.is_alive():
-            pass
+        assert written.wait(60)
         back_up(settings, tmp_path / "backup")
     finally:
         stop.set()
@@ -151,7 +154,7 @@ def test_a_database_that_is_written_to_meanwhile(tmp_path: Path, settings: Setti
     copy.close()
 
 
-def test_a_file_that_goes_meanwhile(
+def test_file_deleted_during_backup_is_skipped(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     copy = shutil.copy2
@@ -165,7 +168,7 @@ def test_a_file_that_goes_meanwhile(
     assert back_up(settings, tmp_path / "backup").files == len(FILES) - 1
 
 
-def test_files_that_are_not_the_stores_stay_out(tmp_path: Path, settings: Settings) -> None:
+def test_partial_files_are_not_backed_up(tmp_path: Path, settings: Settings) -> None:
     (tmp_path / "old" / "files" / "splits" / ".stemsplitter-1.part").write_text("half")
     assert back_up(settings, tmp_path / "backup").files == len(FILES)
 
@@ -176,14 +179,14 @@ def test_files_that_are_not_the_stores_stay_out(tmp_path: Path, settings: Settin
     ids=["PostgreSQL", "S3"],
 )
 @pytest.mark.parametrize("command", [back_up, restore])
-def test_data_that_is_not_in_files(
+def test_postgresql_and_s3_are_refused(
     tmp_path: Path, elsewhere: dict[str, str], command: Callable[[Settings, Path], Any]
 ) -> None:
     with pytest.raises(RequestError, match=r"see docs/backup\.md for PostgreSQL and S3"):
         command(Settings(data_dir=tmp_path, **elsewhere), tmp_path / "backup")
 
 
-def test_no_server_or_no_room_for_the_backup(tmp_path: Path, settings: Settings) -> None:
+def test_missing_database_or_existing_target_is_refused(tmp_path: Path, settings: Settings) -> None:
     with pytest.raises(RequestError, match="There is no database"):
         back_up(Settings(data_dir=tmp_path / "new"), tmp_path / "backup")
     assert not (tmp_path / "new").exists()
@@ -196,7 +199,7 @@ def _full(_: object, target: Path) -> None:
     raise OSError(errno.ENOSPC, "no space", str(target))
 
 
-def test_a_full_disk_leaves_no_half_backup(
+def test_full_disk_leaves_no_partial_backup(
     tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "copy2", _full)
@@ -206,7 +209,7 @@ def test_a_full_disk_leaves_no_half_backup(
 
 
 @pytest.mark.parametrize("file", ["vocals.wav", "secret.key", "stemsplitter.db"])
-def test_a_full_disk_leaves_no_half_server(
+def test_full_disk_leaves_no_partial_restore(
     tmp_path: Path, backup: Path, monkeypatch: pytest.MonkeyPatch, file: str
 ) -> None:
     copy = shutil.copy2
@@ -232,7 +235,7 @@ def test_a_full_disk_leaves_no_half_server(
     ],
     ids=["altered", "gone", "database"],
 )
-def test_a_damaged_backup(tmp_path: Path, backup: Path, harm: Callable[[Path], Any]) -> None:
+def test_damaged_backup_is_refused(tmp_path: Path, backup: Path, harm: Callable[[Path], Any]) -> None:
     harm(backup)
     with pytest.raises(RequestError, match="is damaged"):
         restore(Settings(data_dir=tmp_path / "new"), backup)
@@ -243,7 +246,7 @@ def test_a_damaged_backup(tmp_path: Path, backup: Path, harm: Callable[[Path], A
     "manifest",
     ["", "[]", "{}", '{"sha256": {}}', json.dumps({"sha256": {"stemsplitter.db": "", "files/../../x": ""}})],
 )
-def test_a_folder_that_is_no_backup(tmp_path: Path, backup: Path, manifest: str) -> None:
+def test_folder_without_valid_manifest_is_refused(tmp_path: Path, backup: Path, manifest: str) -> None:
     (backup / "manifest.json").write_text(manifest)
     with pytest.raises(RequestError, match="is no backup"):
         restore(Settings(data_dir=tmp_path / "new"), backup)
@@ -252,7 +255,7 @@ def test_a_folder_that_is_no_backup(tmp_path: Path, backup: Path, manifest: str)
 
 
 @pytest.mark.parametrize("there", ["stemsplitter.db", "stemsplitter.db-wal", "files/splits", "secret.key"])
-def test_data_that_is_there_stays(tmp_path: Path, backup: Path, there: str) -> None:
+def test_restore_keeps_existing_data(tmp_path: Path, backup: Path, there: str) -> None:
     path = tmp_path / "new" / there
     path.parent.mkdir(parents=True)
     path.write_text("x" * 64)
@@ -261,7 +264,7 @@ def test_data_that_is_there_stays(tmp_path: Path, backup: Path, there: str) -> N
     assert _tree(tmp_path / "new") == {there: b"x" * 64}
 
 
-def test_the_commands(tmp_path: Path, settings: Settings) -> None:
+def test_backup_and_restore_commands(tmp_path: Path, settings: Settings) -> None:
     folder = tmp_path / "backup"
     done = CliRunner().invoke(app, ["backup", str(folder), "--data-dir", str(tmp_path / "old")])
     assert done.stdout == f"{folder}\n" and done.stderr.startswith("The database and 3 files, ")

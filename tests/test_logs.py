@@ -1,4 +1,4 @@
-"""Logs are lines of JSON with their context, and hold no secret."""
+"""Logs are JSON lines with context and without secrets."""
 
 import json
 import logging
@@ -11,7 +11,7 @@ from stemsplitter import logs
 
 
 @pytest.fixture(autouse=True)
-def as_it_was() -> Iterator[None]:
+def restore_logging() -> Iterator[None]:
     root, ours = logging.getLogger(), logging.getLogger("stemsplitter")
     handlers, level, own = list(root.handlers), root.level, ours.level
     yield
@@ -26,7 +26,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
     return [json.loads(line) for line in capsys.readouterr().err.splitlines()]
 
 
-def test_a_line_has_its_fields_and_its_context(capsys: pytest.CaptureFixture[str]) -> None:
+def test_line_has_fields_and_context(capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("info")
     with structlog.contextvars.bound_contextvars(request_id="req_1"):
         logging.getLogger("stemsplitter.test").info("done %s", "é", extra={"split_id": "split_1"})
@@ -41,7 +41,7 @@ def test_a_line_has_its_fields_and_its_context(capsys: pytest.CaptureFixture[str
     }
 
 
-def test_the_level_counts(capsys: pytest.CaptureFixture[str]) -> None:
+def test_level_filters_lines(capsys: pytest.CaptureFixture[str]) -> None:
     logging.getLogger("stemsplitter").setLevel(logging.DEBUG)
     logs.configure("warning")
     logging.getLogger("stemsplitter.test").info("no")
@@ -53,7 +53,7 @@ def test_the_level_counts(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "secret", ["ast_live_0123456789abcdefABCDEF", "whsec_MfKQ9r8G+KYqrTwj/UPD8=", "Bearer eyJhbGciOi.x-y_z"]
 )
-def test_secrets_are_blanked_everywhere(secret: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_secrets_are_redacted_in_message_extra_and_traceback(secret: str, capsys: pytest.CaptureFixture[str]) -> None:
     logs.configure("info")
     log = logging.getLogger("stemsplitter.test")
     log.info("got %s", secret, extra={"header": f"x {secret} y"})

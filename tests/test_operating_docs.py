@@ -1,3 +1,5 @@
+"""Commands in docs/operating.md exist with the options shown."""
+
 import shlex
 from pathlib import Path
 
@@ -13,10 +15,10 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize("arguments", COMMANDS, ids=" ".join)
-def test_the_commands_shown_are_there(arguments: list[str]) -> None:
-    """They are parsed whole, and stop before they do anything."""
+def test_documented_command_parses(arguments: list[str]) -> None:
+    """``--help`` makes the command parse all arguments and exit before it runs."""
     assert CliRunner().invoke(app, [*arguments, "--help"]).exit_code == 0
 
 
-def test_there_are_some() -> None:
+def test_commands_are_found_in_page() -> None:
     assert len(COMMANDS) >= 15

@@ -1,4 +1,4 @@
-"""What importing the program does, beyond defining things: nothing."""
+"""Importing the package starts no process and opens no connection."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ print(seen)
 """
 
 
-def test_openvino_tells_nobody() -> None:
+def test_openvino_sends_no_telemetry() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True
     )

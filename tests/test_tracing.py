@@ -1,4 +1,4 @@
-"""Traces: under their parents, across processes, and not at all unless somebody asks for them."""
+"""Traces: parents across processes, attributes, and no tracing unless configured."""
 
 import logging
 import os
@@ -29,7 +29,7 @@ def _no_variables(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 def spans() -> Spans:
-    """Call it for the spans that ended, by their names; then nothing is traced any more."""
+    """Function that stops tracing and returns the ended spans by name."""
     exporter = InMemorySpanExporter()
     tracing.export(exporter, "test")
 
@@ -44,7 +44,7 @@ def context_of(span: ReadableSpan) -> tuple[str, str]:
     return f"{span.context.trace_id:032x}", f"{span.context.span_id:016x}"
 
 
-def test_a_span_is_under_the_open_one_and_that_under_its_parent(spans: Spans) -> None:
+def test_span_nests_under_current_span_and_given_parent(spans: Spans) -> None:
     with tracing.span("outer", {"n": 1}, parent=PARENT, kind="CONSUMER"), tracing.span("inner"):
         pass
     found = spans()
@@ -55,7 +55,7 @@ def test_a_span_is_under_the_open_one_and_that_under_its_parent(spans: Spans) ->
     assert (outer.kind, dict(outer.attributes or {})) == (SpanKind.CONSUMER, {"n": 1})
 
 
-def test_what_is_kept_of_a_trace_leads_back_to_it(spans: Spans) -> None:
+def test_stored_context_links_to_its_trace(spans: Spans) -> None:
     with tracing.span("create"):
         kept = tracing.current()
     assert kept is not None and len(kept) <= 64
@@ -67,13 +67,13 @@ def test_what_is_kept_of_a_trace_leads_back_to_it(spans: Spans) -> None:
 
 
 @pytest.mark.parametrize("broken", ["", "nonsense", "00-" + "0" * 32 + "-" + "0" * 16 + "-01"])
-def test_a_parent_that_is_none_begins_a_new_trace(spans: Spans, broken: str) -> None:
+def test_invalid_parent_starts_new_trace(spans: Spans, broken: str) -> None:
     with tracing.span("run", parent=broken):
         pass
     assert spans()["run"].parent is None
 
 
-def test_an_error_is_told_by_its_kind_alone(spans: Spans) -> None:
+def test_error_records_only_its_type(spans: Spans) -> None:
     with pytest.raises(ValueError), tracing.span("run"):
         raise ValueError("https://files.example/secret?signature=1")
     run = spans()["run"]
@@ -81,7 +81,7 @@ def test_an_error_is_told_by_its_kind_alone(spans: Spans) -> None:
     assert dict(run.attributes or {}) == {"error.type": "ValueError"} and not run.events
 
 
-def test_what_is_over_is_recorded_with_its_times(spans: Spans) -> None:
+def test_past_span_is_recorded_with_its_times(spans: Spans) -> None:
     began, ended = datetime(2026, 5, 1, tzinfo=UTC), datetime(2026, 5, 1, 0, 0, 2, tzinfo=UTC)
     tracing.record("wait", began, ended, PARENT)
     wait = spans()["wait"]
@@ -89,7 +89,7 @@ def test_what_is_over_is_recorded_with_its_times(spans: Spans) -> None:
     assert wait.parent is not None
 
 
-def test_a_request_is_named_by_its_route(spans: Spans) -> None:
+def test_request_span_is_named_by_route(spans: Spans) -> None:
     with tracing.request("GET", None) as answered:
         answered("/v1/audio/splits/{split_id}", 500)
     span = spans()["GET /v1/audio/splits/{split_id}"]
@@ -102,14 +102,14 @@ def test_a_request_is_named_by_its_route(spans: Spans) -> None:
     }
 
 
-def test_a_request_of_no_route_and_no_method_is_named_by_nothing_of_it(spans: Spans) -> None:
+def test_unknown_route_and_method_do_not_enter_span(spans: Spans) -> None:
     with tracing.request("SECRET", None) as answered:
         answered(None, 404)
     span = spans()["_OTHER"]
     assert dict(span.attributes or {}) == {"http.request.method": "_OTHER", "http.response.status_code": 404}
 
 
-def test_the_process_is_named_unless_the_variables_do(spans: Spans, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_service_name_defaults_to_process_and_can_be_set(spans: Spans, monkeypatch: pytest.MonkeyPatch) -> None:
     with tracing.span("run"):
         pass
     resource = spans()["run"].resource.attributes
@@ -131,7 +131,7 @@ def test_the_process_is_named_unless_the_variables_do(spans: Spans, monkeypatch:
         {"OTEL_SDK_DISABLED": "true", "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1"},
     ],
 )
-def test_nothing_is_loaded_and_all_is_harmless_where_nobody_asks(variables: dict[str, str]) -> None:
+def test_tracing_off_loads_nothing(variables: dict[str, str]) -> None:
     program = """
 import sys
 from datetime import datetime
@@ -168,7 +168,7 @@ print([name for name in sys.modules if name.startswith("opentelemetry")])
         ),
     ],
 )
-def test_what_hinders_traces_is_one_line(
+def test_unusable_tracing_setting_logs_one_warning(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     variables: dict[str, str],
