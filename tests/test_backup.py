@@ -82,7 +82,9 @@ def backup(tmp_path: Path, settings: Settings) -> Path:
     return tmp_path / "backup"
 
 
-def test_backup_restores_database_files_and_secret(tmp_path: Path, settings: Settings, made: tuple[Path, str]) -> None:
+def test_backup_restores_database_files_and_secret(
+    tmp_path: Path, settings: Settings, made: tuple[Path, str]
+) -> None:
     folder = tmp_path / "backups" / "monday"
     copied = back_up(settings, folder)
     assert copied.files == len(FILES) and copied.has_secret and folder.stat().st_mode & 0o777 == 0o700

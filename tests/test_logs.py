@@ -53,7 +53,9 @@ def test_level_filters_lines(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     "secret", ["ast_live_0123456789abcdefABCDEF", "whsec_MfKQ9r8G+KYqrTwj/UPD8=", "Bearer eyJhbGciOi.x-y_z"]
 )
-def test_secrets_are_redacted_in_message_extra_and_traceback(secret: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_secrets_are_redacted_in_message_extra_and_traceback(
+    secret: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     logs.configure("info")
     log = logging.getLogger("stemsplitter.test")
     log.info("got %s", secret, extra={"header": f"x {secret} y"})

@@ -109,7 +109,9 @@ def test_unknown_route_and_method_do_not_enter_span(spans: Spans) -> None:
     assert dict(span.attributes or {}) == {"http.request.method": "_OTHER", "http.response.status_code": 404}
 
 
-def test_service_name_defaults_to_process_and_can_be_set(spans: Spans, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_service_name_defaults_to_process_and_can_be_set(
+    spans: Spans, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with tracing.span("run"):
         pass
     resource = spans()["run"].resource.attributes
