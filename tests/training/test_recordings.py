@@ -16,6 +16,7 @@ from training.instruments import strokes as pools
 from training.instruments.kits import Kit, Piece
 from training.instruments.libraries import parse
 from training.instruments.loops import grid
+from training.instruments.performances import Performance, spans
 from training.instruments.recordings import choose
 from training.score import SAMPLE_RATE, Audio, Instrument, Note
 
@@ -148,3 +149,60 @@ def test_more_of_a_recording_is_not_forgotten_before_it_is_used(
     for path, seconds in ((first, 0.5), (second, 0.5), (first, 1.99)):
         sound = libraries.load(path, seconds)
         assert sound.whole or sound.audio.shape[1] >= seconds * RATE
+
+
+@pytest.mark.parametrize(
+    ("name", "octaves", "articulation", "pitch", "dynamic"),
+    [
+        ("twang_bb3_mf_rr2", -1, "sustain", 46, 3),
+        ("C#4_s5_soft_01", 0, "sustain", 61, 1),
+        ("C#4_s5_01", 0, "sustain", 61, 3),
+        ("finger_D#", 0, "sustain", 39, 3),
+        ("pick_E", 0, "sustain", 28, 3),
+        ("pick_E2", 0, "sustain", 40, 3),
+        ("A#1vH", 0, "sustain", 34, 4),
+        ("fm-piano1_F#2v100", 0, "sustain", 42, 5),
+        ("CP80_027-D#1-F", 0, "sustain", 27, 4),
+        ("Pianet-T_29_F1_release", 0, "release", 29, 3),
+        ("Wurlitzer-EP200_eb3pp", 0, "sustain", 51, 0),
+        ("level3_CLOSE_48", 0, "sustain", 48, 3),
+        ("det_p_2_4_m78", 0, "sustain", 78, 1),
+        ("pizz_a2_fa", 0, "sustain", 45, 4),
+        ("a0_s_vl3_rr1_dyn", 1, "staccato", 33, 3),
+        ("stacc_Gb1_mf_1", 1, "staccato", 42, 3),
+        ("killer_bass_a5_vl5", -1, "sustain", 69, 5),
+        ("MartinGM2_061_Db4_1", 0, "sustain", 61, 3),
+        ("Banjo_Common_-_A#4_2", -1, "sustain", 58, 3),
+        ("femalevoice_oo_femalevoice_oo_A3", 0, "sustain", 57, 3),
+    ],
+)
+def test_names_tell_the_note(name: str, octaves: int, articulation: str, pitch: int, dynamic: int) -> None:
+    found = parse(Path(f"{name}.opus"), octaves)
+    assert found is not None
+    assert (found.articulation, found.pitch, found.dynamic) == (articulation, pitch, dynamic)
+
+
+@pytest.mark.parametrize("name", ["natural_c7_fake", "olpc_scrape", "pizz_perc7_rr1", "sitar_Ssld07"])
+def test_what_is_no_note_is_left_out(name: str) -> None:
+    assert parse(Path(f"{name}.opus"), 0) is None
+
+
+def test_rumble_below_all_notes_is_taken_out(tmp_path: Path) -> None:
+    time = np.arange(2 * RATE) / RATE
+    soundfile.write(
+        tmp_path / "a1.wav", 0.4 * np.sin(2 * np.pi * 9 * time) + 0.1 * np.sin(2 * np.pi * 110 * time), RATE
+    )
+    spectrum = np.abs(
+        np.fft.rfft(libraries.load(tmp_path / "a1.wav", 2.0).audio[0, RATE // 2 : RATE * 3 // 2])
+    )
+    assert spectrum[9] < 0.1 * spectrum[110]
+
+
+def test_a_performance_sounds_where_there_are_notes(tmp_path: Path) -> None:
+    tone(tmp_path / "long.wav", 60, 3.0)
+    notes = [Note(0.5, 0.5, 40, 0.8), Note(1.2, 0.4, 40, 0.8), Note(4.0, 1.0, 40, 0.8)]
+    assert spans(notes) == [(0.5, 1.6), (4.0, 5.0)]
+    audio = Performance(tmp_path / "long.wav", 1.0).play(notes, 6.0, np.random.default_rng(0))
+    assert audio.shape == (1, 6 * SAMPLE_RATE)
+    sounding = np.abs(audio[0]).reshape(60, -1).max(axis=1) > 1e-3
+    assert np.flatnonzero(sounding).tolist() == [*range(5, 16), *range(40, 50)]

@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,8 @@ import pytest
 pytest.importorskip("scipy")
 pytest.importorskip("fluidsynth")
 pytest.importorskip("pyworld")
+
+import soundfile
 
 from training import render
 from training.render import RATE, Job
@@ -43,7 +46,7 @@ def two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_writes_what_sounds_and_the_sum_is_within_full_scale(tmp_path: Path) -> None:
     for number in range(6):
         folder = render.render(Job(3, number, tmp_path, None))
-        stems = {path.stem: np.load(path) for path in folder.glob("*.npy")}
+        stems = {path.stem: soundfile.read(path, dtype="int16")[0] for path in folder.glob("*.flac")}
         assert set(stems) == {"guitar", "bass"}
         assert {(stem.shape, stem.dtype) for stem in stems.values()} == {((2 * RATE, 2), np.dtype(np.int16))}
         assert np.abs(sum(stem.astype(int) for stem in stems.values())).max() <= 32_767
@@ -55,7 +58,7 @@ def test_writes_what_sounds_and_the_sum_is_within_full_scale(tmp_path: Path) -> 
 
 def test_a_song_depends_on_its_seed_and_number_alone(tmp_path: Path) -> None:
     first, again, other = (
-        np.load(render.render(Job(3, number, tmp_path / name, None)) / "guitar.npy")
+        soundfile.read(render.render(Job(3, number, tmp_path / name, None)) / "guitar.flac", dtype="int16")[0]
         for name, number in (("first", 1), ("again", 1), ("other", 2))
     )
     np.testing.assert_array_equal(first, again)
@@ -69,6 +72,24 @@ def test_nothing_half_written_counts_as_a_song(tmp_path: Path, monkeypatch: pyte
         assert "Song 1 of seed 3" in str(render.attempt(job))
     assert not job.folder.exists()
     assert (render.render(job) / "song.json").exists()
+
+
+def test_several_runs_share_the_songs(tmp_path: Path) -> None:
+    job = Job(3, 1, tmp_path, None)
+    claim = tmp_path / "song_00001.partial"
+    claim.mkdir()
+    assert render.attempt(job) is None and not job.folder.exists()
+    long_ago = claim.stat().st_mtime - 2 * render.STALE
+    os.utime(claim, (long_ago, long_ago))
+    assert render.attempt(job) == job.folder and (job.folder / "song.json").exists()
+    assert render.attempt(job) is None and not claim.exists()
+
+
+def test_songs_held_out_are_others_than_those_of_training(tmp_path: Path) -> None:
+    training, held_out = (
+        Job(3, 1, tmp_path, None, split).random.random() for split in ("training", "held-out")
+    )
+    assert training != held_out
 
 
 def test_levels_are_typical_of_a_mix() -> None:

@@ -32,9 +32,9 @@ def sung(player: VoicePlayer, seed: int) -> Vocal:
     """A singer who sings, with a clear voice that pyworld's pitch estimate can follow."""
     random = np.random.default_rng(seed)
     singer = replace(
-        player.choose(random).takes[0], delivery="sung", asides=0.0, roughness=0.0, breathiness=0.1
+        player.singer(random).takes[0], delivery="sung", asides=0.0, roughness=0.0, breathiness=0.1
     )
-    return Vocal((replace(singer, falsetto=99.0),), player.choose(random).bank)
+    return Vocal((replace(singer, falsetto=99.0),), player.singer(random).bank)
 
 
 def level(audio: Audio, start: float, end: float) -> float:

@@ -28,6 +28,7 @@ from training.effects.modulation import (
 from training.effects.space import delay, haas, pan, reverberate, widen
 from training.score import Audio
 
+_PLUGGED = (0.04, 0.8)  # how often an amplifier is used: by guitars that it does not suit, by the others
 # How often clean, crunch, high gain, fuzz.
 _AMPLIFIERS = {
     "rock": (0.2, 0.42, 0.24, 0.14),
@@ -44,10 +45,10 @@ _GRIT = {"metal": 0.6, "rock": 0.4, "electronic": 0.3, "pop": 0.2, "funk": 0.2}
 _DOUBLED = {"metal": 0.75, "rock": 0.5, "pop": 0.35, "country": 0.2, "electronic": 0.3, "ballad": 0.2}
 
 
-def guitar(audio: Audio, role: str, style: str, random: np.random.Generator) -> Audio:
+def guitar(audio: Audio, role: str, style: str, random: np.random.Generator, amplifier: bool = True) -> Audio:
     """``[1 or 2, n]`` → ``[2, n]``: an amplifier (or none, as for acoustic guitars), one take or two, effects."""
     dry = audio.mean(axis=0, keepdims=True)
-    amplified = random.random() >= 0.25
+    amplified = random.random() < (_PLUGGED[1] if amplifier else _PLUGGED[0])
     if random.random() < (0.4 if style in ("funk", "country") else 0.12):
         dry = compress(dry, random.uniform(-10, 0), random.uniform(3, 8), 0.005, random.uniform(0.05, 0.3))
     if amplified and random.random() < (0.25 if style == "funk" else 0.06 if role == "lead" else 0.02):

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 from scipy.signal import butter, sosfilt
 
+from training.instruments.catalogue import Split
+from training.instruments.drumsets import drum_sets
 from training.instruments.libraries import load, transpose
 from training.instruments.strokes import ACOUSTIC, Strokes, find, strokes
 from training.score import SAMPLE_RATE, Audio, Note
@@ -89,7 +92,7 @@ class Piece:
     tone: tuple[float, float]
     gain: float
     pan: float
-    _strokes: dict[tuple[int, int, float], Audio] = field(default_factory=dict)
+    _strokes: dict[tuple[int, int, float], Audio] = field(default_factory=dict, repr=False)
 
     def stroke(self, velocity: float, turn: int, semitones: float) -> Audio:
         """A stroke ``[2, n]`` with a peak of 1 before panning; `turn` 0…`TURNS` − 1 picks one of several alike."""
@@ -174,23 +177,47 @@ def _add(out: Audio, audio: Audio, first: int, gain: float) -> None:
     out[:, first + skip : first + skip + audio.shape[1]] += np.float32(gain) * audio
 
 
-def kit(style: str, random: np.random.Generator) -> Kit | None:
-    """A kit whose every piece is picked, tuned, damped and coloured at random; None where no samples are."""
-    machine = random.random() < {"electronic": 0.9, "pop": 0.3, "reggae": 0.1, "funk": 0.1}.get(style, 0.04)
-    if not strokes("kick", machine):
+HOME: Final = 0.65  # share of kits whose pieces were recorded together, as far as there are such
+ELECTRONIC_STYLES: Final = {"electronic": 0.9, "pop": 0.3, "reggae": 0.1, "funk": 0.1}
+
+
+def kit(
+    style: str, random: np.random.Generator, samples: Path | None = None, split: Split = "training"
+) -> Kit | None:
+    """A kit whose every piece is picked, tuned, damped and coloured at random; None where no samples are.
+
+    Debian's packages are for training alone.
+    """
+    machine = random.random() < ELECTRONIC_STYLES.get(style, 0.04)
+    sets = drum_sets(samples, split) if samples else ()
+    fitting = [each for each in sets if each.sort == ("electronic" if machine else "acoustic")]
+    home = fitting[random.integers(len(fitting))] if fitting and random.random() < HOME else None
+    others = [*fitting, *(each for each in sets if each.sort in ("percussion", "snares"))]
+    pools: dict[str, tuple[Strokes, ...]] = {}
+    for name in ACOUSTIC:
+        recorded = [drum for each in others for drum in each.pieces.get(name, ())]
+        if home and name in home.pieces and not (name == "snare" and random.random() < 0.25):
+            pools[name] = home.pieces[name]
+        elif split == "held-out" or (recorded and random.random() < 0.6):
+            pools[name] = tuple(recorded)
+        else:
+            pools[name] = strokes(name, machine) or tuple(recorded)
+    pools = {name: pool for name, pool in pools.items() if pool}
+    if "kick" not in pools:
         return None
     # Pieces of a kit have much in common: a dry studio or drums that ring, microphones near the cymbals or not.
     dryness, cymbals = random.random(), float(random.normal(0, 3))
-    names = [name for name in ACOUSTIC if strokes(name, machine)]
     pieces = {
-        name: _piece(name, machine, dryness, cymbals if name in CYMBALS else 0.0, random) for name in names
+        name: _piece(name, pool, dryness, cymbals if name in CYMBALS else 0.0, random)
+        for name, pool in pools.items()
     }
     return Kit(MappingProxyType(pieces), power=float(random.uniform(1.1, 1.9)))
 
 
-def _piece(name: str, machine: bool, dryness: float, level: float, random: np.random.Generator) -> Piece:
+def _piece(
+    name: str, pool: tuple[Strokes, ...], dryness: float, level: float, random: np.random.Generator
+) -> Piece:
     place = PLACES.get(name, PERCUSSION)
-    pool = strokes(name, machine)
     picked = random.permutation(len(pool))
     layers = [(pool[picked[0]], 1.0)]
     if name in ("kick", "snare") and len(pool) > 1 and random.random() < 0.45:

@@ -2,64 +2,48 @@
 
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 import soundfile
 import soxr
+from scipy.signal import butter, sosfilt
 
+from training.instruments.catalogue import LIBRARIES
 from training.score import SAMPLE_RATE, Audio
 
 SUFFIXES: Final = (".opus", ".flac", ".wav", ".ogg")
-DYNAMICS: Final = {"pp": 0, "p": 1, "mp": 2, "mf": 3, "f": 4, "ff": 5, "vl1": 1, "vl2": 2, "vl3": 3, "vl4": 4}
-ARTICULATIONS: Final = {"staccato": "staccato", "release": "release", "rel": "release", "hammer": "hammer"}
+DYNAMICS: Final = {
+    "ppp": 0, "pp": 0, "p": 1, "mp": 2, "mf": 3, "m": 3, "f": 4, "ff": 5, "fff": 6, "pa": 1, "ma": 3, "fa": 4,
+    "soft": 1, "l": 1, "h": 4,
+}  # fmt: skip
+ARTICULATIONS: Final = {
+    "staccato": "staccato",
+    "stacc": "staccato",
+    "s": "staccato",
+    "mute": "staccato",
+    "release": "release",
+    "rel": "release",
+    "hammer": "hammer",
+}
+RUMBLE: Final = 24.0  # Hz
 CACHE_BYTES: Final = 256 * 2**20
 _SEMITONES: Final = {"c": 0, "d": 2, "e": 4, "f": 5, "g": 7, "a": 9, "b": 11}
-_ACCIDENTALS: Final = {"": 0, "b": -1, "#": 1}
-_PITCH: Final = re.compile(r"([a-g])([b#]?)(-?\d)")
-_GUITAR_STRINGS: Final = (40, 45, 50, 55, 59, 64)
-
-
-@dataclass(frozen=True)
-class Library:
-    """Where a library lies and what its names mean.
-
-    Attributes:
-        folder: below the folder of all recordings.
-        octaves: added to the octave in the names, with C4 = 60. Measured: f0 by autocorrelation of every note.
-        strings: open strings as MIDI numbers, if it is fretted.
-        microphone: a last part of the names of which one is kept for a player, where there are several.
-    """
-
-    folder: str
-    octaves: int
-    strings: tuple[int, ...] = ()
-    microphones: tuple[str, ...] = ()
-
-
-# Karoryfer Samples' libraries (CC0) and AKAI's piano in the SFZ edition by kinwie (public domain).
-LIBRARIES: Final[Mapping[str, Library]] = MappingProxyType(
-    {
-        "emily": Library("emilyguitar", 0, _GUITAR_STRINGS),
-        "electric": Library("shinyguitar/Samples/electric", 0, _GUITAR_STRINGS),
-        "acoustic": Library("shinyguitar/Samples/acoustic", 0, _GUITAR_STRINGS),
-        "black": Library("black-and-green-guitars/Samples/black", -1, _GUITAR_STRINGS),
-        "green": Library("black-and-green-guitars/Samples/green", -1, _GUITAR_STRINGS),
-        "bass": Library("growlybass", -1, (28, 33, 38, 43)),
-        "piano": Library("splendid-grand-piano/Samples", 1),
-        "saxophone": Library("weresax/Samples/alto", 1, microphones=("cnd", "dnm")),
-    }
-)
+_ACCIDENTALS: Final = {"": 0, "b": -1, "#": 1, "s": 1}
+# a name, its octave, and in some libraries the loudness at once: c4, f#3v100, a1pp, e
+_PITCH: Final = re.compile(r"([a-g])([b#s]?)(\d?)(?:v(\d+|[hl])|(pp|p|mp|f|ff))?")
+_MIDI: Final = re.compile(r"m(\d\d)|(?:close(\d+))")
+_GRADE: Final = re.compile(r"(?:vl|level|v)(\d+)")
+_LOWEST_NAME: Final = 4  # names without an octave begin with the E of a bass's lowest string
 
 
 @dataclass(frozen=True)
 class Recording:
-    """One file. `pitch` is a MIDI number, -1 where it has none; `dynamic` ranks its loudness, from soft, 0…5."""
+    """One file. `pitch` is a MIDI number, -1 where it has none; `dynamic` ranks its loudness from soft to loud."""
 
     path: Path
     articulation: str
@@ -69,14 +53,26 @@ class Recording:
 
 def parse(path: Path, octaves: int) -> Recording | None:
     """What a file's name says; None for what is no note (scrapes, knocks, finger noises)."""
-    words = path.stem.lower().split("_")
+    name = path.stem.lower().replace("close_", "close")
+    words = re.split(r"[_\s-]+", name)
     articulation = next((ARTICULATIONS[word] for word in words if word in ARTICULATIONS), "sustain")
     dynamic = next((DYNAMICS[word] for word in words if word in DYNAMICS), 3)
-    match = next((match for word in words if (match := _PITCH.fullmatch(word))), None)
-    if match and not words[0].startswith("btb"):  # behind the bridge: another pitch than the name says
-        letter, accidental, octave = match.groups()
-        pitch = 12 * (int(octave) + 1 + octaves) + _SEMITONES[letter] + _ACCIDENTALS[accidental]
-        return Recording(path, articulation, pitch, dynamic)
+    dynamic = next((int(match[1]) for word in words if (match := _GRADE.fullmatch(word))), dynamic)
+    if words[0].startswith("btb") or "fake" in words:  # behind the bridge, or made of another: not that pitch
+        return None
+    if midi := next((match for word in words if (match := _MIDI.fullmatch(word))), None):
+        return Recording(path, articulation, int(midi[1] or midi[2]) + 12 * octaves, dynamic)
+    found = [match for word in words if (match := _PITCH.fullmatch(word))]
+    match = next((each for each in found if each[3]), None) or (found[-1] if found else None)
+    if match and (match[3] or len(words) == 2):
+        letter, accidental, octave, velocity, touch = match.groups()
+        step = _SEMITONES[letter] + _ACCIDENTALS[accidental]
+        number = int(octave) if octave else 1 + (step < _LOWEST_NAME)
+        if velocity:
+            dynamic = int(velocity) // 20 if velocity.isdigit() else DYNAMICS[velocity]
+        elif touch:
+            dynamic = DYNAMICS[touch]
+        return Recording(path, articulation, 12 * (number + 1 + octaves) + step, dynamic)
     return Recording(path, "mute", -1, dynamic) if words[0].startswith("mute") else None
 
 
@@ -84,8 +80,12 @@ def parse(path: Path, octaves: int) -> Recording | None:
 def recordings(samples: Path, name: str, microphone: str = "") -> tuple[Recording, ...]:
     """All notes of a library, in the order of their names; empty where its folder is missing."""
     library = LIBRARIES[name]
-    files = sorted((samples / library.folder).rglob("*"))
-    chosen = (path for path in files if path.suffix in SUFFIXES and path.stem.endswith(microphone))
+    only = re.compile(library.only)
+    chosen = (
+        path
+        for path in sorted((samples / library.folder).rglob("*"))
+        if path.suffix in SUFFIXES and path.stem.endswith(microphone) and only.match(path.stem.lower())
+    )
     return tuple(recording for path in chosen if (recording := parse(path, library.octaves)))
 
 
@@ -131,11 +131,27 @@ def load(path: Path, seconds: float = 1.0) -> Sound:
     return sound
 
 
-def _decode(path: Path, seconds: float) -> Sound:
+def read(path: Path, seconds: float = 600.0) -> tuple[Audio, int]:
+    """Return a file's beginning as ``[n, channels]``, and its rate; of a damaged file what precedes the damage."""
     with soundfile.SoundFile(path) as file:
-        rate = file.samplerate
-        frames = file.read(int(seconds * rate), dtype="float32", always_2d=True)
-    audio = np.ascontiguousarray(frames.T[:2])
+        wanted = int(seconds * file.samplerate)
+        try:
+            return file.read(wanted, dtype="float32", always_2d=True), file.samplerate
+        except soundfile.LibsndfileError:
+            pass
+    with soundfile.SoundFile(path) as file:
+        blocks = []
+        with suppress(soundfile.LibsndfileError):
+            while (have := sum(map(len, blocks))) < wanted:
+                blocks.append(file.read(min(4096, wanted - have), dtype="float32", always_2d=True))
+        return np.concatenate(blocks), file.samplerate
+
+
+def _decode(path: Path, seconds: float) -> Sound:
+    frames, rate = read(path, seconds)
+    # a heater's or a lorry's rumble below the lowest note, in some recordings as loud as the note
+    rumble_free = sosfilt(butter(4, RUMBLE, "highpass", fs=rate, output="sos"), frames.T[:2])
+    audio = np.ascontiguousarray(rumble_free, dtype=np.float32)
     start = onset(audio[:, : 2 * rate], rate)  # of the same part however much is decoded
     level = float(np.sqrt(np.mean(audio[:, start : start + int(0.4 * rate)] ** 2) + 1e-12))
     return Sound(audio, rate, start, level, whole=len(frames) < int(seconds * rate))

@@ -66,11 +66,16 @@ class _Event:
 
 @dataclass(frozen=True)
 class RecordedInstrument:
-    """Plays each note with the nearest recording in pitch and loudness, one of its repetitions at random."""
+    """Plays each note with the nearest recording in pitch and loudness, one of its repetitions at random.
+
+    `name` is that of its library; `amplifier` tells whether an amplifier suits it.
+    """
 
     recordings: tuple[Recording, ...]
     strings: tuple[int, ...] = ()
     manner: Manner = field(default_factory=Manner)
+    name: str = ""
+    amplifier: bool = True
 
     def play(self, notes: Sequence[Note], seconds: float, random: np.random.Generator) -> Audio:
         """See `training.score.Instrument`."""

@@ -230,6 +230,18 @@ FAMILIES: Final[dict[str, tuple[Family, ...]]] = {
 }
 
 
+# (bank, program) kept from training. Kits share their drums, and held-out songs have recorded ones.
+HELD_OUT: Final[dict[str, frozenset[tuple[int, int]]]] = {
+    "bass": frozenset({(0, 34), (0, 36), (8, 39)}),
+    "guitar": frozenset({(0, 24), (0, 26), (8, 26), (8, 24), (0, 30), (8, 30)}),
+    "piano": frozenset({(0, 1), (0, 5), (8, 5)}),
+    "other": frozenset(
+        {(0, 17), (8, 17), (0, 22), (0, 40), (8, 40), (0, 49), (0, 50), (8, 50), (0, 46), (0, 56), (0, 62), (8, 62)}
+        | {(0, 66), (0, 74), (0, 81), (8, 80), (0, 89), (0, 95), (0, 11), (0, 105)}
+    ),
+}  # fmt: skip
+
+
 def presets(stem: str, role: str, style: str) -> list[tuple[Preset, float]]:
     """The presets that suit a part, with weights above zero that need not sum to one.
 

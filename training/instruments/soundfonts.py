@@ -14,7 +14,8 @@ from typing import Any, Final
 import fluidsynth
 import numpy as np
 
-from training.instruments.programs import DRUMS, PLAIN, Manner, Range, presets
+from training.instruments.catalogue import Split
+from training.instruments.programs import DRUMS, HELD_OUT, PLAIN, Manner, Range, presets
 from training.score import SAMPLE_RATE, Audio, Note
 
 SOUNDFONTS: Final = (
@@ -29,6 +30,7 @@ BEND_SEMITONES: Final = 12
 # volume envelope's attack, hold, decay and release (timecents: 1200 doubles the time) and sustain (0.1 dB less).
 FILTER, ATTACK, HOLD, DECAY, SUSTAIN, RELEASE = 8, 34, 35, 36, 37, 38
 SUSTAIN_PEDAL, EXPRESSION = 64, 11
+UNAMPLIFIED: Final = (24, 25, 29, 30)  # General MIDI guitars: nylon, steel, overdriven, distorted
 VIBRATO_STEP: Final = 0.01
 
 
@@ -153,6 +155,11 @@ class SoundFontPlayer:
     program: int
     manner: Manner = PLAIN
 
+    @property
+    def amplifier(self) -> bool:
+        """Whether an amplifier suits it: not wooden guitars, nor those that have had one."""
+        return self.program not in UNAMPLIFIED
+
     def play(self, notes: Sequence[Note], seconds: float, random: np.random.Generator) -> Audio:
         """Dry stereo audio, peak 0.5; tuning, brightness, attack, release and dynamics differ each time."""
         drums = self.bank == DRUMS
@@ -202,14 +209,22 @@ class SoundFontPlayer:
         return synth
 
 
-def choose(stem: str, role: str, style: str, random: np.random.Generator) -> SoundFontPlayer:
-    """An instrument of either soundfont that suits the part and the style.
+def choose(
+    stem: str, role: str, style: str, random: np.random.Generator, split: Split = "training"
+) -> SoundFontPlayer | None:
+    """An instrument of either soundfont that suits the part and the style; None where none is in the split.
 
     Raises:
         ValueError: no General MIDI instrument is of this stem (vocals).
     """
     path = SOUNDFONTS[random.integers(len(SOUNDFONTS))]
-    fitting = presets(stem, role, style)
+    known = presets(stem, role, style)
+    held_out = HELD_OUT.get(stem, frozenset())
+    fitting = [
+        each for each in known if ((each[0].bank, each[0].program) in held_out) == (split == "held-out")
+    ]
+    if not fitting:
+        return None
     weights = np.array([weight for _, weight in fitting])
     preset = fitting[random.choice(len(fitting), p=weights / weights.sum())][0]
     return SoundFontPlayer(path, *preset)

@@ -12,7 +12,7 @@ from typing import Final
 SONIC_PI: Final = Path("/usr/share/sonic-pi/samples")
 AUDIOPHOB: Final = Path("/usr/share/hydrogen/data/drumkits/Audiophob")
 
-Strokes = tuple[str, ...]  # files of one thing struck, from soft to loud
+Strokes = tuple[str, ...]  # files of one thing struck, from soft to loud: a name in the packages, or a path
 
 ACOUSTIC: Final[Mapping[str, tuple[Strokes, ...]]] = MappingProxyType(
     {
@@ -135,7 +135,9 @@ ELECTRONIC: Final[Mapping[str, tuple[Strokes, ...]]] = MappingProxyType(
 
 
 def find(name: str) -> Path:
-    """The file of a stroke or loop: hydrogen's names hold the author, sonic-pi's do not."""
+    """The file of a stroke or loop: hydrogen's names hold the author, sonic-pi's do not; paths are themselves."""
+    if "/" in name:
+        return Path(name)
     return AUDIOPHOB / f"{name}.wav" if "__" in name else SONIC_PI / f"{name}.flac"
 
 

@@ -1,19 +1,28 @@
-"""Singing voices for `training.score` parts: speech of free synthesisers, sung."""
+"""Singing voices for `training.score` parts: speech of people and of free synthesisers, sung."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import platformdirs
 
-from training.score import SAMPLE_RATE, Audio, Note
-from training.voices.bank import HOP, LINES, SPEAKERS, Speaker, load_bank
+from training.instruments import performances, recordings
+from training.instruments.catalogue import Split
+from training.score import SAMPLE_RATE, Audio, Instrument, Note
+from training.voices import spoken
+from training.voices.bank import HOP, LINES, SPEAKERS, Speaker, analyse, kept, load_bank
 from training.voices.performance import breathe, perform, phrases, syllables, to_frame
 from training.voices.singer import Singer, draw_singer
 from training.voices.vocoder import Frames, synthesise
 
+ENOUGH: Final = 14  # syllables that a speaker must have said
+# How often a part goes to recorded vowels, to recorded singing, to somebody who shouts.
+RECORDED: Final = {"lead": 0.02, "harmony": 0.35}
+PERFORMED: Final = {"lead": 0.03, "harmony": 0.02}
+SHOUTED: Final = {"metal": 0.12, "rock": 0.02}
 _PEAK: Final = 0.5
 _MOST_LINES: Final = 4
 _MOST_SOUNDING: Final = 4  # singers at once: each costs 0.4 s of computing for 45 s
@@ -29,7 +38,7 @@ class Vocal:
     """
 
     takes: tuple[Singer, ...]
-    bank: dict[str, Speaker]
+    bank: dict[str, Speaker] = field(repr=False)
 
     def play(self, notes: Sequence[Note], seconds: float, random: np.random.Generator) -> Audio:
         """Dry audio, ``[1, round(seconds * SAMPLE_RATE)]``, or ``[2, …]`` where several takes are spread out.
@@ -57,18 +66,45 @@ class VoicePlayer:
 
     Args:
         bank: folder for the analysed speech, made once; the user's cache without one.
-        speakers: whose speech, of `SPEAKERS`.
+        speakers: whose synthetic speech, of `SPEAKERS`.
         lines: how many lines of text each of them speaks.
+        samples: folder with recorded speakers, sung vowels and performances.
+        split: who may be heard; synthetic speakers are for training, or for all where nobody is recorded.
     """
 
     def __init__(
-        self, bank: Path | None = None, speakers: Sequence[str] = SPEAKERS, lines: int = LINES
+        self,
+        bank: Path | None = None,
+        speakers: Sequence[str] = SPEAKERS,
+        lines: int = LINES,
+        samples: Path | None = None,
+        split: Split = "training",
     ) -> None:
         folder = bank or platformdirs.user_cache_path("stemsplitter") / "voices"
-        self._bank = load_bank(folder, speakers, lines)
+        self._samples, self._split = samples, split
+        people = spoken.speakers(samples, split) if samples else {}
+        self._bank = {
+            name: kept(folder / f"{name}.npz", partial(_analysed, paths)) for name, paths in people.items()
+        }
+        self._bank = {name: each for name, each in self._bank.items() if len(each.syllables) >= ENOUGH}
+        if split == "training" or not self._bank:
+            self._bank |= load_bank(folder, speakers, lines)
 
-    def choose(self, random: np.random.Generator, role: str = "lead", style: str = "pop") -> Vocal:
+    def choose(self, random: np.random.Generator, role: str = "lead", style: str = "pop") -> Instrument:
         """Somebody for a part of this role (lead, harmony) in a song of this style."""
+        kind = random.random()
+        if kind < RECORDED[role]:
+            found = recordings.choose("vocals", role, style, random, self._samples, self._split)
+        elif kind < RECORDED[role] + PERFORMED[role]:
+            found = performances.choose("vocals", role, random, self._samples, self._split)
+        elif style in ("metal", "rock") and kind > 1 - SHOUTED[style]:
+            found = performances.shouts(random, self._samples, self._split)
+        else:
+            found = None
+        return found or self.singer(random, role, style)
+
+    def singer(self, random: np.random.Generator, role: str = "lead", style: str = "pop") -> Vocal:
+        """A singer made of a speaker."""
         singer = draw_singer(random, list(self._bank), role, style)
         doubles = int(random.integers(1, 4)) if role == "harmony" else int(random.random() < 0.15)
         others = [singer.beside(random) for _ in range(doubles)]
@@ -80,6 +116,10 @@ class VoicePlayer:
         if random.random() < 0.5:
             return singer
         return draw_singer(random, list(self._bank), "harmony").beside(random)
+
+
+def _analysed(paths: Sequence[Path]) -> Speaker:
+    return analyse([(path, spoken.segments(path)) for path in paths])
 
 
 def _lines(notes: Sequence[Note]) -> list[list[Note]]:

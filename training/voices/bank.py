@@ -8,15 +8,16 @@ nothing but the notice; see the model card.
 import subprocess
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
+from training.instruments.libraries import read
 from training.score import SAMPLE_RATE
 from training.voices.lyrics import write_lines
 
@@ -25,6 +26,7 @@ with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
     import pyworld
 
+Segments = list[tuple[str, float]]  # phone and the second at which it ends
 HOP: Final = 256
 FRAMES_PER_SECOND: Final = SAMPLE_RATE / HOP
 LINES: Final = 120
@@ -88,6 +90,11 @@ class Speaker:
         return edges[np.argsort(edges[:, 0] - edges[:, 1], kind="stable")]
 
 
+def is_female(speaker: str) -> bool:
+    """Whether a speaker is a woman: the names of recorded ones begin with F_ or M_."""
+    return speaker in FEMALE or speaker.startswith("F_")
+
+
 def load_bank(folder: Path, speakers: Sequence[str] = SPEAKERS, lines: int = LINES) -> dict[str, Speaker]:
     """The bank, from `folder`, or made and kept there (under a minute, once).
 
@@ -95,18 +102,22 @@ def load_bank(folder: Path, speakers: Sequence[str] = SPEAKERS, lines: int = LIN
         FileNotFoundError: flite or festival is not installed.
         RuntimeError: festival lacks a voice.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    return {name: _load(folder / f"{name}-{lines}.npz", name, lines) for name in speakers}
+
+    def made(name: str) -> Speaker:
+        return _analyse(name, write_lines(np.random.default_rng(2016), lines))
+
+    return {name: kept(folder / f"{name}-{lines}.npz", partial(made, name)) for name in speakers}
 
 
-def _load(path: Path, name: str, lines: int) -> Speaker:
+def kept(path: Path, make: Callable[[], Speaker]) -> Speaker:
+    """A speaker from a file, made and written there first where it is missing."""
     if not path.exists():
-        speaker = _analyse(name, write_lines(np.random.default_rng(2016), lines))
+        path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".npz", delete=False) as part:
-            np.savez_compressed(part, **vars(speaker))
+            np.savez_compressed(part, **vars(make()))
         Path(part.name).replace(path)
-    with np.load(path) as kept:
-        return Speaker(**kept)
+    with np.load(path) as arrays:
+        return Speaker(**arrays)
 
 
 def _analyse(name: str, lines: Sequence[str]) -> Speaker:
@@ -116,7 +127,12 @@ def _analyse(name: str, lines: Sequence[str]) -> Speaker:
             if name in FLITE
             else _festival(name, lines, Path(folder))
         )
-        parts = [_analyse_line(path, segments) for path, segments in spoken]
+        return analyse(spoken)
+
+
+def analyse(spoken: Sequence[tuple[Path, Segments]]) -> Speaker:
+    """A speaker from files and what is said in them."""
+    parts = [_analyse_line(path, segments) for path, segments in spoken]
     offsets = np.cumsum([0, *(len(voiced) for _, voiced, _, _ in parts)])
     counts = [len(syllables) for *_, syllables in parts]
     return Speaker(
@@ -128,9 +144,6 @@ def _analyse(name: str, lines: Sequence[str]) -> Speaker:
         ),
         lines=np.cumsum([0, *counts]),
     )
-
-
-Segments = list[tuple[str, float]]  # phone and the second at which it ends
 
 
 def _flite(voice: str, lines: Sequence[str], folder: Path) -> list[tuple[Path, Segments]]:
@@ -171,7 +184,8 @@ def _read_segments(path: Path) -> Segments:
 
 
 def _analyse_line(path: Path, segments: Segments) -> tuple[NDArray, NDArray, NDArray, NDArray]:
-    audio, rate = soundfile.read(path)
+    frames, rate = read(path)
+    audio = frames.mean(axis=1, dtype=np.float64)
     period = 1000 / FRAMES_PER_SECOND
     rough, times = pyworld.dio(audio, rate, f0_floor=60.0, f0_ceil=400.0, frame_period=period)
     f0 = pyworld.stonemask(audio, rough, times, rate)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import signal
 
 from training.score import Note
-from training.voices.bank import FEMALE, FRAMES_PER_SECOND, Speaker
+from training.voices.bank import FRAMES_PER_SECOND, HISSES, VOWELS, Speaker, is_female
 from training.voices.singer import Delivery, Singer
 from training.voices.vocoder import Frames
 
@@ -44,6 +44,7 @@ def syllables(singer: Singer, speaker: Speaker, random: np.random.Generator) -> 
     """Text without end: lines from any place on, or the one sound that the delivery holds."""
     if singer.delivery in _HELD:
         runs = speaker.runs(*_HELD[singer.delivery])
+        runs = runs if len(runs) else speaker.runs(*VOWELS)
         longest = runs[: max(1, len(runs) // 3)]
         while True:
             start, end = random.choice(longest)
@@ -117,6 +118,7 @@ def breathe(singer: Singer, speaker: Speaker, seconds: float, random: np.random.
     """A breath: aspirate noise that swells."""
     length = to_frame(seconds)
     aspirates = speaker.runs("hh")
+    aspirates = aspirates if len(aspirates) else speaker.runs(*HISSES)
     start, end = random.choice(aspirates[: max(1, len(aspirates) // 2)])
     envelopes, _ = _read(speaker, np.linspace(start, end - 1, length))
     swell = np.sin(np.pi * np.linspace(0, 1, length) ** random.uniform(0.7, 2.0))
@@ -250,7 +252,7 @@ def _melody(
 
 
 def _speech_melody(length: int, velocity: Array, singer: Singer, random: np.random.Generator) -> Array:
-    base = (random.uniform(54, 62) if singer.speaker in FEMALE else random.uniform(42, 53)) / singer.size
+    base = (random.uniform(54, 62) if is_female(singer.speaker) else random.uniform(42, 53)) / singer.size
     falling = -random.uniform(0, 4) * np.linspace(0, 1, length)
     return base + falling + 10 * (velocity - 0.7) + random.uniform(0.7, 2.5) * _wander(length, 0.15, random)
 

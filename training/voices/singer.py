@@ -5,7 +5,7 @@ from typing import Final, Literal
 
 import numpy as np
 
-from training.voices.bank import FEMALE
+from training.voices.bank import is_female
 
 Delivery = Literal["sung", "hummed", "ooh", "aah", "rapped", "spoken", "whispered", "screamed"]
 
@@ -76,7 +76,7 @@ class Singer:
         to a third higher.
         """
         wanted = np.interp(median_pitch, [43, 52, 60, 67, 74, 82], [0.9, 0.96, 1.03, 1.12, 1.18, 1.25])
-        natural = 1.16 if self.speaker in FEMALE else 1.0
+        natural = 1.16 if is_female(self.speaker) else 1.0
         return float(np.clip(self.size * wanted / natural, 0.78, 1.34))
 
     def beside(self, random: np.random.Generator) -> "Singer":
@@ -106,8 +106,8 @@ def draw_singer(
     random: np.random.Generator, speakers: list[str], role: str = "lead", style: str = "pop"
 ) -> Singer:
     """A singer for a part. Every second speaker drawn is a woman where there is one, whatever the bank holds."""
-    women = [name for name in speakers if name in FEMALE]
-    men = [name for name in speakers if name not in FEMALE]
+    women = [name for name in speakers if is_female(name)]
+    men = [name for name in speakers if not is_female(name)]
     pool = (women if random.random() < 0.45 else men) or speakers
     genre = {"metal": "metal", "funk": "urban", "electronic": "urban", "reggae": "urban"}.get(style, "lead")
     odds = _DELIVERIES["harmony" if role == "harmony" else genre]
