@@ -97,6 +97,13 @@ class Settings(BaseSettings):
     max_queued_splits: int = Field(100, ge=1, description="Splits of one account that may wait.")
     read_limit: int = Field(600, ge=1, description="Requests a minute that read, for one key.")
     create_limit: int = Field(60, ge=1, description="Requests a minute that create, for one key.")
+    max_connections: int = Field(
+        1000, ge=10, description="Open connections of one API process; idle ones are closed beyond it."
+    )
+    header_seconds: float = Field(20, gt=0, description="Seconds in which a request's headers must arrive.")
+    body_seconds: float = Field(
+        30, gt=0, description="Period in which a request's body must bring 1 kB a second on average."
+    )
     retention_days: float = Field(7, gt=0, description="Days until sources and stems are deleted.")
     stem_url_seconds: int = Field(86_400, ge=60, description="Seconds that a stem's URL works.")
     upload_seconds: int = Field(3600, ge=60, description="Seconds that an upload URL works.")

@@ -11,6 +11,7 @@ from stemsplitter.analysis import probing
 from stemsplitter.errors import SettingsError
 from stemsplitter.migrations.upgrade import upgrade
 from stemsplitter.processes.app import create_app
+from stemsplitter.processes.connections import ConnectionLimits, raise_file_limit
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.worker.membership import API
@@ -42,6 +43,12 @@ def run(settings: Settings) -> None:
 
 def _serve(services: Services) -> None:
     settings = services.settings
+    fitting = raise_file_limit()
+    limits = ConnectionLimits(
+        max_connections=min(settings.max_connections, fitting),
+        header_seconds=settings.header_seconds,
+        body_seconds=settings.body_seconds,
+    )
     probing.start()  # ready by the time that the first split is asked for
     app = create_app(services)
     server = uvicorn.Server(
@@ -49,6 +56,7 @@ def _serve(services: Services) -> None:
             app,
             host=settings.host,
             port=settings.port,
+            http=limits.protocol,  # type: ignore[arg-type]  # anything that makes a protocol is accepted
             log_config=None,
             access_log=False,
             server_header=False,
