@@ -2,6 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stemsplitter.fetching import names
 from stemsplitter.fetching.names import response_name
 
 
@@ -32,3 +33,15 @@ def test_any_header_gives_a_name_without_folders(header: str, path: bytes) -> No
     for found in (response_name(f"attachment; filename={header}", path), response_name(header, path)):
         assert 0 < len(found) <= 200
         assert found.isprintable() and "/" not in found and "\\" not in found and found not in (".", "..")
+
+
+@pytest.mark.parametrize(
+    "charset", ["undefined", "idna", "punycode", "hex", "a%00b", "utf-16", "x" * 500, "\0"]
+)
+def test_h4_any_charset_gives_a_name(charset: str) -> None:
+    assert response_name(f"attachment; filename*={charset}''%ff%00%e2", b"/song.mp3")
+
+
+def test_h4_a_header_over_4096_characters_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(names, "Message")
+    assert response_name("attachment" + ";" * 95_000, b"/song.mp3") == "song.mp3"

@@ -5,6 +5,8 @@ from email.utils import collapse_rfc2231_value
 from urllib.parse import unquote
 
 _LONGEST = 200
+# the parser's time grows with the square of what it reads; a name of 200 characters, encoded, is far below
+_LONGEST_HEADER = 4096
 
 
 def response_name(content_disposition: str, path: bytes) -> str:
@@ -17,6 +19,8 @@ def response_name(content_disposition: str, path: bytes) -> str:
 
 
 def _stated(content_disposition: str) -> str:
+    if len(content_disposition) > _LONGEST_HEADER:
+        return ""
     message = Message()
     message["Content-Disposition"] = content_disposition.replace("\r", " ").replace("\n", " ")
     values = [
@@ -24,7 +28,10 @@ def _stated(content_disposition: str) -> str:
     ]
     # filename*, which can be any language, comes as a tuple and goes before filename
     values.sort(key=lambda value: not isinstance(value, tuple))
-    return collapse_rfc2231_value(values[0]) if values else ""
+    try:
+        return collapse_rfc2231_value(values[0]) if values else ""
+    except (LookupError, ValueError):  # a charset that is none, or that does not decode what is there
+        return ""
 
 
 def _plain(name: str) -> str:
