@@ -81,10 +81,12 @@ class ValidationFailed(ServiceError):
 
 
 class InvalidCursor(ValidationFailed):
-    """The cursor of a page is none of its list."""
+    """The cursor does not belong to the list."""
 
     def __init__(self) -> None:
-        super().__init__("The cursor is not one of this list: start from the first page.", param="cursor")
+        super().__init__(
+            "The cursor does not belong to this list: start from the first page.", param="cursor"
+        )
 
 
 class RateLimited(ServiceError):

@@ -3,11 +3,12 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
 from stemsplitter.accounts.models import Account, ApiKey, WebhookSecret
 from stemsplitter.database import is_one_of
+from stemsplitter.database.paging import page
 from stemsplitter.service_errors import NotFound
 
 
@@ -36,19 +37,14 @@ def accounts(session: Session) -> Sequence[Account]:
     return session.scalars(select(Account).order_by(Account.created_at, Account.id)).all()
 
 
-def search(session: Session, text: str, limit: int, after: Account | None) -> Sequence[Account]:
-    """At most ``limit`` accounts whose address or name holds ``text``, or whose id it is, the newest first.
-
-    ``after`` is where the last page ended.
-    """
-    query = select(Account)
-    if text:
-        holds = (column.icontains(text, autoescape=True) for column in (Account.email, Account.name))
-        query = query.where(or_(*holds, Account.id == text))
-    if after is not None:
-        earlier = and_(Account.created_at == after.created_at, Account.id < after.id)
-        query = query.where(or_(Account.created_at < after.created_at, earlier))
-    return session.scalars(query.order_by(Account.created_at.desc(), Account.id.desc()).limit(limit)).all()
+def search(
+    session: Session, text: str, *, limit: int, cursor: str | None
+) -> tuple[Sequence[Account], str | None]:
+    """A page of the accounts whose address or name contains ``text``, or whose id it is; of all without a text."""
+    order = (Account.created_at, Account.id)
+    contains = (column.icontains(text, autoescape=True) for column in (Account.email, Account.name))
+    only = [or_(*contains, Account.id == text)] if text else []
+    return page(session, select(Account), order, limit=limit, cursor=cursor, only=only)
 
 
 def emails(session: Session, account_ids: Collection[str]) -> dict[str, str]:

@@ -107,15 +107,10 @@ class AccountService:
     def page(
         self, session: Session, *, search: str, limit: int, cursor: str | None
     ) -> tuple[Sequence[Account], str | None]:
-        """A page of the accounts that ``search`` finds by address, name or id, the newest first, and the cursor of the
-        next page, if there is one.
-
-        Raises:
-            NotFound: the cursor is no account.
+        """A page of the accounts that ``search`` finds by address, name or id, and the next cursor: see
+        :func:`~stemsplitter.database.paging.page`.
         """
-        after = None if cursor is None else repository.account(session, cursor)
-        found = repository.search(session, search.strip().replace("\0", ""), limit + 1, after)
-        return found[:limit], found[limit - 1].id if len(found) > limit else None
+        return repository.search(session, search.strip().replace("\0", ""), limit=limit, cursor=cursor)
 
     def emails(self, session: Session, account_ids: Collection[str]) -> dict[str, str]:
         """The addresses of those accounts, by id."""

@@ -65,7 +65,7 @@ def history(
         found = services.accounts.find_account(session, account)
         rows = [
             (each.created_at, each.kind, each.amount, each.split_id or each.reference, each.note)
-            for each in services.credits.history(session, found.id, limit)
+            for each in services.credits.page(session, found.id, limit=limit)[0]
         ]
     print_rows(("at", "kind", "amount", "for", "note"), rows, as_json)
 

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, cast
 
-from sqlalchemy import BigInteger, CursorResult, and_, func, literal, or_, select, type_coerce, update
+from sqlalchemy import BigInteger, CursorResult, and_, func, literal, select, type_coerce, update
 from sqlalchemy.orm import Session, aliased
 
 from stemsplitter.accounts.models import Account
 from stemsplitter.credits.models import LedgerEntry
+from stemsplitter.database.paging import page
 
 _MS_OF_A_DAY = 86_400_000
 
@@ -72,21 +73,12 @@ def has_purchase(session: Session, account_id: str) -> bool:
     return session.scalar(found) is not None
 
 
-def entry(session: Session, entry_id: str) -> LedgerEntry | None:
-    """The entry of that id."""
-    return session.get(LedgerEntry, entry_id)
-
-
-def newest(
-    session: Session, account_id: str, limit: int, before: LedgerEntry | None = None
-) -> Sequence[LedgerEntry]:
-    """The account's entries, newest first; ``before`` is where the last page ended."""
-    query = select(LedgerEntry).where(LedgerEntry.account_id == account_id)
-    if before is not None:
-        earlier = and_(LedgerEntry.created_at == before.created_at, LedgerEntry.id < before.id)
-        query = query.where(or_(LedgerEntry.created_at < before.created_at, earlier))
-    query = query.order_by(LedgerEntry.created_at.desc(), LedgerEntry.id.desc()).limit(limit)
-    return session.scalars(query).all()
+def entries(
+    session: Session, account_id: str, *, limit: int, cursor: str | None
+) -> tuple[Sequence[LedgerEntry], str | None]:
+    """A page of the account's entries."""
+    own = select(LedgerEntry).where(LedgerEntry.account_id == account_id)
+    return page(session, own, (LedgerEntry.created_at, LedgerEntry.id), limit=limit, cursor=cursor)
 
 
 def spent_by_day(session: Session, account_id: str, since: datetime) -> dict[int, int]:

@@ -14,13 +14,7 @@ from sqlalchemy.orm import Session
 from stemsplitter.clock import now
 from stemsplitter.credits import repository
 from stemsplitter.credits.models import LedgerEntry
-from stemsplitter.service_errors import (
-    Conflict,
-    InsufficientCredits,
-    InvalidCursor,
-    NotFound,
-    ValidationFailed,
-)
+from stemsplitter.service_errors import Conflict, InsufficientCredits, NotFound, ValidationFailed
 from stemsplitter.settings import Settings
 
 LARGEST_AMOUNT = 10**12  # seconds; far from what a column of 64 bits holds, however many are added
@@ -159,23 +153,11 @@ class CreditService:
         """
         return self._end(session, split_id, "release")
 
-    def history(self, session: Session, account_id: str, limit: int = 50) -> Sequence[LedgerEntry]:
-        """The account's newest entries, newest first."""
-        return repository.newest(session, account_id, limit)
-
     def page(
-        self, session: Session, account_id: str, *, limit: int, cursor: str | None
+        self, session: Session, account_id: str, *, limit: int, cursor: str | None = None
     ) -> tuple[Sequence[LedgerEntry], str | None]:
-        """A page of the account's entries, the newest first, and the cursor of the next page, if there is one.
-
-        Raises:
-            InvalidCursor: the cursor is none of this list.
-        """
-        before = None if cursor is None else repository.entry(session, cursor)
-        if cursor is not None and (before is None or before.account_id != account_id):
-            raise InvalidCursor
-        found = repository.newest(session, account_id, limit + 1, before)
-        return found[:limit], found[limit - 1].id if len(found) > limit else None
+        """A page of the account's entries and the next cursor: see :func:`~stemsplitter.database.paging.page`."""
+        return repository.entries(session, account_id, limit=limit, cursor=cursor)
 
     def usage(self, session: Session, account_id: str, days: int) -> list[tuple[date, int]]:
         """What splits have cost on each of the last ``days`` days (UTC), today last. What came back is not counted."""

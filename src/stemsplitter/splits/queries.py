@@ -5,9 +5,8 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from stemsplitter.service_errors import InvalidCursor
 from stemsplitter.splits import repository
-from stemsplitter.splits.models import FAILED, Split
+from stemsplitter.splits.models import Split
 
 
 def queue(session: Session, limit: int) -> Sequence[Split]:
@@ -18,16 +17,11 @@ def queue(session: Session, limit: int) -> Sequence[Split]:
 def failures(
     session: Session, *, limit: int, cursor: str | None = None, code: str | None = None
 ) -> tuple[Sequence[Split], str | None]:
-    """A page of the failed splits, all or those of one code, what failed last first, and the cursor of the next page.
+    """A page of the failed splits, all or those with one code, and the next cursor.
 
-    Raises:
-        InvalidCursor: the cursor is none of this list.
+    See :func:`~stemsplitter.database.paging.page`.
     """
-    before = None if cursor is None else repository.find(session, cursor)
-    if cursor is not None and (before is None or before.status != FAILED):
-        raise InvalidCursor
-    found = repository.failed(session, limit=limit + 1, before=before, code=code)
-    return found[:limit], found[limit - 1].id if len(found) > limit else None
+    return repository.failed(session, limit=limit, cursor=cursor, code=code)
 
 
 def failures_by_code(session: Session, since: datetime) -> dict[str, int]:

@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, case, func, literal, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, case, func, literal, select, update
 from sqlalchemy.orm import Session
 
 from stemsplitter.clock import now
-from stemsplitter.database import UtcDateTime, is_one_of
+from stemsplitter.database import UtcDateTime, is_one_of, paging
 from stemsplitter.splits.models import (
     FAILED,
     IS_PROCESSING,
@@ -42,15 +42,14 @@ def shown(session: Session, split_ids: Collection[str]) -> dict[tuple[str, str],
 
 
 def page(
-    session: Session, account_id: str, *, limit: int, before: Split | None, status: str | None
-) -> Sequence[Split]:
-    """At most ``limit`` of an account's splits, the newest first; ``before`` is where the last page ended."""
-    query = select(Split).where(Split.account_id == account_id, Split.deleted_at.is_(None))
-    if before is not None:
-        query = query.where(_earlier(Split.created_at, before.created_at, before.id))
+    session: Session, account_id: str, *, limit: int, cursor: str | None, status: str | None
+) -> tuple[Sequence[Split], str | None]:
+    """A page of the account's splits; the cursor may be a split that was deleted since."""
+    own = select(Split).where(Split.account_id == account_id)
+    only: list[ColumnElement[bool]] = [Split.deleted_at.is_(None)]
     if status is not None:
-        query = query.where(Split.status == status)
-    return session.scalars(query.order_by(Split.created_at.desc(), Split.id.desc()).limit(limit)).all()
+        only.append(Split.status == status)
+    return paging.page(session, own, (Split.created_at, Split.id), limit=limit, cursor=cursor, only=only)
 
 
 def states(session: Session, account_id: str, split_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
@@ -74,14 +73,13 @@ def waiting(session: Session, limit: int) -> Sequence[Split]:
     return session.scalars(query.order_by(running_first, Split.created_at, Split.id).limit(limit)).all()
 
 
-def failed(session: Session, *, limit: int, before: Split | None, code: str | None) -> Sequence[Split]:
-    """At most ``limit`` failed splits of all accounts, what failed last first, those too whose files are gone."""
-    query = select(Split).where(Split.status == FAILED, Split.finished_at.is_not(None))
-    if before is not None:
-        query = query.where(_earlier(Split.finished_at, before.finished_at, before.id))
-    if code is not None:
-        query = query.where(Split.error_code == code)
-    return session.scalars(query.order_by(Split.finished_at.desc(), Split.id.desc()).limit(limit)).all()
+def failed(
+    session: Session, *, limit: int, cursor: str | None, code: str | None
+) -> tuple[Sequence[Split], str | None]:
+    """A page of the failed splits of all accounts, by the time of failure; deleted splits are included."""
+    failed = select(Split).where(Split.status == FAILED, Split.finished_at.is_not(None))
+    only = [] if code is None else [Split.error_code == code]
+    return paging.page(session, failed, (Split.finished_at, Split.id), limit=limit, cursor=cursor, only=only)
 
 
 def failures_by_code(session: Session, since: datetime) -> dict[str, int]:
@@ -164,11 +162,6 @@ def kept(session: Session, split_ids: Sequence[str]) -> set[str]:
 def leases(session: Session) -> set[str]:
     """The leases of all runs that go on."""
     return {lease for lease in session.scalars(select(Split.lease).where(IS_PROCESSING)) if lease}
-
-
-def _earlier(column: Any, at: datetime | None, split_id: str) -> ColumnElement[bool]:
-    """Before a row in the order of that time and the id; compared as a pair, the place is found in an index."""
-    return tuple_(column, Split.id) < tuple_(literal(at, UtcDateTime), literal(split_id))
 
 
 def _unfinished(split_id: str) -> ColumnElement[bool]:

@@ -13,7 +13,7 @@ from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.clock import now
 from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database, new_id
-from stemsplitter.service_errors import Conflict, InvalidCursor, NotFound, RateLimited, ValidationFailed
+from stemsplitter.service_errors import Conflict, NotFound, RateLimited, ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.splits import queue, repository
 from stemsplitter.splits.endings import Endings
@@ -140,20 +140,10 @@ class SplitService:
     def page(
         self, account_id: str, *, limit: int, cursor: str | None, status: str | None
     ) -> tuple[Sequence[SplitView], str | None]:
-        """A page of the account's splits, the newest first, and the cursor of the next page, if there is one.
-
-        Raises:
-            InvalidCursor: the cursor is none of this list.
-        """
+        """A page of the account's splits and the next cursor: see :func:`~stemsplitter.database.paging.page`."""
         with self._database.read() as session:
-            before = None
-            if cursor is not None:
-                before = repository.find(session, cursor)  # deleted since, it still tells a place
-                if before is None or before.account_id != account_id:
-                    raise InvalidCursor
-            found = repository.page(session, account_id, limit=limit + 1, before=before, status=status)
-            views = [self.endings.view(split) for split in found[:limit]]
-        return views, found[limit - 1].id if len(found) > limit else None
+            found, after = repository.page(session, account_id, limit=limit, cursor=cursor, status=status)
+            return [self.endings.view(split) for split in found], after
 
     def cancel(self, account_id: str, split_id: str) -> SplitView:
         """End the split and give its credits back; the worker that has it notices within a segment.

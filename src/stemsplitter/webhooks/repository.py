@@ -3,9 +3,10 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import CursorResult, and_, delete, exists, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, delete, exists, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
+from stemsplitter.database.paging import page
 from stemsplitter.webhooks.models import DeliveryStatus, WebhookAttempt, WebhookDelivery, WebhookEvent
 
 # written into the query: an index of pending rows is not used where the status is a parameter
@@ -45,25 +46,19 @@ def deliveries(
     account_id: str,
     *,
     limit: int,
-    before: WebhookDelivery | None = None,
-    status: DeliveryStatus | None = None,
-    split_id: str | None = None,
-) -> Sequence[WebhookDelivery]:
-    """At most ``limit`` of an account's deliveries, the newest first; ``before`` is where the last page ended."""
-    query = select(WebhookDelivery).where(WebhookDelivery.account_id == account_id)
-    if before is not None:
-        query = query.where(
-            or_(
-                WebhookDelivery.created_at < before.created_at,
-                and_(WebhookDelivery.created_at == before.created_at, WebhookDelivery.id < before.id),
-            )
-        )
+    cursor: str | None,
+    status: DeliveryStatus | None,
+    split_id: str | None,
+) -> tuple[Sequence[WebhookDelivery], str | None]:
+    """A page of the account's deliveries."""
+    own = select(WebhookDelivery).where(WebhookDelivery.account_id == account_id)
+    only: list[ColumnElement[bool]] = []
     if status is not None:
-        query = query.where(WebhookDelivery.status == status)
+        only.append(WebhookDelivery.status == status)
     if split_id is not None:
-        query = query.where(WebhookDelivery.event.has(WebhookEvent.split_id == split_id))
-    query = query.order_by(WebhookDelivery.created_at.desc(), WebhookDelivery.id.desc()).limit(limit)
-    return session.scalars(query).all()
+        only.append(WebhookDelivery.event.has(WebhookEvent.split_id == split_id))
+    order = (WebhookDelivery.created_at, WebhookDelivery.id)
+    return page(session, own, order, limit=limit, cursor=cursor, only=only)
 
 
 def due(session: Session, at: datetime) -> dict[str, str]:

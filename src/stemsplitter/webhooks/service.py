@@ -17,7 +17,7 @@ from stemsplitter.clock import now
 from stemsplitter.database import Database, new_id
 from stemsplitter.errors import StemSplitterError
 from stemsplitter.fetching import Fetcher, FetchRefused
-from stemsplitter.service_errors import InvalidCursor, NotFound, ValidationFailed
+from stemsplitter.service_errors import NotFound, ValidationFailed
 from stemsplitter.webhooks import repository
 from stemsplitter.webhooks.models import (
     COMPLETED,
@@ -121,21 +121,10 @@ class WebhookService:
         status: DeliveryStatus | None = None,
         split_id: str | None = None,
     ) -> tuple[Sequence[WebhookDelivery], str | None]:
-        """A page of the account's deliveries, the newest first, and the cursor of the next page, if there is one.
-
-        Raises:
-            InvalidCursor: the cursor is none of this list.
-        """
-        before = None
-        if cursor is not None:
-            try:
-                before = self._owned(session, account_id, cursor)
-            except NotFound as error:
-                raise InvalidCursor from error
-        found = repository.deliveries(
-            session, account_id, limit=limit + 1, before=before, status=status, split_id=split_id
+        """A page of the account's deliveries and the next cursor: see :func:`~stemsplitter.database.paging.page`."""
+        return repository.deliveries(
+            session, account_id, limit=limit, cursor=cursor, status=status, split_id=split_id
         )
-        return found[:limit], found[limit - 1].id if len(found) > limit else None
 
     def forget_old(self, session: Session) -> int:
         """Delete events older than :data:`KEPT`, with their deliveries and attempts; returns how many."""
