@@ -109,9 +109,9 @@ def _machine() -> Machine:
     import openvino as ov
 
     from stemsplitter.catalogue.store import ModelStore
-    from stemsplitter.separation.runtimes.openvino import usable_cores
+    from stemsplitter.separation.runtimes.openvino import new_core, usable_cores
 
-    core = ov.Core()
+    core = new_core()
     bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     root = ModelStore().root.absolute()
     existing = next(path for path in (root, *root.parents) if path.exists())

@@ -7,7 +7,7 @@ import pytest
 from openvino import opset13 as op
 
 from stemsplitter.separation.architectures.spleeter.network import Spleeter
-from stemsplitter.separation.runtimes.openvino import GraphOps
+from stemsplitter.separation.runtimes.openvino import GraphOps, new_core
 
 State = dict[str, np.ndarray]
 DOWN = (2, 16, 32, 64, 128, 256, 512)
@@ -101,7 +101,7 @@ def reference_mask(states: list[State], x: np.ndarray) -> np.ndarray:
 def run(states: list[State], x: np.ndarray) -> np.ndarray:
     parameter = op.parameter(list(x.shape), np.float32)
     model = ov.Model(list(Spleeter(states)(GraphOps(), parameter)), [parameter])
-    compiled = ov.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = new_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return np.array(compiled([x])[0])
 
 

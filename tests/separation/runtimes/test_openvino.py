@@ -1,5 +1,7 @@
 """The CPU runtime: what is converted is kept, and damage is told."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,36 @@ import pytest
 from stemsplitter.errors import ModelError, RequestError
 from stemsplitter.separation.runtimes import open_runtime
 from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
+
+MODEL = """
+import gc, os, pathlib, signal, sys, threading
+import numpy as np
+from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
+def load():
+    return OpenVinoRuntime("fp32", 2).compile(lambda: lambda ops, x: (ops.relu(x),), {"x": (1, 4)}, cache)
+cache, x = pathlib.Path(sys.argv[1]), np.ones((1, 4), np.float32)
+models = [load()]
+models[0](x)
+def drop():
+    models.clear()
+    gc.collect()
+"""
+DROP_ON_ANOTHER_THREAD = """
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+thread = threading.Thread(target=drop)
+thread.start()
+thread.join()
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+DROP_AND_FORK = """
+drop()
+child = os.fork()
+if child == 0:
+    signal.alarm(30)
+    print(*load()(x)[0][0], flush=True)
+    os._exit(0)
+print(os.waitpid(child, 0)[1])
+"""
 
 SHAPES = {"x": (1, 2, 3, 4)}
 
@@ -46,6 +78,22 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ModelError, match="cannot be written"):
         OpenVinoRuntime("fp32", 1).compile(lambda: _double, SHAPES, tmp_path / "file" / "net")
+
+
+def _run(program: str, cache: Path) -> tuple[int, list[str], str]:
+    command = [sys.executable, "-W", "ignore", "-c", program, str(cache)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout.split(), done.stderr
+
+
+def test_signal_is_handled_after_another_thread_drops_the_last_model(tmp_path: Path) -> None:
+    code, output, errors = _run(MODEL + DROP_ON_ANOTHER_THREAD, tmp_path / "net")
+    assert (code, output) == (0, ["handled"]), errors
+
+
+def test_forked_process_runs_a_model_after_its_parent_dropped_one(tmp_path: Path) -> None:
+    code, output, errors = _run(MODEL + DROP_AND_FORK, tmp_path / "net")
+    assert (code, output) == (0, ["1.0", "1.0", "1.0", "1.0", "0"]), errors
 
 
 def test_the_device_is_told_in_words() -> None:

@@ -10,6 +10,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from functools import cache as once
 from pathlib import Path
@@ -33,6 +34,24 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def new_core() -> ov.Core:
+    """Create an OpenVINO core whose CPU plugin was loaded by a thread that has ended.
+
+    The plugin installs an alternate signal stack on the thread that loads it and frees that memory when its last core
+    or model is dropped, on any thread. If the first thread still ran, its next signal would be handled in freed memory.
+    A core that is never dropped prevents that, too, but keeps the idle executors of dropped models, and a process forked
+    later would wait forever for their threads, which it does not have.
+    """
+    with ThreadPoolExecutor(1, thread_name_prefix="openvino") as pool:
+        return pool.submit(_loaded_core).result()
+
+
+def _loaded_core() -> ov.Core:
+    core = ov.Core()
+    core.get_property("CPU", "FULL_DEVICE_NAME")  # loads the plugin
+    return core
+
+
 class OpenVinoRuntime:
     """Runs networks on the CPU, several segments at a time.
 
@@ -42,7 +61,8 @@ class OpenVinoRuntime:
 
     def __init__(self, precision: str = "auto", threads: int | None = None) -> None:
         """``precision`` is auto, bf16 or fp32; ``threads`` defaults to the cores this process may use."""
-        native = "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        self._core = new_core()
+        native = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "auto":
             precision = "bf16" if native else "fp32"
         if precision not in ("bf16", "fp32"):
@@ -52,7 +72,7 @@ class OpenVinoRuntime:
         self._threads = threads or usable_cores()
         self.concurrency = min(self._threads, MAX_STREAMS)
         self._precision = {"bf16": "bf16", "fp32": "f32"}[precision]
-        name = str(ov.Core().get_property("CPU", "FULL_DEVICE_NAME")).strip()
+        name = str(self._core.get_property("CPU", "FULL_DEVICE_NAME")).strip()
         count = "1 thread" if self._threads == 1 else f"{self._threads} threads"
         self.device = f"cpu ({name}, OpenVINO {precision}, {count})"
 
@@ -64,7 +84,7 @@ class OpenVinoRuntime:
             _convert(network(), inputs, file)
             gc.collect()
         try:
-            compiled = ov.Core().compile_model(
+            compiled = self._core.compile_model(
                 file,
                 "CPU",
                 {
