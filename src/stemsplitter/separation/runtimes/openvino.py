@@ -37,10 +37,10 @@ def usable_cores() -> int:
 def new_core() -> ov.Core:
     """Create an OpenVINO core whose CPU plugin was loaded by a thread that has ended.
 
-    The plugin installs an alternate signal stack on the thread that loads it and frees that memory when its last core
+    The plugin installs an alternate signal stack on the thread that loads it, and frees that memory when its last core
     or model is dropped, on any thread. If the first thread still ran, its next signal would be handled in freed memory.
-    A core that is never dropped prevents that, too, but keeps the idle executors of dropped models, and a process forked
-    later would wait forever for their threads, which it does not have.
+    A core that is never dropped would prevent that, too, but it keeps the idle executors of dropped models: a process
+    that is forked later would wait forever for their threads, which it does not have.
     """
     with ThreadPoolExecutor(1, thread_name_prefix="openvino") as pool:
         return pool.submit(_loaded_core).result()
