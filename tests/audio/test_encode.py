@@ -12,7 +12,7 @@ import soundfile
 from stemsplitter.audio import encoders, lame
 from stemsplitter.audio.decode import open_source
 from stemsplitter.audio.encode import StemWriter
-from stemsplitter.audio.encoders import AvEncoder, quantise
+from stemsplitter.audio.encoders import open_wav, quantise
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.tags import Tags
 from stemsplitter.errors import OutputError, RequestError
@@ -189,7 +189,7 @@ def test_wav_beyond_4_gib_is_rf64():
             return len(data)
 
     head = Head()
-    encoder = AvEncoder(head, OutputFormat.parse("wav16"), 192000, 2, Tags())
+    encoder = open_wav(head, OutputFormat.parse("wav16"), 192000, 2, Tags())
     encoder.write(np.zeros((2, 1000), np.float32))
     written, block = 1000, np.zeros((2, 1 << 24), np.int16)
     while written * 4 < 2**32:

@@ -1,10 +1,14 @@
 """The names of output formats and the sample rates they have."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.formats import FORMATS, Format, OutputFormat, variants
+from stemsplitter.audio.stemset import StemSet
 from stemsplitter.errors import RequestError
 
 
@@ -32,7 +36,7 @@ def test_names(text, canonical, extension, mime):
 
 @pytest.mark.parametrize("text", ["", "wav8", "aiff", "mp3:", "mp3:abc", "wav:24", "ogg:5", "flac32"])
 def test_unknown_names_are_answered_with_the_list(text):
-    with pytest.raises(RequestError, match=r"wav \(wav16, wav24, wav32f\), flac .*, mp3 .*, ogg, m4a"):
+    with pytest.raises(RequestError, match=r"mp3 .*, wav \(wav16, wav24, wav32f\), flac .*, ogg, m4a"):
         OutputFormat.parse(text)
 
 
@@ -43,12 +47,80 @@ def test_bit_rates_that_do_not_exist(text):
 
 
 @pytest.mark.parametrize(
-    ("text", "integer", "lossy"),
-    [("wav", True, False), ("flac16", True, False), ("wav32f", False, False), ("mp3", False, True)],
+    ("text", "integer", "lossless"),
+    [("wav", True, True), ("flac16", True, True), ("wav32f", False, True), ("mp3", False, False)],
 )
-def test_kinds(text, integer, lossy):
+def test_sample_type_and_loss(text, integer, lossless):
     fmt = OutputFormat.parse(text)
-    assert (fmt.is_integer, fmt.is_lossy) == (integer, lossy)
+    assert (fmt.is_integer, fmt.entry.is_lossless) == (integer, lossless)
+
+
+@pytest.mark.parametrize(
+    ("text", "label"),
+    [
+        ("mp3", "MP3, 320 kbit/s"),
+        ("wav16", "WAV, 16-bit"),
+        ("wav32f", "WAV, 32-bit float"),
+        ("flac", "FLAC, 24-bit"),
+        ("ogg", "Ogg Vorbis"),
+        ("m4a:96", "M4A (AAC), 96 kbit/s"),
+    ],
+)
+def test_label_names_depth_or_bit_rate(text, label):
+    assert OutputFormat.parse(text).label == label
+
+
+def test_variants_are_every_format_at_every_depth():
+    assert [fmt.choice for fmt in variants()] == [
+        *("mp3", "wav24", "wav16", "wav32f", "flac24", "flac16", "ogg", "m4a")
+    ]
+    assert all(OutputFormat.parse(fmt.choice) == OutputFormat.parse(str(fmt)) == fmt for fmt in variants())
+
+
+class ToyEncoder:
+    """Stores samples as raw float32."""
+
+    def __init__(self, file):
+        self._file = file
+
+    def write(self, block):
+        self._file.write(block.T.tobytes())
+
+    def finish(self):
+        self._file.flush()
+
+    def close(self):
+        pass
+
+
+def open_toy(file, fmt, rate, channels, tags):
+    return ToyEncoder(file)
+
+
+def test_one_registration_adds_a_format(tmp_path, noise, monkeypatch):
+    toy = Format("toy", "Toy", "audio/x-toy", f"{__name__}:open_toy", is_lossless=True, rates=(8000, 44100))
+    monkeypatch.setitem(FORMATS, "toy", toy)
+    fmt = OutputFormat.parse("toy")
+    assert (str(fmt), fmt.extension, fmt.mime, fmt.label) == ("toy", "toy", "audio/x-toy", "Toy")
+    assert fmt in list(variants()) and fmt.supported_rate(16000) == 44100
+    signal = noise(3000)
+    with StemSet(tmp_path, ["vocals"], fmt, 44100, 2) as stems:
+        stems.write({"vocals": signal})
+        (written,) = stems.commit()
+    assert written.path == tmp_path / "vocals.toy"
+    stored = np.frombuffer(written.path.read_bytes(), np.float32).reshape(-1, 2).T
+    np.testing.assert_array_equal(stored, signal)
+
+
+def test_manual_lists_the_registered_formats():
+    """docs/formats.md has a row for each format, with its names, label, media type and sample rates."""
+    manual = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
+    for entry in FORMATS.values():
+        names = [entry.name, *(entry.name + depth for depth in sorted(entry.depths))]
+        names += [f"{entry.name}:192"] if entry.bitrates else []
+        rates = f"{entry.rates[0] / 1000:g} to {entry.rates[-1] / 1000:g} kHz" if entry.rates else "any"
+        cells = [", ".join(f"`{name}`" for name in names), entry.label, f"`{entry.media_type}`", rates]
+        assert f"| {' | '.join(cells)} | " in manual
 
 
 @pytest.mark.parametrize(

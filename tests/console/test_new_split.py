@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from stemsplitter.accounts.models import Account
+from stemsplitter.audio import formats
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.console import new_split
@@ -185,6 +186,7 @@ class TestTasks:
         assert muted_at_first(find_task("acapella"), LAYOUTS["2s"]) == {"instrumental"}
         assert muted_at_first(find_task("drum-remover"), ("vocals", "bass")) == frozenset()
 
-    def test_formats_are_those_of_the_api(self) -> None:
-        for output_format, bit_depth, _ in FORMATS.values():
-            assert OutputFormat.parse(f"{output_format}{bit_depth or ''}").container == output_format
+    def test_form_offers_every_registered_format(self) -> None:
+        assert {fmt.container for fmt in FORMATS.values()} == set(formats.FORMATS)
+        for name, fmt in FORMATS.items():
+            assert OutputFormat.parse(name) == fmt

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import soundfile
 
 from stemsplitter.audio.decode import AudioSource
-from stemsplitter.audio.encoders import LAYOUTS, encoder
+from stemsplitter.audio.encoders import LAYOUTS
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.tags import Tags
 from stemsplitter.errors import OutputError, RequestError
@@ -61,7 +61,7 @@ class StemWriter:
         self._finished = False
         self._pending = PendingFile(path)
         try:
-            self._encoder = encoder(self._pending.file, fmt, sample_rate, channels, tags or Tags())
+            self._encoder = fmt.open_encoder()(self._pending.file, fmt, sample_rate, channels, tags or Tags())
         except BaseException as error:
             self._pending.discard()
             raise encoding_error(self.path, error) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, BinaryIO, Protocol, TypeVar
 
@@ -35,7 +36,7 @@ _FRAME_SAMPLES = 1 << 16
 
 
 class Encoder(Protocol):
-    """What every encoder does with float32 ``[channels, n]`` blocks."""
+    """Encodes float32 ``[channels, n]`` blocks."""
 
     def write(self, block: Samples) -> None:
         """Encode a block."""
@@ -45,6 +46,14 @@ class Encoder(Protocol):
 
     def close(self) -> None:
         """Free what is held, whether finished or not."""
+
+
+class OpenEncoder(Protocol):
+    """Opens an encoder that writes to ``file``, which must be empty, readable and seekable."""
+
+    def __call__(
+        self, file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags
+    ) -> Encoder: ...
 
 
 def quantise(block: Samples, bits: int) -> npt.NDArray[np.int16] | npt.NDArray[np.int32]:
@@ -160,21 +169,34 @@ def set_tags(container: OutputContainer, tags: Tags) -> None:
     container.metadata.update({key: text for key, text in texts.items() if text})
 
 
-class AvEncoder:
-    """wav, flac, m4a, and mp3 where LAME cannot be reached otherwise: FFmpeg's muxers and encoders."""
+@dataclass(frozen=True)
+class AvSettings:
+    """FFmpeg's names for a format: muxer and its options, codec and its options, sample format."""
 
-    def __init__(self, file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> None:
-        muxer, codec, sample_format, options = _av_settings(fmt, rate)
+    muxer: str
+    codec: str
+    sample_format: str
+    muxer_options: dict[str, str] = field(default_factory=dict)
+    codec_options: dict[str, str] = field(default_factory=dict)
+    has_cover: bool = True
+
+
+class AvEncoder:
+    """An encoder and a muxer of FFmpeg."""
+
+    def __init__(
+        self, file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags, settings: AvSettings
+    ) -> None:
         self._bits = fmt.bits if fmt.is_integer else 0
         self._sink = Sink(file)
-        self._container = open_muxer(self._sink, muxer, options)
+        self._container = open_muxer(self._sink, settings.muxer, settings.muxer_options)
         set_tags(self._container, tags)
-        self._track = AvTrack(self._container, codec, rate, channels, sample_format)
+        self._track = AvTrack(self._container, settings.codec, rate, channels, settings.sample_format)
         if fmt.bitrate:
             self._track.stream.codec_context.bit_rate = fmt.bitrate * 1000
-        if codec == "flac":
-            self._track.stream.codec_context.options = {"compression_level": _FLAC_LEVEL}
-        self._cover = None if fmt.container == "wav" else add_cover(self._container, tags)
+        if settings.codec_options:
+            self._track.stream.codec_context.options = settings.codec_options
+        self._cover = add_cover(self._container, tags) if settings.has_cover else None
 
     def _begin(self) -> None:
         self._container.start_encoding()
@@ -196,19 +218,6 @@ class AvEncoder:
     def close(self) -> None:
         with contextlib.suppress(Exception):
             self._container.close()
-
-
-def _av_settings(fmt: OutputFormat, rate: int) -> tuple[str, str, str, dict[str, str]]:
-    """FFmpeg's names for a format: muxer, codec, sample format, and options of the muxer."""
-    if fmt.container == "wav":
-        codec = "pcm_f32le" if fmt.is_float else f"pcm_s{fmt.bits}le"
-        # RF64 (EBU Tech 3306) from 4 GiB on
-        return "wav", codec, "flt" if fmt.is_float else "s16" if fmt.bits == 16 else "s32", {"rf64": "auto"}
-    if fmt.container == "flac":
-        return "flac", "flac", "s16" if fmt.bits == 16 else "s32", {}
-    if fmt.container == "mp3":
-        return "mp3", "libmp3lame", "fltp", {"id3v2_version": "4"}
-    return "mp4", "aac", "fltp", mp4_options(rate)
 
 
 class Mp3Encoder:
@@ -236,7 +245,7 @@ class Mp3Encoder:
 class VorbisEncoder:
     """ogg by libvorbis through libsndfile: PyAV's wheels have only FFmpeg's own encoder, which is poor."""
 
-    def __init__(self, file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> None:
+    def __init__(self, file: BinaryIO, rate: int, channels: int, tags: Tags) -> None:
         self._file = Sink(file)
         self._sound = soundfile.SoundFile(
             self._file,
@@ -265,10 +274,35 @@ class VorbisEncoder:
             self._sound.close()
 
 
-def encoder(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
-    """The encoder for a format, writing to ``file``, which must be empty, readable and seekable."""
-    if fmt.container == "ogg":
-        return VorbisEncoder(file, fmt, rate, channels, tags)
-    if fmt.container == "mp3" and lame.available():
+def open_wav(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
+    """wav, as RF64 (EBU Tech 3306) from 4 GiB on."""
+    codec = "pcm_f32le" if fmt.is_float else f"pcm_s{fmt.bits}le"
+    sample_format = "flt" if fmt.is_float else "s16" if fmt.bits == 16 else "s32"
+    settings = AvSettings("wav", codec, sample_format, {"rf64": "auto"}, has_cover=False)
+    return AvEncoder(file, fmt, rate, channels, tags, settings)
+
+
+def open_flac(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
+    """flac."""
+    sample_format = "s16" if fmt.bits == 16 else "s32"
+    settings = AvSettings("flac", "flac", sample_format, codec_options={"compression_level": _FLAC_LEVEL})
+    return AvEncoder(file, fmt, rate, channels, tags, settings)
+
+
+def open_mp3(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
+    """mp3 by LAME, or by PyAV's build of it where lameenc does not export LAME's functions."""
+    if lame.available():
         return Mp3Encoder(file, fmt, rate, channels, tags)
-    return AvEncoder(file, fmt, rate, channels, tags)
+    settings = AvSettings("mp3", "libmp3lame", "fltp", {"id3v2_version": "4"})
+    return AvEncoder(file, fmt, rate, channels, tags, settings)
+
+
+def open_m4a(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
+    """m4a by FFmpeg's AAC encoder."""
+    settings = AvSettings("mp4", "aac", "fltp", mp4_options(rate))
+    return AvEncoder(file, fmt, rate, channels, tags, settings)
+
+
+def open_vorbis(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
+    """ogg by libvorbis."""
+    return VorbisEncoder(file, rate, channels, tags)

@@ -1,49 +1,129 @@
-"""The formats stems can be written in."""
+"""Output formats: one entry of :data:`FORMATS` each, which everything that offers formats reads."""
 
 import math
+import pkgutil
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 from stemsplitter.errors import RequestError
 
+if TYPE_CHECKING:
+    from stemsplitter.audio.encoders import OpenEncoder
+
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _AAC_RATES = (*_MP3_RATES, 64000, 88200, 96000)
-_LOSSY_RATES = {"mp3": _MP3_RATES, "m4a": _AAC_RATES}
 # ISO/IEC 11172-3 (MPEG-1 layer III)
 _MP3_BITRATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
-_AAC_BITRATES = range(32, 513)
-_MIME = {
-    "wav": "audio/wav",
-    "flac": "audio/flac",
-    "mp3": "audio/mpeg",
-    "ogg": "audio/ogg",
-    "m4a": "audio/mp4",
-}
-_PCM = {
-    "wav": ("wav", 24, False),
-    "wav16": ("wav", 16, False),
-    "wav24": ("wav", 24, False),
-    "wav32f": ("wav", 32, True),
-    "flac": ("flac", 24, False),
-    "flac16": ("flac", 16, False),
-    "flac24": ("flac", 24, False),
-}
-_DEFAULT_BITRATE = {"mp3": 320, "m4a": 256}
+_NAME = re.compile(r"([a-z0-9]+?)(?:(16|24|32f)|:([0-9]{1,4})k?)?")
 
-KNOWN = "wav (wav16, wav24, wav32f), flac (flac16, flac24), mp3 (mp3:192, …), ogg, m4a (m4a:192, …)"
+
+@dataclass(frozen=True)
+class Format:
+    """An output format as it is registered.
+
+    ``name`` is also the file name extension; ``label`` is for people. ``encoder`` names an
+    :class:`~stemsplitter.audio.encoders.OpenEncoder` as ``module:function``, imported on first use. ``depths`` are
+    bit depths, the default first; ``bitrates`` are in kbit/s, as numbers or a range. ``rates`` are sample rates in Hz,
+    ascending; empty means any. ``headroom`` is the largest absolute sample that survives encoding, 1 being full scale.
+    """
+
+    name: str
+    label: str
+    media_type: str
+    encoder: str
+    is_lossless: bool
+    depths: tuple[str, ...] = ()
+    bitrates: Sequence[int] = ()
+    default_bitrate: int = 0
+    rates: tuple[int, ...] = ()
+    headroom: float = 1.0
+
+    @property
+    def names(self) -> str:
+        """The names that :meth:`OutputFormat.parse` accepts: ``wav (wav16, wav24, wav32f)``."""
+        if self.depths:
+            return f"{self.name} ({', '.join(self.name + depth for depth in sorted(self.depths))})"
+        return f"{self.name} ({self.name}:192, …)" if self.bitrates else self.name
+
+
+# mp3 and Vorbis keep far more than full scale (measured to 64 times; at 10 000 times nothing is left). AAC loses
+# quality quickly above it (measured from 1.1 times on).
+_LOUD = 32.0
+# The API lists formats in this order.
+FORMATS: dict[str, Format] = {
+    entry.name: entry
+    for entry in (
+        Format(
+            name="mp3",
+            label="MP3",
+            media_type="audio/mpeg",
+            encoder="stemsplitter.audio.encoders:open_mp3",
+            is_lossless=False,
+            bitrates=_MP3_BITRATES,
+            default_bitrate=320,
+            rates=_MP3_RATES,
+            headroom=_LOUD,
+        ),
+        Format(
+            name="wav",
+            label="WAV",
+            media_type="audio/wav",
+            encoder="stemsplitter.audio.encoders:open_wav",
+            is_lossless=True,
+            depths=("24", "16", "32f"),
+        ),
+        Format(
+            name="flac",
+            label="FLAC",
+            media_type="audio/flac",
+            encoder="stemsplitter.audio.encoders:open_flac",
+            is_lossless=True,
+            depths=("24", "16"),
+        ),
+        Format(
+            name="ogg",
+            label="Ogg Vorbis",
+            media_type="audio/ogg",
+            encoder="stemsplitter.audio.encoders:open_vorbis",
+            is_lossless=False,
+            headroom=_LOUD,
+        ),
+        Format(
+            name="m4a",
+            label="M4A (AAC)",
+            media_type="audio/mp4",
+            encoder="stemsplitter.audio.encoders:open_m4a",
+            is_lossless=False,
+            bitrates=range(32, 513),
+            default_bitrate=256,
+            rates=_AAC_RATES,
+        ),
+    )
+}
+
+
+def known_names() -> str:
+    """The accepted names of all formats, for messages: ``mp3 (mp3:192, …), wav (wav16, …), …``."""
+    return ", ".join(entry.names for entry in FORMATS.values())
+
+
+def bit_depths() -> tuple[str, ...]:
+    """The bit depths that at least one format has: ``16``, ``24``, ``32f``."""
+    return tuple(sorted({depth for entry in FORMATS.values() for depth in entry.depths}))
 
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """A container with its sample width or bit rate. Make one with :meth:`parse`.
+    """A registered format with a bit depth or a bit rate. Create one with :meth:`parse`.
 
-    ``bits`` is the sample width of wav and flac, else 0; ``bitrate`` is in kbit/s for mp3 and m4a, else 0;
-    ogg is Vorbis at quality 6 (nominally 192 kbit/s for stereo at 44.1 kHz).
+    ``depth`` is the bit depth of wav and flac (``32f`` is float), else empty; ``bitrate`` is in kbit/s for mp3 and
+    m4a, else 0.
     """
 
     container: str
-    bits: int = 0
-    is_float: bool = False
+    depth: str = ""
     bitrate: int = 0
 
     @classmethod
@@ -53,67 +133,106 @@ class OutputFormat:
         Raises :class:`RequestError` for anything else.
         """
         name = text.strip().lower()
-        if name in _PCM:
-            return cls(*_PCM[name])
-        if name == "ogg":
-            return cls("ogg")
-        match = re.fullmatch(r"(mp3|m4a)(?::([0-9]{1,4})k?)?", name)
-        if match is None:
-            raise RequestError(f"There is no output format {text[:40]!r}: choose one of {KNOWN}.")
-        container = match[1]
-        bitrate = int(match[2]) if match[2] else _DEFAULT_BITRATE[container]
-        if container == "mp3" and bitrate not in _MP3_BITRATES:
-            choices = ", ".join(map(str, _MP3_BITRATES))
-            raise RequestError(f"mp3 has no bit rate of {bitrate} kbit/s: choose one of {choices}.")
-        if container == "m4a" and bitrate not in _AAC_BITRATES:
-            raise RequestError(f"m4a has no bit rate of {bitrate} kbit/s: choose one from 32 to 512.")
-        return cls(container, bitrate=bitrate)
+        if name in FORMATS:
+            entry = FORMATS[name]
+            return cls(name, entry.depths[0] if entry.depths else "", entry.default_bitrate)
+        match = _NAME.fullmatch(name)
+        found = FORMATS.get(match[1]) if match else None
+        if match is None or found is None or (match[2] and match[2] not in found.depths):
+            raise _unknown(text)
+        if match[2]:
+            return cls(found.name, match[2])
+        if not found.bitrates:
+            raise _unknown(text)
+        bitrate = int(match[3])
+        if bitrate not in found.bitrates:
+            raise RequestError(
+                f"{found.name} has no bit rate of {bitrate} kbit/s: choose one {_listed(found.bitrates)}."
+            )
+        return cls(found.name, bitrate=bitrate)
 
     def __str__(self) -> str:
-        if self.bits:
-            return f"{self.container}{self.bits}{'f' if self.is_float else ''}"
-        return f"{self.container}:{self.bitrate}" if self.bitrate else self.container
+        return f"{self.container}:{self.bitrate}" if self.bitrate else f"{self.container}{self.depth}"
+
+    @property
+    def choice(self) -> str:
+        """The name of the format at its default bit rate: ``wav24``, ``mp3``."""
+        return f"{self.container}{self.depth}"
+
+    @property
+    def entry(self) -> Format:
+        """The registered format."""
+        return FORMATS[self.container]
+
+    @property
+    def label(self) -> str:
+        """The name for people: ``WAV, 24-bit``, ``MP3, 320 kbit/s``."""
+        if self.bitrate:
+            return f"{self.entry.label}, {self.bitrate} kbit/s"
+        if self.is_float:
+            return f"{self.entry.label}, {self.bits}-bit float"
+        return f"{self.entry.label}, {self.bits}-bit" if self.bits else self.entry.label
 
     @property
     def extension(self) -> str:
-        """The file name's ending, without a dot."""
-        return self.container
+        """The file name extension, without a dot."""
+        return self.entry.name
 
     @property
     def mime(self) -> str:
         """The media type."""
-        return _MIME[self.container]
+        return self.entry.media_type
+
+    @property
+    def bits(self) -> int:
+        """Bits of a sample, or 0 for a format without bit depths."""
+        return int(self.depth.rstrip("f") or 0)
+
+    @property
+    def is_float(self) -> bool:
+        """True if samples are stored as floating-point numbers."""
+        return self.depth.endswith("f")
 
     @property
     def is_integer(self) -> bool:
-        """Whether samples are stored as integers, which clip at full scale."""
+        """True if samples are stored as integers, which clip at full scale."""
         return self.bits > 0 and not self.is_float
 
     @property
     def headroom(self) -> float:
-        """The largest absolute sample that is kept, 1 being full scale.
+        """The largest absolute sample that survives encoding, 1 being full scale; infinite for float."""
+        return math.inf if self.is_float else self.entry.headroom
 
-        Float wav has no end. mp3 and Vorbis keep far more than full scale (measured to 64 times; at 10 000 times
-        nothing sensible is left), AAC loses quality quickly above it (measured from 1.1 times on).
-        """
-        if self.is_float:
-            return math.inf
-        return 32.0 if self.container in ("mp3", "ogg") else 1.0
-
-    @property
-    def is_lossy(self) -> bool:
-        """Whether decoding gives back something else than was written."""
-        return self.bits == 0
+    def open_encoder(self) -> "OpenEncoder":
+        """The function that opens this format's encoder."""
+        return cast("OpenEncoder", pkgutil.resolve_name(self.entry.encoder))
 
     def supported_rate(self, rate: int) -> int:
-        """The sample rate in Hz to write a ``rate`` Hz signal at: ``rate`` itself wherever the format has it.
+        """The sample rate in Hz to write a ``rate`` Hz signal at: ``rate`` itself where the format supports it.
 
-        mp3 and m4a have a fixed list. Another rate goes to the next higher one, so that nothing is lost;
-        above the list, to the highest one that divides it (88.2 kHz to 44.1, 96 to 48), else to the top.
+        Another rate goes to the next higher one, so that nothing is lost; above the highest, to the highest one that
+        divides it (88.2 kHz to 44.1, 96 to 48), else to the highest.
         """
-        rates = _LOSSY_RATES.get(self.container)
-        if rates is None or rate in rates:
+        rates = self.entry.rates
+        if not rates or rate in rates:
             return rate
         if rate < rates[-1]:
             return next(legal for legal in rates if legal > rate)
         return next((legal for legal in reversed(rates) if rate % legal == 0), rates[-1])
+
+
+def variants() -> Iterator[OutputFormat]:
+    """Every format at every bit depth, the default first, and at its default bit rate: the choices of a form."""
+    for entry in FORMATS.values():
+        for depth in entry.depths or ("",):
+            yield OutputFormat(entry.name, depth, entry.default_bitrate)
+
+
+def _unknown(text: str) -> RequestError:
+    return RequestError(f"Unknown output format {text[:40]!r}: choose one of {known_names()}.")
+
+
+def _listed(bitrates: Sequence[int]) -> str:
+    if isinstance(bitrates, range):
+        return f"from {bitrates[0]} to {bitrates[-1]}"
+    return f"of {', '.join(map(str, bitrates))}"

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stemsplitter.audio.formats import known_names
 from stemsplitter.cli.report import Report, open_report
 from stemsplitter.errors import AudioError, RequestError, StemSplitterError
 from stemsplitter.files.names import file_name, shown
@@ -62,7 +63,7 @@ def split(
         str,
         typer.Option(
             metavar="FORMAT",
-            help="wav (wav16, wav24, wav32f), flac (flac16, flac24), mp3 (mp3:192), ogg, m4a (m4a:192), stem.mp4.",
+            help=f"{known_names()}, stem.mp4.",
         ),
     ] = "wav",
     rate: Annotated[

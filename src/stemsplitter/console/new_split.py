@@ -7,6 +7,7 @@ from fastapi import APIRouter, Form, Request
 from starlette.responses import JSONResponse, Response
 
 from stemsplitter.api.dependencies import ServicesDep
+from stemsplitter.audio.formats import variants
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.errors import wants_page
 from stemsplitter.console.rendering import page
@@ -24,16 +25,7 @@ LAYOUTS = (
     ("4s", "Four stems", "vocals, drums, bass, other"),
     ("2s", "Two stems", "vocals and the instrumental"),
 )
-# what the form sends → outputFormat and bitDepth, and its words
-FORMATS: dict[str, tuple[str, str | None, str]] = {
-    "mp3": ("mp3", None, "mp3, 320 kbit/s"),
-    "wav24": ("wav", "24", "wav, 24 bits: exact"),
-    "wav16": ("wav", "16", "wav, 16 bits"),
-    "wav32f": ("wav", "32f", "wav, 32 bits float: exact, however loud"),
-    "flac": ("flac", "24", "flac, 24 bits: exact, half the size"),
-    "ogg": ("ogg", None, "ogg"),
-    "m4a": ("m4a", None, "m4a"),
-}
+FORMATS = {fmt.choice: fmt for fmt in variants()}
 
 # what a browser offers first when a file is chosen: it knows few of the types that FFmpeg reads
 SONGS = "audio/*,video/*,.flac,.opus,.mka,.mkv,.aiff,.aif,.wv,.ape"
@@ -118,12 +110,12 @@ def _wanted(
 ) -> CreateSplit:
     if format not in FORMATS or layout not in dict.fromkeys(name for name, *_ in LAYOUTS):
         raise ValidationFailed("Choose the stems and a format of the list.")
-    output_format, bit_depth, _ = FORMATS[format]
+    chosen = FORMATS[format]
     body = {
         "input": source,
         "stemModel": layout,
-        "outputFormat": output_format,
-        "bitDepth": bit_depth,
+        "outputFormat": chosen.container,
+        "bitDepth": chosen.depth or None,
         "webhookUrl": webhook_url or None,
         "metadata": {METADATA: task.slug} if task else {},
     }

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.api.downloads import download_response, file_response
 from stemsplitter.api.routes.splits import SplitId
+from stemsplitter.audio.formats import variants
 from stemsplitter.audio.peaks import FILE_NAME, MIME
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.errors import wants_page
@@ -27,12 +28,6 @@ router = APIRouter()
 
 # six decoded stereo stems take 2 MB of the browser's memory for each second
 DECODED_SECONDS = 15 * 60
-MIX_FORMATS = (
-    ("wav", "wav, 24 bits"),
-    ("flac", "flac, 24 bits"),
-    ("mp3", "mp3, 320 kbit/s"),
-    ("wav32f", "wav, 32 bits float"),
-)
 # the browser asks again whether it is still there, and is mostly told that nothing has changed
 _CACHING = "private, no-cache"
 
@@ -54,7 +49,7 @@ def player_page(request: Request, split: SplitView) -> Response:
         muted=muted_at_first(task, list(stems)),
         is_decoded=split.duration_seconds <= DECODED_SECONDS,
         has_stem_file=can_have_stem_file(split.stem_model, list(stems)),
-        mix_formats=MIX_FORMATS,
+        mix_formats=sorted(variants(), key=lambda fmt: not fmt.entry.is_lossless),
         lowest=LOWEST_DB,
         highest=HIGHEST_DB,
     )

@@ -12,11 +12,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from stemsplitter.audio.decode import open_source
-from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.formats import OutputFormat, known_names
 from stemsplitter.audio.mixing import Part, write_mix
 from stemsplitter.audio.nistem import EXTENSION
 from stemsplitter.audio.tags import Tags
 from stemsplitter.clock import now
+from stemsplitter.errors import RequestError
 from stemsplitter.service_errors import NotFound, RateLimited, ValidationFailed
 from stemsplitter.splits.models import Split, mixes_folder
 from stemsplitter.splits.service import SplitService
@@ -24,7 +25,6 @@ from stemsplitter.splits.stem_file import can_have_stem_file, write_stem_file
 from stemsplitter.storage import Storage
 from stemsplitter.storage.errors import FileMissing
 
-FORMATS = ("wav", "wav32f", "flac", "mp3")
 LOWEST_DB, HIGHEST_DB = -60.0, 12.0
 KEPT = timedelta(hours=1)
 RENDERED_AT_ONCE = 2
@@ -75,7 +75,7 @@ class Mixes:
         self._slots = threading.BoundedSemaphore(RENDERED_AT_ONCE)
 
     def render(self, account_id: str, split_id: str, faders: Mapping[str, Fader], format: str) -> Rendered:
-        """Mix the split's stems as ``faders`` say, those without one as they are, into one of :data:`FORMATS`.
+        """Mix the split's stems as ``faders`` say, those without one as they are, into any output format.
 
         Raises:
             NotFound: the account has no such split.
@@ -84,8 +84,8 @@ class Mixes:
             RateLimited: too many others are being made.
         """
         split = self._splits.succeeded(account_id, split_id)
-        heard = _heard(split, faders, format)
-        fmt = OutputFormat.parse(format)
+        heard = _heard(split, faders)
+        fmt = _output_format(format)
         digest = hashlib.sha256(
             json.dumps([heard, format], default=asdict, sort_keys=True).encode()
         ).hexdigest()
@@ -164,12 +164,17 @@ class Mixes:
         return size
 
 
-def _heard(split: Split, faders: Mapping[str, Fader], format: str) -> dict[str, Fader]:
-    """The stems that the mix has, each with its setting."""
-    if format not in FORMATS:
+def _output_format(name: str) -> OutputFormat:
+    try:
+        return OutputFormat.parse(name)
+    except RequestError as error:
         raise ValidationFailed(
-            f"A mix can be {', '.join(FORMATS)}, not {format}: choose one.", param="format"
-        )
+            f"A mix can be {known_names()}, not {name[:40]}: choose one.", param="format"
+        ) from error
+
+
+def _heard(split: Split, faders: Mapping[str, Fader]) -> dict[str, Fader]:
+    """The stems that the mix has, each with its setting."""
     stems = split.stems or {}
     for name, fader in faders.items():
         if name not in stems:

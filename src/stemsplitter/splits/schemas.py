@@ -1,15 +1,21 @@
 """Splits in JSON. The order of fields is part of the contract: a client takes the first match of a key."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
+from stemsplitter.audio.formats import FORMATS, bit_depths
 from stemsplitter.schemas import CamelModel, RequestModel, Time
 
 Status = Literal["queued", "processing", "succeeded", "failed"]
 Layout = Literal["2s", "4s", "6s"]
 StemName = Literal["vocals", "drums", "bass", "guitar", "piano", "other", "instrumental"]
-OutputFormat = Literal["mp3", "wav", "flac", "ogg", "m4a"]
+if TYPE_CHECKING:
+    OutputFormat = str
+    BitDepth = str | int
+else:
+    OutputFormat = Literal[tuple(FORMATS)]
+    BitDepth = Literal[(*bit_depths(), *(int(depth) for depth in bit_depths() if depth.isdecimal()))]
 
 # PostgreSQL keeps no NUL
 _TEXT = r"^[^\u0000]*$"
@@ -41,7 +47,7 @@ class CreateSplit(RequestModel):
         "6s", description="Six, four or two stems. `htdemucs` and `htdemucs_ft` mean 4s, `htdemucs_6s` 6s."
     )
     output_format: OutputFormat = "mp3"
-    bit_depth: Literal["16", "24", "32f", 16, 24] | None = Field(
+    bit_depth: BitDepth | None = Field(
         None, description="Of wav (16, 24, 32f) and flac (16, 24); 24 by default."
     )
     stems: Annotated[list[StemName], Field(min_length=1, max_length=7)] | None = Field(

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from stemsplitter import tracing
-from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.formats import FORMATS, OutputFormat
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.clock import now
 from stemsplitter.credits.service import CreditService
@@ -25,7 +25,6 @@ from stemsplitter.storage import Storage
 from stemsplitter.webhooks.service import WebhookService
 
 CANCELED = "CANCELED"
-BIT_DEPTHS = {"wav": ("16", "24", "32f"), "flac": ("16", "24")}
 
 # what is called in the transaction that creates, with the `data` of the answer
 Record = Callable[[Session, Mapping[str, Any]], None]
@@ -205,9 +204,9 @@ class SplitService:
         layout = ALIASES.get(wanted.stem_model, wanted.stem_model)
         stems = choose_stems(layout, list(wanted.stems) if wanted.stems is not None else None)
         depth = None if wanted.bit_depth is None else str(wanted.bit_depth)
-        if depth is not None and depth not in BIT_DEPTHS.get(wanted.output_format, ()):
+        if depth is not None and depth not in FORMATS[wanted.output_format].depths:
             raise ValidationFailed(
-                f"{wanted.output_format} has no bit depth {depth}: leave bitDepth out, or ask for wav or flac.",
+                f"{wanted.output_format} has no bit depth {depth}: omit bitDepth, or request wav or flac.",
                 param="bitDepth",
             )
         if wanted.webhook_url is not None:

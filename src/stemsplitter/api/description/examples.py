@@ -2,11 +2,15 @@
 
 from typing import Any, Final
 
+from stemsplitter.audio.formats import FORMATS
+
 _ID: Final = "split_0Yx3kQpAb2Jd7MfTn5Rv8W"
 _UPLOAD_ID: Final = "upl_0Yx3kQpAb2Jd7MfTn5Rv8W"
 _HOST: Final = "https://stems.example.com"
 _CREATED: Final = "2026-05-03T10:20:30.000Z"
 _UPDATED: Final = "2026-05-03T10:21:14.512Z"
+_FORMATS: Final = [f"'{name}'" for name in FORMATS]
+_FORMAT_NAMES: Final = f"{', '.join(_FORMATS[:-1])} or {_FORMATS[-1]}"
 _STEMS: Final = ("vocals", "drums", "bass", "guitar", "piano", "other")
 
 # code → status, when, what an answer holds beside the code
@@ -50,7 +54,7 @@ ERRORS: Final[dict[str, tuple[int, str, dict[str, Any]]]] = {
         422,
         "The request is malformed, or its source cannot be fetched, decoded, or is over a limit.",
         {
-            "message": "outputFormat: Input should be 'mp3', 'wav', 'flac', 'ogg' or 'm4a'.",
+            "message": f"outputFormat: Input should be {_FORMAT_NAMES}.",
             "param": "outputFormat",
         },
     ),

@@ -219,7 +219,7 @@ function hotness({ over, peak }, format) {
   const decibels = (20 * Math.log10(peak)).toFixed(1);
   const found = `${over.toLocaleString("en")} samples of this mix are over full scale, by ${decibels} dB at most.`;
   if (format === "wav32f") return `${found} This file keeps them; most players cut them.`;
-  const cut = format === "mp3" ? "Most players cut them" : "They are cut in this file";
+  const cut = ["mp3", "ogg"].includes(format) ? "Most players cut them" : "They are cut in this file";
   return `${found} ${cut}: turn the stems down by as much, or take 32 bits float.`;
 }
 
