@@ -1,12 +1,12 @@
-# The server. Build: docker build -t stemsplitter .   Run: see compose.yaml
-# With torch, for NVIDIA's GPUs: --build-arg EXTRAS='[torch]'
+# Image of the server. Build: docker build -t stemsplitter .   Run: see compose.yaml
+# With torch, for NVIDIA GPUs: --build-arg EXTRAS='[torch]'
 FROM python:3.11-slim-bookworm AS build
 WORKDIR /source
 COPY pyproject.toml constraints.txt README.md CHANGELOG.md LICENSE ./
 COPY docs ./docs
 COPY src ./src
 ARG EXTRAS=
-# torch is not among the constraints, as it differs by machine
+# torch is not in constraints.txt, because it differs by machine
 RUN echo torch==2.13.0 >> constraints.txt \
     && python -m venv /opt/stemsplitter \
     && /opt/stemsplitter/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
@@ -14,7 +14,7 @@ RUN echo torch==2.13.0 >> constraints.txt \
 
 FROM python:3.11-slim-bookworm
 RUN useradd --create-home --uid 10001 stemsplitter \
-    # a volume that is mounted there takes its owner over
+    # a volume mounted here inherits the owner
     && install --directory --owner stemsplitter /data /data/cache
 COPY --from=build /opt/stemsplitter /opt/stemsplitter
 USER 10001
@@ -24,7 +24,7 @@ ENV PATH=/opt/stemsplitter/bin:$PATH \
     STEMSPLITTER_CACHE_DIR=/data/cache
 VOLUME /data
 EXPOSE 8000
-# running splits finish or are handed back
+# running splits finish or are requeued
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]

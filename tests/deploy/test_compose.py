@@ -137,8 +137,8 @@ def test_the_proxy_leads_to_what_there_is(fleet: dict[str, Any], deploy: Path) -
     )
     assert size(re.findall(r"max_size (\S+)", proxy)[0]) > Settings.model_fields["max_source_bytes"].default
     assert fleet["proxy"]["environment"]["PUBLIC_URL"] == URL
-    # within a handle, one of which is taken: a respond of its own would come after the others
-    assert re.search(r"@within path /metrics /readyz\s+handle @within \{\s+respond 404\s+\}", proxy)
+    # inside a handle block: handle blocks are mutually exclusive, and a separate respond would run after them
+    assert re.search(r"@internal path /metrics /readyz\s+handle @internal \{\s+respond 404\s+\}", proxy)
     store = fleet["store"]["command"]
     assert "-s3.port=8333" in store and "-s3.config=/run/secrets/store_identities" in store
 
@@ -162,7 +162,7 @@ def test_secrets_are_their_owners_and_made_once(deploy: Path) -> None:
     # Compose mounts them as they are, and those in the containers are not their owner
     assert all(path.stat().st_mode & 0o004 for path in secrets.iterdir())
     again = subprocess.run([deploy / "prepare"], capture_output=True, text=True, timeout=30, check=False)
-    assert again.returncode == 1 and "is there already" in again.stderr
+    assert again.returncode == 1 and "existing data would be unusable" in again.stderr
     assert {path.name: path.read_bytes() for path in secrets.iterdir()} == before
 
 
