@@ -304,7 +304,7 @@ def test_wrong_headers_are_refused(
 
 
 def test_a_parameter_of_the_type_is_no_matter(server: Any, upload: dict[str, Any]) -> None:
-    typed = "Services/Partial-Upload; a=b"
+    typed = "Application/Partial-Upload; a=b"
     is_whole(server, upload, patch(upload, 0, SONG, last=True, Content_Type=typed))
 
 
