@@ -164,15 +164,8 @@ def _throttle(request: Request, services: Services, email: str) -> None:
     """Count an attempt that takes a password. Raises RateLimited."""
     address = request.client.host if request.client else ""
     account = hashlib.sha256(email.strip().lower().encode()).hexdigest()
-    for who, policy, limit in (
-        (address, "password-from", FROM_ONE_ADDRESS),
-        (account, "password-to", TO_ONE_ACCOUNT),
-    ):
-        quota = services.rate_limits.take(who, policy, limit)
-        if quota.exceeded:
-            raise RateLimited(
-                f"Too many attempts: wait {quota.wait_s} seconds.", details={"retryAfter": quota.wait_s}
-            )
+    services.rate_limits.check(address, "sign-in", FROM_ONE_ADDRESS)
+    services.rate_limits.check(account, "sign-in", TO_ONE_ACCOUNT)
 
 
 def _sentence(error: ServiceError) -> str:

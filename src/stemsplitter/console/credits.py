@@ -5,13 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Path, Query, Request
 from starlette.responses import Response
 
-from stemsplitter.api.dependencies import ServicesDep
-from stemsplitter.api.parameters import ID, Cursor
+from stemsplitter.api.dependencies import ID, Cursor, ServicesDep
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.headers import POLICY
 from stemsplitter.console.plot import plot
 from stemsplitter.console.rendering import page
-from stemsplitter.console.throttling import throttle
 from stemsplitter.credit_packs import parse_packs
 from stemsplitter.payments.models import OPEN
 from stemsplitter.service_errors import ServiceError
@@ -44,7 +42,7 @@ def buy(
 ) -> Response:
     """Go to the page on which a pack is paid."""
     try:
-        throttle(services, signed_in, "buy", BUYS_A_MINUTE)
+        services.rate_limits.check(signed_in.account.id, "purchase", BUYS_A_MINUTE)
         url = services.payments.begin(signed_in.account.id, minutes)
     except ServiceError as error:
         return _page(request, services, signed_in, error=error)

@@ -5,8 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Path, Request
 from starlette.responses import Response
 
-from stemsplitter.api.dependencies import ServicesDep
-from stemsplitter.api.parameters import ID
+from stemsplitter.api.dependencies import ID, ServicesDep
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.curl import curl_line
 from stemsplitter.console.rendering import page

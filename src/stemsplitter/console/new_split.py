@@ -12,7 +12,7 @@ from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.errors import wants_page
 from stemsplitter.console.rendering import page
 from stemsplitter.console.tasks import METADATA, TASKS, Task, find_task
-from stemsplitter.service_errors import NotFound, RateLimited, ServiceError, ValidationFailed
+from stemsplitter.service_errors import NotFound, ServiceError, ValidationFailed
 from stemsplitter.services import Services
 from stemsplitter.splits.model_selection import ready_layouts
 from stemsplitter.splits.schemas import CreateSplit
@@ -53,7 +53,7 @@ for _task in TASKS:
 @router.post("/new/upload")
 def reserve(services: ServicesDep, signed_in: SignedInDep, body: UploadRequest) -> Response:
     """Reserve an upload for the form's script, which then sends the file to ``path``."""
-    _count(services, signed_in.account.id)
+    services.rate_limits.check(signed_in.account.id, "create")
     with services.database.write() as session:
         upload, token = services.uploads.reserve(
             session, signed_in.account.id, body.filename, body.content_type, body.content_length
@@ -82,7 +82,7 @@ def create(
             raise NotFound(f"There is no task {task}.")
         source = _source(services, url.strip(), upload_id, storage_key)
         wanted = _wanted(source, chosen.layout if chosen else layout, format, chosen, webhook_url.strip())
-        _count(services, signed_in.account.id)
+        services.rate_limits.check(signed_in.account.id, "create")
         created = services.splits.create(signed_in.account.id, wanted, lambda *_: None)
     except ServiceError as error:
         if not wants_page(request):
@@ -125,15 +125,6 @@ def _wanted(
         raise ValidationFailed(
             "This is no song: choose the file again, or correct the link.", param="url"
         ) from error
-
-
-def _count(services: Services, account_id: str) -> None:
-    """Count a request that creates. Raises RateLimited."""
-    quota = services.rate_limits.take(account_id, "create")
-    if quota.exceeded:
-        raise RateLimited(
-            f"Too many splits in a minute: wait {quota.wait_s} seconds.", details={"retryAfter": quota.wait_s}
-        )
 
 
 def _form(

@@ -6,8 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
-from stemsplitter.api.dependencies import ServicesDep
-from stemsplitter.api.parameters import Cursor
+from stemsplitter.api.dependencies import Cursor, ServicesDep
 from stemsplitter.clock import now
 from stemsplitter.console import access
 from stemsplitter.console.rendering import page

@@ -5,8 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Form, Path, Query, Request
 from starlette.responses import Response
 
-from stemsplitter.api.dependencies import ServicesDep
-from stemsplitter.api.parameters import ID, Cursor
+from stemsplitter.api.dependencies import ID, Cursor, ServicesDep
 from stemsplitter.console import access
 from stemsplitter.console.access import OperatorDep, see_other
 from stemsplitter.console.rendering import page

@@ -1,17 +1,13 @@
 """The list of splits, and a split's page until its stems are there."""
 
-import asyncio
-import json
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
-from stemsplitter.api.dependencies import ServicesDep
-from stemsplitter.api.parameters import Cursor
+from stemsplitter.api.dependencies import Cursor, ServicesDep
+from stemsplitter.api.event_stream import WAIT, Event, event_stream
 from stemsplitter.api.routes.splits import SplitId
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.player import player_page
@@ -21,8 +17,6 @@ from stemsplitter.splits.models import SUCCEEDED, UNFINISHED
 router = APIRouter()
 
 PAGE = 25
-LOOK_SECONDS = 1.0
-STREAM_SECONDS = 3600.0
 _MOST_IDS = 100
 _IDS = rf"^[0-9A-Za-z_]{{1,64}}(,[0-9A-Za-z_]{{1,64}}){{0,{_MOST_IDS - 1}}}$"
 
@@ -51,10 +45,7 @@ def stream_states(
     """Server-sent events ``state`` with ``{"id", "status", "progress"}`` of each of the splits, now and at each change,
     until all have ended: one connection for a whole page, as browsers keep few."""
     account_id, wanted = signed_in.account.id, ids.split(",")
-    is_stopping = getattr(request.app.state, "is_stopping", lambda: False)
-    events = _events(lambda: services.splits.states(account_id, wanted), is_stopping)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+    return event_stream(request, _events(lambda: services.splits.states(account_id, wanted)))
 
 
 @router.get("/splits/{split_id}")
@@ -89,19 +80,15 @@ def delete(services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> 
     return see_other("/splits")
 
 
-async def _events(look: Callable[[], States], is_stopping: Callable[[], bool]) -> AsyncIterator[str]:
-    told: States = {}
-    end = time.monotonic() + STREAM_SECONDS
-    while time.monotonic() < end and not is_stopping():
-        states = await run_in_threadpool(look)
-        news = {split_id: state for split_id, state in states.items() if told.get(split_id) != state}
-        for split_id, (status, progress) in news.items():
-            data = {"id": split_id, "status": status, "progress": progress}
-            yield f"event: state\ndata: {json.dumps(data)}\n\n"
-        if not any(status in UNFINISHED for status, _ in states.values()):
-            yield "event: end\ndata:\n\n"
+def _events(states: Callable[[], States]) -> Iterator[Event | None]:
+    sent: States = {}
+    while True:
+        current = states()
+        for split_id, (status, progress) in current.items():
+            if sent.get(split_id) != (status, progress):
+                yield "state", {"id": split_id, "status": status, "progress": progress}
+        if not any(status in UNFINISHED for status, _ in current.values()):
+            yield "end", {}
             return
-        if not news:
-            yield ":\n\n"  # a browser that is gone is noticed by writing to it
-        told = states
-        await asyncio.sleep(LOOK_SECONDS)
+        sent = current
+        yield WAIT

@@ -6,11 +6,9 @@ from typing import Annotated
 from fastapi import APIRouter, Form, Path, Query, Request
 from starlette.responses import Response
 
-from stemsplitter.api.dependencies import ServicesDep
-from stemsplitter.api.parameters import ID, Cursor
+from stemsplitter.api.dependencies import ID, Cursor, ServicesDep
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.rendering import page
-from stemsplitter.console.throttling import throttle
 from stemsplitter.service_errors import ServiceError
 from stemsplitter.services import Services
 from stemsplitter.sessions.service import SignedIn
@@ -54,7 +52,7 @@ def send_test(
 ) -> Response:
     """Send an event to try a receiver with, and go and look at what comes of it."""
     try:
-        throttle(services, signed_in, "webhooks-sent", SENT_A_MINUTE)
+        services.rate_limits.check(signed_in.account.id, "webhook", SENT_A_MINUTE)
         with services.database.write() as session:
             delivery = services.webhooks.send_test(session, signed_in.account.id, url)
     except ServiceError as error:
@@ -90,7 +88,7 @@ def show_delivery(
 @router.post("/{delivery_id}/replay")
 def replay(services: ServicesDep, signed_in: SignedInDep, delivery_id: DeliveryId) -> Response:
     """Deliver the same event again."""
-    throttle(services, signed_in, "webhooks-sent", SENT_A_MINUTE)
+    services.rate_limits.check(signed_in.account.id, "webhook", SENT_A_MINUTE)
     with services.database.write() as session:
         delivery = services.webhooks.replay(session, signed_in.account.id, delivery_id)
     return see_other(f"/developer/webhooks/{delivery.id}")

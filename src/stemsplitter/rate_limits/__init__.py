@@ -1,1 +1,1 @@
-"""Rate limits."""
+"""Rate limits of API keys, accounts and addresses."""

@@ -61,7 +61,7 @@ ERRORS: Final[dict[str, tuple[int, str, dict[str, Any]]]] = {
     "RATE_LIMITED": (
         429,
         "Over the key's requests a minute, or too many splits wait.",
-        {"message": "Over 60 requests a minute that create: wait 30 seconds."},
+        {"message": "Rate limit exceeded: 60 create requests per minute. Retry in 30 s."},
     ),
     "SERVER_ERROR": (
         500,

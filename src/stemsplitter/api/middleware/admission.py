@@ -89,10 +89,7 @@ class Admission:
         if "\0" in scope["path"]:  # which no id has, and no database looks up
             await answer(request, *NO_PATH)(scope, receive, send_with_quota)
         elif quota.exceeded:
-            message = (
-                f"Over {quota.limit} requests a minute that {quota.policy}: wait {quota.wait_s} seconds."
-            )
-            await answer(request, 429, "RATE_LIMITED", message)(scope, receive, send_with_quota)
+            await answer(request, 429, "RATE_LIMITED", quota.message)(scope, receive, send_with_quota)
         elif admitted.split is not None:
             scope["route"], scope["path_params"] = _POLL, {"split_id": admitted.split.id}
             request.state.is_poll = True
@@ -132,7 +129,7 @@ class Admission:
             both = list(zip(callers, knocks, strict=True))
             names = [caller.key_id if caller else knock.address for caller, knock in both]
             policies = [knock.policy for knock in knocks]
-            quotas = services.rate_limits.take_all(session, list(zip(names, policies, strict=True)))
+            quotas = services.rate_limits.count_all(session, list(zip(names, policies, strict=True)))
             polled = [(caller.account_id if caller else "", knock.split_id) for caller, knock in both]
             splits = services.splits.get_all(session, {each for each in polled if all(each)})
         return list(map(Admitted, callers, names, quotas, map(splits.get, polled)))

@@ -15,8 +15,7 @@ from stemsplitter.database import new_id
 from stemsplitter.processes.app import create_app
 from stemsplitter.services import Services
 from stemsplitter.splits.models import Split
-
-from .conftest import Account
+from tests.api.conftest import Account
 
 ROUTE = "/v1/audio/splits/{split_id}"
 

@@ -1,0 +1,3 @@
+from tests.services import services, settings
+
+__all__ = ["services", "settings"]
