@@ -7,6 +7,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.orm import Session
 
+from stemsplitter.api import event_stream
 from stemsplitter.console import splits
 from stemsplitter.services import Services
 from stemsplitter.splits import repository
@@ -106,13 +107,13 @@ def test_splits_of_another_account_are_not_there(
         assert post(browser, f"/splits/{split_id}/{action}")[0] == 404, action
     assert split_id not in browser.get("/splits").text
     events = browser.get(f"/splits/events?ids={split_id}").text
-    assert events == "event: end\ndata:\n\n"
+    assert events == "event: end\ndata: {}\n\n"
 
 
 def test_events_tell_every_change_until_all_have_ended(
     browser: Browser, services: Services, account_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(splits, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(event_stream, "POLL_SECONDS", 0.05)
     one = add_split(services, account_id, "processing", lease="run_1", progress=10)
     two, _ = add_finished(services, account_id)
 
@@ -137,7 +138,7 @@ def test_events_tell_every_change_until_all_have_ended(
     answer = browser.get(f"/splits/events?ids={one},{two}")
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = [event.split("\n") for event in answer.text.split("\n\n") if event.startswith("event")]
-    assert events[-1] == ["event: end", "data:"]
+    assert events[-1] == ["event: end", "data: {}"]
     told = [json.loads(data.removeprefix("data: ")) for kind, data in events[:-1]]
     mine = [(state["status"], state["progress"]) for state in told if state["id"] == one]
     assert mine == [("processing", 10), ("processing", 50), ("failed", 50)]
@@ -149,7 +150,7 @@ def test_events_tell_every_change_until_all_have_ended(
 def test_events_end_when_the_server_stops(
     app: FastAPI, browser: Browser, services: Services, account_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(splits, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(event_stream, "POLL_SECONDS", 0.05)
     looks = iter([False, False, True])
     stopping: Callable[[], bool] = lambda: next(looks)  # noqa: E731
     app.state.is_stopping = stopping

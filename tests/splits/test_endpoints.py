@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from stemsplitter.api.routes import splits as endpoints
+from stemsplitter.api import event_stream
 from stemsplitter.processes.app import create_app
 from stemsplitter.services import Services
 from stemsplitter.splits import repository
@@ -120,7 +120,7 @@ def test_events_tell_until_the_end(
     finish: Callable[[str], None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(endpoints, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(event_stream, "POLL_SECONDS", 0.01)
     split_id = create()
     # it ends after the third look of the stream, however slow the machine is
     happenings = iter([None, None, finish])
@@ -147,7 +147,7 @@ def test_events_tell_until_the_end(
 def test_events_end_when_the_server_stops(
     client: TestClient, create: Create, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(endpoints, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(event_stream, "POLL_SECONDS", 0.05)
     looks = iter([False, False, True])
     client.app.state.is_stopping = lambda: next(looks)  # type: ignore[attr-defined]
     response = client.get(f"{PATH}/{create()}/events")

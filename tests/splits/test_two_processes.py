@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from stemsplitter.api.routes import splits
+from stemsplitter.api import event_stream
 from stemsplitter.console.access import COOKIE
 from stemsplitter.database import Database
 from stemsplitter.processes.app import create_app
@@ -144,7 +144,7 @@ def test_events_of_one_show_what_a_worker_of_another_writes(
             assert time.monotonic() < end, told
             time.sleep(0.02)
 
-    monkeypatch.setattr(splits, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(event_stream, "POLL_SECONDS", 0.05)
     watching = threading.Thread(target=watch, daemon=True)
     watching.start()
     for times, progress in enumerate((30, 60), start=1):

@@ -1,29 +1,33 @@
-"""What endpoints are given: the services, and who is calling.
+"""Dependencies and parameters that routes share.
 
-They are coroutines, though they wait for nothing: the framework would use a thread for each otherwise.
+The dependencies are coroutines, although they await nothing: FastAPI runs plain functions in a thread each.
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 
-from fastapi import Depends, Request, Security
+from fastapi import Depends, Query, Request, Security
 from fastapi.security import HTTPBearer
 
 from stemsplitter.accounts.service import Caller
 from stemsplitter.service_errors import Unauthorized
 from stemsplitter.services import Services
 
+# the pattern of every id; it excludes NUL, which a database cannot look up
+ID: Final = r"^[0-9A-Za-z_]{1,64}$"
+Cursor = Annotated[str | None, Query(pattern=ID, description="`nextCursor` of the previous page.")]
+
 _bearer = HTTPBearer(scheme_name="apiKey", bearerFormat="ast_live_…", auto_error=False)
 
 
-async def get_application(request: Request) -> Services:
-    """The parts of this server."""
+async def get_services(request: Request) -> Services:
+    """Return the services of this server."""
     services = request.app.state.services
     assert isinstance(services, Services)
     return services
 
 
 async def get_caller(request: Request, _: Annotated[object, Security(_bearer)]) -> Caller:
-    """Who calls, by the API key that was checked before the endpoint was found.
+    """Return the caller, whose API key the admission middleware has checked.
 
     Raises:
         Unauthorized: the key is missing, malformed, unknown or revoked.
@@ -35,5 +39,5 @@ async def get_caller(request: Request, _: Annotated[object, Security(_bearer)]) 
     return caller
 
 
-ServicesDep = Annotated[Services, Depends(get_application)]
+ServicesDep = Annotated[Services, Depends(get_services)]
 CallerDep = Annotated[Caller, Depends(get_caller)]

@@ -1,19 +1,15 @@
 """Splits over HTTP."""
 
-import asyncio
-import json
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Path, Query, Request
-from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 
-from stemsplitter.api.dependencies import CallerDep, ServicesDep
+from stemsplitter.api.dependencies import ID, CallerDep, Cursor, ServicesDep
 from stemsplitter.api.envelope import Envelope, JsonResponse, success
+from stemsplitter.api.event_stream import WAIT, Event, event_stream
 from stemsplitter.api.idempotency import Once
-from stemsplitter.api.parameters import ID, Cursor
 from stemsplitter.service_errors import NotFound
 from stemsplitter.splits.archive import stream_zip
 from stemsplitter.splits.models import UNFINISHED
@@ -28,11 +24,6 @@ from stemsplitter.splits.schemas import (
 from stemsplitter.storage.names import content_disposition
 
 router = APIRouter(tags=["Splits"])
-
-LOOK_SECONDS = 1.0
-# proxies close what is silent for a minute; a client that is gone is noticed by writing to it
-COMMENT_SECONDS = 15.0
-EVENTS_SECONDS = 3600.0
 
 SplitId = Annotated[str, Path(pattern=ID)]
 
@@ -107,32 +98,21 @@ def stream_events(
     """Server-sent events: `split`, with the split as its data, now and whenever status or progress change, until it has
     ended. A stream that ends before is to be opened again."""
     view = services.splits.get(caller.account_id, split_id)
-    is_stopping = getattr(request.app.state, "is_stopping", lambda: False)
-    events = _events(view, lambda: services.splits.get(caller.account_id, split_id), is_stopping)
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return StreamingResponse(events, media_type="text/event-stream", headers=headers)
+    return event_stream(request, _events(view, lambda: services.splits.get(caller.account_id, split_id)))
 
 
-async def _events(
-    view: SplitView, look: Callable[[], SplitView], is_stopping: Callable[[], bool]
-) -> AsyncIterator[str]:
+def _events(view: SplitView, get: Callable[[], SplitView]) -> Iterator[Event | None]:
     yield _event(view)
-    end = time.monotonic() + EVENTS_SECONDS
-    spoken = time.monotonic()
-    while view.status in UNFINISHED and time.monotonic() < end and not is_stopping():
-        await asyncio.sleep(LOOK_SECONDS)
+    while view.status in UNFINISHED:
+        yield WAIT
         try:
-            seen = await run_in_threadpool(look)
+            current = get()
         except NotFound:  # deleted meanwhile
             return
-        if (seen.status, seen.progress) != (view.status, view.progress):
-            view, spoken = seen, time.monotonic()
-            yield _event(view)
-        elif time.monotonic() - spoken > COMMENT_SECONDS:
-            spoken = time.monotonic()
-            yield ": still here\n\n"
+        if (current.status, current.progress) != (view.status, view.progress):
+            yield _event(current)
+        view = current
 
 
-def _event(view: SplitView) -> str:
-    data = view.model_dump(mode="json", by_alias=True)
-    return f"event: split\ndata: {json.dumps(data, ensure_ascii=False, separators=(',', ':'))}\n\n"
+def _event(view: SplitView) -> Event:
+    return "split", view.model_dump(mode="json", by_alias=True)

@@ -5,9 +5,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from stemsplitter.api.dependencies import CallerDep, ServicesDep
+from stemsplitter.api.dependencies import ID, CallerDep, Cursor, ServicesDep
 from stemsplitter.api.envelope import Envelope, JsonResponse, success
-from stemsplitter.api.parameters import ID, Cursor
 from stemsplitter.webhooks import schemas
 from stemsplitter.webhooks.models import DeliveryStatus, WebhookAttempt, WebhookDelivery
 
