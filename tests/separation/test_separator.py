@@ -112,7 +112,9 @@ def test_files_have_the_songs_length_rate_and_tags(
         assert samples.shape == (2, 50_000)
         assert info.sample_rate == 44_100
         assert info.tags.title == f"Ein Lied ({file.name})"
-    assert verify_files(song, result).residual_dbfs < (-80 if OutputFormat.parse(format).entry.is_lossless else -30)
+    assert verify_files(song, result).residual_dbfs < (
+        -80 if OutputFormat.parse(format).entry.is_lossless else -30
+    )
 
 
 def test_lossless_float_files_are_the_arrays(make: Make, song: Path, tmp_path: Path) -> None:
