@@ -25,7 +25,7 @@ from sqlalchemy.exc import ArgumentError
 from stemsplitter import __version__
 from stemsplitter.accounts import secret_box
 from stemsplitter.errors import RequestError
-from stemsplitter.files.pending import output_error
+from stemsplitter.files.atomic import output_error
 from stemsplitter.files.verified import hash_file
 from stemsplitter.settings import Settings
 

@@ -1,9 +1,7 @@
 """Signals and files for the audio tests."""
 
 import contextlib
-import resource
-import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,8 @@ import pytest
 from stemsplitter.audio.decode import open_source
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
+
+from ..full_disk import limit_file_size
 
 Samples = npt.NDArray[np.float32]
 
@@ -128,19 +128,6 @@ def picture() -> Callable[[str], bytes]:
     return _picture
 
 
-@contextlib.contextmanager
-def _file_size_limit(size: int) -> Iterator[None]:
-    """No file may grow beyond ``size`` bytes: writing fails with EFBIG, as it does with ENOSPC on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
-
-
 @pytest.fixture
 def file_size_limit() -> Callable[[int], contextlib.AbstractContextManager[None]]:
-    return _file_size_limit
+    return limit_file_size

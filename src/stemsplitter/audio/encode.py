@@ -16,8 +16,8 @@ from stemsplitter.audio.encoders import LAYOUTS
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.tags import Tags
 from stemsplitter.errors import OutputError, RequestError
+from stemsplitter.files.atomic import AtomicFile, output_error
 from stemsplitter.files.names import shown
-from stemsplitter.files.pending import PendingFile, output_error
 
 Samples = npt.NDArray[np.float32]
 
@@ -59,7 +59,7 @@ class StemWriter:
         self.samples = 0
         self._channels = channels
         self._finished = False
-        self._pending = PendingFile(path)
+        self._pending = AtomicFile(path)
         try:
             self._encoder = fmt.open_encoder()(self._pending.file, fmt, sample_rate, channels, tags or Tags())
         except BaseException as error:

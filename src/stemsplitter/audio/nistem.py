@@ -22,7 +22,7 @@ from stemsplitter.audio.encoders import AvTrack, Sink, add_cover, mp4_options, o
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.tags import Tags
 from stemsplitter.errors import RequestError
-from stemsplitter.files.pending import PendingFile
+from stemsplitter.files.atomic import AtomicFile
 
 Samples = npt.NDArray[np.float32]
 
@@ -58,7 +58,7 @@ class NiStemWriter:
         self.samples = 0
         self._stems = tuple(stems)
         self._finished = False
-        self._pending = PendingFile(path)
+        self._pending = AtomicFile(path)
         try:
             self._open(sample_rate, tags or Tags())
         except BaseException as error:

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.tags import Tags
+from stemsplitter.files.atomic import output_error
 from stemsplitter.files.folder import OutputFolder
-from stemsplitter.files.pending import output_error
 
 Samples = npt.NDArray[np.float32]
 

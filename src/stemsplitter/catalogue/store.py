@@ -21,6 +21,7 @@ from stemsplitter.catalogue.entries import (
     parse_entry,
 )
 from stemsplitter.errors import ModelError
+from stemsplitter.files.atomic import AtomicFile
 from stemsplitter.files.verified import (
     BLOCK,
     PartFile,
@@ -293,6 +294,6 @@ def _stamps(folder: Path) -> dict[str, list[Any]]:
 
 
 def _write_json(path: Path, value: object) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(value, indent=2), encoding="utf-8")
-    part.replace(path)
+    with AtomicFile(path) as file:
+        file.file.write(json.dumps(value, indent=2).encode())
+        file.commit()

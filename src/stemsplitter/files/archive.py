@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stemsplitter.errors import OutputError
+from stemsplitter.files.atomic import AtomicFile, output_error
 from stemsplitter.files.names import shown
-from stemsplitter.files.pending import PendingFile, output_error
 
 
 def write_zip(path: Path, files: Sequence[Path]) -> None:
@@ -19,7 +19,7 @@ def write_zip(path: Path, files: Sequence[Path]) -> None:
     names = [os.fsencode(file.name).decode("utf-8", "replace") for file in files]
     if len(set(names)) != len(names):
         raise OutputError(f"{shown(path)} cannot hold two files of one name: rename one of them.")
-    with PendingFile(path) as pending:
+    with AtomicFile(path) as pending:
         try:
             with zipfile.ZipFile(pending.file, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
                 for file, name in zip(files, names, strict=True):

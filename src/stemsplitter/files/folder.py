@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 
 from stemsplitter.errors import OutputError
+from stemsplitter.files.atomic import output_error
 from stemsplitter.files.names import shown
-from stemsplitter.files.pending import output_error
 
 _BUSY = (errno.EAGAIN, errno.EACCES)
 

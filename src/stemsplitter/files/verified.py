@@ -1,21 +1,21 @@
-"""Files that are put in their place whole and with the right SHA-256, or not at all."""
+"""Atomic files with a known SHA-256, locks between processes, and disk space checks."""
 
-import contextlib
 import errno
 import fcntl
 import hashlib
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Self
+from types import TracebackType
+from typing import Self
 
-from stemsplitter.errors import ModelError
+from stemsplitter.errors import ModelError, OutputError
+from stemsplitter.files.atomic import AtomicFile
 
 Progress = Callable[[int, int | None], None]
-"""Called with the bytes done and the bytes to do in all, or None where that is not known."""
+"""Called with the bytes done and the total, or None if the total is unknown."""
 
 BLOCK = 1 << 18
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -23,88 +23,80 @@ _LOCK_TIMEOUT_S = 1800.0
 
 
 class PartFile:
-    """Writes ``TARGET.part`` and renames it to ``TARGET`` once its size and SHA-256 are the expected ones.
+    """An atomic file of a known size and SHA-256: no other bytes get its name.
 
-    A context manager. After an error the part stays for a later try to go on from if ``resume`` is true, and
-    is deleted otherwise, as it always is where its bytes are wrong or the disk is full.
+    A context manager. With ``resume``, an exception leaves ``TARGET.part`` for a later attempt to continue, except
+    when its bytes are wrong or the disk is full. Methods raise :class:`ModelError`.
     """
 
     def __init__(self, target: Path, size: int, sha256: str, resume: bool = False) -> None:
         self.target, self.size, self.sha256 = target, size, sha256
-        self.path = target.with_name(f"{target.name}.part")
         self.done = 0
         self._resume = resume
         self._hash = hashlib.sha256()
-        self._file: IO[bytes] | None = None
+        self._opened: AtomicFile | None = None
 
     def __enter__(self) -> Self:
         with disk_errors(self.target.parent):
             self.target.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open("ab+" if self._resume else "wb")
-            self._file.seek(0)
-            while self._resume and (block := self._file.read(BLOCK)):
+            self._opened = AtomicFile(self.target, durable=True, resume=self._resume)
+            self._opened.file.seek(0)
+            while block := self._opened.file.read(BLOCK):
                 self._hash.update(block)
                 self.done += len(block)
         if self.done > self.size:
             self.restart()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if self._file is not None:
-            with contextlib.suppress(OSError):
-                self._file.close()
-            if kind is not None and not (self._resume and self.done):
-                self.path.unlink(missing_ok=True)
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._atomic.__exit__(kind, error, trace)
 
     def restart(self) -> None:
-        """Throw away what is there."""
+        """Delete the bytes written so far."""
         with disk_errors(self.target.parent):
-            self._open.truncate(0)
-            self._open.seek(0)
+            self._atomic.file.seek(0)
+            self._atomic.file.truncate()
         self.done = 0
         self._hash = hashlib.sha256()
 
     def write(self, block: bytes) -> None:
-        """Add bytes; ModelError where they are more than expected or the disk is full."""
+        """Append bytes; ModelError if they exceed the expected size or the disk is full."""
         if self.done + len(block) > self.size:
             self.discard()
             raise ModelError(
                 f"{self.target.name} is not the file it should be: it is too large; it was deleted."
             )
         with self._discarded_when_full(), disk_errors(self.target.parent):
-            self._open.write(block)
+            self._atomic.file.write(block)
         self._hash.update(block)
         self.done += len(block)
 
     def is_right(self) -> bool:
-        """Whether what is there is the whole file."""
+        """True if the file is complete and has the expected SHA-256."""
         return self.done == self.size and self._hash.hexdigest() == self.sha256
 
     def commit(self) -> None:
-        """Put the file in its place; ModelError, and the part deleted, where its bytes are wrong."""
+        """Give the file its name; ModelError, and the file deleted, if its bytes are wrong."""
         if not self.is_right():
             self.discard()
             raise ModelError(
                 f"{self.target.name} is not the file it should be (its SHA-256 is wrong) and was deleted: "
-                "try again, and report it if it goes on."
+                "try again, and report it if it happens again."
             )
         with self._discarded_when_full(), disk_errors(self.target.parent):
-            self._open.flush()
-            os.fsync(self._open.fileno())
-            self._open.close()
-            self.path.replace(self.target)
+            self._atomic.commit()
 
     def discard(self) -> None:
-        """Delete the part."""
-        with contextlib.suppress(OSError):
-            self._open.close()
-        self.path.unlink(missing_ok=True)
+        """Delete the file."""
+        self._atomic.discard()
 
     @property
-    def _open(self) -> IO[bytes]:
-        if self._file is None:
-            raise ValueError("the part is not open: use it as a context manager")
-        return self._file
+    def _atomic(self) -> AtomicFile:
+        if self._opened is None:
+            raise ValueError("the file is not open: use it as a context manager")
+        return self._opened
 
     @contextmanager
     def _discarded_when_full(self) -> Iterator[None]:
@@ -117,10 +109,13 @@ class PartFile:
 
 @contextmanager
 def disk_errors(folder: Path) -> Iterator[None]:
-    """Turns what the system says against writing into ``folder`` into a ModelError of one sentence."""
+    """Translate an error of writing into ``folder`` into a ModelError of one sentence."""
     try:
         yield
-    except OSError as error:
+    except (OSError, OutputError) as raised:
+        error = raised if isinstance(raised, OSError) else raised.__cause__
+        if not isinstance(error, OSError):
+            raise
         if error.errno in _FULL:
             raise ModelError(f"There is no space left in {folder}: free some and try again.") from error
         raise ModelError(
@@ -129,7 +124,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
 
 
 def require_space(folder: Path, size: int) -> None:
-    """ModelError where ``folder`` (or where it is to be made) has no room for ``size`` bytes."""
+    """Create ``folder`` and raise ModelError if it has no space for ``size`` bytes."""
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
@@ -147,9 +142,9 @@ def hash_file(path: Path) -> str:
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Hold a lock between processes and threads; waits for it, ModelError after half an hour.
+    """Hold a lock between processes and threads. Waits up to half an hour, then raises ModelError.
 
-    The system lets go of it when its holder ends, however that ends.
+    The system releases it when the process that holds it ends.
     """
     deadline = time.monotonic() + _LOCK_TIMEOUT_S
     with disk_errors(path.parent):
@@ -163,7 +158,7 @@ def file_lock(path: Path) -> Iterator[None]:
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
                     raise ModelError(
-                        "Another process has been changing this model for long: end it first."
+                        "Another process has been changing this model for half an hour: end it first."
                     ) from error
                 time.sleep(0.1)
         yield

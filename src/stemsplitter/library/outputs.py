@@ -14,9 +14,9 @@ from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.nistem import EXTENSION, MIXTURE, STEMS, NiStemWriter
 from stemsplitter.audio.stemset import StemSet, WrittenStem
 from stemsplitter.errors import RequestError
+from stemsplitter.files.atomic import output_error
 from stemsplitter.files.folder import OutputFolder
 from stemsplitter.files.names import file_name
-from stemsplitter.files.pending import output_error
 
 Waveform = NDArray[np.float32]
 

@@ -1,6 +1,5 @@
 """Files on their way into the store: there whole from ``commit`` on, or not at all."""
 
-import os
 from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +9,7 @@ import obstore
 from obstore.store import S3Store
 
 from stemsplitter.errors import OutputError
-from stemsplitter.files.pending import PendingFile
+from stemsplitter.files.atomic import AtomicFile
 from stemsplitter.storage.errors import StorageError, failures
 
 # 10,000 parts make 80 GB; what is being written takes three of them of memory
@@ -43,37 +42,30 @@ class FileWriter(ABC):
 
 
 class FolderWriter(FileWriter):
-    """Its bytes wait on the same disk, without a name."""
+    """Writes an atomic file in a folder."""
 
     def __init__(self, path: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._pending = PendingFile(path)
+            # What the database refers to must survive a power failure.
+            self._file = AtomicFile(path, durable=True)
         except (OSError, OutputError) as error:
             raise _unwritable() from error
 
     def write(self, data: bytes) -> None:
         try:
-            self._pending.file.write(data)
+            self._file.file.write(data)
         except OSError as error:
             raise _unwritable() from error
 
     def commit(self) -> int:
-        file, path = self._pending.file, self._pending.path
         try:
-            file.flush()
-            size = file.tell()
-            os.fsync(file.fileno())  # what the database will tell of must survive a power cut
-            # a file without a name does not keep its folder from being removed as empty
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._pending.commit()
-            _sync_folder(path.parent)
-        except (OSError, OutputError) as error:
+            return self._file.commit()
+        except OutputError as error:
             raise _unwritable() from error
-        return size
 
     def discard(self) -> None:
-        self._pending.discard()
+        self._file.discard()
 
 
 class BucketWriter(FileWriter):
@@ -105,14 +97,6 @@ class BucketWriter(FileWriter):
             given_up = StorageError("The file was given up.")
             with suppress(StorageError), failures(self._key):  # what the store keeps then is swept up
                 self._file.__exit__(type(given_up), given_up, None)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unwritable() -> StorageError:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stemsplitter.checkpoints.readers import read_checkpoint
 from stemsplitter.errors import ModelError
-from stemsplitter.files.pending import PendingFile
+from stemsplitter.files.atomic import AtomicFile
 from stemsplitter.separation.architectures.htdemucs.network import EPS, HTDemucs, HTDemucsShape
 from stemsplitter.separation.runtimes import Network, Runtime
 from stemsplitter.separation.segments import triangle
@@ -122,7 +122,7 @@ def _shape(path: Path, cache: Path) -> HTDemucsShape:
     except (OSError, ValueError, TypeError, KeyError):
         shape = _read_shape(path)
     cache.mkdir(parents=True, exist_ok=True)
-    with PendingFile(kept) as pending:
+    with AtomicFile(kept) as pending:
         pending.file.write(json.dumps(asdict(shape)).encode())
         pending.commit()
     return shape

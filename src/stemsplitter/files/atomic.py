@@ -1,4 +1,4 @@
-"""A file that appears whole under its name, or not at all."""
+"""Atomic files: visible under their name when complete, or never."""
 
 import contextlib
 import errno
@@ -29,32 +29,44 @@ _REASONS = {
 
 
 def output_error(path: Path, cause: OSError) -> OutputError:
-    """The one-sentence error for a failure of the system while ``path`` is written."""
-    reason = _REASONS.get(cause.errno or 0, f"the system says {cause.strerror or cause}")
+    """Translate a system error while ``path`` is written into one sentence."""
+    reason = _REASONS.get(cause.errno or 0, f"the system reports: {cause.strerror or cause}")
     return OutputError(f"{shown(path)} cannot be written because {reason}.")
 
 
-class PendingFile:
+class AtomicFile:
     """A binary file, open for reading and writing, that gets its name only on :meth:`commit`.
 
-    Where the file system can (Linux: ``O_TMPFILE``) the file has no name until then, so that even a killed
-    process leaves nothing behind; elsewhere it has a hidden temporary name that :meth:`discard` removes.
-    As a context manager it discards what was not committed.
+    Where the file system supports it (Linux: ``O_TMPFILE``), the file has no name until then, so that even a killed
+    process leaves nothing behind; elsewhere it has a hidden temporary name, which :meth:`discard` removes. As a
+    context manager it discards what was not committed.
 
-    Raises :class:`OutputError` where the folder is missing or cannot be written.
+    Args:
+        path: the name to be. A file of that name stays untouched until :meth:`commit` replaces it.
+        durable: commit only what would survive a power failure.
+        resume: write to ``PATH.part`` and continue what an earlier attempt left there; after an exception that file
+            stays, unless it is empty.
+
+    Raises:
+        OutputError: the folder is missing or cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, durable: bool = False, resume: bool = False) -> None:
         self.path = path
+        self._durable, self._resume = durable, resume
         self._hidden: Path | None = None
         try:
             if path.is_dir():
                 raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
             self.file: BinaryIO = os.fdopen(self._open(), "w+b", buffering=_BUFFER)
+            self.file.seek(0, os.SEEK_END)
         except OSError as error:
             raise output_error(path, error) from error
 
     def _open(self) -> int:
+        if self._resume:
+            self._hidden = self.path.with_name(f"{self.path.name}.part")
+            return os.open(self._hidden, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         anonymous = getattr(os, "O_TMPFILE", None)
         if anonymous is not None:
             try:
@@ -66,29 +78,37 @@ class PendingFile:
         return os.open(self._hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
     def _hidden_name(self) -> Path:
-        # Not made from the final name, which may already be as long as a name can be.
+        # Not derived from the final name, which may already have the maximum length.
         return self.path.parent / f".stemsplitter-{secrets.token_hex(8)}.part"
 
-    def commit(self) -> None:
-        """Give the file its name, in place of any file that has it now.
+    def commit(self) -> int:
+        """Give the file its name, replacing any file of that name. Returns its size in bytes.
 
-        Raises :class:`OutputError`; the file is then gone, and what had the name before is untouched.
+        Raises :class:`OutputError`; the file is then gone, and the file that had the name is untouched.
         """
         try:
             self.file.flush()
+            size = os.fstat(self.file.fileno()).st_size
+            if self._durable:
+                os.fsync(self.file.fileno())
+                # An unnamed file does not keep its folder from being removed as empty.
+                self.path.parent.mkdir(parents=True, exist_ok=True)
             if self._hidden is None and not self._link(self.path):
                 self._hidden = self._hidden_name()
                 self._link(self._hidden)
             if self._hidden is not None:
                 self._hidden.replace(self.path)
                 self._hidden = None
+            if self._durable:
+                _sync_folder(self.path.parent)
             self.file.close()
         except OSError as error:
             self.discard()
             raise output_error(self.path, error) from error
+        return size
 
     def _link(self, name: Path) -> bool:
-        """Name the anonymous file; False where the name is taken."""
+        """Name the unnamed file; False if the name is in use."""
         try:
             # A descriptor for the source's folder makes Python call linkat, which follows the /proc link.
             folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
@@ -101,7 +121,7 @@ class PendingFile:
         return True
 
     def discard(self) -> None:
-        """Forget the file. Harmless after :meth:`commit` or a second time."""
+        """Delete the file. Does nothing after :meth:`commit` or a second time."""
         with contextlib.suppress(OSError):
             self.file.close()
         if self._hidden is not None:
@@ -109,10 +129,23 @@ class PendingFile:
                 self._hidden.unlink()
             self._hidden = None
 
-    def __enter__(self) -> "PendingFile":
+    def __enter__(self) -> "AtomicFile":
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._resume and self._hidden is not None and kind is not None:
+            with contextlib.suppress(OSError):
+                self.file.close()
+                if self._hidden.stat().st_size:
+                    self._hidden = None
         self.discard()
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,6 +1,11 @@
+"""Atomic files with a known SHA-256."""
+
+import errno
 import hashlib
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +16,7 @@ from stemsplitter.files import verified
 from stemsplitter.files.verified import PartFile, disk_errors, file_lock, hash_file, require_space
 
 DATA = bytes(range(256)) * 40
+FileSizeLimit = Callable[[int], AbstractContextManager[None]]
 SHA256 = hashlib.sha256(DATA).hexdigest()
 
 
@@ -22,7 +28,7 @@ def part(folder: Path, resume: bool = False) -> PartFile:
     return PartFile(folder / "file", len(DATA), SHA256, resume)
 
 
-def test_a_right_file_is_put_in_its_place(tmp_path: Path) -> None:
+def test_expected_bytes_get_the_name(tmp_path: Path) -> None:
     with part(tmp_path / "new") as file:
         file.write(DATA[:1000])
         assert not file.is_right()
@@ -34,7 +40,7 @@ def test_a_right_file_is_put_in_its_place(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("data", [DATA[:-1], DATA + b"x", b"y" + DATA[1:]])
 @pytest.mark.parametrize("resume", [False, True])
-def test_a_wrong_file_is_deleted_and_the_old_one_stays(tmp_path: Path, data: bytes, resume: bool) -> None:
+def test_other_bytes_are_deleted_and_the_old_file_stays(tmp_path: Path, data: bytes, resume: bool) -> None:
     (tmp_path / "file").write_bytes(b"old")
     with pytest.raises(ModelError, match="not the file it should be"), part(tmp_path, resume) as file:
         file.write(data)
@@ -44,7 +50,7 @@ def test_a_wrong_file_is_deleted_and_the_old_one_stays(tmp_path: Path, data: byt
 
 
 @pytest.mark.parametrize("resume", [False, True])
-def test_after_an_error_only_a_resumable_part_stays(tmp_path: Path, resume: bool) -> None:
+def test_exception_leaves_only_a_resumable_part(tmp_path: Path, resume: bool) -> None:
     with pytest.raises(KeyboardInterrupt), part(tmp_path, resume) as file:
         file.write(DATA[:1000])
         raise KeyboardInterrupt
@@ -56,7 +62,7 @@ def test_after_an_error_only_a_resumable_part_stays(tmp_path: Path, resume: bool
     assert (tmp_path / "file").read_bytes() == DATA
 
 
-def test_a_part_that_is_too_long_is_begun_again(tmp_path: Path) -> None:
+def test_part_over_the_expected_size_is_restarted(tmp_path: Path) -> None:
     (tmp_path / "file.part").write_bytes(DATA + b"more")
     with part(tmp_path, resume=True) as file:
         assert file.done == 0
@@ -65,16 +71,22 @@ def test_a_part_that_is_too_long_is_begun_again(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_bytes() == DATA
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
-def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
-    (tmp_path / "file.part").symlink_to("/dev/full")
-    with pytest.raises(ModelError, match="no space left"), part(tmp_path) as file:
+@pytest.mark.parametrize("resume", [False, True])
+def test_full_disk_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file_size_limit: FileSizeLimit, resume: bool
+) -> None:
+    monkeypatch.setattr(verified, "_FULL", (errno.EFBIG,))
+    with (
+        pytest.raises(ModelError, match="no space left"),
+        part(tmp_path, resume) as file,
+        file_size_limit(1000),
+    ):
         file.write(DATA)
         file.commit()
     assert names(tmp_path) == []
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_created_raises_model_error(tmp_path: Path) -> None:
     (tmp_path / "taken").write_bytes(b"")
     with pytest.raises(ModelError, match="cannot be written"), part(tmp_path / "taken"):
         pass
@@ -82,19 +94,21 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
         raise PermissionError(13, "Permission denied")
 
 
-def test_space_is_asked_for_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_require_space_creates_the_folder_and_refuses_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     require_space(tmp_path / "made", 1)
     assert (tmp_path / "made").is_dir()
     with pytest.raises(ModelError, match=r"has \d+ MB of space and 1000000000000 MB are needed"):
         require_space(tmp_path, 10**18)
 
 
-def test_hash_file(tmp_path: Path) -> None:
+def test_hash_file_is_sha256(tmp_path: Path) -> None:
     (tmp_path / "x").write_bytes(DATA)
     assert hash_file(tmp_path / "x") == SHA256
 
 
-def test_a_lock_is_held_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_thread_waits_for_the_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     order: list[str] = []
     waits = threading.Event()
 
@@ -117,7 +131,7 @@ def test_a_lock_is_held_by_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert order == ["first", "second"]
 
 
-def test_a_lock_is_not_waited_for_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lock_that_stays_held_raises_model_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(verified, "_LOCK_TIMEOUT_S", 0.2)
     with (
         file_lock(tmp_path / "lock"),
