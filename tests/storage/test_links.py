@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stemsplitter.files.names import plain_name
 from stemsplitter.service_errors import NotFound
 from stemsplitter.storage.links import LinkSigner
-from stemsplitter.storage.names import plain_name
 
 SIGNER = LinkSigner(b"k" * 32)
 

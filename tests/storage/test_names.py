@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemsplitter.storage.names import content_disposition, plain_name
+from stemsplitter.files.names import plain_name
+from stemsplitter.storage.names import content_disposition
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,8 @@ from email.message import Message
 from email.utils import collapse_rfc2231_value
 from urllib.parse import unquote
 
-_LONGEST = 200
+from stemsplitter.files.names import plain_name
+
 # the parser's time grows with the square of what it reads; a name of 200 characters, encoded, is far below
 _LONGEST_HEADER = 4096
 
@@ -15,7 +16,7 @@ def response_name(content_disposition: str, path: bytes) -> str:
     One line without folders, control characters or surrogates, of at most 200 characters.
     """
     address = unquote(path.partition(b"?")[0].decode("ascii", "replace"))
-    return _plain(_stated(content_disposition)) or _plain(address) or "source"
+    return plain_name(_stated(content_disposition), default="") or plain_name(address, default="source")
 
 
 def _stated(content_disposition: str) -> str:
@@ -32,13 +33,3 @@ def _stated(content_disposition: str) -> str:
         return collapse_rfc2231_value(values[0]) if values else ""
     except (LookupError, ValueError):  # a charset that is none, or that does not decode what is there
         return ""
-
-
-def _plain(name: str) -> str:
-    last = name.replace("\\", "/").rpartition("/")[2]
-    kept = "".join(character for character in last if character.isprintable()).strip()
-    if len(kept) > _LONGEST:
-        stem, dot, ending = kept.rpartition(".")
-        ending = dot + ending if dot and len(ending) <= 10 else ""
-        kept = (stem if ending else kept)[: _LONGEST - len(ending)] + ending
-    return "" if kept in (".", "..") else kept

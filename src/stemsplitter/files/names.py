@@ -1,25 +1,48 @@
-"""How a path is written in a message, and file names that are not too long."""
+"""File names: as messages show them, and as they are valid everywhere."""
 
 import os
+import re
 from pathlib import Path
 
-_LONGEST = 80
+_LONGEST_SHOWN = 80
+_LONGEST_PLAIN = 200
 _LONGEST_FILE_NAME = 255  # bytes, on every common file system
+_ENDING = re.compile(r"\.[a-z0-9]{1,5}$")
 
 
 def shown(path: str | os.PathLike[str]) -> str:
-    """The last part of a path, fit to print: one line, valid UTF-8, at most 80 characters.
+    """Format the last part of a path for a message: one line, valid UTF-8, at most 80 characters.
 
     Control characters (a newline in a name) and bytes that are not UTF-8 become ``�``.
     """
     name = Path(path).name or str(path)
     name = os.fsencode(name).decode("utf-8", "replace")
     name = "".join(character if character.isprintable() else "�" for character in name)
-    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+    return name if len(name) <= _LONGEST_SHOWN else name[: _LONGEST_SHOWN - 1] + "…"
 
 
 def file_name(stem: str, ending: str) -> str:
-    """``stem`` and ``ending`` joined; a stem too long for that loses its last characters."""
+    """Join ``stem`` and ``ending``; cut the stem where the name would exceed the maximum of file systems."""
     while len(os.fsencode(stem + ending)) > _LONGEST_FILE_NAME:
         stem = stem[:-1]
     return stem + ending
+
+
+def plain_name(name: str, default: str = "file") -> str:
+    """Reduce any text to a file name that is valid everywhere; ``default`` if nothing is left.
+
+    The result has no folders and no control characters, and at most 200 characters; a longer name keeps its extension.
+    """
+    last = name.replace("\\", "/").rpartition("/")[2]
+    kept = "".join(character for character in last if character.isprintable()).strip()
+    if len(kept) > _LONGEST_PLAIN:
+        stem, dot, ending = kept.rpartition(".")
+        ending = dot + ending if dot and len(ending) <= 10 else ""
+        kept = (stem if ending else kept)[: _LONGEST_PLAIN - len(ending)].rstrip() + ending
+    return default if kept.strip(". ") == "" else kept
+
+
+def plain_ending(name: str) -> str:
+    """The extension in lower case, with its dot, if it is 1 to 5 letters and digits; else empty."""
+    found = _ENDING.search(name.lower())
+    return found[0] if found else ""

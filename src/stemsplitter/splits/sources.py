@@ -15,12 +15,12 @@ from stemsplitter.analysis.probing import Probed, probe
 from stemsplitter.analysis.sniffing import HEAD_BYTES, not_media
 from stemsplitter.database import Database
 from stemsplitter.fetching import Fetcher, FetchError
+from stemsplitter.files.names import plain_ending
 from stemsplitter.service_errors import ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.splits.schemas import DirectUrl, UploadedFile
 from stemsplitter.storage import Storage
 from stemsplitter.storage.errors import FileMissing, StorageError
-from stemsplitter.storage.names import plain_ending
 from stemsplitter.uploads.models import Upload
 from stemsplitter.uploads.service import UploadService, is_direct, not_received
 

@@ -8,8 +8,8 @@ import time
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from stemsplitter.files.names import plain_name
 from stemsplitter.service_errors import NotFound
-from stemsplitter.storage.names import plain_name
 
 _DIGEST_BYTES = 32
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 from stemsplitter.analysis.sniffing import HEAD_BYTES, not_media
 from stemsplitter.clock import now
 from stemsplitter.database import Database
+from stemsplitter.files.names import plain_ending
 from stemsplitter.storage import Storage, StorageError
-from stemsplitter.storage.names import plain_ending
 from stemsplitter.uploads import chunks, repository
 from stemsplitter.uploads.errors import InProgress, LengthMismatch, TypeMismatch
 from stemsplitter.uploads.models import Upload

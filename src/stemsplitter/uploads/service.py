@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 
 from stemsplitter.clock import now
 from stemsplitter.database import Database
+from stemsplitter.files.names import plain_ending
 from stemsplitter.service_errors import Conflict, ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.storage import Storage, StorageError
-from stemsplitter.storage.names import plain_ending
 from stemsplitter.uploads import chunks, repository
 from stemsplitter.uploads.errors import (
     Expired,
