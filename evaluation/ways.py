@@ -16,9 +16,8 @@ from evaluation.datasets import SAMPLE_RATE, Audio, songs
 from evaluation.metrics import sdr
 from evaluation.scores import scored_truths
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.files.verified import hash_file
-from stemsplitter.separation.architectures.builtin.model import BuiltinModel
-from stemsplitter.separation.architectures.spleeter.model import VocalsMask
+from stemsplitter.separation.architectures.bandnet.model import BandNetModel
+from stemsplitter.separation.architectures.spleeter.model import SpleeterMask
 from stemsplitter.separation.layouts import SIX_STEMS
 from stemsplitter.separation.pipeline import separate_stream
 from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
@@ -27,7 +26,7 @@ NETWORK, FINDER = "builtin_6s", "spleeter_2s"
 VOCALS = SIX_STEMS.index("vocals")
 
 
-class First(BuiltinModel):
+class First(BandNetModel):
     """Spleeter's vocals are the vocals, and nothing else is."""
 
     def _masks(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -39,20 +38,20 @@ class First(BuiltinModel):
         return masks
 
 
-def ways(weights: Path | None) -> dict[str, BuiltinModel]:
+def ways(weights: Path | None) -> dict[str, BandNetModel]:
     """The three, ready; with other weights than those that ship where they are given."""
     store, runtime = ModelStore(), OpenVinoRuntime()
     file = weights or store.weights(NETWORK)[0]
-    compiled = store.cache_dir(NETWORK) / f"bandnet-{hash_file(file)[:12]}"
-    finder = VocalsMask(runtime, store.weights(FINDER), store.cache_dir(FINDER))
+    cache = store.cache_dir(NETWORK)
+    finder = SpleeterMask(runtime, store.weights(FINDER), store.cache_dir(FINDER))
     return {
-        "alone": BuiltinModel(runtime, file, compiled, None),
-        "first": First(runtime, file, compiled, finder),
-        "joined": BuiltinModel(runtime, file, compiled, finder),
+        "alone": BandNetModel(runtime, file, cache, None),
+        "first": First(runtime, file, cache, finder),
+        "joined": BandNetModel(runtime, file, cache, finder),
     }
 
 
-def stems_of(model: BuiltinModel, mixture: Audio) -> dict[str, Audio]:
+def stems_of(model: BandNetModel, mixture: Audio) -> dict[str, Audio]:
     """A song's stems, each [2, n]."""
     pieces = [piece.stems for piece in separate_stream(model, [mixture], SAMPLE_RATE, 2)]
     return dict(zip(model.stems, np.concatenate(pieces, axis=-1), strict=True))

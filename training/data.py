@@ -17,7 +17,7 @@ from torch.utils.data import IterableDataset
 
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.checkpoints.readers import read_numpy_pickle
-from stemsplitter.separation.architectures.builtin import bands
+from stemsplitter.separation.architectures.bandnet import bands
 from stemsplitter.separation.architectures.spleeter import network
 from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
 from training.score import STEMS

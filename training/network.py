@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stemsplitter.separation.architectures.builtin.network import BANDS, FEATURES, HEADS, MASKS
+from stemsplitter.separation.architectures.bandnet.network import BANDS, FEATURES, HEADS, MASKS
 
 CHANNELS: Final = (32, 64, 96, 128)
 WIDTH: Final = 256
@@ -180,7 +180,7 @@ class BandNet(nn.Module):
         return self.unproject(y).view(batch, frames, channels, bands).permute(0, 2, 1, 3)
 
     def folded(self) -> dict[str, NDArray[np.float32]]:
-        """The weights for `stemsplitter.separation.architectures.builtin.network`, batch normalisation melted in."""
+        """The weights for `stemsplitter.separation.architectures.bandnet.network`, batch normalisation melted in."""
         state: dict[str, Tensor] = {"offset": self.offset, "scale": self.scale}
         for name in ("enter", "narrow", "widen"):
             state |= getattr(self, name).folded(name)

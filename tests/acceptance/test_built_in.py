@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from stemsplitter.separation.architectures.builtin.model import ALONE
+from stemsplitter.separation.architectures.bandnet.model import ALONE
 from stemsplitter.separation.layouts import LAYOUTS, SIX_STEMS
 
 from .conftest import MODEL, VOCALS, Command, files_in

@@ -120,7 +120,9 @@ def test_the_vocals_come_from_a_model_that_finds_them(tmp_path: Path, name: str)
     path = tmp_path / "catalogue.toml"
     text = CATALOGUE.read_text(encoding="utf-8")
     path.write_text(text.replace('vocals_from = "spleeter_2s"', f'vocals_from = "{name}"'), encoding="utf-8")
-    with pytest.raises(ModelError, match=f"builtin_6s has vocals_from '{name}', no such model"):
+    with pytest.raises(
+        ModelError, match=f"builtin_6s has vocals_from '{name}', which is not a model that can"
+    ):
         load_catalogue(path)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from stemsplitter.catalogue import fetching, user_models
 from stemsplitter.catalogue import store as module
+from stemsplitter.catalogue import downloads, user_models
 from stemsplitter.catalogue.entries import (
     HttpSource,
     ModelEntry,
@@ -182,7 +182,7 @@ def test_no_space(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_a_killed_pull_left_is_cleared(store: ModelStore) -> None:
-    left = store.root / "wheel" / f"{fetching._SCRATCH}old"
+    left = store.root / "wheel" / f"{downloads._SCRATCH}old"
     left.mkdir(parents=True)
     (left / "big").write_bytes(b"x")
     store.pull("wheel")
@@ -304,8 +304,8 @@ def test_a_model_of_ones_own(store: ModelStore, tmp_path: Path) -> None:
     [
         ({"klass": "demucs.hdemucs.HDemucs"}, "class demucs.hdemucs.HDemucs"),
         ({"klass": ""}, "class unknown"),
-        ({"kwargs": "{}"}, "does not say which stems"),
-        ({"kwargs": '{"sources": ["../x"]}'}, "does not say which stems"),
+        ({"kwargs": "{}"}, "does not name its stems"),
+        ({"kwargs": '{"sources": ["../x"]}'}, "does not name its stems"),
         ({"kwargs": '{"sources": ["vocals", "drums"]}'}, "do not make up a whole song"),
         ({"kwargs": "3"}, "get it again"),
     ],

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from stemsplitter.separation.pipeline import Piece, read_ahead, separate_stream
-
-from .conftest import ToyModel
+from tests.separation.toy_model import ToyModel
 
 Waveform = NDArray[np.float32]
 Noise = Callable[..., Waveform]

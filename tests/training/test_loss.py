@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stemsplitter.separation.architectures.builtin import bands
+from stemsplitter.separation.architectures.bandnet import bands
 
 pytestmark = pytest.mark.torch
 
@@ -69,7 +69,7 @@ def test_the_shipped_features_are_those_trained_on(song):
     """At twice the rate, with twice the window, the same bins below 11 kHz."""
     import soxr
 
-    from stemsplitter.separation.architectures.builtin import model
+    from stemsplitter.separation.architectures.bandnet import model
     from stemsplitter.separation.stft import Stft
     from training import data
 

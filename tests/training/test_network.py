@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stemsplitter.separation.architectures.builtin import network as bandnet
+from stemsplitter.separation.architectures.bandnet import network as bandnet
 from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
 
 pytestmark = pytest.mark.torch

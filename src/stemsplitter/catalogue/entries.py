@@ -10,10 +10,10 @@ from types import MappingProxyType
 from typing import Any
 
 from stemsplitter.errors import ModelError, RequestError
+from stemsplitter.separation.architectures import ARCHITECTURES
 
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
 PACKAGE_FOLDER = Path(__file__).parent.parent
-ARCHITECTURES = ("bandnet", "htdemucs", "spleeter")
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
@@ -120,11 +120,12 @@ def load_catalogue(path: Path = CATALOGUE) -> tuple[ModelEntry, ...]:
     names = [entry.name for entry in entries]
     if len(set(names)) != len(names):
         raise ModelError(f"The catalogue of models {path} has two models of one name.")
-    finding_vocals = {entry.name for entry in entries if entry.architecture == "spleeter"}
+    with_mask = {entry.name for entry in entries if ARCHITECTURES[entry.architecture].load_vocals_mask}
     for entry in entries:
-        if entry.vocals_from is not None and entry.vocals_from not in finding_vocals:
+        if entry.vocals_from is not None and entry.vocals_from not in with_mask:
             raise ModelError(
-                f"The catalogue's model {entry.name} has vocals_from {entry.vocals_from!r}, no such model."
+                f"The catalogue's model {entry.name} has vocals_from {entry.vocals_from!r}, which is not a model "
+                "that can extract its vocals."
             )
     return entries
 

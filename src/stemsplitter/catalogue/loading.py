@@ -1,42 +1,26 @@
-"""From a catalogue entry to a model that separates."""
+"""Loads the model of a catalogue entry."""
 
 from typing import TYPE_CHECKING
 
 from stemsplitter.catalogue.entries import ModelEntry
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import ModelError
-from stemsplitter.separation.model import SegmentModel
-from stemsplitter.separation.runtimes import Runtime
+from stemsplitter.separation.architectures import ARCHITECTURES, ModelFiles
 
 if TYPE_CHECKING:
-    from stemsplitter.separation.architectures.spleeter.model import VocalsMask
+    from stemsplitter.separation.architectures.spectral import VocalsMask
+    from stemsplitter.separation.model import SegmentModel
+    from stemsplitter.separation.runtimes import Runtime
 
 
-def load_model(entry: ModelEntry, store: ModelStore, runtime: Runtime) -> SegmentModel:
-    """Load a model's weights into a runtime; what is converted for it is kept in the store.
+def load_model(entry: ModelEntry, store: ModelStore, runtime: "Runtime") -> "SegmentModel":
+    """Load a model's weights on a runtime; files derived from them are kept in the store.
 
     Raises:
-        ModelError: the weights are missing, damaged, or not what the entry says.
+        ModelError: the weights are missing, damaged, or do not match the entry.
     """
-    weights, cache = store.weights(entry.name), store.cache_dir(entry.name)
-    if entry.architecture == "htdemucs":
-        from stemsplitter.separation.architectures.htdemucs.model import HTDemucsModel
-
-        model: SegmentModel = HTDemucsModel(runtime, weights, cache)
-    elif entry.architecture == "spleeter":
-        from stemsplitter.separation.architectures.spleeter.model import SpleeterModel
-
-        model = SpleeterModel(runtime, weights, cache)
-    elif entry.architecture == "bandnet":
-        from stemsplitter.separation.architectures.builtin.model import BuiltinModel
-
-        # the file comes with the program, so that another version may bring another of the same name
-        compiled = cache / f"bandnet-{entry.weights[0].sha256[:12]}"
-        model = BuiltinModel(runtime, weights[0], compiled, _vocals(entry, store, runtime))
-    else:
-        raise ModelError(
-            f"The model {entry.name} is of a kind unknown here ({entry.architecture}): update stemsplitter."
-        )
+    files = _files(entry, store)
+    model = ARCHITECTURES[entry.architecture].load(runtime, files, _vocals_mask(entry, store, runtime))
     if model.stems != entry.stems:
         raise ModelError(
             f"The weights of {entry.name} give {', '.join(model.stems)}, not {', '.join(entry.stems)}: "
@@ -45,11 +29,13 @@ def load_model(entry: ModelEntry, store: ModelStore, runtime: Runtime) -> Segmen
     return model
 
 
-def _vocals(entry: ModelEntry, store: ModelStore, runtime: Runtime) -> "VocalsMask | None":
-    """What finds the vocals for a model that is better with it, where it is here."""
-    name = entry.vocals_from
-    if name is None or not store.is_ready(name):
-        return None
-    from stemsplitter.separation.architectures.spleeter.model import VocalsMask
+def _files(entry: ModelEntry, store: ModelStore) -> ModelFiles:
+    return ModelFiles(store.weights(entry.name), store.cache_dir(entry.name))
 
-    return VocalsMask(runtime, store.weights(name), store.cache_dir(name))
+
+def _vocals_mask(entry: ModelEntry, store: ModelStore, runtime: "Runtime") -> "VocalsMask | None":
+    if entry.vocals_from is None or not store.is_ready(entry.vocals_from):
+        return None
+    source = store.entry(entry.vocals_from)
+    load = ARCHITECTURES[source.architecture].load_vocals_mask
+    return load(runtime, _files(source, store)) if load else None

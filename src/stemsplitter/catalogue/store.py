@@ -113,7 +113,7 @@ class ModelStore:
                     f"The model {name} is not here, or not whole, and cannot be fetched offline: get {files} "
                     f"elsewhere and run `stemsplitter models add {name} FILE`."
                 )
-            from stemsplitter.catalogue.fetching import fetch  # its HTTP client is slow to import
+            from stemsplitter.catalogue.downloads import fetch  # its HTTP client is slow to import
 
             folder = self.root / name
             fetch(missing, folder, progress)

@@ -60,6 +60,11 @@ class Checkpoint:
     kwargs: dict[str, Any]
     state: dict[str, Array]
 
+    @property
+    def sources(self) -> object:
+        """The constructor's argument ``sources``, by keyword or first: in Demucs the names of the stems."""
+        return self.args[0] if self.args else self.kwargs.get("sources")
+
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """A checkpoint in whichever of the formats the file is; ModelError where it is none of them."""

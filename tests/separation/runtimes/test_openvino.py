@@ -10,7 +10,8 @@ import openvino as ov
 import pytest
 
 from stemsplitter.errors import ModelError, RequestError
-from stemsplitter.separation.runtimes import open_runtime
+from stemsplitter.separation import architectures
+from stemsplitter.separation.runtimes import open_runtime, openvino
 from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
 
 MODEL = """
@@ -78,6 +79,18 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ModelError, match="cannot be written"):
         OpenVinoRuntime("fp32", 1).compile(lambda: _double, SHAPES, tmp_path / "file" / "net")
+
+
+def test_converted_networks_are_not_reused_after_the_code_of_an_architecture_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(architectures, "__path__", [str(tmp_path)])
+    (tmp_path / "net").mkdir()
+    versions = []
+    for code in ("one", "two"):
+        (tmp_path / "net" / "network.py").write_text(code)
+        versions.append(openvino._code_version.__wrapped__())
+    assert versions[0] != versions[1]
 
 
 def _run(program: str, cache: Path) -> tuple[int, list[str], str]:

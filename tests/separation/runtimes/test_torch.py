@@ -16,7 +16,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stemsplitter.errors import DeviceError, RequestError
-from stemsplitter.separation.architectures.builtin.network import BANDS, FEATURES, BandNet
+from stemsplitter.separation.architectures.bandnet.network import BANDS, FEATURES, BandNet
 from stemsplitter.separation.architectures.htdemucs.model import HTDemucsModel
 from stemsplitter.separation.architectures.spleeter.network import Spleeter
 from stemsplitter.separation.model import SegmentModel

@@ -1,0 +1,87 @@
+"""The registry of network architectures.
+
+Each architecture is a folder: `network.py` describes the network on the operations of `separation.ops`; `model.py`
+reads its checkpoints, converts waveforms to the network's input and its output to stems. An entry in `ARCHITECTURES`
+registers it. Importing this module imports neither NumPy nor a runtime, so listing models stays fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from stemsplitter.separation.architectures.spectral import VocalsMask
+    from stemsplitter.separation.model import SegmentModel
+    from stemsplitter.separation.runtimes import Runtime
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The files of one model.
+
+    Attributes:
+        weights: checkpoints, in the order of the catalogue entry.
+        cache: folder for files that a runtime derives from the checkpoints.
+    """
+
+    weights: Sequence[Path]
+    cache: Path
+
+
+Load = Callable[["Runtime", ModelFiles, "VocalsMask | None"], "SegmentModel"]
+LoadVocalsMask = Callable[["Runtime", ModelFiles], "VocalsMask"]
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """A kind of network that models of the catalogue and models of users are loaded with.
+
+    Attributes:
+        name: value of ``architecture`` in a catalogue entry.
+        load: builds a model from its files on a runtime; the mask of another model, which extracts the vocals, is
+            given where the entry has ``vocals_from`` and that model's files are present.
+        load_vocals_mask: builds the mask for other models; None where the architecture offers none.
+        checkpoint_class: class named in the Demucs checkpoints that a user can add; None where none can be added.
+    """
+
+    name: str
+    load: Load
+    load_vocals_mask: LoadVocalsMask | None = None
+    checkpoint_class: str | None = None
+
+
+def _bandnet(runtime: Runtime, files: ModelFiles, vocals: VocalsMask | None) -> SegmentModel:
+    from stemsplitter.separation.architectures.bandnet.model import BandNetModel
+
+    return BandNetModel(runtime, files.weights[0], files.cache, vocals)
+
+
+def _htdemucs(runtime: Runtime, files: ModelFiles, _: VocalsMask | None) -> SegmentModel:
+    from stemsplitter.separation.architectures.htdemucs.model import HTDemucsModel
+
+    return HTDemucsModel(runtime, files.weights, files.cache)
+
+
+def _spleeter(runtime: Runtime, files: ModelFiles, _: VocalsMask | None) -> SegmentModel:
+    from stemsplitter.separation.architectures.spleeter.model import SpleeterModel
+
+    return SpleeterModel(runtime, files.weights, files.cache)
+
+
+def _spleeter_mask(runtime: Runtime, files: ModelFiles) -> VocalsMask:
+    from stemsplitter.separation.architectures.spleeter.model import SpleeterMask
+
+    return SpleeterMask(runtime, files.weights, files.cache)
+
+
+ARCHITECTURES: Final = {
+    architecture.name: architecture
+    for architecture in (
+        Architecture("bandnet", _bandnet),
+        Architecture("htdemucs", _htdemucs, checkpoint_class="HTDemucs"),
+        Architecture("spleeter", _spleeter, load_vocals_mask=_spleeter_mask),
+    )
+}

@@ -1,24 +1,33 @@
-"""What the models have in common whose networks see spectra: the transform, and how audio is cut up for it."""
+"""The part that models on magnitude spectra share: the transform and the segments cut for it."""
 
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stemsplitter.separation.architectures.spleeter.network import FRAMES
 from stemsplitter.separation.runtimes import Runtime
 from stemsplitter.separation.segments import triangle
 from stemsplitter.separation.stft import Spectrum, Stft, Waveform
 
 N_FFT: Final = 4096
-OVERLAP: Final = 0.25  # of a segment
+FRAMES: Final = 512
+"""Frames of a segment."""
+OVERLAP: Final = 0.25
+"""Overlap of two segments, as a share of a segment."""
+
+
+class VocalsMask(Protocol):
+    """Extracts the vocals from a spectrum."""
+
+    def apply(self, spectrum: Spectrum) -> None:
+        """Turn the mixture's spectrum ``[2, FRAMES, N_FFT / 2 + 1]`` into that of the vocals, in place."""
 
 
 class SpectralModel:
-    """Segments of as many samples as Spleeter's network has frames for.
+    """Segments of ``FRAMES`` frames at 44.1 kHz.
 
-    A segment is padded with silence such that each of its samples lies in four frames: the transform itself
-    loses nothing.
+    A segment is padded with silence such that each of its samples lies in four frames, so the transform alone
+    reconstructs it exactly.
     """
 
     sample_rate = 44_100
@@ -33,11 +42,11 @@ class SpectralModel:
         self.device = runtime.device
 
     def _spectrum(self, segment: Waveform) -> Spectrum:
-        """From ``[2, segment]`` to ``[2, FRAMES, N_FFT / 2 + 1]``."""
+        """Transform ``[2, segment]`` into ``[2, FRAMES, N_FFT / 2 + 1]``."""
         return self._stft.forward(np.pad(segment, ((0, 0), (self._pad, self._pad))))
 
     def _waveform(self, spectrum: Spectrum) -> Waveform:
-        """From ``[2, FRAMES, N_FFT / 2 + 1]`` to ``[2, segment]``."""
+        """Transform ``[2, FRAMES, N_FFT / 2 + 1]`` back into ``[2, segment]``."""
         return self._unpadded(self._stft.inverse(spectrum))
 
     def _unpadded(self, waveform: Waveform) -> Waveform:

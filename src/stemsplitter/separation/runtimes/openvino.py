@@ -136,7 +136,7 @@ def _convert(describe: Describe, inputs: Mapping[str, tuple[int, ...]], file: Pa
 def _code_version() -> str:
     """A digest of the code that describes graphs: a graph converted by other code is not used."""
     digest = hashlib.sha256(Path(__file__).read_bytes() + ov.__version__.encode())
-    for source in sorted(Path(architectures.__path__[0]).glob("*.py")):
+    for source in sorted(Path(architectures.__path__[0]).rglob("*.py")):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
 

@@ -131,9 +131,7 @@ def _shape(path: Path, cache: Path) -> HTDemucsShape:
 def _read_shape(path: Path) -> HTDemucsShape:
     """From the constructor arguments that an official checkpoint carries."""
     checkpoint = read_checkpoint(path)
-    arguments = dict(checkpoint.kwargs)
-    if checkpoint.args:
-        arguments["sources"] = checkpoint.args[0]
+    arguments, sources = checkpoint.kwargs, checkpoint.sources
     known = {
         "channels": 48,
         "depth": 4,
@@ -147,12 +145,16 @@ def _read_shape(path: Path) -> HTDemucsShape:
     sizes = {name: arguments.get(name, default) for name, default in known.items()}
     fixed = {"growth": 2, "audio_channels": 2, "cac": True, "t_emb": "sin", "t_norm_first": True}
     given = {name: arguments.get(name, default) for name, default in fixed.items()}
-    if not arguments.get("sources") or given != fixed or not set(LANDMARKS) <= checkpoint.state.keys():
+    if (
+        not isinstance(sources, list | tuple)
+        or given != fixed
+        or not set(LANDMARKS) <= checkpoint.state.keys()
+    ):
         raise ModelError(
             f"{path.name} is not an HTDemucs checkpoint of the released kind: choose another file."
         )
     return HTDemucsShape(
-        sources=tuple(arguments["sources"]),
+        sources=tuple(sources),
         segment=int(sizes["segment"] * sizes["samplerate"]),
         sample_rate=int(sizes["samplerate"]),
         n_fft=int(sizes["nfft"]),

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from stemsplitter.checkpoints.readers import read_numpy_pickle
 from stemsplitter.errors import ModelError
-from stemsplitter.separation.architectures.spectral import SpectralModel
-from stemsplitter.separation.architectures.spleeter.network import BINS, CHANNELS, FRAMES, Spleeter
+from stemsplitter.separation.architectures.spectral import FRAMES, SpectralModel
+from stemsplitter.separation.architectures.spleeter.network import BINS, CHANNELS, Spleeter
 from stemsplitter.separation.runtimes import Runtime
+from stemsplitter.separation.stft import Spectrum
 
 # Above the network's last bin, at 11 kHz, each frame's mask is the mean over its last 64 bins, 10.3–11 kHz:
 # Spleeter's "average" extension, but from the bins that are near
@@ -32,7 +33,7 @@ class SpleeterModel(SpectralModel):
 
     def __init__(self, runtime: Runtime, checkpoints: Sequence[Path], cache: Path) -> None:
         super().__init__(runtime)
-        self._mask = VocalsMask(runtime, checkpoints, cache)
+        self._mask = SpleeterMask(runtime, checkpoints, cache)
 
     def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:
         spectrum = self._spectrum(mixture)
@@ -41,7 +42,7 @@ class SpleeterModel(SpectralModel):
         return np.stack((vocals, mixture - vocals))
 
 
-class VocalsMask:
+class SpleeterMask:
     """The two networks on spectra: what of a spectrum is vocals."""
 
     def __init__(self, runtime: Runtime, checkpoints: Sequence[Path], cache: Path) -> None:
@@ -52,7 +53,7 @@ class VocalsMask:
             cache / "spleeter",
         )
 
-    def apply(self, spectrum: NDArray[np.complex64]) -> None:
+    def apply(self, spectrum: Spectrum) -> None:
         """Turn the mixture's spectrum ``[2, FRAMES, N_FFT / 2 + 1]`` into that of the vocals, in place."""
         (mask,) = self._network(_repeated(np.abs(spectrum[:, :, :BINS]))[None])
         spectrum[:, :, :BINS] *= mask[0]

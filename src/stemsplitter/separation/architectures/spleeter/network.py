@@ -14,7 +14,6 @@ import numpy as np
 from stemsplitter.separation.ops import Array, Ops, Tensor
 
 CHANNELS = 2
-FRAMES = 512
 BINS = 1024
 LEVELS = 6
 BATCH_NORM_EPS = 1e-3
@@ -35,7 +34,7 @@ class Spleeter:
         self._vocals, self._accompaniment = states
 
     def __call__(self, ops: Ops, magnitude: Tensor) -> tuple[Tensor]:
-        """From magnitudes ``[batch, 2, FRAMES, BINS]`` to the vocals' mask of the same shape, 0…1.
+        """From magnitudes ``[batch, 2, frames, BINS]`` to the vocals' mask of the same shape, 0…1.
 
         Magnitudes are those of an STFT of 4,096 samples every 1,024, Hann window, not normalised, of audio
         with full scale at 1. The accompaniment's mask is what is left to 1.

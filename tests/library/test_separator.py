@@ -19,8 +19,7 @@ from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import AudioError, ModelError, OutputError, RequestError, Stopped
 from stemsplitter.library import Progress, Separator, separator
 from stemsplitter.library.verification import verify_files
-
-from .conftest import ToyModel
+from tests.separation.toy_model import ToyModel
 
 Waveform = NDArray[np.float32]
 Noise = Callable[..., Waveform]

@@ -9,11 +9,10 @@ from numpy.typing import NDArray
 
 from stemsplitter.checkpoints.readers import read_safetensors
 from stemsplitter.errors import ModelError
-from stemsplitter.separation.architectures.builtin import bands
-from stemsplitter.separation.architectures.builtin.network import BANDS, FEATURES, BandNet
-from stemsplitter.separation.architectures.spectral import N_FFT, SpectralModel
-from stemsplitter.separation.architectures.spleeter.model import VocalsMask
-from stemsplitter.separation.architectures.spleeter.network import FRAMES
+from stemsplitter.files.verified import hash_file
+from stemsplitter.separation.architectures.bandnet import bands
+from stemsplitter.separation.architectures.bandnet.network import BANDS, FEATURES, BandNet
+from stemsplitter.separation.architectures.spectral import FRAMES, N_FFT, SpectralModel, VocalsMask
 from stemsplitter.separation.layouts import SIX_STEMS
 from stemsplitter.separation.runtimes import Runtime
 from stemsplitter.separation.stft import Spectrum
@@ -28,7 +27,7 @@ HALF = np.float32(np.sqrt(0.5))
 BAND_OF_BIN = np.minimum(np.searchsorted(bands.EDGES, np.arange(N_FFT // 2 + 1), side="right") - 1, BANDS - 1)
 
 
-class BuiltinModel(SpectralModel):
+class BandNetModel(SpectralModel):
     """Six stems as sums of masked instrumental and masked vocals, both split in middle and side.
 
     Without a model for the vocals all is instrumental, and the network finds the vocals in it. The masks of the
@@ -40,12 +39,15 @@ class BuiltinModel(SpectralModel):
 
     stems: tuple[str, ...] = SIX_STEMS
 
-    def __init__(self, runtime: Runtime, weights: Path, compiled: Path, vocals: VocalsMask | None) -> None:
+    def __init__(self, runtime: Runtime, weights: Path, cache: Path, vocals: VocalsMask | None) -> None:
         super().__init__(runtime)
         self.notes: tuple[str, ...] = () if vocals else (ALONE,)
         self._vocals = vocals
         self._network = runtime.compile(
-            lambda: BandNet(_read(weights), FRAMES), {"features": (1, FEATURES, FRAMES, BANDS)}, compiled
+            lambda: BandNet(_read(weights), FRAMES),
+            {"features": (1, FEATURES, FRAMES, BANDS)},
+            # another version of the program brings other weights in a file of the same name
+            cache / f"bandnet-{hash_file(weights)[:12]}",
         )
 
     def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:

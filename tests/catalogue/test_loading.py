@@ -1,7 +1,6 @@
 """From a catalogue entry to a model, with a runtime that computes nothing."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 from stemsplitter.catalogue.loading import load_model
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import ModelError
-from stemsplitter.separation.architectures.builtin.model import ALONE, BuiltinModel
+from stemsplitter.separation.architectures.bandnet.model import ALONE, BandNetModel
 from stemsplitter.separation.architectures.spleeter.model import SpleeterModel
 
 
@@ -45,7 +44,7 @@ def test_spleeter(store: ModelStore) -> None:
 def test_the_built_in_model_has_its_vocals_found_by_another(store: ModelStore) -> None:
     runtime = Runtime()
     model = load_model(store.entry("builtin_6s"), store, runtime)
-    assert isinstance(model, BuiltinModel) and model.notes == ()
+    assert isinstance(model, BandNetModel) and model.notes == ()
     # what is made of each is kept with the model that it is of
     assert {path.parents[1].name for path in runtime.caches} == {"spleeter_2s", "builtin_6s"}
 
@@ -53,19 +52,23 @@ def test_the_built_in_model_has_its_vocals_found_by_another(store: ModelStore) -
 def test_the_built_in_model_does_without(tmp_path: Path) -> None:
     store, runtime = ModelStore(tmp_path / "models"), Runtime()
     model = load_model(store.entry("builtin_6s"), store, runtime)
-    assert isinstance(model, BuiltinModel) and model.notes == (ALONE,)
+    assert isinstance(model, BandNetModel) and model.notes == (ALONE,)
     assert len(runtime.caches) == 1
     assert not (store.root / "spleeter_2s").exists()
 
 
-def test_other_weights_are_compiled_anew(tmp_path: Path) -> None:
-    """The file comes with the program: another version may bring another of the same name."""
+def test_other_weights_of_the_same_name_are_compiled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The file ships with the program, so another version can bring another one of the same name."""
     store, runtime = ModelStore(tmp_path / "models"), Runtime()
     entry = store.entry("builtin_6s")
-    (weight,) = entry.weights
-    other = replace(entry, weights=(replace(weight, sha256="0" * 64),))
-    for each in (entry, other, entry):
-        load_model(each, store, runtime)
+    (shipped,) = store.weights(entry.name)
+    other = tmp_path / shipped.name
+    other.write_bytes(b"other weights")
+    for file in (shipped, other, shipped):
+        monkeypatch.setattr(store, "weights", lambda _, file=file: [file])
+        load_model(entry, store, runtime)
     first, second, third = runtime.caches
     assert first == third != second
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from stemsplitter.catalogue import download as module
-from stemsplitter.catalogue.download import TRIES, download
+from stemsplitter.catalogue import http as module
+from stemsplitter.catalogue.http import TRIES, download
 from stemsplitter.errors import ModelError
 from stemsplitter.files.verified import PartFile
 
