@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from stemsplitter.catalogue import store as module
 from stemsplitter.catalogue import downloads, user_models
+from stemsplitter.catalogue import store as module
 from stemsplitter.catalogue.entries import (
     HttpSource,
     ModelEntry,
