@@ -28,16 +28,16 @@ class Place:
 
 
 def _make_key(page: Page) -> None:
-    page.get_by_label("Name of a new key").fill("a <b>key</b>")
-    page.get_by_role("button", name="Create a key").click()
-    expect(page.get_by_role("heading", name="Your new key")).to_be_visible()
+    page.get_by_label("Key name").fill("a <b>key</b>")
+    page.get_by_role("button", name="Create key").click()
+    expect(page.get_by_role("heading", name="Your new API key")).to_be_visible()
     page.locator("summary").first.click()
 
 
 def _rotate(page: Page) -> None:
-    page.get_by_role("button", name="Rotate the secret").click()
-    page.get_by_role("dialog").get_by_role("button", name="Rotate the secret").click()
-    expect(page.get_by_role("button", name="Copy the secret")).to_be_visible()
+    page.get_by_role("button", name="Rotate secret").click()
+    page.get_by_role("dialog").get_by_role("button", name="Rotate secret").click()
+    expect(page.get_by_role("button", name="Copy secret")).to_be_visible()
 
 
 def _ask(page: Page) -> None:
@@ -61,8 +61,8 @@ def _mix_too_loud(page: Page) -> None:
     expect(page.locator("[data-play]")).to_be_visible()
     for stem in ("vocals", "drums", "bass", "guitar"):
         page.get_by_label(f"Gain of {stem}").fill("12")
-    page.get_by_role("button", name="Download the mix").click()
-    expect(page.locator("[data-made]")).to_contain_text("over full scale", timeout=60_000)
+    page.get_by_role("button", name="Download mix").click()
+    expect(page.locator("[data-made]")).to_contain_text("exceed full scale", timeout=60_000)
 
 
 def _set_faders(page: Page) -> None:
@@ -74,10 +74,10 @@ def _set_faders(page: Page) -> None:
 
 
 def _fetch_offline(page: Page) -> None:
-    page.get_by_role("button", name="Fetch it: Hybrid Transformer Demucs, six stems").click()
+    page.get_by_role("button", name="Download Hybrid Transformer Demucs, six stems").click()
     expect(page.get_by_role("dialog")).to_contain_text("unclear")
     with page.expect_navigation():
-        page.get_by_role("dialog").get_by_role("button", name="Fetch it").click()
+        page.get_by_role("dialog").get_by_role("button", name="Download").click()
     expect(page.get_by_role("alert")).to_contain_text("offline")
 
 
@@ -104,7 +104,7 @@ PLACES = (
         "sign-up-refused",
         "/sign-up",
         act=_refused(
-            "Make my account", {"Email address": "new@example.org", "Password": "a few words to remember"}
+            "Create account", {"Email address": "new@example.org", "Password": "a few words to remember"}
         ),
     ),
     Place("not-found", "/no-such-page", status=404),
@@ -113,9 +113,7 @@ PLACES = (
     *(Place(task.slug, f"/{task.slug}") for task in TASKS),
     Place("home-signed-in", "/", "member"),
     Place("new", "/new", "member", _open_all),
-    Place(
-        "new-refused", "/new", "member", _refused("Split", {"Link to a song": "http://192.0.2.1/song.mp3"})
-    ),
+    Place("new-refused", "/new", "member", _refused("Split", {"Song URL": "http://192.0.2.1/song.mp3"})),
     Place("task-signed-in", "/guitar-remover", "member"),
     Place("splits", "/splits", "member"),
     Place("splits-none", "/splits", "newcomer"),
@@ -133,7 +131,7 @@ PLACES = (
         "account-refused",
         "/account",
         "newcomer",
-        _refused("Change the address", {"Email address": "operator@stems.example"}),
+        _refused("Change email address", {"Email address": "operator@stems.example"}),
     ),
     Place("developer", "/developer", "member"),
     Place("developer-none", "/developer", "newcomer"),
@@ -145,7 +143,7 @@ PLACES = (
         "webhooks-refused",
         "/developer/webhooks",
         "member",
-        _refused("Send", {"Send a test event to": "http://192.0.2.1/hook"}),
+        _refused("Send test event", {"Test event URL": "http://192.0.2.1/hook"}),
     ),
     Place("delivery", "/developer/webhooks/{delivered}", "member"),
     Place("delivery-pending", "/developer/webhooks/{pending}", "member"),

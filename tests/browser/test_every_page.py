@@ -19,7 +19,9 @@ LIGHT = 150_000  # bytes, with headers
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
-def test_page(browser: Browser, filled: tuple[Server, Sample], place: Place) -> None:
+def test_page_is_accessible_and_self_contained(
+    browser: Browser, filled: tuple[Server, Sample], place: Place
+) -> None:
     server, sample = filled
     session = sample.sessions.get(place.who, "")
     # no colour on its way from one theme to the other
@@ -34,7 +36,7 @@ def test_page(browser: Browser, filled: tuple[Server, Sample], place: Place) -> 
         assert (seen.foreign, seen.complaints) == ([], [])
 
 
-def test_what_is_wrong_is_noticed(browser: Browser, filled: tuple[Server, Sample]) -> None:
+def test_checks_detect_faults(browser: Browser, filled: tuple[Server, Sample]) -> None:
     server, _ = filled
     # where the policy does not keep it from being asked for
     with window(browser, server.url, bypass_csp=True) as (page, seen):
@@ -61,7 +63,7 @@ def test_what_is_wrong_is_noticed(browser: Browser, filled: tuple[Server, Sample
         assert len(seen.complaints) == 1 and "Content Security Policy" in seen.complaints[0]
 
 
-def test_no_page_is_forgotten() -> None:
+def test_every_page_is_visited() -> None:
     routes = [route for router in routers.PAGES for route in router.routes if isinstance(route, APIRoute)]
     pages = [route for route in routes if "GET" in route.methods and route.path not in NOT_PAGES]
     assert len(pages) > 20 and {route.path for route in routes} > NOT_PAGES
@@ -77,7 +79,7 @@ class _Any(dict[str, str]):
 
 
 @pytest.mark.parametrize("who", ["visitor", "newcomer"])
-def test_the_first_page_is_light(browser: Browser, filled: tuple[Server, Sample], who: str) -> None:
+def test_home_page_is_small(browser: Browser, filled: tuple[Server, Sample], who: str) -> None:
     server, sample = filled
     with window(browser, server.url, sample.sessions.get(who, "")) as (page, _):
         sizes = watch_sizes(page.context.new_cdp_session(page))

@@ -54,7 +54,7 @@ def tab_to(page: Page, selector: str) -> None:
     raise AssertionError(f"{selector} is not reached by Tab")
 
 
-def test_the_keyboard_alone(
+def test_keyboard_reaches_everything(
     browser: Browser, filled: tuple[Server, Sample], email: str, tmp_path: Path
 ) -> None:
     server, sample = filled
@@ -166,14 +166,14 @@ def send(page: Page, song: Path) -> None:
     choosers[0].set_files(song)
     tab_to(page, "input[name=layout]")
     page.keyboard.press("ArrowDown")
-    expect(page.get_by_label("Four stems")).to_be_checked()
+    expect(page.get_by_label("4 stems")).to_be_checked()
     tab_to(page, "form[data-new-split] button")
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("/splits/split_"))
     tab_to(page, "form[action$='/cancel'] button")
     page.keyboard.press("Enter")
     confirm(page)
-    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    expect(page.get_by_role("button", name="Retry")).to_be_visible()
 
 
 def make_and_revoke_key(page: Page) -> None:
@@ -181,12 +181,12 @@ def make_and_revoke_key(page: Page) -> None:
     tab_to(page, "#name")
     page.keyboard.type("by keyboard")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Your new key")).to_be_visible()
+    expect(page.get_by_role("heading", name="Your new API key")).to_be_visible()
     tab_to(page, "button[data-copy=key]")
     tab_to(page, "form[action$='/revoke'] button")
     page.keyboard.press("Enter")
     confirm(page)
-    expect(page.get_by_role("rowheader", name="by keyboard")).to_contain_text("revoked")
+    expect(page.get_by_role("rowheader", name="by keyboard")).to_contain_text("Revoked")
 
 
 def confirm(page: Page) -> None:

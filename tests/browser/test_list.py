@@ -62,7 +62,7 @@ def answer(page: Page, yes: str) -> None:
     page.get_by_role("dialog").get_by_role("button", name=yes).click()
 
 
-def test_a_split_from_its_begin_to_its_end(page: Page, services: Services, song: Path) -> None:
+def test_split_is_updated_canceled_retried_and_deleted(page: Page, services: Services, song: Path) -> None:
     page.goto("/new")
     drop_on(page, "[data-drop]", song)
     page.get_by_role("button", name="Split", exact=True).click()
@@ -72,10 +72,10 @@ def test_a_split_from_its_begin_to_its_end(page: Page, services: Services, song:
     expect(row(page, "queued")).to_contain_text("0:02")
     row(page, "queued").get_by_role("button", name="Cancel split").click()
     answer(page, "Cancel split")
-    expect(page.locator("main")).to_contain_text("failed")
+    expect(page.locator("main")).to_contain_text("Failed")
     canceled = page.url
 
-    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Retry").click()
     page.wait_for_url(lambda url: "/splits/split_" in url and url != canceled)
     split_id = page.url.rpartition("/")[2]
 
@@ -88,8 +88,8 @@ def test_a_split_from_its_begin_to_its_end(page: Page, services: Services, song:
         assert row(page, "processing").get_by_role("progressbar").get_attribute("value") == str(progress)
     failure = {"error_code": "SERVER_ERROR", "error_message": "The <b>worker</b> died."}
     change(services, split_id, status="failed", **failure)
-    expect(row(page, "The <b>worker</b> died.")).to_contain_text("failed")
-    expect(page.locator("#toasts")).to_contain_text(f"{NAME}: failed")
+    expect(row(page, "The <b>worker</b> died.")).to_contain_text("Failed")
+    expect(page.locator("#toasts")).to_contain_text(f"Split failed: {NAME}")
     assert page.evaluate("window.isStillThisPage") is True
 
     for left in (1, 0):

@@ -71,7 +71,7 @@ def wait_until(page: Page, holds: Callable[[], bool]) -> None:
         page.wait_for_timeout(20)
 
 
-def test_waveforms_are_drawn_before_any_stem_is_fetched(page: Page, filled: tuple[Server, Sample]) -> None:
+def test_waveforms_are_drawn_before_stems_load(page: Page, filled: tuple[Server, Sample]) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
     page.goto(f"/splits/{filled[1].ids['player']}", wait_until="networkidle")
@@ -85,7 +85,7 @@ def test_waveforms_are_drawn_before_any_stem_is_fetched(page: Page, filled: tupl
     assert not [url for url in asked if "/play/" in url]
 
 
-def test_keys_and_clicks_choose_the_place(player: Page) -> None:
+def test_keys_and_clicks_seek(player: Page) -> None:
     for key, place in (("Shift+ArrowRight", 1), ("ArrowRight", SECONDS), ("Shift+ArrowLeft", 2), ("Home", 0)):
         player.keyboard.press(key)
         assert slider(player) == pytest.approx(place, abs=0.02), key
@@ -103,7 +103,7 @@ def test_keys_and_clicks_choose_the_place(player: Page) -> None:
     assert 0.5 <= engine(player, "position") < SECONDS
 
 
-def test_a_loop_goes_round_and_ends(player: Page) -> None:
+def test_loop_repeats_until_turned_off(player: Page) -> None:
     """Set by keys alone, while nothing plays."""
     for key in ("Shift+ArrowRight", "[", "Shift+ArrowRight", "]"):
         player.keyboard.press(key)
@@ -129,7 +129,7 @@ def test_a_loop_goes_round_and_ends(player: Page) -> None:
     assert engine(player, "position") == 0
 
 
-def test_a_song_that_is_too_long_to_decode_plays(page: Page, filled: tuple[Server, Sample]) -> None:
+def test_long_song_plays_from_stream(page: Page, filled: tuple[Server, Sample]) -> None:
     page.goto(f"/splits/{filled[1].ids['long']}")
     expect(page.locator("main")).to_contain_text("longer than 15 minutes")
     expect(page.locator("[data-play]")).to_be_visible()
@@ -150,7 +150,7 @@ def test_a_song_that_is_too_long_to_decode_plays(page: Page, filled: tuple[Serve
     assert sorted(engine(page, "positions()")) == sorted(SIX)
 
 
-def test_one_stem_and_the_stem_file_are_downloaded(player: Page, tmp_path: Path) -> None:
+def test_stem_and_stem_file_are_downloaded(player: Page, tmp_path: Path) -> None:
     def save(name: str) -> Path:
         path = tmp_path / waiting.value.suggested_filename
         waiting.value.save_as(path)
@@ -169,9 +169,9 @@ def test_one_stem_and_the_stem_file_are_downloaded(player: Page, tmp_path: Path)
         assert [stream.type for stream in container.streams if stream.type == "audio"] == ["audio"] * 5
 
 
-def test_a_mix_over_full_scale_is_told(player: Page) -> None:
+def test_clipping_mix_is_reported(player: Page) -> None:
     player.get_by_label("Gain of vocals").fill("6")
     player.get_by_label("Gain of drums").fill("6")
     with player.expect_download():
-        player.get_by_role("button", name="Download the mix").click()
-    expect(player.locator("[data-made]")).to_contain_text("over full scale")
+        player.get_by_role("button", name="Download mix").click()
+    expect(player.locator("[data-made]")).to_contain_text("exceed full scale")

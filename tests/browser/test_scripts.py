@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Browser, expect
 
-from stemsplitter.console.curl import curl_line
+from stemsplitter.console.developer import curl_command
 from tests.acceptance.server import Server
 
 from .chromium import window
@@ -12,34 +12,34 @@ from .sample import Sample
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 
-def test_a_new_key_and_its_line_of_curl_are_copied(browser: Browser, filled: tuple[Server, Sample]) -> None:
+def test_new_key_and_curl_command_are_copied(browser: Browser, filled: tuple[Server, Sample]) -> None:
     server, sample = filled
     with window(browser, server.url, sample.sessions["newcomer"]) as (page, seen):
         page.context.grant_permissions(["clipboard-read", "clipboard-write"], origin=server.url)
         page.goto("/developer")
-        page.get_by_role("button", name="Create a key").click()
-        page.get_by_role("button", name="Copy the key").click()
+        page.get_by_role("button", name="Create key").click()
+        page.get_by_role("button", name="Copy key").click()
         expect(page.locator("#toasts")).to_contain_text("Copied.")
         key = page.evaluate("navigator.clipboard.readText()")
         assert key.startswith("ast_live_") and page.locator("#key").inner_text() == key
         page.get_by_role("button", name="Copy", exact=True).click()
         expect(page.locator("#toasts").get_by_text("Copied.")).to_have_count(2)
-        assert page.evaluate("navigator.clipboard.readText()") == curl_line(server.url, key)
+        assert page.evaluate("navigator.clipboard.readText()") == curl_command(server.url, key)
         assert (seen.foreign, seen.complaints) == ([], [])
 
 
-def test_without_a_clipboard_the_text_is_selected(browser: Browser, filled: tuple[Server, Sample]) -> None:
+def test_text_is_selected_without_clipboard(browser: Browser, filled: tuple[Server, Sample]) -> None:
     server, _ = filled
     with window(browser, server.url) as (page, seen):
         page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
         page.goto("/")
         page.get_by_role("button", name="Copy", exact=True).click()
         expect(page.locator("#toasts")).to_contain_text("Press Ctrl+C to copy.")
-        assert page.evaluate("getSelection().toString()").strip() == curl_line(server.url)
+        assert page.evaluate("getSelection().toString()").strip() == curl_command(server.url)
         assert (seen.foreign, seen.complaints) == ([], [])
 
 
-def test_times_are_the_readers_own(browser: Browser, filled: tuple[Server, Sample]) -> None:
+def test_times_are_in_readers_time_zone(browser: Browser, filled: tuple[Server, Sample]) -> None:
     server, sample = filled
     with window(
         browser, server.url, sample.sessions["member"], timezone_id="Asia/Kathmandu", locale="en-GB"
@@ -65,7 +65,7 @@ def test_pages_work_without_scripts(browser: Browser, filled: tuple[Server, Samp
         page.goto("/new")
         expect(page.get_by_label("Choose a song")).to_be_hidden()
         expect(page.locator("noscript .hint")).to_be_visible()
-        page.get_by_label("Link to a song").fill("http://192.0.2.1/song.mp3")
+        page.get_by_label("Song URL").fill("http://192.0.2.1/song.mp3")
         page.get_by_role("button", name="Split", exact=True).click()
         expect(page.get_by_role("alert")).to_contain_text("192.0.2.1")
 
@@ -73,14 +73,14 @@ def test_pages_work_without_scripts(browser: Browser, filled: tuple[Server, Samp
         expect(page.locator("[data-play]")).to_be_hidden()
         page.get_by_label("Mute vocals").check(force=True)
         with page.expect_download() as waiting:
-            page.get_by_role("button", name="Download the mix").click()
+            page.get_by_role("button", name="Download mix").click()
         assert waiting.value.suggested_filename.endswith(".wav")
 
         page.goto("/developer")
-        page.get_by_label("Name of a new key").fill("scriptless")
-        page.get_by_role("button", name="Create a key").click()
-        expect(page.get_by_role("heading", name="Your new key")).to_be_visible()
+        page.get_by_label("Key name").fill("scriptless")
+        page.get_by_role("button", name="Create key").click()
+        expect(page.get_by_role("heading", name="Your new API key")).to_be_visible()
         row = page.get_by_role("row").filter(has_text="scriptless")
         row.get_by_role("button", name="Revoke").click()
-        expect(row).to_contain_text("revoked")
+        expect(row).to_contain_text("Revoked")
         assert (seen.foreign, seen.complaints) == ([], [])

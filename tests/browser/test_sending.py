@@ -47,11 +47,11 @@ def page(browser: Browser, filled: tuple[Server, Sample]) -> Iterator[Page]:
 def sign_up(page: Page, email: str) -> None:
     page.get_by_label("Email address").fill(email)
     page.get_by_label("Password").fill("a few words to remember")
-    page.get_by_role("button", name="Make my account").click()
+    page.get_by_role("button", name="Create account").click()
     page.wait_for_url("**/new")
 
 
-def test_a_song_that_is_dropped_on_the_first_page_waits_for_its_owner(page: Page, song: Path) -> None:
+def test_song_dropped_on_home_page_is_kept_through_sign_up(page: Page, song: Path) -> None:
     page.goto("/")
     drop_on(page, "[data-welcome]", song)
     page.wait_for_url("**/sign-up?next=/new")
@@ -66,7 +66,7 @@ def test_a_song_that_is_dropped_on_the_first_page_waits_for_its_owner(page: Page
     expect(zone.locator("label")).to_have_text("Choose a song")
 
 
-def test_a_song_is_chosen_on_the_first_page_in_this_tab_alone(page: Page, song: Path) -> None:
+def test_kept_song_is_available_in_its_tab_only(page: Page, song: Path) -> None:
     page.goto("/")
     page.get_by_label("Choose a song").set_input_files(song)
     page.wait_for_url("**/sign-up?next=/new")
@@ -82,15 +82,15 @@ def test_a_song_is_chosen_on_the_first_page_in_this_tab_alone(page: Page, song: 
     expect(page.locator("[data-drop] label")).to_have_text("Choose a song")
 
 
-def test_a_song_that_is_too_large_goes_nowhere(page: Page, song: Path) -> None:
+def test_too_large_song_is_rejected_in_browser(page: Page, song: Path) -> None:
     page.goto("/")
     page.evaluate("document.querySelector('[data-welcome]').dataset.most = 1000")
     drop_on(page, "[data-welcome]", song)
-    expect(page.get_by_role("alert")).to_contain_text("1.00 kB is the most this server takes")
+    expect(page.get_by_role("alert")).to_contain_text("over the limit of 1.00 kB")
     assert page.url.endswith("/")
 
 
-def test_progress_is_shown_while_a_song_is_sent(page: Page, song: Path) -> None:
+def test_upload_progress_is_shown(page: Page, song: Path) -> None:
     page.goto("/sign-up?next=/new")
     sign_up(page, "slow@example.org")
     told: list[tuple[float, str]] = []
@@ -103,13 +103,13 @@ def test_progress_is_shown_while_a_song_is_sent(page: Page, song: Path) -> None:
     protocol.send("Network.emulateNetworkConditions", slow)
     page.get_by_role("button", name="Split", exact=True).click()
     page.wait_for_url(re.compile("/splits/split_"))
-    between = [percent for percent, text in told if "Leave this page open" in text]
+    between = [percent for percent, text in told if "Keep this page open" in text]
     assert len(set(between)) >= 3 and between == sorted(between), told
     assert 0 < between[0] < 50 and between[-1] < 100
-    assert any(text == "Measuring the song …" and percent == 100 for percent, text in told), told
+    assert any(text == "Checking the file …" and percent == 100 for percent, text in told), told
 
 
-def test_a_song_goes_on_where_the_connection_broke(
+def test_upload_resumes_after_lost_connection(
     browser: Browser, filled: tuple[Server, Sample], tmp_path: Path
 ) -> None:
     """Its second slice is lost on the way, then the server does not answer, then all goes on."""
@@ -148,12 +148,12 @@ def test_a_song_goes_on_where_the_connection_broke(
     kept = 8 << 20
     assert slices == [(0, "?0"), (kept, "?1"), (kept, "?1")], slices
     assert asked == [0, 2, 2]
-    broken = [percent for percent, text in told if text == "The connection broke off; trying again …"]
+    broken = [percent for percent, text in told if text == "Connection lost. Retrying …"]
     assert broken and all(abs(percent - 100 * kept / long.stat().st_size) < 1 for percent in broken), told
-    assert told[-1] == (100, "Measuring the song …"), told
+    assert told[-1] == (100, "Checking the file …"), told
 
 
-def test_what_is_no_song_is_told_and_the_form_stays(
+def test_text_file_is_rejected_in_form(
     browser: Browser, filled: tuple[Server, Sample], tmp_path: Path
 ) -> None:
     letter = tmp_path / "letter.txt"

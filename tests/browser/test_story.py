@@ -83,7 +83,7 @@ def opened(browser: Browser, server: Server) -> Iterator[tuple[Page, Seen]]:
         expect.set_options(timeout=chromium.PATIENCE_MS)
 
 
-def test_the_story(
+def test_first_visit(
     opened: tuple[Page, Seen], server: Server, checkout: Checkout, song: Path, tmp_path: Path
 ) -> None:
     page, seen = opened
@@ -121,14 +121,14 @@ def sign_up(page: Page) -> None:
     page.get_by_role("link", name="Sign up").first.click()
     page.get_by_label("Email address").fill("first@example.org")
     page.get_by_label("Password").fill("a few words to remember")
-    page.get_by_role("button", name="Make my account").click()
+    page.get_by_role("button", name="Create account").click()
     expect(page.get_by_role("heading", name="New split")).to_be_visible()
 
 
 def create_key(page: Page) -> str:
     page.get_by_role("link", name="Developer").click()
-    page.get_by_label("Name of a new key").fill("the story's")
-    page.get_by_role("button", name="Create a key").click()
+    page.get_by_label("Key name").fill("the story's")
+    page.get_by_role("button", name="Create key").click()
     key = page.locator("#key").inner_text()
     assert key in page.locator("#curl").inner_text()
     page.get_by_role("link", name="Developer").click()
@@ -142,10 +142,10 @@ def drop(page: Page, song: Path, hook: str) -> None:
     page.get_by_role("link", name="New split").click()
     drop_on(page, "[data-drop]", song)
     expect(page.locator("[data-drop]")).to_contain_text(song.name)
-    page.get_by_label("Six stems").check()
-    page.get_by_label("As", exact=True).select_option("wav24")
-    page.get_by_text("Tell a program").click()
-    page.get_by_label("Webhook").fill(hook)
+    page.get_by_label("6 stems").check()
+    page.get_by_label("Format", exact=True).select_option("wav24")
+    page.get_by_text("Webhook", exact=True).click()
+    page.get_by_label("Webhook URL").fill(hook)
     page.get_by_role("button", name="Split", exact=True).click()
 
 
@@ -269,8 +269,8 @@ def save(page: Page, button: Locator, folder: Path) -> Path:
 
 def assert_mixes(page: Page, song: Path, folder: Path) -> None:
     """A mix is what its faders say of the stems: of all stems as they are, the song."""
-    button = page.get_by_role("button", name="Download the mix")
-    archive = save(page, page.get_by_role("link", name="All stems as zip"), folder)
+    button = page.get_by_role("button", name="Download mix")
+    archive = save(page, page.get_by_role("link", name="Download all stems (ZIP)"), folder)
     with zipfile.ZipFile(archive) as opened:
         opened.extractall(folder / "stems")
     stems = {name: read(next((folder / "stems").rglob(f"{name}.wav")))[0] for name in SIX}
@@ -300,7 +300,7 @@ def look_at_webhook(page: Page, hook: str, split_id: str) -> None:
     expect(row).to_have_count(1)
     expect(row).to_contain_text(hook)
     row.get_by_role("link").click()
-    expect(page.locator("#delivery")).to_contain_text("delivered")
+    expect(page.locator("#delivery")).to_contain_text("Delivered")
     expect(page.locator("#delivery")).to_contain_text("thanks")
     expect(page.get_by_role("link", name=split_id)).to_be_visible()
 
@@ -319,4 +319,4 @@ def revoke(page: Page) -> None:
     page.get_by_role("link", name="Developer").click()
     page.get_by_role("button", name="Revoke").click()
     page.get_by_role("dialog").get_by_role("button", name="Revoke").click()
-    expect(page.get_by_role("rowheader", name="the story's")).to_contain_text("revoked")
+    expect(page.get_by_role("rowheader", name="the story's")).to_contain_text("Revoked")

@@ -45,13 +45,13 @@ def test_create_prints_the_id_alone(data_dir: Path) -> None:
     assert (data_dir / "stemsplitter.db").is_file()
 
 
-def test_another_folder(tmp_path: Path, data_dir: Path) -> None:
+def test_data_dir_option_overrides_setting(tmp_path: Path, data_dir: Path) -> None:
     assert run("create", "a@b.de", "--data-dir", str(tmp_path / "other")).exit_code == 0
     assert (tmp_path / "other" / "stemsplitter.db").is_file()
     assert not data_dir.exists()
 
 
-def test_list() -> None:
+def test_list_columns() -> None:
     first, second = (
         run("create", email, *more).stdout.strip() for email, *more in (["a@b.de"], ["c@d.de", "--operator"])
     )
@@ -87,7 +87,7 @@ def test_passwords_come_from_standard_input() -> None:
     assert proves("a@b.de", "battery staple") and not proves("a@b.de", "correct horse")
 
 
-def test_the_webhook_secret_is_shown_once() -> None:
+def test_webhook_secret_is_shown_once() -> None:
     run("create", "a@b.de")
     first = run("webhook-secret", "a@b.de")
     assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=\n", first.stdout)
@@ -107,13 +107,13 @@ def test_the_webhook_secret_is_shown_once() -> None:
         (("webhook-secret", "acc_x"), NotFound),
     ],
 )
-def test_failures(arguments: tuple[str, ...], error: type[StemSplitterError]) -> None:
+def test_invalid_arguments_fail(arguments: tuple[str, ...], error: type[StemSplitterError]) -> None:
     run("create", "here@b.de")
     assert isinstance(run(*arguments).exception, error)
     assert len(json.loads(run("list", "--json").stdout)) == 1
 
 
-def test_a_link_signs_in_until_there_is_another_password() -> None:
+def test_new_password_ends_session_of_sign_in_link() -> None:
     run("create", "a@b.de")
     done = run("sign-in-link", "a@b.de")
     assert done.exit_code == 0
@@ -130,5 +130,5 @@ def test_a_link_signs_in_until_there_is_another_password() -> None:
         assert services.sessions.find(token) is None
 
 
-def test_a_link_for_nobody() -> None:
+def test_sign_in_link_requires_account() -> None:
     assert isinstance(run("sign-in-link", "no@b.de").exception, NotFound)

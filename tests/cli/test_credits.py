@@ -24,7 +24,7 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["credits", *arguments])
 
 
-def test_the_balance_moves(account: str) -> None:
+def test_balance_changes_are_recorded(account: str) -> None:
     assert run("show", EMAIL).stdout == "600\n"
     assert run("grant", account, "100", "--note", "a gift").stdout == "700\n"
     assert run("deduct", EMAIL, "650").stdout == "50\n"
@@ -42,7 +42,7 @@ def test_the_balance_moves(account: str) -> None:
     assert "a gift" in run("history", EMAIL).stdout
 
 
-def test_failures() -> None:
+def test_invalid_arguments_fail() -> None:
     assert isinstance(run("deduct", EMAIL, "601").exception, Conflict)
     assert isinstance(run("show", "nobody@example.com").exception, NotFound)
     for wrong in (("grant", EMAIL, "0"), ("grant", EMAIL, "many"), ("purchase", EMAIL, "1")):
@@ -50,7 +50,7 @@ def test_failures() -> None:
     assert run("show", EMAIL).stdout == "600\n"
 
 
-def test_the_audit() -> None:
+def test_audit_reports_wrong_balance() -> None:
     assert run("audit").stdout == "Every balance is the sum of its ledger.\n"
     database = Database(load_settings().database)
     with database.write() as session:

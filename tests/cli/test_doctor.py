@@ -46,7 +46,7 @@ def run(
     return CliRunner().invoke(app, ["doctor", *arguments])
 
 
-def test_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_text_output(monkeypatch: pytest.MonkeyPatch) -> None:
     done = run(monkeypatch, GOOD)
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [
@@ -60,7 +60,7 @@ def test_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_what_there_is_to_know_of_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_notes_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
     done = run(monkeypatch, Speed("good", "cpu (one)", 12.34, None, ("It is alone.",)))
     assert done.stdout.splitlines()[-2:] == [
         "good:         12.3× real time on cpu (one)",
@@ -68,13 +68,13 @@ def test_what_there_is_to_know_of_a_model(monkeypatch: pytest.MonkeyPatch) -> No
     ]
 
 
-def test_a_small_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_single_core_without_bf16_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(**{**vars(MACHINE), "cores": 1, "precisions": ("fp32",)})
     done = run(monkeypatch, machine=machine)
     assert "processor:    A processor, 1 core usable, computes in fp32\n" in done.stdout
 
 
-def test_a_model_that_does_not_run_fails_it_after_all_were_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failing_model_sets_exit_code_after_all_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     done = run(monkeypatch, BAD, GOOD)
     assert done.exit_code == 1
     assert done.stdout.splitlines()[-2:] == [
@@ -83,7 +83,7 @@ def test_a_model_that_does_not_run_fails_it_after_all_were_tried(monkeypatch: py
     ]
 
 
-def test_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_installed_model_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     done = run(monkeypatch)
     assert done.exit_code == 0
     assert done.stdout.splitlines()[-1] == (
@@ -91,7 +91,7 @@ def test_no_model(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_json_output(monkeypatch: pytest.MonkeyPatch) -> None:
     done = run(monkeypatch, GOOD, BAD, arguments=("--json",))
     assert done.exit_code == 1
     told = json.loads(done.stdout)
@@ -104,15 +104,13 @@ def test_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:
     ]
 
 
-def test_a_server_that_could_not_run_fails_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_server_problem_sets_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
     done = run(monkeypatch, GOOD, server=Server("", "", (), "STEMSPLITTER_PORT is 'x'."))
     assert done.exit_code == 1
     assert "server:       STEMSPLITTER_PORT is 'x'.\n" in done.stdout
 
 
-def test_the_server_is_looked_at_without_making_anything(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_server_check_creates_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("STEMSPLITTER_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path / "cache"))
     found = module._server()
@@ -142,7 +140,7 @@ class Fake:
 made: list[Fake] = []
 
 
-def test_it_measures_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_speed_is_measured_after_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "Separator", Fake)
     assert module.measure("any") == Speed("any", "cpu (fake)", 7.89, None, ("It is a fake.",))
     assert made[-1].lengths == [2 * 44_100, 6 * 44_100]  # a segment, then three: 2 s each
@@ -155,7 +153,7 @@ def test_it_measures_after_a_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
         (RuntimeError("no such layer"), "RuntimeError: no such layer"),
     ],
 )
-def test_whatever_goes_wrong_is_told(monkeypatch: pytest.MonkeyPatch, error: Exception, problem: str) -> None:
+def test_measure_reports_problem(monkeypatch: pytest.MonkeyPatch, error: Exception, problem: str) -> None:
     def fail(name: str) -> None:
         raise error
 
@@ -163,12 +161,12 @@ def test_whatever_goes_wrong_is_told(monkeypatch: pytest.MonkeyPatch, error: Exc
     assert module.measure("any") == Speed("any", "", None, problem)
 
 
-def test_what_this_machine_is() -> None:
+def test_machine_is_described() -> None:
     machine = module._machine()
     assert machine.cores >= 1 and machine.precisions[-1] == "fp32" and machine.bytes_free > 0
     assert machine.runtime.startswith("OpenVINO 20") and machine.ffmpeg and machine.processor
 
 
-def test_gpu_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gpu_is_not_checked_without_torch(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     assert "torch is not installed" in module._gpu()

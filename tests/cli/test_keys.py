@@ -39,7 +39,7 @@ def test_create_prints_the_key_alone(account: str) -> None:
     assert owner(done.stdout.strip()) == account
 
 
-def test_list_tells_keys_apart_and_shows_none(account: str) -> None:
+def test_list_shows_prefix_but_no_key(account: str) -> None:
     shown = [run("create", account, "--name", name).stdout.strip() for name in ("laptop", "server")]
     owner(shown[1])
     rows = json.loads(run("list", EMAIL, "--json").stdout)
@@ -52,7 +52,7 @@ def test_list_tells_keys_apart_and_shows_none(account: str) -> None:
     assert rows[0]["id"] in text and not any(key in text for key in shown)
 
 
-def test_revoke(account: str) -> None:
+def test_revoke_rejects_key(account: str) -> None:
     shown = run("create", EMAIL).stdout.strip()
     (row,) = json.loads(run("list", EMAIL, "--json").stdout)
     assert run("revoke", EMAIL, row["id"]).stdout == f"{row['id']} ({shown[:12]}…) is revoked.\n"
@@ -61,7 +61,7 @@ def test_revoke(account: str) -> None:
     assert json.loads(run("list", EMAIL, "--json").stdout)[0]["revoked"] is not None
 
 
-def test_failures() -> None:
+def test_invalid_arguments_fail() -> None:
     assert isinstance(run("create", "nobody@example.com").exception, NotFound)
     assert isinstance(run("list", "nobody@example.com").exception, NotFound)
     assert isinstance(run("revoke", EMAIL, "key_x").exception, NotFound)

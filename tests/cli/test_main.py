@@ -41,13 +41,13 @@ def fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
     monkeypatch.setattr(ModelStore, "entries", entries)
 
 
-def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(monkeypatch, "--version") == 0
     assert capsys.readouterr().out == f"stemsplitter {__version__}\n"
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["models", "--help"], ["models", "pull", "--help"]])
-def test_help(
+def test_help_shows_usage(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     assert run(monkeypatch, *arguments) == 0
@@ -55,20 +55,22 @@ def test_help(
 
 
 @pytest.mark.parametrize("arguments", [["nonsense"], ["--nonsense"], ["models", "pull"]])
-def test_wrong_usage(
+def test_wrong_usage_exits_with_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     assert run(monkeypatch, *arguments) == 2
     assert "Error: " in capsys.readouterr().err
 
 
-def test_a_failure_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_error_is_printed_on_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     fail_with(monkeypatch, ModelError("The file a\nb is damaged: get it again."))
     assert run(monkeypatch, "models", "list") == 1
     assert capsys.readouterr() == ("", "error: The file a b is damaged: get it again.\n")
 
 
-def test_a_fault_of_the_program_is_one_line(
+def test_unexpected_error_is_printed_on_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fail_with(monkeypatch, ZeroDivisionError("oh"))
@@ -78,7 +80,7 @@ def test_a_fault_of_the_program_is_one_line(
 
 
 @pytest.mark.parametrize("how", ["-v", "--verbose", "environment"])
-def test_verbose_shows_what_led_to_it(
+def test_verbose_shows_cause(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, how: str
 ) -> None:
     error = ModelError("short")
@@ -90,7 +92,7 @@ def test_verbose_shows_what_led_to_it(
     assert "the deep reason" in caplog.text
 
 
-def test_without_verbose_nothing_more_is_shown(
+def test_cause_is_hidden_without_verbose(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     fail_with(monkeypatch, ModelError("short"))
@@ -98,14 +100,16 @@ def test_without_verbose_nothing_more_is_shown(
     assert caplog.text == ""
 
 
-def test_an_unknown_log_level(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_log_level_is_an_error(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setenv("STEMSPLITTER_LOG", "loud")
     assert run(monkeypatch, "models", "list") == 1
     assert "STEMSPLITTER_LOG is 'loud'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("number", module.STOPPING)
-def test_signals_stop_it(
+def test_signal_stops_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
 ) -> None:
     def entries(_: ModelStore) -> None:
@@ -117,7 +121,7 @@ def test_signals_stop_it(
     assert capsys.readouterr().err == "stopped\n"
 
 
-def test_a_second_signal_does_not_disturb_the_stop(
+def test_second_signal_does_not_interrupt_cleanup(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tidied = []
@@ -136,13 +140,13 @@ def test_a_second_signal_does_not_disturb_the_stop(
     assert tidied and capsys.readouterr().err == "stopped\n"
 
 
-def test_an_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     assert run(monkeypatch, "--version") == 0
     assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
-def test_nobody_reads_the_output() -> None:
+def test_closed_output_pipe_exits_silently() -> None:
     """As `stemsplitter models list | head -0` does."""
     reader, writer = os.pipe()
     os.close(reader)
@@ -152,7 +156,7 @@ def test_nobody_reads_the_output() -> None:
     assert (done.returncode, done.stderr) == (1, b"")
 
 
-def test_what_the_terminal_cannot_show_is_escaped() -> None:
+def test_unencodable_output_is_escaped() -> None:
     code = "import sys; sys.argv = ['x', '--version']; import stemsplitter.cli.main as m; m.__version__ = '×'; m.main()"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -164,7 +168,7 @@ def test_what_the_terminal_cannot_show_is_escaped() -> None:
     assert done.stdout == b"stemsplitter \\xd7\n"
 
 
-def test_a_separation_that_was_stopped(
+def test_stopped_separation_exits_with_130(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fail_with(monkeypatch, Stopped("nothing was written"))
@@ -172,12 +176,12 @@ def test_a_separation_that_was_stopped(
     assert capsys.readouterr().err == "stopped: nothing was written\n"
 
 
-def test_offline_reaches_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_option_reaches_store(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run(monkeypatch, "--offline", "models", "list") == 0
     assert ModelStore().offline
 
 
-def test_the_command_starts_without_what_it_does_not_need() -> None:
+def test_command_imports_no_heavy_packages() -> None:
     separation = {"openvino", "av", "numpy", "httpx", "soundfile", "torch", "rich"}
     server = {"sqlalchemy", "alembic", "pydantic", "fastapi", "argon2", "cryptography"}
     heavy = separation | server

@@ -9,7 +9,7 @@ from stemsplitter.database import Database
 from stemsplitter.errors import SchemaError, SettingsError
 
 
-def test_the_tables_are_made(data_dir: Path) -> None:
+def test_migrate_creates_tables(data_dir: Path) -> None:
     for _ in range(2):
         done = CliRunner().invoke(app, ["migrate"])
         assert done.exit_code == 0 and done.stdout.startswith("The tables are those of revision ")
@@ -24,19 +24,21 @@ def test_the_tables_are_made(data_dir: Path) -> None:
 @pytest.mark.parametrize(
     "url", ["sqlite:////nowhere/at/all.db", "postgresql+psycopg://name:word@127.0.0.1:1/stems"]
 )
-def test_a_database_that_cannot_be_opened(data_dir: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_unreachable_database_is_a_settings_error(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
     monkeypatch.setenv("STEMSPLITTER_DATABASE_URL", url)
     error = CliRunner().invoke(app, ["migrate"]).exception
     assert isinstance(error, SettingsError)
     assert "cannot be opened" in str(error) and "word@" not in str(error)
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_data_dir_that_cannot_be_created_is_a_settings_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     error = CliRunner().invoke(app, ["migrate", "--data-dir", str(tmp_path / "file" / "below")]).exception
     assert isinstance(error, SettingsError) and "set STEMSPLITTER_DATA_DIR" in str(error)
 
 
-def test_the_folder_is_its_owners_alone(data_dir: Path) -> None:
+def test_data_dir_is_private(data_dir: Path) -> None:
     CliRunner().invoke(app, ["migrate"])
     assert data_dir.stat().st_mode & 0o777 == 0o700

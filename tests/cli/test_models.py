@@ -39,7 +39,7 @@ def run(*arguments: str):
     return CliRunner().invoke(app, ["models", *arguments])
 
 
-def test_list() -> None:
+def test_list_columns() -> None:
     done = run("list")
     assert done.exit_code == 0
     lines = [line.split() for line in done.stdout.splitlines()]
@@ -50,7 +50,7 @@ def test_list() -> None:
     ]
 
 
-def test_list_for_programs() -> None:
+def test_list_as_json() -> None:
     models = json.loads(run("list", "--json").stdout)
     assert [(model["name"], model["ready"]) for model in models] == [("here", True), ("there", False)]
     assert models[0]["stems"] == ["vocals", "instrumental"] and models[0]["size_bytes"] == len(DATA)
@@ -58,7 +58,7 @@ def test_list_for_programs() -> None:
     assert models[0]["permissive"] is False and models[0]["licence_note"]
 
 
-def test_pull_tells_the_terms_and_the_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pull_prints_license_and_progress(monkeypatch: pytest.MonkeyPatch) -> None:
     def pull(store: ModelStore, name: str, progress: Progress) -> None:
         progress(1_000_000, 4_000_000)
         progress(4_000_000, 4_000_000)
@@ -73,12 +73,12 @@ def test_pull_tells_the_terms_and_the_progress(monkeypatch: pytest.MonkeyPatch) 
     ]
 
 
-def test_pull_of_what_is_here_fetches_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pull_of_built_in_model_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ModelStore, "pull", lambda *_: pytest.fail("it was fetched"))
     assert run("pull", "here").stdout == "here is built in: there is nothing to fetch.\n"
 
 
-def test_pull_of_a_built_in_model_that_is_damaged(tmp_path: Path) -> None:
+def test_pull_of_damaged_built_in_model_fails(tmp_path: Path) -> None:
     (tmp_path / "w.th").write_bytes(b"WEIGHTS")
     done = run("pull", "here")
     assert isinstance(done.exception, ModelError) and "reinstall stemsplitter" in str(done.exception)
@@ -99,14 +99,14 @@ def test_add_verify_remove(tmp_path: Path, root: Path) -> None:
     assert not (root / "there").exists()
 
 
-def test_a_built_in_model_stays(root: Path) -> None:
+def test_remove_keeps_built_in_weights(root: Path) -> None:
     made = ModelStore(root).cache_dir("here") / "graph.bin"
     made.write_bytes(bytes(2_000_000))
     assert run("remove", "here").stdout == "What was kept of here is removed: 2 MB freed.\n"
     assert not made.exists() and ModelStore(root).is_ready("here")
 
 
-def test_add_tells_what_is_still_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_add_lists_missing_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     second = WeightFile("second.th", 3, "0" * 64)
     two = ModelEntry(**{**vars(entry("two")), "weights": (*entry("two").weights, second)})
     monkeypatch.setattr(store_module, "load_catalogue", lambda: (two,))
@@ -116,7 +116,7 @@ def test_add_tells_what_is_still_missing(tmp_path: Path, monkeypatch: pytest.Mon
     )
 
 
-def test_verify_of_an_empty_store(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_without_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "load_catalogue", lambda: (entry("there"),))
     done = run("verify")
     assert (done.exit_code, done.stdout) == (0, "No model is here yet.\n")

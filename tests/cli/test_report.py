@@ -47,15 +47,15 @@ SEPARATOR: Any = SimpleNamespace(entry=SimpleNamespace(name="spleeter_2s"), devi
         (3720, "1 h 2 min"),
     ],
 )
-def test_duration(seconds: float, text: str) -> None:
+def test_duration_is_formatted(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_printable() -> None:
+def test_printable_replaces_control_characters() -> None:
     assert printable("ä 🎸\n\x1b[31m\udcff") == "ä 🎸��[31m�"
 
 
-def test_the_report_for_whom_it_is() -> None:
+def test_report_matches_json_option() -> None:
     assert isinstance(open_report(True, 1), JsonReport)
     assert isinstance(open_report(False, 1), TextReport)
 
@@ -66,7 +66,7 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.splitlines()]
 
 
-def test_json_of_a_song(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_events_of_song(capsys: pytest.CaptureFixture[str]) -> None:
     report = JsonReport()
     entry: Any = SimpleNamespace(name="spleeter_2s", licence="MIT", size_bytes=7)
     with report.fetching(entry) as fetched, report.waiting("Loading"):
@@ -107,21 +107,21 @@ def test_json_of_a_song(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("checked", [None, Verification(None)])
-def test_json_of_what_was_not_measured(
+def test_json_residual_is_null_if_not_measured(
     checked: Verification | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     JsonReport().separated(SONG, FOLDER, RESULT, PATHS, checked)
     assert lines(capsys)[0]["encoded_residual_dbfs"] is None
 
 
-def test_json_names_the_zip_that_holds_the_stems(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_names_zip_of_stems(capsys: pytest.CaptureFixture[str]) -> None:
     JsonReport().separated(SONG, FOLDER, RESULT, [FOLDER / "Lied.zip"], None)
     told = lines(capsys)[0]
     assert told["files"] == ["stems/Lied/Lied.zip"]
     assert {stem["path"] for stem in told["stems"].values()} == {"stems/Lied/Lied.zip"}
 
 
-def test_json_has_exact_paths_in_ascii(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_paths_are_exact_and_ascii(capsys: pytest.CaptureFixture[str]) -> None:
     song = Path("a\nb 🎸 \udcff.mp3")
     JsonReport().failed(song, AudioError("no"))
     out = capsys.readouterr().out
@@ -129,7 +129,7 @@ def test_json_has_exact_paths_in_ascii(capsys: pytest.CaptureFixture[str]) -> No
     assert Path(json.loads(out)["song"]) == song
 
 
-def test_text_of_a_song(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_of_song(capsys: pytest.CaptureFixture[str]) -> None:
     report = TextReport(1)
     with report.waiting("Loading spleeter_2s"), report.separating(SONG, SEPARATOR) as progress:
         progress(Progress(0.5, 1, 1))  # too early for a line
@@ -144,7 +144,7 @@ def test_text_of_a_song(capsys: pytest.CaptureFixture[str]) -> None:
     assert err == "Lied.flac: spleeter_2s on cpu (one)\n"
 
 
-def test_what_there_is_to_know_of_a_model_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+def test_model_notes_are_printed_once(capsys: pytest.CaptureFixture[str]) -> None:
     report, loaded = TextReport(2), SimpleNamespace(**vars(SEPARATOR), notes=("It is alone.",))
     report.loaded(loaded)
     for _ in range(2):
@@ -156,7 +156,7 @@ def test_what_there_is_to_know_of_a_model_is_told_once(capsys: pytest.CaptureFix
     assert capsys.readouterr() == ("", "")
 
 
-def test_text_of_what_a_user_must_know(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_of_remarks(capsys: pytest.CaptureFixture[str]) -> None:
     info = replace(RESULT.source, sample_rate=96_000, source_channels=6)
     result = replace(RESULT, warnings=("It is odd.",), gain=0.5, source=info)
     TextReport(1).separated(SONG, FOLDER, result, [], Verification(-91.4))
@@ -170,12 +170,12 @@ def test_text_of_what_a_user_must_know(capsys: pytest.CaptureFixture[str]) -> No
     ]
 
 
-def test_text_of_a_gain_that_is_hardly_one(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_of_tiny_gain(capsys: pytest.CaptureFixture[str]) -> None:
     TextReport(1).separated(SONG, FOLDER, replace(RESULT, gain=0.9999), [], None)
     assert "  All stems are a trifle (less than 0.1 dB) softer" in capsys.readouterr().out
 
 
-def test_text_of_a_batch(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_of_batch(capsys: pytest.CaptureFixture[str]) -> None:
     report = TextReport(3)
     for name in ("a.wav", "b.wav"):
         with report.separating(Path(name), SEPARATOR):
@@ -193,7 +193,7 @@ def test_text_of_a_batch(capsys: pytest.CaptureFixture[str]) -> None:
     assert out == "2 of 3 songs separated, 1 failed.\n"
 
 
-def test_a_line_now_and_then_where_there_is_no_terminal(
+def test_progress_lines_without_terminal_are_throttled(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter([0.0, 1.0, 6.0, 6.0, 7.0, 12.0, 12.0])
@@ -209,7 +209,7 @@ def test_a_line_now_and_then_where_there_is_no_terminal(
     ]
 
 
-def test_fetching_tells_size_and_licence(
+def test_download_message_has_size_and_license(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @contextmanager

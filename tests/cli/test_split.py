@@ -79,7 +79,7 @@ def touch(*paths: str) -> None:
 # --- which songs ---
 
 
-def test_songs_of_folders_come_sorted_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_songs_of_folders_are_sorted_and_unique(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     touch("a/2.flac", "a/1.MP3", "a/cover.jpg", "a/b/3.webm", "z.txt", "x.wav")
     found = find_songs([Path("x.wav"), Path("a"), Path("a/1.MP3"), Path("z.txt"), Path("gone.mp3")], STEMS)
@@ -93,7 +93,7 @@ def test_songs_of_folders_come_sorted_and_once(tmp_path: Path, monkeypatch: pyte
     ]
 
 
-def test_what_is_hidden_or_an_output_is_no_song(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hidden_files_and_outputs_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     touch("a/.1.mp3", "a/._2.mp3", "a/.trash/3.mp3", "a/stems/x/vocals.wav", "a/2.mp3", "a/b/stems/4.mp3")
     assert [str(path) for path in find_songs([Path("a")], Path("a/stems"))] == ["a/2.mp3", "a/b/stems/4.mp3"]
@@ -104,7 +104,7 @@ def test_what_is_hidden_or_an_output_is_no_song(tmp_path: Path, monkeypatch: pyt
     assert find_songs([Path("a/stems")], Path("a/stems")) == [Path("a/stems/x/vocals.wav")]
 
 
-def test_only_files_are_songs_of_a_folder(tmp_path: Path) -> None:
+def test_folder_search_skips_non_files(tmp_path: Path) -> None:
     (tmp_path / "folder.mp3").mkdir()
     os.mkfifo(tmp_path / "pipe.mp3")
     (tmp_path / "nowhere.mp3").symlink_to(tmp_path / "gone")
@@ -112,7 +112,7 @@ def test_only_files_are_songs_of_a_folder(tmp_path: Path) -> None:
     assert find_songs([tmp_path], STEMS) == [tmp_path]
 
 
-def test_names_that_cannot_be_looked_up(tmp_path: Path) -> None:
+def test_invalid_file_names_are_kept_for_error_report(tmp_path: Path) -> None:
     names = [tmp_path / ("n" * 300), tmp_path / "x" / "y.mp3"]
     assert find_songs(names, STEMS) == names
 
@@ -131,7 +131,7 @@ def test_names_that_cannot_be_looked_up(tmp_path: Path) -> None:
         (["a", "x/a", "y/a"], ["a", "a 2", "a 3"]),
     ],
 )
-def test_each_song_has_a_folder_of_its_own_inside_the_output(songs: list[str], folders: list[str]) -> None:
+def test_each_song_has_its_own_output_folder(songs: list[str], folders: list[str]) -> None:
     given = output_folders([Path(song) for song in songs], STEMS)
     assert [str(given[Path(song)].relative_to(STEMS)) for song in songs] == folders
 
@@ -139,7 +139,7 @@ def test_each_song_has_a_folder_of_its_own_inside_the_output(songs: list[str], f
 # --- a run ---
 
 
-def test_a_batch(toy: ToyModel) -> None:
+def test_batch_continues_after_missing_song(toy: ToyModel) -> None:
     write(Path("a.wav"))
     write(Path("b.wav"))
     done = run("a.wav", "gone.wav", "b.wav")
@@ -150,7 +150,7 @@ def test_a_batch(toy: ToyModel) -> None:
     ]
 
 
-def test_a_fault_in_one_song_does_not_end_the_batch(toy: ToyModel, caplog: pytest.LogCaptureFixture) -> None:
+def test_unexpected_error_does_not_end_batch(toy: ToyModel, caplog: pytest.LogCaptureFixture) -> None:
     toy.poison = 0.75
     write(Path("a.wav"))
     write(Path("bad.wav"), value=0.75)
@@ -167,7 +167,7 @@ def test_a_fault_in_one_song_does_not_end_the_batch(toy: ToyModel, caplog: pytes
 @pytest.mark.parametrize(
     "option", [["--format", "xm"], ["--rate", "1"], ["--stems", "choir"], ["--device", "abacus"]]
 )
-def test_a_wrong_request_is_told_before_anything_is_fetched(
+def test_invalid_option_is_reported_before_download(
     option: list[str], toy: ToyModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ModelStore, "pull", lambda *_: pytest.fail("it was fetched"))
@@ -175,7 +175,7 @@ def test_a_wrong_request_is_told_before_anything_is_fetched(
     assert isinstance(done.exception, RequestError) and done.stdout == ""
 
 
-def test_a_request_that_no_song_can_meet_ends_the_batch(toy: ToyModel) -> None:
+def test_invalid_request_ends_batch(toy: ToyModel) -> None:
     write(Path("a.wav"))
     write(Path("b.wav"))
     done = run("a.wav", "b.wav", "--format", "stem.mp4")
@@ -183,7 +183,7 @@ def test_a_request_that_no_song_can_meet_ends_the_batch(toy: ToyModel) -> None:
     assert "b.wav" not in done.stderr and not STEMS.exists()
 
 
-def test_zip_replaces_an_older_one_and_nothing_else(toy: ToyModel) -> None:
+def test_zip_replaces_only_previous_zip(toy: ToyModel) -> None:
     write(Path("Lied.wav"))
     for name in ("Lied.zip", "vocals.wav", "notes.txt"):
         touch(f"stems/Lied/{name}")
@@ -195,7 +195,7 @@ def test_zip_replaces_an_older_one_and_nothing_else(toy: ToyModel) -> None:
 
 @pytest.mark.parametrize("there", [False, True])
 @pytest.mark.parametrize("error", [OutputError("No."), KeyboardInterrupt()])
-def test_a_zip_that_fails_leaves_nothing(
+def test_failed_zip_leaves_no_files(
     error: BaseException, there: bool, toy: ToyModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -214,7 +214,7 @@ def test_a_zip_that_fails_leaves_nothing(
     assert STEMS.exists() == there
 
 
-def test_stems_that_are_wrong_are_a_failure(toy: ToyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_verification_is_a_failure(toy: ToyModel, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise OutputError("The stem vocals was written with 1 samples.")
 
@@ -248,7 +248,9 @@ def pulled(toy: ToyModel, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (["--model", "spleeter_2s"], "spleeter_2s"),
     ],
 )
-def test_a_model_anybody_may_use_is_fetched(options: list[str], model: str, pulled: list[str]) -> None:
+def test_permissive_model_is_downloaded_automatically(
+    options: list[str], model: str, pulled: list[str]
+) -> None:
     """By itself, or as what finds the vocals for the built-in one."""
     write(Path("a.wav"))
     done = run("a.wav", *options)
@@ -275,7 +277,7 @@ def unobtainable(pulled: list[str], toy: ToyModel, monkeypatch: pytest.MonkeyPat
     ("options", "stems"),
     [([], SIX_STEMS), (["--stems", "4s"], LAYOUTS["4s"]), (["--stems", "2s"], LAYOUTS["2s"])],
 )
-def test_where_it_cannot_be_fetched_the_built_in_model_does_it(
+def test_built_in_model_is_fallback_for_failed_download(
     options: list[str], stems: tuple[str, ...], unobtainable: list[str]
 ) -> None:
     write(Path("a.wav"))
@@ -292,13 +294,13 @@ def test_where_it_cannot_be_fetched_the_built_in_model_does_it(
     assert sorted(path.stem for path in (STEMS / "b").iterdir()) == sorted(stems)
 
 
-def test_a_model_that_was_named_has_no_substitute(unobtainable: list[str]) -> None:
+def test_named_model_has_no_fallback(unobtainable: list[str]) -> None:
     write(Path("a.wav"))
     done = run("a.wav", "--model", "spleeter_2s")
     assert str(done.exception) == "pip could not fetch it."
 
 
-def test_programs_are_told_in_the_warnings(unobtainable: list[str]) -> None:
+def test_json_has_model_notes_in_warnings(unobtainable: list[str]) -> None:
     write(Path("a.wav"))
     done = run("a.wav", "--json")
     events = [json.loads(line) for line in done.stdout.splitlines()]
@@ -306,7 +308,9 @@ def test_programs_are_told_in_the_warnings(unobtainable: list[str]) -> None:
     assert events[-2]["event"] == "separated" and events[-2]["warnings"] == ["It does what it can."]
 
 
-def test_a_model_of_unclear_terms_is_not(pulled: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_model_with_unclear_license_is_not_downloaded(
+    pulled: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def load(entry: Any, store: ModelStore, runtime: Any) -> None:
         store.weights(entry.name)
 
@@ -318,7 +322,7 @@ def test_a_model_of_unclear_terms_is_not(pulled: list[str], monkeypatch: pytest.
     )
 
 
-def test_offline_nothing_is_announced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_prints_no_download_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("STEMSPLITTER_OFFLINE", "1")

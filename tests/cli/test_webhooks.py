@@ -43,13 +43,15 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     return int(caught.value.code or 0)
 
 
-def test_valid(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], body: Path) -> None:
+def test_valid_delivery(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], body: Path
+) -> None:
     assert run(monkeypatch, str(body), *signed()) == 0
     assert capsys.readouterr() == ("valid: AIStemSplitter-Signature and webhook-signature\n", "")
 
 
 @pytest.mark.parametrize("argument", [[], ["-"]])
-def test_from_standard_input(
+def test_body_is_read_from_standard_input(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], argument: list[str]
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(BODY)))
@@ -57,7 +59,7 @@ def test_from_standard_input(
     assert capsys.readouterr().out.startswith("valid: ")
 
 
-def test_another_secret(
+def test_other_secret_is_invalid(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], body: Path
 ) -> None:
     assert run(monkeypatch, str(body), "--secret", SECRET[:-5] + "AAAA=", *signed()) == 1
@@ -65,7 +67,7 @@ def test_another_secret(
     assert out.startswith("invalid: AIStemSplitter-Signature: no signature fits") and not err
 
 
-def test_a_changed_body(
+def test_changed_body_is_invalid(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], body: Path
 ) -> None:
     body.write_bytes(BODY + b"\n")
@@ -73,7 +75,7 @@ def test_a_changed_body(
     assert "newline at the end" in capsys.readouterr().out
 
 
-def test_a_kept_delivery(
+def test_tolerance_limits_age_of_delivery(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], body: Path
 ) -> None:
     assert run(monkeypatch, str(body), *signed(age=3600)) == 1
@@ -90,7 +92,7 @@ def test_a_kept_delivery(
         (["BODY", "--secret", ""], "There is no secret: set STEMSPLITTER_WEBHOOK_SECRET"),
     ],
 )
-def test_what_it_needs_is_said(
+def test_invalid_arguments_are_reported(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
     body: Path,
@@ -103,7 +105,7 @@ def test_what_it_needs_is_said(
     assert SECRET not in err
 
 
-def test_without_headers(
+def test_missing_headers_are_invalid(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], body: Path
 ) -> None:
     assert run(monkeypatch, str(body)) == 1

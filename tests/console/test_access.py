@@ -9,29 +9,29 @@ from stemsplitter.console.access import HOME, local_path
 from .conftest import EMAIL, PASSWORD, Browser
 
 
-def test_a_form_needs_the_sessions_token(browser: Browser) -> None:
+def test_form_requires_csrf_token_of_session(browser: Browser) -> None:
     token = browser.csrf
     for given_token in ({}, {"csrf": ""}, {"csrf": token[:-1]}, {"csrf": "ü"}):
         answer = browser.post("/sign-out", data=given_token)
-        assert answer.status_code == 403 and "reload it" in answer.text
+        assert answer.status_code == 403 and "Reload it" in answer.text
     assert browser.get("/account").status_code == 200
     assert browser.post("/sign-out", headers={"X-CSRF-Token": token}).status_code == 303
 
 
-def test_another_sessions_token_is_none(browser: Browser, visitor: Browser) -> None:
+def test_csrf_token_of_other_session_is_rejected(browser: Browser, visitor: Browser) -> None:
     visitor.post("/sign-up", data={"email": "other@example.org", "password": "a long password"})
     assert browser.post("/sign-out", data={"csrf": visitor.csrf}).status_code == 403
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "", "http://testserver.evil.example"])
 @pytest.mark.usefixtures("account_id")
-def test_signing_in_is_not_for_other_sites_pages(visitor: Browser, origin: str) -> None:
+def test_cross_site_sign_in_is_rejected(visitor: Browser, origin: str) -> None:
     form = {"email": EMAIL, "password": PASSWORD}
     assert visitor.post("/sign-in", data=form, headers={"Origin": origin}).status_code == 403
 
 
 @pytest.mark.parametrize("path", ["/sign-in", "/sign-up"])
-def test_text_that_not_every_database_keeps(visitor: Browser, path: str) -> None:
+def test_nul_in_credentials_is_rejected(visitor: Browser, path: str) -> None:
     form = {"email": "a\0@example.org", "password": "with a \0 in it"}
     answer = visitor.post(path, data=form)
     assert answer.status_code < 500 and "Something went wrong" not in answer.text
@@ -39,13 +39,13 @@ def test_text_that_not_every_database_keeps(visitor: Browser, path: str) -> None
 
 
 @pytest.mark.usefixtures("account_id")
-def test_behind_a_proxy_the_public_address_counts(visitor: Browser) -> None:
+def test_public_url_is_accepted_as_origin(visitor: Browser) -> None:
     headers = {"Origin": "http://127.0.0.1:8000", "Host": "inside"}
     form = {"email": EMAIL, "password": PASSWORD}
     assert visitor.post("/sign-in", data=form, headers=headers).status_code == 303
 
 
-def test_who_is_not_signed_in_is_sent_to_do_so(visitor: Browser) -> None:
+def test_visitor_is_redirected_to_sign_in(visitor: Browser) -> None:
     assert visitor.get("/account?a=b&c=d").headers["location"] == "/sign-in?next=%2Faccount%3Fa%3Db%26c%3Dd"
     assert visitor.post("/account/email", data={"email": "a@b"}).headers["location"] == "/sign-in"
     script = visitor.get("/account", headers={"HX-Request": "true"})
@@ -54,15 +54,15 @@ def test_who_is_not_signed_in_is_sent_to_do_so(visitor: Browser) -> None:
     assert program.status_code == 401 and program.json()["error"]["code"] == "UNAUTHORIZED"
 
 
-def test_a_cookie_opens_nothing_of_the_api(browser: Browser) -> None:
+def test_session_cookie_is_not_accepted_by_api(browser: Browser) -> None:
     assert browser.get("/v1/credits").status_code == 401
 
 
-def test_a_key_opens_no_page(visitor: Browser) -> None:
+def test_api_key_is_not_accepted_by_pages(visitor: Browser) -> None:
     assert visitor.get("/account", headers={"Authorization": "Bearer ast_live_x"}).status_code == 303
 
 
-def test_a_large_form_is_refused(visitor: Browser) -> None:
+def test_large_form_is_rejected(visitor: Browser) -> None:
     assert visitor.post("/sign-in", data={"email": "a" * 100_000, "password": "b"}).status_code == 413
 
 
@@ -80,12 +80,12 @@ def test_a_large_form_is_refused(visitor: Browser) -> None:
         ("javascript:alert(1)", HOME),
     ],
 )
-def test_after_signing_in_one_stays_here(wanted: str, path: str) -> None:
+def test_redirect_after_sign_in_stays_on_server(wanted: str, path: str) -> None:
     assert local_path(wanted) == path
 
 
 @given(st.text(alphabet="/\\\t\n\r .:@ah", max_size=12))
-def test_a_path_of_another_server_is_never_local(wanted: str) -> None:
+def test_path_of_other_server_is_never_local(wanted: str) -> None:
     path = local_path(wanted)
     # as browsers read it: white space is left out, a backslash is a slash
     read = "".join(path.split()).replace("\\", "/")

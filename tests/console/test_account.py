@@ -18,7 +18,7 @@ from .conftest import EMAIL, PASSWORD, Browser
 NEW = {"email": "New@Example.org", "password": "a long password"}
 
 
-def test_from_signing_up_to_signing_in_again(visitor: Browser) -> None:
+def test_sign_up_sign_out_and_sign_in(visitor: Browser) -> None:
     made = visitor.post("/sign-up", data=NEW)
     assert (made.status_code, made.headers["location"]) == (303, "/new")
     cookie = made.headers["set-cookie"]
@@ -33,7 +33,7 @@ def test_from_signing_up_to_signing_in_again(visitor: Browser) -> None:
     assert visitor.get("/account").status_code == 200
 
 
-def test_who_wanted_to_go_somewhere_gets_there_by_way_of_signing_up(visitor: Browser) -> None:
+def test_next_page_is_kept_through_sign_up(visitor: Browser) -> None:
     assert 'href="/sign-up?next=/account%3Fa%3D1"' in visitor.get("/sign-in?next=/account%3Fa=1").text
     assert 'value="/account?a=1"' in visitor.get("/sign-up?next=/account%3Fa%3D1").text
     made = visitor.post("/sign-up", data={**NEW, "next": "/account?a=1"})
@@ -41,16 +41,14 @@ def test_who_wanted_to_go_somewhere_gets_there_by_way_of_signing_up(visitor: Bro
     assert visitor.get("/sign-up?next=//evil.example").headers["location"] == "/new"
 
 
-def test_signing_out_ends_the_session_on_the_server(browser: Browser) -> None:
+def test_sign_out_ends_session_on_server(browser: Browser) -> None:
     token = browser.cookies[COOKIE]
     browser.post("/sign-out", data={"csrf": browser.csrf})
     browser.cookies.set(COOKIE, token, domain="testserver.local", path="/")
     assert browser.get("/account").status_code == 303
 
 
-def test_signing_in_begins_another_session_and_ends_the_one_before(
-    browser: Browser, services: Services
-) -> None:
+def test_sign_in_replaces_previous_session(browser: Browser, services: Services) -> None:
     before = browser.cookies[COOKIE]
     form = {"email": EMAIL, "password": PASSWORD, "csrf": browser.csrf}
     assert browser.post("/sign-in", data=form).status_code == 303
@@ -62,14 +60,14 @@ def test_signing_in_begins_another_session_and_ends_the_one_before(
     "form", [{"email": EMAIL, "password": "wrong password"}, {"email": "x@y.org", "password": PASSWORD}]
 )
 @pytest.mark.usefixtures("account_id")
-def test_a_wrong_password_is_told_like_an_unknown_address(visitor: Browser, form: dict[str, str]) -> None:
+def test_wrong_password_and_unknown_address_get_same_error(visitor: Browser, form: dict[str, str]) -> None:
     answer = visitor.post("/sign-in", data=form)
     assert answer.status_code == 401
     assert "Wrong email address or password." in answer.text and form["email"] in answer.text
     assert form["password"] not in answer.text and COOKIE not in visitor.cookies
 
 
-def test_attempts_on_one_account_are_throttled(visitor: Browser, account_id: str) -> None:
+def test_sign_in_is_limited_per_account(visitor: Browser, account_id: str) -> None:
     wrong = {"email": EMAIL.upper(), "password": "wrong password"}
     for _ in range(account.TO_ONE_ACCOUNT):
         assert visitor.post("/sign-in", data=wrong).status_code == 401
@@ -81,7 +79,7 @@ def test_attempts_on_one_account_are_throttled(visitor: Browser, account_id: str
     assert visitor.post("/sign-in", data={**wrong, "email": "other@example.org"}).status_code == 401
 
 
-def test_attempts_of_one_address_are_throttled(visitor: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sign_in_is_limited_per_client_address(visitor: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(account, "FROM_ONE_ADDRESS", 2)
     for number in range(2):
         assert visitor.post("/sign-in", data={"email": f"{number}@b", "password": "x"}).status_code == 401
@@ -99,21 +97,19 @@ def test_attempts_of_one_address_are_throttled(visitor: Browser, monkeypatch: py
     ],
 )
 @pytest.mark.usefixtures("account_id")
-def test_what_cannot_be_signed_up(visitor: Browser, form: dict[str, str], status: int, told: str) -> None:
+def test_invalid_sign_up_is_rejected(visitor: Browser, form: dict[str, str], status: int, told: str) -> None:
     answer = visitor.post("/sign-up", data=form)
     assert answer.status_code == status and told in answer.text
     assert form["password"] not in answer.text and "<b>@" not in answer.text
 
 
-def test_a_disabled_account_is_signed_out(browser: Browser, services: Services, account_id: str) -> None:
+def test_disabled_account_is_signed_out(browser: Browser, services: Services, account_id: str) -> None:
     with services.database.write() as session:
         services.accounts.disable_account(session, account_id)
     assert browser.get("/account").status_code == 303
 
 
-def test_a_session_ends_after_its_time(
-    browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_session_expires(browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sessions, "now", lambda: now() + sessions.LASTS + timedelta(seconds=1))
     assert browser.get("/account").status_code == 303
     services.sessions.forget_ended()
@@ -121,9 +117,7 @@ def test_a_session_ends_after_its_time(
     assert browser.get("/account").status_code == 303
 
 
-def test_use_is_noted_now_and_then(
-    browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_last_seen_is_updated(browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
     token, later = browser.cookies[COOKIE], now() + timedelta(minutes=11)
     monkeypatch.setattr(sessions, "now", lambda: later)
     services.sessions.find(token)
@@ -131,7 +125,7 @@ def test_use_is_noted_now_and_then(
     assert found is not None and found.session.last_seen_at == later > found.session.created_at
 
 
-def test_another_password_ends_the_other_sessions(
+def test_password_change_ends_other_sessions(
     browser: Browser, visitor: Browser, services: Services, account_id: str
 ) -> None:
     visitor.post("/sign-in", data={"email": EMAIL, "password": PASSWORD})
@@ -139,7 +133,7 @@ def test_another_password_ends_the_other_sessions(
     form = {"csrf": browser.csrf, "current": PASSWORD, "new": "battery staple"}
     answer = browser.post("/account/password", data=form)
     assert (answer.status_code, answer.headers["location"]) == (303, "/account?done=password")
-    assert "The password is changed." in browser.get("/account?done=password").text
+    assert "Password changed." in browser.get("/account?done=password").text
     assert visitor.get("/account").status_code == 303
     assert visitor.get(link).status_code == 401
     assert visitor.post("/sign-in", data={"email": EMAIL, "password": PASSWORD}).status_code == 401
@@ -154,12 +148,12 @@ def test_another_password_ends_the_other_sessions(
         ({"current": PASSWORD, "new": "short"}, "The password has 5 characters"),
     ],
 )
-def test_a_password_that_is_not_changed(browser: Browser, form: dict[str, str], told: str) -> None:
+def test_invalid_password_change_is_rejected(browser: Browser, form: dict[str, str], told: str) -> None:
     answer = browser.post("/account/password", data={"csrf": browser.csrf, **form})
     assert answer.status_code == 422 and told in answer.text
 
 
-def test_another_address(browser: Browser, services: Services) -> None:
+def test_email_address_is_changed(browser: Browser, services: Services) -> None:
     with services.database.write() as session:
         services.accounts.create_account(session, "taken@example.org")
     form = {"csrf": browser.csrf, "email": "Other@Example.org", "email-current": PASSWORD}
@@ -184,7 +178,7 @@ class TestLinks:
         assert url.startswith(base)
         return url.removeprefix(base)
 
-    def test_it_works_once_and_leads_to_a_password(self, path: str, browsers: Callable[[], Browser]) -> None:
+    def test_link_works_once(self, path: str, browsers: Callable[[], Browser]) -> None:
         first, second = browsers(), browsers()
         for _ in range(2):  # looking does not use it up
             assert "owner@example.com" in first.get(path).text
@@ -196,16 +190,14 @@ class TestLinks:
         form = {"email": "owner@example.com", "password": "a password at last"}
         assert second.post("/sign-in", data=form).status_code == 303
 
-    def test_who_is_signed_in_as_another_is_so_no_longer(
-        self, path: str, browser: Browser, services: Services
-    ) -> None:
+    def test_link_replaces_existing_session(self, path: str, browser: Browser, services: Services) -> None:
         before, token = browser.cookies[COOKIE], browser.csrf
         assert browser.post(path).status_code == 403
         assert browser.post(path, data={"csrf": token}).status_code == 303
         assert "owner@example.com" in browser.get("/account").text
         assert services.sessions.find(before) is None
 
-    def test_it_ends_after_an_hour(
+    def test_link_expires_after_an_hour(
         self, path: str, visitor: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sessions, "now", lambda: now() + sessions.LINK_LASTS)
@@ -214,7 +206,7 @@ class TestLinks:
         monkeypatch.undo()
         assert visitor.post(path).status_code == 401
 
-    def test_another_sites_page_cannot_use_it(self, path: str, visitor: Browser) -> None:
+    def test_cross_site_use_is_rejected(self, path: str, visitor: Browser) -> None:
         assert visitor.post(path, headers={"Origin": "https://evil.example"}).status_code == 403
         assert visitor.post(path).status_code == 303
 
@@ -226,13 +218,13 @@ class TestClosed:
     def settings(self, settings: Settings) -> Settings:
         return settings.model_copy(update={"signup_open": False, "public_url": "https://stems.example.org"})
 
-    def test_nobody_signs_up(self, visitor: Browser) -> None:
+    def test_sign_up_is_closed(self, visitor: Browser) -> None:
         assert "/sign-up" not in visitor.get("/sign-in").text
-        assert "Accounts of this server are made by its operator" in visitor.get("/sign-up").text
+        assert "Sign-up is closed on this server" in visitor.get("/sign-up").text
         answer = visitor.post("/sign-up", data=NEW)
         assert answer.status_code == 409 and COOKIE not in visitor.cookies
 
     @pytest.mark.usefixtures("account_id")
-    def test_over_https_the_cookie_never_goes_without(self, visitor: Browser) -> None:
+    def test_cookie_is_secure_over_https(self, visitor: Browser) -> None:
         answer = visitor.post("/sign-in", data={"email": EMAIL, "password": PASSWORD})
         assert "Secure" in answer.headers["set-cookie"]

@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from stemsplitter.api.routes.stripe import PATH as STRIPE
-from stemsplitter.console.credits import BUYS_A_MINUTE
+from stemsplitter.console.credits import PURCHASES_PER_MINUTE
 from stemsplitter.console.headers import POLICY
 from stemsplitter.payments.service import PaymentService
 from stemsplitter.services import Services
@@ -51,7 +51,7 @@ def pay(client: TestClient, payment: str) -> int:
     return client.post(STRIPE, content=body, headers=headers).status_code
 
 
-def test_the_balance_and_the_ledger(services: Services, browser: Browser, account_id: str) -> None:
+def test_balance_and_ledger_are_shown(services: Services, browser: Browser, account_id: str) -> None:
     with services.database.write() as session:
         services.credits.grant(session, account_id, -100, 'because <b>of</b> "it"')
         services.credits.hold(session, account_id, "split_1", 214)
@@ -61,23 +61,19 @@ def test_the_balance_and_the_ledger(services: Services, browser: Browser, accoun
     assert "<dd>500</dd>" in page and "0:08:20" not in page and "8:20" in page
     assert "−214" in page and "+214" in page and "+600" in page and "−100" in page
     assert "because &lt;b&gt;of&lt;/b&gt;" in page
-    assert (
-        page.index("Given back") < page.index("Reserved") < page.index("Taken back") < page.index("Granted")
-    )
+    assert page.index("Refunded") < page.index("Reserved") < page.index("Deducted") < page.index("Granted")
 
 
-def test_the_ledger_leads_to_splits_that_are_there(
-    services: Services, browser: Browser, account_id: str
-) -> None:
+def test_ledger_links_to_existing_splits(services: Services, browser: Browser, account_id: str) -> None:
     kept = add_split(services, account_id, "succeeded")
     gone = add_split(services, account_id, "failed")
     services.splits.delete(account_id, gone)
     page = check(browser, "/credits")
     assert f"/splits/{kept}" in page.links and f"/splits/{gone}" not in page.links
-    assert browser.get("/credits").text.count("a split that is deleted") == 1
+    assert browser.get("/credits").text.count("Deleted split") == 1
 
 
-def test_the_ledger_comes_in_pages(services: Services, browser: Browser, account_id: str) -> None:
+def test_ledger_is_paginated(services: Services, browser: Browser, account_id: str) -> None:
     with services.database.write() as session:
         for number in range(26):
             services.credits.grant(session, account_id, 1000 + number, f"note {number}.")
@@ -89,31 +85,29 @@ def test_the_ledger_comes_in_pages(services: Services, browser: Browser, account
     assert browser.get("/credits?cursor=led_1").status_code == 422
 
 
-def test_usage_is_drawn_and_told(services: Services, browser: Browser, account_id: str) -> None:
-    assert "None were used." in browser.get("/credits").text
+def test_usage_is_shown_as_plot_and_table(services: Services, browser: Browser, account_id: str) -> None:
+    assert "No credits used." in browser.get("/credits").text
     with services.database.write() as session:
         services.credits.hold(session, account_id, "split_1", 214)
         services.credits.settle(session, "split_1")
     page = browser.get("/credits").text
     drawing = page[page.index("<svg") : page.index("</svg>")]
-    assert drawing.count("<rect") == 1 and 'role="img"' in drawing and "214 in all" in drawing
-    table = page[page.index("The same as a table") :]
+    assert drawing.count("<rect") == 1 and 'role="img"' in drawing and "214 in total" in drawing
+    table = page[page.index("Show as table") :]
     days = re.findall(r"<td>\d{4}-\d\d-\d\d</td><td class=\"number\">([\d,]+)</td>", table)
     assert days == ["214"] + ["0"] * 29
 
 
-def test_who_sells_nothing_says_whom_to_ask(browser: Browser) -> None:
+def test_server_without_payments_names_operator(browser: Browser) -> None:
     answer = browser.get("/credits")
-    assert (
-        "Ask the operator of this server for credits" in answer.text and "someone@example.org" in answer.text
-    )
+    assert "contact the operator of this server" in answer.text and "someone@example.org" in answer.text
     assert "/credits/buy" not in answer.text and "150 minutes" in answer.text
     assert answer.headers["content-security-policy"] == POLICY
     refused = browser.post("/credits/buy", data={"csrf": browser.csrf, "minutes": "50"})
     assert refused.status_code == 404
 
 
-def test_the_story_of_a_purchase(
+def test_purchase_adds_credits_once(
     selling: Services, browser: Browser, visitor: Browser, checkout: Checkout
 ) -> None:
     page = browser.get("/credits")
@@ -128,9 +122,9 @@ def test_the_story_of_a_purchase(
     payment = checkout.asked[0]["metadata[payment]"]
     assert "being confirmed" in browser.get(back).text
     part = f"/credits/payments/{payment}"
-    assert f'hx-get="{part}?looks=1"' in browser.get(back).text
-    assert f'hx-get="{part}?looks=6"' in browser.get(f"{part}?looks=5").text
-    assert "hx-get" not in browser.get(f"{part}?looks=1000").text
+    assert f'hx-get="{part}?polls=1"' in browser.get(back).text
+    assert f'hx-get="{part}?polls=6"' in browser.get(f"{part}?polls=5").text
+    assert "hx-get" not in browser.get(f"{part}?polls=1000").text
     assert "hx-refresh" not in browser.get(part).headers
 
     assert [pay(visitor, payment), pay(visitor, payment)] == [200, 200]
@@ -141,19 +135,19 @@ def test_the_story_of_a_purchase(
     check(browser, back)
 
 
-def test_stripes_own_page_is_where_forms_may_lead(services: Services, settings: Settings) -> None:
+def test_default_checkout_origin_is_stripe(services: Services, settings: Settings) -> None:
     service = PaymentService(services.database, settings, services.credits)
     assert service.origin == "https://checkout.stripe.com"
 
 
-def test_stripe_may_refuse(selling: Services, browser: Browser, checkout: Checkout) -> None:
+def test_stripe_error_is_shown(selling: Services, browser: Browser, checkout: Checkout) -> None:
     checkout.status = 400
     answer = browser.post("/credits/buy", data={"csrf": browser.csrf, "minutes": "50"})
     assert answer.status_code == 503 and "nothing was paid" in answer.text
     assert "<dd>600</dd>" in answer.text
 
 
-def test_what_is_not_sold(selling: Services, browser: Browser, checkout: Checkout) -> None:
+def test_unknown_pack_is_rejected(selling: Services, browser: Browser, checkout: Checkout) -> None:
     csrf = browser.csrf
     for minutes in ("150", "7"):
         assert browser.post("/credits/buy", data={"csrf": csrf, "minutes": minutes}).status_code == 404
@@ -161,18 +155,18 @@ def test_what_is_not_sold(selling: Services, browser: Browser, checkout: Checkou
     assert checkout.asked == []
 
 
-def test_buying_is_throttled(selling: Services, browser: Browser, checkout: Checkout) -> None:
+def test_purchases_are_rate_limited(selling: Services, browser: Browser, checkout: Checkout) -> None:
     data = {"csrf": browser.csrf, "minutes": "50"}
-    answers = [browser.post("/credits/buy", data=data).status_code for _ in range(BUYS_A_MINUTE + 1)]
-    assert answers == [303] * BUYS_A_MINUTE + [429]
+    answers = [browser.post("/credits/buy", data=data).status_code for _ in range(PURCHASES_PER_MINUTE + 1)]
+    assert answers == [303] * PURCHASES_PER_MINUTE + [429]
 
 
-def test_a_form_needs_its_token(selling: Services, browser: Browser, checkout: Checkout) -> None:
+def test_form_requires_csrf_token(selling: Services, browser: Browser, checkout: Checkout) -> None:
     assert browser.post("/credits/buy", data={"minutes": "50"}).status_code == 403
     assert checkout.asked == []
 
 
-def test_what_is_of_others_is_not_there(
+def test_resources_of_other_accounts_are_not_found(
     selling: Services,
     browser: Browser,
     browsers: Callable[[], Browser],
@@ -190,11 +184,9 @@ def test_what_is_of_others_is_not_there(
     assert other.get(f"/credits?cursor={entry}").status_code == 422
 
 
-def test_where_splits_cost_nothing_nothing_is_sold(
-    selling: Services, shop: Settings, browser: Browser
-) -> None:
+def test_unmetered_server_sells_nothing(selling: Services, shop: Settings, browser: Browser) -> None:
     selling.settings = shop.model_copy(update={"metering": False})
     selling.__dict__["payments"] = PaymentService(selling.database, selling.settings, selling.credits)
     page = browser.get("/credits").text
-    assert "Splits cost nothing on this server" in page and "<svg" not in page and "Buy" not in page
+    assert "Splits are free on this server" in page and "<svg" not in page and "Buy" not in page
     check(browser, "/credits")

@@ -20,8 +20,8 @@ def keys(services: Services, account_id: str) -> list[ApiKey]:
         return list(services.accounts.list_keys(session, account_id))
 
 
-def test_a_key_is_made_and_shown_once(services: Services, browser: Browser, account_id: str) -> None:
-    assert "No keys yet" in browser.get("/developer").text
+def test_new_key_is_shown_once(services: Services, browser: Browser, account_id: str) -> None:
+    assert "No API keys yet" in browser.get("/developer").text
     answer = browser.post("/developer/keys", data={"csrf": browser.csrf, "name": "laptop"})
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
     shown = re.findall(r"ast_live_[0-9A-Za-z]{32}", answer.text)
@@ -34,7 +34,7 @@ def test_a_key_is_made_and_shown_once(services: Services, browser: Browser, acco
     assert answer.status_code == 200
 
 
-def test_a_key_is_renamed_and_its_name_is_text(services: Services, browser: Browser, account_id: str) -> None:
+def test_renamed_key_is_escaped(services: Services, browser: Browser, account_id: str) -> None:
     csrf = browser.csrf
     browser.post("/developer/keys", data={"csrf": csrf, "name": "old name"})
     [key] = keys(services, account_id)
@@ -48,14 +48,16 @@ def test_a_key_is_renamed_and_its_name_is_text(services: Services, browser: Brow
 
 
 @pytest.mark.parametrize("name", ["x" * 101, HOSTILE])
-def test_what_is_no_name(services: Services, browser: Browser, account_id: str, name: str) -> None:
+def test_invalid_key_name_is_rejected(
+    services: Services, browser: Browser, account_id: str, name: str
+) -> None:
     """A character that turns the direction of text is not printable."""
     answer = browser.post("/developer/keys", data={"csrf": browser.csrf, "name": name})
     assert answer.status_code == 422 and "shorten it" in answer.text
     assert keys(services, account_id) == []
 
 
-def test_a_key_is_revoked(services: Services, browser: Browser, account_id: str) -> None:
+def test_revoked_key_is_rejected(services: Services, browser: Browser, account_id: str) -> None:
     csrf = browser.csrf
     shown = re.search(r"ast_live_\w{32}", browser.post("/developer/keys", data={"csrf": csrf}).text)
     assert shown
@@ -64,11 +66,11 @@ def test_a_key_is_revoked(services: Services, browser: Browser, account_id: str)
     with pytest.raises(Unauthorized):
         services.accounts.authenticate(shown[0])
     page = browser.get("/developer").text
-    assert "revoked" in page and f"/developer/keys/{key.id}" not in page
+    assert "Revoked" in page and f"/developer/keys/{key.id}" not in page
 
 
 @pytest.mark.parametrize("what", ["rename", "revoke"])
-def test_keys_of_others_are_not_there(
+def test_keys_of_other_accounts_are_not_found(
     services: Services, browser: Browser, browsers: Callable[[], Browser], account_id: str, what: str
 ) -> None:
     with services.database.write() as session:
@@ -83,6 +85,6 @@ def test_keys_of_others_are_not_there(
 
 
 @pytest.mark.parametrize("path", ["keys", "keys/key_1/rename", "keys/key_1/revoke"])
-def test_a_form_needs_its_token(services: Services, browser: Browser, account_id: str, path: str) -> None:
+def test_form_requires_csrf_token(services: Services, browser: Browser, account_id: str, path: str) -> None:
     assert browser.post(f"/developer/{path}", data={"name": "x"}).status_code == 403
     assert keys(services, account_id) == []

@@ -12,13 +12,13 @@ from .test_pages import check
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_every_page_that_is_written_is_there() -> None:
+def test_every_guide_has_a_page() -> None:
     written = {path.stem for path in DOCS.glob("*.md")}
     assert written | {"changelog"} == manual.PAGES
 
 
 @pytest.mark.parametrize("name", sorted(manual.PAGES))
-def test_a_page_and_where_it_leads(visitor: Browser, name: str) -> None:
+def test_documentation_links_resolve(visitor: Browser, name: str) -> None:
     page = check(visitor, f"/docs/{name}")
     for link in page.links:
         path, _, anchor = link.partition("#")
@@ -29,12 +29,12 @@ def test_a_page_and_where_it_leads(visitor: Browser, name: str) -> None:
     assert {link[1:] for link in here if link.startswith("#")} <= set(page.ids)
 
 
-def test_no_other_file_is_a_page(visitor: Browser) -> None:
+def test_unknown_guide_is_not_found(visitor: Browser) -> None:
     for name in ("README", "..%2Fsettings", "settings.md", "x"):
         assert visitor.get(f"/docs/{name}").status_code == 404
 
 
-def test_what_a_page_is_made_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_markdown_is_rendered_safely(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "guides").mkdir()
     links = "[c](cli.md#d-e) [f](https://example.org) [*g*](../h.md)"
     text = f"# A `b`\n\n| a | |\n|--:|--|\n| 1 | 2 |\n\n    <b>&\n\n<script>\n\n{links}\n"

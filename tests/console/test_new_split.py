@@ -11,7 +11,7 @@ from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.console import new_split
 from stemsplitter.console.new_split import FORMATS
-from stemsplitter.console.tasks import TASKS, Task, find_task, muted_at_first
+from stemsplitter.console.tasks import TASKS, Task, find_task, initially_muted
 from stemsplitter.separation.layouts import LAYOUTS
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
@@ -64,19 +64,19 @@ def row(services: Services, location: str) -> Split:
 
 
 @pytest.mark.parametrize("path", ["/new", *(f"/{task.slug}" for task in TASKS)])
-def test_pages(browser: Browser, path: str) -> None:
+def test_form_is_on_every_split_page(browser: Browser, path: str) -> None:
     page = check(browser, path)
     assert {"file", "url", "format"} <= page.inputs
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.slug)
-def test_tasks_are_for_everybody_to_read(visitor: Browser, task: Task) -> None:
+def test_task_pages_are_public(visitor: Browser, task: Task) -> None:
     page = check(visitor, f"/{task.slug}")
     assert f"/sign-in?next=/{task.slug}" in page.links
     assert task.lead in visitor.get(f"/{task.slug}").text
 
 
-def test_the_form_needs_a_session_and_its_token(visitor: Browser, browser: Browser) -> None:
+def test_form_requires_session_and_csrf_token(visitor: Browser, browser: Browser) -> None:
     assert visitor.get("/new").headers["location"] == "/sign-in?next=%2Fnew"
     assert visitor.post("/new", data={"url": "http://example.com"}).status_code == 303
     assert browser.post("/new", data={"url": "http://example.com"}).status_code == 403
@@ -84,7 +84,9 @@ def test_the_form_needs_a_session_and_its_token(visitor: Browser, browser: Brows
     assert browser.post("/new/upload", json=body).status_code == 403
 
 
-def test_a_file_becomes_a_split(browser: Browser, services: Services, account_id: str, song: bytes) -> None:
+def test_uploaded_file_becomes_split(
+    browser: Browser, services: Services, account_id: str, song: bytes
+) -> None:
     fields = upload(browser, song) | {"layout": "6s", "format": "wav16", "csrf": browser.csrf}
     answer = browser.post("/new", data=fields)
     assert answer.status_code == 303
@@ -99,7 +101,7 @@ def test_a_file_becomes_a_split(browser: Browser, services: Services, account_id
     assert browser.get(answer.headers["location"]).status_code == 200
 
 
-def test_a_task_chooses_the_stems_and_a_script_is_told_where_to_go(
+def test_task_sets_layout_and_response_has_location(
     browser: Browser, services: Services, song: bytes
 ) -> None:
     fields = upload(browser, song) | {"task": "guitar-remover", "layout": "2s", "format": "mp3"}
@@ -109,7 +111,7 @@ def test_a_task_chooses_the_stems_and_a_script_is_told_where_to_go(
     assert (split.stem_model, split.user_metadata) == ("6s", {"task": "guitar-remover"})
 
 
-def test_a_webhook_is_the_splits(browser: Browser, services: Services, song: bytes) -> None:
+def test_webhook_url_is_validated_and_stored(browser: Browser, services: Services, song: bytes) -> None:
     fields = upload(browser, song) | {"webhook_url": " http://192.0.2.1/x ", "csrf": browser.csrf}
     answer = browser.post("/new", data=fields)
     assert answer.status_code == 422
@@ -123,18 +125,16 @@ def test_a_webhook_is_the_splits(browser: Browser, services: Services, song: byt
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({}, "Choose a file, or give a link"),
+        ({}, "Choose a file or enter a URL"),
         ({"upload_id": "../x", "storage_key": "a"}, "choose the file again"),
         ({"url": "http://127.0.0.1:9/a.mp3"}, "127.0.0.1"),
         ({"url": "https://example.com/a.mp3", "layout": "5s"}, "Choose the stems and a format"),
         ({"url": "https://example.com/a.mp3", "format": "xm"}, "Choose the stems and a format"),
-        ({"url": "https://example.com/a.mp3", "task": "tuba-remover"}, "no task tuba-remover"),
+        ({"url": "https://example.com/a.mp3", "task": "tuba-remover"}, "no tool tuba-remover"),
         ({"upload_id": "upl_nobodys", "storage_key": "a"}, "There is no such upload"),
     ],
 )
-def test_what_cannot_be_split_is_said_in_the_form(
-    browser: Browser, fields: dict[str, str], message: str
-) -> None:
+def test_invalid_source_is_reported_in_form(browser: Browser, fields: dict[str, str], message: str) -> None:
     fields = {"layout": "4s"} | fields
     answer = browser.post("/new", data=fields | {"csrf": browser.csrf})
     assert answer.status_code in (404, 422)
@@ -143,7 +143,7 @@ def test_what_cannot_be_split_is_said_in_the_form(
     assert message in told.json()["error"]["message"]
 
 
-def test_too_little_credit_is_said_with_the_link_kept(
+def test_insufficient_credits_are_reported_in_form(
     browser: Browser, services: Services, account_id: str, song: bytes
 ) -> None:
     with services.database.write() as session:
@@ -153,38 +153,38 @@ def test_too_little_credit_is_said_with_the_link_kept(
     assert "needs 2 credits and the balance is 1" in answer.text
 
 
-def test_creating_is_limited(browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_create_is_rate_limited(
+    browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(services.rate_limits.limits, "create", 1)
     fields = {"url": "http://127.0.0.1:9/a.mp3", "csrf": browser.csrf}
     assert [browser.post("/new", data=fields).status_code for _ in range(2)] == [422, 429]
 
 
-def test_layouts_that_the_server_cannot_give_cannot_be_chosen(
-    browser: Browser, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_layouts_without_model_are_disabled(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(new_split, "ready_layouts", lambda *_: ["2s"])
     text = browser.get("/new").text
     assert re.findall(r'value="(\w+)" disabled', text) == ["6s", "4s"]
     assert re.findall(r'value="(\w+)" checked', text) == ["2s"]
     for path, has_model in (("/karaoke", True), ("/drum-remover", False)):
-        assert ("This server has no model for it yet" in browser.get(path).text) is not has_model
+        assert ("This server has no model for this tool" in browser.get(path).text) is not has_model
 
 
 class TestTasks:
     """The table of ready-made tasks."""
 
-    def test_what_is_muted_is_of_the_layout_and_leaves_something(self) -> None:
+    def test_muted_stems_are_part_of_layout(self) -> None:
         for task in TASKS:
             assert set(task.muted) < set(LAYOUTS[task.layout])
             assert find_task(task.slug) is task
         assert len({task.slug for task in TASKS}) == len(TASKS) == 7
 
-    def test_the_player_begins_with_each_part_once(self) -> None:
-        assert muted_at_first(None, LAYOUTS["6s"]) == frozenset()
-        assert muted_at_first(None, LAYOUTS["2s"]) == frozenset()
-        assert muted_at_first(None, (*LAYOUTS["4s"], "instrumental")) == {"instrumental"}
-        assert muted_at_first(find_task("acapella"), LAYOUTS["2s"]) == {"instrumental"}
-        assert muted_at_first(find_task("drum-remover"), ("vocals", "bass")) == frozenset()
+    def test_each_part_plays_once_initially(self) -> None:
+        assert initially_muted(None, LAYOUTS["6s"]) == frozenset()
+        assert initially_muted(None, LAYOUTS["2s"]) == frozenset()
+        assert initially_muted(None, (*LAYOUTS["4s"], "instrumental")) == {"instrumental"}
+        assert initially_muted(find_task("acapella"), LAYOUTS["2s"]) == {"instrumental"}
+        assert initially_muted(find_task("drum-remover"), ("vocals", "bass")) == frozenset()
 
     def test_form_offers_every_registered_format(self) -> None:
         assert {fmt.container for fmt in FORMATS.values()} == set(formats.FORMATS)

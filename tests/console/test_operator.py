@@ -62,7 +62,7 @@ def account(services: Services, account_id: str) -> Account:
         return services.accounts.find_account(session, account_id)
 
 
-def test_the_pages_are_the_operators_alone(
+def test_operator_pages_require_operator(
     app: FastAPI, operator: Browser, browser: Browser, visitor: Browser, account_id: str
 ) -> None:
     """Every one that there is: others are not told that it is there."""
@@ -85,17 +85,17 @@ def test_the_pages_are_the_operators_alone(
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_pages_of_an_empty_server(operator: Browser, path: str) -> None:
+def test_operator_pages_of_empty_server(operator: Browser, path: str) -> None:
     page = check(operator, f"/operator{path}")
     assert {f"/operator{each}" for each in PAGES} <= page.links
     assert operator.get(f"/operator{path}").headers["cache-control"] == "no-store"
 
 
-def test_the_queue_and_the_workers(services: Services, operator: Browser, account_id: str) -> None:
+def test_queue_and_workers_are_shown(services: Services, operator: Browser, account_id: str) -> None:
     add_split(services, account_id, "split_runs", "processing", progress=42, attempts=2)
     add_split(services, account_id, "split_waits", "queued", created_at=now() - timedelta(minutes=3))
     add_split(services, account_id, "split_done", "succeeded")
-    rows = {"alive": (0, "working"), "stopped": (1, "stopped"), "silent": (60, "working")}
+    rows = {"Running": (0, "working"), "Stopped": (1, "stopped"), "Unresponsive": (60, "working")}
     with services.database.write() as session:
         for name, (minutes, state) in rows.items():
             at = now() - timedelta(minutes=minutes)
@@ -112,11 +112,11 @@ def test_the_queue_and_the_workers(services: Services, operator: Browser, accoun
     for name in rows:
         row = page[page.index(f"host-{name}") :]
         assert re.search(r'<span class="badge \w+">(\w+)</span>', row).group(1) == name  # type: ignore[union-attr]
-    assert re.search(r"worker alive</dt><dd>1</dd>", page)
-    assert re.search(r"longest wait</dt><dd>3:0\d</dd>", page)
+    assert re.search(r"Running workers</dt><dd>1</dd>", page)
+    assert re.search(r"Longest wait</dt><dd>3:0\d</dd>", page)
 
 
-def test_accounts_are_listed_and_found(services: Services, operator: Browser) -> None:
+def test_accounts_are_listed_and_searched(services: Services, operator: Browser) -> None:
     with services.database.write() as session:
         for number in range(51):
             services.accounts.create_account(session, f"song{number}@example.org", name="<i>Ida</i>")
@@ -133,11 +133,11 @@ def test_accounts_are_listed_and_found(services: Services, operator: Browser) ->
     some = check(operator, "/operator/accounts?q=<i>")
     [older] = [link for link in some.links if "cursor=" in link]
     assert older.endswith("&q=%3Ci%3E")
-    assert "no such account" in operator.get("/operator/accounts?q=%25").text
+    assert "No accounts found" in operator.get("/operator/accounts?q=%25").text
     assert operator.get("/operator/accounts/acc_0").status_code == 404
 
 
-def test_an_account_is_disabled_and_enabled(
+def test_account_is_disabled_and_enabled(
     services: Services, operator: Browser, browser: Browser, account_id: str
 ) -> None:
     path, csrf = f"/operator/accounts/{account_id}", operator.csrf
@@ -152,9 +152,7 @@ def test_an_account_is_disabled_and_enabled(
     assert browser.get("/account").status_code == 200
 
 
-def test_operators_do_not_lock_themselves_out(
-    services: Services, operator: Browser, operator_id: str
-) -> None:
+def test_operator_cannot_disable_own_account(services: Services, operator: Browser, operator_id: str) -> None:
     path = f"/operator/accounts/{operator_id}"
     assert "Disable" not in operator.get(path).text
     answer = operator.post(f"{path}/disable", data={"csrf": operator.csrf})
@@ -179,7 +177,7 @@ def test_credits_are_granted_with_a_note(
     assert account(services, account_id).balance == 4000
 
 
-def test_failures_with_their_cause(services: Services, operator: Browser, account_id: str) -> None:
+def test_failures_show_error_and_cause(services: Services, operator: Browser, account_id: str) -> None:
     add_split(
         services, account_id, "split_full", "failed", error_code="SERVER_ERROR", attempts=3,
         error_message="It could not be separated.", cause="StorageError: <full>\nOSError: No space left",
@@ -196,7 +194,7 @@ def test_failures_with_their_cause(services: Services, operator: Browser, accoun
     assert "split_short" in page and "split_full" not in page
 
 
-def test_failures_come_in_pages(
+def test_failures_are_paginated(
     services: Services, operator: Browser, account_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE", 1)
@@ -218,13 +216,13 @@ def test_failures_come_in_pages(
     assert "split_1" in text and "split_0" not in text
 
 
-def test_models_with_licences_and_how_to_get_them(services: Services, operator: Browser) -> None:
+def test_models_show_license_and_download_command(services: Services, operator: Browser) -> None:
     page = operator.get("/operator/models").text
     for entry in services.models.entries():
         assert entry.title in page and entry.name in page
         pull = f"stemsplitter models pull {entry.name}<"
         assert (pull in page) != services.models.is_ready(entry.name)
-    assert "Licence" in page and "only where you name it" in page and "used for 2s" in page
+    assert "License" in page and "Used only if named" in page and "Used for 2s" in page
 
 
 @pytest.fixture
@@ -260,41 +258,41 @@ def wait_for(look: Callable[[], str], text: str) -> str:
     return found
 
 
-def test_a_model_is_fetched_from_the_page(operator: Browser, slow: threading.Event) -> None:
-    assert "not here" in card(operator, "spleeter_2s") and "hx-get" not in card(operator, "spleeter_2s")
+def test_model_is_downloaded_from_page(operator: Browser, slow: threading.Event) -> None:
+    assert "Not downloaded" in card(operator, "spleeter_2s") and "hx-get" not in card(operator, "spleeter_2s")
     answer = operator.post("/operator/models/spleeter_2s/pull", data={"csrf": operator.csrf})
     assert (answer.status_code, answer.headers["location"]) == (303, "/operator/models")
     going = wait_for(lambda: card(operator, "spleeter_2s"), "25 MB of 100 MB")
     assert (
-        'value="25"' in going and "being fetched" in going and "hx-get" in going and "Fetch it" not in going
+        'value="25"' in going and "Downloading" in going and "hx-get" in going and ">Download<" not in going
     )
-    assert "not here" in card(operator, "htdemucs")
+    assert "Not downloaded" in card(operator, "htdemucs")
     check(operator, "/operator/models")
     slow.set()
-    ready = wait_for(lambda: card(operator, "spleeter_2s"), ">ready<")
-    assert "hx-get" not in ready and "Fetch it" not in ready
+    ready = wait_for(lambda: card(operator, "spleeter_2s"), ">Ready<")
+    assert "hx-get" not in ready and ">Download<" not in ready
 
 
-def test_why_a_model_was_not_fetched_is_told(operator: Browser) -> None:
+def test_failed_download_is_reported(operator: Browser) -> None:
     operator.post("/operator/models/htdemucs/pull", data={"csrf": operator.csrf})
     failed = wait_for(lambda: card(operator, "htdemucs"), "cannot be fetched offline")
-    assert "Fetch it" in failed and "hx-get" not in failed
+    assert ">Download<" in failed and "hx-get" not in failed
 
 
-def test_terms_are_shown_before_a_model_is_fetched(services: Services, operator: Browser) -> None:
+def test_download_of_restricted_model_asks_for_confirmation(services: Services, operator: Browser) -> None:
     for entry in services.models.entries():
         asked = "data-confirm" in card(operator, entry.name)
         assert asked is not (entry.permissive or services.models.is_ready(entry.name)), entry.name
 
 
-def test_a_model_that_there_is_not_is_not_fetched(operator: Browser) -> None:
+def test_unknown_model_is_not_downloaded(operator: Browser) -> None:
     answer = operator.post("/operator/models/nothing/pull", data={"csrf": operator.csrf})
     assert answer.status_code == 404 and "There is no model" in answer.text
     assert operator.post("/operator/models/htdemucs/pull", data={"csrf": "wrong"}).status_code == 403
-    assert "being fetched" not in operator.get("/operator/models").text
+    assert "Downloading" not in operator.get("/operator/models").text
 
 
-def test_workers_elsewhere_need_models_of_their_own(services: Services, operator: Browser) -> None:
+def test_workers_on_other_hosts_are_listed(services: Services, operator: Browser) -> None:
     assert "Workers on other machines" not in operator.get("/operator/models").text
     with services.database.write() as session:
         for number, host in enumerate((socket.gethostname(), "far-away")):
@@ -307,7 +305,7 @@ def test_workers_elsewhere_need_models_of_their_own(services: Services, operator
     assert "Workers on other machines (far-away) have" in operator.get("/operator/models").text
 
 
-def test_a_damaged_record_of_a_model_is_told(services: Services, operator: Browser) -> None:
+def test_damaged_model_record_is_reported(services: Services, operator: Browser) -> None:
     record = services.models.root / "mine" / "entry.json"
     record.parent.mkdir()
     record.write_text("{")
@@ -315,8 +313,8 @@ def test_a_damaged_record_of_a_model_is_told(services: Services, operator: Brows
     assert answer.status_code == 200 and "The record of the model mine cannot be read" in answer.text
 
 
-def test_what_files_take(services: Services, operator: Browser) -> None:
+def test_storage_usage_is_shown(services: Services, operator: Browser) -> None:
     services.storage.put_stream("splits/split_1/a.mp3", [b"x" * 3_400_000], "audio/mpeg")
     check(operator, "/operator/storage")
     page = operator.get("/operator/storage").text
-    assert re.search(r"used</dt><dd>3\.4 MB</dd>", page) and "splits" in page and "free on the disk" in page
+    assert re.search(r"Used</dt><dd>3\.4 MB</dd>", page) and "splits" in page and "Free disk space" in page

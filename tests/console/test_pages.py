@@ -95,21 +95,19 @@ def check(browser: Browser, path: str) -> Page:
 
 
 @pytest.mark.parametrize("path", PUBLIC)
-def test_pages_for_everybody(visitor: Browser, browser: Browser, path: str) -> None:
+def test_public_pages_are_valid(visitor: Browser, browser: Browser, path: str) -> None:
     check(visitor, path)
     if browser.get(path).status_code != 303:
         check(browser, path)
 
 
 @pytest.mark.parametrize("path", SIGNED_IN)
-def test_pages_for_who_is_signed_in(browser: Browser, path: str) -> None:
+def test_signed_in_pages_are_valid_and_not_cached(browser: Browser, path: str) -> None:
     check(browser, path)
     assert browser.get(path).headers["cache-control"] == "no-store"
 
 
-def test_every_endpoint_but_the_apis_tells_browsers_what_not_to_do(
-    app: FastAPI, visitor: Browser, browser: Browser
-) -> None:
+def test_all_pages_have_security_headers(app: FastAPI, visitor: Browser, browser: Browser) -> None:
     paths = {route.path for route in app.state.routes if isinstance(route, APIRoute)}
     own = {path for path in paths if not path.startswith("/v1/")}
     assert {"/", "/account", "/sign-in/link/{token}", "/healthz", "/docs"} <= own
@@ -124,12 +122,12 @@ def test_every_endpoint_but_the_apis_tells_browsers_what_not_to_do(
             assert "frame-ancestors 'none'" in policy and "base-uri 'none'" in policy, path
 
 
-def test_the_policy_of_pages(visitor: Browser) -> None:
+def test_content_security_policy_allows_this_server_only(visitor: Browser) -> None:
     assert visitor.get("/").headers["content-security-policy"] == POLICY
     assert "http" not in POLICY and "*" not in POLICY
 
 
-def test_a_fault_is_a_page_without_internals(app: FastAPI, visitor: Browser) -> None:
+def test_internal_error_page_hides_details(app: FastAPI, visitor: Browser) -> None:
     @app.get("/fail")
     def fail() -> None:
         raise RuntimeError("secret of the house")
@@ -142,14 +140,14 @@ def test_a_fault_is_a_page_without_internals(app: FastAPI, visitor: Browser) -> 
     assert program.json()["error"]["code"] == "SERVER_ERROR"
 
 
-def test_the_api_never_answers_with_a_page(visitor: Browser) -> None:
+def test_api_errors_are_json(visitor: Browser) -> None:
     assert visitor.get("/v1/nothing").json()["error"]["code"] == "NOT_FOUND"
 
 
 class TestFiles:
     """Style, scripts and pictures."""
 
-    def test_those_of_a_page_are_there_and_kept(self, browser: Browser) -> None:
+    def test_static_files_of_page_are_cached(self, browser: Browser) -> None:
         links = re.findall(r'"(/static/[^"]+)"', browser.get("/").text)
         assert len(links) >= 5
         for link in links:
@@ -157,17 +155,17 @@ class TestFiles:
             assert answer.status_code == 200
             assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
 
-    def test_other_versions_are_asked_for_again(self, visitor: Browser) -> None:
+    def test_other_versions_are_revalidated(self, visitor: Browser) -> None:
         answer = visitor.get("/static/app.css?v=older")
         assert answer.headers["cache-control"] == "no-cache"
         again = visitor.get("/static/app.css", headers={"If-None-Match": answer.headers["etag"]})
         assert again.status_code == 304
 
     @pytest.mark.parametrize("name", ["nothing.css", "VENDORED.md", "..%2Faccess.py", "%2e%2e/access.py"])
-    def test_nothing_else_is(self, visitor: Browser, name: str) -> None:
+    def test_unknown_static_file_is_not_found(self, visitor: Browser, name: str) -> None:
         assert visitor.get(f"/static/{name}").status_code == 404
 
-    def test_those_of_others_are_what_the_list_says(self) -> None:
+    def test_vendored_files_match_checksums(self) -> None:
         listed = re.findall(
             r"^\| `(\S+)` .*`([0-9a-f]{64})` \|$", (STATIC / "VENDORED.md").read_text(), re.MULTILINE
         )
@@ -175,7 +173,7 @@ class TestFiles:
         for name, digest in listed:
             assert hashlib.sha256((STATIC / name).read_bytes()).hexdigest() == digest
 
-    def test_the_first_page_is_light(self, visitor: Browser) -> None:
+    def test_home_page_is_small(self, visitor: Browser) -> None:
         first = visitor.get("/")
         files = {link: visitor.get(link).content for link in re.findall(r'"(/static/[^"]+)"', first.text)}
         assert len(first.content) + sum(map(len, files.values())) < 150_000

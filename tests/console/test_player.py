@@ -25,7 +25,7 @@ def decoded(tmp_path: Path, data: bytes) -> np.ndarray:
         return np.concatenate(list(source.blocks()), axis=1).astype(np.float64) * FULL
 
 
-def test_the_player_has_every_stem(browser: Browser, services: Services, account_id: str) -> None:
+def test_player_has_every_stem(browser: Browser, services: Services, account_id: str) -> None:
     split_id, _ = add_finished(services, account_id)
     page = check(browser, f"/splits/{split_id}")
     for name in ("vocals", "drums", "bass", "other"):
@@ -35,23 +35,21 @@ def test_the_player_has_every_stem(browser: Browser, services: Services, account
     assert "data-decoded" in text and ".stem.mp4" in text
 
 
-def test_a_task_sets_what_is_muted(browser: Browser, services: Services, account_id: str) -> None:
+def test_task_sets_initially_muted_stems(browser: Browser, services: Services, account_id: str) -> None:
     split_id, _ = add_finished(services, account_id, user_metadata={"task": "drum-remover"})
     text = browser.get(f"/splits/{split_id}").text
     assert 'name="mute-drums" value="1" checked' in text and text.count(" checked") == 1
-    assert "Download the song without its drums" in text
+    assert "Download the song without drums" in text
 
 
-def test_a_long_song_is_played_otherwise_and_the_page_says_so(
-    browser: Browser, services: Services, account_id: str
-) -> None:
+def test_long_song_is_streamed_with_notice(browser: Browser, services: Services, account_id: str) -> None:
     split_id, _ = add_finished(services, account_id, ("vocals",), duration_seconds=901)
     text = browser.get(f"/splits/{split_id}").text
     assert "data-decoded" not in text and "longer than 15 minutes" in text
     assert ".stem.mp4" not in text
 
 
-def test_peaks_are_those_the_worker_stored(browser: Browser, services: Services, account_id: str) -> None:
+def test_peaks_are_served_as_stored(browser: Browser, services: Services, account_id: str) -> None:
     split_id, steps = add_finished(services, account_id)
     answer = browser.get(f"/splits/{split_id}/peaks.json")
     told = answer.json()
@@ -65,7 +63,7 @@ def test_peaks_are_those_the_worker_stored(browser: Browser, services: Services,
     assert browser.get(f"/splits/{split_id}/peaks.json", headers=SCRIPT).status_code == 404
 
 
-def test_stems_are_downloaded_whole_in_part_and_not_twice(
+def test_stem_download_supports_range_and_etag(
     browser: Browser, services: Services, account_id: str, tmp_path: Path
 ) -> None:
     split_id, steps = add_finished(services, account_id, filename="Süß.mp3")
@@ -81,13 +79,13 @@ def test_stems_are_downloaded_whole_in_part_and_not_twice(
     assert browser.get(f"/splits/{split_id}/files/peaks.json").status_code == 404
 
 
-def test_the_zip_has_the_stems(browser: Browser, services: Services, account_id: str) -> None:
+def test_archive_has_stems(browser: Browser, services: Services, account_id: str) -> None:
     split_id, _ = add_finished(services, account_id)
     with zipfile.ZipFile(io.BytesIO(browser.get(f"/splits/{split_id}/archive").content)) as archive:
         assert archive.namelist() == ["vocals.wav", "drums.wav", "bass.wav", "other.wav"]
 
 
-def test_the_mix_is_the_exact_sum_of_what_is_heard(
+def test_mix_is_exact_sum_of_heard_stems(
     browser: Browser, services: Services, account_id: str, tmp_path: Path
 ) -> None:
     split_id, steps = add_finished(services, account_id)
@@ -105,7 +103,7 @@ def test_the_mix_is_the_exact_sum_of_what_is_heard(
         np.testing.assert_array_equal(decoded(tmp_path, file.content), sum(steps[name] for name in heard))
 
 
-def test_a_script_is_told_how_hot_the_mix_is(browser: Browser, services: Services, account_id: str) -> None:
+def test_mix_response_reports_peak(browser: Browser, services: Services, account_id: str) -> None:
     split_id, steps = add_finished(services, account_id)
     headers = SCRIPT | {"X-CSRF-Token": browser.csrf}
     form = {"gain-drums": "12", "pan-drums": "-1", "gain-vocals": "0", "solo-drums": "1", "format": "wav32f"}
@@ -128,7 +126,7 @@ def test_a_script_is_told_how_hot_the_mix_is(browser: Browser, services: Service
         ({"format": "wav", "mute-vocals": "1"}, "Every stem is muted"),
     ],
 )
-def test_what_cannot_be_mixed_is_said(
+def test_invalid_mix_is_rejected(
     browser: Browser, services: Services, account_id: str, form: dict[str, str], message: str
 ) -> None:
     split_id, _ = add_finished(services, account_id, ("vocals",))
@@ -139,7 +137,7 @@ def test_what_cannot_be_mixed_is_said(
     assert message in answer.json()["error"]["message"]
 
 
-def test_a_stem_file_is_made(browser: Browser, services: Services, account_id: str) -> None:
+def test_stem_file_is_rendered(browser: Browser, services: Services, account_id: str) -> None:
     split_id, _ = add_finished(services, account_id)
     answer = browser.post(f"/splits/{split_id}/stem-file", data={"csrf": browser.csrf})
     file = browser.get(answer.headers["location"])
@@ -148,7 +146,7 @@ def test_a_stem_file_is_made(browser: Browser, services: Services, account_id: s
     assert b"moov" in file.content and b'"name": "vocals"' in file.content
 
 
-def test_there_are_no_files_before_the_end(browser: Browser, services: Services, account_id: str) -> None:
+def test_unfinished_split_has_no_files(browser: Browser, services: Services, account_id: str) -> None:
     split_id = add_split(services, account_id, "processing")
     for path in ("peaks.json", "files/vocals.wav", "archive"):
         assert browser.get(f"/splits/{split_id}/{path}").status_code == 409

@@ -51,7 +51,7 @@ def fetched(location: str) -> tuple[bytes, str]:
     return data, parse_qs(urlsplit(location).query)["response-content-disposition"][0]
 
 
-def test_the_page_plays_from_this_server_alone(
+def test_playback_uses_this_server_only(
     browser: Browser, services: Services, account_id: str, store: Proxy, tmp_path: Path
 ) -> None:
     split_id, steps = add_finished(services, account_id)
@@ -69,7 +69,7 @@ def test_the_page_plays_from_this_server_alone(
     assert browser.get(f"/splits/{split_id}/peaks.json").status_code == 200
 
 
-def test_what_is_saved_comes_from_the_store(
+def test_downloads_are_redirected_to_store(
     browser: Browser, services: Services, account_id: str, store: Proxy, tmp_path: Path
 ) -> None:
     split_id, steps = add_finished(services, account_id, filename="Süß.mp3")
@@ -88,7 +88,7 @@ def test_what_is_saved_comes_from_the_store(
     assert browser.get(f"/splits/{split_id}/files/mix-0123456789abcdef.wav").status_code == 404
 
 
-def test_the_zip_is_made_of_what_the_store_has(browser: Browser, services: Services, account_id: str) -> None:
+def test_archive_is_read_from_store(browser: Browser, services: Services, account_id: str) -> None:
     split_id, _ = add_finished(services, account_id)
     with zipfile.ZipFile(io.BytesIO(browser.get(f"/splits/{split_id}/archive").content)) as archive:
         assert archive.testzip() is None
@@ -98,9 +98,7 @@ def test_the_zip_is_made_of_what_the_store_has(browser: Browser, services: Servi
     assert browser.get(f"/splits/{split_id}/files/drums.wav").status_code == 404
 
 
-def test_a_split_tells_the_stores_own_links(
-    browser: Browser, services: Services, account_id: str, store: Proxy
-) -> None:
+def test_split_links_to_store(browser: Browser, services: Services, account_id: str, store: Proxy) -> None:
     split_id, _ = add_finished(services, account_id)
     links = services.splits.get(account_id, split_id).stems or {}
     assert set(links) == {"vocals", "drums", "bass", "other"}
@@ -110,7 +108,7 @@ def test_a_split_tells_the_stores_own_links(
         assert "X-Amz-Expires=86400" in link
 
 
-def test_a_store_that_is_down_is_a_page(
+def test_unavailable_store_is_an_error_page(
     browser: Browser, services: Services, account_id: str, store: Proxy
 ) -> None:
     split_id, _ = add_finished(services, account_id)

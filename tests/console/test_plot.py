@@ -5,7 +5,7 @@ from stemsplitter.console.plot import BAR, HEIGHT, STEP, plot, round_up
 
 
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=40))
-def test_bars_stand_on_the_ground_and_fit_the_drawing(values: list[int]) -> None:
+def test_bars_start_at_zero_and_fit_drawing(values: list[int]) -> None:
     made = plot(values)
     assert len(made.bars) == len(values) and made.width == STEP * len(values)
     assert made.top >= max(values)
@@ -18,7 +18,7 @@ def test_bars_stand_on_the_ground_and_fit_the_drawing(values: list[int]) -> None
 
 
 @given(st.integers(1, 10**12))
-def test_scales_are_round(value: int) -> None:
+def test_scale_is_round_number(value: int) -> None:
     top = round_up(value)
     assert value <= top < 2.5 * value + 2 and top % 2 == 0
     assert set(str(top)[1:]) <= {"0"}

@@ -14,21 +14,21 @@ from .songs import add_split
 from .test_pages import check
 
 
-def test_home_leads_everywhere(visitor: Browser, services: Services) -> None:
+def test_home_links_to_main_pages(visitor: Browser, services: Services) -> None:
     page = check(visitor, "/")
     assert {"/new", "/pricing", "/docs", "/docs/getting-started", "/status", "/sign-in"} <= page.links
     assert f"curl {services.settings.base_url}/v1/audio/splits" in visitor.get("/").text
 
 
-def test_every_link_of_the_public_pages_leads_somewhere(visitor: Browser) -> None:
+def test_links_of_public_pages_resolve(visitor: Browser) -> None:
     links = set().union(*(check(visitor, path).links for path in ("/", "/pricing", "/status", "/sign-in")))
     for link in links - {"/credits"}:
         assert visitor.get(link).status_code in (200, 303), link
 
 
-def test_packs_without_prices(visitor: Browser) -> None:
+def test_packs_without_prices_show_credits(visitor: Browser) -> None:
     text = visitor.get("/pricing").text
-    for told in ("10 minutes", "600 credits", "3,000 credits", "30,000 credits", "Ask for it"):
+    for told in ("10 minutes", "600 credits", "3,000 credits", "30,000 credits", "Get credits"):
         assert told in text
 
 
@@ -37,7 +37,7 @@ class TestPrices:
     def settings(self, settings: Settings) -> Settings:
         return settings.model_copy(update={"packs": "50=1234.50", "currency": "eur", "free_credits": 0})
 
-    def test_packs_with_prices(self, visitor: Browser) -> None:
+    def test_packs_with_prices_show_price(self, visitor: Browser) -> None:
         text = visitor.get("/pricing").text
         assert "1,234.50 EUR" in text and "Buy" in text and "Free" not in text
 
@@ -47,26 +47,24 @@ class TestUnmetered:
     def settings(self, settings: Settings) -> Settings:
         return settings.model_copy(update={"metering": False})
 
-    def test_nothing_costs(self, visitor: Browser) -> None:
+    def test_unmetered_server_shows_no_prices(self, visitor: Browser) -> None:
         text = visitor.get("/pricing").text
-        assert "cost nothing" in text and "credits" not in text
+        assert "Splits are free" in text and "credits" not in text
         assert "free credits" not in visitor.get("/sign-up").text
 
 
-def test_the_status_tells_what_is_and_was(visitor: Browser, services: Services) -> None:
+def test_status_shows_problems_and_incidents(visitor: Browser, services: Services) -> None:
     with services.database.write() as session:
         for minutes in (60, 20):
             at = now() - timedelta(minutes=minutes)
             session.add(HealthCheck(at=at, storage=True, queued=0, waited_s=0, workers=1, faults=0))
     text = visitor.get("/status").text
-    assert "No worker is at work: splits wait until there is one." in text
-    assert text.count("<td>No worker was at work</td>") == 2 and text.count("goes on") == 1
+    assert "No worker is running. Splits stay queued until one starts." in text
+    assert text.count("<td>No worker was at work</td>") == 2 and text.count("Ongoing") == 1
     check(visitor, "/status")
 
 
-def test_the_status_tells_how_long_splits_wait_and_how_fast_they_go(
-    visitor: Browser, services: Services, account_id: str
-) -> None:
+def test_status_shows_wait_and_speed(visitor: Browser, services: Services, account_id: str) -> None:
     text = visitor.get("/status").text
     assert text.count("<dd>–</dd>") == 2 and "0 splits succeeded" in text
     at = now() - timedelta(minutes=5)
@@ -84,5 +82,10 @@ def test_the_status_tells_how_long_splits_wait_and_how_fast_they_go(
     add_split(services, account_id, "processing")
     services.__dict__.pop("health")  # which tells the same for ten seconds
     text = visitor.get("/status").text
-    for told in ("<dd>2.5 s</dd>", "<dd>4.0×</dd>", "3 splits succeeded", "are being split</dt><dd>1</dd>"):
+    for told in (
+        "<dd>2.5 s</dd>",
+        "<dd>4.0×</dd>",
+        "3 splits succeeded",
+        "Splits in progress</dt><dd>1</dd>",
+    ):
         assert told in text

@@ -13,7 +13,7 @@ TESTS = sorted((Path(__file__).parent / "scripts").glob("*.test.mjs"))
 
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
-def test_scripts(path: Path, tmp_path: Path) -> None:
+def test_script(path: Path, tmp_path: Path) -> None:
     # node takes a .js file for a module where a package says so
     folder = tmp_path / "static"
     folder.mkdir()

@@ -30,7 +30,7 @@ def state(services: Services, split_id: str) -> Split:
         return session.get_one(Split, split_id)
 
 
-def test_pages_in_every_state(browser: Browser, services: Services, account_id: str) -> None:
+def test_pages_show_every_status(browser: Browser, services: Services, account_id: str) -> None:
     assert "No splits yet" in browser.get("/splits").text
     failed = {"error_code": "CANCELED", "error_message": "The split was canceled."}
     ids = [
@@ -47,7 +47,7 @@ def test_pages_in_every_state(browser: Browser, services: Services, account_id: 
         check(browser, f"/splits/{split_id}")
 
 
-def test_hostile_names_are_shown_as_text(browser: Browser, services: Services, account_id: str) -> None:
+def test_names_and_messages_are_escaped(browser: Browser, services: Services, account_id: str) -> None:
     failed = {"error_code": "SERVER_ERROR", "error_message": HOSTILE}
     for split_id in (
         add_split(services, account_id, "processing", filename=HOSTILE),
@@ -62,7 +62,7 @@ def test_hostile_names_are_shown_as_text(browser: Browser, services: Services, a
             assert "<bdi>&lt;img" in text
 
 
-def test_the_list_has_pages(
+def test_list_is_paginated(
     browser: Browser, services: Services, account_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(splits, "PAGE", 2)
@@ -75,7 +75,7 @@ def test_the_list_has_pages(
     assert browser.get("/splits?cursor=split_none").status_code == 422
 
 
-def test_a_split_is_canceled_tried_again_and_deleted(
+def test_split_is_canceled_retried_and_deleted(
     browser: Browser, services: Services, account_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split_id = add_split(services, account_id)
@@ -88,14 +88,14 @@ def test_a_split_is_canceled_tried_again_and_deleted(
     assert browser.get(f"/splits/{split_id}").status_code == 404
 
 
-def test_nothing_is_done_without_the_token(browser: Browser, services: Services, account_id: str) -> None:
+def test_split_actions_require_csrf_token(browser: Browser, services: Services, account_id: str) -> None:
     split_id, _ = add_finished(services, account_id)
     for action in ("cancel", "retry", "delete", "mix", "stem-file"):
         assert browser.post(f"/splits/{split_id}/{action}", data={"csrf": "wrong"}).status_code == 403
     assert state(services, split_id).deleted_at is None
 
 
-def test_splits_of_another_account_are_not_there(
+def test_splits_of_other_accounts_are_not_found(
     browser: Browser, services: Services, account_id: str
 ) -> None:
     with services.database.write() as session:
@@ -110,7 +110,7 @@ def test_splits_of_another_account_are_not_there(
     assert events == "event: end\ndata: {}\n\n"
 
 
-def test_events_tell_every_change_until_all_have_ended(
+def test_events_report_changes_until_all_splits_end(
     browser: Browser, services: Services, account_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_stream, "POLL_SECONDS", 0.05)
@@ -147,7 +147,7 @@ def test_events_tell_every_change_until_all_have_ended(
     ]
 
 
-def test_events_end_when_the_server_stops(
+def test_events_end_when_server_stops(
     app: FastAPI, browser: Browser, services: Services, account_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(event_stream, "POLL_SECONDS", 0.05)
@@ -159,5 +159,5 @@ def test_events_end_when_the_server_stops(
 
 
 @pytest.mark.parametrize("ids", ["", "a,,b", "a;b", ",".join(["x"] * 101)])
-def test_events_are_of_ids(browser: Browser, ids: str) -> None:
+def test_invalid_ids_are_rejected(browser: Browser, ids: str) -> None:
     assert browser.get("/splits/events", params={"ids": ids}).status_code == 422

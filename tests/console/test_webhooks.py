@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from stemsplitter.console.webhooks import SENT_A_MINUTE
+from stemsplitter.console.webhooks import SENDS_PER_MINUTE
 from stemsplitter.fetching import Fetcher
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
@@ -41,10 +41,8 @@ def delivery_id(services: Services, account_id: str, receiver: Site) -> str:
         return services.webhooks.create_event(session, SPLIT, receiver.url, account_id)
 
 
-def test_a_secret_is_made_shown_once_and_rotated(
-    services: Services, browser: Browser, account_id: str
-) -> None:
-    assert "without a signature" in browser.get(PATH).text
+def test_secret_is_shown_once_and_rotated(services: Services, browser: Browser, account_id: str) -> None:
+    assert "sent unsigned" in browser.get(PATH).text
     csrf, shown = browser.csrf, []
     for _ in range(2):
         answer = browser.post(f"{PATH}/secret", data={"csrf": csrf})
@@ -56,26 +54,26 @@ def test_a_secret_is_made_shown_once_and_rotated(
     assert active == shown[::-1]
     page = browser.get(PATH).text
     assert not any(secret in page for secret in shown)
-    assert all(secret[:12] in page for secret in shown) and "signs until" in page
+    assert all(secret[:12] in page for secret in shown) and "valid until" in page
 
 
-def test_a_test_is_sent_and_its_answer_shown(services: Services, browser: Browser, receiver: Site) -> None:
+def test_test_event_is_sent_and_response_shown(services: Services, browser: Browser, receiver: Site) -> None:
     answer = browser.post(f"{PATH}/test", data={"csrf": browser.csrf, "url": receiver.url})
     assert answer.status_code == 303
     path = answer.headers["location"]
     waiting = browser.get(path).text
-    assert "pending" in waiting and f'hx-get="{path}?looks=1"' in waiting
-    assert "hx-get" not in browser.get(f"{path}?looks=1000").text  # it looks for a minute, not for ever
+    assert "Pending" in waiting and f'hx-get="{path}?polls=1"' in waiting
+    assert "hx-get" not in browser.get(f"{path}?polls=1000").text  # it looks for a minute, not for ever
     assert services.webhooks.attempt(path.rpartition("/")[2]) is None
     [(headers, body)] = receiver.requests
     assert json.loads(body)["event"] == "webhook.test"
     page = browser.get(path).text
-    assert "delivered" in page and "hx-get" not in page and headers["webhook-id"] in page
+    assert "Delivered" in page and "hx-get" not in page and headers["webhook-id"] in page
     check(browser, path)
     assert path in browser.get(PATH).text
 
 
-def test_a_delivery_is_shown_as_text(services: Services, browser: Browser, delivery_id: str) -> None:
+def test_delivery_payload_is_escaped(services: Services, browser: Browser, delivery_id: str) -> None:
     path = f"{PATH}/{delivery_id}"
     check(browser, path)
     page = browser.get(path).text
@@ -83,7 +81,7 @@ def test_a_delivery_is_shown_as_text(services: Services, browser: Browser, deliv
     assert "audio.split.completed" in page and 'href="/splits/split_1"' in page
 
 
-def test_attempts_and_what_was_answered_are_shown(
+def test_attempts_and_responses_are_shown(
     services: Services, browser: Browser, delivery_id: str, receiver: Site
 ) -> None:
     receiver.answers = [503]
@@ -93,7 +91,7 @@ def test_attempts_and_what_was_answered_are_shown(
     check(browser, f"{PATH}/{delivery_id}")
 
 
-def test_an_event_is_delivered_again(
+def test_event_is_redelivered_with_same_id(
     services: Services, browser: Browser, delivery_id: str, receiver: Site
 ) -> None:
     services.webhooks.attempt(delivery_id)
@@ -105,7 +103,7 @@ def test_an_event_is_delivered_again(
     assert body == same and first["webhook-id"] == second["webhook-id"]
 
 
-def test_deliveries_come_in_pages_and_by_status(
+def test_deliveries_are_paginated_and_filtered(
     services: Services, browser: Browser, account_id: str, delivery_id: str
 ) -> None:
     services.webhooks.attempt(delivery_id)
@@ -124,21 +122,21 @@ def test_deliveries_come_in_pages_and_by_status(
 
 
 @pytest.mark.parametrize("url", ["ftp://example.com/", "http://10.0.0.1/", '"><script>', "http://"])
-def test_what_nothing_can_be_sent_to(browser: Browser, url: str) -> None:
+def test_invalid_test_url_is_rejected(browser: Browser, url: str) -> None:
     answer = browser.post(f"{PATH}/test", data={"csrf": browser.csrf, "url": url})
     assert answer.status_code == 422 and 'role="alert"' in answer.text
     assert '"><script>' not in answer.text
 
 
-def test_tests_are_throttled(browser: Browser) -> None:
+def test_test_events_are_rate_limited(browser: Browser) -> None:
     csrf = browser.csrf
     data = {"csrf": csrf, "url": "http://127.0.0.1/"}
-    answers = [browser.post(f"{PATH}/test", data=data).status_code for _ in range(SENT_A_MINUTE + 1)]
-    assert answers == [303] * SENT_A_MINUTE + [429]
+    answers = [browser.post(f"{PATH}/test", data=data).status_code for _ in range(SENDS_PER_MINUTE + 1)]
+    assert answers == [303] * SENDS_PER_MINUTE + [429]
     assert browser.post(f"{PATH}/dlv_1/replay", data=data).status_code == 429
 
 
-def test_what_is_of_others_is_not_there(
+def test_resources_of_other_accounts_are_not_found(
     services: Services, browsers: Callable[[], Browser], delivery_id: str
 ) -> None:
     with services.database.write() as session:
@@ -152,6 +150,6 @@ def test_what_is_of_others_is_not_there(
 
 
 @pytest.mark.parametrize("path", ["secret", "test", "dlv_1/replay"])
-def test_a_form_needs_its_token(browser: Browser, path: str) -> None:
+def test_form_requires_csrf_token(browser: Browser, path: str) -> None:
     answer = browser.post(f"{PATH}/{path}", data={"url": "http://127.0.0.1/"})
     assert answer.status_code == 403

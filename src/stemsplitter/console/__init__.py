@@ -1,1 +1,1 @@
-"""The pages that people use, made on the server: they call the services that the API calls, and add no rule."""
+"""The console: server-rendered pages. They call the same services as the API and add no rules of their own."""

@@ -1,4 +1,4 @@
-"""Who a page is for, and that what a form sends comes from a page of ours."""
+"""Access to pages: sign-in, the operator role, and protection against cross-site requests."""
 
 import hmac
 import re
@@ -16,57 +16,59 @@ from stemsplitter.services import Services
 from stemsplitter.sessions.service import LASTS, SignedIn
 
 COOKIE = "session"
-HOME = "/splits"  # where who has signed in begins
-_READING = ("GET", "HEAD", "OPTIONS")
-# browsers take a backslash for a slash, and leave tabs and line ends out: neither may be in it
+HOME = "/splits"  # the page after signing in
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+# browsers read a backslash as a slash and skip tabs and line breaks
 _LOCAL = re.compile(r"/(?!/)[^\\\s\x00-\x1f]*")
 
 
 class Forbidden(ServiceError):
-    """What was sent does not come from a page that this server made for this session."""
+    """The request does not come from a page of this session."""
 
     code = "FORBIDDEN"
     status = 403
 
 
 class SignInNeeded(Exception):
-    """The page is for people who are signed in."""
+    """The page requires a session."""
 
 
 def install(app: FastAPI) -> None:
-    """Send who must sign in to the page for it."""
+    """Redirect to the sign-in page where a session is required."""
     app.add_exception_handler(SignInNeeded, _to_sign_in)
 
 
 async def guard(request: Request) -> None:
-    """Find out who is signed in, and refuse what a page of another site sends. Every router of the console has it.
+    """Find the session, and reject cross-site requests. Every router of the console depends on it.
 
-    A form of a signed-in page carries the session's token in its field ``csrf``, a script in the header
-    ``X-CSRF-Token``. For the forms of who is not signed in, the browser's ``Origin`` tells.
+    With a session, a request that changes something needs its CSRF token, in the form field ``csrf`` or the header
+    ``X-CSRF-Token``. Without one, the ``Origin`` header must be this server.
 
     Raises:
-        Forbidden: the token is not the session's, or the origin not this server.
+        Forbidden: the token or the origin is wrong.
     """
     token = request.cookies.get(COOKIE)
     services: Services = request.app.state.services
     signed_in = await run_in_threadpool(services.sessions.find, token) if token else None
     request.state.signed_in = signed_in
-    if request.method in _READING:
+    if request.method in _SAFE_METHODS:
         return
     if signed_in is None:
         if not _is_from_here(request):
-            raise Forbidden("This form was not sent from a page of this server: open the page again.")
+            raise Forbidden(
+                "This form was sent from another site. Open the page on this server and try again."
+            )
         return
     given = request.headers.get("x-csrf-token") or (await request.form()).get("csrf")
     if not isinstance(given, str) or not hmac.compare_digest(given.encode(), signed_in.session.csrf.encode()):
-        raise Forbidden("This page is older than your session: reload it, and try again.")
+        raise Forbidden("This page belongs to an earlier session. Reload it and try again.")
 
 
 async def signed_in(request: Request, _: Annotated[None, Depends(guard)]) -> SignedIn:
-    """Who is signed in.
+    """Return the session and its account.
 
     Raises:
-        SignInNeeded: nobody is.
+        SignInNeeded: there is no session.
     """
     found = request.state.signed_in
     if found is None:
@@ -79,14 +81,14 @@ SignedInDep = Annotated[SignedIn, Depends(signed_in)]
 
 
 async def operator(signed_in: SignedInDep) -> SignedIn:
-    """Who is signed in and operates the server.
+    """Return the session of an operator.
 
     Raises:
-        NotFound: somebody else is: they are not told what there is.
-        SignInNeeded: nobody is.
+        NotFound: the account is not an operator's; the page is not disclosed.
+        SignInNeeded: there is no session.
     """
     if signed_in.account.role != "operator":
-        raise NotFound("There is nothing at this address.")
+        raise NotFound("There is no page at this address.")
     return signed_in
 
 
@@ -94,17 +96,17 @@ OperatorDep = Annotated[SignedIn, Depends(operator)]
 
 
 def local_path(wanted: str, otherwise: str = HOME) -> str:
-    """Where to go after signing in: ``wanted`` where that is a path of this server, else ``otherwise``."""
+    """Return ``wanted`` if it is a path on this server, else ``otherwise``."""
     return wanted if _LOCAL.fullmatch(wanted) else otherwise
 
 
 def see_other(path: str) -> RedirectResponse:
-    """The answer to a form: go and look at ``path``."""
+    """Redirect to ``path`` after a form was processed."""
     return RedirectResponse(path, status_code=303)
 
 
 def set_cookie(response: Response, request: Request, token: str) -> None:
-    """Let the browser keep the session's token, out of reach for scripts and other sites' forms."""
+    """Set the session cookie, which scripts and forms of other sites cannot use."""
     services: Services = request.app.state.services
     response.set_cookie(
         COOKIE,
@@ -129,7 +131,7 @@ def _to_sign_in(request: Request, error: Exception) -> Response:
     path = request.url.path
     if request.url.query:
         path += f"?{request.url.query}"
-    location = f"/sign-in?next={quote(path, safe='')}" if request.method in _READING else "/sign-in"
-    if "hx-request" in request.headers:  # the whole page is to go there, not the part that was asked for
+    location = f"/sign-in?next={quote(path, safe='')}" if request.method in _SAFE_METHODS else "/sign-in"
+    if "hx-request" in request.headers:  # redirect the whole page, not the part that htmx requested
         return Response(status_code=204, headers={"HX-Redirect": "/sign-in"})
     return see_other(location)

@@ -1,4 +1,4 @@
-"""Signing up, in and out, and the page of one's own account."""
+"""Sign-up, sign-in, sign-out and account settings."""
 
 import hashlib
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from stemsplitter.service_errors import RateLimited, ServiceError, Unauthorized
 from stemsplitter.services import Services
 from stemsplitter.sessions.service import SignedIn
 
-# attempts a minute: of one address, to whatever account; and to one account, from wherever
+# sign-in attempts per minute, by client address and by account
 FROM_ONE_ADDRESS, TO_ONE_ACCOUNT = 20, 10
 AFTER_SIGNING_UP = "/new"
 
@@ -26,7 +26,7 @@ router = APIRouter()
 
 @router.get("/sign-in")
 def sign_in_page(request: Request, next: str = "") -> Response:
-    """The form to sign in, for who is not signed in yet."""
+    """Show the sign-in form."""
     if request.state.signed_in:
         return see_other(local_path(next))
     return page(request, "sign_in.html", next=next, email="", error="")
@@ -36,7 +36,7 @@ def sign_in_page(request: Request, next: str = "") -> Response:
 def sign_in(
     request: Request, services: ServicesDep, email: Text, password: Text, next: Text = ""
 ) -> Response:
-    """Begin a session, and go where the visitor wanted to."""
+    """Create a session and redirect to the requested page."""
     try:
         _throttle(request, services, email)
         with services.database.read() as session:
@@ -50,7 +50,7 @@ def sign_in(
 
 @router.get("/sign-up")
 def sign_up_page(request: Request, next: str = "") -> Response:
-    """The form to make an account."""
+    """Show the sign-up form."""
     if request.state.signed_in:
         return see_other(local_path(next, AFTER_SIGNING_UP))
     return page(request, "sign_up.html", next=next, email="", error="")
@@ -60,7 +60,7 @@ def sign_up_page(request: Request, next: str = "") -> Response:
 def sign_up(
     request: Request, services: ServicesDep, email: Text, password: Text, next: Text = ""
 ) -> Response:
-    """Make an account and begin a session."""
+    """Create an account and a session."""
     try:
         _throttle(request, services, email)
         account = services.accounts.sign_up(email, password)
@@ -73,7 +73,7 @@ def sign_up(
 
 @router.get("/sign-in/link/{token}")
 def link_page(request: Request, services: ServicesDep, token: str) -> Response:
-    """Whom the link signs in, and a button: what merely looks at links does not use them up."""
+    """Show the account of a sign-in link, and a button: opening the link alone does not use it."""
     with services.database.read() as session:
         email = services.sessions.link_owner(session, token).email
     return page(request, "sign_in_link.html", email=email)
@@ -81,7 +81,7 @@ def link_page(request: Request, services: ServicesDep, token: str) -> Response:
 
 @router.post("/sign-in/link/{token}")
 def use_link(request: Request, services: ServicesDep, token: str) -> Response:
-    """Use the link up and begin a session."""
+    """Use the link and create a session."""
     return _enter(request, services, lambda session: services.sessions.use_link(session, token), "/account")
 
 
@@ -97,10 +97,10 @@ def sign_out(services: ServicesDep, signed_in: SignedInDep) -> Response:
 
 @router.get("/account")
 def account_page(request: Request, signed_in: SignedInDep, done: str = "") -> Response:
-    """One's own account."""
+    """Show the account settings."""
     return _account(
         request,
-        done={"password": "The password is changed.", "email": "The address is changed."}.get(done, ""),
+        done={"password": "Password changed.", "email": "Email address changed."}.get(done, ""),
     )
 
 
@@ -108,7 +108,7 @@ def account_page(request: Request, signed_in: SignedInDep, done: str = "") -> Re
 def change_password(
     request: Request, services: ServicesDep, signed_in: SignedInDep, new: Text, current: Text = ""
 ) -> Response:
-    """Set another password, and sign out everywhere else."""
+    """Change the password and end all other sessions."""
     try:
         _throttle(request, services, signed_in.account.email)
         password_hash = services.accounts.checked_new_password(signed_in.account, current, new)
@@ -128,7 +128,7 @@ def change_email(
     email: Text,
     current: Annotated[str, Form(alias="email-current", max_length=2000)] = "",
 ) -> Response:
-    """Sign in with another address from now on."""
+    """Change the email address."""
     try:
         _throttle(request, services, signed_in.account.email)
         services.accounts.check_password(signed_in.account, current)
@@ -149,7 +149,7 @@ def _signed_in(request: Request, services: Services, account_id: str, path: str)
 
 
 def _enter(request: Request, services: Services, begin: Callable[[Session], str], path: str) -> Response:
-    """Go to ``path`` with the session that ``begin`` begins; the one that the browser had, if any, ends."""
+    """Create a session with ``begin``, end the previous one of the browser, and redirect to ``path``."""
     before: SignedIn | None = request.state.signed_in
     with services.database.write() as session:
         token = begin(session)

@@ -1,4 +1,4 @@
-"""Style, scripts and pictures of the pages: files of the package, kept by browsers until they change."""
+"""Static files, cached by browsers until they change."""
 
 import hashlib
 from pathlib import Path
@@ -17,13 +17,13 @@ router = APIRouter()
 
 
 def url(name: str) -> str:
-    """Where the file is, with a version that changes when it does. Raises KeyError where there is none."""
+    """Return the URL of a file, with a version that changes with its content. Raises KeyError."""
     return f"/static/{name}?v={_VERSIONS[name]}"
 
 
 @router.get("/static/{name}")
 async def get(request: Request, name: str, v: str = "") -> Response:
-    """The file; a browser that asked for this very version never has to ask again."""
+    """Return a file. The URL of its current version can be cached forever."""
     if name not in _FILES:
         raise NotFound("There is no such file.")
     version = _VERSIONS[name]

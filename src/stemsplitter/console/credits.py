@@ -1,4 +1,4 @@
-"""The account's credits: what there is, where it went, and buying more."""
+"""The account's credits: balance, usage, ledger and purchases."""
 
 from typing import Annotated
 
@@ -18,8 +18,8 @@ from stemsplitter.sessions.service import SignedIn
 
 PAGE = 25
 DAYS = 30
-BUYS_A_MINUTE = 10  # of one account: each asks Stripe
-LOOKS = 40  # that a page takes by itself at a payment that is not confirmed yet
+PURCHASES_PER_MINUTE = 10  # per account: each one calls Stripe
+MAX_POLLS = 40  # by the page, of a payment that is not confirmed yet
 
 router = APIRouter(prefix="/credits")
 
@@ -32,7 +32,7 @@ def show(
     cursor: Cursor = None,
     payment: Annotated[str | None, Query(pattern=ID)] = None,
 ) -> Response:
-    """The balance, the packs, a plot of what was used, and the ledger. ``payment`` is one that was just made."""
+    """Show balance, credit packs, usage and ledger. ``payment`` is the ID of a payment just made."""
     return _page(request, services, signed_in, cursor=cursor, payment_id=payment)
 
 
@@ -40,9 +40,9 @@ def show(
 def buy(
     request: Request, services: ServicesDep, signed_in: SignedInDep, minutes: Annotated[int, Form()]
 ) -> Response:
-    """Go to the page on which a pack is paid."""
+    """Redirect to the checkout page for a credit pack."""
     try:
-        services.rate_limits.check(signed_in.account.id, "purchase", BUYS_A_MINUTE)
+        services.rate_limits.check(signed_in.account.id, "purchase", PURCHASES_PER_MINUTE)
         url = services.payments.begin(signed_in.account.id, minutes)
     except ServiceError as error:
         return _page(request, services, signed_in, error=error)
@@ -50,18 +50,18 @@ def buy(
 
 
 @router.get("/payments/{payment_id}")
-def look_at_payment(
+def show_payment(
     request: Request,
     services: ServicesDep,
     signed_in: SignedInDep,
     payment_id: Annotated[str, Path(pattern=ID)],
-    looks: Annotated[int, Query(ge=0)] = 0,
+    polls: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
-    """How a payment stands, as a part of the page of credits, which is loaded again when that has changed."""
+    """Show the status of a payment as a fragment; the page reloads when the status has changed."""
     with services.database.read() as session:
         payment = services.payments.payment(session, signed_in.account.id, payment_id)
     changed = {} if payment.status == OPEN else {"HX-Refresh": "true"}
-    return page(request, "_payment.html", headers=changed, payment=payment, looks=_next(looks))
+    return page(request, "_payment.html", headers=changed, payment=payment, polls=_next(polls))
 
 
 def _page(
@@ -80,7 +80,7 @@ def _page(
         usage = services.credits.usage(session, account_id, DAYS)
         payment = payments.payment(session, account_id, payment_id) if payment_id else None
     there = services.splits.states(account_id, [entry.split_id for entry in entries if entry.split_id])
-    # a form may lead on to where the money is taken, from this page alone
+    # only this page may submit a form to the payment provider
     policy = POLICY.replace("form-action 'self'", f"form-action 'self' {payments.origin}")
     return page(
         request,
@@ -97,10 +97,10 @@ def _page(
         packs=parse_packs(services.settings.packs),
         can_buy=payments.enabled,
         payment=payment,
-        looks=_next(0),
+        polls=_next(0),
         error=str(error) if error else "",
     )
 
 
-def _next(looks: int) -> int | None:
-    return looks + 1 if looks < LOOKS else None
+def _next(polls: int) -> int | None:
+    return polls + 1 if polls < MAX_POLLS else None

@@ -7,7 +7,6 @@ from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ID, ServicesDep
 from stemsplitter.console.access import SignedInDep, see_other
-from stemsplitter.console.curl import curl_line
 from stemsplitter.console.rendering import page
 from stemsplitter.service_errors import ServiceError
 from stemsplitter.services import Services
@@ -16,18 +15,27 @@ from stemsplitter.sessions.service import SignedIn
 Name = Annotated[str, Form(max_length=1000)]
 KeyId = Annotated[str, Path(pattern=ID)]
 
+_CURL = """curl {url}/v1/audio/splits \\
+  -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\
+  -d '{{"input": {{"type": "direct_url", "url": "https://example.com/song.mp3"}}}}'"""
+
 router = APIRouter()
+
+
+def curl_command(base_url: str, key: str = "YOUR_API_KEY") -> str:
+    """Return a curl command that creates a split."""
+    return _CURL.format(url=base_url, key=key)
 
 
 @router.get("/developer")
 def list_keys(request: Request, services: ServicesDep, signed_in: SignedInDep) -> Response:
-    """The account's keys, and a form to make another one."""
+    """List the account's keys."""
     return _page(request, services, signed_in)
 
 
 @router.post("/developer/keys")
 def create_key(request: Request, services: ServicesDep, signed_in: SignedInDep, name: Name = "") -> Response:
-    """Make a key and show it: on this very page, as it is kept nowhere from which another could show it."""
+    """Create a key and show it in the response: only its hash is stored."""
     try:
         with services.database.write() as session:
             _, shown = services.accounts.create_key(session, signed_in.account.id, name)
@@ -40,7 +48,7 @@ def create_key(request: Request, services: ServicesDep, signed_in: SignedInDep, 
 def rename_key(
     request: Request, services: ServicesDep, signed_in: SignedInDep, key_id: KeyId, name: Name = ""
 ) -> Response:
-    """Call a key something else."""
+    """Rename a key."""
     with services.database.write() as session:
         services.accounts.rename_key(session, signed_in.account.id, key_id, name)
     return see_other("/developer")
@@ -48,7 +56,7 @@ def rename_key(
 
 @router.post("/developer/keys/{key_id}/revoke")
 def revoke_key(services: ServicesDep, signed_in: SignedInDep, key_id: KeyId) -> Response:
-    """Refuse a key from now on."""
+    """Revoke a key."""
     with services.database.write() as session:
         services.accounts.revoke_key(session, signed_in.account.id, key_id)
     return see_other("/developer")
@@ -69,6 +77,6 @@ def _page(
         status=error.status if error else 200,
         keys=sorted(keys, key=lambda key: (key.revoked_at is not None, -key.created_at.timestamp())),
         shown=shown,
-        curl=curl_line(services.settings.base_url, shown),
+        curl=curl_command(services.settings.base_url, shown),
         error=str(error) if error else "",
     )

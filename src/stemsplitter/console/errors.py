@@ -1,31 +1,31 @@
-"""Failures as pages, for who is looking at pages."""
+"""Error pages."""
 
 from fastapi import FastAPI, Request
 from starlette.responses import Response
 
-from stemsplitter.api.errors import request_id
+from stemsplitter.api.errors import NO_PATH, request_id
 from stemsplitter.console.rendering import page
 
 _TITLES = {
-    401: "Sign in first",
-    403: "Not taken",
-    404: "There is nothing here",
-    409: "Not now",
-    413: "Too large",
-    422: "This cannot be done",
-    429: "Too fast",
+    401: "Sign in required",
+    403: "Forbidden",
+    404: "Page not found",
+    409: "Conflict",
+    413: "Request too large",
+    422: "Invalid request",
+    429: "Too many requests",
     500: "Something went wrong",
-    503: "Not just now",
+    503: "Temporarily unavailable",
 }
 
 
 def install(app: FastAPI) -> None:
-    """Have every failure of ``app`` shown as a page where a page was asked for."""
+    """Answer errors of ``app`` with a page where the request accepts HTML."""
     app.state.error_page = _error_page
 
 
 def wants_page(request: Request) -> bool:
-    """Whether the answer is to be looked at by a person. The API's answers never are."""
+    """Return True if the request asks for a page. Requests to the API never do."""
     if request.url.path.startswith("/v1/"):
         return False
     return "text/html" in request.headers.get("accept", "") or "hx-request" in request.headers
@@ -34,9 +34,9 @@ def wants_page(request: Request) -> bool:
 def _error_page(request: Request, status: int, message: str, headers: dict[str, str]) -> Response | None:
     if not wants_page(request):
         return None
-    title = _TITLES.get(status, "This did not work")
-    if status == 404 and message.startswith("There is nothing at this path"):
-        message = "The address may be mistyped, or what was there is gone."
+    title = _TITLES.get(status, "Error")
+    if message == NO_PATH[2]:
+        message = "Check the address, or start from the home page."
     return page(
         request,
         "error.html",

@@ -1,4 +1,4 @@
-"""What every answer but the API's tells browsers not to do."""
+"""Security headers of all responses except the API's."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,14 +10,14 @@ POLICY = (
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
-    # "no-referrer" would take the Origin from forms, by which they are told from another site's
+    # "no-referrer" would remove the Origin header, which the cross-site check needs
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
 
 
 class SecurityHeaders:
-    """Adds :data:`HEADERS` to every answer that does not have its own."""
+    """Add :data:`HEADERS` to responses that do not set them."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -1,4 +1,4 @@
-"""The manual, which is written in Markdown beside the program, as pages."""
+"""The documentation, rendered from Markdown files of the package."""
 
 import re
 from collections.abc import Sequence
@@ -20,28 +20,28 @@ from stemsplitter.service_errors import NotFound
 
 _HERE = Path(__file__).parent
 
-# page → its name in the list, in sections; docs/PAGE.md is where it is written
+# section → page → label; the source is docs/PAGE.md
 SECTIONS: dict[str, dict[str, str]] = {
     "Use the server": {
         "getting-started": "Getting started",
         "uploads": "Uploads",
-        "sdks": "Clients",
+        "sdks": "Client libraries",
         "webhooks": "Webhooks",
     },
     "Run the server": {
         "operating": "Operating",
         "settings": "Settings",
-        "deployment": "From one machine to a fleet",
-        "storage": "Where files are kept",
+        "deployment": "Deployment",
+        "storage": "Storage",
         "backup": "Backup and restore",
-        "capacity": "Planning capacity",
-        "gpu": "On a GPU",
+        "capacity": "Capacity planning",
+        "gpu": "GPUs",
         "models": "Models",
         "model-card": "The built-in model",
-        "fetching": "What is fetched",
+        "fetching": "Downloads",
     },
-    "Without the server": {"cli": "The command", "library": "The library", "formats": "Formats"},
-    "About": {"architecture": "How it is built", "changelog": "Changes"},
+    "Command and library": {"cli": "Command line", "library": "Python library", "formats": "Formats"},
+    "About": {"architecture": "Architecture", "changelog": "Changelog"},
 }
 PAGES = {name for section in SECTIONS.values() for name in section}
 
@@ -50,7 +50,7 @@ router = APIRouter()
 
 @dataclass(frozen=True, slots=True)
 class Guide:
-    """A page of the manual: its title, and what follows as HTML."""
+    """A documentation page: title and body as HTML."""
 
     title: str
     html: Markup
@@ -58,15 +58,15 @@ class Guide:
 
 @router.get("/docs/{name}")
 def guide_page(request: Request, name: str) -> Response:
-    """A page of the manual."""
+    """Show a documentation page."""
     if name not in PAGES:
-        raise NotFound("There is no such page in the manual.")
+        raise NotFound("There is no such documentation page.")
     return page(request, "guide.html", guide=guide(name), name=name, sections=SECTIONS)
 
 
 @cache
 def guide(name: str) -> Guide:
-    """The page of that name. Raises KeyError where it links to a page that the manual does not have."""
+    """Render the page of that name. Raises KeyError for a link to a page that does not exist."""
     path = _HERE / "CHANGELOG.md" if name == "changelog" else _HERE / "guides" / f"{name}.md"
     tokens = _markdown.parse(path.read_text(encoding="utf-8"))
     _anchor(tokens)
@@ -78,14 +78,14 @@ def guide(name: str) -> Guide:
 
 
 def _anchor(tokens: Sequence[Token]) -> None:
-    """Give each heading the id that links to it use, as code forges do."""
+    """Give each heading an ID made from its text, as GitHub does."""
     for heading, text in pairwise(tokens):
         if heading.type == "heading_open":
             heading.attrSet("id", re.sub(r"[^\w -]", "", text.content.lower()).replace(" ", "-"))
 
 
 def _relink(tokens: Sequence[Token]) -> None:
-    """Let links lead where they do here. What is beside the manual in the source has no page: only its words stay."""
+    """Rewrite links to pages. Links to files outside the documentation become plain text."""
     tag = "a"
     for token in tokens:
         if token.type == "link_open":
@@ -98,18 +98,18 @@ def _relink(tokens: Sequence[Token]) -> None:
 
 
 def _target(href: str) -> str:
-    """Where a link leads: to another page of the manual, or where it says."""
+    """Return the target of a link: a page of the console, or the link itself."""
     if href.startswith(("#", "https://")):
         return href
     name, _, anchor = href.partition("#")
     name = name.removesuffix(".md")
     if name not in PAGES:
-        raise KeyError(f"the manual has no page {href}")
+        raise KeyError(f"the documentation has no page {href}")
     return f"/docs/{name}" + (f"#{anchor}" if anchor else "")
 
 
 def _tidy(tokens: Sequence[Token]) -> None:
-    """A table's alignment as classes, as the pages' policy forbids styles; and no heading without words."""
+    """Replace inline styles, which the security policy forbids, with classes, and empty header cells with cells."""
     for index, token in enumerate(tokens):
         if token.type == "th_open" and not tokens[index + 1].content:
             token.tag = tokens[index + 2].tag = "td"
@@ -119,7 +119,7 @@ def _tidy(tokens: Sequence[Token]) -> None:
 
 
 def _code(_: RendererHTML, tokens: Sequence[Token], index: int, options: Any, environment: Any) -> str:
-    """Code with a button that copies it."""
+    """Render code with a copy button."""
     name = f"code-{index}"
     return (
         f'<div class="code"><pre tabindex="0"><code id="{name}">{escape(tokens[index].content.rstrip())}</code></pre>'
@@ -128,7 +128,7 @@ def _code(_: RendererHTML, tokens: Sequence[Token], index: int, options: Any, en
 
 
 def _wide(_: RendererHTML, tokens: Sequence[Token], index: int, options: Any, environment: Any) -> str:
-    """A table that is wider than the screen is scrolled by itself."""
+    """Wrap a table so that it scrolls on a narrow screen."""
     return '<div class="scroll" tabindex="0"><table>\n' if tokens[index].nesting > 0 else "</table></div>\n"
 
 

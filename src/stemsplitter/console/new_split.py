@@ -1,6 +1,6 @@
-"""Pages that begin a split: the plain one, and one for each ready-made task."""
+"""Pages that create a split: the general form and one page per tool."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Form, Request
@@ -21,13 +21,13 @@ from stemsplitter.uploads.schemas import UploadRequest
 router = APIRouter()
 
 LAYOUTS = (
-    ("6s", "Six stems", "vocals, drums, bass, guitar, piano, other"),
-    ("4s", "Four stems", "vocals, drums, bass, other"),
-    ("2s", "Two stems", "vocals and the instrumental"),
+    ("6s", "6 stems", "vocals, drums, bass, guitar, piano, other"),
+    ("4s", "4 stems", "vocals, drums, bass, other"),
+    ("2s", "2 stems", "vocals, instrumental"),
 )
 FORMATS = {fmt.choice: fmt for fmt in variants()}
 
-# what a browser offers first when a file is chosen: it knows few of the types that FFmpeg reads
+# file types offered by the browser's file dialog, which knows few of those that FFmpeg reads
 SONGS = "audio/*,video/*,.flac,.opus,.mka,.mkv,.aiff,.aif,.wv,.ape"
 
 _Text = Annotated[str, Form(max_length=8192)]
@@ -35,8 +35,14 @@ _Text = Annotated[str, Form(max_length=8192)]
 
 @router.get("/new")
 def new_split(request: Request, services: ServicesDep, signed_in: SignedInDep) -> Response:
-    """Choose a song and what to take out of it."""
+    """Show the form."""
     return _form(request, services, None)
+
+
+def add_task_pages(router: APIRouter, tasks: Iterable[Task]) -> None:
+    """Add the page of each task to ``router``."""
+    for task in tasks:
+        router.add_api_route(f"/{task.slug}", _task_page(task), methods=["GET"])
 
 
 def _task_page(task: Task) -> Any:
@@ -46,19 +52,18 @@ def _task_page(task: Task) -> Any:
     return show
 
 
-for _task in TASKS:
-    router.add_api_route(f"/{_task.slug}", _task_page(_task), methods=["GET"])
+add_task_pages(router, TASKS)
 
 
 @router.post("/new/upload")
 def reserve(services: ServicesDep, signed_in: SignedInDep, body: UploadRequest) -> Response:
-    """Reserve an upload for the form's script, which then sends the file to ``path``."""
+    """Reserve an upload for the script of the form, which then sends the file to ``path``."""
     services.rate_limits.check(signed_in.account.id, "create")
     with services.database.write() as session:
         upload, token = services.uploads.reserve(
             session, signed_in.account.id, body.filename, body.content_type, body.content_length
         )
-    # a path: the page may have been opened by another name of this server
+    # a path, as the page may be open under another host name of this server
     return JSONResponse({"uploadId": upload.id, "path": f"/uploads/{upload.id}", "token": token})
 
 
@@ -75,11 +80,11 @@ def create(
     storage_key: _Text = "",
     webhook_url: _Text = "",
 ) -> Response:
-    """Make the split, and go to its page. A script is told where that is."""
+    """Create the split. Redirect to its page; a script gets the location as JSON."""
     chosen = find_task(task)
     try:
         if task and chosen is None:
-            raise NotFound(f"There is no task {task}.")
+            raise NotFound(f"There is no tool {task}.")
         source = _source(services, url.strip(), upload_id, storage_key)
         wanted = _wanted(source, chosen.layout if chosen else layout, format, chosen, webhook_url.strip())
         services.rate_limits.check(signed_in.account.id, "create")
@@ -101,7 +106,7 @@ def _source(services: Services, url: str, upload_id: str, storage_key: str) -> d
             "storageKey": storage_key,
         }
     if not url:
-        raise ValidationFailed("Choose a file, or give a link to one.", param="url")
+        raise ValidationFailed("Choose a file or enter a URL.", param="url")
     return {"type": "direct_url", "url": url}
 
 
@@ -109,7 +114,7 @@ def _wanted(
     source: dict[str, str], layout: str, format: str, task: Task | None, webhook_url: str
 ) -> CreateSplit:
     if format not in FORMATS or layout not in dict.fromkeys(name for name, *_ in LAYOUTS):
-        raise ValidationFailed("Choose the stems and a format of the list.")
+        raise ValidationFailed("Choose the stems and a format from the list.")
     chosen = FORMATS[format]
     body = {
         "input": source,
@@ -123,7 +128,7 @@ def _wanted(
         return CreateSplit.model_validate(body)
     except ValueError as error:
         raise ValidationFailed(
-            "This is no song: choose the file again, or correct the link.", param="url"
+            "The source is invalid: choose the file again or correct the URL.", param="url"
         ) from error
 
 
@@ -151,5 +156,5 @@ def _form(
 
 
 def choices(ready: Sequence[str]) -> dict[str, Any]:
-    """What the form offers: the layouts, those that this server can give, and the formats."""
+    """Return the choices of the form: layouts, those with a model, and formats."""
     return {"layouts": LAYOUTS, "ready": ready, "formats": FORMATS, "songs": SONGS}

@@ -1,4 +1,4 @@
-"""What the operator of the server looks at: queue, processes, files, failures."""
+"""Operator pages: queue, processes, failures and storage."""
 
 from datetime import timedelta
 from typing import Annotated
@@ -15,8 +15,8 @@ from stemsplitter.splits import queries
 from stemsplitter.worker import heartbeat
 
 PAGE = 25
-QUEUE = 50
-COUNTED = timedelta(days=7)
+QUEUE_LENGTH = 50
+FAILURE_PERIOD = timedelta(days=7)
 STORAGE_SECONDS = 10.0
 
 router = APIRouter(prefix="/operator", dependencies=[Depends(access.operator)])
@@ -24,11 +24,11 @@ router = APIRouter(prefix="/operator", dependencies=[Depends(access.operator)])
 
 @router.get("")
 def overview(request: Request, services: ServicesDep) -> Response:
-    """The queue and the server's processes, now."""
+    """Show the queue and the processes."""
     at, lease_s = now(), services.settings.lease_seconds
     with services.database.read() as session:
         figures = statistics.read(session, at, lease_s)
-        queue = queries.queue(session, QUEUE)
+        queue = queries.queue(session, QUEUE_LENGTH)
         processes = heartbeat.known_processes(session)
         living = heartbeat.living_processes(session, timedelta(seconds=lease_s))
         failed = queries.failures_by_code(session, at - timedelta(days=1))
@@ -53,10 +53,10 @@ def failures(
     cursor: Cursor = None,
     code: Annotated[str | None, Query(pattern=r"^[0-9A-Z_]{1,32}$")] = None,
 ) -> Response:
-    """Splits that failed, and why: what their owners were told, and what the server met."""
+    """List failed splits with the error shown to the account and its cause."""
     with services.database.read() as session:
         found, after = queries.failures(session, limit=PAGE, cursor=cursor, code=code)
-        by_code = queries.failures_by_code(session, now() - COUNTED)
+        by_code = queries.failures_by_code(session, now() - FAILURE_PERIOD)
         emails = services.accounts.emails(session, {split.account_id for split in found})
     return page(
         request,
@@ -72,6 +72,6 @@ def failures(
 
 @router.get("/storage")
 def storage(request: Request, services: ServicesDep) -> Response:
-    """What the files take."""
+    """Show the size of the stored files."""
     usage = services.storage.usage(STORAGE_SECONDS)
     return page(request, "operator_storage.html", usage=usage, seconds=STORAGE_SECONDS)

@@ -1,4 +1,4 @@
-"""The server's accounts, for its operator."""
+"""Operator pages for accounts."""
 
 from typing import Annotated
 
@@ -27,7 +27,7 @@ def list_accounts(
     q: Annotated[str, Query(max_length=300)] = "",
     cursor: Cursor = None,
 ) -> Response:
-    """The accounts, the newest first: all, or those that a search finds."""
+    """List accounts, newest first, optionally filtered by a search."""
     with services.database.read() as session:
         found, after = services.accounts.page(session, search=q, limit=PAGE, cursor=cursor)
     return page(request, "operator_accounts.html", accounts=found, q=q, cursor=cursor, after=after)
@@ -35,7 +35,7 @@ def list_accounts(
 
 @router.get("/{account_id}")
 def show_account(request: Request, services: ServicesDep, account_id: AccountId) -> Response:
-    """An account, with its keys and ledger."""
+    """Show an account with its keys and ledger."""
     return _page(request, services, account_id)
 
 
@@ -43,7 +43,7 @@ def show_account(request: Request, services: ServicesDep, account_id: AccountId)
 def disable(
     request: Request, services: ServicesDep, operator: OperatorDep, account_id: AccountId
 ) -> Response:
-    """Refuse the account from now on."""
+    """Disable the account."""
     try:
         with services.database.write() as session:
             services.accounts.disable_account(session, account_id, by=operator.account.id)
@@ -54,7 +54,7 @@ def disable(
 
 @router.post("/{account_id}/enable")
 def enable(services: ServicesDep, account_id: AccountId) -> Response:
-    """Accept the account again."""
+    """Enable the account."""
     with services.database.write() as session:
         services.accounts.enable_account(session, account_id)
     return see_other(f"/operator/accounts/{account_id}")
@@ -68,7 +68,7 @@ def grant(
     amount: Annotated[int, Form()],
     note: Annotated[str, Form(max_length=500)] = "",
 ) -> Response:
-    """Give credits, or take some back."""
+    """Grant credits, or deduct them if the amount is negative."""
     try:
         with services.database.write() as session:
             services.credits.grant(session, account_id, amount, note.strip().replace("\0", ""))

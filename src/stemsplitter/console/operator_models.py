@@ -1,4 +1,4 @@
-"""The models that there are, for the operator: their licences, where they are, and fetching them."""
+"""Operator page for models: licenses, availability and downloads."""
 
 import socket
 from contextlib import suppress
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/operator/models", dependencies=[Depends(access.opera
 
 @router.get("")
 def models(request: Request, services: ServicesDep) -> Response:
-    """The models that there are, their licences, and which of them are here."""
+    """List the models with their licenses and availability."""
     store, error = services.models, ""
     try:
         entries = [(entry, store.is_ready(entry.name)) for entry in store.entries()]
@@ -52,7 +52,7 @@ def models(request: Request, services: ServicesDep) -> Response:
 
 @router.post("/{name}/pull")
 def pull(services: ServicesDep, name: Annotated[str, Path(max_length=100)]) -> Response:
-    """Fetch a model to this machine, which the page of the models tells of."""
+    """Start the download of a model; the page shows its progress."""
     try:
         services.pulls.begin(name)
     except ModelError as error:
@@ -61,7 +61,7 @@ def pull(services: ServicesDep, name: Annotated[str, Path(max_length=100)]) -> R
 
 
 def _used(services: Services) -> dict[str, list[str]]:
-    """The layouts that each model is used for, by its name."""
+    """Map the name of each model to the layouts it is used for."""
     used: dict[str, list[str]] = {}
     for layout in LAYOUTS:
         with suppress(ValidationFailed, SettingsError, ModelError):

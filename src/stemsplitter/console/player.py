@@ -1,4 +1,4 @@
-"""A split that succeeded: the player, its files, and mixes as they are set."""
+"""Pages of a split that succeeded: player, files and mixes."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.errors import wants_page
 from stemsplitter.console.headers import POLICY
 from stemsplitter.console.rendering import page
-from stemsplitter.console.tasks import METADATA, find_task, muted_at_first
+from stemsplitter.console.tasks import METADATA, find_task, initially_muted
 from stemsplitter.service_errors import NotFound, ValidationFailed
 from stemsplitter.splits.archive import stream_zip
 from stemsplitter.splits.mixes import HIGHEST_DB, LOWEST_DB, Fader, Rendered
@@ -26,17 +26,17 @@ from stemsplitter.storage.names import content_disposition
 
 router = APIRouter()
 
-# six decoded stereo stems take 2 MB of the browser's memory for each second
+# six decoded stereo stems need 2 MB of browser memory per second
 DECODED_SECONDS = 15 * 60
-# the browser asks again whether it is still there, and is mostly told that nothing has changed
+# the browser revalidates, mostly with the result 304
 _CACHING = "private, no-cache"
 
 
 def player_page(request: Request, split: SplitView) -> Response:
-    """The split's page."""
+    """Render the player page of ``split``."""
     stems = {name: f"{name}.{split.output_format}" for name in split.stems or {}}
     task = find_task(split.metadata.get(METADATA, ""))
-    # the form that makes a mix leads on to where the mix is kept
+    # the mix form redirects to the store that has the mix
     store = request.app.state.services.storage.public_origin
     policy = POLICY.replace("form-action 'self'", f"form-action 'self' {store}")
     return page(
@@ -46,7 +46,7 @@ def player_page(request: Request, split: SplitView) -> Response:
         split=split,
         stems=stems,
         task=task,
-        muted=muted_at_first(task, list(stems)),
+        muted=initially_muted(task, list(stems)),
         is_decoded=split.duration_seconds <= DECODED_SECONDS,
         has_stem_file=can_have_stem_file(split.stem_model, list(stems)),
         mix_formats=sorted(variants(), key=lambda fmt: not fmt.entry.is_lossless),
@@ -57,7 +57,7 @@ def player_page(request: Request, split: SplitView) -> Response:
 
 @router.get(f"/splits/{{split_id}}/{FILE_NAME}")
 def peaks(request: Request, services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
-    """What the waveforms are drawn from."""
+    """Return the peaks for the waveforms."""
     services.splits.succeeded(signed_in.account.id, split_id)
     try:
         return file_response(
@@ -71,7 +71,7 @@ def peaks(request: Request, services: ServicesDep, signed_in: SignedInDep, split
 def download(
     request: Request, services: ServicesDep, signed_in: SignedInDep, split_id: SplitId, name: str
 ) -> Response:
-    """A stem, or a mix that was made; from S3 by a redirect."""
+    """Download a stem or a rendered mix; files in S3 by redirect."""
     found = services.mixes.find(signed_in.account.id, split_id, name)
     return download_response(
         request, services.storage, found.key, found.mime, found.filename, caching=_CACHING
@@ -82,15 +82,15 @@ def download(
 def play(
     request: Request, services: ServicesDep, signed_in: SignedInDep, split_id: SplitId, name: str
 ) -> Response:
-    """A stem for the player. It comes from this server, wherever it is kept: so the page's policy allows nothing else,
-    and a bucket need not allow the page."""
+    """Return a stem for playback, always through this server: the security policy stays strict and the bucket needs
+    no CORS rules."""
     found = services.mixes.find(signed_in.account.id, split_id, name)
     return file_response(request, services.storage, found.key, found.mime, found.filename, caching=_CACHING)
 
 
 @router.get("/splits/{split_id}/archive")
 def archive(services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> StreamingResponse:
-    """All stems in a zip."""
+    """Download all stems as a ZIP archive."""
     files = services.splits.stems(signed_in.account.id, split_id)
     headers = {"Content-Disposition": content_disposition(f"{split_id}.zip"), "Cache-Control": "no-store"}
     return StreamingResponse(
@@ -99,7 +99,7 @@ def archive(services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) ->
 
 
 async def faders(request: Request) -> dict[str, Fader]:
-    """The settings of a form with ``gain-NAME``, ``pan-NAME``, ``mute-NAME`` and ``solo-NAME``.
+    """Read the settings of the stems from the form fields ``gain-NAME``, ``pan-NAME``, ``mute-NAME``, ``solo-NAME``.
 
     Raises:
         ValidationFailed: a gain or pan is not a number.
@@ -119,7 +119,7 @@ async def faders(request: Request) -> dict[str, Fader]:
 
 
 async def mix_format(request: Request) -> str:
-    """The form's ``format``."""
+    """Read the form field ``format``."""
     return str((await request.form()).get("format", ""))
 
 
@@ -132,14 +132,14 @@ def mix(
     faders: Annotated[dict[str, Fader], Depends(faders)],
     format: Annotated[str, Depends(mix_format)],
 ) -> Response:
-    """Mix the stems as the player is set, and go to the file. A script is told how hot it is, too."""
+    """Render the mix and redirect to the file; a script gets location and peak as JSON."""
     rendered = services.mixes.render(signed_in.account.id, split_id, faders, format)
     return _rendered(request, split_id, rendered)
 
 
 @router.post("/splits/{split_id}/stem-file")
 def stem_file(request: Request, services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
-    """Make the .stem.mp4, and go to it."""
+    """Render the .stem.mp4 and redirect to it."""
     return _rendered(request, split_id, services.mixes.render_stem_file(signed_in.account.id, split_id))
 
 
@@ -155,4 +155,4 @@ def _number(form: dict[str, str], name: str) -> float:
     try:
         return float(form.get(name) or 0)
     except ValueError as error:
-        raise ValidationFailed(f"{name} is not a number: correct it.", param=name) from error
+        raise ValidationFailed(f"{name} is not a number.", param=name) from error

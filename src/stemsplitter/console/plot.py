@@ -1,15 +1,15 @@
-"""Bars to be drawn by a template as SVG, without a script."""
+"""Bar charts for templates, drawn as SVG without a script."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-STEP, BAR, HEIGHT = 10, 8, 100  # of the drawing, which the page stretches to its own size
-_LEAST = 1.5  # height of a bar that is not nothing
+STEP, BAR, HEIGHT = 10, 8, 100  # in units of the drawing, which the page scales
+_MIN_HEIGHT = 1.5  # of a bar with a value above 0
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A bar's place in the drawing, from its upper left corner."""
+    """A bar: its upper left corner and its height."""
 
     x: float
     y: float
@@ -18,7 +18,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """One bar for each value in a drawing ``width`` wide and 100 high, whose upper edge stands for ``top``."""
+    """One bar per value in a drawing ``width`` wide and 100 high; ``top`` is the value at its upper edge."""
 
     bars: tuple[Bar, ...]
     width: int
@@ -26,9 +26,9 @@ class Plot:
 
 
 def plot(values: Sequence[int]) -> Plot:
-    """Bars of these values, none of which is negative."""
+    """Return the chart of non-negative ``values``."""
     top = round_up(max((*values, 1)))
-    heights = [max(HEIGHT * value / top, _LEAST) if value else 0.0 for value in values]
+    heights = [max(HEIGHT * value / top, _MIN_HEIGHT) if value else 0.0 for value in values]
     bars = tuple(
         Bar(x=STEP * place + (STEP - BAR) / 2, y=HEIGHT - height, height=height)
         for place, height in enumerate(heights)
@@ -37,7 +37,7 @@ def plot(values: Sequence[int]) -> Plot:
 
 
 def round_up(value: int) -> int:
-    """The next of 2, 4, 6, 8, 10, 20, 40, … from a positive ``value``, so that its half is whole too."""
+    """Round a positive ``value`` up to the next of 2, 4, 6, 8, 10, 20, 40, …; its half is an integer too."""
     power = 1
     while True:
         for digit in (2, 4, 6, 8, 10):

@@ -1,10 +1,10 @@
-"""Pages for everybody: what this is, and what it costs."""
+"""Public pages: home, pricing and status."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ServicesDep
-from stemsplitter.console.curl import curl_line
+from stemsplitter.console.developer import curl_command
 from stemsplitter.console.new_split import choices
 from stemsplitter.console.rendering import page
 from stemsplitter.console.tasks import TASKS
@@ -16,20 +16,20 @@ router = APIRouter()
 
 @router.get("/")
 def home(request: Request, services: ServicesDep) -> Response:
-    """What it is, and where to begin."""
+    """Show the home page."""
     ready = ready_layouts(services.settings, services.models)
-    curl = curl_line(services.settings.base_url)
+    curl = curl_command(services.settings.base_url)
     fields = {"task": None, "url": "", "webhook_url": "", **choices(ready)}
     return page(request, "home.html", curl=curl, tasks=TASKS, **fields)
 
 
 @router.get("/pricing")
 def pricing(request: Request, services: ServicesDep) -> Response:
-    """What minutes of music cost here."""
+    """Show the prices."""
     return page(request, "pricing.html", packs=parse_packs(services.settings.packs))
 
 
 @router.get("/status")
 def status(request: Request, services: ServicesDep) -> Response:
-    """How the service is, and what went wrong lately."""
+    """Show the status of the service and recent incidents."""
     return page(request, "status.html", service=services.health.status())

@@ -1,4 +1,4 @@
-"""Pages from templates: everything is escaped, and nothing that is missing is passed over."""
+"""Page templates. Values are escaped; an undefined variable is an error."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,8 +9,11 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from stemsplitter import __version__
 from stemsplitter.console import assets
 from stemsplitter.sessions.service import SignedIn
+from stemsplitter.splits.models import Split
+from stemsplitter.splits.schemas import SplitView
 
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -23,10 +26,10 @@ def page(
     headers: Mapping[str, str] | None = None,
     **context: Any,
 ) -> HTMLResponse:
-    """The page that a template makes of ``context``.
+    """Render a template with ``context``.
 
-    Templates also have ``request``, ``signed_in`` (:class:`SignedIn` or None), ``csrf`` (the token of the
-    session's forms, empty for who is not signed in) and ``settings``.
+    Templates also get ``request``, ``signed_in`` (:class:`SignedIn` or None), ``csrf`` (the session's token, empty
+    without a session), ``settings`` and ``version``.
     """
     signed_in: SignedIn | None = getattr(request.state, "signed_in", None)
     text = _environment.get_template(template).render(
@@ -41,7 +44,7 @@ def page(
 
 
 def duration(seconds: float) -> str:
-    """``3:07``, or ``1:02:03`` from an hour on."""
+    """Format seconds as ``3:07`` or ``1:02:03``."""
     whole = round(seconds)
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
@@ -49,7 +52,7 @@ def duration(seconds: float) -> str:
 
 
 def spoken(seconds: float) -> str:
-    """``45 seconds``, ``10 minutes``, ``1 hour``, ``90 minutes``: whole units, rounded."""
+    """Format seconds in words, rounded: ``45 seconds``, ``10 minutes``, ``1 hour``, ``90 minutes``."""
     whole, unit = round(seconds), "second"
     if whole >= 60:
         whole, unit = round(whole / 60), "minute"
@@ -59,12 +62,12 @@ def spoken(seconds: float) -> str:
 
 
 def count(number: int) -> str:
-    """``30,000``."""
+    """Format an integer as ``30,000``."""
     return f"{number:,}"
 
 
 def size(octets: int) -> str:
-    """``812 B``, ``3.4 MB``, ``12 MB``: units of 1000, two figures at least."""
+    """Format bytes as ``812 B``, ``3.4 MB`` or ``12 MB``, in units of 1000."""
     amount, units = float(octets), ["B", "kB", "MB", "GB", "TB"]
     while round(amount) >= 1000 and len(units) > 1:
         amount /= 1000
@@ -73,18 +76,23 @@ def size(octets: int) -> str:
 
 
 def price(hundredths: int, currency: str) -> str:
-    """``12.00 USD``."""
+    """Format an amount in hundredths as ``12.00 USD``."""
     return f"{hundredths // 100:,}.{hundredths % 100:02} {currency.upper()}"
 
 
 def moment(at: datetime) -> str:
-    """``2026-05-03 10:20``, in UTC."""
+    """Format a time as ``2026-05-03 10:20``, in UTC."""
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M}"
 
 
 def iso(at: datetime) -> str:
-    """``2026-05-03T10:20:30Z``, for machines: the script of the pages shows it in the reader's own time."""
+    """Format a time as ``2026-05-03T10:20:30Z``."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def output(split: Split | SplitView) -> str:
+    """Describe the stems and the format of a split: ``6 stems · MP3``."""
+    return f"{split.stem_model.removesuffix('s')} stems · {split.output_format.upper()}"
 
 
 _environment = Environment(
@@ -94,5 +102,7 @@ _environment = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-_environment.filters |= {each.__name__: each for each in (duration, spoken, count, size, price, moment, iso)}
-_environment.globals["static"] = assets.url
+_environment.filters |= {
+    each.__name__: each for each in (duration, spoken, count, size, price, moment, iso, output)
+}
+_environment.globals |= {"static": assets.url, "version": __version__}

@@ -1,4 +1,4 @@
-"""The pages' endpoints. Each router is guarded where it is included, so that no endpoint can forget it."""
+"""All routers of the console. Each one is guarded where it is included, so that no route can omit it."""
 
 from fastapi import APIRouter, Depends, FastAPI
 
@@ -20,7 +20,7 @@ from stemsplitter.console import (
     webhooks,
 )
 
-LARGEST_FORM = 64 * 1024  # bytes
+MAX_FORM_BYTES = 64 * 1024
 
 PAGES: tuple[APIRouter, ...] = (
     public.router,
@@ -49,5 +49,5 @@ def install(app: FastAPI) -> None:
             router,
             dependencies=[Depends(access.guard)],
             include_in_schema=False,
-            max_body_size=LARGEST_FORM,
+            max_body_size=MAX_FORM_BYTES,
         )

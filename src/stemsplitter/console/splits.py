@@ -1,4 +1,4 @@
-"""The list of splits, and a split's page until its stems are there."""
+"""The list of splits, and the page of a split."""
 
 from collections.abc import Callable, Iterator
 from typing import Annotated
@@ -30,7 +30,7 @@ def list_splits(
     signed_in: SignedInDep,
     cursor: Cursor = None,
 ) -> Response:
-    """The account's splits, the newest first."""
+    """List the account's splits, newest first."""
     found, after = services.splits.page(signed_in.account.id, limit=PAGE, cursor=cursor, status=None)
     return page(request, "splits.html", splits=found, cursor=cursor, after=after)
 
@@ -42,8 +42,8 @@ def stream_states(
     signed_in: SignedInDep,
     ids: Annotated[str, Query(pattern=_IDS)],
 ) -> StreamingResponse:
-    """Server-sent events ``state`` with ``{"id", "status", "progress"}`` of each of the splits, now and at each change,
-    until all have ended: one connection for a whole page, as browsers keep few."""
+    """Stream server-sent events ``state`` with ``{"id", "status", "progress"}`` of the splits, at first and at each
+    change, until all have ended. One connection serves a whole page, as browsers limit their number."""
     account_id, wanted = signed_in.account.id, ids.split(",")
     return event_stream(request, _events(lambda: services.splits.states(account_id, wanted)))
 
@@ -52,7 +52,7 @@ def stream_states(
 def show_split(
     request: Request, services: ServicesDep, signed_in: SignedInDep, split_id: SplitId
 ) -> Response:
-    """A split: how far it is, why it failed, or its player."""
+    """Show a split: progress, error or player."""
     view = services.splits.get(signed_in.account.id, split_id)
     if view.status == SUCCEEDED:
         return player_page(request, view)
@@ -61,21 +61,21 @@ def show_split(
 
 @router.post("/splits/{split_id}/cancel")
 def cancel(services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
-    """End a split that waits or runs."""
+    """Cancel a queued or running split."""
     services.splits.cancel(signed_in.account.id, split_id)
     return see_other(f"/splits/{split_id}")
 
 
 @router.post("/splits/{split_id}/retry")
 def retry(services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
-    """Make a failed split's song a split again."""
+    """Create a new split from the song of a failed one."""
     created = services.splits.retry(signed_in.account.id, split_id)
     return see_other(f"/splits/{created['id']}")
 
 
 @router.post("/splits/{split_id}/delete")
 def delete(services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
-    """Delete a split that has ended."""
+    """Delete an ended split."""
     services.splits.delete(signed_in.account.id, split_id)
     return see_other("/splits")
 

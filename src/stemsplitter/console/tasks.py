@@ -1,26 +1,26 @@
-"""Ready-made tasks: a split with stems chosen, and which of them the mix leaves out at the beginning."""
+"""Tools: pages with a fixed stem layout and initial mix. A new entry in :data:`TASKS` adds a tool."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from stemsplitter.separation.layouts import INSTRUMENTAL, LAYOUTS
 
-# in a split's metadata: by which page it was made
-METADATA = "task"
+METADATA = "task"  # key in the metadata of a split that holds the slug of its tool
 
 
 @dataclass(frozen=True)
 class Task:
-    """A page of its own. What is ``muted`` of the stems of ``layout`` is not in the mix that the player begins with.
+    """A tool page.
 
-    ``mix`` names that mix; ``lead`` is the page's first sentence, ``words`` say more.
+    ``summary`` is its line in lists, ``lead`` its first sentence, ``paragraphs`` the rest of its text. ``mix`` names
+    the mix the player starts with: the stems of ``layout`` without ``muted``.
     """
 
     slug: str
     name: str
-    short: str
+    summary: str
     lead: str
-    words: tuple[str, ...]
+    paragraphs: tuple[str, ...]
     mix: str
     layout: str
     muted: tuple[str, ...]
@@ -28,109 +28,108 @@ class Task:
 
 TASKS = (
     Task(
-        "vocal-remover",
-        "Vocal remover",
-        "the band without its singer",
-        "Take the singing out of a song and keep the band.",
-        (
-            "You get two files: everything but the voice, and the voice. Together they are exactly the song, so "
-            "nothing of the band is lost that was not taken for singing.",
-            "Choirs and backing vocals go with the lead voice.",
+        slug="vocal-remover",
+        name="Vocal remover",
+        summary="Instrumental version of a song",
+        lead="Remove the vocals from a song and keep the instrumental.",
+        paragraphs=(
+            "You get two files, the instrumental and the vocals. Together they add up to the original song.",
+            "Choirs and backing vocals are removed together with the lead vocals.",
         ),
-        "the song without its vocals",
-        "2s",
-        ("vocals",),
+        mix="the song without vocals",
+        layout="2s",
+        muted=("vocals",),
     ),
     Task(
-        "acapella",
-        "Acapella",
-        "the singer without the band",
-        "Keep the voices of a song and nothing else.",
-        (
-            "For remixes, for transcribing a lyric, or to hear what a singer really does. Reverb that was recorded "
-            "with the voice mostly stays with it.",
-            "In the player you can bring the band back in, as quietly as you like, before you save the mix.",
+        slug="acapella",
+        name="Acapella",
+        summary="Vocals without the band",
+        lead="Extract the vocals from a song.",
+        paragraphs=(
+            "Use them for remixes, to transcribe lyrics or to study a performance. Reverb recorded with the voice "
+            "mostly stays with it.",
+            "In the player you can blend the band back in at any level before you download the mix.",
         ),
-        "the vocals alone",
-        "2s",
-        (INSTRUMENTAL,),
+        mix="the vocals",
+        layout="2s",
+        muted=(INSTRUMENTAL,),
     ),
     Task(
-        "karaoke",
-        "Karaoke",
-        "sing it yourself",
-        "Sing it yourself: the band plays, the singer is silent.",
-        (
-            "The mix begins without vocals. If you want a voice to hold on to, unmute it in the player and turn it "
-            "down: at -15 dB it guides without being heard much. Then save the mix as you have set it.",
+        slug="karaoke",
+        name="Karaoke",
+        summary="Sing along with the band",
+        lead="Make a karaoke track: the band plays, you sing.",
+        paragraphs=(
+            "The player starts with the vocals muted. To keep a guide vocal, unmute the vocals and lower their gain to "
+            "about -15 dB. Then download the mix.",
         ),
-        "the song to sing to",
-        "2s",
-        ("vocals",),
+        mix="the karaoke track",
+        layout="2s",
+        muted=("vocals",),
     ),
     Task(
-        "drum-remover",
-        "Drum remover",
-        "play along on your kit",
-        "Play along on your own kit: the song without its drums.",
-        (
-            "Vocals, bass and the rest stay as they were mixed. Turn the drums back up in the player to learn a fill, "
-            "and loop it.",
+        slug="drum-remover",
+        name="Drum remover",
+        summary="Play along on drums",
+        lead="Remove the drums from a song and play along on your own kit.",
+        paragraphs=(
+            "Vocals, bass and all other instruments keep their place in the mix. To learn a fill, unmute the drums and "
+            "loop the passage.",
         ),
-        "the song without its drums",
-        "4s",
-        ("drums",),
+        mix="the song without drums",
+        layout="4s",
+        muted=("drums",),
     ),
     Task(
-        "bass-remover",
-        "Bass remover",
-        "take the low end over",
-        "Take the low end over: the song without its bass.",
-        (
-            "Bass guitar, upright and synth bass go into a stem of their own; the kick drum stays with the drums.",
-            "Solo the bass first to learn the line, then mute it and play.",
+        slug="bass-remover",
+        name="Bass remover",
+        summary="Play along on bass",
+        lead="Remove the bass from a song and play the bass line yourself.",
+        paragraphs=(
+            "Bass guitar, upright bass and synth bass are one stem. The kick drum stays with the drums.",
+            "Solo the bass to learn the line, then mute it and play.",
         ),
-        "the song without its bass",
-        "4s",
-        ("bass",),
+        mix="the song without bass",
+        layout="4s",
+        muted=("bass",),
     ),
     Task(
-        "guitar-remover",
-        "Guitar remover",
-        "the solo is yours",
-        "The solo is yours: the song without its guitars.",
-        (
-            "Acoustic and electric guitars, rhythm and lead, come out together. Six stems are separated, so the piano "
-            "stays where it is.",
+        slug="guitar-remover",
+        name="Guitar remover",
+        summary="Play along on guitar",
+        lead="Remove the guitars from a song and play the part yourself.",
+        paragraphs=(
+            "Acoustic and electric guitars, rhythm and lead, are one stem. The piano is a separate stem and stays in "
+            "the mix.",
         ),
-        "the song without its guitars",
-        "6s",
-        ("guitar",),
+        mix="the song without guitar",
+        layout="6s",
+        muted=("guitar",),
     ),
     Task(
-        "piano-remover",
-        "Piano remover",
-        "the keys are yours",
-        "The keys are yours: the song without its piano.",
-        (
-            "Pianos and what sounds like them come out; organs and synthesizers mostly stay with the rest. Of the six "
-            "stems the piano is the hardest to tell from others: listen to it alone to hear what was found.",
+        slug="piano-remover",
+        name="Piano remover",
+        summary="Play along on piano",
+        lead="Remove the piano from a song and play the part yourself.",
+        paragraphs=(
+            "Pianos and similar sounds are removed; organs and synthesizers mostly stay in the mix. Piano is the "
+            "hardest of the six stems to separate: solo it to hear the result.",
         ),
-        "the song without its piano",
-        "6s",
-        ("piano",),
+        mix="the song without piano",
+        layout="6s",
+        muted=("piano",),
     ),
 )
 _BY_SLUG = {task.slug: task for task in TASKS}
 
 
 def find_task(slug: str) -> Task | None:
-    """The task of that name."""
+    """Return the tool with that slug, or None."""
     return _BY_SLUG.get(slug)
 
 
-def muted_at_first(task: Task | None, stems: Sequence[str]) -> frozenset[str]:
-    """Which of a split's ``stems`` the player begins without, so that it plays each part of the song once at most."""
+def initially_muted(task: Task | None, stems: Sequence[str]) -> frozenset[str]:
+    """Return the ``stems`` of a split that the player starts without, so that no part of the song plays twice."""
     if task is not None and set(LAYOUTS[task.layout]) <= set(stems):
         return frozenset(task.muted)
     return frozenset({INSTRUMENTAL} if {"vocals", INSTRUMENTAL} < set(stems) else ())

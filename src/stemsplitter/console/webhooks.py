@@ -1,4 +1,4 @@
-"""The account's webhooks: the secret that signs them, what was delivered, and trying it."""
+"""Webhooks of the account: signing secret, deliveries and test events."""
 
 import json
 from typing import Annotated
@@ -15,8 +15,8 @@ from stemsplitter.sessions.service import SignedIn
 from stemsplitter.webhooks.models import DeliveryStatus
 
 PAGE = 25
-SENT_A_MINUTE = 20  # tests and replays of one account
-LOOKS = 30  # that a page takes by itself at a delivery that is under way
+SENDS_PER_MINUTE = 20  # test events and replays per account
+MAX_POLLS = 30  # by the page, of a pending delivery
 
 DeliveryId = Annotated[str, Path(pattern=ID)]
 
@@ -31,13 +31,13 @@ def show(
     cursor: Cursor = None,
     status: DeliveryStatus | None = None,
 ) -> Response:
-    """The secret, a form to send a test, and the deliveries, the newest first."""
+    """Show the signing secret and the deliveries, newest first."""
     return _page(request, services, signed_in, cursor=cursor, only=status)
 
 
 @router.post("/secret")
 def rotate_secret(request: Request, services: ServicesDep, signed_in: SignedInDep) -> Response:
-    """Make a secret, the first or another one, and show it this once."""
+    """Create or rotate the secret and show it once."""
     with services.database.write() as session:
         shown = services.webhook_secrets.rotate_secret(session, signed_in.account.id)
     return _page(request, services, signed_in, shown=shown)
@@ -50,9 +50,9 @@ def send_test(
     signed_in: SignedInDep,
     url: Annotated[str, Form(max_length=8192)],
 ) -> Response:
-    """Send an event to try a receiver with, and go and look at what comes of it."""
+    """Send a test event and redirect to its delivery."""
     try:
-        services.rate_limits.check(signed_in.account.id, "webhook", SENT_A_MINUTE)
+        services.rate_limits.check(signed_in.account.id, "webhook", SENDS_PER_MINUTE)
         with services.database.write() as session:
             delivery = services.webhooks.send_test(session, signed_in.account.id, url)
     except ServiceError as error:
@@ -66,9 +66,9 @@ def show_delivery(
     services: ServicesDep,
     signed_in: SignedInDep,
     delivery_id: DeliveryId,
-    looks: Annotated[int, Query(ge=0)] = 0,
+    polls: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
-    """What was sent, and what was answered each time."""
+    """Show a delivery: request, attempts and responses."""
     with services.database.read() as session:
         delivery, attempts = services.webhooks.delivery(session, signed_in.account.id, delivery_id)
     body = json.dumps(json.loads(delivery.event.payload), indent=2, ensure_ascii=False)
@@ -78,17 +78,17 @@ def show_delivery(
         delivery=delivery,
         event=delivery.event,
         attempts=attempts,
-        # half a surrogate pair, which JSON may hold, is no text
+        # JSON can hold a lone surrogate, which cannot be encoded
         body=body.encode("utf-8", "backslashreplace").decode(),
         body_bytes=len(delivery.event.payload.encode()),
-        looks=looks + 1 if delivery.status == "pending" and looks < LOOKS else None,
+        polls=polls + 1 if delivery.status == "pending" and polls < MAX_POLLS else None,
     )
 
 
 @router.post("/{delivery_id}/replay")
 def replay(services: ServicesDep, signed_in: SignedInDep, delivery_id: DeliveryId) -> Response:
-    """Deliver the same event again."""
-    services.rate_limits.check(signed_in.account.id, "webhook", SENT_A_MINUTE)
+    """Deliver the event again."""
+    services.rate_limits.check(signed_in.account.id, "webhook", SENDS_PER_MINUTE)
     with services.database.write() as session:
         delivery = services.webhooks.replay(session, signed_in.account.id, delivery_id)
     return see_other(f"/developer/webhooks/{delivery.id}")

@@ -145,7 +145,7 @@ test("what a proxy takes at once is found out", async () => {
 
 test("a proxy that takes nothing ends it", async () => {
   const server = new Server(9 * MB, () => ({ status: 413 }));
-  await assert.rejects(server.send(), /^Error: The file was not taken\.$/);
+  await assert.rejects(server.send(), /^Error: The upload failed\.$/);
   assert.equal(server.slices.at(-1).size, 64 << 10);
 });
 
@@ -164,13 +164,13 @@ test("a file that a split has is not waited for", async () => {
 test("a time that is over ends it", async () => {
   const server = new Server(20 * MB, (number) => (number === 2 ? { status: 0 } : null));
   server.head = (number) => (number === 2 ? 410 : 200);
-  await assert.rejects(server.send(), /^Error: The time to send this file is over: send it again\.$/);
+  await assert.rejects(server.send(), /^Error: The upload has expired\. Upload the file again\.$/);
 });
 
 test("a server that does not come back is given up, and may be gone on with", async () => {
   const server = new Server(20 * MB, (number) => (number > 1 ? { status: 0 } : null));
   server.head = (number) => (number === 1 ? 200 : [405, 0, 503, 429][number % 4]);
-  await assert.rejects(server.send(), (error) => error instanceof Broken && /press Split to go on/.test(error.message));
+  await assert.rejects(server.send(), (error) => error instanceof Broken && /Press Split to resume/.test(error.message));
   const waited = server.pauses.reduce((sum, seconds) => sum + seconds);
   assert.ok(waited > 240 && waited < 300, `${waited} s`);
   assert.deepEqual(server.told.at(-1), [8 * MB, true]);

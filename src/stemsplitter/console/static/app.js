@@ -1,13 +1,13 @@
-// What all pages share. The pages work without it; it only makes them nicer.
+// Behavior that all pages share. Every page works without it.
 //   data-copy="ID"        on a button: copies the text of the element with that id
-//   data-confirm="…"      on a form: asks first
-//   data-folded-when-narrow  on an open <details>: closed on a narrow screen
-//   <time datetime="…">   is shown in the reader's own time
+//   data-confirm="…"      on a form: asks for confirmation
+//   data-folded-when-narrow  on an open <details>: closes it on a narrow screen
+//   <time datetime="…">   is shown in the reader's time zone
 
-/** The token that changes need; send it as the header X-CSRF-Token. */
+/** The session's CSRF token; requests that change something send it as the header X-CSRF-Token. */
 export const csrf = document.querySelector('meta[name="csrf"]')?.content ?? "";
 
-/** Tell something that passes, to eyes and to screen readers. */
+/** Show a message for six seconds; screen readers announce it. */
 export function toast(text) {
   const box = document.createElement("div");
   box.className = "toast";
@@ -16,8 +16,8 @@ export function toast(text) {
   setTimeout(() => box.remove(), 6000);
 }
 
-/** Ask a yes-or-no question; resolves to whether the answer is yes. */
-export function confirmed(question, yes = "Go on") {
+/** Ask for confirmation. Resolves to true if it is given. */
+export function confirmed(question, yes = "Continue") {
   const dialog = document.getElementById("confirm");
   document.getElementById("confirm-text").textContent = question;
   dialog.querySelector("[data-confirm-yes]").textContent = yes;
@@ -28,7 +28,7 @@ export function confirmed(question, yes = "Go on") {
   });
 }
 
-/** Show the times in `root` in the reader's own time. */
+/** Show the times in `root` in the reader's time zone. */
 export function localTimes(root = document) {
   for (const time of root.querySelectorAll("time[datetime]:not([title])")) {
     const at = new Date(time.dateTime);
@@ -43,7 +43,7 @@ async function copy(button) {
     await navigator.clipboard.writeText(text);
     toast("Copied.");
   } catch {
-    // without https, browsers give no clipboard: select the text, so that Ctrl+C takes it
+    // browsers give the clipboard to HTTPS pages only: select the text so that Ctrl+C copies it
     getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
     toast("Press Ctrl+C to copy.");
   }
@@ -71,9 +71,9 @@ document.addEventListener("htmx:configRequest", (event) => {
 });
 document.addEventListener("htmx:afterSwap", (event) => localTimes(event.target));
 document.addEventListener("htmx:responseError", (event) => {
-  toast(`This did not work (${event.detail.xhr.status}): reload the page, and try again.`);
+  toast(`The request failed (${event.detail.xhr.status}). Reload the page and try again.`);
 });
-document.addEventListener("htmx:sendError", () => toast("The server does not answer: try again."));
+document.addEventListener("htmx:sendError", () => toast("The server did not respond. Try again."));
 for (const details of document.querySelectorAll("[data-folded-when-narrow]")) {
   details.open = !matchMedia("(max-width: 48rem)").matches;
 }

@@ -1,13 +1,13 @@
-// Plays the stems of a song together. Two engines with one interface:
-//   BufferEngine   decoded stems, all scheduled on the one clock of the audio context: in step to the sample
-//   ElementEngine  <audio> elements, for songs too long to decode: kept in step to some hundredths of a second
+// Plays the stems of a song in sync. Two engines with one interface:
+//   BufferEngine   decoded stems, scheduled on the clock of the audio context: sample accurate
+//   ElementEngine  <audio> elements, for songs too long to decode: in sync to a few hundredths of a second
 //
-// `position`, `duration` and loops are in seconds. Both tell "end" and "change" (playing or not) as events.
+// `position`, `duration` and loops are in seconds. Both dispatch the events "end" and "change" (playing or not).
 
-// between asking for a start and the sound: time to schedule every stem before the moment has come
+// seconds between the request to start and the sound, in which every stem is scheduled
 const AHEAD = 0.05;
-const GLIDE = 0.012; // seconds in which a fader reaches its place: at once would click
-const DRIFT = 0.04; // seconds that an element may be off before it is set right
+const GLIDE = 0.012; // seconds in which a gain reaches its target: a jump would click
+const DRIFT = 0.04; // largest offset in seconds of an element before it is corrected
 const WATCH = 100; // milliseconds
 
 class Engine extends EventTarget {
@@ -22,7 +22,7 @@ class Engine extends EventTarget {
     this.master.connect(context.destination);
   }
 
-  /** A stem's way to the sum: pan, then gain. Mono counts as two equal channels, as in the mix on the server. */
+  /** Connect a stem to the sum: pan, then gain. Mono counts as two equal channels, as in the server's mix. */
   addStrip(name, source = null) {
     const panner = new StereoPannerNode(this.context, {
       pan: this.faders.get(name).pan,
@@ -35,7 +35,7 @@ class Engine extends EventTarget {
     this.strips.set(name, { panner, gain });
   }
 
-  /** Take the faders' settings over. */
+  /** Apply the settings of the faders. */
   apply() {
     const now = this.context.currentTime;
     for (const [name, { panner, gain }] of this.strips) {
@@ -44,14 +44,14 @@ class Engine extends EventTarget {
     }
   }
 
-  /** The largest sample of the sum just now; 1 is full scale. */
+  /** The current peak of the sum; 1 is full scale. */
   level() {
     const samples = new Float32Array(this.master.fftSize);
     this.master.getFloatTimeDomainData(samples);
     return samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
   }
 
-  /** Repeat from `start` to `end`, or `null`: play on. */
+  /** Repeat from `start` to `end`; `null` ends the loop. */
   setLoop(loop) {
     this.loop = loop && loop.end > loop.start ? loop : null;
   }
@@ -65,9 +65,9 @@ class Engine extends EventTarget {
 export class BufferEngine extends Engine {
   #buffers;
   #sources = new Map(); // name → { node, when, offset }
-  #rest = 0; // where it stands while it does not play
+  #rest = 0; // position while paused
 
-  /** `buffers` maps names to AudioBuffers. The context may be an OfflineAudioContext, to look at what would sound. */
+  /** `buffers` maps names to AudioBuffers. Tests use an OfflineAudioContext. */
   constructor(context, buffers, faders) {
     super(context, faders);
     this.#buffers = buffers;
@@ -80,9 +80,9 @@ export class BufferEngine extends Engine {
     return this.#at(this.#sources.values().next().value, this.context.currentTime);
   }
 
-  /** Where each stem is, by its own start. */
+  /** The position of each stem, from its own start. */
   positions() {
-    const now = this.context.currentTime; // the clock goes on while the stems are gone through
+    const now = this.context.currentTime; // read once: the clock moves during the loop
     return Object.fromEntries([...this.#buffers.keys()].map((name) => {
       const source = this.#sources.get(name);
       return [name, source ? this.#at(source, now) : this.#rest];
@@ -124,7 +124,7 @@ export class BufferEngine extends Engine {
   #start(from) {
     this.#silence();
     const offset = this.loop && from >= this.loop.end ? this.loop.start : from;
-    const when = this.context.currentTime + AHEAD; // one moment for all
+    const when = this.context.currentTime + AHEAD; // the same for all stems
     for (const [name, buffer] of this.#buffers) {
       const node = new AudioBufferSourceNode(this.context, { buffer });
       if (this.loop) {
@@ -159,7 +159,7 @@ export class ElementEngine extends Engine {
   #elements = new Map();
   #timer = null;
 
-  /** `urls` maps names to addresses. */
+  /** `urls` maps names to URLs. */
   constructor(context, urls, faders, duration) {
     super(context, faders);
     this.duration = duration;
@@ -221,7 +221,7 @@ export class ElementEngine extends Engine {
   }
 }
 
-/** Fetch and decode stems, one after the other: `urls` maps names to addresses; `tell` is given how many are done. */
+/** Fetch and decode stems one after the other. `urls` maps names to URLs; `tell` receives the number done. */
 export async function decodeStems(context, urls, tell) {
   const buffers = new Map();
   for (const [name, url] of urls) {

@@ -1,4 +1,4 @@
-// How the stems are set: gain in decibels, pan from -1 (left) to 1 (right), muted, solo.
+// Settings of the stems: gain in dB, pan from -1 (left) to 1 (right), muted, solo.
 
 const UNTOUCHED = { gain: 0, pan: 0, muted: false, solo: false };
 
@@ -21,14 +21,14 @@ export class Faders {
     Object.assign(this.#settings.get(name), changes);
   }
 
-  /** Whether the stem is heard: as soon as any is solo, only those are, muted or not. */
+  /** True if the stem is heard. While any stem is soloed, only the soloed ones are, muted or not. */
   isHeard(name) {
     const anySolo = [...this.#settings.values()].some((setting) => setting.solo);
     const { muted, solo } = this.#settings.get(name);
     return anySolo ? solo : !muted;
   }
 
-  /** What the stem's samples are multiplied by; exactly 1 at 0 dB. */
+  /** Factor for the stem's samples; exactly 1 at 0 dB. */
   amplitude(name) {
     return this.isHeard(name) ? 10 ** (this.#settings.get(name).gain / 20) : 0;
   }

@@ -1,5 +1,5 @@
-// Splits on the page that go on: progress as it comes, and the new state when one has ended.
-//   data-live="ID" data-status="…"   is replaced by what the page then has for it; with data-reload the page is loaded
+// Live progress of the unfinished splits on the page.
+//   data-live="ID" data-status="…"   is replaced when the status changes; with data-reload the page is reloaded
 import { localTimes, toast } from "./app.js";
 
 const UNFINISHED = ["queued", "processing"];
@@ -24,23 +24,23 @@ async function renew(part, status) {
   if (!next) return;
   part.replaceWith(next);
   localTimes(next);
-  if (!UNFINISHED.includes(status)) toast(`${next.querySelector("a").textContent}: ${status}`);
+  if (!UNFINISHED.includes(status)) toast(`Split ${status}: ${next.querySelector("a").textContent}`);
 }
 
-function take({ id, status, progress }) {
+function update({ id, status, progress }) {
   const part = all().find((one) => one.dataset.live === id);
   if (!part) return;
   if (part.dataset.status === status) {
     show(part, progress);
     return;
   }
-  part.dataset.status = status; // so that it is not renewed twice
+  part.dataset.status = status; // prevents a second renewal
   renew(part, status);
 }
 
 if (unfinished.length) {
   const ids = unfinished.map((part) => part.dataset.live).join(",");
-  const events = new EventSource(`/splits/events?ids=${ids}`); // opens itself again where it breaks off
-  events.addEventListener("state", (event) => take(JSON.parse(event.data)));
+  const events = new EventSource(`/splits/events?ids=${ids}`); // reconnects by itself
+  events.addEventListener("state", (event) => update(JSON.parse(event.data)));
   events.addEventListener("end", () => events.close());
 }

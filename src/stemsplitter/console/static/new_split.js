@@ -1,4 +1,4 @@
-// The form that begins a split: a file is sent first, with its progress, then the split is made of it.
+// The form that creates a split: uploads the file, then creates the split.
 import { csrf } from "./app.js";
 import { Broken, send } from "./sending.js";
 import { fail, refusal, size, takeDropped, takeKept } from "./songs.js";
@@ -10,7 +10,7 @@ const button = form.querySelector("button:not([type])");
 const bar = form.querySelector("progress");
 let file = null;
 let isSending = false;
-let begun = null; // the file whose sending began, and where it goes
+let started = null; // the file being uploaded and its reserved upload
 
 function tell(text) {
   find("told").textContent = text;
@@ -28,54 +28,54 @@ async function post(path, body, type) {
   const headers = { "X-CSRF-Token": csrf, "Content-Type": type };
   const answer = await fetch(path, { method: "POST", body, headers });
   const told = await answer.json();
-  if (!answer.ok) throw new Error(told.error?.message ?? "The server does not take this.");
+  if (!answer.ok) throw new Error(told.error?.message ?? "The request failed. Try again.");
   return told;
 }
 
 function show(sent, isBroken) {
-  const all = begun.file.size;
+  const all = started.file.size;
   bar.value = (100 * sent) / all;
-  if (isBroken) tell("The connection broke off; trying again …");
-  else if (sent < all) tell(`${size(sent)} of ${size(all)} sent. Leave this page open until all is.`);
-  else tell("Measuring the song …");
+  if (isBroken) tell("Connection lost. Retrying …");
+  else if (sent < all) tell(`${size(sent)} of ${size(all)} uploaded. Keep this page open until the upload finishes.`);
+  else tell("Checking the file …");
 }
 
 async function upload(fields) {
-  if (begun?.file !== file) {
-    // browsers know few types of audio; what it really is, the server finds out
+  if (started?.file !== file) {
+    // browsers know few audio types; the server detects the real one
     const contentType = /^(audio|video)\/[\w.+-]+$/.test(file.type) ? file.type : "application/octet-stream";
     const wanted = { filename: file.name.slice(-255), contentType, contentLength: file.size };
-    begun = { file, ...(await post("/new/upload", JSON.stringify(wanted), "application/json")) };
+    started = { file, ...(await post("/new/upload", JSON.stringify(wanted), "application/json")) };
   }
   isSending = true;
   try {
-    fields.set("storage_key", await send(begun.file, begun, show));
+    fields.set("storage_key", await send(started.file, started, show));
   } catch (error) {
-    if (!(error instanceof Broken)) begun = null;
+    if (!(error instanceof Broken)) started = null;
     throw error;
   } finally {
     isSending = false;
   }
-  fields.set("upload_id", begun.uploadId);
+  fields.set("upload_id", started.uploadId);
 }
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const fields = new URLSearchParams(new FormData(form));
   if (!file && !fields.get("url")) {
-    fail("Choose a file, or give a link to one.");
+    fail("Choose a file or enter a URL.");
     return;
   }
   button.disabled = true;
   find("sending").hidden = false;
   bar.hidden = !file;
-  tell("Fetching and measuring the song …");
+  tell("Downloading and checking the file …");
   try {
     if (file) await upload(fields);
     const made = await post("/new", fields, "application/x-www-form-urlencoded");
     location.assign(made.location);
   } catch (error) {
-    fail(error instanceof TypeError ? "The server does not answer: try again." : error.message);
+    fail(error instanceof TypeError ? "The server did not respond. Try again." : error.message);
     button.disabled = false;
     find("sending").hidden = true;
   }

@@ -1,11 +1,11 @@
-// The page of a split: its player. The form holds every setting, so that the mix on the server is what is heard here.
-// For tests, the form has the engine as a property: form.engine.positions().
+// The player. All settings are fields of the form, so that the server renders the mix that is heard.
+// Tests read the engine from the form: form.engine.positions().
 import { csrf, toast } from "./app.js";
 import { BufferEngine, ElementEngine, decodeStems } from "./engine.js";
 import { Faders } from "./faders.js";
 import { drawWaveform, fetchPeaks } from "./waveform.js";
 
-const STEP = 5; // seconds that an arrow key goes
+const STEP = 5; // seconds per press of an arrow key
 const HOT_SECONDS = 2;
 
 const form = document.querySelector("[data-player]");
@@ -18,7 +18,7 @@ const marks = { start: null, end: null };
 let peaks = null;
 let engine = null;
 let loading = null;
-let resting = 0; // where to begin, before there is an engine
+let resting = 0; // position in seconds before the engine exists
 let hotUntil = 0;
 
 function clock(seconds) {
@@ -32,10 +32,10 @@ function clock(seconds) {
 const length = () => engine?.duration ?? peaks?.duration ?? duration;
 const position = () => engine?.position ?? resting;
 
-// ---- faders: the form's inputs are the truth ----
+// ---- faders, read from the form's inputs ----
 
 function panText(pan) {
-  if (pan === 0) return "centre";
+  if (pan === 0) return "center";
   return `${Math.round(Math.abs(pan) * 100)} % ${pan < 0 ? "left" : "right"}`;
 }
 
@@ -69,7 +69,7 @@ function toggle(lane, name) {
   toast(`${lane.dataset.stem}: ${name} ${box.checked ? "on" : "off"}`);
 }
 
-// ---- playing ----
+// ---- playback ----
 
 function tell(text, place = "told") {
   const told = document.querySelector(`[data-${place}]`);
@@ -78,7 +78,7 @@ function tell(text, place = "told") {
 }
 
 async function open() {
-  // at the stems' own rate the browser converts nothing
+  // the sample rate of the stems avoids resampling
   const context = new AudioContext(peaks ? { sampleRate: peaks.sampleRate } : {});
   if ("decoded" in form.dataset) {
     try {
@@ -86,7 +86,7 @@ async function open() {
       count(0);
       return new BufferEngine(context, await decodeStems(context, urls, count), faders);
     } catch {
-      toast("The browser cannot decode all stems at once: they are played from plain audio elements, nearly in step.");
+      toast("This browser cannot decode all stems at once. They are streamed instead and can be slightly out of sync.");
     }
   }
   return new ElementEngine(context, urls, faders, length());
@@ -114,7 +114,7 @@ async function playOrPause() {
       await load();
     } catch (error) {
       loading = null;
-      tell(`The stems cannot be played (${error.message}): reload the page, and try again.`);
+      tell(`The stems cannot be played (${error.message}). Reload the page and try again.`);
       return;
     }
   }
@@ -211,22 +211,22 @@ for (const lane of lanes) {
   });
 }
 
-// ---- files made on the server ----
+// ---- files rendered on the server ----
 
-/** A sentence on a mix that goes over full scale; none for others. */
+/** The warning for a mix that exceeds full scale; empty for others. */
 function hotness({ over, peak }, format) {
   if (!over) return "";
   const decibels = (20 * Math.log10(peak)).toFixed(1);
-  const found = `${over.toLocaleString("en")} samples of this mix are over full scale, by ${decibels} dB at most.`;
-  if (format === "wav32f") return `${found} This file keeps them; most players cut them.`;
-  const cut = ["mp3", "ogg"].includes(format) ? "Most players cut them" : "They are cut in this file";
-  return `${found} ${cut}: turn the stems down by as much, or take 32 bits float.`;
+  const found = `${over.toLocaleString("en")} samples of this mix exceed full scale, by up to ${decibels} dB.`;
+  if (format === "wav32f") return `${found} This file keeps them, but most players clip them.`;
+  const clipped = ["mp3", "ogg"].includes(format) ? "Most players clip them" : "They are clipped in this file";
+  return `${found} ${clipped}. Lower the gain by as much, or choose 32-bit float.`;
 }
 
 async function render(target, body, button) {
   const label = button.textContent;
   button.disabled = true;
-  button.textContent = "Making it …";
+  button.textContent = "Rendering …";
   try {
     const answer = await fetch(target.action, { method: "POST", body, headers: { "X-CSRF-Token": csrf } });
     const made = await answer.json();
@@ -237,7 +237,7 @@ async function render(target, body, button) {
     tell(hotness(made, body.get("format")), "made");
     location.assign(made.location);
   } catch {
-    tell("The server does not answer: try again.", "made");
+    tell("The server did not respond. Try again.", "made");
   } finally {
     button.disabled = false;
     button.textContent = label;
@@ -268,7 +268,7 @@ const actions = {
   L: () => setLooping(!isLooping()),
 };
 
-/** Whether the element has its own use for the key. */
+/** True if the element handles the key itself. */
 function isTaken(element, key) {
   if (element.closest("input:not([type=checkbox]), select, textarea, dialog, [contenteditable]")) return true;
   return key === " " && element.closest("button, a, summary, input") !== null;
@@ -293,7 +293,7 @@ form.addEventListener("dblclick", (event) => {
   event.target.value = 0;
   readAll();
 });
-// after a click the space bar plays; who came by the keyboard stays where they are
+// after a click the space bar plays; keyboard users keep the focus
 form.addEventListener("click", (event) => {
   const isPointer = event.detail > 0;
   if (isPointer && event.target.matches("[data-mute], [data-solo], [data-play]")) event.target.blur();

@@ -1,30 +1,30 @@
-// Sends a file in slices. What the server has of it stays when the connection breaks, and the rest is sent after it
-// (draft-ietf-httpbis-resumable-upload; the server's side is stemsplitter.uploads).
+// Uploads a file in slices. After a lost connection the upload resumes where the server's copy ends
+// (draft-ietf-httpbis-resumable-upload; on the server: stemsplitter.uploads).
 
 const SLICE = 8 << 20; // bytes
-const SMALLEST = 64 << 10; // the server takes no smaller ones but the last
+const SMALLEST = 64 << 10; // the server accepts smaller ones only as the last
 const PAUSES_S = [1, 2, 4, 8, 15];
-const TRIES = 20; // in a row, which takes more than four minutes
+const TRIES = 20; // in a row, for more than four minutes
 const SILENT_MS = 60_000;
 
-/** The connection did not come back. What was sent stays: send the file to the same place once more. */
+/** The connection was not restored. The upload can be resumed at the same place. */
 export class Broken extends Error {}
 
 const wait = (seconds) => new Promise((resolve) => { setTimeout(resolve, 1000 * seconds); });
 
-/** Ask how many bytes the server has. Resolves to null where it does not answer. */
+/** Ask how many bytes the server has. Resolves to null if it does not respond. */
 async function ask({ path, token }) {
   const answer = await fetch(path, { method: "HEAD", headers: { "X-Upload-Token": token } }).catch(() => null);
   if (answer?.status === 401 || answer?.status === 410) {
-    throw new Error("The time to send this file is over: send it again.");
+    throw new Error("The upload has expired. Upload the file again.");
   }
   return answer?.ok ? Number(answer.headers.get("Upload-Offset")) : null;
 }
 
-/** Send the bytes from `at` on. Resolves to the answer's status, 0 where there is none, and what is in it. */
+/** Send the bytes from offset `at`. Resolves to the status (0 without a response) and the fields of the response. */
 function sendSlice({ path, token }, slice, at, isLast, progress) {
   return new Promise((resolve) => {
-    const request = new XMLHttpRequest(); // fetch tells nothing while it sends
+    const request = new XMLHttpRequest(); // fetch reports no upload progress
     let silence = 0;
     const listen = () => {
       clearTimeout(silence);
@@ -50,18 +50,18 @@ function sendSlice({ path, token }, slice, at, isLast, progress) {
   });
 }
 
-/** Whether the same may go well later. */
+/** True if a retry can succeed. */
 function mayPass({ status, error }, isEmpty) {
-  if (status === 409) return !(isEmpty && error === "UPLOAD_USED"); // a split has it
-  // 405: an older process, while several are upgraded
+  if (status === 409) return !(isEmpty && error === "UPLOAD_USED"); // used by a split
+  // 405: a process of an older version during an upgrade
   return status === 0 || status >= 500 || [405, 408, 429].includes(status) || error === "UPLOAD_INCOMPLETE";
 }
 
 /**
- * Send a `file` to its reserved `place`, `{path, token}`, or go on with that. Resolves to its key.
+ * Upload a `file` to its reserved `place`, `{path, token}`, or resume that upload. Resolves to its storage key.
  *
- * `tell(sent, isBroken)` is called with the bytes that were sent, and when it broke; `pause(seconds)` waits.
- * Rejects with `Broken` where it does not come back, and with another Error where the server refuses the file.
+ * `tell(sent, isBroken)` receives the bytes sent so far and if the connection is lost; `pause(seconds)` waits.
+ * Rejects with `Broken` if the connection is not restored, and with another Error if the server rejects the file.
  */
 export async function send(file, place, tell, pause = wait) {
   let kept = 0;
@@ -86,17 +86,17 @@ export async function send(file, place, tell, pause = wait) {
         continue;
       }
       if (answer.status === 413 && size > SMALLEST) {
-        size /= 2; // a proxy on the way takes less at once
+        size /= 2; // a proxy limits the body size
         largest = size;
         continue;
       }
-      if (!mayPass(answer, kept === file.size)) throw new Error(answer.message ?? "The file was not taken.");
-      size = Math.max(size / 2, SMALLEST); // so that something comes through between two breaks
+      if (!mayPass(answer, kept === file.size)) throw new Error(answer.message ?? "The upload failed.");
+      size = Math.max(size / 2, SMALLEST); // smaller slices get through a poor connection
       isKnown = false;
     }
     tell(kept, true);
     await pause(PAUSES_S[Math.min(failed, PAUSES_S.length - 1)]);
     failed += 1;
   }
-  throw new Broken("The connection did not come back: press Split to go on from where it broke off.");
+  throw new Broken("The connection was lost. Press Split to resume the upload.");
 }

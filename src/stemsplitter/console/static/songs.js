@@ -1,4 +1,4 @@
-// Files that somebody chooses: by dropping them, their size, and keeping one until its owner has signed in.
+// The file that the user chooses: drag and drop, the size limit, and keeping it until sign-in.
 
 /** `3.40 MB`. */
 export function size(bytes) {
@@ -7,13 +7,13 @@ export function size(bytes) {
   return `${(bytes / 1000 ** power).toPrecision(3)} ${units[power]}`;
 }
 
-/** Why a server that takes `most` bytes does not take the file; nothing where it does. */
+/** The reason why `file` cannot be uploaded to a server with a limit of `most` bytes; empty if it can. */
 export function refusal(file, most) {
   if (file.size <= most) return "";
-  return `${file.name} has ${size(file.size)}, and ${size(most)} is the most this server takes: compress it, as flac or mp3.`;
+  return `${file.name} is ${size(file.size)}, over the limit of ${size(most)}. Compress it as FLAC or MP3.`;
 }
 
-/** Tell above the page what is wrong; an empty `text` takes that back. */
+/** Show an error above the form; an empty `text` removes it. */
 export function fail(text) {
   const notice = document.createElement("div");
   notice.className = "notice bad";
@@ -24,9 +24,9 @@ export function fail(text) {
   if (text) notice.scrollIntoView({ block: "nearest" });
 }
 
-/** Call `choose` with each file that is dropped on the page; `zone` shows that it may be. */
+/** Call `choose` with each file dropped on the page; `zone` is highlighted meanwhile. */
 export function takeDropped(zone, choose) {
-  // beside the zone a file would replace the page
+  // by default the browser opens a dropped file instead of the page
   for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => event.preventDefault());
   document.addEventListener("dragover", () => zone.classList.add("over"));
   document.addEventListener("dragleave", (event) => {
@@ -38,7 +38,7 @@ export function takeDropped(zone, choose) {
   });
 }
 
-// ---- a song that waits in the browser, for the next page in the same tab: nobody else's form is to find it ----
+// ---- a file kept in the browser for the next page of this tab; other tabs must not find it ----
 
 const KEPT = "kept";
 
@@ -56,7 +56,7 @@ async function store() {
   return database.transaction(KEPT, "readwrite").objectStore(KEPT);
 }
 
-/** Keep a file. Rejects where the browser cannot. */
+/** Keep a file. Rejects if the browser cannot store it. */
 export async function keep(file) {
   const all = await store();
   all.put(file, KEPT);
@@ -67,7 +67,7 @@ export async function keep(file) {
   sessionStorage.setItem(KEPT, "yes");
 }
 
-/** The file that was kept in this tab, once; null where there is none. What another tab left behind is deleted. */
+/** Return and delete the file kept in this tab, or null. A file left behind by another tab is deleted. */
 export async function takeKept() {
   const isOurs = sessionStorage.getItem(KEPT) !== null;
   sessionStorage.removeItem(KEPT);
@@ -77,6 +77,6 @@ export async function takeKept() {
     all.clear();
     return (isOurs && file) || null;
   } catch {
-    return null; // a browser that keeps nothing
+    return null; // no storage in this browser
   }
 }

@@ -1,9 +1,9 @@
-// Waveforms from the peaks that the worker measured while it wrote the stems.
+// Waveforms, drawn from the peaks that the worker stores with the stems.
 
-/** The peaks of a split: for each stem lowest and highest in turn, -127 to 127, and the `loudest` of them all. */
+/** The peaks of a split: minimum and maximum in turn for each stem, -127 to 127, and the `loudest` of all. */
 export async function fetchPeaks(url) {
   const answer = await fetch(url);
-  if (!answer.ok) return null; // made before peaks were: the player does without
+  if (!answer.ok) return null; // no peaks stored: no waveforms
   const { sampleRate, samples, stems } = await answer.json();
   const points = Object.fromEntries(Object.entries(stems).map(([name, text]) => [name, decode(text)]));
   const loudest = Math.max(1, ...Object.values(points).map((values) => values.reduce(larger, 0)));
@@ -16,7 +16,7 @@ function decode(text) {
   return Int8Array.from(atob(text), (character) => (character.charCodeAt(0) << 24) >> 24);
 }
 
-/** Draw `points` over the whole of `canvas`, in its own text colour; `loudest` reaches its edges. */
+/** Draw `points` over the whole of `canvas`, in its text color; `loudest` reaches the edges. */
 export function drawWaveform(canvas, points, loudest) {
   const scale = devicePixelRatio || 1;
   const width = Math.max(1, Math.round(canvas.clientWidth * scale));

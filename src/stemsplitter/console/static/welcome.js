@@ -1,4 +1,4 @@
-// The first page, for who is not signed in: a song is chosen right away, and waits until its owner has signed up or in.
+// The home page for visitors: the chosen song is kept in the browser until they sign in or sign up.
 import { fail, keep, refusal, takeDropped, takeKept } from "./songs.js";
 
 const zone = document.querySelector("[data-welcome]");
@@ -13,7 +13,7 @@ async function choose(file) {
   try {
     await keep(file);
   } catch {
-    // it has to be chosen once more
+    // the file has to be chosen again after signing in
   }
   location.assign(zone.dataset.next);
 }
@@ -21,4 +21,4 @@ async function choose(file) {
 for (const part of zone.querySelectorAll("[data-scripted]")) part.hidden = false;
 input.addEventListener("change", () => choose(input.files[0]));
 takeDropped(zone, choose);
-takeKept(); // who comes back here chooses anew
+takeKept(); // a file kept by an earlier visit is discarded
