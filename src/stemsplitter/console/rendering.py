@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
 from stemsplitter import __version__
+from stemsplitter.audio.formats import FORMATS
 from stemsplitter.console import assets
 from stemsplitter.sessions.service import SignedIn
 from stemsplitter.splits.models import Split
@@ -92,7 +93,7 @@ def iso(at: datetime) -> str:
 
 def output(split: Split | SplitView) -> str:
     """Describe the stems and the format of a split: ``6 stems · MP3``."""
-    return f"{split.stem_model.removesuffix('s')} stems · {split.output_format.upper()}"
+    return f"{split.stem_model.removesuffix('s')} stems · {FORMATS[split.output_format].label}"
 
 
 _environment = Environment(
