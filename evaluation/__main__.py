@@ -17,12 +17,12 @@ README = Path(__file__).with_name("README.md")
 
 
 def main() -> None:
-    """Score the models, print the tables, and keep them, and what there is to see and hear, where asked."""
+    """Evaluate the models and print the tables; write tables, pictures and audio if requested."""
     options = _options()
     models = dict(load(options.model or ready_models()))
     gallery = None
     if options.pictures:
-        # here, as only this needs matplotlib
+        # imported here, because only this needs matplotlib
         from evaluation.page import Gallery
 
         gallery = Gallery(options.pictures)
@@ -43,7 +43,7 @@ def main() -> None:
     tables = markdown(scores, absent, runs)
     print(tables)
     if gallery:
-        print(f"To see and to hear: {gallery.write()}", file=sys.stderr)
+        print(f"Pictures and audio: {gallery.write()}", file=sys.stderr)
     if options.json:
         groups: dict[str, Sequence[Score | Run]] = {"scores": scores, "absent": absent, "runs": runs}
         figures = {name: [_row(each) for each in rows] for name, rows in groups.items()}
@@ -55,19 +55,19 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m evaluation", description=__doc__)
     parser.add_argument(
-        "--model", action="append", default=[], help="score these models only; may be repeated"
+        "--model", action="append", default=[], help="evaluate these models only; may be repeated"
     )
     parser.add_argument("--devset", type=Path, help="a folder of songs with true stems, see the README")
     parser.add_argument(
         "--pictures", type=Path, help="a folder for spectrograms and a page that plays the stems"
     )
     parser.add_argument("--json", type=Path, help="write all figures to this file")
-    parser.add_argument("--write", action="store_true", help="put the tables into evaluation/README.md")
+    parser.add_argument("--write", action="store_true", help="write the tables to evaluation/README.md")
     return parser.parse_args()
 
 
 def _row(figures: Score | Run) -> dict[str, object]:
-    """A row of JSON, which has no infinity: it becomes "inf" or "-inf"."""
+    """A row for JSON, which has no infinity: it becomes "inf" or "-inf"."""
     row = asdict(figures)
     return {key: str(value) if value in (math.inf, -math.inf) else value for key, value in row.items()}
 

@@ -1,4 +1,4 @@
-"""What there is to see and hear of a song: for each stem its truth and every model's estimate, side by side."""
+"""Comparison of a song's stems: for each, the true stem and every model's estimate."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,9 +20,9 @@ class Row:
     """One stem.
 
     Attributes:
-        stem: its name, which says what it holds.
-        sounds: by `TRUTH` and by model, each [2, n]; what is unknown or not given is left out.
-        figures: SDR in dB by model and reference as the tables show it, for those that were scored.
+        stem: its name, which describes its content.
+        sounds: by `TRUTH` and by model, each [2, n]; unknown and missing ones are omitted.
+        figures: SDR in dB by model and reference, as in the tables, of those that were scored.
     """
 
     stem: str
@@ -30,7 +30,7 @@ class Row:
     figures: dict[str, str] = field(default_factory=dict)
 
     def caption(self, by: str) -> str:
-        """What is known of a sound: its figure, or that it is the truth."""
+        """The figure of a sound, or a note that it is the true stem."""
         if by == TRUTH:
             return TRUTH if self.sounds[TRUTH].any() else "truth: absent"
         return f"{self.figures[by]} dB" if by in self.figures else "not scored"
@@ -53,10 +53,10 @@ class Comparison:
 
 
 def compare(song: Song, estimates: Estimates, scores: Iterable[Score]) -> Comparison:
-    """Lay out a song with the models' own stems by model and the song's scores.
+    """Arrange a song's true stems, the models' own stems by model, and the song's scores.
 
-    A row for each of the six stems that is known or given; then one for a wider `other` or an instrumental
-    where a model has nothing finer; then what the song has beside its named stems, if no row holds it yet.
+    One row for each of the six stems that is known or estimated; then one for a wider `other` or an instrumental
+    if a model has no finer stems; then the rest of the song, if no row contains it yet.
     """
     by_row: dict[tuple[str, str], dict[str, str]] = {}
     for score in scores:
@@ -74,7 +74,7 @@ def compare(song: Song, estimates: Estimates, scores: Iterable[Score]) -> Compar
 
 
 def _places(estimates: Estimates) -> Iterator[tuple[str, str]]:
-    """Layout and stem of the rows there may be: all six, and the models' stems that are none of them."""
+    """Layout and stem of the possible rows: all six, and other stems of the models."""
     for layout, stems in LAYOUTS.items():
         for stem in stems:
             wider = (stem in own and stem not in in_layout(own, SIX_STEMS) for own in estimates.values())

@@ -1,7 +1,7 @@
-"""`python -m evaluation.consistency`: which way of sharing out what is left over serves the stems best.
+"""`python -m evaluation.consistency`: compare ways to distribute the residual among the stems.
 
-The estimates are what a network with independent outputs might give: each true stem's ideal ratio mask, times
-a random gain that drifts over time and frequency, plus some of every other stem; and one absent, silent stem.
+The estimates resemble those of a network with independent outputs: each true stem's ideal ratio mask, times a
+random gain that varies over time and frequency, plus parts of every other stem; and one absent, silent stem.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from evaluation.metrics import level, residual_dbfs, sdr
 from evaluation.references import inverse, transform
 from stemsplitter.separation.consistency import MixtureConsistency
 
-DRIFT = {"mild": (0.15, 0.05), "rough": (0.4, 0.1)}  # gain's deviation in nepers, share of other stems
+DRIFT = {"mild": (0.15, 0.05), "rough": (0.4, 0.1)}  # deviation of the gain in nepers, share of other stems
 SMOOTH = (6, 12)  # frames, bins
 TINY = 1e-10
 
@@ -26,7 +26,7 @@ Method = Callable[[Audio, Audio, int], Audio]
 
 
 def uniform(mixture: Audio, stems: Audio, rest: int) -> Audio:
-    """Every stem the same share, as in the paper's simplest form."""
+    """The same share to every stem, as in the paper's simplest form."""
     out: Audio = stems + (mixture - stems.sum(axis=0)) / len(stems)
     return out
 
@@ -39,7 +39,7 @@ def all_to_rest(mixture: Audio, stems: Audio, rest: int) -> Audio:
 
 
 def by_frame(mixture: Audio, stems: Audio, rest: int) -> Audio:
-    """What the product does: by energy in frames of 2,048 samples."""
+    """By energy in frames of 2,048 samples, as in the library."""
     consistency = MixtureConsistency(len(stems), len(mixture), rest)
     return np.concatenate([consistency.push(mixture, stems), consistency.flush()], axis=-1)
 
@@ -56,14 +56,14 @@ def by_bin(mixture: Audio, stems: Audio, rest: int) -> Audio:
 
 METHODS: dict[str, Method] = {
     "uniform": uniform,
-    "all to the rest": all_to_rest,
+    "all to one stem": all_to_rest,
     "energy per frame (in use)": by_frame,
     "energy per STFT bin": by_bin,
 }
 
 
 def estimates(song: Song, deviation: float, leak: float) -> Audio:
-    """Disturbed stems [S + 1, 2, n] in the song's order; the last is an absent one."""
+    """Perturbed stems [S + 1, 2, n] in the song's order; the last is absent."""
     random = np.random.default_rng(0)
     magnitudes = np.array([np.abs(transform(stem)) for stem in song.stems.values()])
     masks = magnitudes / np.maximum(magnitudes.sum(axis=0), TINY)
@@ -85,11 +85,13 @@ def _drift(random: np.random.Generator, shape: tuple[int, int], deviation: float
 
 
 def main() -> None:
-    """Print one row per method and strength of disturbance."""
+    """Print one row per method and strength of the perturbation."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.consistency", description=__doc__)
     parser.add_argument("--devset", type=Path, help="a folder of songs with true stems, see the README")
     chosen = [song for song in songs(parser.parse_args().devset) if len(song.stems) > 2]
-    print("| estimates | shares | mean SDR change | worst stem | absent stem | worst residual | a segment |")
+    print(
+        "| estimates | distribution | mean SDR change | worst stem | absent stem | worst residual | per segment |"
+    )
     print("| --- | --- | --- | --- | --- | --- | --- |")
     costs = {name: _milliseconds(method) for name, method in METHODS.items()}
     for strength, (deviation, leak) in DRIFT.items():
@@ -114,7 +116,7 @@ def _compare(chosen: list[Song], disturbed: list[Audio], method: Method) -> str:
 
 
 def _milliseconds(method: Method) -> float:
-    """Shortest processor time of five, for six stems of 7.8 seconds."""
+    """Shortest CPU time of five, for six stems of 7.8 seconds."""
     noise = np.random.default_rng(0).standard_normal((7, 2, 343_980), dtype=np.float32)
     times = []
     for _ in range(5):

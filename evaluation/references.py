@@ -1,6 +1,6 @@
-"""What the models are held against: nothing at all, a classic without training, and a bound from above.
+"""References for the models: no separation, a classic method without training, and an upper bound.
 
-Each takes a song and a layout, and gives the stems it can, each [2, n].
+Each takes a song and a layout, and returns the stems that it can estimate, each [2, n].
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ from stemsplitter.separation.stft import Stft
 STFT = Stft(4096)
 SHORT_STFT = Stft(2048)
 MEDIAN = 31  # frames and bins
-ROWS_AT_ONCE = 8  # of medians: their windows take 31 times the memory of the rows
+ROWS_AT_ONCE = 8  # rows per median: the windows need 31 times the memory of the rows
 TINY = np.finfo(np.float32).tiny
 
 Spectrum = npt.NDArray[np.complex64]
@@ -26,15 +26,15 @@ def do_nothing(song: Song, layout: tuple[str, ...]) -> dict[str, Audio]:
 
 
 def silence(song: Song, layout: tuple[str, ...]) -> dict[str, Audio]:
-    """No sound as every stem: 0 dB by definition."""
+    """Silence as every stem: 0 dB by definition."""
     return dict.fromkeys(layout, np.zeros_like(song.mixture))
 
 
 def percussive(song: Song, layout: tuple[str, ...]) -> dict[str, Audio]:
     """The percussive part as the drums, by median filtering (D. FitzGerald, DAFx 2010).
 
-    With the settings of `librosa.effects.percussive`: windows of 2,048 samples every 512, medians of 31 frames
-    and of 31 bins, each channel by itself, masks of power 2. The mask is librosa's to rounding.
+    With the parameters of `librosa.effects.percussive`: windows of 2,048 samples every 512, medians of 31 frames
+    and of 31 bins, each channel separately, masks of power 2. The mask equals librosa's to within rounding.
     """
     if "drums" not in layout:
         return {}
@@ -47,9 +47,9 @@ def percussive(song: Song, layout: tuple[str, ...]) -> dict[str, Audio]:
 
 
 def ideal_ratio_mask(song: Song, layout: tuple[str, ...]) -> dict[str, Audio]:
-    """Each stem as the mixture times |S| / Σ|S| of the true stems: what a perfect mask could give.
+    """Each stem as the mixture times |S| / Σ|S| of the true stems: the bound for magnitude masks.
 
-    What the song has beyond the known stems of the layout counts as one more stem.
+    The rest of the song counts as one more stem.
     """
     known = {stem: truth for stem in layout if (truth := song.truth(stem, layout)) is not None}
     rest = song.mixture - np.sum([0 * song.mixture, *known.values()], axis=0)
@@ -63,7 +63,7 @@ def ideal_ratio_mask(song: Song, layout: tuple[str, ...]) -> dict[str, Audio]:
 
 
 REFERENCES = {
-    "doing nothing": do_nothing,
+    "mixture": do_nothing,
     "silence": silence,
     "percussive part": percussive,
     "ideal ratio mask": ideal_ratio_mask,
@@ -77,7 +77,7 @@ def transform(signal: Audio, stft: Stft = STFT) -> Spectrum:
 
 
 def inverse(spectrum: npt.NDArray[np.complexfloating], length: int, stft: Stft = STFT) -> Audio:
-    """The `length` samples that `transform` made this spectrum of."""
+    """The `length` samples of which `transform` computed this spectrum."""
     edge = stft.n_fft - stft.hop
     return stft.inverse(spectrum.astype(np.complex64, copy=False))[:, edge : edge + length]
 

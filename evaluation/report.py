@@ -16,9 +16,9 @@ START, END = "<!-- results: start -->\n", "<!-- results: end -->\n"
 
 
 def markdown(scores: Sequence[Score], absent: Sequence[Score], runs: Sequence[Run]) -> str:
-    """Per layout the medians and then every song; absent stems; what the models' stems lack of the mixture.
+    """Tables: medians and every song for each layout; absent stems; residuals of the models.
 
-    `absent` are the levels of stems in songs that they were taken out of.
+    `absent` are the levels of stems in songs from which they were removed.
     """
     parts = []
     for layout, stems in LAYOUTS.items():
@@ -29,18 +29,18 @@ def markdown(scores: Sequence[Score], absent: Sequence[Score], runs: Sequence[Ru
     known = [score for score in scores if score.layout == "6s" and score.method not in REFERENCES]
     levels = [score for score in (*known, *absent) if score.level is not None]
     if levels:
-        parts.append(f"### Absent stems, level beside the mixture in dB\n\n{_absent(levels)}")
+        parts.append(f"### Absent stems, level relative to the mixture in dB\n\n{_absent(levels)}")
     if runs:
-        parts.append(f"### The sum of the stems\n\n{_residuals(runs)}")
+        parts.append(f"### Sum of the stems\n\n{_residuals(runs)}")
     return "\n".join(parts)
 
 
 def write(readme: Path, results: str) -> None:
-    """Put the results between the markers of a Markdown file; ValueError if it has none."""
+    """Write the results between the markers of a Markdown file; ValueError if it has none."""
     before, start, rest = readme.read_text(encoding="utf-8").partition(START)
     _, end, after = rest.partition(END)
     if not start or not end:
-        raise ValueError(f"{readme} has no place for results")
+        raise ValueError(f"{readme} has no markers for the results")
     readme.write_text(f"{before}{START}\n{results}\n{END}{after}", encoding="utf-8")
 
 
@@ -64,7 +64,7 @@ def _absent(scores: Sequence[Score]) -> str:
             levels = [score.level for score in these if score.level is not None]
             row.append(_middle_and_worst(levels) if levels else "")
         rows.append(row)
-    legend = "Median / worst (songs): songs known to lack a stem, and songs that one was taken out of.\n"
+    legend = "Median / worst (songs): songs known to lack a stem, and songs from which one was removed.\n"
     return f"{_table(['', *SIX_STEMS, 'all'], rows)}\n{legend}"
 
 
@@ -80,10 +80,10 @@ def _songs(scores: Sequence[Score], stems: Sequence[str]) -> str:
             cells = {score.stem: cell(score) for score in of_song if score.method == method}
             rows.append([song, method, *(cells.get(stem, "") for stem in stems)])
     legend = (
-        "Empty: not given, or not scored. "
-        "In brackets: the song has no such stem; how loud it came out beside the mixture, in dB.\n"
+        "Empty: not estimated, or not scored. "
+        "In brackets: level of a stem that the song lacks, relative to the mixture, in dB.\n"
     )
-    return f"{_table(['song', 'by', *stems], rows)}\n{legend}"
+    return f"{_table(['song', 'method', *stems], rows)}\n{legend}"
 
 
 def _residuals(runs: Sequence[Run]) -> str:
@@ -96,19 +96,19 @@ def _residuals(runs: Sequence[Run]) -> str:
 
 
 def cell(score: Score) -> str:
-    """A score as it stands in a table: SDR, or in brackets the level of a stem that is absent."""
+    """A score as shown in a table: SDR, or in brackets the level of an absent stem."""
     return decibels(score.sdr) if score.sdr is not None else f"[{decibels(score.level)}]"
 
 
 def decibels(value: float | None) -> str:
-    """One digit behind the point; "" for None, and the sign of infinity."""
+    """One decimal; "" for None, and the sign of infinity."""
     if value is None or math.isinf(value):
         return "" if value is None else "−∞" if value < 0 else "∞"
     return f"{round(value, 1) + 0.0:.1f}".replace("-", "−")
 
 
 def _methods(scores: Iterable[Score]) -> list[str]:
-    """The references first, then the models as they come."""
+    """The references, then the models in order."""
     found = _unique(score.method for score in scores)
     return [name for name in REFERENCES if name in found] + [name for name in found if name not in REFERENCES]
 

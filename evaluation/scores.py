@@ -1,4 +1,4 @@
-"""Holds what the models and the references give of a song against its true stems, and keeps the figures."""
+"""Scores of the models and the references against the true stems of a song."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from stemsplitter.errors import RequestError
 from stemsplitter.separation.layouts import LAYOUTS, SIX_STEMS, plan_stems
 
 FAINT_DB = 14.0
-"""A stem is scored where the mixture's own SDR as that stem is within ± this: not faint, nor all there is."""
+"""A stem is scored if the SDR of the mixture as that stem is within ± this: not faint, not nearly the mixture."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Run:
-    """All stems of one song by one model: what is left over and the highest sample, in dBFS."""
+    """All stems of one song by one model: residual and highest sample, in dBFS."""
 
     song: str
     method: str
@@ -48,15 +48,15 @@ def score(song: Song, estimates: Mapping[str, dict[str, Audio]]) -> Iterator[Sco
 
 
 def run(song: Song, model: str, own: dict[str, Audio]) -> Run:
-    """What a model's stems lack of the mixture, and how high they go."""
+    """Residual and highest sample of a model's stems."""
     stems = list(own.values())
     return Run(song.name, model, metrics.residual_dbfs(song.mixture, stems), metrics.peak_dbfs(stems))
 
 
 def without_each_stem(song: Song) -> Iterator[tuple[str, Song]]:
-    """Each stem that is certain and not faint, and the song without it.
+    """Each stem that is known and not faint, and the song without it.
 
-    Songs of two stems are left out: what is not the one may still hold some of it.
+    Songs of two stems are skipped: the other stem may still contain some of it.
     """
     if len(song.stems) > 2:
         for stem, truth in scored_truths(song, SIX_STEMS):
@@ -65,13 +65,13 @@ def without_each_stem(song: Song) -> Iterator[tuple[str, Song]]:
 
 
 def absent_level(song: Song, stem: str, model: str, separate: Separate) -> Iterator[Score]:
-    """How loud a model gives one of the six stems that a song does not have; nothing if it does not give it."""
+    """Level of a stem, of the six, that the song lacks, as estimated by a model; nothing if the model lacks it too."""
     given = in_layout(separate(song.mixture), SIX_STEMS)
     return _score(song, "6s", model, {stem: given[stem]} if stem in given else {})
 
 
 def scored_truths(song: Song, layout: tuple[str, ...]) -> Iterator[tuple[str, Audio]]:
-    """The stems of a layout whose truth is known and not faint; absent ones are silent."""
+    """The true stems of a layout that are known and not faint; absent ones are silent."""
     for stem in layout:
         truth = song.truth(stem, layout)
         if truth is not None and (not truth.any() or abs(metrics.sdr(truth, song.mixture)) <= FAINT_DB):
@@ -79,11 +79,11 @@ def scored_truths(song: Song, layout: tuple[str, ...]) -> Iterator[tuple[str, Au
 
 
 def in_layout(own: dict[str, Audio], layout: tuple[str, ...]) -> dict[str, Audio]:
-    """The stems of a layout made of a model's own: all, or those that it can give, each [2, n]."""
+    """The stems of a layout computed from a model's own: all, or those that it can provide, each [2, n]."""
     stems = np.array(list(own.values()))
     given: dict[str, Audio] = {}
     for stem in layout:
-        # what `other` holds depends on what stands beside it, so it is asked for with all the others
+        # the content of `other` depends on the other stems of the layout, so all are planned together
         asked = layout if stem == "other" else (stem,)
         try:
             plan = plan_stems(tuple(own), asked)
@@ -98,7 +98,7 @@ def _score(song: Song, layout: str, method: str, stems: dict[str, Audio]) -> Ite
         if stem not in stems:
             continue
         if not np.isfinite(stems[stem]).all():
-            raise ValueError(f"{method} gave {stem} of {song.name} with samples that are no numbers")
+            raise ValueError(f"{method} gave {stem} of {song.name} with samples that are not finite")
         if truth.any():
             yield Score(song.name, layout, method, stem, sdr=metrics.sdr(truth, stems[stem]))
         else:

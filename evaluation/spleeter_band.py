@@ -1,4 +1,4 @@
-"""`python -m evaluation.spleeter_band`: which mask serves best above 11 kHz, where Spleeter's network has none."""
+"""`python -m evaluation.spleeter_band`: compare masks above 11 kHz, where Spleeter's network has none."""
 
 import argparse
 import statistics
@@ -14,11 +14,11 @@ from stemsplitter.separation.architectures.spleeter import model
 from stemsplitter.separation.architectures.spleeter.network import BINS
 from stemsplitter.separation.layouts import LAYOUTS
 
-CHOICES = (64, 256, BINS)  # how many of the network's last bins the mask above is the mean of
+CHOICES = (64, 256, BINS)  # number of the network's last bins whose mean is the mask above
 
 
 def main() -> None:
-    """Print the mean SDR of vocals and instrumental, whole and above 11 kHz only, for each choice."""
+    """Print the mean SDR of vocals and instrumental, overall and above 11 kHz only, for each choice."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.spleeter_band", description=__doc__)
     parser.add_argument("--devset", type=Path, help="a folder of songs with true stems, see the README")
     figures: dict[str, list[list[float]]] = {}
@@ -48,7 +48,7 @@ def _scores(truths: dict[str, Audio], mixture: Audio, vocals: Audio) -> list[flo
 
 
 def _above(signal: Audio) -> Audio:
-    """What a signal [2, n] has above the network's last bin."""
+    """The part of a signal [2, n] above the network's last bin."""
     spectrum = transform(signal)
     spectrum[..., :BINS] = 0
     return inverse(spectrum, signal.shape[1])

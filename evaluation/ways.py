@@ -1,8 +1,8 @@
-"""Three ways from Spleeter and the built-in network to six stems, compared: `python -m evaluation.ways`.
+"""Compare three ways to combine Spleeter and the built-in network: `python -m evaluation.ways`.
 
-- alone: the network finds the vocals too;
-- first: what Spleeter finds are the vocals, the network takes apart what is left;
-- joined: the network sees both, and may move sound from either to any stem. This is what the product does.
+- alone: the network separates the vocals too;
+- first: the vocals are Spleeter's, and the network separates the remainder;
+- joined: the network receives both, and may assign parts of either to any stem. The library uses this way.
 """
 
 import argparse
@@ -27,7 +27,7 @@ VOCALS = SIX_STEMS.index("vocals")
 
 
 class First(BandNetModel):
-    """Spleeter's vocals are the vocals, and nothing else is."""
+    """A network that keeps Spleeter's vocals unchanged."""
 
     def _masks(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
         logits = logits.copy()
@@ -39,7 +39,7 @@ class First(BandNetModel):
 
 
 def ways(weights: Path | None) -> dict[str, BandNetModel]:
-    """The three, ready; with other weights than those that ship where they are given."""
+    """The three ways, loaded; with other weights than the released ones if given."""
     store, runtime = ModelStore(), OpenVinoRuntime()
     file = weights or store.weights(NETWORK)[0]
     cache = store.cache_dir(NETWORK)
@@ -58,10 +58,12 @@ def stems_of(model: BandNetModel, mixture: Audio) -> dict[str, Audio]:
 
 
 def main() -> None:
-    """Print the median SDR of each stem, one row for each way, and the songs' own below."""
+    """Print the median SDR of each stem, one row per way, then that of every song."""
     parser = argparse.ArgumentParser(prog="python -m evaluation.ways", description=__doc__)
     parser.add_argument("--devset", type=Path, help="a folder of songs with true stems, see the README")
-    parser.add_argument("--weights", type=Path, help="a file of training.export instead of what ships")
+    parser.add_argument(
+        "--weights", type=Path, help="a file of training.export instead of the released weights"
+    )
     options = parser.parse_args()
     found: dict[str, dict[str, list[tuple[str, float]]]] = {}
     models = ways(options.weights)
