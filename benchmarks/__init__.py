@@ -1,1 +1,1 @@
-"""Measured speed, memory and parity. See README.md."""
+"""Benchmarks of speed, memory and parity. See README.md."""

@@ -1,4 +1,4 @@
-"""Whether everything adds up after a server's life: splits, credits, stems and webhooks, from outside and inside."""
+"""Consistency audit of a server: splits, credits, stems and webhooks, through the API and in the database."""
 
 import io
 import json
@@ -13,22 +13,22 @@ import httpx2
 import soundfile
 
 Problems = list[str]
-EMAIL, RATE = "someone@example.com", 44_100  # a customer, and the rate of their songs
+EMAIL, RATE = "someone@example.com", 44_100  # a customer, and the sample rate of their songs
 ENDINGS = {"succeeded": "settle", "failed": "release"}
 EVENTS = {"succeeded": "audio.split.completed", "failed": "audio.split.failed"}
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """All there is to look at of an account: the database, the API, and what the receiver of webhooks got.
+    """Evidence about an account: the database, the API, and the webhooks that its receiver got.
 
     Attributes:
-        query: asks the database, beside the server.
+        query: queries the database directly.
         data: calls the API of the account.
         received: webhook id → the bodies that came with it.
-        ids: those of the splits as their creator knows them; the n-th is of a song with
+        ids: ids of the splits as their creator knows them; the n-th is of a song with
             ``lengths[n % len(lengths)]`` samples.
-        granted: what the account began with.
+        granted: initial credits of the account.
     """
 
     query: Callable[[str], list[tuple[Any, ...]]]
@@ -41,7 +41,7 @@ class Evidence:
 
     @property
     def account(self) -> str:
-        """What is the account's own, in SQL."""
+        """SQL condition for rows of the account."""
         return f"account_id = (SELECT id FROM accounts WHERE email = '{self.email}')"
 
     def splits(self) -> dict[str, tuple[str, int]]:
@@ -50,7 +50,7 @@ class Evidence:
         return {split_id: (status, attempts) for split_id, status, attempts in rows}
 
     def wait(self, deadline: float) -> None:
-        """Until all splits have ended and all webhooks are delivered, or the deadline (of the monotonic clock)."""
+        """Wait until all splits have ended and all webhooks are delivered, or for the deadline (monotonic clock)."""
         unfinished = f"SELECT id FROM splits WHERE status NOT IN ('succeeded', 'failed') AND {self.account}"
         undelivered = f"SELECT id FROM webhook_deliveries WHERE status = 'pending' AND {self.account}"
         while time.monotonic() < deadline:
@@ -60,12 +60,12 @@ class Evidence:
 
 
 def in_work(database: Path) -> bool:
-    """Whether a worker has a split."""
+    """True if a worker runs a split."""
     return bool(ask(database, "SELECT id FROM splits WHERE status = 'processing' LIMIT 1"))
 
 
 def check(evidence: Evidence) -> Problems:
-    """One sentence for everything that must not be."""
+    """Return one sentence per inconsistency."""
     splits = _listed(evidence)
     return [
         *_splits(evidence, splits),
@@ -76,7 +76,7 @@ def check(evidence: Evidence) -> Problems:
 
 
 def integrity(database: Path) -> Problems:
-    """What SQLite finds wrong with its file."""
+    """Result of SQLite's integrity check."""
     state = ask(database, "PRAGMA integrity_check")
     return [] if state == [("ok",)] else [f"the database is damaged: {state[0][0]}"]
 
@@ -98,7 +98,7 @@ def _splits(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems:
         f"{each} is {split['status']}" for each, split in splits.items() if split["status"] not in ENDINGS
     ]
     if len(set(evidence.ids)) != len(evidence.ids):
-        problems.append("one split was the answer to two requests")
+        problems.append("one split was returned for two requests")
     for who, ids in (("the API", set(splits)), ("the database", set(evidence.splits()))):
         if ids != set(evidence.ids):
             problems.append(f"{who} has {len(ids)} splits, not the {len(evidence.ids)} that were created")
@@ -107,11 +107,9 @@ def _splits(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems:
         f"WHERE route = 'POST /v1/audio/splits' AND {evidence.account}"
     )
     if done != (len(evidence.ids), len(evidence.ids)):
-        problems.append(f"of {done[0]} idempotency keys, {done[1]} have an answer")
+        problems.append(f"of {done[0]} idempotency keys, {done[1]} have a response")
     problems += [
-        f"{each} was begun {attempts} times"
-        for each, (_, attempts) in evidence.splits().items()
-        if attempts > 3
+        f"{each} had {attempts} attempts" for each, (_, attempts) in evidence.splits().items() if attempts > 3
     ]
     return problems
 
@@ -132,15 +130,15 @@ def _credits(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems:
         spent += cost * kept
         wanted = {"hold": -cost, ENDINGS.get(split["status"], "end"): 0 if kept else cost}
         if entries.pop(split_id, None) != wanted or split["creditsUsed"] != cost:
-            problems.append(f"{split_id}, {split['status']}, has not exactly the entries {wanted}")
-    problems += [f"{each} has entries and was not created" for each in entries]
+            problems.append(f"{split_id}, {split['status']}, does not have exactly the entries {wanted}")
+    problems += [f"{each} has entries but was not created" for each in entries]
     balance = evidence.granted - spent
     (sums,) = evidence.query(
         "SELECT balance, (SELECT sum(amount) FROM ledger_entries WHERE account_id = accounts.id) FROM accounts "
         f"WHERE email = '{evidence.email}'"
     )
     if (*sums, evidence.data("GET", "/credits")["balance"]) != (balance,) * 3:
-        problems.append(f"balance, sum of entries and the API's answer are {sums}, not {balance}")
+        problems.append(f"balance, sum of entries and the API's response are {sums}, not {balance}")
     return problems
 
 
@@ -157,11 +155,11 @@ def _webhooks(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems
             EVENTS.get(split["status"]),
             split["status"],
         ):
-            problems.append(f"{event_id} tells what is not so")
-    problems += [f"{each} was told by {len(ids)} events" for each, ids in told.items() if len(ids) != 1]
+            problems.append(f"{event_id} does not match the split")
+    problems += [f"{each} has {len(ids)} events" for each, ids in told.items() if len(ids) != 1]
     made = evidence.query(f"SELECT id, split_id FROM webhook_events WHERE {evidence.account}")
     if {(each, split_id) for split_id, ids in told.items() for each in ids} != set(made):
-        problems.append(f"the database has {len(made)} events, which are not those that came")
+        problems.append(f"the database has {len(made)} events, not those that were received")
     left = evidence.query(
         f"SELECT id, status FROM webhook_deliveries WHERE status != 'delivered' AND {evidence.account}"
     )
@@ -187,7 +185,7 @@ def _stems(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems:
 
 
 def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
-    """Ask a SQLite database, beside its server."""
+    """Query a SQLite database while its server runs."""
     database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
     try:
         return database.execute(sql).fetchall()

@@ -1,11 +1,11 @@
-"""kill -9 at random moments while splits are created and processed; then every account must add up.
+"""Kill processes at random times while splits are created and processed, then audit every account.
 
     .venv/bin/python -m benchmarks.chaos              # 40 kills over 60 splits, a few minutes
     .venv/bin/python -m benchmarks.chaos --kills 6 --splits 8 --seed 7
 
-A server of its own on SQLite, with one worker and a small model with random weights. What is killed is the API, the
-worker, the process that separates, or the whole tree with its supervisor, which is then started again.
-The seed repeats the choices, not the moments: those depend on the machine.
+A separate server on SQLite, with one worker and a small model with random weights. kill -9 hits the API, the worker,
+the child process, or the whole tree including the supervisor, which is then restarted. The seed repeats the choices,
+not the timing, which depends on the machine.
 """
 
 import argparse
@@ -32,24 +32,24 @@ LENGTHS = (44_100, 70_001)  # samples: 1 s, and 1.59 s, which costs 2
 GRANT = 600
 LEASE_S = 3
 CREATORS = 4
-PAUSE_S = (0.3, 6.0)  # between kills; a process needs a few seconds until it works again
-AHEAD = 4  # splits created before the kill they are due at, so that there is always something to lose
-CANCELED_OF = 6  # one of so many is canceled at once, so that credits are given back, too
-# a key whose request died with the API is free again after two minutes
+PAUSE_S = (0.3, 6.0)  # between kills; a process needs a few seconds to restart
+AHEAD = 4  # splits created ahead of each kill, so that there is always something to lose
+CANCELED_OF = 6  # one in so many is canceled at once, to release credits too
+# a key whose request died with the API is released after two minutes
 END_S = 300
 
 
 class Killer:
-    """Kills processes of a server; ``kills`` counts them by what was killed."""
+    """Kills processes of a server; ``kills`` counts them by kind."""
 
     def __init__(self, server: Server, chance: random.Random) -> None:
         self._server, self._chance = server, chance
         self.kills = Counter[str]()
 
     def strike(self) -> None:
-        """Kill one of what runs. Supervisors start again what they have lost; this does so for a supervisor.
+        """Kill one process. A supervisor restarts its processes; this method restarts the supervisor.
 
-        The moment is random, and every other time it is one at which a split is in work, if that comes soon.
+        The time is random; every other time it is during a split, if one starts soon.
         """
         time.sleep(self._chance.uniform(*PAUSE_S))
         if self._chance.random() < 0.5:
@@ -62,7 +62,7 @@ class Killer:
         try:
             if victim != "whole tree":
                 os.kill(running[victim], signal.SIGKILL)
-        except ProcessLookupError:  # it has ended meanwhile
+        except ProcessLookupError:  # it has exited
             victim = "whole tree"
         if victim == "whole tree":
             self._fell()
@@ -76,7 +76,7 @@ class Killer:
         self._server.kill()
         deadline = time.monotonic() + 60
         while any(Path(f"/proc/{pid}").exists() for pid in processes):
-            assert time.monotonic() < deadline, "killed processes do not go away"
+            assert time.monotonic() < deadline, "killed processes do not disappear"
             time.sleep(0.02)
         self._server.start()
 
@@ -85,7 +85,7 @@ def tree(pid: int) -> list[int]:
     """Process ids of the descendants of a process."""
     found = []
     for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        with suppress(OSError):  # it has ended meanwhile
+        with suppress(OSError):  # it has exited
             for child in path.read_text().split():
                 found += [int(child), *tree(int(child))]
     return found
@@ -102,7 +102,7 @@ def _role(pid: int) -> str | None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What happened, and what of it must not have."""
+    """Events of the run, and the inconsistencies."""
 
     kills: Counter[str]
     statuses: Counter[str]
@@ -117,18 +117,18 @@ class Outcome:
         rows = [("kills", self.kills.total())]
         rows += [(f"– {victim}", count) for victim, count in sorted(self.kills.items())]
         rows += [(f"splits that {status}", count) for status, count in sorted(self.statuses.items())]
-        rows += [(f"splits begun {often} ×", count) for often, count in sorted(self.attempts.items())]
-        rows += [(f"requests sent again: {why}", count) for why, count in sorted(self.unanswered.items())]
+        rows += [(f"splits with {often} attempts", count) for often, count in sorted(self.attempts.items())]
+        rows += [(f"retried requests: {why}", count) for why, count in sorted(self.unanswered.items())]
         rows += [("webhook events", self.events), ("webhook deliveries", self.deliveries)]
-        rows += [("of them again", self.deliveries - self.events), ("problems", len(self.problems))]
+        rows += [("duplicate deliveries", self.deliveries - self.events), ("problems", len(self.problems))]
         table = "\n".join(f"| {name} | {count} |" for name, count in rows)
         return f"| | |\n|---|---|\n{table}\n| seconds | {self.seconds:.0f} |"
 
 
 def run(folder: Path, kills: int, splits: int, seed: int) -> Outcome:
-    """Do it, in a folder, and look into everything afterwards."""
+    """Run the benchmark in a folder, and audit the result."""
     began = time.monotonic()
-    # a kill of the tree waits for the server's start
+    # after a kill of the tree, wait until the server has started
     limit_s = kills * (2 * PAUSE_S[1] + 15) + END_S
     songs = [encode(folder / f"{length}.flac", sung(length), RATE, "flac").read_bytes() for length in LENGTHS]
     server = Server(folder, lease_seconds=LEASE_S, free_credits=GRANT)
@@ -148,12 +148,12 @@ def run(folder: Path, kills: int, splits: int, seed: int) -> Outcome:
             problems = check(evidence) + integrity(server.database) + receiver.invalid
             again = [customer.create(number) for number in range(splits)]
             if again != ids:
-                problems.append("a request that was sent again got another split")
+                problems.append("a retried request returned another split")
             customer.close()
     finally:
         code = server.stop()
     if code:
-        problems.append(f"the server ended with {code}")
+        problems.append(f"the server exited with {code}")
     return Outcome(
         killer.kills,
         Counter(status for status, _ in evidence.splits().values()),
@@ -167,7 +167,7 @@ def run(folder: Path, kills: int, splits: int, seed: int) -> Outcome:
 
 
 def _suffer(customer: Customer, killer: Killer, kills: int, splits: int, chance: random.Random) -> list[str]:
-    """Create all splits while processes are killed; their ids."""
+    """Create all splits while processes are killed. Return their ids."""
     moments = [chance.uniform(0, PAUSE_S[1]) for _ in range(splits)]
     struck = [threading.Event() for _ in range(kills)]
     given_up = threading.Event()
@@ -198,7 +198,7 @@ def _suffer(customer: Customer, killer: Killer, kills: int, splits: int, chance:
 
 
 def main() -> None:
-    """Do it, print a table and what is wrong, and end with 1 where something is."""
+    """Run, print a table and the inconsistencies, and exit with 1 if there are any."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -206,7 +206,7 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=60)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 16))
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server must not stay behind
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server must not be left running
     with tempfile.TemporaryDirectory() as name:
         outcome = run(Path(name), options.kills, options.splits, options.seed)
     print(f"seed {options.seed}\n\n{outcome}")

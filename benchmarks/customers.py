@@ -1,4 +1,4 @@
-"""Somebody who creates splits whatever happens to the servers, and what they are told by webhooks."""
+"""Client that retries every request, and receiver of its webhooks."""
 
 import http.server
 import random
@@ -15,19 +15,19 @@ import httpx2
 
 from stemsplitter.webhooks.signatures import InvalidSignature, verify
 
-ANSWER_S = 0.2  # of the receiver: time for a kill between the POST and its record
+ANSWER_S = 0.2  # delay of the receiver, so that a kill can happen between the POST and its record
 PATH = "/webhook"
 SIX_STEMS = {"stemModel": "6s", "outputFormat": "flac"}
 
 
 @dataclass
 class Receiver:
-    """Takes webhooks.
+    """Receiver of webhooks.
 
     Attributes:
-        secrets: path → what the webhooks that come to it are signed with.
-        bodies: path → id → the bodies that came with it.
-        invalid: what is wrong with signatures.
+        secrets: path → the signing secret of the webhooks to it.
+        bodies: path → id → the bodies received with it.
+        invalid: invalid signatures.
     """
 
     secrets: dict[str, str] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Receiver:
 
     @contextmanager
     def listening(self) -> Iterator[str]:
-        """Its URL; it takes what is sent to longer ones, too."""
+        """Its URL; it also accepts longer paths."""
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -48,7 +48,7 @@ class Receiver:
                     receiver.invalid.append(str(error))
                 receiver.bodies[self.path].setdefault(self.headers["webhook-id"], []).append(body)
                 time.sleep(ANSWER_S)
-                with suppress(OSError):  # whoever asked was killed meanwhile
+                with suppress(OSError):  # the sender was killed
                     self.send_response(200)
                     self.send_header("Content-Length", "0")
                     self.end_headers()
@@ -63,7 +63,7 @@ class Receiver:
 
 
 class Refused(Exception):
-    """The API said no."""
+    """The API rejected the request."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -71,13 +71,13 @@ class Refused(Exception):
 
 
 class Customer:
-    """Creates splits, and asks again where it got no answer. May be used by several threads.
+    """Creates splits, and retries requests without a response. Thread-safe.
 
     Args:
-        servers: URLs of API processes, any of which is asked, as behind a balancer.
-        webhook_url: where to tell of splits; nowhere if empty.
-        public_url: what URLs that they give out begin with.
-        wanted: what the splits are to be.
+        servers: URLs of API processes; each request goes to a random one, as behind a load balancer.
+        webhook_url: webhook URL of the splits; none if empty.
+        public_url: prefix of the URLs in responses.
+        wanted: additional fields of the create request.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Customer:
         self.unanswered = Counter[str]()
 
     def data(self, method: str, path: str, **options: Any) -> Any:
-        """The `data` of an answer, which is insisted on. Raises Refused."""
+        """The `data` of a response, retried until there is one. Raises Refused."""
         while time.monotonic() < self._deadline:
             try:
                 answer = self._client.request(method, f"{random.choice(self._servers)}/v1{path}", **options)
@@ -112,10 +112,10 @@ class Customer:
                     raise Refused(f"{method} {path}: {answer.status_code} {answer.text}", answer.status_code)
                 self.unanswered[str(answer.status_code)] += 1
             time.sleep(0.25)
-        raise AssertionError(f"{method} {path}: no answer in time")
+        raise AssertionError(f"{method} {path}: no response in time")
 
     def create(self, number: int) -> str:
-        """The id of the split of that number; the same at each call."""
+        """The id of the split with this number; the same for each call."""
         if number not in self._bodies:
             self._bodies[number] = self._wanted | {
                 "input": self._upload(self._songs[number % len(self._songs)])
@@ -124,7 +124,7 @@ class Customer:
         return str(self.data("POST", "/audio/splits", json=self._bodies[number], headers=headers)["id"])
 
     def cancel(self, split_id: str) -> None:
-        """Cancel a split, unless it is too late."""
+        """Cancel a split, unless it has ended."""
         try:
             self.data("POST", f"/audio/splits/{split_id}/cancel")
         except Refused as error:
@@ -135,14 +135,14 @@ class Customer:
         wanted = {"filename": "song.flac", "contentType": "audio/flac", "contentLength": len(song)}
         while time.monotonic() < self._deadline:
             reserved = self.data("POST", "/audio/uploads", json=wanted)
-            with suppress(httpx2.TransportError):  # then into another reservation
+            with suppress(httpx2.TransportError):  # then with another upload
                 if file := self._send(song, reserved):
                     return {"type": "uploaded_file", "uploadId": reserved["uploadId"], **file}
             time.sleep(0.25)
         raise AssertionError("a song could not be uploaded in time")
 
     def _send(self, song: bytes, reserved: dict[str, Any]) -> dict[str, str] | None:
-        """Send a file through the server or, every other time and where it can be, past it; None where that failed."""
+        """Send a file through the server or, every other time if possible, directly to the store; None if it failed."""
         direct = reserved.get("directUpload")
         if direct and random.random() < 0.5:
             sent = httpx2.request(
@@ -159,9 +159,9 @@ class Customer:
         return {"fileUrl": data["url"], "storageKey": data["key"]}
 
     def give_up(self) -> None:
-        """Insist no longer."""
+        """Stop retrying."""
         self._deadline = 0.0
 
     def close(self) -> None:
-        """Close its connections."""
+        """Close the connections."""
         self._client.close()

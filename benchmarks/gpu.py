@@ -1,6 +1,6 @@
-"""``python -m benchmarks.gpu``: what batches are worth on a GPU, of one song's segments and of several songs'.
+"""``python -m benchmarks.gpu``: effect of batches on a GPU, with segments of one song and of several.
 
-Random weights of HTDemucs by default (they need demucs), or a model that is here. Nothing is decoded or encoded.
+Random weights of HTDemucs by default (they need demucs), or an installed model. Nothing is decoded or encoded.
 """
 
 import argparse
@@ -30,7 +30,7 @@ Arrays = list[NDArray[np.float32]]
 
 
 class Watched(TorchRuntime):
-    """Keeps the networks that it makes, with the shapes of what they take, and counts its batches."""
+    """Runtime that records its networks with their input shapes, and counts its batches."""
 
     def __init__(self, device: str, precision: str, batch: int) -> None:
         super().__init__(device, precision, batch)
@@ -51,7 +51,7 @@ class Watched(TorchRuntime):
 
 
 def at_once(call: Callable[[], object], threads: int, seconds: float) -> float:
-    """How often a second it can be called from so many threads."""
+    """Calls per second from this number of threads."""
     counts = [0] * threads
     began = time.perf_counter()
 
@@ -66,10 +66,8 @@ def at_once(call: Callable[[], object], threads: int, seconds: float) -> float:
 
 
 def by_batch(make: Callable[[int], tuple[SegmentModel, Watched]], seconds: float) -> None:
-    """Print what batches of up to 1, 2, … segments are worth."""
-    print(
-        "| segments in a batch | networks, × real time | with the transforms around, × real time | peak MB |"
-    )
+    """Print the speed of batches of up to 1, 2, … segments."""
+    print("| segments per batch | networks, × real time | including transforms, × real time | peak MB |")
     print("|---|---|---|---|")
     for batch in BATCHES:
         model, runtime = make(batch)
@@ -81,16 +79,16 @@ def by_batch(make: Callable[[int], tuple[SegmentModel, Watched]], seconds: float
             for network, inputs in runtime.networks:
                 network(*inputs)
 
-        bare = at_once(networks, 2 * batch, seconds) * audio  # so many that the next batch waits
+        bare = at_once(networks, 2 * batch, seconds) * audio  # enough that the next batch is always waiting
         whole = at_once(partial(model.separate, segment), 2 * batch, seconds) * audio
         print(f"| {batch} | {bare:.1f} | {whole:.1f} | {_peak_mb(runtime)} |", flush=True)
 
 
 def by_songs(model: SegmentModel, runtime: Watched, seconds: float) -> None:
-    """Print how fast several songs are separated at the same time, all together."""
+    """Print the total speed of several concurrent songs."""
     rate = model.sample_rate
     song = _noise(round(seconds * rate))
-    print("\n| songs at once | all together, × real time | segments in a batch, on average |")
+    print("\n| concurrent songs | total, × real time | segments per batch, mean |")
     print("|---|---|---|")
     for count in SONGS:
         start = threading.Barrier(count)
@@ -125,11 +123,11 @@ def _peak_mb(runtime: TorchRuntime) -> str:
 def main() -> None:
     """Measure and print two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", help="a model that is here; by default HTDemucs with random weights")
+    parser.add_argument("--model", help="an installed model; default: HTDemucs with random weights")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--precision", default="auto")
-    parser.add_argument("--seconds", type=float, default=10, help="how long to measure each batch size")
-    parser.add_argument("--song", type=float, default=180, help="length of the songs in seconds")
+    parser.add_argument("--seconds", type=float, default=10, help="seconds to measure each batch size")
+    parser.add_argument("--song", type=float, default=180, help="duration of the songs in seconds")
     parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"))
     options = parser.parse_args()
     try:
@@ -137,7 +135,7 @@ def main() -> None:
     except RequestError as error:
         raise SystemExit(f"error: {error}") from None
     if device is None:
-        raise SystemExit("error: There is no GPU here that torch can use: run this on a machine with one.")
+        raise SystemExit("error: torch finds no GPU: run this on a machine with one.")
     store = ModelStore()
     if options.model is None:
         store = ModelStore(options.folder / "store" / "models")

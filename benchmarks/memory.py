@@ -1,4 +1,4 @@
-"""``python -m benchmarks.memory``: peak memory of the whole command on songs of different length."""
+"""``python -m benchmarks.memory``: peak memory of the command for songs of different durations."""
 
 import argparse
 import shutil

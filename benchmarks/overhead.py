@@ -1,7 +1,7 @@
-"""``python -m benchmarks.overhead``: a song through the service beside the bare command, in turns.
+"""``python -m benchmarks.overhead``: a song through the server compared with the command, alternately.
 
-From the create's answer to the poll that says `succeeded`, mp3 in, mp3 out; the command is timed as a whole program.
-The upload and the model's first loading, which a server does once, are left out.
+From the response of the create to the poll with `succeeded`, mp3 in, mp3 out; the command is timed as a whole program.
+The upload, and the loading of the model, which a server does once, are excluded.
 """
 
 import argparse
@@ -49,16 +49,16 @@ def main() -> None:
                 service = through_service(client, source.read_bytes())
                 bare = run(timed(command), environment).wall
                 shutil.rmtree(folder / "out")
-                if number:  # the first loads the model
+                if number:  # the first one loads the model
                     ratios.append(service / bare)
-                    print(f"round {number}: service {service:.2f} s, command {bare:.2f} s", flush=True)
+                    print(f"round {number}: server {service:.2f} s, command {bare:.2f} s", flush=True)
         finally:
             server.stop()
-    print(f"The service takes {statistics.median(ratios) - 1:+.1%} of the command's time.")
+    print(f"The server takes {statistics.median(ratios) - 1:+.1%} compared with the command.")
 
 
 def through_service(client: Client, data: bytes) -> float:
-    """Seconds from the answer to the create until the split has succeeded."""
+    """Seconds from the response of the create until the split has succeeded."""
     body = json.dumps({"input": client.upload(data, "audio/mpeg"), "outputFormat": "mp3"}).encode()
     split_id = client("POST", "/v1/audio/splits", body)["id"]
     began = time.perf_counter()
@@ -69,7 +69,7 @@ def through_service(client: Client, data: bytes) -> float:
         if split["status"] == "succeeded":
             return time.perf_counter() - began
         time.sleep(0.1)
-    raise RuntimeError("the split did not end")
+    raise RuntimeError("the split has not ended")
 
 
 if __name__ == "__main__":

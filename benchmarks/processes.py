@@ -1,4 +1,4 @@
-"""Running a whole program and reading what it cost."""
+"""Run a program and measure its cost."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall-clock and processor time in seconds, peak resident memory in MB, of a program and its children."""
+    """Wall-clock and CPU time in seconds and peak resident memory in MB of a program and its child processes."""
 
     wall: float
     cpu: float
@@ -20,7 +20,7 @@ class Cost:
 def run(
     command: Sequence[str | Path], environment: Mapping[str, str] | None = None, limit: float = 3600
 ) -> Cost:
-    """Run a program to its end; CalledProcessError with its output where it fails or takes too long."""
+    """Run a program to its end; CalledProcessError with its output if it fails or times out."""
     began = time.perf_counter()
     process = subprocess.Popen(
         [str(part) for part in command],
@@ -41,7 +41,7 @@ def run(
 
 
 def timed(command: Sequence[str | Path]) -> list[str | Path]:
-    """The command under a watcher that prints what it used as its last line."""
+    """The command, wrapped so that its last line is its resource usage."""
     import sys
 
     return [sys.executable, "-m", "benchmarks.watch", *command]

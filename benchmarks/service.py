@@ -1,8 +1,8 @@
-"""What the API takes: polls while a split runs, creates, and memory, with eight clients at once.
+"""Latency of polls during a split and of creates, and memory of the API, with eight concurrent clients.
 
-    .venv/bin/python -m benchmarks.service            # a server of its own, on SQLite, with one worker
+    .venv/bin/python -m benchmarks.service            # a separate server, on SQLite, with one worker
 
-Times are those a client sees, over connections that are kept open.
+Times are measured by the clients, over persistent connections.
 """
 
 import argparse
@@ -41,7 +41,7 @@ class Client:
         return json.loads(data)["data"]
 
     def upload(self, song: bytes, mime: str) -> dict[str, str]:
-        """The `input` of a split of this song."""
+        """Upload a song and return the `input` of a split."""
         wanted = {"filename": "song", "contentType": mime, "contentLength": len(song)}
         reserved = self("POST", "/v1/audio/uploads", json.dumps(wanted).encode())
         path = "/" + reserved["uploadUrl"].split("/", 3)[3]
@@ -55,7 +55,7 @@ class Client:
 
 
 def timed(clients: list[Client], times: int, pause_s: float, call: Callable[[Client], Any]) -> list[float]:
-    """Seconds of each of ``times`` calls by every client, all clients at once."""
+    """Seconds of each of ``times`` calls by every client, concurrently."""
     seconds: list[float] = []
 
     def work(client: Client) -> None:
@@ -81,7 +81,7 @@ def show(what: str, seconds: list[float]) -> None:
 
 
 def api_memory(server: Server) -> float:
-    """MB of the API's process."""
+    """Memory of the API process in MB."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():
             continue
@@ -96,11 +96,11 @@ def api_memory(server: Server) -> float:
         if ours and b"api" in words:
             pages = int((entry / "statm").read_text().split()[1])
             return pages * 4096 / 1e6
-    raise RuntimeError("the API's process is not there")
+    raise RuntimeError("the API process does not exist")
 
 
 def wait(client: Client, split_id: str) -> float:
-    """Seconds that the separation took."""
+    """Duration of the separation in seconds."""
     while True:
         split = client("GET", f"/v1/audio/splits/{split_id}")
         if split["status"] in ("succeeded", "failed"):
@@ -125,12 +125,12 @@ def measure(server: Server, folder: Path, polls: int, pause_s: float, creates: i
     busy_s = wait(first, split_id)
     created = timed(clients, creates, 0, lambda each: each.split(each.upload(clip, "audio/flac")))
     print("| | calls | median ms | p99 ms | longest ms |\n|---|---|---|---|---|")
-    show("poll, while a split runs", polled)
-    show("create from a clip of 1 s: reserve, upload, create", created)
+    show("poll, during a split", polled)
+    show("create from a clip of 1 s: create upload, send, create split", created)
     print(
         f"\nThe split was {running} at the last poll. It took {busy_s:.1f} s, and {quiet_s:.1f} s without polls."
     )
-    print(f"API process: {before:.0f} MB before all that, {api_memory(server):.0f} MB after.")
+    print(f"API process: {before:.0f} MB before, {api_memory(server):.0f} MB after.")
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.share``: how much of a run is not spent in the model, mp3 in and six mp3 out.
+"""``python -m benchmarks.share``: share of a run outside the model, mp3 in and six mp3 out.
 
-The same song's segments go through the model alone, on as many threads as in the whole run, in turns with the
-whole run; what the run takes beyond that is the share of everything else: reading, resampling, adding up, encoding.
+Runs the segments of the same song through the model alone, on the same number of threads, alternately with the whole
+run. The difference is the share of decoding, resampling, overlap-add and encoding.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def main() -> None:
             runs.append(elapsed)
             print(f"round {number}: model {alone:.2f} s, whole {elapsed:.2f} s", flush=True)
     share = statistics.median(1 - alone / elapsed for alone, elapsed in zip(models, runs, strict=True))
-    print(f"{options.model}: {share:.1%} of the run is not spent in the model")
+    print(f"{options.model}: {share:.1%} of the run is outside the model")
 
 
 if __name__ == "__main__":

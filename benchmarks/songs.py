@@ -1,4 +1,4 @@
-"""Songs of any length to run on: the demo song over and over, so that no package is needed but its own."""
+"""Songs of any duration: the demo song, repeated."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 
 ROOT = Path(__file__).parent.parent
-DEMO = ROOT / ".demo" / "Metal madness.flac"  # scripts/demo_song.py fetches it
+DEMO = ROOT / ".demo" / "Metal madness.flac"  # downloaded by scripts/demo_song.py
 
 
 def song(folder: Path, seconds: float, format: str) -> Path:
-    """``folder/song-<seconds>.<format>``, made once."""
+    """``folder/song-<seconds>.<format>``, created once."""
     fmt = OutputFormat.parse(format)
     path = folder / f"song-{seconds:g}.{fmt.extension}"
     if path.exists():

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.speed``: whole programs on one song, in turns, with the medians of their ratios."""
+"""``python -m benchmarks.speed``: whole programs on one song, alternately, with the medians of their ratios."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ Command = list[str | Path]
 
 
 def contenders(folder: Path, source: Path, mp3: bool) -> dict[str, tuple[Command, dict[str, str]]]:
-    """The commands that do the same work, by name, with what each needs in its environment."""
+    """Equivalent commands, by name, with their environment variables."""
     python = sys.executable
     checkpoint = random_checkpoint(folder / "weights")
     store = {"STEMSPLITTER_CACHE_DIR": str(folder / "store"), "STEMSPLITTER_OFFLINE": "1"}
@@ -52,7 +52,7 @@ def contenders(folder: Path, source: Path, mp3: bool) -> dict[str, tuple[Command
         "stemsplitter": ([*split, "--format", "wav16"], store),
         "stemsplitter --precision fp32": ([*split, "--format", "wav16", "--precision", "fp32"], store),
         "demucs": (demucs, {}),
-        "demucs' network, bf16 and malloc settings": (
+        "network of demucs, bf16 and malloc settings": (
             [python, "-m", "benchmarks.peers.torch_bf16", checkpoint, source, out / "bf16"],
             MALLOC_SETTINGS,
         ),
@@ -68,7 +68,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=180)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--mp3", action="store_true", help="mp3 in, six mp3 out; else wav in and out")
+    parser.add_argument("--mp3", action="store_true", help="mp3 in, six mp3 out; default: wav in and out")
     parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"))
     options = parser.parse_args()
     folder = options.folder.resolve()
@@ -79,7 +79,7 @@ def main() -> None:
     for number in range(options.rounds + 1):
         for name, (command, environment) in commands.items():
             if number == 0 and not name.startswith("stemsplitter"):
-                continue  # the first round converts the model, once for a machine
+                continue  # the first round compiles the model, once per machine
             cost = run(timed(command), environment)
             shutil.rmtree(folder / "out", ignore_errors=True)
             print(number, name, json.dumps({k: round(v, 2) for k, v in asdict(cost).items()}), flush=True)
@@ -91,9 +91,9 @@ def main() -> None:
 def _table(costs: dict[str, list[Cost]], seconds: float) -> None:
     baseline = next(name for name in costs if name.startswith("demucs"))
     print(
-        f"\n{os.cpu_count()} cores; {seconds:g} s of audio; medians of {len(costs[baseline])} rounds in turns\n"
+        f"\n{os.cpu_count()} cores; {seconds:g} s of audio; medians of {len(costs[baseline])} alternating rounds\n"
     )
-    print("| program | wall s | × real time | times as fast as demucs | processor s | peak MB |")
+    print("| program | wall s | × real time | speed relative to demucs | CPU s | peak MB |")
     print("|---|---|---|---|---|---|")
     for name, runs in costs.items():
         wall = statistics.median(cost.wall for cost in runs)

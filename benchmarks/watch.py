@@ -1,4 +1,4 @@
-"""``python -m benchmarks.watch COMMAND…``: run a command, then print its processor time and peak memory."""
+"""``python -m benchmarks.watch COMMAND…``: run a command, then print its CPU time and peak memory."""
 
 import resource
 import subprocess

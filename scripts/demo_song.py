@@ -1,7 +1,7 @@
-"""Fetch a permissively licensed song, once, and print where it is.
+"""Download a permissively licensed song, once, and print its path.
 
-It is "Metal madness" by Carlos Viola Iborra ("Sectoid"), MIT licence, out of Debian's package
-`fretsonfire-songs-sectoid`, which has the guitar and the rest in two files; they are added up here. Needs
+It is "Metal madness" by Carlos Viola Iborra ("Sectoid"), MIT license, from Debian's package
+`fretsonfire-songs-sectoid`, which contains the guitar and the rest in two files; their sum is the song. Needs
 `apt-get` and `dpkg-deb`, not root.
 """
 
@@ -25,7 +25,7 @@ TIMEOUT_S = 300
 
 
 def main() -> None:
-    """Make the song if it is not there yet."""
+    """Create the song if it does not exist."""
     if not TARGET.exists():
         TARGET.parent.mkdir(exist_ok=True)
         with tempfile.TemporaryDirectory() as folder:
@@ -34,20 +34,21 @@ def main() -> None:
 
 
 def unpack(folder: Path) -> Path:
-    """Download the package by name and unpack it into ``folder``; where the song is then."""
+    """Download and unpack the package into ``folder``. Return the folder of the song."""
     installed = Path("/") / SONG
     if installed.is_dir():
         return installed
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         sys.exit(
-            "error: the demo song comes from a Debian package: name a song of yours, make demo SONG=song.mp3."
+            "error: the demo song is in a Debian package, which needs apt-get and dpkg-deb: "
+            "use your own song, make start SONG=song.mp3."
         )
-    print(f"Fetching a song once: Debian's {PACKAGE} …", file=sys.stderr)
+    print(f"Downloading the demo song, once: Debian's {PACKAGE} …", file=sys.stderr)
     download = ["apt-get", "-qq", "download", PACKAGE]
     if run(download, folder) and (run(["apt-get", "-qq", "update"], folder) or run(download, folder)):
         sys.exit(
             f"error: Debian's package {PACKAGE} cannot be downloaded: run `apt-get update` as root, "
-            "or name a song of yours: make demo SONG=song.mp3."
+            "or use your own song: make start SONG=song.mp3."
         )
     (package,) = folder.glob("*.deb")
     subprocess.run(["dpkg-deb", "--extract", package, folder], check=True, timeout=TIMEOUT_S)
@@ -55,12 +56,12 @@ def unpack(folder: Path) -> Path:
 
 
 def run(command: list[str], folder: Path) -> int:
-    """Run a command quietly; its exit code."""
+    """Run a command without output. Return its exit code."""
     return subprocess.run(command, cwd=folder, capture_output=True, timeout=TIMEOUT_S, check=False).returncode
 
 
 def mix(song: Path) -> None:
-    """Add up the two files of the song, 3 dB softer so that no sample clips."""
+    """Mix the two files of the song, attenuated by 3 dB to avoid clipping."""
     parts = []
     for name in ("guitar.ogg", "song.ogg"):
         with open_source(song / name) as source:
@@ -68,7 +69,7 @@ def mix(song: Path) -> None:
             rate = source.info.sample_rate
     length = max(part.shape[1] for part in parts)
     whole = sum(np.pad(part, ((0, 0), (0, length - part.shape[1]))) for part in parts)
-    tags = Tags(title="Metal madness", artist="Carlos Viola Iborra (Sectoid)", comment="MIT licence")
+    tags = Tags(title="Metal madness", artist="Carlos Viola Iborra (Sectoid)", comment="MIT license")
     with StemWriter(TARGET, OutputFormat.parse("flac16"), rate, 2, tags) as writer:
         writer.write(np.asarray(whole * 10 ** (-3 / 20), np.float32))
         writer.commit()

@@ -1,4 +1,4 @@
-"""A bare FastAPI that answers a constant, on the port given, with the settings that the API has for its server."""
+"""Bare FastAPI application with a constant response, on the given port, with the server settings of the API."""
 
 import sys
 

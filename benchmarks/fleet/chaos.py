@@ -1,12 +1,12 @@
-"""Kills, restarts and a failing store while a fleet works; then all must add up, and the store hold no orphan.
+"""Kill and restart processes of a busy fleet with a failing store, then audit it, and check the store for orphans.
 
     .venv/bin/python -m benchmarks.fleet.chaos            # 300 splits, ten minutes or so
     .venv/bin/python -m benchmarks.fleet.chaos --quick    # 20 splits
 
-Three API processes and three workers on PostgreSQL and S3. Every few seconds one of them, or the process in which a
-worker separates, gets a kill -9 and is started again. A third of the way PostgreSQL is stopped in its fast way, two
-thirds of the way in its immediate one, and started again. In between, one in twenty calls of the store fails for a
-minute. Ten accounts create splits through all API processes with idempotency keys, and cancel one in ten.
+Three API processes and three workers on PostgreSQL and S3. Every few seconds one of them, or a worker's child process,
+is killed with SIGKILL and restarted. After a third of the run PostgreSQL is restarted in fast mode, after two thirds in
+immediate mode. In between, one in twenty requests to the store fails for a minute. Ten
+accounts create splits through all API processes with idempotency keys, and cancel one in ten.
 """
 
 import argparse
@@ -52,14 +52,14 @@ END_S = 420  # for what is left when the kills are over
 
 @dataclass
 class Progress:
-    """What polls see: a split's progress must not fall, and what has ended must stay so."""
+    """Poll results: progress must not decrease, and a final status must not change."""
 
     seen: dict[str, tuple[str, int]] = field(default_factory=dict)
     problems: Problems = field(default_factory=list)
     moving: set[str] = field(default_factory=set)
 
     def look(self, splits: Sequence[dict[str, Any]]) -> None:
-        """Compare with what was seen before."""
+        """Compare with the previous result."""
         for split in splits:
             status, progress = self.seen.get(split["id"], ("queued", 0))
             if split["progress"] < progress:
@@ -73,7 +73,7 @@ class Progress:
 
 @dataclass
 class Events:
-    """What was done to the fleet, in numbers."""
+    """Counts of the injected failures."""
 
     kills: Counter[str] = field(default_factory=Counter)
     restarts_s: list[float] = field(default_factory=list)
@@ -81,7 +81,7 @@ class Events:
 
 
 class Storm:
-    """Strikes the fleet. ``kills`` come one after the other, and the rest at fixed shares of them."""
+    """Injects failures. ``kills`` are sequential; the others happen at fixed shares of them."""
 
     def __init__(self, made: Fleet, kills: int, failing_s: float, chance: random.Random) -> None:
         self._fleet, self._kills, self._failing_s, self._chance = made, kills, failing_s, chance
@@ -89,7 +89,7 @@ class Storm:
         self.progress = 0.0  # of it, 0 to 1
 
     def rage(self) -> None:
-        """Do all of it."""
+        """Inject all failures."""
         for number in range(self._kills):
             time.sleep(self._chance.uniform(*PAUSE_S))
             self._kill()
@@ -112,7 +112,7 @@ class Storm:
                 what = "separation"
                 os.kill(self._chance.choice(children), signal.SIGKILL)
             elif self._chance.random() < 0.5:
-                os.kill(host.pid, signal.SIGKILL)  # its children notice by themselves
+                os.kill(host.pid, signal.SIGKILL)  # its child processes detect it
             else:
                 what += " and its children"
                 host.kill()
@@ -141,7 +141,7 @@ def _separating(host: Host) -> list[int]:
 
 @dataclass(frozen=True)
 class Account:
-    """One of the accounts, and the splits it has created."""
+    """An account and the splits that it has created."""
 
     email: str
     customer: Customer
@@ -150,14 +150,14 @@ class Account:
 
 
 def _create(accounts: Sequence[Account], splits: int, storm: Storm) -> None:
-    """Create all splits, spread over the time that the storm takes."""
+    """Create all splits, spread over the duration of the run."""
     locks = [threading.Lock() for _ in accounts]
 
     def create(number: int) -> None:
         account, lock = accounts[number % len(accounts)], locks[number % len(accounts)]
         while storm.progress < number / splits * 0.9:
             time.sleep(0.1)
-        with lock:  # the order of ids is that of songs
+        with lock:  # ids are in the order of the songs
             split_id = account.customer.create(len(account.ids))
             account.ids.append(split_id)
         if number % CANCELED_OF == 0:
@@ -178,7 +178,7 @@ def _watch(accounts: Sequence[Account], progress: Progress, stop: threading.Even
 def run(
     folder: Path, splits: int, kills: int, failing_s: float, seed: int
 ) -> tuple[dict[str, Any], Problems]:
-    """Do it, and look into everything afterwards: figures, and what is wrong."""
+    """Run the benchmark and audit the result. Return figures and inconsistencies."""
     began, chance = time.monotonic(), random.Random(seed)
     songs = [encode(folder / f"{length}.flac", sung(length), RATE, "flac").read_bytes() for length in LENGTHS]
     receiver, progress, stop = Receiver(), Progress(), threading.Event()
@@ -188,7 +188,7 @@ def run(
     ):
         made.add_apis(3)
         made.add_workers(3)
-        # kills, waiting for a restart of PostgreSQL, and the rest
+        # kills, a restart of PostgreSQL, and the rest
         deadline = time.monotonic() + kills * (PAUSE_S[1] + 2) + failing_s + 2 * END_S
         accounts = [_account(made, number, songs, url, deadline, receiver) for number in range(ACCOUNTS)]
         storm = Storm(made, kills, failing_s, chance)
@@ -207,7 +207,7 @@ def run(
             problems = [problem for evidence in evidences for problem in check(evidence)]
             problems += receiver.invalid + progress.problems + _overall(made, accounts, splits)
         for host in made.workers:
-            host.stop()  # they would sweep, too
+            host.stop()  # they would run maintenance too
         problems += leftovers(made)
         figures = _figures(made, storm, accounts, receiver, progress)
         figures["seconds"] = round(time.monotonic() - began)
@@ -234,7 +234,7 @@ def _evidence(made: Fleet, account: Account, receiver: Receiver) -> Evidence:
 
 
 def _overall(made: Fleet, accounts: Sequence[Account], splits: int) -> Problems:
-    """What belongs to no account, and to whom it should."""
+    """Totals over all accounts, compared with the expected ones."""
     ids = [split_id for account in accounts for split_id in account.ids]
     counted = {
         "splits": ("SELECT count(*) FROM splits", splits),
@@ -259,15 +259,13 @@ def _figures(
     figures: dict[str, Any] = {"kills": storm.events.kills.total()}
     figures |= {f"– {name}": count for name, count in sorted(storm.events.kills.items())}
     figures["restarts of PostgreSQL (s each)"] = ", ".join(f"{each:.1f}" for each in storm.events.restarts_s)
-    figures |= {f"calls of the store: {name}": count for name, count in sorted(made.store.failed.items())}
+    figures |= {f"requests to the store: {name}": count for name, count in sorted(made.store.failed.items())}
     statuses, attempts = Counter(row[0] for row in rows), Counter(row[1] for row in rows)
     figures |= {f"splits that {status}": count for status, count in sorted(statuses.items())}
-    figures |= {f"splits begun {often} ×": count for often, count in sorted(attempts.items())}
-    figures["splits whose progress was seen on its way"] = len(progress.moving)
-    figures |= {f"requests sent again: {why}": count for why, count in sorted(unanswered.items())}
-    figures["webhooks, and how often they came again"] = (
-        f"{len(deliveries)}, {sum(deliveries) - len(deliveries)}"
-    )
+    figures |= {f"splits with {often} attempts": count for often, count in sorted(attempts.items())}
+    figures["splits with observed progress"] = len(progress.moving)
+    figures |= {f"retried requests: {why}": count for why, count in sorted(unanswered.items())}
+    figures["webhooks, duplicates among them"] = f"{len(deliveries)}, {sum(deliveries) - len(deliveries)}"
     if took:
         figures["seconds from creation to end: median, longest"] = (
             f"{statistics.median(took):.1f}, {took[-1]:.1f}"
@@ -276,18 +274,18 @@ def _figures(
 
 
 def main() -> None:
-    """Do it, print a table and what is wrong, and end with 1 where something is."""
+    """Run, print a table and the inconsistencies, and exit with 1 if there are any."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="20 splits, 9 kills, the store failing for 10 s")
+    parser.add_argument("--quick", action="store_true", help="20 splits, 9 kills, 10 s of store failures")
     parser.add_argument("--splits", type=int)
     parser.add_argument("--kills", type=int)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 16))
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs in a new folder")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs, in a new folder")
     options = parser.parse_args()
     splits, kills, failing_s = (20, 9, 10.0) if options.quick else (300, 75, 60.0)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the fleet must not stay behind
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the fleet must not be left running
     with workplace(options.keep) as folder:
         figures, problems = run(
             folder, options.splits or splits, options.kills or kills, failing_s, options.seed
@@ -297,7 +295,7 @@ def main() -> None:
         print(f"| {name} | {value} |")
     for problem in problems:
         print(problem)
-    print(f"chaos: {len(problems)} problems (none is wanted)")
+    print(f"chaos: {len(problems)} problems (0 expected)")
     sys.exit(bool(problems))
 
 

@@ -1,6 +1,6 @@
-"""A fleet on one machine: PostgreSQL, an S3 server, and processes of `stemsplitter` as if each had a host of its own.
+"""A fleet on one machine: PostgreSQL, an S3 server, and processes of `stemsplitter`, each as if on a separate host.
 
-Each process has a folder, a session and a log of its own; what they share is the database, the bucket and the secret.
+Each process has its own folder, session and log; they share the database, the bucket and the secret key.
 """
 
 import os
@@ -31,7 +31,7 @@ from tests.acceptance.server import COMMAND, MODEL
 from tests.acceptance.tiny_model import write_tiny_model
 from tests.postgres import Postgres, postgres
 
-PUBLIC_URL = "http://stems.example.org"  # a balancer's, which clients replace by one of the processes
+PUBLIC_URL = "http://stems.example.org"  # of a load balancer; clients replace it with that of a process
 BUCKET = "stems"
 START_S = 120
 STOP_S = 80
@@ -44,7 +44,7 @@ S3 = {
 
 
 class Host:
-    """A process, with its children, that can be killed, frozen and started again. Its output goes into ``log``."""
+    """A process, with its child processes, that can be killed, frozen and restarted; it logs to ``log``."""
 
     def __init__(
         self, name: str, command: Sequence[str | Path], environment: Mapping[str, str], log: Path
@@ -56,17 +56,17 @@ class Host:
 
     @property
     def pid(self) -> int:
-        """Its process id, or what it was."""
+        """Its process id, also after it has exited."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def is_running(self) -> bool:
-        """Whether it is there, frozen or not."""
+        """True if it exists, frozen or not."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start it, in a session of its own."""
+        """Start it, in its own session."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -79,18 +79,18 @@ class Host:
         self.starts += 1
 
     def kill(self) -> None:
-        """kill -9 of the process and its children, as if the plug were pulled."""
+        """Kill the process and its child processes with SIGKILL, as in a power failure."""
         self.signal(signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
 
     def signal(self, number: int) -> None:
-        """Send a signal to the process and its children."""
+        """Send a signal to the process and its child processes."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
     def stop(self) -> int:
-        """Tell it to stop, and wait until it has. Its exit status."""
+        """Send SIGTERM and wait. Return the exit status."""
         assert self._process is not None
         self._process.terminate()
         try:
@@ -100,13 +100,13 @@ class Host:
 
 
 class Fleet:
-    """What :func:`fleet` gives.
+    """A running fleet; see :func:`fleet`.
 
     Attributes:
-        services: the parts of a server in this process, to look into the database and the store.
-        apis, workers: the processes, by the number they have in their name; ``urls`` are those of the APIs.
-        settings: what all processes have in common.
-        store: what stands before the S3 server.
+        services: services in this process, to inspect the database and the store.
+        apis, workers: the processes, by number; ``urls`` are those of the APIs.
+        settings: settings of all processes.
+        store: proxy in front of the S3 server.
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class Fleet:
         self.services = Services(Settings(data_dir=folder / "here", **own))
 
     def add_apis(self, number: int) -> None:
-        """Start so many API processes more, and wait until they are ready."""
+        """Start this number of additional API processes, and wait until they are ready."""
         for _ in range(number):
             port = free_port()
             name = f"api{len(self.apis) + 1}"
@@ -150,7 +150,7 @@ class Fleet:
             wait_until(partial(is_ready, ready), START_S, f"{url} is not ready, see {self._folder}")
 
     def add_workers(self, number: int, *options: str) -> None:
-        """Start so many workers more, and wait until they have said that they live."""
+        """Start this number of additional workers, and wait for their heartbeats."""
         for _ in range(number):
             self.add_worker(*options)
         wait_until(
@@ -163,17 +163,17 @@ class Fleet:
         return self.workers[-1]
 
     def living_workers(self) -> int:
-        """How many workers live, as the database says."""
+        """Number of live workers according to the database."""
         since = (time.time() - self.services.settings.lease_seconds) * 1000
         query = f"SELECT count(*) FROM workers WHERE state = 'working' AND heartbeat_at > {since:.0f}"
         return int(self.query(query)[0][0])
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Rows of the database; insisted on, as it may be starting."""
+        """Rows of the database; retried, because it may be starting."""
         return self._ask(sql).fetchall()
 
     def execute(self, sql: str) -> None:
-        """Have the database do something; insisted on, as :meth:`query`."""
+        """Execute a statement; retried like :meth:`query`."""
         self._ask(sql)
 
     def _ask(self, sql: str) -> psycopg.Cursor[tuple[Any, ...]]:
@@ -194,7 +194,7 @@ class Fleet:
             return self.services.accounts.create_key(session, account.id, "benchmark")[1]
 
     def restart_postgres(self, number: signal.Signals) -> None:
-        """Stop PostgreSQL by a signal (SIGINT: fast, SIGQUIT: immediate), and start it again."""
+        """Stop PostgreSQL with a signal (SIGINT: fast, SIGQUIT: immediate), and restart it."""
         folder = Path(str(make_url(self.postgres.url).query["host"]))
         pid_file = folder / "data" / "postmaster.pid"
         os.kill(int(pid_file.read_text().split()[0]), number)
@@ -203,7 +203,7 @@ class Fleet:
 
     @contextmanager
     def supervised(self) -> Iterator[None]:
-        """Start again what ends, as a supervisor would, within the block."""
+        """Restart processes that exit, like a supervisor, within the block."""
         ended = threading.Event()
 
         def look() -> None:
@@ -221,7 +221,7 @@ class Fleet:
             thread.join()
 
     def close(self) -> None:
-        """Kill all that runs."""
+        """Kill all processes."""
         for host in (*self.workers, *self.apis):
             host.kill()
         self.services.close()
@@ -240,9 +240,9 @@ class Fleet:
 
 @contextmanager
 def fleet(folder: Path, *, real_models: bool = False, **settings: Any) -> Iterator[Fleet]:
-    """PostgreSQL and an S3 server in ``folder``, with the tables made and no process of ours yet.
+    """PostgreSQL with a migrated database and an S3 server in ``folder``, without other processes yet.
 
-    ``settings`` are names without prefix. Without ``real_models`` there is one that is small and knows nothing.
+    ``settings`` are names without prefix. Without ``real_models``, a small model with random weights is used.
     """
     if not real_models:
         cache = folder / "cache"
@@ -256,7 +256,7 @@ def fleet(folder: Path, *, real_models: bool = False, **settings: Any) -> Iterat
 
 @contextmanager
 def beside(made: Fleet, folder: Path) -> Iterator[Fleet]:
-    """A fleet with a database of its own in the same PostgreSQL, and the same files and settings."""
+    """A fleet with another database in the same PostgreSQL, and the same files and settings."""
     folder.mkdir()
     made.execute("CREATE DATABASE beside")
     url = make_url(made.postgres.url).set(database="beside").render_as_string(hide_password=False)
@@ -278,7 +278,7 @@ def _made(
 
 @contextmanager
 def s3(folder: Path) -> Iterator[FaultyStore]:
-    """An S3 server with an empty bucket, and what stands before it."""
+    """An S3 server with an empty bucket, and the proxy in front of it."""
     (folder / "s3" / BUCKET).mkdir(parents=True)
     port = free_port()
     environment = {
@@ -300,7 +300,7 @@ def s3(folder: Path) -> Iterator[FaultyStore]:
 
 @contextmanager
 def workplace(kept: Path | None) -> Iterator[Path]:
-    """A folder for a fleet: one that goes away, or ``kept``, where logs are to be read afterwards."""
+    """A folder for a fleet: a temporary one, or with ``kept`` one that remains, for its logs."""
     if kept is not None:
         kept.mkdir(parents=True)
         yield kept.absolute()
@@ -310,7 +310,7 @@ def workplace(kept: Path | None) -> Iterator[Path]:
 
 
 def wait_until(condition: Callable[[], object], seconds: float, otherwise: str) -> None:
-    """Return when the condition holds. Raises AssertionError where it does not in time."""
+    """Wait until the condition holds. Raises AssertionError if it times out."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -319,19 +319,19 @@ def wait_until(condition: Callable[[], object], seconds: float, otherwise: str) 
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
+    """An unused port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def psycopg_url(url: str) -> str:
-    """A database's URL as psycopg itself reads it."""
+    """A database URL in the form of psycopg."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def is_ready(url: str) -> bool:
-    """Whether 200 is what comes from there."""
+    """True if the URL responds with 200."""
     try:
         return httpx2.get(url, timeout=10).status_code == 200
     except httpx2.TransportError:

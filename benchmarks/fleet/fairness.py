@@ -1,9 +1,9 @@
-"""Who is served when: one account queues 50 splits, four others two each, and then two workers start.
+"""Fairness of the queue: one account queues 50 splits, four others two each, then two workers start.
 
     .venv/bin/python -m benchmarks.fleet.fairness         # a minute
-    .venv/bin/python -m benchmarks.fleet.fairness --quick # the same, ended when the others' splits have begun
+    .venv/bin/python -m benchmarks.fleet.fairness --quick # the same, stopped when the others' splits have started
 
-The cap on splits of an account that run at once is out of the way: the order alone is looked at.
+The limit of running splits per account is disabled, to measure only the order.
 """
 
 import argparse
@@ -20,7 +20,7 @@ LIMIT_S = 600
 
 
 def run(folder: Path, is_quick: bool) -> dict[str, list[int]]:
-    """The places of each account's splits in the order in which they were taken, from 1."""
+    """The positions, from 1, of each account's splits in the order of their claims."""
     song = encode(folder / "song.flac", sung(88_200), 44_100, "flac").read_bytes()
     with fleet(folder, max_queued_splits=1000, max_running_splits=64) as made:
         made.add_apis(1)
@@ -38,7 +38,7 @@ def run(folder: Path, is_quick: bool) -> dict[str, list[int]]:
         wait_until(
             lambda: not made.query(f"SELECT id FROM splits WHERE {left} LIMIT 1"),
             LIMIT_S,
-            "splits still wait",
+            "splits are still queued",
         )
         taken = made.query(
             "SELECT email FROM splits JOIN accounts ON accounts.id = account_id WHERE started_at IS NOT NULL "
@@ -51,21 +51,21 @@ def run(folder: Path, is_quick: bool) -> dict[str, list[int]]:
 
 
 def main() -> None:
-    """Do it, print the places, and end with 1 where somebody waited too long."""
+    """Run, print the positions, and exit with 1 if an account waited too long."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="do not wait for all splits to be taken")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs in a new folder")
+    parser.add_argument("--quick", action="store_true", help="do not wait until all splits have been claimed")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs, in a new folder")
     options = parser.parse_args()
     with workplace(options.keep) as folder:
         places = run(folder, options.quick)
-    print("| account | places |\n|---|---|")
+    print("| account | positions |\n|---|---|")
     for email, its in places.items():
         print(f"| {email} | {', '.join(map(str, its[:10]))}{', …' if len(its) > 10 else ''} |")
     last = max(its[0] for its in list(places.values())[1:])
     print(
-        f"fairness: the others' first splits were taken within the first {last} (at most {WANTED} are wanted)"
+        f"fairness: the others' first splits were among the first {last} claims (at most {WANTED} expected)"
     )
     sys.exit(last > WANTED)
 

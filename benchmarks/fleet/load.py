@@ -1,6 +1,6 @@
-"""Requests over HTTP/1.1 connections that stay open: as many as a server takes, or a few whose times are of interest.
+"""Requests over persistent HTTP/1.1 connections, as many as a server can handle.
 
-A client written for people would be slower than the servers that are measured with it.
+General HTTP clients are slower than the servers measured here.
 """
 
 import contextlib
@@ -14,17 +14,17 @@ READ_BYTES = 1 << 16
 
 
 def request(url: str, headers: Mapping[str, str]) -> bytes:
-    """A GET as it goes over the wire."""
+    """A GET request in bytes."""
     parts = urlsplit(url)
     lines = [f"GET {parts.path} HTTP/1.1", f"Host: {parts.netloc}", *map(": ".join, headers.items())]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
 def per_second(address: tuple[str, int], requests: Sequence[bytes], seconds: float) -> float:
-    """Answers a second of a server that is sent each of the requests on a connection of its own, again and again.
+    """Responses per second of a server that receives each of the requests repeatedly, on separate connections.
 
     Raises:
-        RuntimeError: an answer is not 200.
+        RuntimeError: a response is not 200.
     """
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())

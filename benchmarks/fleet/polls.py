@@ -1,10 +1,10 @@
-"""Polls a second of one API process on one core, beside a bare FastAPI that answers a constant.
+"""Polls per second of one API process on one core, compared with a bare FastAPI with a constant response.
 
     .venv/bin/python -m benchmarks.fleet.polls            # a minute
     .venv/bin/python -m benchmarks.fleet.polls --quick
 
-Both have the first core to themselves, in turns; the database, the S3 server and the client have the others. What is
-polled are splits that wait, one of another account on each of 32 connections, on PostgreSQL.
+Both use the first core exclusively, alternately; the database, the S3 server and the client use the others. The polled
+splits are queued, of another account on each of 32 connections, on PostgreSQL.
 """
 
 import argparse
@@ -27,14 +27,14 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Served:
-    """Answers a second, and the microseconds of processor time that each took the server's process."""
+    """Responses per second, and CPU time in microseconds per response of the server process."""
 
     per_second: float
     processor_us: float
 
 
 def measure(host: Host, url: str, paths: Mapping[str, Mapping[str, str]], seconds: float) -> Served:
-    """Have a server answer requests for the paths, each with its headers, again and again."""
+    """Send requests for the paths, each with its headers, to a server repeatedly."""
     address, port = url.split("/")[2].split(":")
     requests = [request(url + path, headers) for path, headers in paths.items()]
     before = _processor_s(host.pid)
@@ -53,7 +53,7 @@ def _pin(pid: int) -> None:
 
 
 def poll_targets(made: Fleet) -> dict[str, dict[str, str]]:
-    """Paths and headers of polls: for each connection an account with a split that waits."""
+    """Paths and headers of polls: for each connection an account with a queued split."""
     found = {}
     for number in range(CONNECTIONS):
         key = made.new_key(f"{number}@example.com")
@@ -66,9 +66,9 @@ def poll_targets(made: Fleet) -> dict[str, dict[str, str]]:
 
 
 def run(folder: Path, rounds: int, seconds: float) -> list[tuple[Served, Served]]:
-    """The bare one and ours, once in each round."""
+    """The bare application and the API, once per round."""
     others = os.sched_getaffinity(0) - {CORE}
-    os.sched_setaffinity(0, others)  # and what is started from here
+    os.sched_setaffinity(0, others)  # including processes started from here
     with fleet(folder, read_limit=1_000_000_000) as made:
         made.add_apis(1)
         port = free_port()
@@ -81,7 +81,7 @@ def run(folder: Path, rounds: int, seconds: float) -> list[tuple[Served, Served]
             _pin(made.apis[0].pid)
             targets = poll_targets(made)
             turns = []
-            # the first use of each key is written down, and that of each connection opens others
+            # warm up: the first use of each key is recorded, and connections are opened
             measure(made.apis[0], made.urls[0], targets, 1.0)
             for _ in range(rounds):
                 constant = measure(bare, f"http://127.0.0.1:{port}", {"/constant": {}}, seconds)
@@ -92,25 +92,23 @@ def run(folder: Path, rounds: int, seconds: float) -> list[tuple[Served, Served]
 
 
 def main() -> None:
-    """Measure, and print a line for each round and one for all; end with 1 where that is too little."""
+    """Measure, print a line per round and a summary, and exit with 1 if the result is too low."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="a few seconds, to see that it works")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs in a new folder")
+    parser.add_argument("--quick", action="store_true", help="a few seconds, as a smoke test")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs, in a new folder")
     options = parser.parse_args()
     with workplace(options.keep) as folder:
         turns = run(folder, *((3, 1.0) if options.quick else (7, 4.0)))
-    print(
-        "| bare FastAPI /s | µs | polls /s | µs | share | share by processor time |\n|---|---|---|---|---|---|"
-    )
+    print("| bare FastAPI /s | µs | polls /s | µs | share | share by CPU time |\n|---|---|---|---|---|---|")
     for bare, ours in turns:
         print(
             f"| {bare.per_second:.0f} | {bare.processor_us:.0f} | {ours.per_second:.0f} | {ours.processor_us:.0f} "
             f"| {ours.per_second / bare.per_second:.3f} | {bare.processor_us / ours.processor_us:.3f} |"
         )
     share = statistics.median(ours.per_second / bare.per_second for bare, ours in turns)
-    print(f"polls: {share:.1%} of bare FastAPI (at least {WANTED:.0%} are wanted)")
+    print(f"polls: {share:.1%} of bare FastAPI (at least {WANTED:.0%} expected)")
     sys.exit(share < WANTED)
 
 

@@ -1,4 +1,4 @@
-"""Splits that are put into the database's tables, where making them by requests would take days."""
+"""Splits inserted directly into the database, because creating them by requests would take days."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -11,12 +11,12 @@ from tests.acceptance.server import MODEL
 from tests.acceptance.tiny_model import STEMS
 
 SONG_S = 60
-OLD_DAYS = 6  # how far back the old ones were made: they are kept for seven
+OLD_DAYS = 6  # age of the old splits; the retention is seven
 _DAY_MS = 86_400_000
 
 
 def waiting_split(account_id: str) -> Split:
-    """A split of a minute of audio as a request leaves it, first in the queue."""
+    """A split of a minute of audio as created by a request, first in the queue."""
     at, split_id = now(), new_id("split")
     return Split(
         id=split_id,
@@ -42,8 +42,8 @@ def waiting_split(account_id: str) -> Split:
 
 
 def fill(made: Fleet, account_ids: Sequence[str], old: int, queued: int, queued_accounts: int) -> None:
-    """Add ``old`` splits that succeeded, with their ledger entries, in turns to all accounts, and ``queued`` ones that
-    wait, in turns to the first of them."""
+    """Insert ``old`` succeeded splits with their ledger entries, distributed over all accounts, and ``queued`` ones,
+    distributed over the first of them."""
     with made.services.database.write() as session:
         template = waiting_split(account_ids[0])
         template.stems = {
@@ -62,7 +62,7 @@ def fill(made: Fleet, account_ids: Sequence[str], old: int, queued: int, queued_
         return f"(ARRAY[{accounts}])[1 + number % {of}]"
 
     ended = f"created_at - {OLD_DAYS * _DAY_MS} + number * {OLD_DAYS * _DAY_MS / max(old, 1):.3f}::bigint"
-    # ids rise with time, as ours do
+    # ids increase with time
     _copy(
         made,
         template_id,

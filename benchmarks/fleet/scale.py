@@ -1,10 +1,10 @@
-"""A large system beside an empty one: 10,000 splits that wait and 1,000,000 old ones, against none.
+"""A large system, with 10,000 queued and 1,000,000 finished splits, compared with an empty one.
 
     .venv/bin/python -m benchmarks.fleet.scale            # two minutes, and 5 GB of disk
     .venv/bin/python -m benchmarks.fleet.scale --quick    # a hundredth of that
 
-Two databases in one PostgreSQL, each with an API process of its own, take turns: eight clients create splits, then
-cancel them again, and poll. Claims are those of a worker, called here, of a queue that stays as long as it is.
+Two databases in one PostgreSQL, each with its own API process, are measured alternately: eight clients create splits,
+cancel them, and poll. Claims are calls of the worker's queue from this process, at a constant queue length.
 """
 
 import argparse
@@ -30,7 +30,7 @@ CAP = 2
 
 @dataclass
 class System:
-    """One of the two, with its clients and the seconds that things took."""
+    """One of the two systems, with its clients and measured durations."""
 
     fleet: Fleet
     clients: list[Client]
@@ -42,7 +42,7 @@ class System:
 
 
 def system(made: Fleet, accounts: int) -> System:
-    """A system with accounts, the first of which have clients."""
+    """Create a system with accounts; the first ones have clients."""
     account_ids = []
     with made.services.database.write() as session:
         service = made.services.accounts
@@ -54,7 +54,7 @@ def system(made: Fleet, accounts: int) -> System:
 
 
 def create(each: System, clip: bytes, times: int) -> None:
-    """Time creates by all clients at once, each between an upload and a cancel, which are not counted."""
+    """Time concurrent creates by all clients, excluding the upload before and the cancel after each."""
 
     def one(client: Client) -> None:
         source = client.upload(clip, "audio/flac")
@@ -67,12 +67,12 @@ def create(each: System, clip: bytes, times: int) -> None:
 
 
 def poll(each: System, times: int) -> None:
-    """Time polls of a split that waits, by all clients at once."""
+    """Time concurrent polls of a queued split by all clients."""
     if not each.polled:
         with each.fleet.services.database.write() as session:
             for client, account_id in zip(each.clients, each.account_ids, strict=False):
                 split = waiting_split(account_id)
-                split.model_name = "another"  # so that no claim takes it
+                split.model_name = "another"  # so that it is not claimed
                 session.add(split)
                 each.polled[client] = split.id
     each.polls += timed(
@@ -81,7 +81,7 @@ def poll(each: System, times: int) -> None:
 
 
 def claim(each: System, times: int) -> None:
-    """Time claims; before each a split is added to the queue, and what is claimed ends at once."""
+    """Time claims; before each, a split is added to the queue, and the claimed split ends at once."""
     database = each.fleet.services.database
     for number in range(times):
         with database.write() as session:
@@ -102,14 +102,14 @@ def run(folder: Path, old: int, queued: int, rounds: int) -> tuple[System, Syste
         empty, large = system(first, QUEUED_ACCOUNTS), system(second, 1000)
         began = time.monotonic()
         fill(second, large.account_ids, old, queued, QUEUED_ACCOUNTS)
-        print(f"{old} old splits and {queued} that wait were put in within {time.monotonic() - began:.0f} s")
+        print(f"{old} old and {queued} queued splits were inserted in {time.monotonic() - began:.0f} s")
         for number in range(rounds + 1):
             for each in (empty, large):
                 create(each, clip, 8)
                 poll(each, 60)
             for each in (empty, large) * 8:
                 claim(each, 5)
-            if number == 0:  # of the first use of everything
+            if number == 0:  # warm-up
                 for each in (empty, large):
                     each.created, each.polls, each.claims = [], [], []
         return empty, large
@@ -121,12 +121,12 @@ def p99(seconds: list[float]) -> float:
 
 
 def main() -> None:
-    """Measure, print a table and a line, and end with 1 where the large system is too slow."""
+    """Measure, print a table and a summary, and exit with 1 if the large system is too slow."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="100 that wait and 10,000 old ones, two rounds")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs in a new folder")
+    parser.add_argument("--quick", action="store_true", help="100 queued and 10,000 old splits, two rounds")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs, in a new folder")
     options = parser.parse_args()
     size = (10_000, 100, 2) if options.quick else (1_000_000, 10_000, 5)
     with workplace(options.keep) as folder:
@@ -146,8 +146,8 @@ def main() -> None:
         print(f"| {name} | {len(few)} | {times} | {ratios[-1]:.2f} |")
     claims = statistics.median(large.claims) / statistics.median(empty.claims)
     print(
-        f"scale: with {size[0]} old splits and {size[1]} waiting, p99 of creates is {ratios[0]:.2f} × and of polls "
-        f"{ratios[1]:.2f} × the empty system's (at most {WANTED:.0f} × is wanted), median of claims {claims:.2f} ×"
+        f"scale: with {size[0]} old and {size[1]} queued splits, p99 of creates is {ratios[0]:.2f} × and of polls "
+        f"{ratios[1]:.2f} × the empty system's (at most {WANTED:.0f} × expected), median of claims {claims:.2f} ×"
     )
     sys.exit(max(ratios[:2]) > WANTED or claims > WANTED)
 

@@ -1,4 +1,4 @@
-"""A proxy before an S3 server, which can fail calls, and tells of each."""
+"""A proxy in front of an S3 server that can fail requests and reports each one."""
 
 import http.client
 import http.server
@@ -19,17 +19,17 @@ _HOP = {
     "keep-alive",
     "transfer-encoding",
     "content-length",
-}  # what concerns one connection only
+}  # hop-by-hop headers
 
 
 class FaultyStore:
-    """Passes calls on to the S3 server at ``port`` of loopback, as they are, for their signatures' sake.
+    """Forwards requests unchanged, because they are signed, to the S3 server at ``port`` of loopback.
 
     Attributes:
-        share: of the calls that fail: an answer 503, a connection that ends before the call reaches the server, or one
-            that ends after it has, so that nobody hears what it did.
-        failed: how often each of these happened.
-        before: called with the method and path of each call before it is passed on.
+        share: share of requests that fail: with a response 503, with a connection closed before the request reaches
+            the server, or with one closed after it, so that the result is lost.
+        failed: number of each kind of failure.
+        before: called with the method and path of each request before it is forwarded.
     """
 
     def __init__(self, port: int) -> None:
@@ -41,7 +41,7 @@ class FaultyStore:
 
     @contextmanager
     def listening(self) -> Iterator["FaultyStore"]:
-        """Take calls at ``url`` within the block."""
+        """Serve requests at ``url`` within the block."""
         with _Server(("127.0.0.1", 0), _handler(self, self._port)) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             self.url = f"http://127.0.0.1:{server.server_address[1]}"
@@ -55,7 +55,7 @@ class _Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Whoever called has gone, which is no news here."""
+        """The client has disconnected, which is expected here."""
 
 
 def _handler(store: FaultyStore, port: int) -> type[http.server.BaseHTTPRequestHandler]:
@@ -102,7 +102,7 @@ def _handler(store: FaultyStore, port: int) -> type[http.server.BaseHTTPRequestH
             for name, value in headers.items():
                 if name.lower() not in _HOP:
                     self.send_header(name, value)
-            # the answer to HEAD tells of a body that does not come
+            # the response to HEAD has the length of a body that is not sent
             self.send_header(
                 "Content-Length", length if self.command == "HEAD" and length else str(len(body))
             )

@@ -1,11 +1,11 @@
-"""What a second worker brings: equal songs separated a minute by one worker and by two, with one thread each.
+"""Songs per minute of one worker and of two, with one thread each.
 
-    .venv/bin/python -m benchmarks.fleet.throughput       # on two idle cores, five minutes or so
+    .venv/bin/python -m benchmarks.fleet.throughput       # on two idle cores, about five minutes
     .venv/bin/python -m benchmarks.fleet.throughput --quick
 
-The model is a real one, whose weights must be here (`make weights`). One and two workers take turns; each has loaded
-its model before the songs count. Each has a core of its own, as on a host with one: with one thread for the network a
-worker still reads, writes and encodes beside it, and alone on two cores uses more than one.
+The model is a real one and must be installed (`make weights`). One and two workers are measured alternately, after each
+has loaded its model. Each is pinned to one core: with one thread for the network, a worker also decodes and encodes,
+and would use more than one core.
 """
 
 import argparse
@@ -25,7 +25,7 @@ LIMIT_S = 1800
 
 
 def measure(made: Fleet, customer: Customer, first: int, songs: int, warm: int) -> float:
-    """Songs a minute. The first ``warm`` do not count: models are loaded meanwhile, and requests come in."""
+    """Songs per minute, excluding the first ``warm``, during which models are loaded and splits are created."""
     ids = [customer.create(first + number) for number in range(songs + warm)]
     names = ", ".join(f"'{split_id}'" for split_id in ids)
     ended = (
@@ -38,7 +38,7 @@ def measure(made: Fleet, customer: Customer, first: int, songs: int, warm: int) 
 
 @contextmanager
 def on_core(core: int) -> Iterator[None]:
-    """Where what is started has that core for itself and its children, like a host that has one."""
+    """Pin processes that are started within the block to one core."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
@@ -48,7 +48,7 @@ def on_core(core: int) -> Iterator[None]:
 
 
 def run(folder: Path, model: str, seconds: int, songs: int, rounds: int) -> list[tuple[float, float]]:
-    """Songs a minute of one worker and of two, in each round."""
+    """Songs per minute of one worker and of two, for each round."""
     song = encode(folder / "song.flac", sung(seconds * 44_100), 44_100, "flac").read_bytes()
     layout = {"model_6s": model} if model != "spleeter_2s" else {"model_2s": model}
     settings = {"offline": 1, "max_running_splits": 64, "max_queued_splits": 1000, **layout}
@@ -73,7 +73,7 @@ def run(folder: Path, model: str, seconds: int, songs: int, rounds: int) -> list
             one = measure(made, customer, number, songs, 1)
             with on_core(1):
                 made.workers[1].start()
-            wait_until(lambda: made.living_workers() == 2, LIMIT_S, "the second worker does not start")
+            wait_until(lambda: made.living_workers() == 2, LIMIT_S, "the second worker has not started")
             two = measure(made, customer, number + songs + 1, 2 * songs, 2)
             number += 3 * songs + 3
             results.append((one, two))
@@ -82,23 +82,23 @@ def run(folder: Path, model: str, seconds: int, songs: int, rounds: int) -> list
 
 
 def main() -> None:
-    """Measure, and print a line for each round and one for all; end with 1 where that is too little."""
+    """Measure, print a line per round and a summary, and exit with 1 if the result is too low."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="few and short songs, to see that it works")
+    parser.add_argument("--quick", action="store_true", help="few and short songs, as a smoke test")
     parser.add_argument("--model", default="builtin_6s", choices=("builtin_6s", "spleeter_2s"))
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs in a new folder")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs, in a new folder")
     options = parser.parse_args()
     seconds, songs, rounds = (5, 2, 1) if options.quick else (45, 6, 3)
     print(
-        f"| {options.model}, {seconds} s each: one worker, songs a minute | two | ratio |\n|---|---|---|",
+        f"| {options.model}, {seconds} s each: one worker, songs per minute | two | ratio |\n|---|---|---|",
         flush=True,
     )
     with workplace(options.keep) as folder:
         results = run(folder, options.model, seconds, songs, rounds)
     ratio = statistics.median(two / one for one, two in results)
-    print(f"throughput: two workers do {ratio:.2f} × what one does (at least {WANTED} are wanted)")
+    print(f"throughput: two workers separate {ratio:.2f} × the songs of one (at least {WANTED} expected)")
     sys.exit(ratio < WANTED)
 
 

@@ -1,1 +1,1 @@
-"""Other programs that do the same, run for comparison."""
+"""Other programs, for comparison."""

@@ -1,7 +1,7 @@
-"""HTDemucs exported by torch and run by plain ONNX Runtime, with this project's transforms around it.
+"""HTDemucs exported by torch and run by plain ONNX Runtime, with this project's transforms.
 
 ``python -m benchmarks.peers.onnx_runtime export CHECKPOINT MODEL`` and ``… run MODEL SONG FOLDER``; only the
-second is measured. It is what the package demucs-onnx does, with a newer exporter.
+second is measured. Equivalent to the package demucs-onnx, with a newer exporter.
 """
 
 import sys
@@ -13,7 +13,7 @@ SEGMENT, FRAMES = 343_980, 336
 
 
 def export(checkpoint: Path, path: Path) -> None:
-    """Write the network without its transforms: spectrogram and waveform in, both out."""
+    """Export the network without its transforms: spectrogram and waveform in, both out."""
     import torch
 
     from benchmarks.checkpoints import load

@@ -1,4 +1,4 @@
-"""demucs' own code made as fast as settings can: bf16 autocast, and a malloc that keeps its memory.
+"""The code of demucs with the fastest settings: bf16 autocast, and a malloc that keeps its memory.
 
 ``python -m benchmarks.peers.torch_bf16 CHECKPOINT SONG FOLDER``, with MALLOC_SETTINGS in the environment.
 """
