@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+import stemsplitter
+
 PROGRAM = """
 import sys, time
 sys.addaudithook(lambda event, _: seen.append(event) if event in WATCHED else None)
@@ -19,3 +23,21 @@ def test_openvino_sends_no_telemetry() -> None:
         [sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_importing_the_package_imports_neither_numpy_nor_openvino() -> None:
+    heavy = "{'numpy', 'openvino', 'av', 'httpx', 'sqlalchemy', 'fastapi'}"
+    code = f"import stemsplitter, sys; print(sorted({heavy} & set(sys.modules)), stemsplitter.__version__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == f"[] {stemsplitter.__version__}\n"
+
+
+def test_the_library_is_importable_from_the_package() -> None:
+    from stemsplitter import Separator, library
+
+    assert Separator is library.Separator
+    assert set(library.__all__) < set(stemsplitter.__all__) and "Separator" in dir(stemsplitter)
+    with pytest.raises(AttributeError, match="has no attribute 'Splitter'"):
+        _ = stemsplitter.Splitter

@@ -22,12 +22,12 @@ from urllib.parse import unquote, urlsplit
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from stemsplitter import __version__
 from stemsplitter.accounts import secret_box
 from stemsplitter.errors import RequestError
 from stemsplitter.files.atomic import output_error
 from stemsplitter.files.verified import hash_file
 from stemsplitter.settings import Settings
+from stemsplitter.version import __version__
 
 MANIFEST, DATABASE, FILES, SECRET = "manifest.json", "stemsplitter.db", "files", secret_box.FILE
 # what the store calls its files; others in its folder are not its own, or not whole yet

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
-from stemsplitter import __version__
+from stemsplitter.version import __version__
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context

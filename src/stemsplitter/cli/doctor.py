@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from stemsplitter import __version__
 from stemsplitter.errors import StemSplitterError
+from stemsplitter.version import __version__
 
 SEGMENTS = 3  # a warm-up, then at least one for each stream
 

@@ -10,7 +10,6 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from stemsplitter import __version__
 from stemsplitter.cli import (
     accounts,
     api,
@@ -26,6 +25,7 @@ from stemsplitter.cli import (
     worker,
 )
 from stemsplitter.errors import RequestError, StemSplitterError, Stopped
+from stemsplitter.version import __version__
 
 EXIT_FAILED = 1
 EXIT_INTERNAL = 70  # EX_SOFTWARE of sysexits.h

@@ -9,12 +9,12 @@ from typing import BinaryIO
 import httpcore
 import httpx
 
-from stemsplitter import __version__
 from stemsplitter.fetching.connections import CheckedBackend, Deadline, allowed_addresses
 from stemsplitter.fetching.errors import FetchError, FetchFailed, FetchRefused
 from stemsplitter.fetching.names import response_name
 from stemsplitter.fetching.targets import Target, parse_url, target_of
 from stemsplitter.settings import Settings
+from stemsplitter.version import __version__
 
 MAX_REDIRECTS = 3
 EXCERPT_BYTES = 1024

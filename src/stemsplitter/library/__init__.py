@@ -1,6 +1,6 @@
-"""Separation: songs in, stems out. Usable without any service.
+"""The Python library: separates songs into stems without a server or a database.
 
->>> from stemsplitter.library import Separator
+>>> from stemsplitter import Separator
 >>> separator = Separator()
 >>> result = separator.separate("song.mp3")
 >>> result.stems["vocals"]

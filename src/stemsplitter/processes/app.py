@@ -3,7 +3,6 @@
 from fastapi import APIRouter, FastAPI
 from fastapi.telemetry import TelemetryConfig
 
-from stemsplitter import __version__
 from stemsplitter.api import errors
 from stemsplitter.api.description import reference
 from stemsplitter.api.middleware.admission import Admission
@@ -18,6 +17,7 @@ from stemsplitter.api.routes import webhooks as webhooks_endpoints
 from stemsplitter.console import routers as console
 from stemsplitter.console.headers import SecurityHeaders
 from stemsplitter.services import Services
+from stemsplitter.version import __version__
 
 # every feature's endpoints; their paths are whole (`/v1/…`), so that a reader finds them by searching
 ROUTERS: tuple[APIRouter, ...] = (

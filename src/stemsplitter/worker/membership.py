@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from stemsplitter import __version__
 from stemsplitter.database import one_at_a_time
+from stemsplitter.version import __version__
 from stemsplitter.worker.models import Worker
 
 WORKER, API = "worker", "api"
