@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import soundfile
 
-from stemsplitter.library import Separator
+from stemsplitter import Separator
 
 GAINS = {"vocals": 0.0}  # all other stems keep their level
 

@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
+from stemsplitter import Separator
 from stemsplitter.errors import StemSplitterError
-from stemsplitter.library import Separator
 
 
 def main() -> None:

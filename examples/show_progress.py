@@ -9,8 +9,8 @@ import sys
 import threading
 from pathlib import Path
 
+from stemsplitter import Progress, Separator
 from stemsplitter.errors import Stopped
-from stemsplitter.library import Progress, Separator
 
 
 def show(progress: Progress) -> None:
