@@ -1,10 +1,13 @@
 import multiprocessing
+import secrets
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
 import pytest
+from hypothesis import HealthCheck, given
+from hypothesis import settings as settings_of_hypothesis
+from hypothesis import strategies as st
 
 from stemsplitter.database import Database
 from stemsplitter.rate_limits import service
@@ -19,8 +22,22 @@ def settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"read_limit": 5, "create_limit": 2})
 
 
-def test_a_request_over_the_limit_is_refused_until_the_window_ends(
-    services: Services, monkeypatch: pytest.MonkeyPatch
+class Clock:
+    """The time that the limits see."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.at = 1_800_000_000.0
+        monkeypatch.setattr(service.time, "time", lambda: self.at)
+        monkeypatch.setattr(service.time, "monotonic", lambda: self.at)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def test_a_request_over_the_limit_is_refused_until_the_time_it_names(
+    services: Services, clock: Clock
 ) -> None:
     limits = services.rate_limits
     for _ in range(2):
@@ -29,30 +46,63 @@ def test_a_request_over_the_limit_is_refused_until_the_window_ends(
         RateLimited, match=r"^Rate limit exceeded: 2 purchase requests per minute. Retry in \d+ s.$"
     ) as refused:
         limits.check("acc_1", "purchase", 2)
-    assert 1 <= refused.value.details["retryAfter"] <= 60
     limits.check("acc_2", "purchase", 2)
-    at = time.time()
-    monkeypatch.setattr(service.time, "time", lambda: at + 61)
+    clock.at += refused.value.details["retryAfter"]
     limits.check("acc_1", "purchase", 2)
 
 
-def test_a_new_window_starts_at_zero(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+@given(
+    limit=st.integers(1, 20),
+    steps=st.lists(st.floats(0, 200, allow_nan=False), min_size=1, max_size=40),
+)
+@settings_of_hypothesis(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+def test_a_request_is_allowed_at_the_time_that_a_refusal_names(
+    services: Services, clock: Clock, limit: int, steps: list[float]
+) -> None:
+    limits, caller = services.rate_limits, secrets.token_hex(8)
+    for step in steps:
+        clock.at += step
+        quota = limits.count(caller, "any", limit)
+        if quota.exceeded:
+            assert 1 <= quota.wait_s <= 61
+            clock.at += quota.wait_s
+            assert not limits.count(caller, "any", limit).exceeded
+
+
+def test_a_burst_across_two_windows_is_refused(services: Services, clock: Clock) -> None:
+    """Fixed windows let twice the limit pass within a second."""
+    limits = services.rate_limits
+    limits.count("key_1", "any", 10)
+    clock.at += 59
+    allowed = sum(not limits.count("key_1", "any", 10).exceeded for _ in range(9))
+    clock.at += 2
+    allowed += sum(not limits.count("key_1", "any", 10).exceeded for _ in range(10))
+    assert allowed <= 10
+
+
+def test_a_caller_is_free_again_after_two_windows(services: Services, clock: Clock) -> None:
     limits = services.rate_limits
     assert [limits.count("key_1", "create").used for _ in range(3)] == [1, 2, 3]
-    at = time.time()
-    monkeypatch.setattr(service.time, "time", lambda: at + 61)
+    clock.at += 121
     assert limits.count("key_1", "create").used == 1
 
 
-def test_expired_windows_are_deleted(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clock_set_back_begins_a_new_window(services: Services, clock: Clock) -> None:
+    limits = services.rate_limits
+    for _ in range(3):
+        limits.count("key_1", "create")
+    clock.at -= 3600
+    quota = limits.count("key_1", "create")
+    assert quota.exceeded and quota.wait_s <= 61
+
+
+def test_expired_windows_are_deleted(services: Services, clock: Clock) -> None:
     limits = services.rate_limits
     limits.count("key_1", "read")
-    at, mono = time.time(), time.monotonic()
-    monkeypatch.setattr(service.time, "time", lambda: at + 61)
-    monkeypatch.setattr(service.time, "monotonic", lambda: mono + 61)
+    clock.at += 121
     limits.count("key_2", "read")
     with limits._engine.connect() as connection:
-        buckets = connection.exec_driver_sql("SELECT bucket FROM rate_limits").scalars().all()
+        buckets = connection.exec_driver_sql("SELECT bucket FROM request_counts").scalars().all()
     assert buckets == ["read:key_2"]
 
 
@@ -109,7 +159,7 @@ def test_processes_that_start_together_create_the_table_once(settings: Settings)
 
 
 def test_cleanup_skips_rows_locked_by_another_process(
-    services: Services, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    services: Services, settings: Settings, clock: Clock
 ) -> None:
     """Otherwise two processes that delete old windows during a count would deadlock."""
     if services.database.is_sqlite:
@@ -117,15 +167,13 @@ def test_cleanup_skips_rows_locked_by_another_process(
     limits = services.rate_limits
     limits.count("key_1", "read")
     limits.count("key_2", "read")
-    at, mono = time.time(), time.monotonic()
-    monkeypatch.setattr(service.time, "time", lambda: at + 61)
-    monkeypatch.setattr(service.time, "monotonic", lambda: mono + 61)
+    clock.at += 121
     with (
         closing(Database(settings.database)) as other,
         other.engine.connect() as connection,
         ThreadPoolExecutor(1) as pool,
     ):
-        connection.exec_driver_sql("UPDATE rate_limits SET used = 1 WHERE bucket = 'read:key_2'")
+        connection.exec_driver_sql("UPDATE request_counts SET used = 1 WHERE bucket = 'read:key_2'")
         try:
             assert pool.submit(limits.count, "key_1", "read").result(60).used == 1
         finally:

@@ -1,7 +1,8 @@
-"""Rate limits in fixed windows of a minute, counted for all processes together, and the headers that report them.
+"""Rate limits over a sliding minute, counted for all processes together, and the headers that report them.
 
 The headers are those of https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/ and the older
-``X-RateLimit-*``. A window is one row, its start and its count, which one statement changes.
+``X-RateLimit-*``. The count is the sliding window counter of proxies: the requests of the current window, and those of
+the window before weighted by the part of it that lies in the last minute. One row and one statement for each caller.
 """
 
 import json
@@ -25,48 +26,68 @@ from stemsplitter.settings import Settings
 WINDOW_S = 60
 
 _CREATE_TABLE = """
-CREATE {unlogged} TABLE IF NOT EXISTS rate_limits (
-    bucket VARCHAR(80) PRIMARY KEY, started DOUBLE PRECISION NOT NULL, used INTEGER NOT NULL
+CREATE {unlogged} TABLE IF NOT EXISTS request_counts (
+    bucket VARCHAR(80) PRIMARY KEY,
+    started DOUBLE PRECISION NOT NULL,
+    used INTEGER NOT NULL,
+    before INTEGER NOT NULL,
+    allowed INTEGER NOT NULL
 )
 """
-# adds to the count of each bucket
-_COUNT = """
-INSERT INTO rate_limits (bucket, started, used)
-SELECT key, :now, CAST(value AS INTEGER) FROM {each}(CAST(:counts AS {json})) WHERE true
+# Adds to the count of each bucket, after its window was moved to the one that :now is in. Requests that were refused
+# do not weigh on the next window. Where the clock was set back, the window begins again.
+_COUNT = f"""
+INSERT INTO request_counts (bucket, started, used, before, allowed)
+SELECT key, :now, CAST({{count}} AS INTEGER), 0, CAST({{limit}} AS INTEGER) FROM {{each}} WHERE true
 ON CONFLICT (bucket) DO UPDATE SET
-    used = CASE WHEN rate_limits.started <= :over THEN excluded.used ELSE rate_limits.used + excluded.used END,
-    started = CASE WHEN rate_limits.started <= :over THEN :now ELSE rate_limits.started END
-RETURNING bucket, started, used
+    before = CASE
+        WHEN request_counts.started > :now THEN 0
+        WHEN request_counts.started > :now - {WINDOW_S} THEN request_counts.before
+        WHEN request_counts.started <= :now - {2 * WINDOW_S} THEN 0
+        WHEN request_counts.used > excluded.allowed THEN excluded.allowed
+        ELSE request_counts.used END,
+    used = excluded.used
+        + CASE WHEN request_counts.started > :now - {WINDOW_S} THEN request_counts.used ELSE 0 END,
+    started = CASE
+        WHEN request_counts.started > :now THEN :now
+        WHEN request_counts.started > :now - {WINDOW_S} THEN request_counts.started
+        WHEN request_counts.started > :now - {2 * WINDOW_S} THEN request_counts.started + {WINDOW_S}
+        ELSE :now END,
+    allowed = excluded.allowed
+RETURNING bucket, started, used, before
 """
-_COUNT_ON_SQLITE = _COUNT.format(each="json_each", json="TEXT")
-_COUNT_ON_POSTGRESQL = _COUNT.format(each="json_each_text", json="JSON")
-_DELETE = "DELETE FROM rate_limits WHERE started <= :over"
+_COUNT_ON_SQLITE = _COUNT.format(
+    count="json_extract(value, '$[0]')", limit="json_extract(value, '$[1]')", each="json_each(:counts)"
+)
+_COUNT_ON_POSTGRESQL = _COUNT.format(
+    count="value ->> 0", limit="value ->> 1", each="json_each(CAST(:counts AS JSON))"
+)
+_DELETE = "DELETE FROM request_counts WHERE started <= :over"
 # skips rows that another process has locked, as two processes that wait for each other would deadlock
 _DELETE_UNLOCKED = (
-    "DELETE FROM rate_limits WHERE bucket IN "
-    "(SELECT bucket FROM rate_limits WHERE started <= :over FOR UPDATE SKIP LOCKED)"
+    "DELETE FROM request_counts WHERE bucket IN "
+    "(SELECT bucket FROM request_counts WHERE started <= :over FOR UPDATE SKIP LOCKED)"
 )
 _LOCK = 0x52415445  # "RATE"
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """A caller's quota after a request: ``used`` of ``limit``. The window ends in ``resets_s`` seconds."""
+    """A caller's quota after a request: ``used`` of ``limit``. The current window ends in ``resets_s`` seconds.
+
+    ``wait_s``: whole seconds until a request is allowed, if this one is not.
+    """
 
     policy: str
     limit: int
     used: int
     resets_s: float
+    wait_s: int
 
     @property
     def exceeded(self) -> bool:
         """True if the request is over the limit."""
         return self.used > self.limit
-
-    @property
-    def wait_s(self) -> int:
-        """Whole seconds until the window ends, at least 1."""
-        return max(1, math.ceil(self.resets_s))
 
     @property
     def message(self) -> str:
@@ -76,8 +97,30 @@ class Quota:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Count:
+    """A caller's requests: ``used`` in the window that began at ``started``, ``before`` in the one before."""
+
+    started: float
+    used: int
+    before: int
+
+    def quota(self, policy: str, limit: int, at: float, later: int = 0) -> Quota:
+        """Return the quota at ``at``, less the ``later`` requests that were counted together with this one."""
+        age = min(max(at - self.started, 0.0), WINDOW_S)
+        used = self.used - later
+        if used >= limit:  # until the next window begins
+            wait = WINDOW_S - age
+        elif self.before:
+            wait = WINDOW_S * (1 - (limit - used) / self.before) - age
+        else:
+            wait = 0.0
+        weighted = used + math.floor(self.before * (1 - age / WINDOW_S))
+        return Quota(policy, limit, weighted, WINDOW_S - age, math.floor(wait) + 1)
+
+
 class RateLimits:
-    """Counts requests in windows of :data:`WINDOW_S` seconds. A window begins with a caller's first request.
+    """Counts requests. A caller that is over its limit is refused for a minute at most.
 
     With SQLite the counts are in a separate file that is not synced, so that polls wait neither for the disk nor for
     other transactions. With PostgreSQL they are in an unlogged table.
@@ -121,9 +164,8 @@ class RateLimits:
         """
         at = time.time()
         bucket = _bucket(caller, policy)
-        started, used = self._add({bucket: 1}, at)[bucket]
         limit = self.limits[policy] if limit is None else limit
-        return Quota(policy, limit, used, max(0.0, started + WINDOW_S - at))
+        return self._add({bucket: (1, limit)}, at)[bucket].quota(policy, limit, at)
 
     def count_all(self, session: Session, requests: Sequence[tuple[str, str]]) -> list[Quota]:
         """Count requests, pairs of a caller and ``read`` or ``create``, in their order.
@@ -133,13 +175,13 @@ class RateLimits:
         at = time.time()
         buckets = [_bucket(caller, policy) for caller, policy in requests]
         left = Counter(buckets)
-        counted = self._add(left, at, None if self._own_engine else session.connection())
+        limits = {bucket: self.limits[policy] for bucket, (_, policy) in zip(buckets, requests, strict=True)}
+        counts = {bucket: (left[bucket], limit) for bucket, limit in limits.items()}
+        counted = self._add(counts, at, None if self._own_engine else session.connection())
         quotas = []
         for bucket, (_, policy) in zip(buckets, requests, strict=True):
-            started, used = counted[bucket]
             left[bucket] -= 1  # the requests that come after this one
-            resets_s = max(0.0, started + WINDOW_S - at)
-            quotas.append(Quota(policy, self.limits[policy], used - left[bucket], resets_s))
+            quotas.append(counted[bucket].quota(policy, self.limits[policy], at, left[bucket]))
         return quotas
 
     def headers(self, quota: Quota) -> dict[str, str]:
@@ -162,19 +204,18 @@ class RateLimits:
             self._engine.dispose()
 
     def _add(
-        self, counts: Mapping[str, int], at: float, on: Connection | None = None
-    ) -> dict[str, tuple[float, int]]:
-        """Add to the counts of buckets and return the start and the new count of each."""
-        over = at - WINDOW_S
+        self, counts: Mapping[str, tuple[int, int]], at: float, on: Connection | None = None
+    ) -> dict[str, _Count]:
+        """Add to the counts of buckets, each with its limit, and return the new count of each."""
         # in a fixed order, so that processes do not deadlock
-        values = {"counts": json.dumps(counts, sort_keys=True), "now": at, "over": over}
+        values = {"counts": json.dumps(counts, sort_keys=True), "now": at}
         with self._lock or nullcontext(), nullcontext(on) if on else self._engine.begin() as connection:
             rows = connection.execute(self._upsert, values).all()
         if time.monotonic() - self._cleaned > WINDOW_S:
             self._cleaned = time.monotonic()
             with self._lock or nullcontext(), self._engine.begin() as connection:
-                connection.execute(self._delete, {"over": over})
-        return {row.bucket: (row.started, row.used) for row in rows}
+                connection.execute(self._delete, {"over": at - 2 * WINDOW_S})
+        return {row.bucket: _Count(row.started, row.used, row.before) for row in rows}
 
 
 def _bucket(caller: str, policy: str) -> str:
