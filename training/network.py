@@ -16,8 +16,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from stemsplitter.separation.architectures.bandnet.network import BANDS, FEATURES, HEADS, MASKS
+from stemsplitter.separation.architectures.bandnet.network import BANDS, HEADS
+from training.given import FEATURES
+from training.loss import SIGNALS
+from training.score import STEMS
 
+MASKS: Final = SIGNALS * len(STEMS) * 2  # of each signal, of each stem, of middle and side
 CHANNELS: Final = (32, 64, 96, 128)
 WIDTH: Final = 256
 LAYERS: Final = 2
@@ -130,7 +134,11 @@ class Layer(nn.Module):
 
 
 class BandNet(nn.Module):
-    """From features ``[B, FEATURES, T, BANDS]`` to masks' logits ``[B, MASKS, T, BANDS]``; T in eights."""
+    """Shares of all stems in all signals, and which instruments there are.
+
+    From features ``[B, FEATURES, T, BANDS]`` to masks' logits ``[B, MASKS, T, BANDS]``, in the order signals ×
+    stems × (middle, side), and logits of each instrument's presence ``[B, T / 8, 6]``; T in eights.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -157,8 +165,9 @@ class BandNet(nn.Module):
             Block(2 * c, c, b) for c, b in zip(CHANNELS[:-1], bands[:-1], strict=True)
         )
         self.leave = nn.Conv2d(first, MASKS, 1)
+        self.presence = nn.Linear(WIDTH, len(STEMS))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x = self.enter((x + self.offset) * self.scale)
         skips: list[Tensor] = []
         for block, down in zip(self.encoder, [*self.down, None], strict=True):
@@ -166,18 +175,19 @@ class BandNet(nn.Module):
             if down is not None:
                 skips.append(x)
                 x = down(x)
-        x = self.widen(torch.cat((x, self.context(self.narrow(x))), 1))
+        context, presence = self.context(self.narrow(x))
+        x = self.widen(torch.cat((x, context), 1))
         for up, block, skip in zip(reversed(self.up), reversed(self.decoder), reversed(skips), strict=True):
             x = block(torch.cat((up(x), skip), 1))
-        logits: Tensor = self.leave(x)
-        return logits
+        return self.leave(x), presence
 
-    def context(self, x: Tensor) -> Tensor:
+    def context(self, x: Tensor) -> tuple[Tensor, Tensor]:
         batch, channels, frames, bands = x.shape
         y = self.project(x.permute(0, 2, 1, 3).reshape(batch, frames, -1))
         for layer in self.layers:
             y = layer(y)
-        return self.unproject(y).view(batch, frames, channels, bands).permute(0, 2, 1, 3)
+        unprojected = self.unproject(y).view(batch, frames, channels, bands).permute(0, 2, 1, 3)
+        return unprojected, self.presence(y)
 
     def folded(self) -> dict[str, NDArray[np.float32]]:
         """The weights for `stemsplitter.separation.architectures.bandnet.network`, batch normalisation melted in."""
@@ -187,7 +197,7 @@ class BandNet(nn.Module):
         for name in ("encoder", "down", "layers", "up", "decoder"):
             for number, module in enumerate(getattr(self, name)):
                 state |= module.folded(f"{name}.{number}")
-        for name in ("project", "unproject", "leave"):
+        for name in ("project", "unproject", "leave", "presence"):
             state |= {f"{name}.{key}": value for key, value in getattr(self, name).state_dict().items()}
         return {name: value.detach().float().cpu().numpy() for name, value in state.items()}
 

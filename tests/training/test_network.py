@@ -1,34 +1,70 @@
 """What is trained and what is shipped are the same network."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import stemsplitter
 from stemsplitter.separation.architectures.bandnet import network as bandnet
 from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
 
 pytestmark = pytest.mark.torch
 
 FRAMES = 64
+SHIPPED = Path(stemsplitter.__file__).parent / "catalogue" / "weights" / "builtin_6s.safetensors"
+
+
+def described(state, features: np.ndarray, cache: Path) -> np.ndarray:
+    """The masks' logits of the network as the package describes it."""
+    run = OpenVinoRuntime("fp32").compile(
+        lambda: bandnet.BandNet(state, FRAMES), {"features": (1, *features.shape[1:])}, cache
+    )
+    (found,) = run(features)
+    return found
+
+
+def error(found: np.ndarray, expected: np.ndarray) -> float:
+    return float(10 * np.log10(np.sum((found - expected) ** 2) / np.sum(expected**2)))
 
 
 def test_the_shipped_description_computes_what_the_trained_network_does(tmp_path):
     import torch
 
-    from training.network import BandNet
+    from training.given import FEATURES
+    from training.network import MASKS, BandNet
 
     torch.manual_seed(1)
     network = BandNet()
-    features = torch.randn(2, bandnet.FEATURES, FRAMES, bandnet.BANDS)
+    features = torch.randn(2, FEATURES, FRAMES, bandnet.BANDS)
     network.train()(features)  # running means and variances that are not those of a new network
     network.eval()
     with torch.inference_mode():
-        expected = network(features[:1]).numpy()
+        expected, presence = network(features[:1])
+    assert expected.shape == (1, MASKS, FRAMES, bandnet.BANDS)
+    assert presence.shape == (1, FRAMES // 8, 6)
     state = network.folded()
-    run = OpenVinoRuntime("fp32").compile(
-        lambda: bandnet.BandNet(state, FRAMES),
-        {"features": (1, bandnet.FEATURES, FRAMES, bandnet.BANDS)},
-        tmp_path / "bandnet",
-    )
-    (found,) = run(features[:1].numpy())
-    error = np.sum((found - expected) ** 2) / np.sum(expected**2)
-    assert 10 * np.log10(error) < -80
+    assert {"presence.weight", "presence.bias"} <= state.keys()
+    assert error(described(state, features[:1].numpy(), tmp_path / "new"), expected.numpy()) < -80
+
+
+def test_training_begins_where_the_shipped_file_is(tmp_path):
+    import torch
+    from safetensors.numpy import load_file
+
+    from training.given import FEATURES
+    from training.network import BandNet
+    from training.shipped import begin_with
+
+    torch.manual_seed(2)
+    features = torch.randn(2, FEATURES, FRAMES, bandnet.BANDS) - 4
+    network = BandNet()
+    begin_with(network, SHIPPED, features)
+    with torch.inference_mode():
+        found, _ = network.eval()(features[:1])
+    state = {name: value.astype(np.float32) for name, value in load_file(SHIPPED).items()}
+    expected = described(state, features[:1, : bandnet.FEATURES].numpy(), tmp_path / "shipped")
+    assert error(found[:, : bandnet.MASKS].numpy(), expected) < -80
+    # given drums and bass are taken for what they are
+    shares = found[:, bandnet.MASKS :].reshape(2, 6, 2, FRAMES, bandnet.BANDS).softmax(1)
+    assert shares[0, 1].min() > 0.5 < shares[1, 2].min()
