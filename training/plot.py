@@ -10,7 +10,7 @@ from training.score import STEMS
 
 
 def main() -> None:
-    """Loss, and the SDR of held-out synthetic songs with the vocals of Spleeter and without, by step."""
+    """Loss, and the SDR of held-out synthetic songs with the vocals of Spleeter and with three true stems, by step."""
     parser = argparse.ArgumentParser(prog="python -m training.plot", description=__doc__)
     parser.add_argument("log", type=Path)
     parser.add_argument("picture", type=Path)
@@ -19,7 +19,9 @@ def main() -> None:
     figure, (left, *right) = plt.subplots(1, 3, figsize=(15, 4.5), constrained_layout=True)
     left.plot([row["step"] for row in rows], [row["loss"] for row in rows], linewidth=0.8)
     left.set(title="loss of training", xlabel="step", ylabel="dB")
-    for axes, (name, title) in zip(right, (("joined", "with Spleeter"), ("alone", "alone")), strict=True):
+    for axes, (name, title) in zip(
+        right, (("spleeter", "with Spleeter"), ("three", "with true vocals, drums and bass")), strict=True
+    ):
         checked = [row for row in rows if name in row]
         for stem in STEMS:
             axes.plot([row["step"] for row in checked], [row[name][stem] for row in checked], label=stem)
