@@ -1,4 +1,4 @@
-"""Consistency audit of a server: splits, credits, stems and webhooks, through the API and in the database."""
+"""Consistency checks of splits, credits, stems and webhooks after a run, through the API and the database."""
 
 import io
 import json
@@ -13,21 +13,20 @@ import httpx2
 import soundfile
 
 Problems = list[str]
-EMAIL, RATE = "someone@example.com", 44_100  # a customer, and the sample rate of their songs
+EMAIL, RATE = "someone@example.com", 44_100  # email of the account and sample rate of its songs
 ENDINGS = {"succeeded": "settle", "failed": "release"}
 EVENTS = {"succeeded": "audio.split.completed", "failed": "audio.split.failed"}
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Evidence about an account: the database, the API, and the webhooks that its receiver got.
+    """Sources to audit an account: the database, the API and the received webhooks.
 
     Attributes:
         query: queries the database directly.
-        data: calls the API of the account.
-        received: webhook id → the bodies that came with it.
-        ids: ids of the splits as their creator knows them; the n-th is of a song with
-            ``lengths[n % len(lengths)]`` samples.
+        data: calls the API with the account's key.
+        received: webhook id → bodies received with it.
+        ids: ids of the splits that the client created; the n-th song has ``lengths[n % len(lengths)]`` samples.
         granted: initial credits of the account.
     """
 
@@ -41,7 +40,7 @@ class Evidence:
 
     @property
     def account(self) -> str:
-        """SQL condition for rows of the account."""
+        """SQL condition that selects rows of the account."""
         return f"account_id = (SELECT id FROM accounts WHERE email = '{self.email}')"
 
     def splits(self) -> dict[str, tuple[str, int]]:
@@ -50,7 +49,7 @@ class Evidence:
         return {split_id: (status, attempts) for split_id, status, attempts in rows}
 
     def wait(self, deadline: float) -> None:
-        """Wait until all splits have ended and all webhooks are delivered, or for the deadline (monotonic clock)."""
+        """Wait until all splits have ended and all webhooks are delivered, or until ``deadline`` (monotonic clock)."""
         unfinished = f"SELECT id FROM splits WHERE status NOT IN ('succeeded', 'failed') AND {self.account}"
         undelivered = f"SELECT id FROM webhook_deliveries WHERE status = 'pending' AND {self.account}"
         while time.monotonic() < deadline:
@@ -59,13 +58,13 @@ class Evidence:
             time.sleep(0.5)
 
 
-def in_work(database: Path) -> bool:
-    """True if a worker runs a split."""
-    return bool(ask(database, "SELECT id FROM splits WHERE status = 'processing' LIMIT 1"))
+def has_running_split(database: Path) -> bool:
+    """Return True if a worker runs a split."""
+    return bool(query_sqlite(database, "SELECT id FROM splits WHERE status = 'processing' LIMIT 1"))
 
 
 def check(evidence: Evidence) -> Problems:
-    """Return one sentence per inconsistency."""
+    """Check an account. Returns one sentence for each problem."""
     splits = _listed(evidence)
     return [
         *_splits(evidence, splits),
@@ -76,8 +75,8 @@ def check(evidence: Evidence) -> Problems:
 
 
 def integrity(database: Path) -> Problems:
-    """Result of SQLite's integrity check."""
-    state = ask(database, "PRAGMA integrity_check")
+    """Run SQLite's integrity check. Returns its problems."""
+    state = query_sqlite(database, "PRAGMA integrity_check")
     return [] if state == [("ok",)] else [f"the database is damaged: {state[0][0]}"]
 
 
@@ -98,10 +97,10 @@ def _splits(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems:
         f"{each} is {split['status']}" for each, split in splits.items() if split["status"] not in ENDINGS
     ]
     if len(set(evidence.ids)) != len(evidence.ids):
-        problems.append("one split was returned for two requests")
-    for who, ids in (("the API", set(splits)), ("the database", set(evidence.splits()))):
+        problems.append("two requests created the same split")
+    for source, ids in (("the API", set(splits)), ("the database", set(evidence.splits()))):
         if ids != set(evidence.ids):
-            problems.append(f"{who} has {len(ids)} splits, not the {len(evidence.ids)} that were created")
+            problems.append(f"{source} has {len(ids)} splits, not the {len(evidence.ids)} that were created")
     (done,) = evidence.query(
         "SELECT count(*), count(response_body) FROM idempotency_records "
         f"WHERE route = 'POST /v1/audio/splits' AND {evidence.account}"
@@ -121,7 +120,7 @@ def _credits(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems:
         f"SELECT split_id, kind, amount FROM ledger_entries WHERE split_id IS NOT NULL AND {evidence.account}"
     ):
         if kind in entries.setdefault(split_id, {}):
-            problems.append(f"{split_id} has two entries {kind}")
+            problems.append(f"{split_id} has two ledger entries of kind {kind}")
         entries[split_id][kind] = amount
     for number, split_id in enumerate(evidence.ids):
         split = splits.get(split_id, {"status": None, "creditsUsed": None})
@@ -130,36 +129,40 @@ def _credits(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems:
         spent += cost * kept
         wanted = {"hold": -cost, ENDINGS.get(split["status"], "end"): 0 if kept else cost}
         if entries.pop(split_id, None) != wanted or split["creditsUsed"] != cost:
-            problems.append(f"{split_id}, {split['status']}, does not have exactly the entries {wanted}")
-    problems += [f"{each} has entries but was not created" for each in entries]
+            problems.append(
+                f"{split_id}, {split['status']}, does not have exactly the ledger entries {wanted}"
+            )
+    problems += [f"{each} has ledger entries but was not created" for each in entries]
     balance = evidence.granted - spent
     (sums,) = evidence.query(
         "SELECT balance, (SELECT sum(amount) FROM ledger_entries WHERE account_id = accounts.id) FROM accounts "
         f"WHERE email = '{evidence.email}'"
     )
     if (*sums, evidence.data("GET", "/credits")["balance"]) != (balance,) * 3:
-        problems.append(f"balance, sum of entries and the API's response are {sums}, not {balance}")
+        problems.append(
+            f"the balance and the sum of the ledger are {sums}, not {balance}, or the API differs"
+        )
     return problems
 
 
 def _webhooks(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems:
     problems = []
-    told: dict[str, list[str]] = {each: [] for each in splits}
+    events: dict[str, list[str]] = {each: [] for each in splits}
     for event_id, bodies in list(evidence.received.items()):
         if len(set(bodies)) != 1:
-            problems.append(f"{event_id} came with {len(set(bodies))} different bodies")
+            problems.append(f"{event_id} has {len(set(bodies))} different bodies")
         body = json.loads(bodies[0])
-        told.setdefault(body["data"]["id"], []).append(event_id)
+        events.setdefault(body["data"]["id"], []).append(event_id)
         split = splits.get(body["data"]["id"])
         if split is None or (body["event"], body["data"]["status"]) != (
             EVENTS.get(split["status"]),
             split["status"],
         ):
-            problems.append(f"{event_id} does not match the split")
-    problems += [f"{each} has {len(ids)} events" for each, ids in told.items() if len(ids) != 1]
+            problems.append(f"{event_id} does not match the state of its split")
+    problems += [f"{each} has {len(ids)} events, not 1" for each, ids in events.items() if len(ids) != 1]
     made = evidence.query(f"SELECT id, split_id FROM webhook_events WHERE {evidence.account}")
-    if {(each, split_id) for split_id, ids in told.items() for each in ids} != set(made):
-        problems.append(f"the database has {len(made)} events, not those that were received")
+    if {(each, split_id) for split_id, ids in events.items() for each in ids} != set(made):
+        problems.append(f"the {len(made)} events in the database differ from the received webhooks")
     left = evidence.query(
         f"SELECT id, status FROM webhook_deliveries WHERE status != 'delivered' AND {evidence.account}"
     )
@@ -184,8 +187,8 @@ def _stems(evidence: Evidence, splits: dict[str, dict[str, Any]]) -> Problems:
     return problems
 
 
-def ask(path: Path, sql: str) -> list[tuple[Any, ...]]:
-    """Query a SQLite database while its server runs."""
+def query_sqlite(path: Path, sql: str) -> list[tuple[Any, ...]]:
+    """Query a SQLite database directly."""
     database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
     try:
         return database.execute(sql).fetchall()

@@ -1,4 +1,4 @@
-"""HTDemucs with random weights in the official format: same speed, memory and parity as with trained weights."""
+"""HTDemucs with random weights in the official format: speed, memory and parity do not depend on the weights."""
 
 import hashlib
 from fractions import Fraction
@@ -9,10 +9,10 @@ SIGNATURE = "random6s"
 
 
 def random_checkpoint(folder: Path) -> Path:
-    """Create ``folder/random6s-<hash>.th`` once, named as demucs requires, and return its path. Needs torch and demucs.
+    """Create ``folder/random6s-<hash>.th`` once, named as demucs requires, and return its path.
 
-    The layer scales lie between 0.05 and 0.3, as in trained networks; at their initial 1e-4 the residual blocks
-    would hardly affect the output.
+    Requires torch and demucs. The layer scales are between 0.05 and 0.3, as in trained networks; with their initial
+    1e-4 the residual blocks would have nearly no effect on the output.
     """
     found = sorted(folder.glob(f"{SIGNATURE}-*.th"))
     if found:
@@ -47,10 +47,10 @@ def random_checkpoint(folder: Path) -> Path:
 
 
 def load(path: Path):  # type: ignore[no-untyped-def]
-    """The checkpoint as a module of demucs, in float32."""
+    """Load a checkpoint into demucs' own module, in float32."""
     import torch
 
-    package = torch.load(path, weights_only=False)  # written by this module
+    package = torch.load(path, weights_only=False)  # our own file
     model = package["klass"](*package["args"], **package["kwargs"])
     model.load_state_dict({name: value.float() for name, value in package["state"].items()})
     return model.eval()

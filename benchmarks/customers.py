@@ -1,4 +1,4 @@
-"""Client that retries every request, and receiver of its webhooks."""
+"""A client that creates splits and retries through server failures, and a receiver of its webhooks."""
 
 import http.server
 import random
@@ -15,7 +15,7 @@ import httpx2
 
 from stemsplitter.webhooks.signatures import InvalidSignature, verify
 
-ANSWER_S = 0.2  # delay of the receiver, so that a kill can happen between the POST and its record
+ANSWER_S = 0.2  # the receiver's response time: leaves time for a kill between the POST and its record
 PATH = "/webhook"
 SIX_STEMS = {"stemModel": "6s", "outputFormat": "flac"}
 
@@ -25,9 +25,9 @@ class Receiver:
     """Receiver of webhooks.
 
     Attributes:
-        secrets: path → the signing secret of the webhooks to it.
-        bodies: path → id → the bodies received with it.
-        invalid: invalid signatures.
+        secrets: path → secret that signs the webhooks to that path.
+        bodies: path → webhook id → received bodies.
+        invalid: errors of signatures.
     """
 
     secrets: dict[str, str] = field(default_factory=dict)
@@ -36,7 +36,7 @@ class Receiver:
 
     @contextmanager
     def listening(self) -> Iterator[str]:
-        """Its URL; it also accepts longer paths."""
+        """Run the receiver until the block ends. Yields its URL; longer paths are accepted, too."""
         receiver = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -63,7 +63,7 @@ class Receiver:
 
 
 class Refused(Exception):
-    """The API rejected the request."""
+    """The API refused a request with a client error."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -71,13 +71,13 @@ class Refused(Exception):
 
 
 class Customer:
-    """Creates splits, and retries requests without a response. Thread-safe.
+    """Client that creates splits and retries failed requests. Thread-safe.
 
     Args:
         servers: URLs of API processes; each request goes to a random one, as behind a load balancer.
         webhook_url: webhook URL of the splits; none if empty.
         public_url: prefix of the URLs in responses.
-        wanted: additional fields of the create request.
+        wanted: options of the splits.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Customer:
         self.unanswered = Counter[str]()
 
     def data(self, method: str, path: str, **options: Any) -> Any:
-        """The `data` of a response, retried until there is one. Raises Refused."""
+        """Send a request until it succeeds. Returns the ``data`` of the response. Raises Refused."""
         while time.monotonic() < self._deadline:
             try:
                 answer = self._client.request(method, f"{random.choice(self._servers)}/v1{path}", **options)
@@ -107,15 +107,16 @@ class Customer:
             else:
                 if answer.status_code == 200:
                     return answer.json()["data"]
-                under_way = answer.status_code == 409 and "under way" in answer.text
-                if not under_way and answer.status_code < 500:
+                # with an idempotency key: the first request is still in progress
+                in_progress = answer.status_code == 409 and "Idempotency-Key" in options.get("headers", {})
+                if not in_progress and answer.status_code < 500:
                     raise Refused(f"{method} {path}: {answer.status_code} {answer.text}", answer.status_code)
                 self.unanswered[str(answer.status_code)] += 1
             time.sleep(0.25)
-        raise AssertionError(f"{method} {path}: no response in time")
+        raise AssertionError(f"{method} {path}: timed out")
 
     def create(self, number: int) -> str:
-        """The id of the split with this number; the same for each call."""
+        """Create the split of that number, with an idempotency key. Each call returns the same id."""
         if number not in self._bodies:
             self._bodies[number] = self._wanted | {
                 "input": self._upload(self._songs[number % len(self._songs)])
@@ -124,7 +125,7 @@ class Customer:
         return str(self.data("POST", "/audio/splits", json=self._bodies[number], headers=headers)["id"])
 
     def cancel(self, split_id: str) -> None:
-        """Cancel a split, unless it has ended."""
+        """Cancel a split; a split that has ended is left unchanged."""
         try:
             self.data("POST", f"/audio/splits/{split_id}/cancel")
         except Refused as error:
@@ -135,14 +136,14 @@ class Customer:
         wanted = {"filename": "song.flac", "contentType": "audio/flac", "contentLength": len(song)}
         while time.monotonic() < self._deadline:
             reserved = self.data("POST", "/audio/uploads", json=wanted)
-            with suppress(httpx2.TransportError):  # then with another upload
+            with suppress(httpx2.TransportError):  # retried with a new reservation
                 if file := self._send(song, reserved):
                     return {"type": "uploaded_file", "uploadId": reserved["uploadId"], **file}
             time.sleep(0.25)
-        raise AssertionError("a song could not be uploaded in time")
+        raise AssertionError("the upload timed out")
 
     def _send(self, song: bytes, reserved: dict[str, Any]) -> dict[str, str] | None:
-        """Send a file through the server or, every other time if possible, directly to the store; None if it failed."""
+        """Upload through the server or, half of the time if possible, directly to the store. None if that failed."""
         direct = reserved.get("directUpload")
         if direct and random.random() < 0.5:
             sent = httpx2.request(
@@ -158,8 +159,8 @@ class Customer:
         data = sent.json()["data"]
         return {"fileUrl": data["url"], "storageKey": data["key"]}
 
-    def give_up(self) -> None:
-        """Stop retrying."""
+    def stop_retrying(self) -> None:
+        """Stop retrying requests."""
         self._deadline = 0.0
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
-"""``python -m benchmarks.gpu``: effect of batches on a GPU, with segments of one song and of several.
+"""``python -m benchmarks.gpu``: speed of batches on a GPU, with segments of one song and of several songs.
 
-Random weights of HTDemucs by default (they need demucs), or an installed model. Nothing is decoded or encoded.
+Uses HTDemucs with random weights by default (requires demucs), or an installed model. Nothing is decoded or encoded.
 """
 
 import argparse
@@ -29,8 +29,8 @@ SONGS = (1, 2, 4, 8)
 Arrays = list[NDArray[np.float32]]
 
 
-class Watched(TorchRuntime):
-    """Runtime that records its networks with their input shapes, and counts its batches."""
+class RecordingRuntime(TorchRuntime):
+    """Runtime that records its networks, with example inputs, and the sizes of its batches."""
 
     def __init__(self, device: str, precision: str, batch: int) -> None:
         super().__init__(device, precision, batch)
@@ -50,8 +50,8 @@ class Watched(TorchRuntime):
         return super()._join(examples)
 
 
-def at_once(call: Callable[[], object], threads: int, seconds: float) -> float:
-    """Calls per second from this number of threads."""
+def calls_per_second(call: Callable[[], object], threads: int, seconds: float) -> float:
+    """Measure calls per second from ``threads`` threads."""
     counts = [0] * threads
     began = time.perf_counter()
 
@@ -65,9 +65,9 @@ def at_once(call: Callable[[], object], threads: int, seconds: float) -> float:
     return sum(counts) / (time.perf_counter() - began)
 
 
-def by_batch(make: Callable[[int], tuple[SegmentModel, Watched]], seconds: float) -> None:
-    """Print the speed of batches of up to 1, 2, … segments."""
-    print("| segments per batch | networks, × real time | including transforms, × real time | peak MB |")
+def by_batch(make: Callable[[int], tuple[SegmentModel, RecordingRuntime]], seconds: float) -> None:
+    """Measure and print the speed with batches of up to 1, 2, … segments."""
+    print("| segments per batch | networks, × real time | with transforms, × real time | peak MB |")
     print("|---|---|---|---|")
     for batch in BATCHES:
         model, runtime = make(batch)
@@ -75,20 +75,20 @@ def by_batch(make: Callable[[int], tuple[SegmentModel, Watched]], seconds: float
         segment = _noise(model.segment)
         model.separate(segment)
 
-        def networks(runtime: Watched = runtime) -> None:
+        def networks(runtime: RecordingRuntime = runtime) -> None:
             for network, inputs in runtime.networks:
                 network(*inputs)
 
-        bare = at_once(networks, 2 * batch, seconds) * audio  # enough that the next batch is always waiting
-        whole = at_once(partial(model.separate, segment), 2 * batch, seconds) * audio
+        bare = calls_per_second(networks, 2 * batch, seconds) * audio  # the next batch is always full
+        whole = calls_per_second(partial(model.separate, segment), 2 * batch, seconds) * audio
         print(f"| {batch} | {bare:.1f} | {whole:.1f} | {_peak_mb(runtime)} |", flush=True)
 
 
-def by_songs(model: SegmentModel, runtime: Watched, seconds: float) -> None:
-    """Print the total speed of several concurrent songs."""
+def by_songs(model: SegmentModel, runtime: RecordingRuntime, seconds: float) -> None:
+    """Measure and print the total speed of several concurrent songs."""
     rate = model.sample_rate
     song = _noise(round(seconds * rate))
-    print("\n| concurrent songs | total, × real time | segments per batch, mean |")
+    print("\n| concurrent songs | total, × real time | mean segments per batch |")
     print("|---|---|---|")
     for count in SONGS:
         start = threading.Barrier(count)
@@ -121,13 +121,15 @@ def _peak_mb(runtime: TorchRuntime) -> str:
 
 
 def main() -> None:
-    """Measure and print two tables."""
+    """Run the benchmark and print two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", help="an installed model; default: HTDemucs with random weights")
+    parser.add_argument("--model", help="an installed model (default: HTDemucs with random weights)")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--precision", default="auto")
-    parser.add_argument("--seconds", type=float, default=10, help="seconds to measure each batch size")
-    parser.add_argument("--song", type=float, default=180, help="duration of the songs in seconds")
+    parser.add_argument(
+        "--seconds", type=float, default=10, help="duration of the measurement of each batch size"
+    )
+    parser.add_argument("--song", type=float, default=180, help="length of the songs in seconds")
     parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"))
     options = parser.parse_args()
     try:
@@ -143,8 +145,8 @@ def main() -> None:
             store.add(SIGNATURE, random_checkpoint(options.folder / "weights"))
     entry = store.entry(options.model or SIGNATURE)
 
-    def make(batch: int) -> tuple[SegmentModel, Watched]:
-        runtime = Watched(device, options.precision, batch)
+    def make(batch: int) -> tuple[SegmentModel, RecordingRuntime]:
+        runtime = RecordingRuntime(device, options.precision, batch)
         return load_model(entry, store, runtime), runtime
 
     model, runtime = make(MOST_AT_ONCE)

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.memory``: peak memory of the command for songs of different durations."""
+"""``python -m benchmarks.memory``: peak memory of the whole command for songs of different duration."""
 
 import argparse
 import shutil
@@ -11,7 +11,7 @@ from benchmarks.songs import song
 
 
 def main() -> None:
-    """Measure and print a table."""
+    """Run the benchmark and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default=SIGNATURE, help=f"{SIGNATURE}: htdemucs_6s with random weights")
     parser.add_argument("--minutes", type=float, nargs="+", default=[3, 60])

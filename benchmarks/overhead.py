@@ -1,7 +1,7 @@
-"""``python -m benchmarks.overhead``: a song through the server compared with the command, alternately.
+"""``python -m benchmarks.overhead``: one song through the service and through the command, alternating.
 
-From the response of the create to the poll with `succeeded`, mp3 in, mp3 out; the command is timed as a whole program.
-The upload, and the loading of the model, which a server does once, are excluded.
+The service is timed from the response to the create request until a poll returns `succeeded`, MP3 in and out; the
+command is timed as a whole program. The upload and the first load of the model, which a server does once, are excluded.
 """
 
 import argparse
@@ -24,7 +24,7 @@ LIMIT_S = 600
 
 
 def main() -> None:
-    """Measure and print the overhead."""
+    """Run the benchmark and print the overhead."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=180)
     parser.add_argument("--rounds", type=int, default=3)
@@ -44,21 +44,21 @@ def main() -> None:
         server = Server(Path(name), **settings)
         server.start()
         try:
-            client = Client(server, server.new_key("overhead@example.org"))
+            client = Client(server.url, server.new_key("overhead@example.org"))
             for number in range(options.rounds + 1):
                 service = through_service(client, source.read_bytes())
                 bare = run(timed(command), environment).wall
                 shutil.rmtree(folder / "out")
-                if number:  # the first one loads the model
+                if number:  # the first loads the model
                     ratios.append(service / bare)
-                    print(f"round {number}: server {service:.2f} s, command {bare:.2f} s", flush=True)
+                    print(f"round {number}: service {service:.2f} s, command {bare:.2f} s", flush=True)
         finally:
             server.stop()
-    print(f"The server takes {statistics.median(ratios) - 1:+.1%} compared with the command.")
+    print(f"The service takes {statistics.median(ratios) - 1:+.1%} of the command's time.")
 
 
 def through_service(client: Client, data: bytes) -> float:
-    """Seconds from the response of the create until the split has succeeded."""
+    """Measure the seconds from the response to the create request until the split has succeeded."""
     body = json.dumps({"input": client.upload(data, "audio/mpeg"), "outputFormat": "mp3"}).encode()
     split_id = client("POST", "/v1/audio/splits", body)["id"]
     began = time.perf_counter()
@@ -69,7 +69,7 @@ def through_service(client: Client, data: bytes) -> float:
         if split["status"] == "succeeded":
             return time.perf_counter() - began
         time.sleep(0.1)
-    raise RuntimeError("the split has not ended")
+    raise RuntimeError("the split did not end")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.parity``: signal-to-noise ratio relative to demucs with the same weights, by precision."""
+"""``python -m benchmarks.parity``: signal-to-noise ratio against demucs on the same weights, by precision."""
 
 import tempfile
 from pathlib import Path
@@ -10,13 +10,13 @@ from benchmarks.checkpoints import load, random_checkpoint
 
 
 def snr(reference: NDArray[np.float32], estimate: NDArray[np.float32]) -> float:
-    """10·log10 of the energy of the reference over that of the difference, in dB."""
+    """Signal-to-noise ratio: 10·log10 of the energy of the reference over that of the difference, in dB."""
     difference = np.square(reference.astype(np.float64) - estimate).sum()
     return float(10 * np.log10(np.square(reference.astype(np.float64)).sum() / max(difference, 1e-30)))
 
 
 def demucs_reference(checkpoint: Path, mixture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The output of demucs for one segment ``[2, n]``, normalized to unit deviation as demucs does with songs."""
+    """Separate one segment ``[2, n]`` with demucs, normalized to unit deviation as demucs normalizes songs."""
     import torch
 
     deviation = mixture.std()
@@ -27,7 +27,7 @@ def demucs_reference(checkpoint: Path, mixture: NDArray[np.float32]) -> NDArray[
 
 
 def main() -> None:
-    """Separate one segment of the demo song with both."""
+    """Compare on one segment of the demo song and print a table."""
     from benchmarks.songs import DEMO
     from stemsplitter.audio.decode import open_source
     from stemsplitter.separation.architectures.htdemucs.model import HTDemucsModel
@@ -39,7 +39,7 @@ def main() -> None:
         song = np.concatenate(list(source.blocks()), axis=1)
     mixture = np.ascontiguousarray(song[:, 44_100 * 60 :][:, :343_980])
     reference = demucs_reference(checkpoint, mixture)
-    print("| runtime | SNR relative to demucs, dB |\n|---|---|")
+    print("| runtime | SNR against demucs, dB |\n|---|---|")
     runtimes = {
         "OpenVINO fp32": lambda: OpenVinoRuntime("fp32"),
         "OpenVINO bf16": lambda: OpenVinoRuntime("bf16"),

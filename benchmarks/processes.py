@@ -1,4 +1,4 @@
-"""Run a program and measure its cost."""
+"""Running a program and measuring its time and memory."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Cost:
-    """Wall-clock and CPU time in seconds and peak resident memory in MB of a program and its child processes."""
+    """Wall and CPU time in seconds and peak resident memory in MB of a program and its children."""
 
     wall: float
     cpu: float
@@ -20,7 +20,12 @@ class Cost:
 def run(
     command: Sequence[str | Path], environment: Mapping[str, str] | None = None, limit: float = 3600
 ) -> Cost:
-    """Run a program to its end; CalledProcessError with its output if it fails or times out."""
+    """Run a program to its end.
+
+    Raises:
+        subprocess.CalledProcessError: the program fails; with its output.
+        subprocess.TimeoutExpired: the program takes more than ``limit`` seconds.
+    """
     began = time.perf_counter()
     process = subprocess.Popen(
         [str(part) for part in command],
@@ -41,7 +46,7 @@ def run(
 
 
 def timed(command: Sequence[str | Path]) -> list[str | Path]:
-    """The command, wrapped so that its last line is its resource usage."""
+    """Wrap a command in ``benchmarks.watch``, which prints its usage as the last line."""
     import sys
 
     return [sys.executable, "-m", "benchmarks.watch", *command]

@@ -1,8 +1,8 @@
-"""Latency of polls during a split and of creates, and memory of the API, with eight concurrent clients.
+"""Latency of the API with eight concurrent clients: polls while a split runs, and creates; and its memory.
 
-    .venv/bin/python -m benchmarks.service            # a separate server, on SQLite, with one worker
+    .venv/bin/python -m benchmarks.service            # starts a server on SQLite with one worker
 
-Times are measured by the clients, over persistent connections.
+Times are measured by the client, over persistent connections.
 """
 
 import argparse
@@ -24,7 +24,7 @@ SONG_S = 90
 
 
 class Client:
-    """One connection with a key."""
+    """Client with one persistent connection and an API key."""
 
     def __init__(self, url: str, key: str) -> None:
         self._connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
@@ -41,7 +41,7 @@ class Client:
         return json.loads(data)["data"]
 
     def upload(self, song: bytes, mime: str) -> dict[str, str]:
-        """Upload a song and return the `input` of a split."""
+        """Upload a song. Returns the ``input`` of a split of it."""
         wanted = {"filename": "song", "contentType": mime, "contentLength": len(song)}
         reserved = self("POST", "/v1/audio/uploads", json.dumps(wanted).encode())
         path = "/" + reserved["uploadUrl"].split("/", 3)[3]
@@ -50,12 +50,12 @@ class Client:
         return source | {"fileUrl": sent["url"], "storageKey": sent["key"]}
 
     def split(self, source: dict[str, str]) -> str:
-        """The id of a new split."""
+        """Create a split. Returns its id."""
         return str(self("POST", "/v1/audio/splits", json.dumps({"input": source}).encode())["id"])
 
 
 def timed(clients: list[Client], times: int, pause_s: float, call: Callable[[Client], Any]) -> list[float]:
-    """Seconds of each of ``times`` calls by every client, concurrently."""
+    """Time ``times`` calls by every client, concurrently. Returns the sorted seconds of all calls."""
     seconds: list[float] = []
 
     def work(client: Client) -> None:
@@ -74,14 +74,14 @@ def timed(clients: list[Client], times: int, pause_s: float, call: Callable[[Cli
 
 
 def show(what: str, seconds: list[float]) -> None:
-    """A row of the table."""
+    """Print a row of the table."""
     p99 = seconds[int(len(seconds) * 0.99)]
     median = statistics.median(seconds)
     print(f"| {what} | {len(seconds)} | {median * 1e3:.1f} | {p99 * 1e3:.1f} | {seconds[-1] * 1e3:.1f} |")
 
 
 def api_memory(server: Server) -> float:
-    """Memory of the API process in MB."""
+    """Resident memory of the API process in MB."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdecimal():
             continue
@@ -96,11 +96,11 @@ def api_memory(server: Server) -> float:
         if ours and b"api" in words:
             pages = int((entry / "statm").read_text().split()[1])
             return pages * 4096 / 1e6
-    raise RuntimeError("the API process does not exist")
+    raise RuntimeError("the API process does not run")
 
 
 def wait(client: Client, split_id: str) -> float:
-    """Duration of the separation in seconds."""
+    """Wait until a split ends. Returns the seconds of its separation."""
     while True:
         split = client("GET", f"/v1/audio/splits/{split_id}")
         if split["status"] in ("succeeded", "failed"):
@@ -124,9 +124,9 @@ def measure(server: Server, folder: Path, polls: int, pause_s: float, creates: i
     running = first("GET", f"/v1/audio/splits/{split_id}")["status"]
     busy_s = wait(first, split_id)
     created = timed(clients, creates, 0, lambda each: each.split(each.upload(clip, "audio/flac")))
-    print("| | calls | median ms | p99 ms | longest ms |\n|---|---|---|---|---|")
-    show("poll, during a split", polled)
-    show("create from a clip of 1 s: create upload, send, create split", created)
+    print("| | calls | median ms | p99 ms | maximum ms |\n|---|---|---|---|---|")
+    show("poll, while a split runs", polled)
+    show("create from a clip of 1 s: reserve, upload, create", created)
     print(
         f"\nThe split was {running} at the last poll. It took {busy_s:.1f} s, and {quiet_s:.1f} s without polls."
     )
@@ -134,13 +134,13 @@ def measure(server: Server, folder: Path, polls: int, pause_s: float, creates: i
 
 
 def main() -> None:
-    """Start a server and measure it."""
+    """Start a server, run the benchmark and print its figures."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--polls", type=int, default=60, help="polls of each client")
+    parser.add_argument("--polls", type=int, default=60, help="polls per client")
     parser.add_argument("--pause", type=float, default=0.25, help="seconds between polls of a client")
-    parser.add_argument("--creates", type=int, default=12, help="creates of each client")
+    parser.add_argument("--creates", type=int, default=12, help="creates per client")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)

@@ -1,7 +1,7 @@
-"""``python -m benchmarks.share``: share of a run outside the model, mp3 in and six mp3 out.
+"""``python -m benchmarks.share``: share of a run that is not spent in the model, MP3 in and six MP3 files out.
 
-Runs the segments of the same song through the model alone, on the same number of threads, alternately with the whole
-run. The difference is the share of decoding, resampling, overlap-add and encoding.
+Alternates between the model alone on the segments of a song, with as many threads as in a run, and whole runs. The
+difference is the share of everything else: decoding, resampling, overlap-add and encoding.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from stemsplitter.separation.segments import Segmenter
 
 
 def main() -> None:
-    """Measure and print the share."""
+    """Run the benchmark and print the share."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default=SIGNATURE)
     parser.add_argument("--seconds", type=float, default=180)
@@ -56,7 +56,7 @@ def main() -> None:
             runs.append(elapsed)
             print(f"round {number}: model {alone:.2f} s, whole {elapsed:.2f} s", flush=True)
     share = statistics.median(1 - alone / elapsed for alone, elapsed in zip(models, runs, strict=True))
-    print(f"{options.model}: {share:.1%} of the run is outside the model")
+    print(f"{options.model}: {share:.1%} of the run is not spent in the model")
 
 
 if __name__ == "__main__":

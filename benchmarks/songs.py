@@ -1,4 +1,4 @@
-"""Songs of any duration: the demo song, repeated."""
+"""Songs of any duration: repetitions of the demo song."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ DEMO = ROOT / ".demo" / "Metal madness.flac"  # downloaded by scripts/demo_song.
 
 
 def song(folder: Path, seconds: float, format: str) -> Path:
-    """``folder/song-<seconds>.<format>``, created once."""
+    """Create ``folder/song-<seconds>.<format>`` unless it exists. Returns its path."""
     fmt = OutputFormat.parse(format)
     path = folder / f"song-{seconds:g}.{fmt.extension}"
     if path.exists():

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.speed``: whole programs on one song, alternately, with the medians of their ratios."""
+"""``python -m benchmarks.speed``: wall time of whole programs on one song, alternating, as medians of ratios."""
 
 import argparse
 import json
@@ -18,7 +18,7 @@ Command = list[str | Path]
 
 
 def contenders(folder: Path, source: Path, mp3: bool) -> dict[str, tuple[Command, dict[str, str]]]:
-    """Equivalent commands, by name, with their environment variables."""
+    """Commands that do the same work, by name, with their environment variables."""
     python = sys.executable
     checkpoint = random_checkpoint(folder / "weights")
     store = {"STEMSPLITTER_CACHE_DIR": str(folder / "store"), "STEMSPLITTER_OFFLINE": "1"}
@@ -52,7 +52,7 @@ def contenders(folder: Path, source: Path, mp3: bool) -> dict[str, tuple[Command
         "stemsplitter": ([*split, "--format", "wav16"], store),
         "stemsplitter --precision fp32": ([*split, "--format", "wav16", "--precision", "fp32"], store),
         "demucs": (demucs, {}),
-        "network of demucs, bf16 and malloc settings": (
+        "demucs' network, bf16 and malloc settings": (
             [python, "-m", "benchmarks.peers.torch_bf16", checkpoint, source, out / "bf16"],
             MALLOC_SETTINGS,
         ),
@@ -64,11 +64,13 @@ def contenders(folder: Path, source: Path, mp3: bool) -> dict[str, tuple[Command
 
 
 def main() -> None:
-    """Measure and print a table."""
+    """Run the benchmark and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=180)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--mp3", action="store_true", help="mp3 in, six mp3 out; default: wav in and out")
+    parser.add_argument(
+        "--mp3", action="store_true", help="MP3 in, six MP3 files out (default: WAV in and out)"
+    )
     parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"))
     options = parser.parse_args()
     folder = options.folder.resolve()
@@ -79,7 +81,7 @@ def main() -> None:
     for number in range(options.rounds + 1):
         for name, (command, environment) in commands.items():
             if number == 0 and not name.startswith("stemsplitter"):
-                continue  # the first round compiles the model, once per machine
+                continue  # the first round converts the model, once per machine
             cost = run(timed(command), environment)
             shutil.rmtree(folder / "out", ignore_errors=True)
             print(number, name, json.dumps({k: round(v, 2) for k, v in asdict(cost).items()}), flush=True)

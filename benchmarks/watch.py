@@ -6,7 +6,7 @@ import sys
 
 
 def main() -> None:
-    """Run it."""
+    """Run the command and print its usage; exit with its status."""
     code = subprocess.run(sys.argv[1:], check=False).returncode
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     print(f"usage {usage.ru_utime + usage.ru_stime:.2f} {usage.ru_maxrss / 1024:.0f}", flush=True)

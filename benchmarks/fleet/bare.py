@@ -1,4 +1,4 @@
-"""Bare FastAPI application with a constant response, on the given port, with the server settings of the API."""
+"""A minimal FastAPI application that returns a constant, on a given port, with the API's server settings."""
 
 import sys
 
@@ -12,7 +12,7 @@ app = FastAPI()
 
 @app.get("/constant")
 async def constant() -> dict[str, object]:
-    """The constant."""
+    """Return the constant."""
     return {"success": True, "data": {"status": "queued", "progress": 0}}
 
 

@@ -1,11 +1,11 @@
-"""Kill and restart processes of a busy fleet with a failing store, then audit it, and check the store for orphans.
+"""Kills, restarts and store failures while a fleet runs; then all data must be consistent, without orphaned files.
 
-    .venv/bin/python -m benchmarks.fleet.chaos            # 300 splits, ten minutes or so
+    .venv/bin/python -m benchmarks.fleet.chaos            # 300 splits, about ten minutes
     .venv/bin/python -m benchmarks.fleet.chaos --quick    # 20 splits
 
-Three API processes and three workers on PostgreSQL and S3. Every few seconds one of them, or a worker's child process,
-is killed with SIGKILL and restarted. After a third of the run PostgreSQL is restarted in fast mode, after two thirds in
-immediate mode. In between, one in twenty requests to the store fails for a minute. Ten
+Three API processes and three workers on PostgreSQL and S3. Every few seconds one of them, or a process in which a
+worker separates, gets SIGKILL and is started again. PostgreSQL is restarted with a fast shutdown after a third of the
+kills and with an immediate one after two thirds. In between, 5 % of the calls of the store fail for a minute. Ten
 accounts create splits through all API processes with idempotency keys, and cancel one in ten.
 """
 
@@ -46,24 +46,26 @@ LEASE_S = 5
 PAUSE_S = (2.0, 6.0)  # between kills
 CANCELED_OF = 10
 FAILING_SHARE = 0.05
-LOOK_S = 0.5
-END_S = 420  # for what is left when the kills are over
+POLL_S = 0.5
+END_S = 420  # for the remaining work after the kills
 
 
 @dataclass
 class Progress:
-    """Poll results: progress must not decrease, and a final status must not change."""
+    """Results of polls: the progress of a split must not decrease, and its final status must not change."""
 
     seen: dict[str, tuple[str, int]] = field(default_factory=dict)
     problems: Problems = field(default_factory=list)
     moving: set[str] = field(default_factory=set)
 
-    def look(self, splits: Sequence[dict[str, Any]]) -> None:
-        """Compare with the previous result."""
+    def update(self, splits: Sequence[dict[str, Any]]) -> None:
+        """Compare splits with the previous polls."""
         for split in splits:
             status, progress = self.seen.get(split["id"], ("queued", 0))
             if split["progress"] < progress:
-                self.problems.append(f"progress of {split['id']} fell from {progress} to {split['progress']}")
+                self.problems.append(
+                    f"progress of {split['id']} decreased from {progress} to {split['progress']}"
+                )
             if status in ("succeeded", "failed") and split["status"] != status:
                 self.problems.append(f"{split['id']} was {status} and became {split['status']}")
             if 0 < split["progress"] < 100:
@@ -73,23 +75,23 @@ class Progress:
 
 @dataclass
 class Events:
-    """Counts of the injected failures."""
+    """Numbers of injected faults."""
 
     kills: Counter[str] = field(default_factory=Counter)
     restarts_s: list[float] = field(default_factory=list)
     failing_s: float = 0.0
 
 
-class Storm:
-    """Injects failures. ``kills`` are sequential; the others happen at fixed shares of them."""
+class Faults:
+    """Injects faults: ``kills`` one after the other, and restarts and store failures after fixed shares of them."""
 
     def __init__(self, made: Fleet, kills: int, failing_s: float, chance: random.Random) -> None:
         self._fleet, self._kills, self._failing_s, self._chance = made, kills, failing_s, chance
         self.events = Events()
-        self.progress = 0.0  # of it, 0 to 1
+        self.progress = 0.0  # 0 to 1
 
-    def rage(self) -> None:
-        """Inject all failures."""
+    def inject(self) -> None:
+        """Inject all faults."""
         for number in range(self._kills):
             time.sleep(self._chance.uniform(*PAUSE_S))
             self._kill()
@@ -112,7 +114,7 @@ class Storm:
                 what = "separation"
                 os.kill(self._chance.choice(children), signal.SIGKILL)
             elif self._chance.random() < 0.5:
-                os.kill(host.pid, signal.SIGKILL)  # its child processes detect it
+                os.kill(host.pid, signal.SIGKILL)  # its children detect that
             else:
                 what += " and its children"
                 host.kill()
@@ -141,7 +143,7 @@ def _separating(host: Host) -> list[int]:
 
 @dataclass(frozen=True)
 class Account:
-    """An account and the splits that it has created."""
+    """An account and its splits."""
 
     email: str
     customer: Customer
@@ -149,15 +151,15 @@ class Account:
     ids: list[str]
 
 
-def _create(accounts: Sequence[Account], splits: int, storm: Storm) -> None:
-    """Create all splits, spread over the duration of the run."""
+def _create(accounts: Sequence[Account], splits: int, faults: Faults) -> None:
+    """Create all splits, spread over the duration of the faults."""
     locks = [threading.Lock() for _ in accounts]
 
     def create(number: int) -> None:
         account, lock = accounts[number % len(accounts)], locks[number % len(accounts)]
-        while storm.progress < number / splits * 0.9:
+        while faults.progress < number / splits * 0.9:
             time.sleep(0.1)
-        with lock:  # ids are in the order of the songs
+        with lock:  # ids must be in the order of songs
             split_id = account.customer.create(len(account.ids))
             account.ids.append(split_id)
         if number % CANCELED_OF == 0:
@@ -169,16 +171,16 @@ def _create(accounts: Sequence[Account], splits: int, storm: Storm) -> None:
 
 
 def _watch(accounts: Sequence[Account], progress: Progress, stop: threading.Event) -> None:
-    while not stop.wait(LOOK_S):
+    while not stop.wait(POLL_S):
         for account in accounts:
             page = account.customer.data("GET", "/audio/splits", params={"limit": "20"})
-            progress.look(page["items"])
+            progress.update(page["items"])
 
 
 def run(
     folder: Path, splits: int, kills: int, failing_s: float, seed: int
 ) -> tuple[dict[str, Any], Problems]:
-    """Run the benchmark and audit the result. Return figures and inconsistencies."""
+    """Run the benchmark and audit the results. Returns figures and problems."""
     began, chance = time.monotonic(), random.Random(seed)
     songs = [encode(folder / f"{length}.flac", sung(length), RATE, "flac").read_bytes() for length in LENGTHS]
     receiver, progress, stop = Receiver(), Progress(), threading.Event()
@@ -188,28 +190,28 @@ def run(
     ):
         made.add_apis(3)
         made.add_workers(3)
-        # kills, a restart of PostgreSQL, and the rest
+        # kills, restarts of PostgreSQL, and remaining work
         deadline = time.monotonic() + kills * (PAUSE_S[1] + 2) + failing_s + 2 * END_S
         accounts = [_account(made, number, songs, url, deadline, receiver) for number in range(ACCOUNTS)]
-        storm = Storm(made, kills, failing_s, chance)
+        faults = Faults(made, kills, failing_s, chance)
         watching = threading.Thread(target=_watch, args=(accounts, progress, stop), daemon=True)
         with made.supervised():
             watching.start()
-            creating = threading.Thread(target=_create, args=(accounts, splits, storm), daemon=True)
+            creating = threading.Thread(target=_create, args=(accounts, splits, faults), daemon=True)
             creating.start()
-            storm.rage()
+            faults.inject()
             creating.join(END_S)
             evidences = [_evidence(made, account, receiver) for account in accounts]
             for evidence in evidences:
                 evidence.wait(deadline)
             stop.set()
-            watching.join(LOOK_S + 60)
+            watching.join(POLL_S + 60)
             problems = [problem for evidence in evidences for problem in check(evidence)]
             problems += receiver.invalid + progress.problems + _overall(made, accounts, splits)
         for host in made.workers:
-            host.stop()  # they would run maintenance too
+            host.stop()  # their maintenance would delete files, too
         problems += leftovers(made)
-        figures = _figures(made, storm, accounts, receiver, progress)
+        figures = _figures(made, faults, accounts, receiver, progress)
         figures["seconds"] = round(time.monotonic() - began)
         figures["problems"] = len(problems)
         return figures, problems
@@ -234,7 +236,7 @@ def _evidence(made: Fleet, account: Account, receiver: Receiver) -> Evidence:
 
 
 def _overall(made: Fleet, accounts: Sequence[Account], splits: int) -> Problems:
-    """Totals over all accounts, compared with the expected ones."""
+    """Check the number of rows across all accounts."""
     ids = [split_id for account in accounts for split_id in account.ids]
     counted = {
         "splits": ("SELECT count(*) FROM splits", splits),
@@ -244,11 +246,15 @@ def _overall(made: Fleet, accounts: Sequence[Account], splits: int) -> Problems:
         "events": ("SELECT count(*) FROM webhook_events", splits),
     }
     found = {name: (made.query(sql)[0][0], wanted) for name, (sql, wanted) in counted.items()}
-    return [f"there are {is_} {name}, not {wanted}" for name, (is_, wanted) in found.items() if is_ != wanted]
+    return [
+        f"there are {number} {name}, not {wanted}"
+        for name, (number, wanted) in found.items()
+        if number != wanted
+    ]
 
 
 def _figures(
-    made: Fleet, storm: Storm, accounts: Sequence[Account], receiver: Receiver, progress: Progress
+    made: Fleet, faults: Faults, accounts: Sequence[Account], receiver: Receiver, progress: Progress
 ) -> dict[str, Any]:
     rows = made.query(
         "SELECT status || coalesce(' with ' || error_code, ''), attempts, created_at, finished_at FROM splits"
@@ -256,25 +262,25 @@ def _figures(
     took = sorted((row[3] - row[2]) / 1000 for row in rows if row[3])
     unanswered = sum((account.customer.unanswered for account in accounts), Counter[str]())
     deliveries = [len(bodies) for received in receiver.bodies.values() for bodies in received.values()]
-    figures: dict[str, Any] = {"kills": storm.events.kills.total()}
-    figures |= {f"– {name}": count for name, count in sorted(storm.events.kills.items())}
-    figures["restarts of PostgreSQL (s each)"] = ", ".join(f"{each:.1f}" for each in storm.events.restarts_s)
-    figures |= {f"requests to the store: {name}": count for name, count in sorted(made.store.failed.items())}
+    figures: dict[str, Any] = {"kills": faults.events.kills.total()}
+    figures |= {f"– {name}": count for name, count in sorted(faults.events.kills.items())}
+    figures["restarts of PostgreSQL, s"] = ", ".join(f"{each:.1f}" for each in faults.events.restarts_s)
+    figures |= {f"store calls: {name}": count for name, count in sorted(made.store.failed.items())}
     statuses, attempts = Counter(row[0] for row in rows), Counter(row[1] for row in rows)
     figures |= {f"splits that {status}": count for status, count in sorted(statuses.items())}
-    figures |= {f"splits with {often} attempts": count for often, count in sorted(attempts.items())}
-    figures["splits with observed progress"] = len(progress.moving)
-    figures |= {f"retried requests: {why}": count for why, count in sorted(unanswered.items())}
-    figures["webhooks, duplicates among them"] = f"{len(deliveries)}, {sum(deliveries) - len(deliveries)}"
+    figures |= {f"splits with {number} attempts": count for number, count in sorted(attempts.items())}
+    figures["splits seen in progress"] = len(progress.moving)
+    figures |= {f"requests retried: {reason}": count for reason, count in sorted(unanswered.items())}
+    figures["webhooks, redelivered"] = f"{len(deliveries)}, {sum(deliveries) - len(deliveries)}"
     if took:
-        figures["seconds from creation to end: median, longest"] = (
+        figures["seconds from creation to end: median, maximum"] = (
             f"{statistics.median(took):.1f}, {took[-1]:.1f}"
         )
     return figures
 
 
 def main() -> None:
-    """Run, print a table and the inconsistencies, and exit with 1 if there are any."""
+    """Run the benchmark and print its figures and problems; exit with status 1 if there are problems."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -282,10 +288,10 @@ def main() -> None:
     parser.add_argument("--splits", type=int)
     parser.add_argument("--kills", type=int)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 16))
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs, in a new folder")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs in a new folder")
     options = parser.parse_args()
     splits, kills, failing_s = (20, 9, 10.0) if options.quick else (300, 75, 60.0)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the fleet must not be left running
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the fleet is stopped, too
     with workplace(options.keep) as folder:
         figures, problems = run(
             folder, options.splits or splits, options.kills or kills, failing_s, options.seed
@@ -295,7 +301,7 @@ def main() -> None:
         print(f"| {name} | {value} |")
     for problem in problems:
         print(problem)
-    print(f"chaos: {len(problems)} problems (0 expected)")
+    print(f"chaos: {len(problems)} problems (target: 0)")
     sys.exit(bool(problems))
 
 

@@ -1,6 +1,6 @@
-"""A fleet on one machine: PostgreSQL, an S3 server, and processes of `stemsplitter`, each as if on a separate host.
+"""A fleet on one machine: PostgreSQL, an S3 server, and `stemsplitter` processes that simulate separate hosts.
 
-Each process has its own folder, session and log; they share the database, the bucket and the secret key.
+Each process has its own folder, session and log. The processes share the database, the bucket and the secret key.
 """
 
 import os
@@ -27,11 +27,11 @@ from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.migrations.upgrade import upgrade
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
-from tests.acceptance.server import COMMAND, MODEL
-from tests.acceptance.tiny_model import write_tiny_model
+from tests.acceptance.command import COMMAND
+from tests.acceptance.tiny_model import TINY_MODEL, write_tiny_model
 from tests.postgres import Postgres, postgres
 
-PUBLIC_URL = "http://stems.example.org"  # of a load balancer; clients replace it with that of a process
+PUBLIC_URL = "http://stems.example.org"  # of a load balancer; clients replace it with that of an API process
 BUCKET = "stems"
 START_S = 120
 STOP_S = 80
@@ -44,7 +44,7 @@ S3 = {
 
 
 class Host:
-    """A process, with its child processes, that can be killed, frozen and restarted; it logs to ``log``."""
+    """Process with its children that can be killed, frozen and restarted. Its output is appended to ``log``."""
 
     def __init__(
         self, name: str, command: Sequence[str | Path], environment: Mapping[str, str], log: Path
@@ -56,17 +56,17 @@ class Host:
 
     @property
     def pid(self) -> int:
-        """Its process id, also after it has exited."""
+        """Process id of the latest start."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def is_running(self) -> bool:
-        """True if it exists, frozen or not."""
+        """True if the process exists, frozen or not."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
-        """Start it, in its own session."""
+        """Start the process in a new session."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -79,18 +79,18 @@ class Host:
         self.starts += 1
 
     def kill(self) -> None:
-        """Kill the process and its child processes with SIGKILL, as in a power failure."""
+        """Send SIGKILL to the process and its children, which simulates a power failure."""
         self.signal(signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
 
     def signal(self, number: int) -> None:
-        """Send a signal to the process and its child processes."""
+        """Send a signal to the process and its children."""
         with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
     def stop(self) -> int:
-        """Send SIGTERM and wait. Return the exit status."""
+        """Stop the process gracefully. Returns its exit status."""
         assert self._process is not None
         self._process.terminate()
         try:
@@ -100,11 +100,11 @@ class Host:
 
 
 class Fleet:
-    """A running fleet; see :func:`fleet`.
+    """Fleet; created by :func:`fleet`.
 
     Attributes:
-        services: services in this process, to inspect the database and the store.
-        apis, workers: the processes, by number; ``urls`` are those of the APIs.
+        services: services in this process, to query the database and the store.
+        apis, workers: processes, in the order of their names; ``urls`` are those of the APIs.
         settings: settings of all processes.
         store: proxy in front of the S3 server.
     """
@@ -139,7 +139,7 @@ class Fleet:
         self.services = Services(Settings(data_dir=folder / "here", **own))
 
     def add_apis(self, number: int) -> None:
-        """Start this number of additional API processes, and wait until they are ready."""
+        """Start ``number`` more API processes and wait until they are ready."""
         for _ in range(number):
             port = free_port()
             name = f"api{len(self.apis) + 1}"
@@ -150,11 +150,11 @@ class Fleet:
             wait_until(partial(is_ready, ready), START_S, f"{url} is not ready, see {self._folder}")
 
     def add_workers(self, number: int, *options: str) -> None:
-        """Start this number of additional workers, and wait for their heartbeats."""
+        """Start ``number`` more workers and wait for their heartbeats."""
         for _ in range(number):
             self.add_worker(*options)
         wait_until(
-            lambda: self.living_workers() >= len(self.workers), START_S, f"no worker, see {self._folder}"
+            lambda: self.live_workers() >= len(self.workers), START_S, f"no worker, see {self._folder}"
         )
 
     def add_worker(self, *options: str) -> Host:
@@ -162,21 +162,21 @@ class Fleet:
         self.workers.append(self._host(f"worker{len(self.workers) + 1}", "worker", *options))
         return self.workers[-1]
 
-    def living_workers(self) -> int:
-        """Number of live workers according to the database."""
+    def live_workers(self) -> int:
+        """Count the workers with a current heartbeat in the database."""
         since = (time.time() - self.services.settings.lease_seconds) * 1000
         query = f"SELECT count(*) FROM workers WHERE state = 'working' AND heartbeat_at > {since:.0f}"
         return int(self.query(query)[0][0])
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
-        """Rows of the database; retried, because it may be starting."""
-        return self._ask(sql).fetchall()
+        """Query the database; retries while it restarts."""
+        return self._execute(sql).fetchall()
 
     def execute(self, sql: str) -> None:
-        """Execute a statement; retried like :meth:`query`."""
-        self._ask(sql)
+        """Execute a statement; retries as :meth:`query` does."""
+        self._execute(sql)
 
-    def _ask(self, sql: str) -> psycopg.Cursor[tuple[Any, ...]]:
+    def _execute(self, sql: str) -> psycopg.Cursor[tuple[Any, ...]]:
         end = time.monotonic() + START_S
         while True:
             try:
@@ -188,13 +188,13 @@ class Fleet:
             time.sleep(0.1)
 
     def new_key(self, email: str) -> str:
-        """The key of a new account."""
+        """Create an account. Returns its API key."""
         with self.services.database.write() as session:
             account = self.services.accounts.create_account(session, email)
             return self.services.accounts.create_key(session, account.id, "benchmark")[1]
 
     def restart_postgres(self, number: signal.Signals) -> None:
-        """Stop PostgreSQL with a signal (SIGINT: fast, SIGQUIT: immediate), and restart it."""
+        """Restart PostgreSQL with a shutdown by signal (SIGINT: fast, SIGQUIT: immediate)."""
         folder = Path(str(make_url(self.postgres.url).query["host"]))
         pid_file = folder / "data" / "postmaster.pid"
         os.kill(int(pid_file.read_text().split()[0]), number)
@@ -203,7 +203,7 @@ class Fleet:
 
     @contextmanager
     def supervised(self) -> Iterator[None]:
-        """Restart processes that exit, like a supervisor, within the block."""
+        """Restart processes that end, as a supervisor does, until the block ends."""
         ended = threading.Event()
 
         def look() -> None:
@@ -221,7 +221,7 @@ class Fleet:
             thread.join()
 
     def close(self) -> None:
-        """Kill all processes."""
+        """Kill all processes and close the services."""
         for host in (*self.workers, *self.apis):
             host.kill()
         self.services.close()
@@ -240,14 +240,20 @@ class Fleet:
 
 @contextmanager
 def fleet(folder: Path, *, real_models: bool = False, **settings: Any) -> Iterator[Fleet]:
-    """PostgreSQL with a migrated database and an S3 server in ``folder``, without other processes yet.
+    """Run PostgreSQL and an S3 server in ``folder``, with a migrated database and no `stemsplitter` process yet.
 
-    ``settings`` are names without prefix. Without ``real_models``, a small model with random weights is used.
+    ``settings`` are named without their prefix. Without ``real_models`` the only model is a small one with random
+    weights.
     """
     if not real_models:
         cache = folder / "cache"
-        ModelStore(cache / "models").add(MODEL, write_tiny_model(folder / "tiny.safetensors"))
-        settings = {"cache_dir": cache, "offline": 1, "model_6s": MODEL, "model_4s": MODEL} | settings
+        ModelStore(cache / "models").add(TINY_MODEL, write_tiny_model(folder / "tiny.safetensors"))
+        settings = {
+            "cache_dir": cache,
+            "offline": 1,
+            "model_6s": TINY_MODEL,
+            "model_4s": TINY_MODEL,
+        } | settings
     with ExitStack() as stack:
         server = stack.enter_context(postgres())
         store = stack.enter_context(s3(folder))
@@ -256,7 +262,7 @@ def fleet(folder: Path, *, real_models: bool = False, **settings: Any) -> Iterat
 
 @contextmanager
 def beside(made: Fleet, folder: Path) -> Iterator[Fleet]:
-    """A fleet with another database in the same PostgreSQL, and the same files and settings."""
+    """Create a second fleet with its own database on the same PostgreSQL server, with the same store and settings."""
     folder.mkdir()
     made.execute("CREATE DATABASE beside")
     url = make_url(made.postgres.url).set(database="beside").render_as_string(hide_password=False)
@@ -278,7 +284,7 @@ def _made(
 
 @contextmanager
 def s3(folder: Path) -> Iterator[FaultyStore]:
-    """An S3 server with an empty bucket, and the proxy in front of it."""
+    """Run an S3 server with an empty bucket. Yields the proxy in front of it."""
     (folder / "s3" / BUCKET).mkdir(parents=True)
     port = free_port()
     environment = {
@@ -291,7 +297,7 @@ def s3(folder: Path) -> Iterator[FaultyStore]:
     server = Host("s3", command, environment, folder / "s3.log")
     server.start()
     try:
-        wait_until(lambda: _listens(port), START_S, f"the S3 server does not start, see {server.log}")
+        wait_until(lambda: _listens(port), START_S, f"the S3 server did not start, see {server.log}")
         with FaultyStore(port).listening() as store:
             yield store
     finally:
@@ -300,7 +306,7 @@ def s3(folder: Path) -> Iterator[FaultyStore]:
 
 @contextmanager
 def workplace(kept: Path | None) -> Iterator[Path]:
-    """A folder for a fleet: a temporary one, or with ``kept`` one that remains, for its logs."""
+    """Create a folder for a fleet: a temporary one, or ``kept``, to read the logs afterwards."""
     if kept is not None:
         kept.mkdir(parents=True)
         yield kept.absolute()
@@ -310,7 +316,7 @@ def workplace(kept: Path | None) -> Iterator[Path]:
 
 
 def wait_until(condition: Callable[[], object], seconds: float, otherwise: str) -> None:
-    """Wait until the condition holds. Raises AssertionError if it times out."""
+    """Wait until the condition is true. Raises AssertionError with ``otherwise`` after ``seconds``."""
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
@@ -319,19 +325,19 @@ def wait_until(condition: Callable[[], object], seconds: float, otherwise: str) 
 
 
 def free_port() -> int:
-    """An unused port."""
+    """Find a port of loopback on which nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def psycopg_url(url: str) -> str:
-    """A database URL in the form of psycopg."""
+    """Convert a SQLAlchemy URL of a database to one for psycopg."""
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 def is_ready(url: str) -> bool:
-    """True if the URL responds with 200."""
+    """Return True if the URL returns status 200."""
     try:
         return httpx2.get(url, timeout=10).status_code == 200
     except httpx2.TransportError:

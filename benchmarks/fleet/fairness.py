@@ -1,9 +1,9 @@
-"""Fairness of the queue: one account queues 50 splits, four others two each, then two workers start.
+"""Fairness of the queue: one account queues 50 splits, four others two each, and then two workers start.
 
     .venv/bin/python -m benchmarks.fleet.fairness         # a minute
-    .venv/bin/python -m benchmarks.fleet.fairness --quick # the same, stopped when the others' splits have started
+    .venv/bin/python -m benchmarks.fleet.fairness --quick # the same; ends when the others' splits have started
 
-The limit of running splits per account is disabled, to measure only the order.
+The limit on concurrent splits per account is raised, so that only the order of the queue counts.
 """
 
 import argparse
@@ -20,7 +20,7 @@ LIMIT_S = 600
 
 
 def run(folder: Path, is_quick: bool) -> dict[str, list[int]]:
-    """The positions, from 1, of each account's splits in the order of their claims."""
+    """Run the benchmark. Returns the positions of each account's splits in the order of claims, from 1."""
     song = encode(folder / "song.flac", sung(88_200), 44_100, "flac").read_bytes()
     with fleet(folder, max_queued_splits=1000, max_running_splits=64) as made:
         made.add_apis(1)
@@ -40,32 +40,34 @@ def run(folder: Path, is_quick: bool) -> dict[str, list[int]]:
             LIMIT_S,
             "splits are still queued",
         )
-        taken = made.query(
+        claimed = made.query(
             "SELECT email FROM splits JOIN accounts ON accounts.id = account_id WHERE started_at IS NOT NULL "
             "ORDER BY started_at, splits.id"
         )
-    places: dict[str, list[int]] = {email: [] for email in emails}
-    for place, (email,) in enumerate(taken, start=1):
-        places[email].append(place)
-    return places
+    positions: dict[str, list[int]] = {email: [] for email in emails}
+    for position, (email,) in enumerate(claimed, start=1):
+        positions[email].append(position)
+    return positions
 
 
 def main() -> None:
-    """Run, print the positions, and exit with 1 if an account waited too long."""
+    """Run the benchmark and print the positions; exit with status 1 if an account waited too long."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="do not wait until all splits have been claimed")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs, in a new folder")
+    parser.add_argument("--quick", action="store_true", help="do not wait until all splits are claimed")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs in a new folder")
     options = parser.parse_args()
     with workplace(options.keep) as folder:
-        places = run(folder, options.quick)
+        positions = run(folder, options.quick)
     print("| account | positions |\n|---|---|")
-    for email, its in places.items():
-        print(f"| {email} | {', '.join(map(str, its[:10]))}{', …' if len(its) > 10 else ''} |")
-    last = max(its[0] for its in list(places.values())[1:])
+    for email, own_positions in positions.items():
+        print(
+            f"| {email} | {', '.join(map(str, own_positions[:10]))}{', …' if len(own_positions) > 10 else ''} |"
+        )
+    last = max(own_positions[0] for own_positions in list(positions.values())[1:])
     print(
-        f"fairness: the others' first splits were among the first {last} claims (at most {WANTED} expected)"
+        f"fairness: the other accounts' first splits were among the first {last} claims (target: at most {WANTED})"
     )
     sys.exit(last > WANTED)
 

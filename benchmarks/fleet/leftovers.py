@@ -1,4 +1,4 @@
-"""Objects of the store without a row in the database, and vice versa, after maintenance."""
+"""Comparison of the files in the store with the rows of the database after maintenance."""
 
 from datetime import timedelta
 from unittest import mock
@@ -11,24 +11,23 @@ from stemsplitter.uploads import service as uploads_service
 
 
 def leftovers(made: Fleet) -> Problems:
-    """Run maintenance after the uploads have expired, and compare; then let the splits expire too, and check that the
-    store is empty."""
+    """Find orphaned and missing files after uploads have expired, and any file after splits have expired, too."""
     _expire(made, "uploads")
     stored = {each.key for each in made.services.storage.list_prefix()}
     known = _known(made)
-    problems = [f"{key} is in the store without a row" for key in sorted(stored - known)]
-    problems += [f"{key} is missing from the store" for key in sorted(known - stored)]
+    problems = [f"{key} is in the store but in no row" for key in sorted(stored - known)]
+    problems += [f"{key} is missing in the store" for key in sorted(known - stored)]
     _expire(made, "splits")
     left = sorted(each.key for each in made.services.storage.list_prefix())
     return problems + [f"{key} is still in the store after everything has expired" for key in left]
 
 
 def _expire(made: Fleet, table: str) -> None:
-    """Expire all rows of a table, and run the maintenance that deletes files, as if an hour and a day had passed."""
+    """Expire all rows of a table and run the maintenance that deletes files."""
     made.execute(f"UPDATE {table} SET expires_at = 1")
     services = made.services
     chores = splits_chores.SplitChores(services.database, services.storage, services.splits)
-    # timestamps of the store are whole seconds
+    # modification times in the store are whole seconds
     with mock.patch.object(splits_chores, "ORPHAN_AGE", timedelta(seconds=-2)):
         while chores.delete_expired():
             pass
@@ -39,7 +38,7 @@ def _expire(made: Fleet, table: str) -> None:
 
 
 def _known(made: Fleet) -> set[str]:
-    """The keys to which rows refer."""
+    """Query the keys of all files that rows refer to."""
     known = set()
     rows = made.query("SELECT id, source_key, stems FROM splits WHERE deleted_at IS NULL")
     for split_id, source_key, stems in rows:

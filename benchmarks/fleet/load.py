@@ -1,6 +1,6 @@
-"""Requests over persistent HTTP/1.1 connections, as many as a server can handle.
+"""A load generator over persistent HTTP/1.1 connections.
 
-General HTTP clients are slower than the servers measured here.
+General HTTP clients are slower than the servers that are measured.
 """
 
 import contextlib
@@ -14,17 +14,17 @@ READ_BYTES = 1 << 16
 
 
 def request(url: str, headers: Mapping[str, str]) -> bytes:
-    """A GET request in bytes."""
+    """Encode a GET request."""
     parts = urlsplit(url)
     lines = [f"GET {parts.path} HTTP/1.1", f"Host: {parts.netloc}", *map(": ".join, headers.items())]
     return "\r\n".join([*lines, "", ""]).encode()
 
 
 def per_second(address: tuple[str, int], requests: Sequence[bytes], seconds: float) -> float:
-    """Responses per second of a server that receives each of the requests repeatedly, on separate connections.
+    """Measure responses per second of a server that gets each request repeatedly on its own connection.
 
     Raises:
-        RuntimeError: a response is not 200.
+        RuntimeError: a response has another status than 200.
     """
     with contextlib.ExitStack() as stack:
         selector = stack.enter_context(selectors.DefaultSelector())

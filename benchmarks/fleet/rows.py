@@ -1,4 +1,4 @@
-"""Splits inserted directly into the database, because creating them by requests would take days."""
+"""Splits that are inserted into the database, which is faster than to create them by requests."""
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -7,16 +7,15 @@ from benchmarks.fleet.cluster import Fleet
 from stemsplitter.clock import now
 from stemsplitter.database import new_id
 from stemsplitter.splits.models import FREE, QUEUED, Split, stems_folder
-from tests.acceptance.server import MODEL
-from tests.acceptance.tiny_model import STEMS
+from tests.acceptance.tiny_model import STEMS, TINY_MODEL
 
 SONG_S = 60
-OLD_DAYS = 6  # age of the old splits; the retention is seven
+OLD_DAYS = 6  # maximum age of the old splits; splits are kept for seven days
 _DAY_MS = 86_400_000
 
 
-def waiting_split(account_id: str) -> Split:
-    """A split of a minute of audio as created by a request, first in the queue."""
+def queued_split(account_id: str) -> Split:
+    """New queued split of a minute of audio, first in the queue."""
     at, split_id = now(), new_id("split")
     return Split(
         id=split_id,
@@ -30,9 +29,9 @@ def waiting_split(account_id: str) -> Split:
         credits_used=SONG_S,
         source_key=f"splits/{split_id}/source.mp3",
         source_bytes=1_000_000,
-        model={"name": MODEL, "licence": "none"},
+        model={"name": TINY_MODEL, "licence": "none"},
         user_metadata={},
-        model_name=MODEL,
+        model_name=TINY_MODEL,
         priority=FREE,
         turn=0,
         created_at=at,
@@ -42,10 +41,13 @@ def waiting_split(account_id: str) -> Split:
 
 
 def fill(made: Fleet, account_ids: Sequence[str], old: int, queued: int, queued_accounts: int) -> None:
-    """Insert ``old`` succeeded splits with their ledger entries, distributed over all accounts, and ``queued`` ones,
-    distributed over the first of them."""
+    """Insert splits with their ledger entries, distributed evenly over accounts.
+
+    ``old`` splits have succeeded and belong to all accounts; ``queued`` splits are queued and belong to the first
+    ``queued_accounts`` of them.
+    """
     with made.services.database.write() as session:
-        template = waiting_split(account_ids[0])
+        template = queued_split(account_ids[0])
         template.stems = {
             name: {
                 "key": f"{stems_folder(template.id)}/{name}.mp3",
@@ -62,7 +64,7 @@ def fill(made: Fleet, account_ids: Sequence[str], old: int, queued: int, queued_
         return f"(ARRAY[{accounts}])[1 + number % {of}]"
 
     ended = f"created_at - {OLD_DAYS * _DAY_MS} + number * {OLD_DAYS * _DAY_MS / max(old, 1):.3f}::bigint"
-    # ids increase with time
+    # ids increase with time, as those of the application do
     _copy(
         made,
         template_id,

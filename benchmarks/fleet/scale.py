@@ -1,10 +1,10 @@
-"""A large system, with 10,000 queued and 1,000,000 finished splits, compared with an empty one.
+"""Latency with 10,000 queued and 1,000,000 old splits, compared with an empty system.
 
-    .venv/bin/python -m benchmarks.fleet.scale            # two minutes, and 5 GB of disk
+    .venv/bin/python -m benchmarks.fleet.scale            # two minutes, 5 GB of disk
     .venv/bin/python -m benchmarks.fleet.scale --quick    # a hundredth of that
 
-Two databases in one PostgreSQL, each with its own API process, are measured alternately: eight clients create splits,
-cancel them, and poll. Claims are calls of the worker's queue from this process, at a constant queue length.
+Two databases on one PostgreSQL server, each with its own API process, alternate: eight clients create splits, cancel
+them, and poll. Claims call the queue as a worker does, with a queue of constant length.
 """
 
 import argparse
@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.fleet.cluster import Fleet, beside, fleet, workplace
-from benchmarks.fleet.rows import fill, waiting_split
+from benchmarks.fleet.rows import fill, queued_split
 from benchmarks.service import Client, timed
 from stemsplitter.database import new_id
 from stemsplitter.splits import queue
-from tests.acceptance.server import MODEL
 from tests.acceptance.songs import encode, sung
+from tests.acceptance.tiny_model import TINY_MODEL
 
 CLIENTS = 8
 QUEUED_ACCOUNTS = 100
@@ -30,7 +30,7 @@ CAP = 2
 
 @dataclass
 class System:
-    """One of the two systems, with its clients and measured durations."""
+    """System under test with its clients and measured seconds."""
 
     fleet: Fleet
     clients: list[Client]
@@ -42,7 +42,7 @@ class System:
 
 
 def system(made: Fleet, accounts: int) -> System:
-    """Create a system with accounts; the first ones have clients."""
+    """Create accounts and start an API process; the first accounts have clients."""
     account_ids = []
     with made.services.database.write() as session:
         service = made.services.accounts
@@ -54,7 +54,7 @@ def system(made: Fleet, accounts: int) -> System:
 
 
 def create(each: System, clip: bytes, times: int) -> None:
-    """Time concurrent creates by all clients, excluding the upload before and the cancel after each."""
+    """Time concurrent creates by all clients; the upload before and the cancel after each are not timed."""
 
     def one(client: Client) -> None:
         source = client.upload(clip, "audio/flac")
@@ -67,12 +67,12 @@ def create(each: System, clip: bytes, times: int) -> None:
 
 
 def poll(each: System, times: int) -> None:
-    """Time concurrent polls of a queued split by all clients."""
+    """Time concurrent polls of queued splits by all clients."""
     if not each.polled:
         with each.fleet.services.database.write() as session:
             for client, account_id in zip(each.clients, each.account_ids, strict=False):
-                split = waiting_split(account_id)
-                split.model_name = "another"  # so that it is not claimed
+                split = queued_split(account_id)
+                split.model_name = "another"  # so that it is never claimed
                 session.add(split)
                 each.polled[client] = split.id
     each.polls += timed(
@@ -81,14 +81,14 @@ def poll(each: System, times: int) -> None:
 
 
 def claim(each: System, times: int) -> None:
-    """Time claims; before each, a split is added to the queue, and the claimed split ends at once."""
+    """Time claims; a split is queued before each claim and deleted after it."""
     database = each.fleet.services.database
     for number in range(times):
         with database.write() as session:
-            session.add(waiting_split(each.account_ids[number % QUEUED_ACCOUNTS]))
+            session.add(queued_split(each.account_ids[number % QUEUED_ACCOUNTS]))
         began = time.perf_counter()
         with database.write() as session:
-            claimed = queue.claim(session, [MODEL], CAP, "wrk_benchmark", new_id("run"))
+            claimed = queue.claim(session, [TINY_MODEL], CAP, "wrk_benchmark", new_id("run"))
         each.claims.append(time.perf_counter() - began)
         assert claimed is not None
         with database.write() as session:
@@ -96,37 +96,37 @@ def claim(each: System, times: int) -> None:
 
 
 def run(folder: Path, old: int, queued: int, rounds: int) -> tuple[System, System]:
-    """The empty system and the large one, after all rounds."""
+    """Run the benchmark. Returns the empty and the large system with their times."""
     clip = encode(folder / "clip.flac", sung(44_100), 44_100, "flac").read_bytes()
     with fleet(folder, max_queued_splits=1000) as first, beside(first, folder / "large") as second:
         empty, large = system(first, QUEUED_ACCOUNTS), system(second, 1000)
         began = time.monotonic()
         fill(second, large.account_ids, old, queued, QUEUED_ACCOUNTS)
-        print(f"{old} old and {queued} queued splits were inserted in {time.monotonic() - began:.0f} s")
+        print(f"inserted {old} old and {queued} queued splits in {time.monotonic() - began:.0f} s")
         for number in range(rounds + 1):
             for each in (empty, large):
                 create(each, clip, 8)
                 poll(each, 60)
             for each in (empty, large) * 8:
                 claim(each, 5)
-            if number == 0:  # warm-up
+            if number == 0:  # the first round is a warm-up
                 for each in (empty, large):
                     each.created, each.polls, each.claims = [], [], []
         return empty, large
 
 
 def p99(seconds: list[float]) -> float:
-    """The 99th percentile."""
+    """99th percentile."""
     return sorted(seconds)[int(len(seconds) * 0.99)]
 
 
 def main() -> None:
-    """Measure, print a table and a summary, and exit with 1 if the large system is too slow."""
+    """Run the benchmark and print its figures; exit with status 1 if the large system is too slow."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--quick", action="store_true", help="100 queued and 10,000 old splits, two rounds")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs, in a new folder")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs in a new folder")
     options = parser.parse_args()
     size = (10_000, 100, 2) if options.quick else (1_000_000, 10_000, 5)
     with workplace(options.keep) as folder:
@@ -146,8 +146,8 @@ def main() -> None:
         print(f"| {name} | {len(few)} | {times} | {ratios[-1]:.2f} |")
     claims = statistics.median(large.claims) / statistics.median(empty.claims)
     print(
-        f"scale: with {size[0]} old and {size[1]} queued splits, p99 of creates is {ratios[0]:.2f} × and of polls "
-        f"{ratios[1]:.2f} × the empty system's (at most {WANTED:.0f} × expected), median of claims {claims:.2f} ×"
+        f"scale: {size[0]} old and {size[1]} queued splits ÷ empty system: p99 of creates {ratios[0]:.2f}, "
+        f"p99 of polls {ratios[1]:.2f}, median of claims {claims:.2f} (target: at most {WANTED:.0f})"
     )
     sys.exit(max(ratios[:2]) > WANTED or claims > WANTED)
 

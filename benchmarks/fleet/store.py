@@ -1,4 +1,4 @@
-"""A proxy in front of an S3 server that can fail requests and reports each one."""
+"""A proxy in front of an S3 server that injects failures."""
 
 import http.client
 import http.server
@@ -19,17 +19,17 @@ _HOP = {
     "keep-alive",
     "transfer-encoding",
     "content-length",
-}  # hop-by-hop headers
+}  # headers of a single connection
 
 
 class FaultyStore:
-    """Forwards requests unchanged, because they are signed, to the S3 server at ``port`` of loopback.
+    """Forwards calls to the S3 server at ``port`` of loopback, unmodified, so that their signatures stay valid.
 
     Attributes:
-        share: share of requests that fail: with a response 503, with a connection closed before the request reaches
-            the server, or with one closed after it, so that the result is lost.
-        failed: number of each kind of failure.
-        before: called with the method and path of each request before it is forwarded.
+        share: share of the calls that fail: with a 503 response, a connection that closes before the call reaches the
+            server, or one that closes after it, so that the response is lost.
+        failed: number of failures by kind.
+        before: called with the method and path of each call before it is forwarded.
     """
 
     def __init__(self, port: int) -> None:
@@ -41,7 +41,7 @@ class FaultyStore:
 
     @contextmanager
     def listening(self) -> Iterator["FaultyStore"]:
-        """Serve requests at ``url`` within the block."""
+        """Run the proxy at ``url`` until the block ends."""
         with _Server(("127.0.0.1", 0), _handler(self, self._port)) as server:
             threading.Thread(target=server.serve_forever, daemon=True).start()
             self.url = f"http://127.0.0.1:{server.server_address[1]}"
@@ -55,7 +55,7 @@ class _Server(http.server.ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """The client has disconnected, which is expected here."""
+        """Ignore clients that disconnect."""
 
 
 def _handler(store: FaultyStore, port: int) -> type[http.server.BaseHTTPRequestHandler]:
@@ -64,7 +64,7 @@ def _handler(store: FaultyStore, port: int) -> type[http.server.BaseHTTPRequestH
         timeout = 120
         disable_nagle_algorithm = True
 
-        def _pass(self) -> None:
+        def _forward(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             fault = random.choice(("503", "dropped", "answer lost")) if random.random() < store.share else ""
             if fault:
@@ -76,15 +76,15 @@ def _handler(store: FaultyStore, port: int) -> type[http.server.BaseHTTPRequestH
                 self._drop()
                 return
             store.before(self.command, self.path)
-            status, headers, answer = self._ask(body)
+            status, headers, answer = self._call_server(body)
             if fault == "answer lost":
                 self._drop()
                 return
             self._answer(status, headers, answer)
 
-        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _pass
+        do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _forward
 
-        def _ask(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
+        def _call_server(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
             try:
                 connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)

@@ -1,11 +1,11 @@
-"""Songs per minute of one worker and of two, with one thread each.
+"""Throughput of two workers compared with one: equal songs per minute, with one thread each.
 
     .venv/bin/python -m benchmarks.fleet.throughput       # on two idle cores, about five minutes
     .venv/bin/python -m benchmarks.fleet.throughput --quick
 
-The model is a real one and must be installed (`make weights`). One and two workers are measured alternately, after each
-has loaded its model. Each is pinned to one core: with one thread for the network, a worker also decodes and encodes,
-and would use more than one core.
+The model is a real one; `make weights` installs its weights. One and two workers alternate; each has loaded its model
+before songs count. Each worker is pinned to its own core: even with one thread for the network, a worker also decodes
+and encodes, and uses more than one core if it can.
 """
 
 import argparse
@@ -25,7 +25,7 @@ LIMIT_S = 1800
 
 
 def measure(made: Fleet, customer: Customer, first: int, songs: int, warm: int) -> float:
-    """Songs per minute, excluding the first ``warm``, during which models are loaded and splits are created."""
+    """Measure songs per minute. The first ``warm`` songs do not count: models are loaded and requests arrive."""
     ids = [customer.create(first + number) for number in range(songs + warm)]
     names = ", ".join(f"'{split_id}'" for split_id in ids)
     ended = (
@@ -38,7 +38,7 @@ def measure(made: Fleet, customer: Customer, first: int, songs: int, warm: int) 
 
 @contextmanager
 def on_core(core: int) -> Iterator[None]:
-    """Pin processes that are started within the block to one core."""
+    """Pin processes started in the block, and their children, to one core."""
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {core})
     try:
@@ -48,7 +48,7 @@ def on_core(core: int) -> Iterator[None]:
 
 
 def run(folder: Path, model: str, seconds: int, songs: int, rounds: int) -> list[tuple[float, float]]:
-    """Songs per minute of one worker and of two, for each round."""
+    """Run the benchmark. Returns songs per minute of one worker and of two for each round."""
     song = encode(folder / "song.flac", sung(seconds * 44_100), 44_100, "flac").read_bytes()
     layout = {"model_6s": model} if model != "spleeter_2s" else {"model_2s": model}
     settings = {"offline": 1, "max_running_splits": 64, "max_queued_splits": 1000, **layout}
@@ -73,7 +73,7 @@ def run(folder: Path, model: str, seconds: int, songs: int, rounds: int) -> list
             one = measure(made, customer, number, songs, 1)
             with on_core(1):
                 made.workers[1].start()
-            wait_until(lambda: made.living_workers() == 2, LIMIT_S, "the second worker has not started")
+            wait_until(lambda: made.live_workers() == 2, LIMIT_S, "the second worker did not start")
             two = measure(made, customer, number + songs + 1, 2 * songs, 2)
             number += 3 * songs + 3
             results.append((one, two))
@@ -82,13 +82,13 @@ def run(folder: Path, model: str, seconds: int, songs: int, rounds: int) -> list
 
 
 def main() -> None:
-    """Measure, print a line per round and a summary, and exit with 1 if the result is too low."""
+    """Run the benchmark and print its figures; exit with status 1 if the ratio is too small."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="few and short songs, as a smoke test")
+    parser.add_argument("--quick", action="store_true", help="a short run with few short songs")
     parser.add_argument("--model", default="builtin_6s", choices=("builtin_6s", "spleeter_2s"))
-    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs, in a new folder")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="keep the logs in a new folder")
     options = parser.parse_args()
     seconds, songs, rounds = (5, 2, 1) if options.quick else (45, 6, 3)
     print(
@@ -98,7 +98,7 @@ def main() -> None:
     with workplace(options.keep) as folder:
         results = run(folder, options.model, seconds, songs, rounds)
     ratio = statistics.median(two / one for one, two in results)
-    print(f"throughput: two workers separate {ratio:.2f} × the songs of one (at least {WANTED} expected)")
+    print(f"throughput: two workers ÷ one worker: {ratio:.2f} (target: at least {WANTED})")
     sys.exit(ratio < WANTED)
 
 

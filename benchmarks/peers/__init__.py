@@ -1,1 +1,1 @@
-"""Other programs, for comparison."""
+"""Other programs for comparison."""

@@ -1,7 +1,7 @@
-"""HTDemucs exported by torch and run by plain ONNX Runtime, with this project's transforms.
+"""HTDemucs exported by torch and run by ONNX Runtime, with this project's transforms.
 
 ``python -m benchmarks.peers.onnx_runtime export CHECKPOINT MODEL`` and ``… run MODEL SONG FOLDER``; only the
-second is measured. Equivalent to the package demucs-onnx, with a newer exporter.
+second is measured. The package demucs-onnx does the same with an older exporter.
 """
 
 import sys
@@ -13,7 +13,7 @@ SEGMENT, FRAMES = 343_980, 336
 
 
 def export(checkpoint: Path, path: Path) -> None:
-    """Export the network without its transforms: spectrogram and waveform in, both out."""
+    """Export the network without its transforms: spectrogram and waveform in and out."""
     import torch
 
     from benchmarks.checkpoints import load
@@ -42,7 +42,7 @@ def export(checkpoint: Path, path: Path) -> None:
 
 
 def separate(path: Path, song: Path, folder: Path) -> None:
-    """Separate a song into wav files."""
+    """Separate a song into WAV files."""
     import onnxruntime
 
     from stemsplitter.audio.decode import open_source

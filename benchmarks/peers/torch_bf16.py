@@ -1,4 +1,4 @@
-"""The code of demucs with the fastest settings: bf16 autocast, and a malloc that keeps its memory.
+"""demucs' own code with the fastest settings: bf16 autocast, and a malloc that retains its memory.
 
 ``python -m benchmarks.peers.torch_bf16 CHECKPOINT SONG FOLDER``, with MALLOC_SETTINGS in the environment.
 """
@@ -14,7 +14,7 @@ MALLOC_SETTINGS = {
 
 
 def main(checkpoint: Path, song: Path, folder: Path) -> None:
-    """Separate a song into wav files."""
+    """Separate a song into WAV files."""
     import torch
     from demucs.apply import apply_model
     from demucs.audio import AudioFile, save_audio

@@ -1,14 +1,9 @@
-"""The command as a user has it: installed, in a process of its own, with real weights, offline."""
+"""Fixtures: the installed command with real weights, offline; live servers; songs."""
 
-import json
 import os
 import secrets
-import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -22,83 +17,19 @@ from ..buckets import environment as variables_of
 from ..buckets import s3_server
 from ..conftest import new_database
 from ..loopback import Handler, listening
+from .command import VOCALS, Command
 from .fleet import Fleet
 from .server import Server
 from .songs import encode, sung
 
-MODEL = "builtin_6s"  # what is taken where none is named
-VOCALS = "spleeter_2s"  # what finds the vocals for it, and is fetched
-LIMIT_S = 120
-COMMAND = Path(sys.executable).with_name("stemsplitter")
-
-Event = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Done:
-    """A run that is over."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def events(self) -> list[Event]:
-        """What `--json` printed; every line must be JSON."""
-        return [json.loads(line) for line in self.out.splitlines()]
-
-    def named(self, event: str) -> dict[str, Event]:
-        """The events of one kind, by the name of the song."""
-        return {Path(e["song"]).name: e for e in self.events if e["event"] == event}
-
-
-class Command:
-    """Runs `stemsplitter` in a folder."""
-
-    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
-        self.folder, self.environment = folder, environment
-
-    def __call__(self, *arguments: str | Path, **options: Any) -> Done:
-        done = subprocess.run(
-            [COMMAND, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=LIMIT_S,
-            check=False,
-            **options,
-        )
-        assert b"Traceback" not in done.stderr
-        return Done(done.returncode, done.stdout.decode(), done.stderr.decode())
-
-    @contextmanager
-    def started(
-        self, *arguments: str | Path, stdout: int | socket.socket = subprocess.PIPE
-    ) -> Iterator[subprocess.Popen[str]]:
-        """A run that goes on; it is killed at the end if it still does."""
-        with subprocess.Popen(
-            [COMMAND, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=stdout,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as process:
-            try:
-                yield process
-            finally:
-                process.kill()
-
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The user's, offline, with one model that was fetched: whatever others there are, the tests see the same."""
+    """Environment of a user who is offline and has exactly one downloaded model, independent of the machine."""
     store = ModelStore()
     if not store.is_ready(VOCALS):
         pytest.fail(
-            f"The model {VOCALS} is not here: run `stemsplitter models pull {VOCALS}`.", pytrace=False
+            f"The model {VOCALS} is not installed: run `stemsplitter models pull {VOCALS}`.", pytrace=False
         )
     cache = tmp_path_factory.mktemp("cache")
     (cache / "models").mkdir()
@@ -115,33 +46,28 @@ def command(tmp_path: Path, environment: dict[str, str]) -> Command:
 
 @pytest.fixture(scope="session")
 def command_in(environment: dict[str, str]) -> Callable[[Path], Command]:
-    """The command in a folder that tests share."""
+    """Factory of the command in a given folder."""
     return lambda folder: Command(folder, environment)
 
 
 @pytest.fixture(scope="session")
 def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds, stereo, 44.1 kHz."""
+    """Song of two seconds, stereo, 44.1 kHz."""
     return encode(tmp_path_factory.mktemp("song") / "Lied.flac", sung(88_200), 44_100, "flac")
 
 
 @pytest.fixture(scope="session")
 def long_song(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten minutes, mono, 8 kHz: on any machine time enough to do something in the middle."""
+    """Song of ten minutes, mono, 8 kHz: a test can act while it is separated on any machine."""
     song = np.tile(sung(60 * 8_000, 1, 8_000), 10)
     return encode(tmp_path_factory.mktemp("long") / "Long.wav", song, 8_000, "pcm_s16le")
-
-
-def files_in(folder: Path) -> list[str]:
-    """All files and folders under a folder, hidden ones too; none where it does not exist."""
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
 @pytest.fixture(scope="session")
 def make_server(
     request: pytest.FixtureRequest, postgres_url: str | None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[..., Server]]:
-    """Call it, with settings, for a server that does not run yet: a laptop's, or with ``--fleet`` a fleet."""
+    """Factory of servers with settings, not started; with ``--fleet``, of fleets."""
     with ExitStack() as stack:
         if not request.config.getoption("--fleet"):
             yield lambda **settings: Server(tmp_path_factory.mktemp("server"), **settings)
@@ -163,7 +89,7 @@ def make_server(
 
 @pytest.fixture(scope="session")
 def server(make_server: Callable[..., Server]) -> Iterator[Server]:
-    """A server that all tests share; each takes an account of its own."""
+    """Running server that all tests share; each test uses a new account."""
     started = make_server()
     started.start()
     yield started
@@ -172,13 +98,13 @@ def server(make_server: Callable[..., Server]) -> Iterator[Server]:
 
 @pytest.fixture
 def key(server: Server) -> str:
-    """The API key of a new account."""
+    """API key of a new account."""
     return server.new_key(f"{secrets.token_hex(8)}@example.org")
 
 
 @pytest.fixture(scope="session")
 def site(song: Path) -> Iterator[str]:
-    """A web site on loopback that has a song at any path but /missing, and no song at /page."""
+    """URL of a website on loopback: 404 at /missing, HTML at /page, and a song at any other path."""
 
     class Site(Handler):
         def do_GET(self) -> None:

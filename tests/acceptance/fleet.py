@@ -1,32 +1,27 @@
-"""A fleet as an operator runs it: APIs behind a balancer, and workers, each as if on a host of its own."""
+"""A fleet: API processes behind a load balancer and worker processes that share no folder."""
 
-import itertools
-import select
 import signal
-import socket
-import socketserver
 import subprocess
-import threading
-import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from stemsplitter.cli.main import EXIT_STOPPED
 
-from .server import START_S, STOP_S, Server, free_port
+from ..waiting import wait_until
+from .balancer import Balancer
+from .processes import free_port
+from .server import START_S, STOP_S, Server
 
-SECRET = "the one that all processes of these tests have"
-BLOCK_BYTES = 1 << 16
+SECRET = "the secret key that all processes of a fleet share"
 
 Process = subprocess.Popen[bytes]
 
 
 class Fleet(Server):
-    """Two ``stemsplitter api`` and two ``stemsplitter worker`` on PostgreSQL and S3; they share no folder.
+    """Two ``stemsplitter api`` and two ``stemsplitter worker`` processes on PostgreSQL and S3.
 
-    ``variables`` are those with which S3 is reached. What dies is not started again but by :meth:`revive`.
+    ``variables`` configure the S3 client. Only :meth:`revive` restarts processes that have ended.
     """
 
     def __init__(
@@ -44,13 +39,13 @@ class Fleet(Server):
         self._balancer: Balancer | None = None
 
     def start(self) -> None:
-        """Start what does not run, and wait until all of it is at work."""
+        """Start the processes that do not run, then the balancer, and wait until all are ready."""
         self.revive()
         if self._balancer is None:
             self._balancer = Balancer(self._port, self._api_ports)
 
     def revive(self) -> None:
-        """Start again what has ended, as a supervisor would, and wait until all of it is at work."""
+        """Restart the processes that have ended, and wait until all are ready."""
         for number, port in enumerate(self._api_ports):
             self._ensure(f"api{number}", "api", port=port)
         for number in range(2):
@@ -58,12 +53,8 @@ class Fleet(Server):
         for number, url in enumerate(self.api_urls):
             self._wait_ready(url, self._processes[f"api{number}"])
         workers = {self._processes[f"worker{number}"].pid for number in range(2)}
-        end = time.monotonic() + START_S
-        while not workers <= {
-            pid for (pid,) in self.query("SELECT pid FROM workers WHERE state = 'working'")
-        }:
-            assert time.monotonic() < end, self.log.read_text()
-            time.sleep(0.1)
+        working = "SELECT pid FROM workers WHERE state = 'working'"
+        wait_until(lambda: workers <= {pid for (pid,) in self.query(working)}, self.log.read_text, START_S)
 
     def _ensure(self, name: str, role: str, **settings: Any) -> None:
         process = self._processes.get(name)
@@ -72,11 +63,11 @@ class Fleet(Server):
 
     @property
     def apis(self) -> list[Process]:
-        """The processes behind :attr:`api_urls`."""
+        """Processes behind :attr:`api_urls`, in the same order."""
         return [self._processes["api0"], self._processes["api1"]]
 
     def stop(self) -> int:
-        """Tell all to stop, and wait until they have. 0, or the first exit status that is not that of a good end."""
+        """Stop all processes gracefully. Returns 0 or the first exit status of a failure."""
         running = [process for process in self._processes.values() if process.poll() is None]
         for process in running:
             process.send_signal(signal.SIGTERM)
@@ -87,50 +78,10 @@ class Fleet(Server):
         return next((code for code in codes if code not in (0, EXIT_STOPPED)), 0)
 
     def kill(self) -> None:
-        """Kill all of it."""
+        """Kill all processes and stop the balancer."""
         for process in self._processes.values():
             process.kill()
             process.wait()
         if self._balancer is not None:
             self._balancer.close()
             self._balancer = None
-
-
-class Balancer(socketserver.ThreadingTCPServer):
-    """Gives each connection to the next port that takes it, and knows nothing of HTTP."""
-
-    allow_reuse_address = True
-    daemon_threads = True
-    block_on_close = False
-
-    def __init__(self, port: int, targets: list[int]) -> None:
-        super().__init__(("127.0.0.1", port), _Connection)
-        self.targets = targets
-        self.turn = itertools.cycle(range(len(targets)))
-        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-
-    def close(self) -> None:
-        """Take no more connections."""
-        self.shutdown()
-        self.server_close()
-
-
-class _Connection(socketserver.BaseRequestHandler):
-    def handle(self) -> None:
-        assert isinstance(self.server, Balancer)
-        first = next(self.server.turn)
-        for port in self.server.targets[first:] + self.server.targets[:first]:
-            with suppress(OSError):  # its process is gone
-                with socket.create_connection(("127.0.0.1", port)) as target:
-                    self._pass(target)
-                return
-
-    def _pass(self, target: socket.socket) -> None:
-        other = {self.request: target, target: self.request}
-        with suppress(OSError):  # one end is gone
-            while True:
-                for end in select.select(list(other), [], [])[0]:
-                    data = end.recv(BLOCK_BYTES)
-                    if not data:
-                        return
-                    other[end].sendall(data)

@@ -1,4 +1,4 @@
-"""What schemathesis is told beside the description: the envelope, and to stay on loopback."""
+"""Hooks for schemathesis: a check of the response envelope, and URLs that stay on loopback."""
 
 import itertools
 import json
@@ -15,8 +15,8 @@ schemathesis.serializer.alias("application/partial-upload", "application/octet-s
 
 
 @schemathesis.check
-def in_the_envelope(ctx: Any, response: Any, case: Any) -> None:
-    """Every answer of /v1 is in the envelope, or the stream that it was asked for."""
+def has_envelope(ctx: Any, response: Any, case: Any) -> None:
+    """Require the envelope in every response of /v1, except for archives and event streams."""
     if not case.path.startswith("/v1/"):
         return
     kind = response.headers["content-type"][0]
@@ -41,15 +41,15 @@ def in_the_envelope(ctx: Any, response: Any, case: Any) -> None:
 
 @schemathesis.hook
 def map_body(ctx: Any, body: Any) -> Any:
-    """Let no URL lead away from this machine."""
-    return _at_home(body)
+    """Replace all URLs in a body with one on loopback."""
+    return _on_loopback(body)
 
 
-def _at_home(value: Any) -> Any:
+def _on_loopback(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _at_home(each) for name, each in value.items()}
+        return {name: _on_loopback(each) for name, each in value.items()}
     if isinstance(value, list):
-        return [_at_home(each) for each in value]
+        return [_on_loopback(each) for each in value]
     if isinstance(value, str) and "//" in value:
         try:
             host = urlsplit(value).netloc
@@ -64,7 +64,7 @@ _numbers = itertools.count()
 
 @schemathesis.hook
 def map_headers(ctx: Any, headers: Any) -> Any:
-    """Let no idempotency key come twice: its replay may tell of what another sequence of calls has deleted."""
+    """Make idempotency keys unique: a replay may name a resource that another sequence of calls has deleted."""
     if not headers:
         return headers
     return {

@@ -1,12 +1,9 @@
-"""A server as an operator starts it: the command, in processes of its own, on a free port of loopback."""
+"""``stemsplitter serve`` in processes of its own, on a free port of loopback."""
 
 import os
 import signal
-import socket
 import subprocess
-import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +15,16 @@ from stemsplitter.database import Database
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 
-from .tiny_model import write_tiny_model
+from .command import COMMAND
+from .processes import free_port
+from .tiny_model import TINY_MODEL, write_tiny_model
 
-COMMAND = Path(sys.executable).with_name("stemsplitter")
-MODEL = "tiny_6s"
 START_S = 120
 STOP_S = 80
 
 
 class Server:
-    """``stemsplitter serve`` with a model that is small and knows nothing. ``settings`` are names without prefix."""
+    """``stemsplitter serve`` with a small model with random weights. ``settings`` are named without their prefix."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         port = free_port()
@@ -36,14 +33,14 @@ class Server:
         self.database = folder / "data" / "stemsplitter.db"
         cache = folder / "cache"
         if not cache.exists():
-            ModelStore(cache / "models").add(MODEL, write_tiny_model(folder / "tiny.safetensors"))
+            ModelStore(cache / "models").add(TINY_MODEL, write_tiny_model(folder / "tiny.safetensors"))
         ours = {
             "data_dir": folder / "data",
             "port": port,
             "cache_dir": cache,
             "offline": 1,
-            "model_6s": MODEL,
-            "model_4s": MODEL,
+            "model_6s": TINY_MODEL,
+            "model_4s": TINY_MODEL,
             "threads": 1,
             "allowed_networks": "127.0.0.0/8",
             "read_limit": 1_000_000,
@@ -59,7 +56,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def command(self, *arguments: str) -> str:
-        """What an operator's command prints to standard output; it must succeed."""
+        """Run a command in the server's environment. Returns its standard output; a failure fails the test."""
         done = subprocess.run(
             [COMMAND, *arguments],
             env=self.environment,
@@ -72,7 +69,7 @@ class Server:
         return done.stdout.strip()
 
     def new_key(self, email: str) -> str:
-        """The key of a new account, made beside the server, as the operator's commands do it."""
+        """Create an account with an API key in the database, as the operator's commands do. Returns the key."""
         services = Services(self._settings)
         try:
             with services.database.write() as session:
@@ -82,7 +79,7 @@ class Server:
             services.close()
 
     def query(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
-        """Rows of its database, behind its back."""
+        """Query the server's database directly."""
         database = Database(self._settings.database)
         try:
             with database.read() as session:
@@ -90,8 +87,8 @@ class Server:
         finally:
             database.close()
 
-    def silence(self, *workers: int) -> None:
-        """Have it that nothing was heard of workers, by their process ids, for longer than their leases."""
+    def expire_leases(self, *workers: int) -> None:
+        """Expire the leases of workers, given by process id."""
         database = Database(self._settings.database)
         try:
             with database.write() as session:
@@ -103,12 +100,12 @@ class Server:
             database.close()
 
     def start(self) -> None:
-        """Start it, and wait until it is ready."""
+        """Start the server and wait until it is ready."""
         self._process = self._run("serve")
         self._wait_ready(self.url, self._process)
 
     def _run(self, role: str, **settings: Any) -> "subprocess.Popen[bytes]":
-        """A process that begins, with settings of its own, and logs with the others."""
+        """Start a process with additional settings; it appends to the common log."""
         own = {f"STEMSPLITTER_{name.upper()}": str(value) for name, value in settings.items()}
         with self.log.open("ab") as log:
             return subprocess.Popen(
@@ -117,7 +114,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # as on a host of its own
+                start_new_session=True,  # a signal to one process reaches no other
             )
 
     def _wait_ready(self, url: str, process: "subprocess.Popen[bytes]") -> None:
@@ -133,12 +130,12 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """Process id of the parent of all its processes."""
+        """Process id of the supervisor."""
         assert self._process is not None
         return self._process.pid
 
     def stop(self) -> int:
-        """Tell it to stop, and wait until it has. Its exit status."""
+        """Stop the server gracefully. Returns its exit status."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         try:
@@ -148,22 +145,7 @@ class Server:
             self._process.wait()
 
     def kill(self) -> None:
-        """Kill the parent process, and nothing else."""
+        """Kill the supervisor only."""
         assert self._process is not None
         self._process.kill()
         self._process.wait()
-
-
-def free_port() -> int:
-    """A port of loopback that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def children(process: int) -> set[int]:
-    """Process ids of what a process has started; a worker's children separate."""
-    with suppress(FileNotFoundError):  # it ends
-        tasks = Path(f"/proc/{process}/task").glob("*/children")
-        return {int(child) for path in tasks for child in path.read_text().split()}
-    return set()

@@ -1,4 +1,4 @@
-"""Songs to separate: made here, in any format, a few seconds long."""
+"""Synthetic songs of a few seconds, encoded in any format."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -14,7 +14,7 @@ Samples = npt.NDArray[np.float32]
 
 TAGS = {"title": "Ein Lied", "artist": "Wir", "album": "Die Platte"}
 
-# What FFmpeg's encoders take where it is not planar float, and the type and full scale of that
+# sample format, NumPy type and full scale of FFmpeg's encoders that do not accept planar float
 _FORMATS = {
     **dict.fromkeys(["pcm_s16le", "pcm_s16be", "flac"], ("s16", "i2", 1 << 15)),
     **dict.fromkeys(["pcm_s24le", "pcm_s24be", "pcm_s32le"], ("s32", "i4", 1 << 31)),
@@ -27,7 +27,7 @@ _FORMATS = {
 
 
 def sung(samples: int, channels: int = 2, rate: int = 44_100) -> Samples:
-    """A voice on a vowel, a bass and drums, `[channels, samples]`, peaks below 0.6."""
+    """Synthesize a sung vowel, a bass and drums: `[channels, samples]`, peaks of at most 0.6."""
     time = np.arange(samples) / rate
     phase = 2 * np.pi * np.cumsum(220 * (1 + 0.01 * np.sin(2 * np.pi * 5 * time))) / rate
     voice = np.zeros(samples)
@@ -39,7 +39,7 @@ def sung(samples: int, channels: int = 2, rate: int = 44_100) -> Samples:
     noise = np.random.default_rng(samples).standard_normal(samples)
     drums = noise * np.exp(-(time % 0.5) / 0.03)
     bass = np.sin(2 * np.pi * 55 * time)
-    sides = np.linspace(0.7, 1, channels)[:, None]  # no two channels are alike
+    sides = np.linspace(0.7, 1, channels)[:, None]  # all channels differ
     song = 0.3 * voice + 0.2 * drums * sides + 0.15 * bass * sides[::-1]
     loudest = np.abs(song).max(initial=0)
     return (song * (0.6 / max(loudest, 0.6))).astype(np.float32)
@@ -48,10 +48,7 @@ def sung(samples: int, channels: int = 2, rate: int = 44_100) -> Samples:
 def encode(
     path: Path, samples: Samples, rate: int, codec: str, layout: str = "", video: str = "", **tags: str
 ) -> Path:
-    """Write samples `[channels, n]` with FFmpeg, as its muxers do when nobody asks for more.
-
-    `video` names the encoder of a moving picture to go with them.
-    """
+    """Encode samples `[channels, n]` with FFmpeg's defaults; `video` names the encoder of an added video track."""
     layout = layout or {1: "mono", 2: "stereo"}[len(samples)]
     with av.open(str(path), "w") as container:
         container.metadata.update(tags)
@@ -89,11 +86,11 @@ def _encode_video(container: Any, stream: Any, seconds: float) -> None:
 
 
 def read(path: Path, **options: Any) -> tuple[Samples, int]:
-    """A whole file and its sample rate."""
+    """Decode a file to `[channels, n]` and its sample rate."""
     with open_source(path, **options) as source:
         return np.concatenate(list(source.blocks()), axis=1), source.info.sample_rate
 
 
 def dbfs(samples: npt.NDArray[Any]) -> float:
-    """The largest sample, in decibels relative to full scale."""
+    """Peak in decibels relative to full scale."""
     return 20 * float(np.log10(max(float(np.abs(samples).max(initial=0)), 1e-10)))

@@ -1,4 +1,4 @@
-"""A server is backed up while it works, lost, restored, and goes on."""
+"""A server is backed up while it runs, deleted and restored, and continues."""
 
 import shutil
 import sqlite3
@@ -7,14 +7,14 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from .api_client import ApiClient
 from .server import Server
-from .test_contract import Api
 
 LEDGER = "SELECT * FROM ledger_entries ORDER BY id"
 
 
-def _stems(api: Api, split_id: str) -> dict[str, bytes]:
-    stems = api.ended(split_id)["stems"]
+def _stems(api: ApiClient, split_id: str) -> dict[str, bytes]:
+    stems = api.wait_for_end(split_id)["stems"]
     return {name: httpx2.get(url, timeout=60).content for name, url in stems.items()}
 
 
@@ -26,19 +26,19 @@ def _rows(database: Path, query: str) -> list[tuple[object, ...]]:
         opened.close()
 
 
-@pytest.mark.timeout(600)  # two starts and five splits take their time on a machine that is busy
-def test_a_lost_server_comes_back(tmp_path: Path, song: Path) -> None:
+@pytest.mark.timeout(600)  # two starts and five splits are slow on a busy machine
+def test_restored_server_finishes_its_splits(tmp_path: Path, song: Path) -> None:
     server = Server(tmp_path, database_url="", storage_url="")
     server.start()
     key = server.new_key("a@example.org")
     backup = tmp_path / "backup"
     try:
-        with Api(server, key) as api:
-            done = api.split(song)["id"]
+        with ApiClient(server, key) as api:
+            done = api.create_split(song)["id"]
             stems = _stems(api, done)
-            under_way = [api.split(song)["id"] for _ in range(3)]  # at work, and waiting
+            unfinished = [api.create_split(song)["id"] for _ in range(3)]  # running and queued
             server.command("backup", str(backup))
-            after = api.split(song)["id"]
+            after = api.create_split(song)["id"]
     finally:
         server.stop()
     ledger = _rows(backup / "stemsplitter.db", LEDGER)
@@ -48,9 +48,9 @@ def test_a_lost_server_comes_back(tmp_path: Path, song: Path) -> None:
     assert _rows(server.database, LEDGER) == ledger
     server.start()
     try:
-        with Api(server, key) as api:
+        with ApiClient(server, key) as api:
             assert _stems(api, done) == stems and all(stems.values())
-            assert {api.ended(each)["status"] for each in under_way} == {"succeeded"}
+            assert {api.wait_for_end(each)["status"] for each in unfinished} == {"succeeded"}
             assert api("GET", f"/audio/splits/{after}").status_code == 404
         now = _rows(server.database, LEDGER)
         counts = (
@@ -61,6 +61,6 @@ def test_a_lost_server_comes_back(tmp_path: Path, song: Path) -> None:
         server.stop()
     assert [entry for entry in now if entry in ledger] == ledger
     assert sorted(ends) == sorted(
-        (each, kind, 1) for each in (done, *under_way) for kind in ("hold", "settle")
+        (each, kind, 1) for each in (done, *unfinished) for kind in ("hold", "settle")
     )
     assert server.command("credits", "audit") == "Every balance is the sum of its ledger."

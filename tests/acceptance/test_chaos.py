@@ -1,4 +1,4 @@
-"""kill -9 at random moments, in a short form of benchmarks/chaos.py: every split ends, and every account adds up."""
+"""Short run of benchmarks/chaos.py: after random SIGKILLs every split ends and every ledger balances."""
 
 import random
 from pathlib import Path
@@ -11,7 +11,9 @@ KILLS, SPLITS = 6, 8
 
 
 @pytest.mark.timeout(540)
-def test_everything_adds_up_after_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ledger_and_splits_are_consistent_after_kills(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     seed = random.SystemRandom().randrange(1 << 16)
     outcome = chaos.run(tmp_path, KILLS, SPLITS, seed)
     with capsys.disabled():

@@ -1,4 +1,4 @@
-"""Clients that people have installed work as they are, but for their base URL."""
+"""The published Python and Node clients work unmodified, except for their base URL."""
 
 import json
 import shutil
@@ -22,7 +22,7 @@ LIMIT_S = 120
 
 
 def length_of(path: Path) -> int:
-    """Samples at 44.1 kHz, counted by decoding them."""
+    """Decode a file at 44.1 kHz and count its samples."""
     with open_source(path) as source:
         assert source.info.sample_rate == 44_100
         return sum(block.shape[1] for block in source.blocks())
@@ -33,7 +33,7 @@ def client(server: Server, key: str) -> AIStemSplitter:
     return AIStemSplitter(key, base_url=f"{server.url}/v1")
 
 
-def test_python_uploads_splits_waits_and_gets_every_stem(
+def test_python_client_uploads_splits_and_downloads(
     client: AIStemSplitter, song: Path, tmp_path: Path
 ) -> None:
     before = client.get_credits()
@@ -56,7 +56,7 @@ def test_python_uploads_splits_waits_and_gets_every_stem(
     assert client.get_credits()["balance"] == before["balance"] - SECONDS
 
 
-def test_python_reads_errors(client: AIStemSplitter, server: Server) -> None:
+def test_python_client_reads_errors(client: AIStemSplitter, server: Server) -> None:
     for call, status, code in (
         (lambda: client.get_split("split_unknown"), 404, "NOT_FOUND"),
         (lambda: client.create_split({"input": {"type": "direct_url"}}), 422, "VALIDATION_ERROR"),
@@ -71,25 +71,25 @@ def test_python_reads_errors(client: AIStemSplitter, server: Server) -> None:
         assert (raised.value.status_code, raised.value.code) == (status, code)
 
 
-def test_python_reads_errors_of_the_upload_url(client: AIStemSplitter) -> None:
-    class Late(AIStemSplitter):
-        """Sends one byte more than it reserved."""
+def test_python_client_reads_upload_errors(client: AIStemSplitter) -> None:
+    class OversizedClient(AIStemSplitter):
+        """Client that sends one byte more than it has reserved."""
 
         def create_upload(self, **what: Any) -> dict[str, Any]:
             return super().create_upload(**(what | {"content_length": what["content_length"] - 1}))
 
-    late = Late(client.api_key, base_url=client.base_url)
+    late = OversizedClient(client.api_key, base_url=client.base_url)
     with pytest.raises(AIStemSplitterError) as raised:
         late.upload_audio(b"fLaC", filename="a.flac", content_type="audio/flac")
     assert (raised.value.status_code, raised.value.code) == (422, "UPLOAD_LENGTH_MISMATCH")
 
 
-def test_node_uploads_splits_waits_and_gets_every_stem(
+def test_node_client_uploads_splits_and_downloads(
     server: Server, key: str, song: Path, tmp_path: Path
 ) -> None:
     node = shutil.which("node")
     if node is None or not (NODE / "node_modules").is_dir():
-        pytest.fail("The Node client is not installed: run `make test`, which does it.", pytrace=False)
+        pytest.fail("The Node client is not installed: run `make test`, which installs it.", pytrace=False)
     done = subprocess.run(
         [node, NODE / "drive.mjs", f"{server.url}/v1", key, song, tmp_path],
         capture_output=True,

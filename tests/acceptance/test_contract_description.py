@@ -1,4 +1,4 @@
-"""The live server does what its description says, for all that the description allows and forbids."""
+"""A live server conforms to its OpenAPI description."""
 
 import os
 import re
@@ -14,13 +14,13 @@ from .server import Server
 from .songs import encode, sung
 
 HERE = Path(__file__).parent
-EXAMPLES = 40  # of each operation and kind
+EXAMPLES = 40  # per operation and phase
 LIMIT_S = 280
 
 
 @pytest.fixture(scope="module")
 def short_song(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a song of a fifth of a second, to which all posts are welcome too."""
+    """URL of a song of 0.2 seconds; it also accepts POST requests."""
     content = encode(
         tmp_path_factory.mktemp("short") / "short.flac", sung(8_820), 44_100, "flac"
     ).read_bytes()
@@ -38,10 +38,10 @@ def short_song(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.mark.timeout(LIMIT_S + 100)
-def test_schemathesis_finds_nothing(
+def test_server_conforms_to_its_description(
     make_server: Callable[..., Server], tmp_path: Path, short_song: str
 ) -> None:
-    """Examples, edge cases, random calls and sequences of calls, with every check that there is, and the envelope."""
+    """Run examples, edge cases, random calls and sequences of calls with all checks and that of the envelope."""
     server = make_server()
     server.start()
     try:

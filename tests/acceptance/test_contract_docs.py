@@ -1,4 +1,4 @@
-"""What docs/getting-started.md and docs/uploads.md show works as it is pasted."""
+"""Code in docs/getting-started.md and docs/uploads.md works when it is pasted."""
 
 import json
 import re
@@ -22,7 +22,7 @@ LIMIT_S = 120
 
 
 def code(language: str, server: Server, key: str, site: str = "", page: str = PAGE) -> str:
-    """All blocks of a language in a row, with this server, key and song in place of the examples."""
+    """Concatenate all code blocks of a language, with this server, key and song in place of the examples."""
     blocks = re.findall(rf"^```{language}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
     assert blocks
     text = "\n".join(blocks)
@@ -37,7 +37,7 @@ def code(language: str, server: Server, key: str, site: str = "", page: str = PA
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Where the reader is, with the song."""
+    """Working directory with a song."""
     encode(tmp_path / "song.mp3", sung(60_000), 44_100, "libmp3lame")
     return tmp_path
 
@@ -48,7 +48,7 @@ def run(folder: Path, *command: str | Path) -> str:
     return done.stdout
 
 
-def test_the_shell_lines(server: Server, key: str, folder: Path, site: str) -> None:
+def test_shell_code_runs(server: Server, key: str, folder: Path, site: str) -> None:
     printed = run(folder, "sh", "-euc", code("sh", server, key, site))
     assert '"unit":"seconds"' in printed
     assert printed.count('"creditsUsed"') >= 2
@@ -57,7 +57,7 @@ def test_the_shell_lines(server: Server, key: str, folder: Path, site: str) -> N
         assert {Path(name).name for name in archive.namelist()} == {f"{stem}.mp3" for stem in SIX_STEMS}
 
 
-def test_the_shell_lines_of_an_upload_in_chunks(server: Server, key: str, tmp_path: Path) -> None:
+def test_shell_code_uploads_in_chunks(server: Server, key: str, tmp_path: Path) -> None:
     encode(tmp_path / "song.mp3", sung(600_000), 44_100, "libmp3lame")
     lines = code("sh", server, key, page=(DOCS / "uploads.md").read_text(encoding="utf-8"))
     assert "CHUNK=8388608" in lines
@@ -68,15 +68,15 @@ def test_the_shell_lines_of_an_upload_in_chunks(server: Server, key: str, tmp_pa
     assert answer["success"] and answer["data"]["url"].startswith(f"{server.url}/uploads/")
 
 
-def test_the_python_lines(server: Server, key: str, folder: Path) -> None:
+def test_python_code_runs(server: Server, key: str, folder: Path) -> None:
     run(folder, sys.executable, "-c", code("python", server, key))
     assert {f"{stem}.flac" for stem in SIX_STEMS} <= {file.name for file in folder.iterdir()}
 
 
-def test_the_node_lines(server: Server, key: str, folder: Path) -> None:
+def test_node_code_runs(server: Server, key: str, folder: Path) -> None:
     node = shutil.which("node")
     if node is None or not (NODE / "node_modules").is_dir():
-        pytest.fail("The Node client is not installed: run `make test`, which does it.", pytrace=False)
+        pytest.fail("The Node client is not installed: run `make test`, which installs it.", pytrace=False)
     (folder / "node_modules").symlink_to(NODE / "node_modules")
     (folder / "split.mjs").write_text(code("js", server, key), encoding="utf-8")
     run(folder, node, "split.mjs")

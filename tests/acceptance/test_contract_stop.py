@@ -1,7 +1,6 @@
-"""A server that is told to stop finishes the requests it has."""
+"""A stopping server finishes the requests in progress."""
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,16 +11,24 @@ import pytest
 from stemsplitter.cli.main import EXIT_STOPPED
 
 from ..loopback import Handler, listening
+from ..waiting import wait_until
 from .server import Server
 
 
-def test_a_create_under_way_is_answered(make_server: Callable[..., Server], song: Path) -> None:
-    asked = threading.Event()
+def test_stopping_server_answers_create_request(make_server: Callable[..., Server], song: Path) -> None:
+    requested = threading.Event()
+
+    def accepts_no_connection() -> bool:
+        try:
+            httpx2.get(f"{server.url}/healthz", timeout=60)
+        except httpx2.TransportError:
+            return True
+        return False
 
     class Slow(Handler):
         def do_GET(self) -> None:
-            asked.set()
-            time.sleep(3)
+            requested.set()
+            wait_until(accepts_no_connection, "the server still accepts connections")
             self.reply(body=song.read_bytes())
 
     server = make_server()
@@ -31,7 +38,7 @@ def test_a_create_under_way_is_answered(make_server: Callable[..., Server], song
         body = {"input": {"type": "direct_url", "url": f"{site}/song.flac"}}
         answer = pool.submit(client.post, f"{server.url}/v1/audio/splits", json=body, headers=headers)
         try:
-            assert asked.wait(60)
+            assert requested.wait(60)
         finally:
             code = server.stop()
         assert answer.result(60).status_code == 200

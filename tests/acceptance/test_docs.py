@@ -1,4 +1,4 @@
-"""What the documentation shows is true: its Python runs, and the command's options are those it tells of."""
+"""Documentation is correct: its Python code runs, and it lists the command's options and events."""
 
 import re
 import shutil
@@ -9,19 +9,19 @@ import pytest
 from stemsplitter import errors
 from stemsplitter.separation.layouts import SIX_STEMS
 
-from .conftest import Command
+from .command import Command
 from .songs import encode, sung
 
 DOCS = Path(__file__).parents[2] / "docs"
 
 
-def test_the_librarys_page_runs(
+def test_library_page_runs(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     environment: dict[str, str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """All its code in a row, as a reader tries it out, beside a short song."""
+    """Run all code blocks in order, in a folder with a short song."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", environment["STEMSPLITTER_CACHE_DIR"])
     monkeypatch.setenv("STEMSPLITTER_OFFLINE", "1")
@@ -42,14 +42,14 @@ def test_the_librarys_page_runs(
     assert written == sorted(["song", *(f"{stem}.flac" for stem in SIX_STEMS)])
 
 
-def test_the_errors_told_of_exist() -> None:
+def test_documented_errors_exist() -> None:
     told = re.findall(r"^\| `(\w+)` \|", (DOCS / "library.md").read_text(), re.MULTILINE)
     assert len(told) == 6
     assert all(issubclass(getattr(errors, name), errors.StemSplitterError) for name in told)
 
 
 @pytest.mark.parametrize("name", ["split", "doctor"])
-def test_every_option_is_told_and_no_other(name: str, command: Command) -> None:
+def test_page_lists_exactly_the_options(name: str, command: Command) -> None:
     command.environment = command.environment | {"COLUMNS": "200"}
     options = set(re.findall(r"(?<![\w-])--[a-z]+", command(name, "--help").out)) - {"--help"}
     page = (DOCS / "cli.md").read_text()
@@ -58,7 +58,7 @@ def test_every_option_is_told_and_no_other(name: str, command: Command) -> None:
     assert set(re.findall(r"(?<![\w-])--[a-z]+", section[1])) - {"--offline", "--verbose"} == options
 
 
-def test_every_field_of_the_json_lines_is_told(command: Command, song: Path) -> None:
+def test_page_lists_every_json_field(command: Command, song: Path) -> None:
     shutil.copy(song, command.folder / "song.flac")
     done = command("split", "song.flac", "missing.flac", "--stems", "2s", "--json")
     page = (DOCS / "cli.md").read_text()

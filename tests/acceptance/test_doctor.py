@@ -1,14 +1,14 @@
-"""What the machine can run."""
+"""``stemsplitter doctor`` reports what the machine can run."""
 
 import json
 from pathlib import Path
 
 from stemsplitter import __version__
 
-from .conftest import MODEL, VOCALS, Command
+from .command import MODEL, VOCALS, Command
 
 
-def test_doctor(command: Command) -> None:
+def test_doctor_prints_report(command: Command) -> None:
     done = command("doctor")
     assert (done.code, done.err) == (0, "")
     told = {name: value.strip() for name, _, value in (line.partition(":") for line in done.out.splitlines())}
@@ -22,7 +22,7 @@ def test_doctor(command: Command) -> None:
         assert float(speed) > 0 and rest.startswith(" real time on cpu (")
 
 
-def test_doctor_for_programs(command: Command) -> None:
+def test_doctor_prints_json(command: Command) -> None:
     done = command("doctor", "--json")
     assert (done.code, done.err) == (0, "")
     told = json.loads(done.out)
@@ -34,7 +34,7 @@ def test_doctor_for_programs(command: Command) -> None:
         assert speed["times_real_time"] > 0 and speed["problem"] is None and speed["notes"] == []
 
 
-def test_doctor_with_only_what_is_built_in(command: Command, tmp_path: Path) -> None:
+def test_doctor_without_downloaded_model_suggests_pull(command: Command, tmp_path: Path) -> None:
     command.environment = command.environment | {"STEMSPLITTER_CACHE_DIR": str(tmp_path / "none")}
     done = command("doctor")
     assert done.code == 0
@@ -43,8 +43,8 @@ def test_doctor_with_only_what_is_built_in(command: Command, tmp_path: Path) -> 
     assert f"`stemsplitter models pull {VOCALS}`" in note
 
 
-def test_doctor_finds_what_is_broken(command: Command, tmp_path: Path) -> None:
-    """A model's weights are whole, but what was made of them cannot be kept beside them."""
+def test_doctor_reports_broken_model_cache(command: Command, tmp_path: Path) -> None:
+    """The weights are intact, but the compiled model cannot be stored."""
     here = tmp_path / "cache" / "models" / MODEL
     here.mkdir(parents=True)
     (here / "compiled").write_text("in the way")

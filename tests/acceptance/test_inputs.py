@@ -1,4 +1,4 @@
-"""Every kind of song there is goes in; stems as long as it come out and add up to it."""
+"""Every input format is separated into stems of the same length that add up to the mixture."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from .conftest import Command, Done
+from .command import Command, Done
 from .songs import TAGS, Samples, dbfs, encode, read, sung
 
 
 class Input(NamedTuple):
-    """A song's encoding; `video` is the encoder of the moving picture beside it."""
+    """Encoding of a song; `video` is the encoder of an added video track."""
 
     codec: str
     rate: int = 44_100
@@ -62,13 +62,13 @@ LOSSLESS = {
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a song of each kind, each of another length around a second and a half."""
+    """Folder with a song in each format, all of different lengths around 1.5 seconds."""
     folder = tmp_path_factory.mktemp("inputs")
     (folder / "songs").mkdir()
     for number, (name, kind) in enumerate(INPUTS.items()):
         path = folder / "songs" / name
         samples = sung(3 * kind.rate // 2 + 371 * number, kind.channels, kind.rate)
-        if kind.codec == "vorbis":  # FFmpeg's own encoder is not what songs are made with
+        if kind.codec == "vorbis":  # real files come from libvorbis rather than FFmpeg's encoder
             soundfile.write(path, samples.T, kind.rate, format="OGG", subtype="VORBIS")
         else:
             layout = "5.1" if kind.channels == 6 else ""
@@ -78,12 +78,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def done(folder: Path, command_in: Callable[[Path], Command]) -> Done:
-    """One run over all of them."""
+    """Run on all songs."""
     return command_in(folder)("split", "songs", "--format", "wav32f", "--verify", "--json")
 
 
 def stems_of(done: Done, folder: Path, name: str) -> dict[str, Samples]:
-    """A song's stems, read by another library than the one that wrote them."""
+    """Read a song's stems with another library than the one that wrote them."""
     stems = done.named("separated")[name]["stems"]
     return {
         stem: soundfile.read(folder / told["path"], dtype="float32", always_2d=True)[0].T
@@ -91,13 +91,13 @@ def stems_of(done: Done, folder: Path, name: str) -> dict[str, Samples]:
     }
 
 
-def test_all_are_separated(done: Done) -> None:
+def test_every_format_is_separated(done: Done) -> None:
     assert (done.code, done.err) == (0, "")
     assert set(done.named("separated")) == set(INPUTS)
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_stems_have_exactly_the_samples_and_the_rate_of_the_song(name: str, done: Done, folder: Path) -> None:
+def test_stems_have_length_and_rate_of_mixture(name: str, done: Done, folder: Path) -> None:
     number, kind = list(INPUTS).index(name), INPUTS[name]
     samples = 3 * kind.rate // 2 + 371 * number
     told = done.named("separated")[name]
@@ -109,9 +109,9 @@ def test_stems_have_exactly_the_samples_and_the_rate_of_the_song(name: str, done
 
 
 @pytest.mark.parametrize("name", INPUTS)
-def test_stems_add_up_to_the_song(name: str, done: Done, folder: Path) -> None:
+def test_stems_add_up_to_mixture(name: str, done: Done, folder: Path) -> None:
     stems = stems_of(done, folder, name)
-    assert all(dbfs(stem) > -60 for stem in stems.values()), "a stem without sound proves nothing"
+    assert all(dbfs(stem) > -60 for stem in stems.values()), "a silent stem proves nothing"
     mixture, _ = read(folder / "songs" / name)
     assert dbfs(sum(stems.values()) - mixture) <= -90
     told = done.named("separated")[name]
@@ -121,8 +121,8 @@ def test_stems_add_up_to_the_song(name: str, done: Done, folder: Path) -> None:
 @pytest.mark.parametrize(
     "name", [n for n, kind in INPUTS.items() if kind.codec in LOSSLESS and kind.channels < 3]
 )
-def test_stems_add_up_to_what_was_encoded(name: str, done: Done, folder: Path) -> None:
-    """The same without our own decoder: neither a sample nor its place is lost."""
+def test_stems_add_up_to_original_samples(name: str, done: Done, folder: Path) -> None:
+    """Compare with the original samples, without this package's decoder: no sample is lost or shifted."""
     kind = INPUTS[name]
     total = sum(stems_of(done, folder, name).values())
     original = sung(total.shape[1], kind.channels, kind.rate)
@@ -141,8 +141,8 @@ def test_tags_are_copied(done: Done, folder: Path) -> None:
             )
 
 
-def test_the_voice_is_in_the_vocals(folder: Path, command_in: Callable[[Path], Command]) -> None:
-    """A network that separates: the drums' energy, above 6 kHz, goes to the instrumental."""
+def test_drums_are_not_in_the_vocals(folder: Path, command_in: Callable[[Path], Command]) -> None:
+    """The network separates: the energy of the drums above 6 kHz is in the instrumental."""
     options = ("--stems", "2s", "--format", "wav32f", "-o", "two", "--json")
     done = command_in(folder)("split", "songs/16 bit.wav", *options)
     stems = stems_of(done, folder, "16 bit.wav")

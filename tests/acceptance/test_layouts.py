@@ -1,4 +1,4 @@
-"""Six stems, four, and any others, by a network as those that give six; its weights are random."""
+"""Layouts of a six-stem model with random weights: six stems, four, two and selections."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pytest
 
-from .conftest import Command, Done, files_in
+from .command import Command, Done, files_in
 from .songs import Samples, dbfs, encode, read, sung
 from .tiny_model import STEMS, write_tiny_model
 
@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def command(folder: Path, environment: dict[str, str]) -> Command:
-    """The command with that model added, as a user adds one."""
+    """Command with the model added by `models add`."""
     command = Command(folder, environment | {"STEMSPLITTER_CACHE_DIR": str(folder / "cache")})
     done = command("models", "add", "tiny", "tiny.safetensors")
     assert (done.code, done.out) == (0, f"tiny is ready: it gives {', '.join(STEMS)}.\n")
@@ -43,12 +43,12 @@ def split(command: Command) -> Callable[..., Done]:
 
 @pytest.fixture(scope="module")
 def six(split: Callable[..., Done], folder: Path) -> dict[str, Samples]:
-    """All six stems."""
+    """Samples of the six stems."""
     told = split("six", "--format", "wav32f").named("separated")["Lied.wav"]
     return {name: read(folder / stem["path"])[0] for name, stem in told["stems"].items()}
 
 
-def test_all_that_the_model_gives(six: dict[str, Samples]) -> None:
+def test_default_layout_has_all_stems(six: dict[str, Samples]) -> None:
     assert tuple(six) == STEMS
     assert all(stem.shape == (1, SAMPLES) and dbfs(stem) > -40 for stem in six.values())
     assert dbfs(sum(six.values()) - sung(SAMPLES, 1)) <= -90
@@ -71,7 +71,7 @@ def test_all_that_the_model_gives(six: dict[str, Samples]) -> None:
         ("piano,other", {"piano": ["piano"], "other": ["guitar", "other"]}),
     ],
 )
-def test_any_layout(
+def test_layout_sums_the_models_stems(
     layout: str,
     parts: dict[str, list[str]],
     split: Callable[..., Done],
@@ -89,7 +89,7 @@ def test_any_layout(
         assert told["encoded_residual_dbfs"] <= -90
 
 
-def test_a_stem_file_has_the_mixture_and_four_stems(split: Callable[..., Done], folder: Path) -> None:
+def test_stem_mp4_contains_mixture_and_four_stems(split: Callable[..., Done], folder: Path) -> None:
     done = split("ni", "--stems", "4s", "--format", "stem.mp4")
     assert files_in(folder / "ni") == ["Lied", "Lied/Lied.stem.mp4"]
     path = folder / "ni" / "Lied" / "Lied.stem.mp4"

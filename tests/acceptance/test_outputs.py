@@ -1,4 +1,4 @@
-"""Every kind of stem that can be asked for comes out, of the song's length, with its tags."""
+"""Every output format is written with the song's length and tags."""
 
 import json
 import zipfile
@@ -13,7 +13,7 @@ import soundfile
 
 from stemsplitter.separation.layouts import LAYOUTS, SIX_STEMS
 
-from .conftest import MODEL, Command, files_in
+from .command import MODEL, Command, files_in
 from .songs import TAGS, Samples, dbfs, encode, read, sung
 
 RATE = 48_000
@@ -21,9 +21,9 @@ SAMPLES = 72_345
 
 
 class Output(NamedTuple):
-    """What a format must give: the file's ending, FFmpeg's name of its codec, and its error in dBFS (RMS)."""
+    """Expected file extension, FFmpeg codec name and maximum error in dBFS (RMS) of an output format."""
 
-    ending: str
+    extension: str
     codec: str
     residual: float
     bit_rate: int = 0
@@ -45,7 +45,7 @@ OUTPUTS = {
 
 @pytest.fixture(scope="module")
 def tagged(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stereo song at 48 kHz with tags."""
+    """Stereo song at 48 kHz with tags."""
     path = tmp_path_factory.mktemp("tagged") / "Lied.flac"
     return encode(path, sung(SAMPLES, 2, RATE), RATE, "flac", **TAGS)
 
@@ -57,7 +57,7 @@ def written(
     command_in: Callable[[Path], Command],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[str, Path, dict[str, Any]]:
-    """A format, the folder of the song's stems in it, and what the run told."""
+    """Output format, the folder of the stems, and the ``separated`` event of the run."""
     folder = tmp_path_factory.mktemp("out")
     done = command_in(folder)("split", tagged, "-o", "out", "--format", request.param, "--verify", "--json")
     assert (done.code, done.err) == (0, "")
@@ -67,14 +67,14 @@ def written(
 Written = tuple[str, Path, dict[str, Any]]
 
 
-def test_there_is_a_file_for_each_stem_and_nothing_else(written: Written) -> None:
+def test_one_file_per_stem_is_written(written: Written) -> None:
     format, folder, told = written
-    ending = OUTPUTS[format].ending
-    assert files_in(folder) == sorted(f"{stem}.{ending}" for stem in SIX_STEMS)
-    assert [Path(path).name for path in told["files"]] == [f"{stem}.{ending}" for stem in SIX_STEMS]
+    extension = OUTPUTS[format].extension
+    assert files_in(folder) == sorted(f"{stem}.{extension}" for stem in SIX_STEMS)
+    assert [Path(path).name for path in told["files"]] == [f"{stem}.{extension}" for stem in SIX_STEMS]
 
 
-def test_they_are_what_was_asked_for(written: Written) -> None:
+def test_files_have_requested_codec_and_rate(written: Written) -> None:
     format, folder, _ = written
     for path in folder.iterdir():
         with av.open(str(path)) as file:
@@ -87,16 +87,16 @@ def test_they_are_what_was_asked_for(written: Written) -> None:
                 assert stream.bit_rate == OUTPUTS[format].bit_rate
 
 
-def test_they_decode_to_the_songs_samples(written: Written) -> None:
+def test_files_have_length_of_mixture(written: Written) -> None:
     format, folder, told = written
     assert told["samples"] == SAMPLES
     assert told["encoded_residual_dbfs"] <= OUTPUTS[format].residual
-    if OUTPUTS[format].ending != "m4a":  # which libsndfile cannot read
+    if OUTPUTS[format].extension != "m4a":  # not supported by libsndfile
         for path in folder.iterdir():
             assert soundfile.read(path)[0].shape == (SAMPLES, 2)
 
 
-def test_they_have_the_songs_tags(written: Written) -> None:
+def test_files_have_tags_of_song(written: Written) -> None:
     _, folder, _ = written
     for path in folder.iterdir():
         with av.open(str(path)) as file:
@@ -110,7 +110,7 @@ def test_they_have_the_songs_tags(written: Written) -> None:
         )
 
 
-def test_another_rate(command: Command, tagged: Path) -> None:
+def test_rate_option_resamples_stems(command: Command, tagged: Path) -> None:
     done = command("split", tagged, "--rate", "44100", "--format", "wav32f", "--verify", "--json")
     told = done.named("separated")["Lied.flac"]
     expected = round(SAMPLES * 44_100 / RATE)
@@ -121,14 +121,14 @@ def test_another_rate(command: Command, tagged: Path) -> None:
         assert (info.frames, info.samplerate) == (expected, 44_100)
 
 
-def test_a_stem_file_needs_four_stems(command: Command, tmp_path: Path) -> None:
+def test_stem_mp4_requires_four_stems(command: Command, tmp_path: Path) -> None:
     encode(tmp_path / "Lied.wav", sung(9_000), 44_100, "pcm_s16le")
     done = command("split", "Lied.wav", "--format", "stem.mp4")
     assert done.code == 1 and "stem.mp4" in done.err and "4s" in done.err
     assert files_in(tmp_path) == ["Lied.wav"]
 
 
-def test_a_zip(command: Command, song: Path, tmp_path: Path) -> None:
+def test_zip_contains_all_stems(command: Command, song: Path, tmp_path: Path) -> None:
     earlier = tmp_path / "stems" / "Lied" / "vocals.wav"
     earlier.parent.mkdir(parents=True)
     earlier.write_text("from another run")
@@ -151,11 +151,11 @@ def test_a_zip(command: Command, song: Path, tmp_path: Path) -> None:
 def both(
     song: Path, command_in: Callable[[Path], Command], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Samples]:
-    """The two stems as they come when asked for together."""
-    return stems_asked_for(command_in(tmp_path_factory.mktemp("both")), song, "--stems", "2s")
+    """Samples of two stems that are requested together."""
+    return requested_stems(command_in(tmp_path_factory.mktemp("both")), song, "--stems", "2s")
 
 
-def stems_asked_for(command: Command, song: Path, *options: str) -> dict[str, Samples]:
+def requested_stems(command: Command, song: Path, *options: str) -> dict[str, Samples]:
     done = command("split", song, "--format", "wav32f", "--json", *options)
     assert (done.code, done.err) == (0, "")
     told = done.named("separated")["Lied.flac"]["stems"]
@@ -163,10 +163,10 @@ def stems_asked_for(command: Command, song: Path, *options: str) -> dict[str, Sa
 
 
 @pytest.mark.parametrize("names", ["vocals", "instrumental"])
-def test_only_the_stems_asked_for_are_written(
+def test_only_requested_stems_are_written(
     names: str, command: Command, song: Path, both: dict[str, Samples]
 ) -> None:
-    stems = stems_asked_for(command, song, "--stems", names)
+    stems = requested_stems(command, song, "--stems", names)
     assert list(stems) == names.split(",")
     for name, samples in stems.items():
         np.testing.assert_array_equal(samples, both[name])
@@ -189,7 +189,7 @@ def test_only_the_stems_asked_for_are_written(
         (["--precision", "fp7"], ["fp7", "fp32"]),
     ],
 )
-def test_what_cannot_be_is_told_in_one_sentence(
+def test_invalid_option_is_refused_in_one_sentence(
     options: list[str], words: list[str], command: Command, song: Path
 ) -> None:
     done = command("split", song, *options)
@@ -199,7 +199,7 @@ def test_what_cannot_be_is_told_in_one_sentence(
     assert files_in(command.folder) == []
 
 
-def test_one_gain_for_all_where_integers_would_clip(command: Command, tmp_path: Path) -> None:
+def test_stems_share_one_gain_if_integers_would_clip(command: Command, tmp_path: Path) -> None:
     loud = 4 * sung(60_000)
     encode(tmp_path / "Loud.wav", loud, 44_100, "pcm_f32le")
     done = command("split", "Loud.wav", "--stems", "2s", "--format", "wav16", "--verify")
@@ -208,11 +208,11 @@ def test_one_gain_for_all_where_integers_would_clip(command: Command, tmp_path: 
     gain = 10 ** (-float(line.split()[3]) / 20)
     total = sum(read(tmp_path / "stems" / "Loud" / f"{name}.wav")[0] for name in LAYOUTS["2s"])
     assert gain < 0.6
-    assert dbfs(total - gain * loud) < -40  # the gain is told with one decimal
+    assert dbfs(total - gain * loud) < -40  # the gain is printed with one decimal
     assert dbfs(total) < 6
 
 
-def test_what_is_printed(command: Command, song: Path) -> None:
+def test_printed_report(command: Command, song: Path) -> None:
     done = command("split", song, "--verify")
     assert done.code == 0
     first, *paths, checked, sums = done.out.splitlines()
@@ -224,7 +224,7 @@ def test_what_is_printed(command: Command, song: Path) -> None:
     assert done.err.startswith(f"Lied.flac: {MODEL} on cpu") and done.err.count("\n") == 1
 
 
-def test_json_tells_all_in_order(command: Command, tmp_path: Path) -> None:
+def test_json_events_are_in_order(command: Command, tmp_path: Path) -> None:
     minute = encode(tmp_path / "Minute.wav", sung(60 * 8_000, 1, 8_000), 8_000, "pcm_s16le")
     done = command("split", minute, "--json")
     assert (done.code, done.err) == (0, "")

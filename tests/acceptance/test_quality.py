@@ -1,4 +1,4 @@
-"""What a long song needs: no seams where it is cut into segments, and no more memory than a short one."""
+"""Long songs: no artifacts at the borders of segments, and no more memory than a short song."""
 
 import json
 import os
@@ -8,17 +8,17 @@ import numpy as np
 
 from stemsplitter.separation.layouts import SIX_STEMS
 
-from .conftest import Command
+from .command import Command
 from .songs import dbfs, encode, read, sung
 
 RATE = 44_100
-AWAY = 12 * RATE  # a little more than the network looks at at a time
+SEGMENT = 12 * RATE  # slightly longer than the network's segment
 
 
-def test_no_seam_where_a_song_is_cut(command: Command, tmp_path: Path) -> None:
-    """A song and its first half, which ends in the middle of a segment, have the same stems.
+def test_segment_borders_are_inaudible(command: Command, tmp_path: Path) -> None:
+    """A song and its first half have the same stems, except in the last segment of the half.
 
-    Everywhere but near the cut, where the network hears something else: at most a segment before it.
+    The half ends in the middle of a segment of the song, so the network's input differs there.
     """
     song = sung(47 * RATE)
     half = song[:, : song.shape[1] // 2]
@@ -26,18 +26,18 @@ def test_no_seam_where_a_song_is_cut(command: Command, tmp_path: Path) -> None:
     encode(tmp_path / "half.wav", half, RATE, "pcm_f32le")
     done = command("split", "whole.wav", "half.wav", "--format", "wav32f", "--json")
     assert (done.code, done.err) == (0, "")
-    away = half.shape[1] - AWAY
-    assert away > RATE * 10
-    heard = []
+    common = half.shape[1] - SEGMENT
+    assert common > RATE * 10
+    levels = []
     for name in SIX_STEMS:
         whole, part = (read(tmp_path / "stems" / song / f"{name}.wav")[0] for song in ("whole", "half"))
-        heard.append(dbfs(whole[:, :away]))
-        assert dbfs(whole[:, :away] - part[:, :away]) <= -60
-    assert max(heard) > -20
+        levels.append(dbfs(whole[:, :common]))
+        assert dbfs(whole[:, :common] - part[:, :common]) <= -60
+    assert max(levels) > -20
 
 
-def test_memory_does_not_grow_with_the_length(command: Command, tmp_path: Path) -> None:
-    """A minute fills all that is worked on at a time, ten need no more."""
+def test_memory_does_not_grow_with_duration(command: Command, tmp_path: Path) -> None:
+    """One minute fills all buffers; ten minutes need no more memory."""
     peaks = {}
     for seconds in (60, 600):
         noise = np.random.default_rng(0).standard_normal((1, seconds * 8_000)).astype(np.float32) / 8
@@ -47,7 +47,7 @@ def test_memory_does_not_grow_with_the_length(command: Command, tmp_path: Path) 
 
 
 def peak_memory(command: Command, *arguments: str) -> int:
-    """The most memory that a run held at a time, in the system's unit."""
+    """Run a command. Returns its maximum resident memory, in the unit of the system."""
     with command.started(*arguments) as process:
         assert process.stdout is not None
         last = process.stdout.readlines()[-1]

@@ -1,4 +1,4 @@
-"""On a terminal: a bar while it runs, nothing of it left afterwards, at any width and without colours."""
+"""Terminal output: a progress bar that fits the width and is erased at the end, with or without color."""
 
 import contextlib
 import fcntl
@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import COMMAND, LIMIT_S, MODEL, Command
+from .command import COMMAND, LIMIT_S, MODEL, Command
 from .songs import encode, sung
 
-COLOUR = re.compile(r"\x1b\[[0-9;]*[34][0-9](;[0-9;]*)?m")
+COLOR = re.compile(r"\x1b\[[0-9;]*[34][0-9](;[0-9;]*)?m")
 ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 def on_terminal(command: Command, columns: int, *arguments: str, **environment: str) -> str:
-    """Everything that a run writes to a terminal of this width."""
+    """Run a command on a terminal of this width. Returns all that it writes."""
     master, terminal = os.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     with subprocess.Popen(
@@ -33,7 +33,7 @@ def on_terminal(command: Command, columns: int, *arguments: str, **environment: 
     ) as process:
         os.close(terminal)
         written = b""
-        with contextlib.suppress(OSError):  # EIO: nobody has the terminal open any more
+        with contextlib.suppress(OSError):  # EIO: the command has closed the terminal
             while data := os.read(master, 1 << 16):
                 written += data
         process.wait(LIMIT_S)
@@ -42,7 +42,7 @@ def on_terminal(command: Command, columns: int, *arguments: str, **environment: 
 
 
 def screen(written: str) -> list[str]:
-    """The lines that stay: what carriage returns and erasing left of them."""
+    """Lines that remain visible after carriage returns and erasures."""
     lines, row = [""], 0
     for part in re.findall(r"\r|\n|\x1b\[[0-9;?]*[A-Za-z]|[^\r\n\x1b]+", written):
         if part == "\n":
@@ -61,7 +61,7 @@ def screen(written: str) -> list[str]:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("terminal")
     encode(
-        folder / "A song with quite a long name, 日本語, by somebody.wav",
+        folder / "A song with quite a long name, 日本語, by an artist.wav",
         sung(60 * 8_000, 1, 8_000),
         8_000,
         "pcm_s16le",
@@ -70,10 +70,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("columns", [40, 100])
-def test_a_bar_that_fits_and_goes(columns: int, folder: Path, command_in: Callable[[Path], Command]) -> None:
+def test_progress_bar_fits_width_and_is_erased(
+    columns: int, folder: Path, command_in: Callable[[Path], Command]
+) -> None:
     (song,) = (path.name for path in folder.glob("*.wav"))
     written = on_terminal(command_in(folder), columns, "split", song, "missing.mp3", "--verify")
-    assert COLOUR.search(written)
+    assert COLOR.search(written)
     assert "━" in written and "1/2 A " in written and f"Loading {MODEL}" in written
     drawn = [part for part in re.split(r"[\r\n]", ESCAPE.sub("", written)) if "━" in part]
     assert drawn and all(len(line) <= columns for line in drawn)
@@ -91,13 +93,13 @@ def test_a_bar_that_fits_and_goes(columns: int, folder: Path, command_in: Callab
     assert end == ""
 
 
-def test_no_colours_if_nobody_wants_them(folder: Path, command_in: Callable[[Path], Command]) -> None:
+def test_no_color_setting_disables_color(folder: Path, command_in: Callable[[Path], Command]) -> None:
     (song,) = (path.name for path in folder.glob("*.wav"))
     plain = on_terminal(command_in(folder), 60, "split", song, NO_COLOR="1")
-    assert "━" in plain and not COLOUR.search(plain)
+    assert "━" in plain and not COLOR.search(plain)
 
 
-def test_a_terminal_that_can_do_nothing(folder: Path, command_in: Callable[[Path], Command]) -> None:
+def test_dumb_terminal_gets_no_escape_sequences(folder: Path, command_in: Callable[[Path], Command]) -> None:
     (song,) = (path.name for path in folder.glob("*.wav"))
     written = on_terminal(command_in(folder), 80, "split", song, TERM="dumb")
     assert "\x1b" not in written

@@ -1,4 +1,4 @@
-"""A Hybrid Transformer Demucs with six stems that is small and knows nothing: its weights are random."""
+"""A small Hybrid Transformer Demucs with six stems and random weights."""
 
 import json
 import struct
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+TINY_MODEL = "tiny_6s"  # its name in a model store
 STEMS = ("drums", "bass", "other", "vocals", "guitar", "piano")
 SETTINGS = {
     "channels": 8,
@@ -23,7 +24,7 @@ Shape = tuple[int, ...]
 
 
 def write_tiny_model(path: Path) -> Path:
-    """Write it as Demucs writes safetensors."""
+    """Write the model in the safetensors format of Demucs. Returns ``path``."""
     random = np.random.default_rng(0)
     header: dict[str, object] = {
         "__metadata__": {
@@ -47,7 +48,7 @@ def write_tiny_model(path: Path) -> Path:
 
 
 def _parameters() -> Iterator[tuple[str, Shape]]:
-    """Names and shapes as in the official network."""
+    """Names and shapes of the parameters, as in the official network."""
     for branch, kernel, one, three, inputs in (("", (8, 1), (1, 1), (3, 3), 4), ("t", (8,), (1,), (3,), 2)):
         for level in range(DEPTH):
             width = CHANNELS << level

@@ -18,7 +18,8 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from scripts.demo_song import TARGET as DEMO_SONG
-from tests.acceptance.server import Server, children
+from tests.acceptance.processes import children
+from tests.acceptance.server import Server
 from tests.acceptance.songs import dbfs, encode, read
 from tests.payments.checkout import Checkout
 

@@ -1,4 +1,4 @@
-// Uploads a song, splits it, waits, and saves every stem, with the client as it is installed.
+// Uploads a song, splits it, waits, and saves every stem with the unmodified client.
 import { readFile, writeFile } from 'node:fs/promises';
 import { AIStemSplitter } from '@aistemsplitter/sdk';
 
