@@ -1,5 +1,5 @@
-// Runs the script of the page, given as a file, on a song of two rows: [mixture] and [truth, estimate].
-// Prints for each key: the sound chosen, the sounds that play, and where the chosen one is.
+// Runs the script of the page, given as a file, on a song with two rows: [mixture] and [truth, estimate].
+// Prints for each key: the chosen sound, the playing sounds, and the position of the chosen sound.
 "use strict";
 const made = [];
 

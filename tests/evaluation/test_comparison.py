@@ -20,7 +20,7 @@ FOUR = {"drums": noise(12), "bass": noise(13), "other": noise(14), "vocals": noi
 SIX = FOUR | {"guitar": noise(16), "piano": noise(17)}
 
 
-def test_six_stems_stand_beside_two():
+def test_six_stems_and_two_share_a_comparison():
     song = Song("song", {name: noise(seed) for seed, name in enumerate(SIX)})
     found = rows(song, {"six": SIX, "two": TWO})
     assert list(found) == ["vocals", "drums", "bass", "guitar", "piano", "other", "instrumental"]
@@ -28,13 +28,13 @@ def test_six_stems_stand_beside_two():
     assert all(found[stem] == {TRUTH, "six"} for stem in ("drums", "bass", "guitar", "piano", "other"))
 
 
-def test_an_other_of_unknown_content_is_a_row_of_its_own():
+def test_other_of_unknown_content_is_a_separate_row():
     song = Song("song", {"vocals": noise(0), "other": noise(1)})
     assert rows(song, {"six": SIX})["other"] == {"six"}
     assert rows(song, {"six": SIX})["the rest of the song"] == {TRUTH}
 
 
-def test_a_wider_other_is_told_from_that_of_six_stems():
+def test_other_of_four_stems_is_a_separate_row():
     song = Song("song", {"vocals": noise(0), "drums": noise(1), "bass": noise(2), "other": noise(3)})
     found = rows(song, {"six": SIX, "four": FOUR})
     assert found["other"] == {"six"}
@@ -42,7 +42,7 @@ def test_a_wider_other_is_told_from_that_of_six_stems():
     assert "the rest of the song" not in found
 
 
-def test_titles_tell_figures_absence_and_what_is_not_scored():
+def test_titles_show_figure_absence_or_not_scored():
     song = Song("song", {"drums": noise(1), "other": noise(2)}, frozenset({"vocals"}))
     estimates = {"six": SIX | {"drums": 0 * noise(1)}}
     by_stem = {row.stem: row for row in compare(song, estimates, score(song, estimates)).rows}

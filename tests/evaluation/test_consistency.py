@@ -18,7 +18,7 @@ def song() -> Song:
 
 
 @pytest.mark.parametrize("strength", DRIFT)
-def test_estimates_are_near_the_truth_but_do_not_sum_to_the_mixture(song, strength):
+def test_estimates_are_close_to_truth_and_do_not_sum_to_mixture(song, strength):
     *present, absent = estimates(song, *DRIFT[strength])
     assert not absent.any()
     assert residual_dbfs(song.mixture, present) > -60
@@ -27,7 +27,7 @@ def test_estimates_are_near_the_truth_but_do_not_sum_to_the_mixture(song, streng
 
 
 @pytest.mark.parametrize("method", METHODS.values())
-def test_every_way_of_sharing_makes_them_sum_to_it(song, method):
+def test_every_method_makes_stems_sum_to_mixture(song, method):
     stems = estimates(song, *DRIFT["rough"])
     before = stems.copy()
     shared = method(song.mixture, stems, 2)

@@ -25,13 +25,13 @@ def known(of: Song, layout: tuple[str, ...]) -> set[str]:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values())
-def test_six_true_stems_give_every_layout_and_sum_to_the_mixture(layout):
+def test_six_true_stems_sum_to_mixture_in_every_layout(layout):
     whole = song(*SIX_STEMS)
     truths = [whole.truth(stem, layout) for stem in layout]
     np.testing.assert_allclose(np.sum(truths, axis=0), whole.mixture, atol=1e-6)
 
 
-def test_four_true_stems_leave_open_what_is_inside_other():
+def test_four_true_stems_do_not_determine_guitar_piano_other():
     four = song("vocals", "drums", "bass", "other")
     assert known(four, SIX) == {"vocals", "drums", "bass"}
     assert known(four, FOUR) == set(FOUR)
@@ -41,18 +41,18 @@ def test_four_true_stems_leave_open_what_is_inside_other():
     )
 
 
-def test_a_bass_that_may_be_inside_other_leaves_other_open():
+def test_other_is_unknown_if_it_may_contain_bass():
     assert known(song("vocals", "drums", "other"), FOUR) == {"vocals", "drums"}
     assert known(song("vocals", "drums", "other"), TWO) == {"vocals", "instrumental"}
 
 
-def test_a_guitar_and_the_rest_tell_about_the_guitar_only():
+def test_guitar_and_rest_determine_only_guitar():
     lead = song("guitar", "other")
     assert known(lead, SIX) == {"guitar"}
     assert known(lead, FOUR) == known(lead, TWO) == set()
 
 
-def test_a_stem_is_absent_only_when_stated():
+def test_stem_is_absent_only_if_stated():
     names = ("drums", "bass", "guitar", "piano", "other")
     assert known(song(*names), SIX) == {"drums", "bass", "guitar", "piano"}
     stated = song(*names, absent=("vocals",))
@@ -61,7 +61,7 @@ def test_a_stem_is_absent_only_when_stated():
     np.testing.assert_allclose(stated.truth("instrumental", TWO), stated.mixture, atol=1e-6)
 
 
-def test_other_of_four_stems_holds_guitar_and_piano():
+def test_other_of_four_stems_contains_guitar_and_piano():
     whole = song(*SIX_STEMS)
     expected = whole.stems["guitar"] + whole.stems["piano"] + whole.stems["other"]
     np.testing.assert_allclose(whole.truth("other", FOUR), expected, atol=1e-6)
@@ -74,7 +74,7 @@ def write(folder, **stems):
         soundfile.write(folder / f"{name}.flac", samples.T, SAMPLE_RATE)
 
 
-def test_a_folder_of_songs_is_read(tmp_path):
+def test_devset_folder_is_read(tmp_path):
     write(tmp_path / "one", vocals=noise(1), other=noise(2), mixture=noise(1) + noise(2))
     write(tmp_path / "no mixture here", vocals=noise(1))
     (one,) = read_devset(tmp_path)
@@ -83,20 +83,20 @@ def test_a_folder_of_songs_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("stems", "complaint"),
+    ("stems", "message"),
     [
         ({"vocals": noise(1), "mixture": noise(2)}, "do not sum"),
         ({"voice": noise(1), "mixture": noise(1)}, "stems other than"),
         ({"vocals": noise(1)[:1], "mixture": noise(1)}, "not 44.1 kHz stereo"),
     ],
 )
-def test_a_folder_whose_truth_cannot_be_trusted_is_refused(tmp_path, stems, complaint):
+def test_invalid_devset_folder_is_refused(tmp_path, stems, message):
     write(tmp_path / "one", **stems)
-    with pytest.raises(ValueError, match=complaint):
+    with pytest.raises(ValueError, match=message):
         list(read_devset(tmp_path))
 
 
-def test_the_middle_of_a_long_song_is_taken(tmp_path, monkeypatch):
+def test_middle_of_long_song_is_used(tmp_path, monkeypatch):
     monkeypatch.setattr("evaluation.datasets.SECTOID_SECONDS", 1)
     folder = tmp_path / "rock"
     folder.mkdir()
@@ -109,12 +109,12 @@ def test_the_middle_of_a_long_song_is_taken(tmp_path, monkeypatch):
     assert abs(float(np.median(rock.mixture)) - 0.5) < 0.1
 
 
-def test_songs_that_are_not_there_are_left_out(tmp_path):
+def test_missing_songs_are_skipped(tmp_path):
     assert list(read_sectoid(tmp_path / "nowhere")) == []
     assert list(read_devset(tmp_path / "nowhere")) == []
 
 
-def test_the_streams_of_a_stem_file_are_told_apart(tmp_path):
+def test_streams_of_stem_file_are_in_order(tmp_path):
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as container:
         streams = [container.add_stream("aac", rate=SAMPLE_RATE, layout="stereo") for _ in STEMPEG_STREAMS]

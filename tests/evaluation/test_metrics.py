@@ -16,7 +16,7 @@ def test_sdr_of_a_known_error():
     assert sdr(truth, truth * np.float32(1.01)) == pytest.approx(40, abs=1e-3)
 
 
-def test_sdr_counts_all_channels_together():
+def test_sdr_is_over_all_channels():
     truth = np.zeros((2, 4), np.float32)
     truth[0] = 1
     estimate = truth.copy()
@@ -24,30 +24,30 @@ def test_sdr_counts_all_channels_together():
     assert sdr(truth, estimate) == pytest.approx(20)
 
 
-def test_silence_scores_nothing_and_the_truth_everything():
+def test_silence_scores_zero_and_truth_infinity():
     assert sdr(noise(), np.zeros((2, 1000), np.float32)) == 0
     assert sdr(noise(), noise()) == math.inf
 
 
-def test_sdr_is_not_forgiving_of_gain_or_delay():
+def test_sdr_penalizes_gain_and_delay():
     truth = noise()
     assert sdr(truth, truth * 2) == pytest.approx(0)
     assert sdr(truth, np.roll(truth, 1, axis=1)) < 0
 
 
-def test_a_shift_in_length_or_a_silent_truth_is_refused():
+def test_different_length_or_silent_truth_is_refused():
     with pytest.raises(ValueError, match="999"):
         sdr(noise(), noise()[:, :999])
     with pytest.raises(ValueError, match="silent"):
         sdr(np.zeros((2, 1000), np.float32), noise())
 
 
-def test_level_is_beside_the_mixture():
+def test_level_is_relative_to_mixture():
     assert level(noise() * np.float32(0.01), noise()) == pytest.approx(-40, abs=1e-3)
     assert level(np.zeros((2, 1000), np.float32), noise()) == -math.inf
 
 
-def test_residual_is_what_the_stems_lack():
+def test_residual_is_mixture_minus_stems():
     mixture = np.ones((2, 1000), np.float32)
     assert residual_dbfs(mixture, [mixture * np.float32(0.5), mixture * np.float32(0.4)]) == pytest.approx(
         -20
@@ -55,7 +55,7 @@ def test_residual_is_what_the_stems_lack():
     assert residual_dbfs(mixture, [mixture * np.float32(0.5)] * 2) == -math.inf
 
 
-def test_peak_is_the_highest_sample_of_all():
+def test_peak_is_over_all_stems():
     quiet, loud = np.full((2, 9), 0.1, np.float32), np.full((2, 9), 0.1, np.float32)
     loud[1, 3] = -10
     assert peak_dbfs([quiet, loud]) == pytest.approx(20)

@@ -20,7 +20,7 @@ def noise(seed: int, level: float = 0.1) -> np.ndarray:
 
 
 class Page(HTMLParser):
-    """The tags of a page with their attributes, and the text of its script."""
+    """Tags of a page with their attributes, and the text of its script."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ def page(song, tmp_path) -> Page:
     return Page(gallery.write().read_text(encoding="utf-8"))
 
 
-def test_everything_the_page_needs_lies_beside_it(page, tmp_path):
+def test_page_files_are_in_its_folder(page, tmp_path):
     addresses = [address for address in page.addresses() if address != "data:,"]
     assert addresses
     for address in addresses:
@@ -62,7 +62,7 @@ def test_everything_the_page_needs_lies_beside_it(page, tmp_path):
     assert len(list(tmp_path.rglob("*.flac"))) == len(set(addresses)) - 1  # and one picture
 
 
-def test_the_sounds_are_what_they_say_and_keep_their_balance(page, song, tmp_path):
+def test_sounds_match_their_names_with_one_gain(page, song, tmp_path):
     buttons = {attrs["data-name"]: attrs for tag, attrs in page.tags if "data-sound" in attrs}
     names = {"mixture", "vocals, truth", "vocals, two", "instrumental, truth", "instrumental, two"}
     assert set(buttons) == names
@@ -77,12 +77,12 @@ def test_the_sounds_are_what_they_say_and_keep_their_balance(page, song, tmp_pat
     assert buttons["vocals, two"]["aria-label"] == "vocals, two: 6.0 dB"
 
 
-def test_the_names_of_songs_are_text(page):
+def test_song_names_are_escaped(page):
     (section,) = (attrs for tag, attrs in page.tags if tag == "section")
     assert section["aria-label"] == "R&B <50% #1"
 
 
-def test_a_switch_keeps_the_position_and_plays_one_sound_only(page, tmp_path):
+def test_switch_keeps_position_and_plays_one_sound(page, tmp_path):
     (tmp_path / "script.js").write_text(page.script, encoding="utf-8")
     keys = [" ", "ArrowDown", "ArrowRight", "x", "m", ".", "ArrowLeft", " "]
     command = ["node", str(PLAYER), str(tmp_path / "script.js"), *keys]
@@ -94,7 +94,7 @@ def test_a_switch_keeps_the_position_and_plays_one_sound_only(page, tmp_path):
         ["estimate", ["estimate"], 2],
         ["truth", ["truth"], 3],
         ["mixture", ["mixture"], 4],
-        ["mixture", ["mixture"], 9],  # the song's end
-        ["mixture", ["mixture"], 10],  # nothing lies beside it
+        ["mixture", ["mixture"], 9],  # the end of the song
+        ["mixture", ["mixture"], 10],  # no adjacent sound
         ["mixture", [], 11],
     ]

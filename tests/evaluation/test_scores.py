@@ -37,33 +37,33 @@ def song() -> Song:
     return Song("song", stems)
 
 
-def test_the_transform_is_inverted(song):
+def test_transform_is_inverted(song):
     back = references.inverse(references.transform(song.mixture), LENGTH)
     np.testing.assert_allclose(back, song.mixture, atol=1e-5)
 
 
 @pytest.mark.parametrize("layout", LAYOUTS.values())
-def test_the_ideal_mask_gives_what_is_known_and_comes_near_it(song, layout):
+def test_ideal_mask_estimates_known_stems(song, layout):
     stems = references.ideal_ratio_mask(song, layout)
     assert set(stems) == {stem for stem in layout if song.truth(stem, layout) is not None}
     for stem, estimate in stems.items():
         assert sdr(song.truth(stem, layout), estimate) > 10
 
 
-def test_the_percussive_part_is_nearer_to_the_drums_than_the_mixture(song):
+def test_percussive_part_is_closer_to_drums_than_mixture(song):
     (estimate,) = references.percussive(song, LAYOUTS["4s"]).values()
     assert sdr(song.stems["drums"], estimate) > sdr(song.stems["drums"], song.mixture) + 5
     assert references.percussive(song, LAYOUTS["2s"]) == {}
 
 
-def test_faint_stems_and_what_stands_beside_them_are_not_scored(song):
+def test_faint_stems_and_their_complement_are_not_scored(song):
     assert set(dict(scored_truths(song, LAYOUTS["2s"]))) == {"vocals", "instrumental"}
     faint = Song("faint", song.stems | {"vocals": tone(440, 0.02)})
     assert set(dict(scored_truths(faint, LAYOUTS["2s"]))) == set()
     assert set(dict(scored_truths(faint, LAYOUTS["4s"]))) == {"drums", "bass", "other"}
 
 
-def test_the_medians_are_mirrored_at_the_ends():
+def test_medians_are_mirrored_at_the_ends():
     magnitude = np.random.default_rng(0).random((2, 20, 40), dtype=np.float32)
     half = references.MEDIAN // 2
     for axis in (1, 2):
@@ -78,7 +78,7 @@ def by_method(song, method, own):
     }
 
 
-def test_a_model_is_scored_for_the_stems_it_gives_in_every_layout(song):
+def test_model_is_scored_in_every_layout_for_its_stems(song):
     own = {"vocals": song.stems["vocals"], "instrumental": song.mixture * np.float32(0.5)}
     found = by_method(song, "two", own)
     assert set(found) == {("6s", "vocals"), ("4s", "vocals"), ("2s", "vocals"), ("2s", "instrumental")}
@@ -94,28 +94,28 @@ def test_six_stems_are_scored_in_every_layout(song):
     assert ("6s", "other") not in found
 
 
-def test_an_other_that_holds_guitar_and_piano_is_no_other_of_six(song):
+def test_other_of_four_stems_is_not_other_of_six(song):
     assert set(in_layout(song.stems, LAYOUTS["6s"])) == {"vocals", "drums", "bass"}
     assert set(in_layout(song.stems, LAYOUTS["4s"])) == set(LAYOUTS["4s"])
 
 
-def test_every_reference_is_scored_beside_the_models(song):
+def test_every_reference_is_scored(song):
     scores = list(score(song, {}))
     assert {each.method for each in scores} == set(references.REFERENCES)
     assert {each.sdr for each in scores if each.method == "silence"} == {0.0}
 
 
-def test_samples_that_are_no_numbers_are_never_a_score(song):
+def test_non_finite_samples_are_refused(song):
     with pytest.raises(ValueError, match="not finite"):
         list(score(song, {"broken": dict.fromkeys(LAYOUTS["2s"], song.mixture * np.nan)}))
 
 
-def test_stems_are_taken_out_to_hear_what_comes_in_their_place(song):
+def test_level_of_removed_stem_is_scored(song):
     def separate(mixture):
         return {"vocals": mixture * np.float32(0.1), "instrumental": mixture * np.float32(0.9)}
 
     lacking = dict(without_each_stem(song))
-    assert set(lacking) == {"vocals", "drums", "bass"}  # not `other`, which may be a guitar
+    assert set(lacking) == {"vocals", "drums", "bass"}  # not `other`, which may contain a guitar
     np.testing.assert_allclose(lacking["bass"].mixture, song.mixture - song.stems["bass"], atol=1e-6)
     (found,) = absent_level(lacking["vocals"], "vocals", "two", separate)
     assert (found.sdr, found.level) == (None, pytest.approx(-20, abs=0.01))
@@ -123,7 +123,7 @@ def test_stems_are_taken_out_to_hear_what_comes_in_their_place(song):
     assert not list(without_each_stem(Song("two", {"guitar": tone(440, 0.2), "other": tone(80, 0.2)})))
 
 
-def test_the_tables_hold_medians_songs_absent_stems_and_residuals():
+def test_tables_have_medians_songs_absent_stems_and_residuals():
     scores = [
         Score("one", "2s", "m", "vocals", sdr=1.0),
         Score("two", "2s", "m", "vocals", sdr=2.0),
@@ -140,7 +140,7 @@ def test_the_tables_hold_medians_songs_absent_stems_and_residuals():
     assert "| m | 2 | −120.0 | 0.0 |\n" in tables
 
 
-def test_the_readme_keeps_what_stands_around_the_results(tmp_path):
+def test_readme_keeps_text_around_results(tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text(f"before\n{START}old\n{END}after\n", encoding="utf-8")
     for _ in range(2):
