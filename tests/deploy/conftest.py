@@ -1,3 +1,5 @@
+"""A copy of the deployment files with secrets."""
+
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,7 +11,7 @@ from .settings import ROOT
 
 @pytest.fixture(scope="session")
 def deploy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of deploy/ with secrets, as an operator has it, beside the other files of Docker."""
+    """Copy of deploy/ with generated secrets, in a copy of the project's Docker files."""
     folder = tmp_path_factory.mktemp("project")
     for name in ("Dockerfile", "compose.yaml"):
         shutil.copy2(ROOT / name, folder)

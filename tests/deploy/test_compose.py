@@ -1,4 +1,4 @@
-"""The compose files, as Docker Compose itself reads them."""
+"""Compose files, as read by Docker Compose."""
 
 import configparser
 import json
@@ -46,17 +46,17 @@ def fleet(deploy: Path) -> dict[str, Any]:
 
 @pytest.fixture(params=["api", "worker", "gpu-worker", "migrate", "models", "bucket"])
 def process(request: pytest.FixtureRequest, fleet: dict[str, Any]) -> dict[str, Any]:
-    """A service that runs our image."""
+    """Service that runs the project's image."""
     service: dict[str, Any] = fleet[request.param]
     return service
 
 
 def caddyfile(deploy: Path) -> str:
-    """What the proxy does, without comments."""
+    """Read the Caddyfile without comments."""
     return re.sub(r"#.*", "", (deploy / "Caddyfile").read_text())
 
 
-def test_images_have_versions(fleet: dict[str, Any]) -> None:
+def test_images_are_pinned(fleet: dict[str, Any]) -> None:
     for name, service in fleet.items():
         tag = service["image"].partition(":")[2]
         assert re.match(r"\d", tag), name
@@ -64,9 +64,7 @@ def test_images_have_versions(fleet: dict[str, Any]) -> None:
             assert tag in (__version__, f"{__version__}-gpu"), name
 
 
-def test_settings_are_settings(
-    process: dict[str, Any], deploy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_settings_are_valid(process: dict[str, Any], deploy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of(process["environment"], monkeypatch, deploy / "secrets" / "settings.toml")
     database = make_url(settings.database)
     assert (database.drivername, database.host) == ("postgresql+psycopg", "database")
@@ -78,28 +76,28 @@ def test_settings_are_settings(
         assert process["environment"][name] in {secret["target"] for secret in process["secrets"]}
 
 
-def test_containers_can_do_little(process: dict[str, Any]) -> None:
+def test_containers_have_minimal_privileges(process: dict[str, Any]) -> None:
     assert process["read_only"] and process["cap_drop"] == ["ALL"]
     assert process["security_opt"] == ["no-new-privileges:true"] and "ports" not in process
 
 
-def test_what_runs_is_limited_and_looked_at(fleet: dict[str, Any]) -> None:
+def test_services_have_limits_and_health_checks(fleet: dict[str, Any]) -> None:
     for name in fleet.keys() - ONCE:
         limits = fleet[name]["deploy"]["resources"]["limits"]
         assert limits["cpus"] and limits["memory"], name
-        # the image has a check of its own, for the API
+        # the health check of the image is for the API
         assert name == "api" or fleet[name]["healthcheck"], name
     for name in ("worker", *ONCE):
         assert fleet[name]["healthcheck"] == {"disable": True}
 
 
-def test_all_begin_after_what_is_done_once(fleet: dict[str, Any]) -> None:
+def test_services_start_after_one_time_jobs(fleet: dict[str, Any]) -> None:
     for name in ("api", "worker", "gpu-worker"):
         waits = {key: value["condition"] for key, value in fleet[name]["depends_on"].items()}
         assert waits == dict.fromkeys(ONCE, "service_completed_successfully")
 
 
-def test_who_is_stopped_has_time(
+def test_stop_grace_periods_exceed_shutdown_times(
     fleet: dict[str, Any], deploy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("api", "proxy"):
@@ -112,14 +110,14 @@ def test_who_is_stopped_has_time(
     assert seconds(alone["stop_grace_period"]) > supervisor.STOP_SECONDS
 
 
-def test_threads_are_those_of_the_limit(fleet: dict[str, Any]) -> None:
+def test_threads_equal_cpu_limit(fleet: dict[str, Any]) -> None:
     worker = fleet["worker"]
     assert float(worker["environment"]["STEMSPLITTER_THREADS"]) == float(
         worker["deploy"]["resources"]["limits"]["cpus"]
     )
 
 
-def test_the_gpus_worker(fleet: dict[str, Any]) -> None:
+def test_gpu_worker_reserves_gpu(fleet: dict[str, Any]) -> None:
     worker = fleet["gpu-worker"]
     (device,) = worker["deploy"]["resources"]["reservations"]["devices"]
     assert device["driver"] == "nvidia" and device["capabilities"] == ["gpu"]
@@ -127,7 +125,7 @@ def test_the_gpus_worker(fleet: dict[str, Any]) -> None:
     assert worker["build"]["args"] == {"EXTRAS": "[torch]"}
 
 
-def test_the_proxy_leads_to_what_there_is(fleet: dict[str, Any], deploy: Path) -> None:
+def test_proxy_routes_match_services(fleet: dict[str, Any], deploy: Path) -> None:
     proxy = caddyfile(deploy)
     assert f"port {Settings.model_fields['port'].default}\n" in proxy
     bucket = urlsplit(fleet["api"]["environment"]["STEMSPLITTER_STORAGE_URL"]).netloc
@@ -143,7 +141,7 @@ def test_the_proxy_leads_to_what_there_is(fleet: dict[str, Any], deploy: Path) -
     assert "-s3.port=8333" in store and "-s3.config=/run/secrets/store_identities" in store
 
 
-def test_the_store_knows_the_credentials(deploy: Path) -> None:
+def test_store_identities_match_credentials(deploy: Path) -> None:
     profile = configparser.ConfigParser()
     profile.read(deploy / "secrets" / "store_credentials")
     (identity,) = json.loads((deploy / "secrets" / "store_identities.json").read_text())["identities"]
@@ -155,19 +153,19 @@ def test_the_store_knows_the_credentials(deploy: Path) -> None:
     ]
 
 
-def test_secrets_are_their_owners_and_made_once(deploy: Path) -> None:
+def test_secrets_are_private_and_generated_once(deploy: Path) -> None:
     secrets = deploy / "secrets"
     before = {path.name: path.read_bytes() for path in secrets.iterdir()}
     assert secrets.stat().st_mode & 0o777 == 0o700
-    # Compose mounts them as they are, and those in the containers are not their owner
+    # Compose mounts them with their permissions, and the users in the containers are not their owner
     assert all(path.stat().st_mode & 0o004 for path in secrets.iterdir())
     again = subprocess.run([deploy / "prepare"], capture_output=True, text=True, timeout=30, check=False)
     assert again.returncode == 1 and "existing data would be unusable" in again.stderr
     assert {path.name: path.read_bytes() for path in secrets.iterdir()} == before
 
 
-def test_the_bucket_is_made_once(fleet: dict[str, Any], tmp_path: Path) -> None:
-    """What the service runs, against a server that checks signatures."""
+def test_bucket_job_is_idempotent(fleet: dict[str, Any], tmp_path: Path) -> None:
+    """Run the command of the service against a server that verifies signatures."""
     with s3_server(tmp_path / "s3") as url:
         variables = {**environment(url), "AWS_DEFAULT_REGION": "us-east-1", "PATH": os.environ["PATH"]}
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""The image: nobody's root, with the port, the folders and the check that everything else counts on."""
+"""The Docker image: user, port, folders and health check."""
 
 import re
 from pathlib import Path
@@ -16,30 +16,30 @@ VARIABLE = re.compile(r"STEMSPLITTER_[A-Z0-9_]+\b")
 
 
 def value(instruction: str) -> str:
-    """What an instruction of the last stage says."""
+    """Return the value of an instruction of the last stage."""
     (found,) = [line["value"] for line in LINES[LAST:] if line["instruction"] == instruction]
     return str(found)
 
 
-def test_the_variables_are_settings() -> None:
+def test_variables_are_settings() -> None:
     variables = ours(dict(pair.split("=", 1) for pair in value("ENV").split()))
     assert variables["STEMSPLITTER_DATA_DIR"] == value("VOLUME")
-    # a volume that is mounted for the models must find a folder of the user's
+    # a volume for the models must be mounted on a folder that the user owns
     assert any(f"{variables['STEMSPLITTER_CACHE_DIR']} " in f"{line['value']} " for line in LINES[LAST:])
 
 
-def test_port_and_check_are_the_servers() -> None:
+def test_port_and_health_check_match_settings() -> None:
     port = str(Settings.model_fields["port"].default)
     assert value("EXPOSE") == port
     assert f"http://127.0.0.1:{port}/healthz" in value("HEALTHCHECK")
 
 
-def test_nobody_is_root_and_signals_arrive() -> None:
+def test_user_is_not_root_and_process_receives_signals() -> None:
     assert int(value("USER")) >= 1000
     assert value("ENTRYPOINT") == '["stemsplitter"]' and value("STOPSIGNAL") == "SIGTERM"
 
 
-def test_images_have_versions() -> None:
+def test_base_images_are_pinned() -> None:
     images = [line["value"].split()[0] for line in LINES if line["instruction"] == "FROM"]
     assert images and all(re.fullmatch(r"[a-z]+:\d[\w.-]+", image) for image in images)
 
@@ -53,11 +53,11 @@ def test_images_have_versions() -> None:
     ],
     ids=lambda path: str(path.relative_to(ROOT)),
 )
-def test_every_variable_named_anywhere_is_one(path: Path) -> None:
+def test_every_mentioned_variable_exists(path: Path) -> None:
     assert set(VARIABLE.findall(path.read_text())) <= KNOWN
 
 
-def test_torch_is_the_version_that_is_tested() -> None:
+def test_torch_version_is_tested() -> None:
     versions = [
         set(re.findall(r"torch==[\d.]+", (ROOT / name).read_text())) for name in ("Dockerfile", "Makefile")
     ]

@@ -1,4 +1,4 @@
-"""The manifests, as kustomize builds them; that they fit Kubernetes' schemas, `make check` looks at."""
+"""Manifests, as built by kustomize; `make check` validates them with the Kubernetes schemas."""
 
 import re
 import subprocess
@@ -37,7 +37,7 @@ def named(manifests: list[Manifest], kind: str, name: str) -> Manifest:
 
 
 def pods(manifests: list[Manifest]) -> dict[str, Manifest]:
-    """The templates of pods, by the name of what makes them."""
+    """Map the names of deployments and jobs to their pod templates."""
     kinds = ("Deployment", "Job")
     return {each["metadata"]["name"]: each["spec"]["template"] for each in manifests if each["kind"] in kinds}
 
@@ -54,7 +54,7 @@ def variables(manifests: list[Manifest], container: Manifest) -> dict[str, str]:
 
 
 def selected(manifests: list[Manifest], labels: dict[str, str]) -> list[str]:
-    """Which pods have these labels."""
+    """List the pods with these labels."""
     return [
         name for name, pod in pods(manifests).items() if labels.items() <= pod["metadata"]["labels"].items()
     ]
@@ -67,14 +67,14 @@ def secrets(tmp_path: Path) -> Path:
     return file
 
 
-def test_there_is_all_that_it_takes(manifests: list[Manifest]) -> None:
+def test_overlay_has_all_resources(manifests: list[Manifest]) -> None:
     assert set(pods(manifests)) == {"api", "worker", "worker-gpu", "migrate"}
     kinds = {each["kind"] for each in manifests}
     assert kinds >= {"Ingress", "NetworkPolicy", "PodDisruptionBudget", "HorizontalPodAutoscaler"}
     assert "Secret" not in kinds
 
 
-def test_containers_can_do_little(manifests: list[Manifest]) -> None:
+def test_containers_have_minimal_privileges(manifests: list[Manifest]) -> None:
     for name, pod in pods(manifests).items():
         security = pod["spec"]["securityContext"]
         assert security["runAsNonRoot"] and security["runAsUser"] == int(IMAGE["USER"]), name
@@ -90,7 +90,7 @@ def test_containers_can_do_little(manifests: list[Manifest]) -> None:
             assert re.search(r":\d", container["image"])
 
 
-def test_variables_are_settings(
+def test_settings_are_valid(
     manifests: list[Manifest], secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for pod in pods(manifests).values():
@@ -101,7 +101,7 @@ def test_variables_are_settings(
             assert settings.base_url == f"https://{host}" and settings.storage.startswith("s3://")
 
 
-def test_what_is_written_has_a_place(manifests: list[Manifest]) -> None:
+def test_written_folders_are_volumes(manifests: list[Manifest]) -> None:
     image = ours(dict(pair.split("=", 1) for pair in IMAGE["ENV"].split()))
     for name, pod in pods(manifests).items():
         there = {volume["name"]: volume for volume in pod["spec"]["volumes"]}
@@ -113,7 +113,7 @@ def test_what_is_written_has_a_place(manifests: list[Manifest]) -> None:
             assert all(there[mounts[place]]["emptyDir"]["sizeLimit"] for place in places)
 
 
-def test_secrets_are_where_the_settings_say(manifests: list[Manifest]) -> None:
+def test_secrets_are_mounted_at_configured_paths(manifests: list[Manifest]) -> None:
     page = (ROOT / "docs" / "deployment.md").read_text()
     (made,) = re.findall(r"kubectl .*create secret generic (\w+) ((?:\\\n[^\\\n]*)+)", page)
     keys = set(re.findall(r"--from-file=(\w+(?:\.\w+)?)", made[1]))
@@ -127,7 +127,7 @@ def test_secrets_are_where_the_settings_say(manifests: list[Manifest]) -> None:
         assert volume["secret"]["secretName"] == made[0]
 
 
-def test_probes_ask_the_api(manifests: list[Manifest]) -> None:
+def test_probes_match_api(manifests: list[Manifest]) -> None:
     (container,) = pods(manifests)["api"]["spec"]["containers"]
     (port,) = container["ports"]
     assert port["containerPort"] == int(IMAGE["EXPOSE"]) == Settings.model_fields["port"].default
@@ -142,7 +142,7 @@ def test_probes_ask_the_api(manifests: list[Manifest]) -> None:
             ]
 
 
-def test_who_is_stopped_has_time(
+def test_grace_periods_exceed_shutdown_times(
     manifests: list[Manifest], secrets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = pods(manifests)["api"]["spec"]
@@ -156,12 +156,12 @@ def test_who_is_stopped_has_time(
         assert pod["terminationGracePeriodSeconds"] > worker_ends_s(settings)
 
 
-def test_threads_are_those_of_the_limit(manifests: list[Manifest]) -> None:
+def test_threads_equal_cpu_limit(manifests: list[Manifest]) -> None:
     (container,) = pods(manifests)["worker"]["spec"]["containers"]
     assert variables(manifests, container)["STEMSPLITTER_THREADS"] == container["resources"]["limits"]["cpu"]
 
 
-def test_selectors_select(manifests: list[Manifest]) -> None:
+def test_selectors_match_pods(manifests: list[Manifest]) -> None:
     assert selected(manifests, named(manifests, "Service", "api")["spec"]["selector"]) == ["api"]
     assert selected(manifests, named(manifests, "Service", "closed")["spec"]["selector"]) == []
     for name in ("api", "worker", "worker-gpu"):
@@ -175,7 +175,7 @@ def test_selectors_select(manifests: list[Manifest]) -> None:
         assert chosen == (["api"] if "ingress" in policy else list(pods(manifests)))
 
 
-def test_the_ingress_lets_sources_through_and_figures_not(manifests: list[Manifest]) -> None:
+def test_ingress_allows_uploads_and_hides_metrics(manifests: list[Manifest]) -> None:
     ingress = named(manifests, "Ingress", "stemsplitter")
     notes = ingress["metadata"]["annotations"]
     largest = Settings.model_fields["max_source_bytes"].default
@@ -187,10 +187,10 @@ def test_the_ingress_lets_sources_through_and_figures_not(manifests: list[Manife
     assert ingress["spec"]["tls"][0]["hosts"] == [rule["host"]]
 
 
-def test_the_number_of_workers_follows_the_queue(manifests: list[Manifest]) -> None:
+def test_autoscaler_follows_queue(manifests: list[Manifest]) -> None:
     scaled = named(manifests, "ScaledObject", "worker")["spec"]
     target = named(manifests, "Deployment", scaled["scaleTargetRef"]["name"])
-    # what the autoscaler sets must not be set back by each `kubectl apply`; nobody else sets the other
+    # `kubectl apply` must not reset replicas that an autoscaler sets; no autoscaler sets those of the GPU workers
     assert (
         "replicas" not in target["spec"] and "replicas" not in named(manifests, "Deployment", "api")["spec"]
     )

@@ -1,4 +1,4 @@
-"""The alert rules: expressions that Prometheus can read, on figures that the server has."""
+"""Alert rules: valid expressions on existing metrics."""
 
 import re
 from pathlib import Path
@@ -25,8 +25,8 @@ ALERTS = pytest.mark.parametrize("rule", RULES, ids=lambda rule: str(rule["alert
 
 
 @pytest.fixture
-def figures(tmp_path: Path, database: Database) -> dict[str, set[str]]:
-    """The names of all figures with those of their labels, as an API tells them that was asked something."""
+def metrics(tmp_path: Path, database: Database) -> dict[str, set[str]]:
+    """Map the names of all metrics to those of their labels, after a request."""
     services = Services(Settings(data_dir=tmp_path / "data", database_url=database.url))
     try:
         with TestClient(create_app(services)) as client:
@@ -43,27 +43,27 @@ def figures(tmp_path: Path, database: Database) -> dict[str, set[str]]:
 
 
 @ALERTS
-def test_expressions_can_be_read(rule: dict[str, Any]) -> None:
+def test_expression_is_valid(rule: dict[str, Any]) -> None:
     promql_parser.parse(rule["expr"])
 
 
 @ALERTS
-def test_who_is_called_is_told_what_to_do(rule: dict[str, Any]) -> None:
+def test_alert_has_severity_summary_and_action(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in ("warning", "critical")
     assert set(rule["annotations"]) == {"summary", "action"}
     assert all(text.endswith(".") for text in rule["annotations"].values())
 
 
-def test_figures_and_labels_are_the_servers(figures: dict[str, set[str]]) -> None:
+def test_metrics_and_labels_exist(metrics: dict[str, set[str]]) -> None:
     expressions = [rule["expr"] for rule in RULES] + [KEDA.read_text()]
     named = {name for expression in expressions for name in METRIC.findall(expression)}
-    assert len(named) > 6 and named <= set(figures)
+    assert len(named) > 6 and named <= set(metrics)
     for rule in RULES:
         for name, filters in re.findall(r"(stemsplitter_\w+)\{([^}]*(?:\{[^}]*\}[^}]*)?)\}", rule["expr"]):
-            assert set(re.findall(r"(\w+)=~?\"", filters)) <= figures[name]
+            assert set(re.findall(r"(\w+)=~?\"", filters)) <= metrics[name]
 
 
-def test_each_is_called_once() -> None:
+def test_alert_names_are_unique_and_tested() -> None:
     names = [rule["alert"] for rule in RULES]
     assert len(set(names)) == len(names)
     tried = yaml.safe_load((FOLDER / "rules.test.yaml").read_text())["tests"]
