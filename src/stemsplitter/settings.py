@@ -95,8 +95,8 @@ class Settings(BaseSettings):
     max_source_seconds: int = Field(3600, ge=1, description="Longest source in seconds.")
     max_running_splits: int = Field(2, ge=1, description="Splits of one account that run at once.")
     max_queued_splits: int = Field(100, ge=1, description="Splits of one account that may wait.")
-    read_limit: int = Field(600, ge=1, description="Requests a minute that read, for one key.")
-    create_limit: int = Field(60, ge=1, description="Requests a minute that create, for one key.")
+    read_limit: int = Field(600, ge=1, description="Requests a minute that read, of one account.")
+    create_limit: int = Field(60, ge=1, description="Requests a minute that create, of one account.")
     max_connections: int = Field(
         1000, ge=10, description="Open connections of one API process; idle ones are closed beyond it."
     )
@@ -104,6 +104,10 @@ class Settings(BaseSettings):
     body_seconds: float = Field(
         30, gt=0, description="Period in which a request's body must bring 1 kB a second on average."
     )
+    signups_per_day: int = Field(
+        20, ge=1, description="Accounts that may be created in a day from one address, or one IPv6 /64."
+    )
+    max_api_keys: int = Field(50, ge=1, description="API keys of one account that are not revoked.")
     retention_days: float = Field(7, gt=0, description="Days until sources and stems are deleted.")
     stem_url_seconds: int = Field(86_400, ge=60, description="Seconds that a stem's URL works.")
     upload_seconds: int = Field(3600, ge=60, description="Seconds that an upload URL works.")

@@ -260,3 +260,15 @@ def test_accounts_are_found_and_come_in_pages(database: Database, accounts: Acco
         with pytest.raises(InvalidCursor):
             accounts.page(session, search="", limit=2, cursor="acc_0")
         assert accounts.emails(session, [wanted, "acc_0"]) == {wanted: "song3@example.com"}
+
+
+def test_m2_keys_that_are_not_revoked_are_limited(database: Database) -> None:
+    accounts = new_service(database, Settings(max_api_keys=2))
+    account = made(accounts, database)
+    with database.write() as session:
+        first, _ = accounts.create_key(session, account.id, "1")
+        accounts.create_key(session, account.id, "2")
+        with pytest.raises(Conflict, match=r"^The account has 2 API keys: revoke one that is not used.$"):
+            accounts.create_key(session, account.id, "3")
+        accounts.revoke_key(session, account.id, first.id)
+        accounts.create_key(session, account.id, "3")

@@ -4,16 +4,19 @@ from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from stemsplitter.clock import now
 from stemsplitter.console import account
 from stemsplitter.console.access import COOKIE
 from stemsplitter.processes.first_run import sign_in_link
+from stemsplitter.rate_limits.service import DAY_S, Policy
 from stemsplitter.services import Services
 from stemsplitter.sessions import service as sessions
 from stemsplitter.settings import Settings
 
-from .conftest import EMAIL, PASSWORD, Browser
+from .conftest import EMAIL, FROM_HERE, PASSWORD, Browser
 
 NEW = {"email": "New@Example.org", "password": "a long password"}
 
@@ -67,24 +70,74 @@ def test_wrong_password_and_unknown_address_get_same_error(visitor: Browser, for
     assert form["password"] not in answer.text and COOKIE not in visitor.cookies
 
 
-def test_sign_in_is_limited_per_account(visitor: Browser, account_id: str) -> None:
+def test_sign_in_is_limited_per_account_and_address(visitor: Browser, account_id: str) -> None:
     wrong = {"email": EMAIL.upper(), "password": "wrong password"}
-    for _ in range(account.TO_ONE_ACCOUNT):
+    for _ in range(account.FROM_ADDRESS_TO_ACCOUNT.limit):
         assert visitor.post("/sign-in", data=wrong).status_code == 401
     answer = visitor.post("/sign-in", data={"email": EMAIL, "password": PASSWORD})
-    assert (
-        answer.status_code == 429
-        and "Rate limit exceeded: 10 sign-in requests per minute. Retry in " in answer.text
-    )
+    assert answer.status_code == 429
+    assert "Rate limit exceeded: 10 sign-in to one account requests per minute. Retry in " in answer.text
     assert visitor.post("/sign-in", data={**wrong, "email": "other@example.org"}).status_code == 401
 
 
+def test_m6_wrong_passwords_from_elsewhere_do_not_lock_the_owner_out(
+    visitor: Browser, account_id: str, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wrong = {"email": EMAIL, "password": "wrong password"}
+    right = {"email": EMAIL, "password": PASSWORD}
+    assert visitor.post("/sign-in", data=right).status_code == 303
+    visitor.post("/sign-out", data={"csrf": visitor.csrf})
+    monkeypatch.setattr(account, "TO_ACCOUNT", Policy("sign-in from new browsers", 6))
+    for number in range(6):
+        stranger = TestClient(
+            app,
+            headers={"Accept": "text/html", **FROM_HERE},
+            client=(f"192.0.2.{number}", 1),
+            follow_redirects=False,
+        )
+        assert stranger.post("/sign-in", data=wrong).status_code == (401 if number < 5 else 429)
+    assert stranger.post("/sign-in", data=right).status_code == 429
+    assert visitor.post("/sign-in", data=right).status_code == 303
+
+
+@pytest.mark.usefixtures("account_id")
+def test_m6_a_forged_mark_does_not_make_a_browser_known(
+    visitor: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account, "TO_ACCOUNT", Policy("sign-in from new browsers", 1))
+    visitor.cookies.set(account.KNOWN_BROWSER, "0" * 64)
+    statuses = [
+        visitor.post("/sign-in", data={"email": EMAIL, "password": "wrong password"}).status_code
+        for _ in range(2)
+    ]
+    assert statuses == [401, 429]
+
+
 def test_sign_in_is_limited_per_client_address(visitor: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(account, "FROM_ONE_ADDRESS", 2)
+    monkeypatch.setattr(account, "FROM_ADDRESS", Policy("sign-in", 2))
     for number in range(2):
         assert visitor.post("/sign-in", data={"email": f"{number}@b", "password": "x"}).status_code == 401
     assert visitor.post("/sign-in", data={"email": "3@b", "password": "x"}).status_code == 429
     assert visitor.post("/sign-up", data=NEW).status_code == 429
+
+
+def test_m3_sign_ups_are_limited_per_day_and_network(app: FastAPI, services: Services) -> None:
+    limit = services.settings.signups_per_day
+
+    def sign_up(address: str, number: int) -> int:
+        client = TestClient(
+            app, headers={"Accept": "text/html", **FROM_HERE}, client=(address, 1), follow_redirects=False
+        )
+        data = {"email": f"{number}@example.org", "password": "a long password"}
+        return client.post("/sign-up", data=data).status_code
+
+    for number in range(limit):
+        services.rate_limits.count(
+            f"2001:db8:1:2::{number}", Policy("sign-up", limit, DAY_S)
+        )  # other buckets
+        services.rate_limits.count("2001:db8:1:2::/64", Policy("sign-up", limit, DAY_S))
+    assert sign_up("2001:db8:1:2:3:4:5:6", 1) == 429
+    assert sign_up("2001:db8:1:3::1", 2) == 303
 
 
 @pytest.mark.parametrize(

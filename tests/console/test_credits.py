@@ -7,7 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from stemsplitter.api.routes.stripe import PATH as STRIPE
-from stemsplitter.console.credits import PURCHASES_PER_MINUTE
+from stemsplitter.console.credits import PURCHASES
 from stemsplitter.console.headers import POLICY
 from stemsplitter.payments.service import PaymentService
 from stemsplitter.services import Services
@@ -157,8 +157,8 @@ def test_unknown_pack_is_rejected(selling: Services, browser: Browser, checkout:
 
 def test_purchases_are_rate_limited(selling: Services, browser: Browser, checkout: Checkout) -> None:
     data = {"csrf": browser.csrf, "minutes": "50"}
-    answers = [browser.post("/credits/buy", data=data).status_code for _ in range(PURCHASES_PER_MINUTE + 1)]
-    assert answers == [303] * PURCHASES_PER_MINUTE + [429]
+    answers = [browser.post("/credits/buy", data=data).status_code for _ in range(PURCHASES.limit + 1)]
+    assert answers == [303] * PURCHASES.limit + [429]
 
 
 def test_form_requires_csrf_token(selling: Services, browser: Browser, checkout: Checkout) -> None:

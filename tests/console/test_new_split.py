@@ -12,6 +12,7 @@ from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.console import new_split
 from stemsplitter.console.new_split import FORMATS
 from stemsplitter.console.tasks import TASKS, Task, find_task, initially_muted
+from stemsplitter.rate_limits.service import Policy
 from stemsplitter.separation.layouts import LAYOUTS
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
@@ -156,7 +157,7 @@ def test_insufficient_credits_are_reported_in_form(
 def test_create_is_rate_limited(
     browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(services.rate_limits.limits, "create", 1)
+    monkeypatch.setattr(services.rate_limits, "create", Policy("create", 1))
     fields = {"url": "http://127.0.0.1:9/a.mp3", "csrf": browser.csrf}
     assert [browser.post("/new", data=fields).status_code for _ in range(2)] == [422, 429]
 

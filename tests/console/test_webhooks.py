@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from stemsplitter.console.webhooks import SENDS_PER_MINUTE
+from stemsplitter.console.webhooks import SENDS
 from stemsplitter.fetching import Fetcher
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
@@ -131,8 +131,8 @@ def test_invalid_test_url_is_rejected(browser: Browser, url: str) -> None:
 def test_test_events_are_rate_limited(browser: Browser) -> None:
     csrf = browser.csrf
     data = {"csrf": csrf, "url": "http://127.0.0.1/"}
-    answers = [browser.post(f"{PATH}/test", data=data).status_code for _ in range(SENDS_PER_MINUTE + 1)]
-    assert answers == [303] * SENDS_PER_MINUTE + [429]
+    answers = [browser.post(f"{PATH}/test", data=data).status_code for _ in range(SENDS.limit + 1)]
+    assert answers == [303] * SENDS.limit + [429]
     assert browser.post(f"{PATH}/dlv_1/replay", data=data).status_code == 429
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from stemsplitter.database import Database
 from stemsplitter.rate_limits import service
-from stemsplitter.rate_limits.service import RateLimits
+from stemsplitter.rate_limits.service import DAY_S, Policy, RateLimits, network
 from stemsplitter.service_errors import RateLimited
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
@@ -41,14 +41,14 @@ def test_a_request_over_the_limit_is_refused_until_the_time_it_names(
 ) -> None:
     limits = services.rate_limits
     for _ in range(2):
-        limits.check("acc_1", "purchase", 2)
+        limits.check("acc_1", Policy("purchase", 2))
     with pytest.raises(
         RateLimited, match=r"^Rate limit exceeded: 2 purchase requests per minute. Retry in \d+ s.$"
     ) as refused:
-        limits.check("acc_1", "purchase", 2)
-    limits.check("acc_2", "purchase", 2)
+        limits.check("acc_1", Policy("purchase", 2))
+    limits.check("acc_2", Policy("purchase", 2))
     clock.at += refused.value.details["retryAfter"]
-    limits.check("acc_1", "purchase", 2)
+    limits.check("acc_1", Policy("purchase", 2))
 
 
 @given(
@@ -62,45 +62,71 @@ def test_a_request_is_allowed_at_the_time_that_a_refusal_names(
     limits, caller = services.rate_limits, secrets.token_hex(8)
     for step in steps:
         clock.at += step
-        quota = limits.count(caller, "any", limit)
+        quota = limits.count(caller, Policy("any", limit))
         if quota.exceeded:
             assert 1 <= quota.wait_s <= 61
             clock.at += quota.wait_s
-            assert not limits.count(caller, "any", limit).exceeded
+            assert not limits.count(caller, Policy("any", limit)).exceeded
 
 
 def test_a_burst_across_two_windows_is_refused(services: Services, clock: Clock) -> None:
     """Fixed windows let twice the limit pass within a second."""
     limits = services.rate_limits
-    limits.count("key_1", "any", 10)
+    limits.count("key_1", Policy("any", 10))
     clock.at += 59
-    allowed = sum(not limits.count("key_1", "any", 10).exceeded for _ in range(9))
+    allowed = sum(not limits.count("key_1", Policy("any", 10)).exceeded for _ in range(9))
     clock.at += 2
-    allowed += sum(not limits.count("key_1", "any", 10).exceeded for _ in range(10))
+    allowed += sum(not limits.count("key_1", Policy("any", 10)).exceeded for _ in range(10))
     assert allowed <= 10
 
 
 def test_a_caller_is_free_again_after_two_windows(services: Services, clock: Clock) -> None:
     limits = services.rate_limits
-    assert [limits.count("key_1", "create").used for _ in range(3)] == [1, 2, 3]
+    assert [limits.count("key_1", limits.create).used for _ in range(3)] == [1, 2, 3]
     clock.at += 121
-    assert limits.count("key_1", "create").used == 1
+    assert limits.count("key_1", limits.create).used == 1
 
 
 def test_a_clock_set_back_begins_a_new_window(services: Services, clock: Clock) -> None:
     limits = services.rate_limits
     for _ in range(3):
-        limits.count("key_1", "create")
+        limits.count("key_1", limits.create)
     clock.at -= 3600
-    quota = limits.count("key_1", "create")
+    quota = limits.count("key_1", limits.create)
     assert quota.exceeded and quota.wait_s <= 61
+
+
+def test_a_policy_of_a_day_lasts_a_day(services: Services, clock: Clock) -> None:
+    limits, policy = services.rate_limits, Policy("sign-up", 1, DAY_S)
+    limits.check("acc_1", policy)
+    clock.at += 3600
+    with pytest.raises(
+        RateLimited, match=r"^Rate limit exceeded: 1 sign-up requests per day. Retry in \d+ s.$"
+    ):
+        limits.check("acc_1", policy)
+    clock.at += 2 * DAY_S
+    limits.check("acc_1", policy)
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("testclient", "testclient"),
+        ("", ""),
+    ],
+)
+def test_m3_an_ipv6_address_counts_for_its_64(address: str, counted: str) -> None:
+    assert network(address) == counted
 
 
 def test_expired_windows_are_deleted(services: Services, clock: Clock) -> None:
     limits = services.rate_limits
-    limits.count("key_1", "read")
+    limits.count("key_1", limits.read)
     clock.at += 121
-    limits.count("key_2", "read")
+    limits.count("key_2", limits.read)
     with limits._engine.connect() as connection:
         buckets = connection.exec_driver_sql("SELECT bucket FROM request_counts").scalars().all()
     assert buckets == ["read:key_2"]
@@ -108,24 +134,29 @@ def test_expired_windows_are_deleted(services: Services, clock: Clock) -> None:
 
 def test_a_batch_of_requests_is_counted_in_order(services: Services) -> None:
     limits = services.rate_limits
-    limits.count("key_1", "read")
-    together = [("key_1", "read"), ("key_2", "read"), ("key_1", "create"), ("key_1", "read")]
+    limits.count("key_1", limits.read)
+    together = [
+        ("key_1", limits.read),
+        ("key_2", limits.read),
+        ("key_1", limits.create),
+        ("key_1", limits.read),
+    ]
     with services.database.read() as session:
         quotas = limits.count_all(session, together)
-    assert [(each.policy, each.limit, each.used) for each in quotas] == [
+    assert [(each.policy.name, each.policy.limit, each.used) for each in quotas] == [
         ("read", 5, 2),
         ("read", 5, 1),
         ("create", 2, 1),
         ("read", 5, 3),
     ]
-    assert limits.count("key_1", "read").used == 4
+    assert limits.count("key_1", limits.read).used == 4
 
 
 def _count_many(settings: Settings) -> list[int]:
     database = Database(settings.database)
     limits = RateLimits(database, settings)
     with ThreadPoolExecutor(4) as pool:
-        used = list(pool.map(lambda _: limits.count("key_1", "read").used, range(50)))
+        used = list(pool.map(lambda _: limits.count("key_1", limits.read).used, range(50)))
     limits.close()
     database.close()
     return used
@@ -147,7 +178,7 @@ def test_processes_that_start_together_create_the_table_once(settings: Settings)
         try:
             together.wait(timeout=30)
             limits = RateLimits(database, settings)
-            used = limits.count("key_1", "read").used
+            used = limits.count("key_1", limits.read).used
             limits.close()
             return used
         finally:
@@ -165,8 +196,8 @@ def test_cleanup_skips_rows_locked_by_another_process(
     if services.database.is_sqlite:
         pytest.skip("SQLite has one writer at a time")
     limits = services.rate_limits
-    limits.count("key_1", "read")
-    limits.count("key_2", "read")
+    limits.count("key_1", limits.read)
+    limits.count("key_2", limits.read)
     clock.at += 121
     with (
         closing(Database(settings.database)) as other,
@@ -175,6 +206,6 @@ def test_cleanup_skips_rows_locked_by_another_process(
     ):
         connection.exec_driver_sql("UPDATE request_counts SET used = 1 WHERE bucket = 'read:key_2'")
         try:
-            assert pool.submit(limits.count, "key_1", "read").result(60).used == 1
+            assert pool.submit(limits.count, "key_1", limits.read).result(60).used == 1
         finally:
             connection.rollback()  # ends the wait if there is one

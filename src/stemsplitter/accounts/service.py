@@ -46,6 +46,7 @@ class AccountService:
     ) -> None:
         self._database = database
         self._signup_open = settings.signup_open
+        self._max_api_keys = settings.max_api_keys
         self._grant_free_credits = grant_free_credits
 
     def sign_up(self, email: str, password: str) -> Account:
@@ -191,8 +192,11 @@ class AccountService:
         Raises:
             ValidationFailed: the name is too long.
             NotFound: there is no such account.
+            Conflict: the account has as many keys as it may have.
         """
-        account = repository.account(session, account_id)
+        account = repository.lock_account(session, account_id)
+        if sum(key.revoked_at is None for key in repository.keys(session, account_id)) >= self._max_api_keys:
+            raise Conflict(f"The account has {self._max_api_keys} API keys: revoke one that is not used.")
         shown = keys.new_key()
         key = ApiKey(
             account_id=account.id,

@@ -2,6 +2,7 @@
 
 import hmac
 import re
+from datetime import timedelta
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
@@ -105,13 +106,15 @@ def see_other(path: str) -> RedirectResponse:
     return RedirectResponse(path, status_code=303)
 
 
-def set_cookie(response: Response, request: Request, token: str) -> None:
-    """Set the session cookie, which scripts and forms of other sites cannot use."""
+def set_cookie(
+    response: Response, request: Request, value: str, *, name: str = COOKIE, lasts: timedelta = LASTS
+) -> None:
+    """Set a cookie, that of the session by default, which scripts and forms of other sites cannot use."""
     services: Services = request.app.state.services
     response.set_cookie(
-        COOKIE,
-        token,
-        max_age=int(LASTS.total_seconds()),
+        name,
+        value,
+        max_age=int(lasts.total_seconds()),
         httponly=True,
         samesite="lax",
         secure=services.settings.base_url.startswith("https://"),

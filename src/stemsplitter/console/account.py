@@ -1,22 +1,31 @@
 """Sign-up, sign-in, sign-out and account settings."""
 
 import hashlib
+import hmac
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
 from sqlalchemy.orm import Session
 from starlette.responses import Response
 
+from stemsplitter.accounts.models import Account
+from stemsplitter.accounts.secret_box import derive_key
 from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.console.access import COOKIE, SignedInDep, local_path, see_other, set_cookie
 from stemsplitter.console.rendering import page
+from stemsplitter.rate_limits.service import DAY_S, Policy, network
 from stemsplitter.service_errors import RateLimited, ServiceError, Unauthorized
 from stemsplitter.services import Services
 from stemsplitter.sessions.service import SignedIn
 
-# sign-in attempts per minute, by client address and by account
-FROM_ONE_ADDRESS, TO_ONE_ACCOUNT = 20, 10
+# attempts with a password: of an address, of an address to one account, and of all unknown browsers to one account
+FROM_ADDRESS = Policy("sign-in", 20)
+FROM_ADDRESS_TO_ACCOUNT = Policy("sign-in to one account", 10)
+TO_ACCOUNT = Policy("sign-in from new browsers", 100)
+KNOWN_BROWSER = "known"
+KNOWN_FOR = timedelta(days=365)
 AFTER_SIGNING_UP = "/new"
 
 Text = Annotated[str, Form(max_length=2000)]
@@ -45,7 +54,7 @@ def sign_in(
         return page(
             request, "sign_in.html", status=error.status, next=next, email=email, error=_sentence(error)
         )
-    return _signed_in(request, services, account.id, local_path(next))
+    return _signed_in(request, services, account, local_path(next))
 
 
 @router.get("/sign-up")
@@ -63,12 +72,14 @@ def sign_up(
     """Create an account and a session."""
     try:
         _throttle(request, services, email)
+        sign_ups = Policy("sign-up", services.settings.signups_per_day, DAY_S)
+        services.rate_limits.check(_client(request), sign_ups)
         account = services.accounts.sign_up(email, password)
     except ServiceError as error:
         return page(
             request, "sign_up.html", status=error.status, next=next, email=email, error=_sentence(error)
         )
-    return _signed_in(request, services, account.id, local_path(next, AFTER_SIGNING_UP))
+    return _signed_in(request, services, account, local_path(next, AFTER_SIGNING_UP))
 
 
 @router.get("/sign-in/link/{token}")
@@ -82,7 +93,11 @@ def link_page(request: Request, services: ServicesDep, token: str) -> Response:
 @router.post("/sign-in/link/{token}")
 def use_link(request: Request, services: ServicesDep, token: str) -> Response:
     """Use the link and create a session."""
-    return _enter(request, services, lambda session: services.sessions.use_link(session, token), "/account")
+    with services.database.read() as session:
+        email = services.sessions.link_owner(session, token).email
+    return _enter(
+        request, services, email, lambda session: services.sessions.use_link(session, token), "/account"
+    )
 
 
 @router.post("/sign-out")
@@ -144,11 +159,15 @@ def _account(request: Request, *, done: str = "", error: ServiceError | None = N
     return page(request, "account.html", status=status, done=done, error=str(error) if error else "")
 
 
-def _signed_in(request: Request, services: Services, account_id: str, path: str) -> Response:
-    return _enter(request, services, lambda session: services.sessions.begin(session, account_id), path)
+def _signed_in(request: Request, services: Services, account: Account, path: str) -> Response:
+    return _enter(
+        request, services, account.email, lambda session: services.sessions.begin(session, account.id), path
+    )
 
 
-def _enter(request: Request, services: Services, begin: Callable[[Session], str], path: str) -> Response:
+def _enter(
+    request: Request, services: Services, email: str, begin: Callable[[Session], str], path: str
+) -> Response:
     """Create a session with ``begin``, end the previous one of the browser, and redirect to ``path``."""
     before: SignedIn | None = request.state.signed_in
     with services.database.write() as session:
@@ -157,15 +176,40 @@ def _enter(request: Request, services: Services, begin: Callable[[Session], str]
             services.sessions.end(session, before)
     response = see_other(path)
     set_cookie(response, request, token)
+    set_cookie(response, request, _mark(services, email), name=KNOWN_BROWSER, lasts=KNOWN_FOR)
     return response
 
 
 def _throttle(request: Request, services: Services, email: str) -> None:
-    """Count an attempt that takes a password. Raises RateLimited."""
-    address = request.client.host if request.client else ""
-    account = hashlib.sha256(email.strip().lower().encode()).hexdigest()
-    services.rate_limits.check(address, "sign-in", FROM_ONE_ADDRESS)
-    services.rate_limits.check(account, "sign-in", TO_ONE_ACCOUNT)
+    """Count an attempt that takes a password.
+
+    Strangers cannot lock an owner out: a browser in which the account was signed in before is counted by itself.
+
+    Raises:
+        RateLimited: too many attempts.
+    """
+    client, account = _client(request), _digest(email)
+    limits = services.rate_limits
+    limits.check(client, FROM_ADDRESS)
+    if hmac.compare_digest(request.cookies.get(KNOWN_BROWSER, "").encode(), _mark(services, email).encode()):
+        limits.check(f"known {account}", FROM_ADDRESS_TO_ACCOUNT)
+    else:
+        limits.check(_digest(f"{client} {account}"), FROM_ADDRESS_TO_ACCOUNT)
+        limits.check(account, TO_ACCOUNT)
+
+
+def _client(request: Request) -> str:
+    return network(request.client.host if request.client else "")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.strip().lower().encode()).hexdigest()[:40]
+
+
+def _mark(services: Services, email: str) -> str:
+    """Return the value of the cookie that marks a browser as one in which the account was signed in."""
+    key = derive_key(services.secret, "known browsers")
+    return hmac.new(key, _digest(email).encode(), "sha256").hexdigest()
 
 
 def _sentence(error: ServiceError) -> str:

@@ -12,13 +12,14 @@ from stemsplitter.console.plot import plot
 from stemsplitter.console.rendering import page
 from stemsplitter.credit_packs import parse_packs
 from stemsplitter.payments.models import OPEN
+from stemsplitter.rate_limits.service import Policy
 from stemsplitter.service_errors import ServiceError
 from stemsplitter.services import Services
 from stemsplitter.sessions.service import SignedIn
 
 PAGE = 25
 DAYS = 30
-PURCHASES_PER_MINUTE = 10  # per account: each one calls Stripe
+PURCHASES = Policy("purchase", 10)  # each one calls Stripe
 MAX_POLLS = 40  # by the page, of a payment that is not confirmed yet
 
 router = APIRouter(prefix="/credits")
@@ -42,7 +43,7 @@ def buy(
 ) -> Response:
     """Redirect to the checkout page for a credit pack."""
     try:
-        services.rate_limits.check(signed_in.account.id, "purchase", PURCHASES_PER_MINUTE)
+        services.rate_limits.check(signed_in.account.id, PURCHASES)
         url = services.payments.begin(signed_in.account.id, minutes)
     except ServiceError as error:
         return _page(request, services, signed_in, error=error)

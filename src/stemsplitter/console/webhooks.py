@@ -9,13 +9,14 @@ from starlette.responses import Response
 from stemsplitter.api.dependencies import ID, Cursor, ServicesDep
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.rendering import page
+from stemsplitter.rate_limits.service import Policy
 from stemsplitter.service_errors import ServiceError
 from stemsplitter.services import Services
 from stemsplitter.sessions.service import SignedIn
 from stemsplitter.webhooks.models import DeliveryStatus
 
 PAGE = 25
-SENDS_PER_MINUTE = 20  # test events and replays per account
+SENDS = Policy("webhook", 20)  # test events and replays
 MAX_POLLS = 30  # by the page, of a pending delivery
 
 DeliveryId = Annotated[str, Path(pattern=ID)]
@@ -52,7 +53,7 @@ def send_test(
 ) -> Response:
     """Send a test event and redirect to its delivery."""
     try:
-        services.rate_limits.check(signed_in.account.id, "webhook", SENDS_PER_MINUTE)
+        services.rate_limits.check(signed_in.account.id, SENDS)
         with services.database.write() as session:
             delivery = services.webhooks.send_test(session, signed_in.account.id, url)
     except ServiceError as error:
@@ -88,7 +89,7 @@ def show_delivery(
 @router.post("/{delivery_id}/replay")
 def replay(services: ServicesDep, signed_in: SignedInDep, delivery_id: DeliveryId) -> Response:
     """Deliver the event again."""
-    services.rate_limits.check(signed_in.account.id, "webhook", SENDS_PER_MINUTE)
+    services.rate_limits.check(signed_in.account.id, SENDS)
     with services.database.write() as session:
         delivery = services.webhooks.replay(session, signed_in.account.id, delivery_id)
     return see_other(f"/developer/webhooks/{delivery.id}")

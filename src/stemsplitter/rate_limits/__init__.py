@@ -1,1 +1,1 @@
-"""Rate limits of API keys, accounts and addresses."""
+"""Rate limits of accounts and addresses."""

@@ -5,6 +5,7 @@ The headers are those of https://datatracker.ietf.org/doc/draft-ietf-httpapi-rat
 the window before weighted by the part of it that lies in the last minute. One row and one statement for each caller.
 """
 
+import ipaddress
 import json
 import math
 import threading
@@ -23,7 +24,8 @@ from stemsplitter.database.engine import write_ahead
 from stemsplitter.service_errors import RateLimited
 from stemsplitter.settings import Settings
 
-WINDOW_S = 60
+MINUTE_S, DAY_S = 60, 86_400
+_CLEAN_UP_S = 60
 
 _CREATE_TABLE = """
 CREATE {unlogged} TABLE IF NOT EXISTS request_counts (
@@ -31,29 +33,31 @@ CREATE {unlogged} TABLE IF NOT EXISTS request_counts (
     started DOUBLE PRECISION NOT NULL,
     used INTEGER NOT NULL,
     before INTEGER NOT NULL,
-    allowed INTEGER NOT NULL
+    allowed INTEGER NOT NULL,
+    expires DOUBLE PRECISION NOT NULL
 )
 """
 # Adds to the count of each bucket, after its window was moved to the one that :now is in. Requests that were refused
 # do not weigh on the next window. Where the clock was set back, the window begins again.
-_COUNT = f"""
-INSERT INTO request_counts (bucket, started, used, before, allowed)
-SELECT key, :now, CAST({{count}} AS INTEGER), 0, CAST({{limit}} AS INTEGER) FROM {{each}} WHERE true
+_COUNT = """
+INSERT INTO request_counts (bucket, started, used, before, allowed, expires)
+SELECT key, :now, CAST({count} AS INTEGER), 0, CAST({limit} AS INTEGER), :now + 2 * :window FROM {each} WHERE true
 ON CONFLICT (bucket) DO UPDATE SET
     before = CASE
         WHEN request_counts.started > :now THEN 0
-        WHEN request_counts.started > :now - {WINDOW_S} THEN request_counts.before
-        WHEN request_counts.started <= :now - {2 * WINDOW_S} THEN 0
+        WHEN request_counts.started > :now - :window THEN request_counts.before
+        WHEN request_counts.started <= :now - 2 * :window THEN 0
         WHEN request_counts.used > excluded.allowed THEN excluded.allowed
         ELSE request_counts.used END,
     used = excluded.used
-        + CASE WHEN request_counts.started > :now - {WINDOW_S} THEN request_counts.used ELSE 0 END,
+        + CASE WHEN request_counts.started > :now - :window THEN request_counts.used ELSE 0 END,
     started = CASE
         WHEN request_counts.started > :now THEN :now
-        WHEN request_counts.started > :now - {WINDOW_S} THEN request_counts.started
-        WHEN request_counts.started > :now - {2 * WINDOW_S} THEN request_counts.started + {WINDOW_S}
+        WHEN request_counts.started > :now - :window THEN request_counts.started
+        WHEN request_counts.started > :now - 2 * :window THEN request_counts.started + :window
         ELSE :now END,
-    allowed = excluded.allowed
+    allowed = excluded.allowed,
+    expires = excluded.expires
 RETURNING bucket, started, used, before
 """
 _COUNT_ON_SQLITE = _COUNT.format(
@@ -62,24 +66,33 @@ _COUNT_ON_SQLITE = _COUNT.format(
 _COUNT_ON_POSTGRESQL = _COUNT.format(
     count="value ->> 0", limit="value ->> 1", each="json_each(CAST(:counts AS JSON))"
 )
-_DELETE = "DELETE FROM request_counts WHERE started <= :over"
+_DELETE = "DELETE FROM request_counts WHERE expires <= :now"
 # skips rows that another process has locked, as two processes that wait for each other would deadlock
 _DELETE_UNLOCKED = (
     "DELETE FROM request_counts WHERE bucket IN "
-    "(SELECT bucket FROM request_counts WHERE started <= :over FOR UPDATE SKIP LOCKED)"
+    "(SELECT bucket FROM request_counts WHERE expires <= :now FOR UPDATE SKIP LOCKED)"
 )
 _LOCK = 0x52415445  # "RATE"
 
 
 @dataclass(frozen=True, slots=True)
-class Quota:
-    """A caller's quota after a request: ``used`` of ``limit``. The current window ends in ``resets_s`` seconds.
+class Policy:
+    """How many requests of a kind a caller may make in any ``window_s`` seconds."""
 
-    ``wait_s``: whole seconds until a request is allowed, if this one is not.
+    name: str
+    limit: int
+    window_s: int = MINUTE_S
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A caller's quota after a request: ``used`` of the policy's limit.
+
+    ``resets_s``: seconds until the current window ends. ``wait_s``: whole seconds until a request is allowed, if this
+    one is not.
     """
 
-    policy: str
-    limit: int
+    policy: Policy
     used: int
     resets_s: float
     wait_s: int
@@ -87,14 +100,14 @@ class Quota:
     @property
     def exceeded(self) -> bool:
         """True if the request is over the limit."""
-        return self.used > self.limit
+        return self.used > self.policy.limit
 
     @property
     def message(self) -> str:
         """The error message of a request over the limit."""
-        return (
-            f"Rate limit exceeded: {self.limit} {self.policy} requests per minute. Retry in {self.wait_s} s."
-        )
+        name, limit = self.policy.name, self.policy.limit
+        period = "day" if self.policy.window_s == DAY_S else "minute"
+        return f"Rate limit exceeded: {limit} {name} requests per {period}. Retry in {self.wait_s} s."
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,29 +118,44 @@ class _Count:
     used: int
     before: int
 
-    def quota(self, policy: str, limit: int, at: float, later: int = 0) -> Quota:
+    def quota(self, policy: Policy, at: float, later: int = 0) -> Quota:
         """Return the quota at ``at``, less the ``later`` requests that were counted together with this one."""
-        age = min(max(at - self.started, 0.0), WINDOW_S)
+        window_s, limit = policy.window_s, policy.limit
+        age = min(max(at - self.started, 0.0), window_s)
         used = self.used - later
         if used >= limit:  # until the next window begins
-            wait = WINDOW_S - age
+            wait = window_s - age
         elif self.before:
-            wait = WINDOW_S * (1 - (limit - used) / self.before) - age
+            wait = window_s * (1 - (limit - used) / self.before) - age
         else:
             wait = 0.0
-        weighted = used + math.floor(self.before * (1 - age / WINDOW_S))
-        return Quota(policy, limit, weighted, WINDOW_S - age, math.floor(wait) + 1)
+        weighted = used + math.floor(self.before * (1 - age / window_s))
+        return Quota(policy, weighted, window_s - age, math.floor(wait) + 1)
+
+
+def network(address: str) -> str:
+    """Return what requests of an address are counted under: the address, or the /64 of one of IPv6."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if parsed.version == 4:
+        return address
+    if parsed.ipv4_mapped:
+        return str(parsed.ipv4_mapped)
+    return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
 class RateLimits:
-    """Counts requests. A caller that is over its limit is refused for a minute at most.
+    """Counts requests. A caller that is over its limit is refused for one window at most.
 
     With SQLite the counts are in a separate file that is not synced, so that polls wait neither for the disk nor for
     other transactions. With PostgreSQL they are in an unlogged table.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
-        self.limits = {"read": settings.read_limit, "create": settings.create_limit}
+        self.read = Policy("read", settings.read_limit)
+        self.create = Policy("create", settings.create_limit)
         self._cleaned = time.monotonic()
         # one statement at a time: SQLite waits by sleeping, which is not fair
         self._lock = threading.Lock() if database.is_sqlite else None
@@ -145,52 +173,50 @@ class RateLimits:
                 _CREATE_TABLE.format(unlogged="" if database.is_sqlite else "UNLOGGED")
             )
 
-    def check(self, caller: str, policy: str, limit: int | None = None) -> None:
+    def check(self, caller: str, policy: Policy) -> None:
         """Count a request and refuse it if it is over the limit. Takes the arguments of :meth:`count`.
 
         Raises:
             RateLimited: the caller is over the limit of the policy.
         """
-        quota = self.count(caller, policy, limit)
+        quota = self.count(caller, policy)
         if quota.exceeded:
             raise RateLimited(quota.message, details={"retryAfter": quota.wait_s})
 
-    def count(self, caller: str, policy: str, limit: int | None = None) -> Quota:
-        """Count a request.
-
-        Args:
-            caller: the id of a key or an account, or an address.
-            policy: ``read`` or ``create``, whose limits are settings, or a policy with its own ``limit``.
-        """
+    def count(self, caller: str, policy: Policy) -> Quota:
+        """Count a request of ``caller``: the id of an account, or what :func:`network` returns for an address."""
         at = time.time()
         bucket = _bucket(caller, policy)
-        limit = self.limits[policy] if limit is None else limit
-        return self._add({bucket: (1, limit)}, at)[bucket].quota(policy, limit, at)
+        return self._add({bucket: (1, policy.limit)}, policy.window_s, at)[bucket].quota(policy, at)
 
-    def count_all(self, session: Session, requests: Sequence[tuple[str, str]]) -> list[Quota]:
-        """Count requests, pairs of a caller and ``read`` or ``create``, in their order.
+    def count_all(self, session: Session, requests: Sequence[tuple[str, Policy]]) -> list[Quota]:
+        """Count requests, pairs of a caller and a policy of a minute, in their order.
 
         With PostgreSQL the statement runs in ``session``, which must be in autocommit mode (:meth:`Database.read`).
         """
         at = time.time()
         buckets = [_bucket(caller, policy) for caller, policy in requests]
         left = Counter(buckets)
-        limits = {bucket: self.limits[policy] for bucket, (_, policy) in zip(buckets, requests, strict=True)}
+        limits = {bucket: policy.limit for bucket, (_, policy) in zip(buckets, requests, strict=True)}
         counts = {bucket: (left[bucket], limit) for bucket, limit in limits.items()}
-        counted = self._add(counts, at, None if self._own_engine else session.connection())
+        on = None if self._own_engine else session.connection()
+        counted = self._add(counts, MINUTE_S, at, on)
         quotas = []
         for bucket, (_, policy) in zip(buckets, requests, strict=True):
             left[bucket] -= 1  # the requests that come after this one
-            quotas.append(counted[bucket].quota(policy, self.limits[policy], at, left[bucket]))
+            quotas.append(counted[bucket].quota(policy, at, left[bucket]))
         return quotas
 
     def headers(self, quota: Quota) -> dict[str, str]:
         """Return the response headers that report ``quota``."""
-        left = max(0, quota.limit - quota.used)
+        left = max(0, quota.policy.limit - quota.used)
+        policies = (self.read, self.create)
         headers = {
-            "RateLimit-Policy": ", ".join(f'"{name}";q={q};w={WINDOW_S}' for name, q in self.limits.items()),
-            "RateLimit": f'"{quota.policy}";r={left};t={math.ceil(quota.resets_s)}',
-            "X-RateLimit-Limit": str(quota.limit),
+            "RateLimit-Policy": ", ".join(
+                f'"{each.name}";q={each.limit};w={each.window_s}' for each in policies
+            ),
+            "RateLimit": f'"{quota.policy.name}";r={left};t={math.ceil(quota.resets_s)}',
+            "X-RateLimit-Limit": str(quota.policy.limit),
             "X-RateLimit-Remaining": str(left),
             "X-RateLimit-Reset": str(math.ceil(time.time() + quota.resets_s)),
         }
@@ -204,22 +230,26 @@ class RateLimits:
             self._engine.dispose()
 
     def _add(
-        self, counts: Mapping[str, tuple[int, int]], at: float, on: Connection | None = None
+        self,
+        counts: Mapping[str, tuple[int, int]],
+        window_s: int,
+        at: float,
+        on: Connection | None = None,
     ) -> dict[str, _Count]:
         """Add to the counts of buckets, each with its limit, and return the new count of each."""
         # in a fixed order, so that processes do not deadlock
-        values = {"counts": json.dumps(counts, sort_keys=True), "now": at}
+        values = {"counts": json.dumps(counts, sort_keys=True), "now": at, "window": window_s}
         with self._lock or nullcontext(), nullcontext(on) if on else self._engine.begin() as connection:
             rows = connection.execute(self._upsert, values).all()
-        if time.monotonic() - self._cleaned > WINDOW_S:
+        if time.monotonic() - self._cleaned > _CLEAN_UP_S:
             self._cleaned = time.monotonic()
             with self._lock or nullcontext(), self._engine.begin() as connection:
-                connection.execute(self._delete, {"over": at - 2 * WINDOW_S})
+                connection.execute(self._delete, {"now": at})
         return {row.bucket: _Count(row.started, row.used, row.before) for row in rows}
 
 
-def _bucket(caller: str, policy: str) -> str:
-    return f"{policy}:{caller}"[:80]
+def _bucket(caller: str, policy: Policy) -> str:
+    return f"{policy.name}:{caller}"[:80]
 
 
 def _open(url: str) -> Engine:

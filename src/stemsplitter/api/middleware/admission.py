@@ -21,7 +21,7 @@ from stemsplitter.api.envelope import success_of_ours
 from stemsplitter.api.errors import NO_PATH, TOO_LARGE, answer
 from stemsplitter.api.middleware.batching import Batches
 from stemsplitter.api.routes import splits
-from stemsplitter.rate_limits.service import Quota
+from stemsplitter.rate_limits.service import Quota, network
 from stemsplitter.services import Services
 from stemsplitter.splits.schemas import SplitView
 
@@ -94,7 +94,7 @@ class Admission:
             scope["route"], scope["path_params"] = _POLL, {"split_id": admitted.split.id}
             request.state.is_poll = True
             await success_of_ours(admitted.split)(scope, receive, send_with_quota)
-        elif quota.policy == "read":
+        elif quota.policy.name == "read":
             await self._app(scope, receive, send_with_quota)
         else:
             await self._create(request, admitted.name, send_with_quota)
@@ -127,9 +127,10 @@ class Admission:
         with services.database.read() as session:
             callers = services.accounts.authenticate_all(session, [knock.key for knock in knocks])
             both = list(zip(callers, knocks, strict=True))
-            names = [caller.key_id if caller else knock.address for caller, knock in both]
-            policies = [knock.policy for knock in knocks]
-            quotas = services.rate_limits.count_all(session, list(zip(names, policies, strict=True)))
+            names = [caller.account_id if caller else network(knock.address) for caller, knock in both]
+            limits = services.rate_limits
+            policies = [limits.read if knock.policy == "read" else limits.create for knock in knocks]
+            quotas = limits.count_all(session, list(zip(names, policies, strict=True)))
             polled = [(caller.account_id if caller else "", knock.split_id) for caller, knock in both]
             splits = services.splits.get_all(session, {each for each in polled if all(each)})
         return list(map(Admitted, callers, names, quotas, map(splits.get, polled)))
