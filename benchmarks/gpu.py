@@ -22,9 +22,9 @@ from stemsplitter.errors import RequestError
 from stemsplitter.separation.model import SegmentModel
 from stemsplitter.separation.pipeline import separate_stream
 from stemsplitter.separation.runtimes import Describe, Network
-from stemsplitter.separation.runtimes.torch import MOST_AT_ONCE, TorchRuntime, find_gpu
+from stemsplitter.separation.runtimes.torch import MAX_BATCH, TorchRuntime, find_gpu
 
-BATCHES = range(1, MOST_AT_ONCE + 1)
+BATCHES = range(1, MAX_BATCH + 1)
 SONGS = (1, 2, 4, 8)
 Arrays = list[NDArray[np.float32]]
 
@@ -149,7 +149,7 @@ def main() -> None:
         runtime = RecordingRuntime(device, options.precision, batch)
         return load_model(entry, store, runtime), runtime
 
-    model, runtime = make(MOST_AT_ONCE)
+    model, runtime = make(MAX_BATCH)
     print(f"{entry.name} on {runtime.device}\n")
     by_batch(make, options.seconds)
     by_songs(model, runtime, options.song)

@@ -145,7 +145,7 @@ def test_other_holds_guitar_and_piano_unless_they_are_asked_for(requested, held)
     [(LAYOUTS["4s"], ("guitar",)), (LAYOUTS["4s"], LAYOUTS["6s"]), (LAYOUTS["2s"], ("vocals", "other"))],
 )
 def test_what_no_sum_of_the_models_stems_gives_is_refused(model_stems, requested):
-    with pytest.raises(RequestError, match="cannot give"):
+    with pytest.raises(RequestError, match="cannot provide"):
         plan_stems(model_stems, requested)
 
 

@@ -1,1 +1,1 @@
-"""The separation engine."""
+"""The separation engine: networks, runtimes and the stream around them."""

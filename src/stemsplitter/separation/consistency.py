@@ -1,14 +1,13 @@
-"""Making the stems of one run add up to the mixture.
+"""Mixture consistency: makes the stems sum to the mixture.
 
-A network's stems come near to summing to the mixture; what is left over is given back to them, each stem
-taking a share w_k of it: s_k + w_k (x − Σ s). This is the mixture consistency projection of S. Wisdom et al.,
-"Differentiable consistency constraints for improved deep speech enhancement" (ICASSP 2019), whose weights
-follow the stems' energy here: a loud stem, which has most of the error, takes most of the rest, and a stem
-that is absent takes none. The energy is that of both channels together, in half-overlapped frames of 2,048
-samples; between frames the weights run linearly, so nothing jumps. `evaluation/README.md` compares this with
-other weights: uniform ones raise an absent stem to -26 dB and cost others up to 1.5 dB of SDR, all to one
-stem costs that one up to 1.8 dB; these cost none more than 0.03 dB and gain 0.3 to 0.7 dB in the mean.
-Weights per STFT bin would gain 0.2 to 0.5 dB more at ten times the work.
+A network's stems sum to the mixture only approximately. The residual is distributed among them: s_k + w_k (x − Σ s).
+This is the mixture consistency projection of S. Wisdom et al., "Differentiable consistency constraints for improved
+deep speech enhancement" (ICASSP 2019). The weights w_k follow the energy of the stems: a loud stem, which has most of
+the error, gets most of the residual, and an absent stem gets none. The energy is the sum over the channels in frames of
+2,048 samples that overlap by half; between frames the weights are interpolated linearly. `evaluation/README.md`
+compares other weights: uniform weights raise an absent stem to -26 dB and cost others up to 1.5 dB of SDR; the whole
+residual in one stem costs that one up to 1.8 dB; energy weights cost none more than 0.03 dB and gain 0.3 to 0.7 dB in
+the mean. Weights per STFT bin gain 0.2 to 0.5 dB more at ten times the work.
 """
 
 from typing import Final
@@ -17,24 +16,24 @@ import numpy as np
 import numpy.typing as npt
 
 HOP: Final = 1024
-"""Half a frame, in samples: the weights follow the stems' energy in steps of this length."""
+"""Half a frame, in samples: one weight of each stem for each hop."""
 
-_BATCH: Final = 4  # hops worked on at a time, few enough to stay in the processor's cache
-_SILENCE: Final = HOP * 1e-12  # energy of a channel at −120 dBFS: below it the rest goes to the rest stem
+_BATCH: Final = 4  # hops processed at a time, few enough to stay in the processor's cache
+_SILENCE: Final = HOP * 1e-12  # energy of a channel at −120 dBFS: below it the residual goes to the rest stem
 _RAMP: Final = (np.arange(HOP, dtype=np.float32) + 0.5) / HOP
 
 Audio = npt.NDArray[np.float32]
 
 
 class MixtureConsistency:
-    """Shares what is left over out among the stems, as a stream: mixture and stems in pieces of any length.
+    """Distributes the residual among the stems of a stream, given in pieces of any length.
 
-    The output does not depend on how the input is cut. It lags behind by less than `LATENCY` samples.
+    The output does not depend on the lengths of the pieces. It lags by less than `LATENCY` samples.
 
     Args:
         stem_count: number of stems S.
         channels: number of channels C.
-        rest: index of the stem that takes the mixture where all stems are silent (see `layouts.rest_stem`).
+        rest: index of the stem that gets the mixture where all stems are silent (see `layouts.rest_stem`).
     """
 
     LATENCY: Final = 2 * HOP
@@ -47,9 +46,9 @@ class MixtureConsistency:
         self._energy_before = np.zeros((stem_count, 1))
 
     def push(self, mixture: Audio, stems: Audio) -> Audio:
-        """Take mixture [C, n] and stems [S, C, n]; return the stems that are ready, [S, C, m], m ≥ 0.
+        """Add mixture ``[C, n]`` and stems ``[S, C, n]``; return the stems that are finished, ``[S, C, m]``, m ≥ 0.
 
-        The stems returned over all calls and `flush` sum to the mixture to within float32 rounding.
+        The stems returned by all calls and by `flush` sum to the mixture to within float32 rounding.
         """
         mixture = np.concatenate((self._mixture, mixture), axis=-1)
         stems = np.concatenate((self._stems, stems), axis=-1)
@@ -59,11 +58,11 @@ class MixtureConsistency:
         for first in range(0, hops, _BATCH):
             batch = slice(first * HOP, min(first + _BATCH, hops) * HOP)
             after = stems[..., batch.stop : batch.stop + HOP]
-            self._share_out(mixture[:, batch], stems[..., batch], after)
+            self._distribute(mixture[:, batch], stems[..., batch], after)
         return stems[..., :ready]
 
     def flush(self) -> Audio:
-        """Return the stems still held back, [S, C, m]; after this the object is ready for another song."""
+        """Return the stems still held, ``[S, C, m]``, and reset for another song."""
         length = self._mixture.shape[-1]
         silence = np.zeros((*self._stems.shape[:-1], HOP + -length % HOP), np.float32)
         stems = self.push(silence[0], silence)[..., :length]
@@ -71,26 +70,26 @@ class MixtureConsistency:
         self._energy_before = np.zeros_like(self._energy_before)
         return stems
 
-    def _share_out(self, mixture: Audio, stems: Audio, after: Audio) -> None:
-        """Add to the stems [S, C, b · HOP], in place, their shares of what is left over; b ≤ _BATCH.
+    def _distribute(self, mixture: Audio, stems: Audio, after: Audio) -> None:
+        """Add to the stems ``[S, C, b · HOP]``, in place, their shares of the residual; b ≤ _BATCH.
 
-        `after` is the hop [S, C, HOP] that follows. Weight j stands at the start of hop j and follows the
-        energy of the hops on both sides of it.
+        `after` is the next hop ``[S, C, HOP]``. Weight j is that at the start of hop j, from the energy of the hops
+        on both sides of it.
         """
         energy = np.concatenate((self._energy_before, _hop_energy(stems), _hop_energy(after)), axis=1)
         self._energy_before = energy[:, -2:-1]
         energy = energy[:, :-1] + energy[:, 1:] + self._silence
         weights = (energy / energy.sum(axis=0)).astype(np.float32)
-        left_over = mixture - stems.sum(axis=0)
+        residual = mixture - stems.sum(axis=0)
         for hop in range(weights.shape[1] - 1):
             span = slice(hop * HOP, (hop + 1) * HOP)
             start, end = weights[:, hop, None], weights[:, hop + 1, None]
             share = start + (end - start) * _RAMP
-            stems[..., span] += share[:, None] * left_over[:, span]
+            stems[..., span] += share[:, None] * residual[:, span]
 
 
 def _hop_energy(stems: Audio) -> npt.NDArray[np.float64]:
-    """Energy of stems [S, C, b · HOP] in each hop, all channels together: [S, b]."""
+    """Compute the energy of stems ``[S, C, b · HOP]`` in each hop, summed over the channels: ``[S, b]``."""
     by_hop = np.square(stems).reshape(*stems.shape[:-1], -1, HOP)
     energy: npt.NDArray[np.float64] = by_hop.sum(axis=-1).sum(axis=1, dtype=np.float64)
     return energy

@@ -1,11 +1,11 @@
-"""Stem names, layouts, and how a requested stem is made from what a model gives.
+"""Stem names, layouts, and plans that make requested stems from a model's stems.
 
-A model's stems always partition the mixture: each part of a song is in exactly one of them. So every stem
-that can be asked for is a plain sum of some of the model's own, without gains and without the mixture.
+A model's stems always partition the mixture: each part of a song is in exactly one of them. So each requested stem
+is a plain sum of some of the model's stems, without gains and without the mixture.
 
-`other` is what is left beside the named stems. What that takes in depends on what stands next to it: with
-guitar and piano asked for it leaves them out (`6s`), without them it holds them (`4s`). The request alone
-decides, so the same request means the same whatever the model. `instrumental` is everything but vocals.
+`other` is the rest beside the other requested stems: without guitar and piano if those are requested (`6s`), with
+them otherwise (`4s`). It depends on the request alone, so the same request means the same for every model.
+`instrumental` is everything except the vocals.
 """
 
 from dataclasses import dataclass
@@ -28,12 +28,12 @@ LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
 
 
 def parse_stems(text: str) -> tuple[str, ...]:
-    """The stems named by a layout (`6s`, `4s`, `2s`) or by a comma-separated list, in the order given.
+    """Parse a layout (`6s`, `4s`, `2s`) or a comma-separated list of stem names, keeping its order.
 
-    Upper case and space around a name are accepted.
+    Case and space around a name are ignored.
 
     Raises:
-        RequestError: a name that is empty, unknown, or given twice.
+        RequestError: a name is empty, unknown, or repeated.
     """
     names = tuple(name.strip().lower() for name in text.split(","))
     if len(names) == 1 and names[0] in LAYOUTS:
@@ -43,20 +43,20 @@ def parse_stems(text: str) -> tuple[str, ...]:
         if not name:
             raise RequestError(f"The list of stems {text!r} has an empty name: {choice}.")
         if name not in STEM_NAMES:
-            raise RequestError(f"There is no stem or list of stems called {name!r}: {choice}.")
+            raise RequestError(f"There is no stem or layout {name!r}: {choice}.")
         if name in names[:position]:
-            raise RequestError(f"The stem {name!r} is asked for twice: name each stem once.")
+            raise RequestError(f"The stem {name!r} is requested twice: name each stem once.")
     return names
 
 
 @dataclass(frozen=True)
 class StemPlan:
-    """How each requested stem is made from the stems of a model; see `plan_stems`.
+    """The sums of a model's stems that make the requested stems; see `plan_stems`.
 
     Attributes:
-        requested: names of the stems to give, in order (R of them).
-        model_stems: names of the stems the model gives, in its order (S of them).
-        sources: for each requested stem the indexes of the model's stems that are added up to make it.
+        requested: names of the requested stems, in order (R of them).
+        model_stems: names of the model's stems, in its order (S of them).
+        sources: for each requested stem, the indexes of the model's stems that are added up.
     """
 
     requested: tuple[str, ...]
@@ -65,14 +65,14 @@ class StemPlan:
 
     @cached_property
     def sums_to_mixture(self) -> bool:
-        """Whether the requested stems, too, hold each part of the song exactly once."""
+        """True if the requested stems contain each part of the song exactly once."""
         used = sorted(index for group in self.sources for index in group)
         return used == list(range(len(self.model_stems)))
 
     def apply(self, stems: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Turn model stems [S, C, n] into the requested stems [R, C, n].
+        """Turn model stems ``[S, C, n]`` into the requested stems ``[R, C, n]``.
 
-        Gives back `stems` itself, not a copy, where the request is just what the model gives.
+        Returns `stems` itself, not a copy, if the requested stems are the model's.
         """
         if self.requested == self.model_stems:
             return stems
@@ -85,30 +85,30 @@ class StemPlan:
 
 
 def plan_stems(model_stems: tuple[str, ...], requested: tuple[str, ...]) -> StemPlan:
-    """Say how each of the `requested` stems (from `parse_stems`) is made from a model's own stems.
+    """Plan each of the `requested` stems (from `parse_stems`) as a sum of a model's stems.
 
     Raises:
-        RequestError: the model cannot give one of the requested stems.
+        RequestError: a requested stem is not a sum of the model's stems.
         ModelError: the model's stems do not partition a song.
     """
-    given = _partition(model_stems)
+    available = _partition(model_stems)
     wanted = [_parts(stem, requested) for stem in requested]
-    sources = tuple(tuple(i for i, parts in enumerate(given) if parts <= stem) for stem in wanted)
+    sources = tuple(tuple(i for i, parts in enumerate(available) if parts <= stem) for stem in wanted)
     missing = [
         stem
         for stem, parts, group in zip(requested, wanted, sources, strict=True)
-        if frozenset[str]().union(*(given[i] for i in group)) != parts
+        if frozenset[str]().union(*(available[i] for i in group)) != parts
     ]
     if missing:
         raise RequestError(
-            f"A model with the stems {', '.join(model_stems)} cannot give {', '.join(missing)}: "
-            "ask for other stems or choose another model."
+            f"A model with the stems {', '.join(model_stems)} cannot provide {', '.join(missing)}: "
+            "request other stems or choose another model."
         )
     return StemPlan(requested, model_stems, sources)
 
 
 def rest_stem(model_stems: tuple[str, ...]) -> int:
-    """Index of the stem that takes what belongs to none: `other`, else `instrumental`, else the last."""
+    """Return the index of the stem that gets the remainder: `other`, else `instrumental`, else the last."""
     for name in ("other", INSTRUMENTAL):
         if name in model_stems:
             return model_stems.index(name)
@@ -116,7 +116,7 @@ def rest_stem(model_stems: tuple[str, ...]) -> int:
 
 
 def _parts(stem: str, beside: tuple[str, ...]) -> frozenset[str]:
-    """Which of the six finest stems `stem` holds when it stands `beside` others."""
+    """Return the parts (of the six stems) that `stem` contains when it is `beside` other stems."""
     if stem == INSTRUMENTAL:
         return frozenset(SIX_STEMS) - {"vocals"}
     if stem == "other":
@@ -125,7 +125,7 @@ def _parts(stem: str, beside: tuple[str, ...]) -> frozenset[str]:
 
 
 def _partition(model_stems: tuple[str, ...]) -> list[frozenset[str]]:
-    """Which of the six finest stems each stem of a model holds; all six are held exactly once."""
+    """Return the parts that each stem of a model contains; together they are the six stems, each once."""
     parts = [_parts(stem, model_stems) for stem in model_stems]
     if sorted(part for stem in parts for part in stem) != sorted(SIX_STEMS):
         raise ModelError(

@@ -1,4 +1,4 @@
-"""Models: a network with all that turns audio into its input and its output into stems."""
+"""The interface of a model: a network with the transforms from waveforms to its input and from its output to stems."""
 
 from typing import Protocol
 
@@ -10,14 +10,14 @@ class SegmentModel(Protocol):
     """Separates segments of stereo audio of one fixed length.
 
     Attributes:
-        stems: names in the order of the output.
+        stems: names in the order of the output (S of them).
         sample_rate: hertz.
         segment: samples in a segment.
-        hop: samples from the start of a segment to that of the next.
-        window: weight of each sample of a segment in the overlap-add, ``[segment]``.
-        concurrency: how many segments it works on at a time.
-        device: what it really runs on, in words.
-        notes: what a user should know of this model as it was loaded, each a sentence.
+        hop: samples from the start of a segment to the start of the next.
+        window: weight of each sample of a segment in the overlap-add, positive, ``[segment]``.
+        concurrency: number of segments that can be processed at the same time.
+        device: name of the device in use.
+        notes: sentences about the loaded model that users should read.
     """
 
     stems: tuple[str, ...]
@@ -30,4 +30,4 @@ class SegmentModel(Protocol):
     notes: tuple[str, ...]
 
     def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:
-        """From ``[2, segment]`` to ``[S, 2, segment]``; may be called from ``concurrency`` threads at once."""
+        """Separate ``[2, segment]`` into ``[S, 2, segment]``; up to ``concurrency`` threads may call it at once."""

@@ -1,9 +1,9 @@
-"""The operations that networks are described with, once for every runtime.
+"""The operations that describe networks, independent of the runtime.
 
-A network in this package is a function over :class:`Ops`: the OpenVINO runtime passes an implementation
-that builds a graph of them, the torch runtime one that records a program. Tensors are opaque to the network;
-shapes follow the usual order (batch, channels, rows, columns). The first axis of all inputs counts the examples
-of a batch, which are computed independently, and that of an output holds as many rows for each.
+A network is a function of an :class:`Ops` and its inputs: the OpenVINO runtime passes an implementation that builds a
+graph, the torch runtime one that records a program. Tensors are opaque to the network; shapes are (batch, channels,
+rows, columns). The first axis of all inputs is the batch, whose examples are computed independently; the first axis of
+an output has the same number of rows for each example.
 """
 
 from contextlib import AbstractContextManager
@@ -17,20 +17,19 @@ Pair = tuple[int, int]
 
 
 class Ops(Protocol):
-    """Arrays given as weights are constants, float32 NumPy arrays in the layout of ``torch.nn.functional``.
+    """Operations on tensors. Weights are float32 NumPy arrays in the layout of ``torch.nn.functional``.
 
     Attributes:
-        batch: how many examples there are, for use in shapes only: it need not be a number yet.
+        batch: number of examples, for use in shapes only: it can be symbolic.
     """
 
     batch: Any
 
     def precise(self) -> AbstractContextManager[None]:
-        """What is asked for within is computed in single precision where the rest is in 16 bits of fp16, which end at
-        65,504 and below 6e-8."""
+        """Run the enclosed ops in single precision where others run in fp16, whose range is 6e-8 to 65,504."""
 
     def constant(self, value: Array) -> Tensor:
-        """A constant of the graph."""
+        """Create a constant."""
 
     def conv2d(
         self,
@@ -42,13 +41,12 @@ class Ops(Protocol):
         pads: tuple[int, int, int, int] = (0, 0, 0, 0),
         dilation: Pair = (1, 1),
     ) -> Tensor:
-        """Cross-correlation of ``[1, C, H, W]`` with ``[O, C, kh, kw]``; ``pads`` = top, left, bottom, right."""
+        """Cross-correlation of ``[batch, C, H, W]`` with ``[O, C, kh, kw]``; ``pads`` = top, left, bottom, right."""
 
     def gated_conv2d(
         self, x: Tensor, weight: Array, bias: Array, *, pads: tuple[int, int, int, int] = (0, 0, 0, 0)
     ) -> Tensor:
-        """:meth:`conv2d`, then a gated linear unit: the first half of the channels times the sigmoid of the
-        second."""
+        """:meth:`conv2d` and a gated linear unit: the first half of the channels times the sigmoid of the second."""
 
     def conv_transpose2d(
         self, x: Tensor, weight: Array, bias: Array, *, stride: Pair, crop: tuple[int, int, int, int]
@@ -85,7 +83,7 @@ class Ops(Protocol):
         """Zero mean and unit variance over ``axes``."""
 
     def attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """Softmax attention on ``[1, heads, tokens, dim]``; ``q`` is already scaled."""
+        """Softmax attention on ``[batch, heads, tokens, dim]``; ``q`` is already scaled."""
 
     def concat(self, tensors: list[Tensor], axis: int) -> Tensor: ...
 
@@ -93,11 +91,11 @@ class Ops(Protocol):
         """Repeat the axes of length 1 up to ``shape``."""
 
     def image(self, x: Tensor) -> tuple[Any, Any]:
-        """Rows and columns of ``[batch, channels, rows, columns]``, for use in shapes."""
+        """Return rows and columns of ``[batch, channels, rows, columns]``, for use in shapes."""
 
     def reshape(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor: ...
 
     def transpose(self, x: Tensor, order: tuple[int, ...]) -> Tensor: ...
 
     def rearrange(self, x: Tensor, shape: tuple[int, ...], order: tuple[int, ...]) -> Tensor:
-        """Each example seen as ``shape``, its axes transposed, and the examples joined along the first of them."""
+        """Reshape each example to ``shape``, transpose its axes, and join the examples along the first axis."""

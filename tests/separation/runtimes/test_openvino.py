@@ -1,4 +1,4 @@
-"""The CPU runtime: what is converted is kept, and damage is told."""
+"""The CPU runtime: conversion, its cache, errors and threads."""
 
 import subprocess
 import sys
@@ -55,7 +55,7 @@ def _refuse() -> Any:
     raise AssertionError("the network was described again")
 
 
-def test_a_network_is_converted_once(tmp_path: Path) -> None:
+def test_a_converted_network_is_reused(tmp_path: Path) -> None:
     runtime = OpenVinoRuntime("fp32", 2)
     x = np.arange(24, dtype=np.float32).reshape(1, 2, 3, 4)
     np.testing.assert_array_equal(
@@ -66,16 +66,16 @@ def test_a_network_is_converted_once(tmp_path: Path) -> None:
     assert names == {".xml", ".bin"}
 
 
-def test_a_converted_network_that_is_damaged_is_told(tmp_path: Path) -> None:
+def test_a_damaged_converted_network_is_rejected(tmp_path: Path) -> None:
     runtime = OpenVinoRuntime("fp32", 1)
     runtime.compile(lambda: _double, SHAPES, tmp_path / "net")
     (file,) = tmp_path.glob("*.xml")
     file.write_text("<net")
-    with pytest.raises(ModelError, match=r"delete it, and it will be made again\.$"):
+    with pytest.raises(ModelError, match=r"delete it, and it will be converted again\.$"):
         runtime.compile(_refuse, SHAPES, tmp_path / "net")
 
 
-def test_a_cache_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_an_unwritable_cache_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(ModelError, match="cannot be written"):
         OpenVinoRuntime("fp32", 1).compile(lambda: _double, SHAPES, tmp_path / "file" / "net")
@@ -109,14 +109,14 @@ def test_forked_process_runs_a_model_after_its_parent_dropped_one(tmp_path: Path
     assert (code, output) == (0, ["1.0", "1.0", "1.0", "1.0", "0"]), errors
 
 
-def test_the_device_is_told_in_words() -> None:
+def test_the_device_names_processor_precision_and_threads() -> None:
     runtime = open_runtime("cpu", "fp32", 3)
     assert runtime.device.startswith("cpu (")
     assert runtime.device.endswith("OpenVINO fp32, 3 threads)")
     assert runtime.concurrency == 3
 
 
-def test_precisions_that_the_processor_lacks_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unsupported_precisions_are_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(RequestError, match="fp16: choose bf16 or fp32"):
         OpenVinoRuntime("fp16")
     monkeypatch.setattr(ov.Core, "get_property", lambda *_: "FP32")
@@ -125,7 +125,7 @@ def test_precisions_that_the_processor_lacks_are_refused(monkeypatch: pytest.Mon
     assert "fp32" in OpenVinoRuntime("auto").device
 
 
-def test_a_gpu_without_torch_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_without_torch_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "torch", None)
     with pytest.raises(RequestError, match=r"pip install 'stemsplitter\[torch\]'"):
         open_runtime("cuda")

@@ -1,6 +1,6 @@
-"""Networks through torch on the CPU: in batches they compute what OpenVINO computes, and half precision holds.
+"""The torch runtime on the CPU: batches compute the results of OpenVINO, and half precision is close.
 
-What needs a GPU itself is in none of these tests; `benchmarks/gpu.py` is for a machine that has one.
+No test needs a GPU; `benchmarks/gpu.py` measures on a machine that has one.
 """
 
 import threading
@@ -25,7 +25,7 @@ from stemsplitter.separation.runtimes import Runtime, open_runtime
 from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
 from tests.acceptance.tiny_model import write_tiny_model
 
-# torch's own code warns of what is to come
+# torch itself raises deprecation warnings
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("default")]
 Array = NDArray[np.float32]
 SPLEETER = (1, 2, 64, 128)
@@ -55,7 +55,7 @@ def snr(reference: Array, estimate: Array) -> float:
 
 
 def spleeter() -> Spleeter:
-    """Two U-Nets of random weights, with the channels of the real ones divided by eight."""
+    """Two U-Nets of random weights with an eighth of the real channels."""
     random = np.random.default_rng(0)
     down, up = (2, 2, 4, 8, 16, 32, 64), ((64, 32), (64, 16), (32, 8), (16, 4), (8, 2), (4, 1))
 
@@ -84,14 +84,14 @@ def spleeter() -> Spleeter:
 
 
 def bandnet() -> BandNet:
-    """The built-in network's own description with the weights that training begins with."""
+    """BandNet with the weights that training starts with."""
     import torch
 
     from training.network import BandNet as Trained
 
     torch.manual_seed(1)
     network = Trained()
-    network.train()(torch.randn(2, FEATURES, 32, BANDS))  # norms that have seen something
+    network.train()(torch.randn(2, FEATURES, 32, BANDS))  # fills the running statistics
     return BandNet(network.eval().folded(), 32)
 
 
@@ -114,16 +114,16 @@ Together = Callable[[Callable[..., Any], list[Array]], list[Any]]
 
 @pytest.fixture
 def batchers(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """Those of the networks compiled in the test; ``sizes`` of each says how large its batches were."""
+    """The batchers of the networks compiled in the test; ``sizes`` of each are its batch sizes."""
     from stemsplitter.separation.runtimes import torch as module
 
     made: list[Any] = []
 
     class Spy(module.Batcher):
-        def __init__(self, compute: Any, most: int, device: threading.Lock) -> None:
+        def __init__(self, compute: Any, max_batch: int, device: threading.Lock) -> None:
             self.sizes: list[int] = []
             super().__init__(
-                lambda examples: self.sizes.append(len(examples)) or compute(examples), most, device
+                lambda examples: self.sizes.append(len(examples)) or compute(examples), max_batch, device
             )
             made.append(self)
 
@@ -133,7 +133,7 @@ def batchers(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 
 @pytest.fixture
 def together(batchers: list[Any]) -> Together:
-    """Call it with a function of the network compiled last, and inputs that it is asked for at the same time."""
+    """Call it with a function of the network compiled last and inputs to compute at the same time."""
     from stemsplitter.separation.runtimes import torch as module
 
     def call(run: Callable[..., Any], inputs: list[Array]) -> list[Any]:
@@ -150,7 +150,7 @@ def together(batchers: list[Any]) -> Together:
 
 
 @pytest.mark.parametrize(("make", "shape"), [(spleeter, SPLEETER), (bandnet, BANDNET)])
-def test_a_batch_computes_what_openvino_does_one_by_one(
+def test_a_batch_equals_openvino_one_by_one(
     make: Callable[[], Any], shape: tuple[int, ...], together: Together, batchers: list[Any], tmp_path: Path
 ) -> None:
     network, named = make(), {"x": shape}
@@ -163,12 +163,12 @@ def test_a_batch_computes_what_openvino_does_one_by_one(
     for (output,), reference in zip(found, expected, strict=True):
         assert output.shape == reference.shape and output.dtype == np.float32
         assert snr(reference, output) > 90
-        output[:] = 0  # may be written to, and is nobody else's
+        output[:] = 0  # is writable and not shared
     for (output,) in together(run, inputs):
         assert output.any()
 
 
-def test_segments_of_htdemucs_in_a_batch_are_those_of_openvino(
+def test_segments_of_htdemucs_in_a_batch_equal_openvino(
     htdemucs: Make, together: Together, batchers: list[Any]
 ) -> None:
     reference = htdemucs(OpenVinoRuntime("fp32", 1))
@@ -180,7 +180,7 @@ def test_segments_of_htdemucs_in_a_batch_are_those_of_openvino(
         assert snr(reference.separate(mixture), stems) > 90
 
 
-def test_songs_share_batches_and_come_out_as_if_alone(htdemucs: Make, batchers: list[Any]) -> None:
+def test_songs_share_batches_without_changing_their_stems(htdemucs: Make, batchers: list[Any]) -> None:
     alone, shared = htdemucs(torch_runtime(batch=1)), htdemucs(torch_runtime(batch=8))
     assert (alone.concurrency, shared.concurrency) == (1, 4)
     songs = [noise(150_000, seed) for seed in range(3)]
@@ -191,22 +191,22 @@ def test_songs_share_batches_and_come_out_as_if_alone(htdemucs: Make, batchers: 
 
     with ThreadPoolExecutor(3) as threads:
         found = list(threads.map(lambda song: separate(shared, song), songs))
-    assert max(batchers[1].sizes) > 4  # more than one song has in flight
+    assert max(batchers[1].sizes) > 4  # more than one song has at the same time
     for stems, song in zip(found, songs, strict=True):
         assert snr(separate(alone, song), stems) > 90
 
 
 @pytest.mark.parametrize(("make", "shape"), [(spleeter, SPLEETER), (bandnet, BANDNET)])
-def test_half_precision_is_near(make: Callable[[], Any], shape: tuple[int, ...], tmp_path: Path) -> None:
+def test_half_precision_is_close(make: Callable[[], Any], shape: tuple[int, ...], tmp_path: Path) -> None:
     network, x = make(), magnitudes(shape, 1)
     (single,), (half,) = (
         torch_runtime(precision).compile(lambda: network, {"x": shape}, tmp_path)(x)
         for precision in ("fp32", "fp16")
     )
-    assert 40 < snr(single, half) < 90  # and it is half precision
+    assert 40 < snr(single, half) < 90  # not computed in single precision
 
 
-def test_half_precision_is_near_for_htdemucs(htdemucs: Make) -> None:
+def test_half_precision_is_close_for_htdemucs(htdemucs: Make) -> None:
     single, half = (htdemucs(torch_runtime(precision)) for precision in ("fp32", "fp16"))
     mixture = noise(single.segment, 1)
     assert 40 < snr(single.separate(mixture), half.separate(mixture)) < 90
@@ -215,13 +215,13 @@ def test_half_precision_is_near_for_htdemucs(htdemucs: Make) -> None:
 def test_masks_stay_finite_in_half_precision_where_both_estimates_vanish(tmp_path: Path) -> None:
     network = spleeter()
     for state in (network._vocals, network._accompaniment):
-        state["up7.0.bias"] = np.full(2, -18, np.float32)  # shares of 1e-8: nothing, in half precision
+        state["up7.0.bias"] = np.full(2, -18, np.float32)  # shares of 1e-8, zero in half precision
     run = torch_runtime("fp16").compile(lambda: network, {"x": SPLEETER}, tmp_path)
     (mask,) = run(magnitudes(SPLEETER, 1))
     assert np.isfinite(mask).all() and mask.min() > 0 and mask.max() < 1 and mask.std() > 0.01
 
 
-def test_what_half_precision_cannot_hold_is_computed_in_single(
+def test_overflow_of_half_precision_is_computed_in_single_precision(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def square(ops: Any, x: Any) -> tuple[Any, ...]:
@@ -232,34 +232,34 @@ def test_what_half_precision_cannot_hold_is_computed_in_single(
     np.testing.assert_array_equal(run(np.array([[3, 4]], np.float32))[0], [[9, 16]])
     assert not caplog.messages
     np.testing.assert_array_equal(run(np.array([[3, 1024]], np.float32))[0], [[9, 1 << 20]])
-    assert "beyond the range of half precision" in caplog.text
+    assert "exceeds the range of half precision" in caplog.text
 
 
-def test_the_wrong_shape_is_refused_to_the_one_who_has_it(tmp_path: Path) -> None:
+def test_a_wrong_shape_fails_only_its_caller(tmp_path: Path) -> None:
     run = torch_runtime(batch=4).compile(lambda: lambda ops, x: (ops.relu(x),), {"x": (1, 2)}, tmp_path)
-    with pytest.raises(ValueError, match="takes"):
+    with pytest.raises(ValueError, match="inputs are"):
         run(np.zeros((1, 3), np.float32))
     np.testing.assert_array_equal(run(np.ones((1, 2), np.float32))[0], [[1, 1]])
 
 
-def test_errors_of_the_device_are_told_apart() -> None:
+def test_torch_errors_are_translated() -> None:
     import torch
 
-    from stemsplitter.separation.runtimes.torch import _told
+    from stemsplitter.separation.runtimes.torch import _translated_errors
 
     full = "CUDA out of memory. Tried to allocate 2 GiB"
     for error in (torch.OutOfMemoryError(full), RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED")):
-        with pytest.raises(MemoryError), _told("cuda:0"):
+        with pytest.raises(MemoryError), _translated_errors("cuda:0"):
             raise error
     lost = RuntimeError("CUDA error: an illegal memory access was encountered\nCUDA kernel errors might …")
-    with pytest.raises(DeviceError, match="illegal memory access"), _told("cuda:0"):
+    with pytest.raises(DeviceError, match="illegal memory access"), _translated_errors("cuda:0"):
         raise lost
-    with pytest.raises(RuntimeError, match="shape"), _told("cuda:0"):
+    with pytest.raises(RuntimeError, match="shape"), _translated_errors("cuda:0"):
         raise RuntimeError("shape '[2]' is invalid")
 
 
 class Gpus:
-    """As many GPUs as are wanted, each of which says ``fault`` when it is to compute."""
+    """``count`` GPUs, which fail with ``fault`` when they compute."""
 
     def __init__(self, patch: pytest.MonkeyPatch, count: int, fault: str = "") -> None:
         import torch
@@ -268,7 +268,7 @@ class Gpus:
 
         def compute(device: str) -> None:
             if fault:
-                with module._told(device):
+                with module._translated_errors(device):
                     raise RuntimeError(fault)
 
         patch.setattr(torch.cuda, "is_available", lambda: count > 0)
@@ -276,30 +276,30 @@ class Gpus:
         patch.setattr(module, "_try", compute)
 
 
-def test_a_gpu_is_found_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_find_gpu_finds_devices_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
     from stemsplitter.separation.runtimes.torch import find_gpu
 
     Gpus(monkeypatch, 2)
     assert [find_gpu(name) for name in ("auto", "cuda", "cuda:1")] == ["cuda:0", "cuda:0", "cuda:1"]
     for name in ("cuda:2", "cuda:x", "gpu"):
-        with pytest.raises(RequestError, match=f"no device {name} here"):
+        with pytest.raises(RequestError, match=f"no device {name} on this machine"):
             find_gpu(name)
 
 
 @pytest.mark.parametrize(
     "fault", ["CUDA error: no kernel image is available for execution on the device", "CUDA out of memory"]
 )
-def test_a_gpu_that_does_not_compute_is_refused_or_done_without(
+def test_a_broken_gpu_is_rejected_by_name_and_skipped_by_auto(
     fault: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     Gpus(monkeypatch, 1, fault)
-    with pytest.raises(RequestError, match=f"cuda:0 is here but does not compute .{fault}"):
+    with pytest.raises(RequestError, match=f"cuda:0 does not work .{fault}"):
         open_runtime("cuda")
     assert open_runtime("auto", "fp32").device.startswith("cpu")
     assert fault in caplog.text
 
 
-def test_what_is_tried_on_a_gpu_can_be_computed() -> None:
+def test_the_trial_of_a_gpu_computes() -> None:
     from stemsplitter.separation.runtimes.torch import _try
 
     _try("cpu")

@@ -1,4 +1,4 @@
-"""Runtimes: what a network's description is turned into something that computes by."""
+"""Runtimes: compile the description of a network for a device and run it."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,17 +13,20 @@ Describe = Callable[..., tuple[Tensor, ...]]
 """A network: a function of :class:`~stemsplitter.separation.ops.Ops` and its inputs."""
 
 Network = Callable[..., tuple[NDArray[Any], ...]]
-"""Takes and gives float32 arrays. Those given are valid, and may be written to, until the same thread calls again."""
+"""A compiled network: float32 arrays in and out.
+
+The arrays returned are valid, and may be written to, until the same thread calls again.
+"""
 
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
 class Runtime(Protocol):
-    """A device, and how networks are run on it.
+    """Compiles networks for one device.
 
     Attributes:
-        concurrency: how many threads may call a network at once.
-        device: what it really runs on, in words.
+        concurrency: number of threads that may call a network at once.
+        device: name of the device in use.
     """
 
     concurrency: int
@@ -32,35 +35,37 @@ class Runtime(Protocol):
     def compile(
         self, network: Callable[[], Describe], inputs: Mapping[str, tuple[int, ...]], cache: Path
     ) -> Network:
-        """Make a network ready to run.
+        """Compile a network.
 
-        ``network`` gives its description; it is not called where ``cache``, a path without suffix, already
-        holds what was made of it. ``inputs`` are their names and shapes, in order.
+        Args:
+            network: returns the description; not called if ``cache`` holds the compiled network.
+            inputs: names and shapes of the inputs, in order.
+            cache: path, without a suffix, of the files that the runtime keeps.
         """
 
 
 def open_runtime(device: str = "auto", precision: str = "auto", threads: int | None = None) -> Runtime:
-    """The runtime for ``device``: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+    """Open the runtime for a device.
 
-    ``auto`` takes a GPU where torch is installed and sees one, else the CPU. ``precision`` ``auto`` is bf16 on
-    a CPU that multiplies it in hardware, fp16 on CUDA, else fp32. ``threads`` bounds the CPU threads.
+    Args:
+        device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; ``auto`` is a GPU if torch is installed and finds
+            one, else the CPU.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``; ``auto`` is bf16 on a CPU that multiplies it in
+            hardware, fp16 on CUDA, else fp32.
+        threads: limit of CPU threads; by default the cores that this process may use.
 
     Raises:
-        RequestError: the device or the precision is not to be had here.
+        RequestError: the device or the precision is not available on this machine.
     """
     if precision not in PRECISIONS:
         raise RequestError(f"There is no precision {precision!r}: choose one of {', '.join(PRECISIONS)}.")
     if device == "cpu":
         return _openvino(precision, threads)
-    if device == "auto" or device == "mps" or device.split(":")[0] == "cuda":
-        from stemsplitter.separation.runtimes.torch import find_gpu
+    if device in ("auto", "mps") or device.split(":")[0] == "cuda":
+        from stemsplitter.separation.runtimes.torch import TorchRuntime, find_gpu
 
-        found = find_gpu(device)
-        if found is None:
-            return _openvino(precision, threads)
-        from stemsplitter.separation.runtimes.torch import TorchRuntime
-
-        return TorchRuntime(found, precision)
+        gpu = find_gpu(device)
+        return _openvino(precision, threads) if gpu is None else TorchRuntime(gpu, precision)
     raise RequestError(f"There is no device {device!r}: choose auto, cpu, cuda, cuda:1, … or mps.")
 
 

@@ -1,4 +1,4 @@
-"""Calls of a network that wait at the same time become one batch."""
+"""Dynamic batching: calls of a network that wait at the same time are computed as one batch."""
 
 import gc
 import threading
@@ -17,20 +17,23 @@ Call = tuple[Arrays, "Future[Arrays]"]
 
 
 class Batcher:
-    """A network that many threads call, each with one example, and that computes those that wait together.
+    """A network that many threads call, each with one example, and that computes waiting examples in batches.
 
-    Nothing waits for a batch to fill: an idle device takes what there is. While it computes, calls gather, so that
-    batches grow with the load. The thread that finds the device free computes for all; there is none besides.
+    No call waits for a batch to fill: an idle device computes the examples that wait. Calls queue while it computes,
+    so batches grow with the load. The thread that gets the device's lock computes for all; there is no other thread.
     """
 
-    def __init__(self, compute: Compute, most: int, device: threading.Lock) -> None:
-        """``compute`` gives, for each of up to ``most`` examples, what it makes of it; ``device`` is locked meanwhile.
+    def __init__(self, compute: Compute, max_batch: int, device: threading.Lock) -> None:
+        """Create a batcher.
 
-        Where it raises MemoryError, the batch is halved, and batches stay that small from then on. DeviceError goes to
-        all whose examples were in the batch. After any other error each example is tried alone, so that the error
-        reaches only the thread whose example is the cause.
+        Args:
+            compute: returns the outputs of a batch of examples, in order. If it raises MemoryError, the batch is
+                halved, and later batches are no larger. A DeviceError is raised in all threads of the batch. After any
+                other error each example is computed alone, so that only the thread that caused it gets the error.
+            max_batch: examples in a batch.
+            device: lock that is held while computing.
         """
-        self._compute, self._most, self._device = compute, most, device
+        self._compute, self._max_batch, self._device = compute, max_batch, device
         self._waiting: deque[Call] = deque()
 
     def __call__(self, *arrays: NDArray[Any]) -> Arrays:
@@ -39,11 +42,11 @@ class Batcher:
         while not answer.done():
             with self._device:
                 if not answer.done():
-                    count = min(len(self._waiting), self._most)
-                    self._serve([self._waiting.popleft() for _ in range(count)])
+                    count = min(len(self._waiting), self._max_batch)
+                    self._run([self._waiting.popleft() for _ in range(count)])
         return answer.result()
 
-    def _serve(self, calls: list[Call]) -> None:
+    def _run(self, calls: list[Call]) -> None:
         size = 1
         try:
             outputs = self._compute([arrays for arrays, _ in calls])
@@ -56,7 +59,7 @@ class Batcher:
                     answer.set_exception(error)
                 return
             if isinstance(error, MemoryError):
-                size = self._most = (len(calls) + 1) // 2
-        gc.collect()  # the exception is gone, and with it what its frames held of the device's memory
+                size = self._max_batch = (len(calls) + 1) // 2
+        gc.collect()  # frees the device memory that the frames of the exception held
         for start in range(0, len(calls), size):
-            self._serve(calls[start : start + size])
+            self._run(calls[start : start + size])

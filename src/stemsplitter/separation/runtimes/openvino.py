@@ -1,7 +1,6 @@
-"""Networks on the CPU through OpenVINO.
+"""The CPU runtime, on OpenVINO.
 
-The graph is built op by op from the network's own description, so neither torch nor ONNX is needed and the
-layout is the one that OpenVINO runs fastest.
+The graph is built operation by operation from the description of the network, so it needs neither torch nor ONNX.
 """
 
 import gc
@@ -30,7 +29,7 @@ MAX_STREAMS = 4  # each holds a network's activations, some 300 MB for HTDemucs
 
 
 def usable_cores() -> int:
-    """How many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -55,12 +54,20 @@ def _loaded_core() -> ov.Core:
 class OpenVinoRuntime:
     """Runs networks on the CPU, several segments at a time.
 
-    One thread for each segment beats several threads on one: nothing waits at the end of each operation, and
-    decoding and encoding take from one segment only.
+    One thread for each segment is faster than several threads on one segment: threads do not wait for each other at
+    the end of each operation, and decoding and encoding slow down one segment only.
     """
 
     def __init__(self, precision: str = "auto", threads: int | None = None) -> None:
-        """``precision`` is auto, bf16 or fp32; ``threads`` defaults to the cores this process may use."""
+        """Open the CPU.
+
+        Args:
+            precision: ``auto``, ``bf16`` or ``fp32``; ``auto`` is bf16 if the processor multiplies it in hardware.
+            threads: by default the cores that this process may use.
+
+        Raises:
+            RequestError: the processor does not compute in this precision.
+        """
         self._core = new_core()
         native = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if precision == "auto":
@@ -95,7 +102,7 @@ class OpenVinoRuntime:
             )
         except RuntimeError as error:
             raise ModelError(
-                f"The converted model {file} cannot be loaded: delete it, and it will be made again."
+                f"The converted model {file} cannot be loaded: delete it, and it will be converted again."
             ) from error
         local = threading.local()
 
@@ -103,7 +110,7 @@ class OpenVinoRuntime:
             if not hasattr(local, "request"):
                 local.request = compiled.create_infer_request()
             request = local.request
-            # held until the network is done: a shared tensor does not keep its array alive
+            # kept until the network is done: a shared tensor does not keep its array alive
             contiguous = [np.ascontiguousarray(array) for array in arrays]
             for index, array in enumerate(contiguous):
                 request.set_input_tensor(index, ov.Tensor(array, shared_memory=True))
@@ -115,26 +122,26 @@ class OpenVinoRuntime:
 
 
 def _convert(describe: Describe, inputs: Mapping[str, tuple[int, ...]], file: Path) -> None:
-    """Build the graph and save it as ``file`` and its weights beside it, both at once or not at all."""
+    """Build the graph and save it as ``file``, with its weights beside it."""
     parameters = [op.parameter(list(shape), np.float32, name=name) for name, shape in inputs.items()]
     results = [op.result(output) for output in describe(GraphOps(), *parameters)]
     model = ov.Model(results, parameters, file.stem)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.stem}-") as folder:
-            made = Path(folder) / file.name
-            ov.save_model(model, made, compress_to_fp16=False)
-            made.with_suffix(".bin").replace(file.with_suffix(".bin"))
-            made.replace(file)
+            saved = Path(folder) / file.name
+            ov.save_model(model, saved, compress_to_fp16=False)
+            saved.with_suffix(".bin").replace(file.with_suffix(".bin"))
+            saved.replace(file)
     except (OSError, RuntimeError) as error:
         raise ModelError(
-            f"The converted model cannot be written to {file.parent}: check its space and permissions."
+            f"The converted model cannot be written to {file.parent}: check its free space and permissions."
         ) from error
 
 
 @once
 def _code_version() -> str:
-    """A digest of the code that describes graphs: a graph converted by other code is not used."""
+    """Return a digest of the code that describes graphs, so that graphs converted by other code are not used."""
     digest = hashlib.sha256(Path(__file__).read_bytes() + ov.__version__.encode())
     for source in sorted(Path(architectures.__path__[0]).rglob("*.py")):
         digest.update(source.read_bytes())
@@ -142,7 +149,7 @@ def _code_version() -> str:
 
 
 class GraphOps:
-    """:class:`~stemsplitter.separation.ops.Ops` that builds an OpenVINO graph, of one example at a time."""
+    """:class:`~stemsplitter.separation.ops.Ops` that builds an OpenVINO graph for one example at a time."""
 
     batch = 1
 

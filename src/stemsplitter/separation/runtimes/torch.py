@@ -1,4 +1,4 @@
-"""Networks on a GPU through torch, which is an extra: ``pip install 'stemsplitter[torch]'``."""
+"""The GPU runtime, on torch, which is an extra: ``pip install 'stemsplitter[torch]'``."""
 
 import functools
 import logging
@@ -15,68 +15,74 @@ from stemsplitter.errors import DeviceError, RequestError
 from stemsplitter.separation.runtimes import Describe, Network
 from stemsplitter.separation.runtimes.batching import Arrays, Batcher
 
-MOST_AT_ONCE = 8  # segments in a batch
-MOST_OF_A_SONG = 4  # segments of one song that are worked on: each holds some 200 MB of the host's memory
+MAX_BATCH = 8  # segments
+MAX_SEGMENTS_OF_A_SONG = 4  # processed at the same time: each needs some 200 MB of host memory
 
 _log = logging.getLogger(__name__)
 
 
-def find_gpu(wanted: str) -> str | None:
-    """The torch device for ``auto``, ``cuda``, ``cuda:n`` or ``mps``; None where ``auto`` finds no GPU that works.
+def find_gpu(device: str) -> str | None:
+    """Find the torch device for ``auto``, ``cuda``, ``cuda:n`` or ``mps``; None if ``auto`` finds no working GPU.
 
     Raises:
-        RequestError: a device was named, and torch is not installed, does not see it, or cannot compute on it.
+        RequestError: for a named device, torch is not installed, does not find it, or cannot compute on it.
     """
     try:
         import torch
     except ImportError as error:
-        if wanted == "auto":
+        if device == "auto":
             return None
         raise RequestError(
-            f"The device {wanted} needs torch: pip install 'stemsplitter[torch]', or choose --device cpu."
+            f"The device {device} needs torch: pip install 'stemsplitter[torch]', or choose --device cpu."
         ) from error
     cuda = torch.cuda.device_count() if torch.cuda.is_available() else 0
     mps = torch.backends.mps.is_available()
-    kind, _, index = wanted.partition(":")
-    if wanted == "auto":
+    kind, _, index = device.partition(":")
+    if device == "auto":
         found = "cuda:0" if cuda else "mps" if mps else None
     elif kind == "cuda" and (not index or index.isdigit()) and int(index or 0) < cuda:
         found = f"cuda:{index or 0}"
-    elif wanted == "mps" and mps:
+    elif device == "mps" and mps:
         found = "mps"
     else:
         raise RequestError(
-            f"There is no device {wanted} here: run `stemsplitter doctor` to see what there is."
+            f"There is no device {device} on this machine: run `stemsplitter doctor` to list its devices."
         )
     try:
         if found:
             _try(found)
     except (RuntimeError, MemoryError, DeviceError) as error:
-        said = (str(error.__cause__ or error).strip() or type(error).__name__).splitlines()[0]
-        if wanted == "auto":
-            _log.warning("the GPU %s does not compute, so the CPU is used: %s", found, said)
+        reason = (str(error.__cause__ or error).strip() or type(error).__name__).splitlines()[0]
+        if device == "auto":
+            _log.warning("the GPU %s does not work, using the CPU: %s", found, reason)
             return None
         raise RequestError(
-            f"The device {found} is here but does not compute ({said}): update its driver or torch, end what else "
-            "uses it, or choose --device cpu."
+            f"The device {found} does not work ({reason}): update its driver or torch, stop other programs that "
+            "use it, or choose --device cpu."
         ) from error
     return found
 
 
 def _try(device: str) -> None:
-    """A little of what networks do, in half precision: a driver, or a torch without this GPU's kind, fails at it."""
+    """Compute a convolution in half precision, which fails on a bad driver or a torch without this GPU's kind."""
     import torch
 
-    with _told(device):
+    with _translated_errors(device):
         x = torch.ones((1, 8, 16, 16), dtype=torch.float16, device=device)
         (torch.nn.functional.conv2d(x, x[:, :, :3, :3], padding=1) @ x).sum().item()
 
 
 class TorchRuntime:
-    """Runs networks with torch on one device; what several threads ask for at the same time in batches."""
+    """Runs networks with torch on one device, in batches of the calls that wait at the same time."""
 
     def __init__(self, device: str, precision: str = "auto", batch: int | None = None) -> None:
-        """``precision`` ``auto`` is fp16 on CUDA, else fp32; ``batch`` bounds a batch: 8 on CUDA, else 1."""
+        """Open a torch device, such as ``cuda:0``.
+
+        Args:
+            device: from :func:`find_gpu`, or ``cpu``.
+            precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``; ``auto`` is fp16 on CUDA, else fp32.
+            batch: segments in a batch; by default 8 on CUDA, else 1.
+        """
         import torch
 
         self._device = torch.device(device)
@@ -84,8 +90,8 @@ class TorchRuntime:
         if precision == "auto":
             precision = "fp16" if self._cuda else "fp32"
         self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
-        self._batch = batch or (MOST_AT_ONCE if self._cuda else 1)
-        self.concurrency = min(self._batch, MOST_OF_A_SONG)
+        self._batch = batch or (MAX_BATCH if self._cuda else 1)
+        self.concurrency = min(self._batch, MAX_SEGMENTS_OF_A_SONG)
         name = torch.cuda.get_device_name(self._device) if self._cuda else self._device.type
         self.device = f"{device} ({name}, torch {torch.__version__} {precision})"
 
@@ -96,42 +102,42 @@ class TorchRuntime:
 
         from stemsplitter.separation.runtimes.torch_programs import record
 
-        with _told(self._device.type):
+        with _translated_errors(self._device.type):
             program = record(network(), inputs, self._device, self._dtype)
 
         @functools.cache
         def precise() -> Any:
-            _log.info("a segment is beyond the range of half precision, and is computed in single")
+            _log.info("a segment exceeds the range of half precision: computing it in single precision")
             return record(network(), inputs, self._device, torch.float32)
 
         def compute(examples: Sequence[Arrays]) -> Sequence[Arrays]:
-            with _told(self._device.type), torch.inference_mode():
+            with _translated_errors(self._device.type), torch.inference_mode():
                 tensors = [self._join(column) for column in zip(*examples, strict=True)]
                 outputs = program(*tensors)
                 if self._dtype is torch.float16 and not all(bool(x.isfinite().all()) for x in outputs):
                     outputs = precise()(*tensors)
-                return self._parted(outputs, len(examples))
+                return self._split(outputs, len(examples))
 
         run = Batcher(compute, self._batch, _lock(str(self._device)))
         shapes = tuple(inputs.values())
 
         def checked(*arrays: NDArray[Any]) -> Arrays:
             if (found := tuple(array.shape for array in arrays)) != shapes:
-                raise ValueError(f"the network takes {shapes}, not {found}")
+                raise ValueError(f"the network's inputs are {shapes}, not {found}")
             return run(*arrays)
 
         return checked
 
     def _join(self, examples: Sequence[NDArray[Any]]) -> Any:
-        """One tensor on the device, by way of memory that the GPU reads by itself."""
+        """Join examples to one tensor on the device; pinned memory lets the GPU copy it asynchronously."""
         import torch
 
         joined = torch.empty((len(examples), *examples[0].shape[1:]), pin_memory=self._cuda)
         np.concatenate(examples, out=joined.numpy())
         return joined.to(self._device, non_blocking=self._cuda)
 
-    def _parted(self, outputs: Sequence[Any], count: int) -> Sequence[Arrays]:
-        """What belongs to each of ``count`` examples."""
+    def _split(self, outputs: Sequence[Any], count: int) -> Sequence[Arrays]:
+        """Split the outputs of a batch into those of each of ``count`` examples."""
         import torch
 
         if self._cuda:
@@ -147,13 +153,13 @@ class TorchRuntime:
 
 @functools.cache
 def _lock(device: str) -> threading.Lock:
-    """One for all networks on a device: it computes one batch at a time, and calls had better gather meanwhile."""
+    """Return the lock of a device, shared by all networks: it computes one batch at a time while calls queue."""
     return threading.Lock()
 
 
 @contextmanager
-def _told(device: str) -> Iterator[None]:
-    """Torch's errors as MemoryError and DeviceError, where they are such."""
+def _translated_errors(device: str) -> Iterator[None]:
+    """Translate torch's errors to MemoryError and DeviceError."""
     import torch
 
     try:
@@ -161,11 +167,11 @@ def _told(device: str) -> Iterator[None]:
     except torch.OutOfMemoryError as error:
         raise MemoryError("The GPU's memory is full.") from error
     except RuntimeError as error:
-        said = str(error)
-        if "out of memory" in said or "ALLOC_FAILED" in said:
+        message = str(error)
+        if "out of memory" in message or "ALLOC_FAILED" in message:
             raise MemoryError("The GPU's memory is full.") from error
-        if device.startswith("cuda") and ("CUDA" in said or "cuDNN" in said):
+        if device.startswith("cuda") and ("CUDA" in message or "cuDNN" in message):
             raise DeviceError(
-                f"The GPU or its driver failed ({said.splitlines()[0]}): see `nvidia-smi` and the system's log."
+                f"The GPU or its driver failed ({message.splitlines()[0]}): see `nvidia-smi` and the system log."
             ) from error
         raise

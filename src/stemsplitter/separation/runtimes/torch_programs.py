@@ -1,7 +1,7 @@
-"""Networks as torch programs: a description is followed once, and what it asks for recorded with `torch.fx`.
+"""Records networks as torch programs: a description is called once, and its operations are traced with `torch.fx`.
 
-Weights are prepared while it is recorded, so that a run consists of what the device computes and nothing else. The
-number of examples stays open: one program serves batches of any size.
+Weights are prepared while recording, so a run consists of the device's computations only. The batch size stays
+symbolic: one program runs batches of any size.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -20,7 +20,7 @@ Program = Callable[..., tuple[Any, ...]]
 
 
 def record(describe: Describe, inputs: Mapping[str, tuple[int, ...]], device: Any, dtype: Any) -> Program:
-    """A network that takes and gives float32 tensors on ``device`` and computes in ``dtype``."""
+    """Record a network with float32 tensors on ``device`` as input and output that computes in ``dtype``."""
     ops = TorchOps(dtype)
     outputs = describe(ops, *ops.begin(inputs))
     program: Program = ops.end(outputs).to(device)
@@ -30,7 +30,7 @@ def record(describe: Describe, inputs: Mapping[str, tuple[int, ...]], device: An
 class TorchOps:
     """:class:`~stemsplitter.separation.ops.Ops` that records a program.
 
-    Each operation brings what it is given to the precision that it computes in.
+    Each operation casts its operands to the precision that it computes in.
     """
 
     batch: Any
@@ -42,13 +42,13 @@ class TorchOps:
         self._count = 0
 
     def begin(self, inputs: Mapping[str, tuple[int, ...]]) -> list[Tensor]:
-        """The inputs, by name."""
+        """Create the inputs, in order."""
         tensors = [fx.Proxy(self._graph.placeholder(name), self._tracer) for name in inputs]
         self.batch = tensors[0].shape[0]
         return tensors
 
     def end(self, outputs: tuple[Tensor, ...]) -> Any:
-        """What was recorded, as a module."""
+        """Return the recorded program as a module."""
         self._graph.output(tuple(output.float().contiguous().node for output in outputs))
         return fx.GraphModule(self._constants, self._graph)
 
@@ -139,7 +139,7 @@ class TorchOps:
         return self._cast(centred * (centred.square().mean(axes, keepdim=True) + eps).rsqrt())
 
     def attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        # the softmax within is in single precision on every backend
+        # every backend computes the softmax in single precision
         q, k, v = self._cast(q), self._cast(k), self._cast(v)
         return functional.scaled_dot_product_attention(q, k, v, scale=1.0)
 
