@@ -69,7 +69,9 @@ def separate(path: Path, song: Path, folder: Path) -> None:
                 )
                 planes = stft.forward_planes(padded).reshape(1, 4, 2048, FRAMES)
                 spectrum, waveform = session.run(None, {"planes": planes, "mixture": segment.audio[None]})
-                stems = stft.inverse_planes(spectrum.reshape(12, 2, 2048, FRAMES))[:, 1536 : 1536 + SEGMENT]
+                planes = spectrum.reshape(12, 2, 2048, FRAMES)
+                rows = np.pad((planes[:, 0] + 1j * planes[:, 1]).swapaxes(1, 2), ((0, 0), (0, 0), (0, 1)))
+                stems = stft.inverse(rows)[:, 1536 : 1536 + SEGMENT]
                 stems = stems.reshape(6, 2, -1) + waveform.reshape(6, 2, -1)
                 files.write(dict(zip(names, overlap_add.add(segment, stems), strict=True)))
 

@@ -22,7 +22,7 @@ def audio(count: int) -> np.ndarray:
     return np.random.default_rng(count).standard_normal((count, 2, 50)).astype(np.float32)
 
 
-def given_stems(plan: StemPlan) -> dict[str, np.ndarray]:
+def stems_of(plan: StemPlan) -> dict[str, np.ndarray]:
     return dict(zip(plan.requested, plan.apply(audio(len(plan.model_stems))), strict=True))
 
 
@@ -32,7 +32,7 @@ def test_a_layout_is_a_list_of_stems(layout):
 
 
 @given(requests)
-def test_any_list_of_stems_is_taken_in_its_order(names):
+def test_a_list_of_stems_keeps_its_order(names):
     assert parse_stems(" , ".join(names).title()) == names
 
 
@@ -50,16 +50,16 @@ def test_any_list_of_stems_is_taken_in_its_order(names):
         ("vocals;drums", "'vocals;drums'"),
     ],
 )
-def test_a_wrong_list_is_refused_in_one_sentence(text, complaint):
-    with pytest.raises(RequestError, match=complaint) as refused:
+def test_an_invalid_list_is_rejected_in_one_sentence(text, complaint):
+    with pytest.raises(RequestError, match=complaint) as rejected:
         parse_stems(text)
-    assert str(refused.value).endswith(".")
+    assert str(rejected.value).endswith(".")
 
 
-def test_an_unknown_name_is_answered_with_what_exists():
-    with pytest.raises(RequestError) as refused:
+def test_the_error_of_an_unknown_name_lists_the_known_names():
+    with pytest.raises(RequestError) as rejected:
         parse_stems("violin")
-    assert all(name in str(refused.value) for name in (*STEM_NAMES, *LAYOUTS))
+    assert all(name in str(rejected.value) for name in (*STEM_NAMES, *LAYOUTS))
 
 
 @given(st.text(max_size=20))
@@ -72,7 +72,7 @@ def test_any_text_is_a_list_of_stems_or_a_request_error(text):
 
 
 @pytest.mark.parametrize("stems", PARTITIONS)
-def test_a_model_gives_its_own_stems_untouched(stems):
+def test_the_stems_of_the_model_are_returned_without_a_copy(stems):
     own = audio(len(stems))
     plan = plan_stems(stems, stems)
     assert plan.apply(own) is own
@@ -80,15 +80,15 @@ def test_a_model_gives_its_own_stems_untouched(stems):
 
 
 @given(st.sampled_from(PARTITIONS), requests)
-def test_a_request_is_refused_or_keeps_the_meaning_of_each_stem(model_stems, requested):
+def test_a_request_is_rejected_or_keeps_the_meaning_of_each_stem(model_stems, requested):
     try:
         plan = plan_stems(model_stems, requested)
-    except RequestError as refused:
+    except RequestError as rejected:
         assert set(requested) - set(model_stems) or "other" in requested
-        assert str(refused).count(".") == 1
+        assert str(rejected).count(".") == 1
         return
     own = dict(zip(model_stems, audio(len(model_stems)), strict=True))
-    made = given_stems(plan)
+    made = stems_of(plan)
     assert tuple(made) == requested
     for stem in set(requested) & set(model_stems) - {"other"}:
         np.testing.assert_array_equal(made[stem], own[stem])
@@ -98,27 +98,27 @@ def test_a_request_is_refused_or_keeps_the_meaning_of_each_stem(model_stems, req
 
 
 @given(st.sampled_from(PARTITIONS), st.sampled_from(sorted(LAYOUTS)))
-def test_a_layout_sums_to_the_mixture_or_is_refused(model_stems, layout):
+def test_a_layout_sums_to_the_mixture_or_is_rejected(model_stems, layout):
     try:
         plan = plan_stems(model_stems, LAYOUTS[layout])
     except RequestError:
         return
     assert plan.sums_to_mixture
     mixture = audio(len(model_stems)).sum(axis=0)
-    np.testing.assert_allclose(sum(given_stems(plan).values()), mixture, atol=1e-5)
+    np.testing.assert_allclose(sum(stems_of(plan).values()), mixture, atol=1e-5)
 
 
 @given(st.sampled_from(PARTITIONS), requests)
-def test_it_says_whether_a_pick_sums_to_the_mixture(model_stems, requested):
+def test_sums_to_mixture_is_true_only_if_the_stems_do(model_stems, requested):
     try:
         plan = plan_stems(model_stems, requested)
     except RequestError:
         return
     mixture = audio(len(model_stems)).sum(axis=0)
-    assert plan.sums_to_mixture == np.allclose(sum(given_stems(plan).values()), mixture, atol=1e-5)
+    assert plan.sums_to_mixture == np.allclose(sum(stems_of(plan).values()), mixture, atol=1e-5)
 
 
-def test_six_stems_fold_into_four():
+def test_six_stems_are_summed_to_four():
     plan = plan_stems(("drums", "bass", "other", "vocals", "guitar", "piano"), LAYOUTS["4s"])
     drums, bass, other, vocals, guitar, piano = audio(6)
     expected = [vocals, drums, bass, other + guitar + piano]
@@ -126,7 +126,7 @@ def test_six_stems_fold_into_four():
 
 
 @pytest.mark.parametrize(
-    ("requested", "held"),
+    ("requested", "contained"),
     [
         (("other",), {"guitar", "piano", "other"}),
         (("vocals", "other"), {"guitar", "piano", "other"}),
@@ -134,17 +134,17 @@ def test_six_stems_fold_into_four():
         (("piano", "guitar", "other", "drums"), {"other"}),
     ],
 )
-def test_other_holds_guitar_and_piano_unless_they_are_asked_for(requested, held):
+def test_other_contains_guitar_and_piano_unless_they_are_requested(requested, contained):
     plan = plan_stems(LAYOUTS["6s"], requested)
     group = plan.sources[requested.index("other")]
-    assert {LAYOUTS["6s"][i] for i in group} == held
+    assert {LAYOUTS["6s"][i] for i in group} == contained
 
 
 @pytest.mark.parametrize(
     ("model_stems", "requested"),
     [(LAYOUTS["4s"], ("guitar",)), (LAYOUTS["4s"], LAYOUTS["6s"]), (LAYOUTS["2s"], ("vocals", "other"))],
 )
-def test_what_no_sum_of_the_models_stems_gives_is_refused(model_stems, requested):
+def test_a_request_that_no_sum_of_stems_provides_is_rejected(model_stems, requested):
     with pytest.raises(RequestError, match="cannot provide"):
         plan_stems(model_stems, requested)
 
@@ -161,12 +161,12 @@ def test_what_no_sum_of_the_models_stems_gives_is_refused(model_stems, requested
         ("vocals", "drums", "bass", "other", "violin"),
     ],
 )
-def test_a_model_whose_stems_are_no_partition_is_refused(stems):
+def test_a_model_whose_stems_are_not_a_partition_is_rejected(stems):
     with pytest.raises(ModelError):
         plan_stems(stems, ("vocals",))
 
 
-def test_the_rest_goes_to_the_stem_for_it():
+def test_the_rest_stem_is_other_or_instrumental():
     for stems in itertools.permutations(LAYOUTS["4s"]):
         assert stems[rest_stem(stems)] == "other"
     assert rest_stem(("instrumental", "vocals")) == 0

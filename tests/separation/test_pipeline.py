@@ -1,4 +1,4 @@
-"""The stream: exact in length, order and sum; bounded; clean when it stops or breaks."""
+"""The stream: length, order, sum, bounds, early exit and errors."""
 
 import threading
 import time
@@ -37,7 +37,9 @@ def _join(pieces: list[Piece]) -> Waveform:
     size=st.integers(100, 9_000),
     rate=st.sampled_from([44_100, 48_000, 22_050, 96_000]),
 )
-def test_stems_have_the_songs_length_and_sum_to_it(samples: int, channels: int, size: int, rate: int) -> None:
+def test_stems_have_the_length_of_the_song_and_sum_to_it(
+    samples: int, channels: int, size: int, rate: int
+) -> None:
     song = (np.random.default_rng(samples).standard_normal((channels, samples)) / 8).astype(np.float32)
     pieces = _run(ToyModel(), song, rate, size)
     stems = _join(pieces)
@@ -47,32 +49,32 @@ def test_stems_have_the_songs_length_and_sum_to_it(samples: int, channels: int, 
     assert max(piece.residual for piece in pieces) == pytest.approx(residual)
 
 
-def test_the_result_does_not_depend_on_blocks_or_on_how_many_segments_fly(noise: Noise) -> None:
+def test_stems_do_not_depend_on_blocks_or_concurrency(noise: Noise) -> None:
     song = noise(50_000)
     one = _join(_run(ToyModel(concurrency=1), song, size=50_000))
     many = _join(_run(ToyModel(concurrency=4), song, size=777))
     np.testing.assert_array_equal(one, many)
 
 
-def test_mono_is_heard_as_two_equal_channels(noise: Noise) -> None:
+def test_mono_is_separated_as_two_equal_channels(noise: Noise) -> None:
     song = noise(12_000, 1)
     mono = _join(_run(ToyModel(), song))
     stereo = _join(_run(ToyModel(), np.repeat(song, 2, axis=0)))
     np.testing.assert_allclose(mono[:, 0], stereo[:, 0], atol=1e-6)
 
 
-def test_silence_gives_silence() -> None:
+def test_silence_stays_silent() -> None:
     stems = _join(_run(ToyModel(), np.zeros((2, 10_000), np.float32)))
     assert stems.shape == (4, 2, 10_000)
     assert not stems.any()
 
 
-def test_a_constant_offset_stays_in_the_sum() -> None:
+def test_a_constant_offset_is_kept() -> None:
     song = np.full((2, 9_000), 0.25, np.float32)
     np.testing.assert_allclose(_join(_run(ToyModel(), song)).sum(axis=0), song, atol=1e-6)
 
 
-def test_reading_does_not_run_away_from_the_network(noise: Noise) -> None:
+def test_read_ahead_is_bounded(noise: Noise) -> None:
     song, read, finished = noise(400_000), 0, 0
 
     def counted() -> Iterator[Waveform]:
@@ -85,11 +87,11 @@ def test_reading_does_not_run_away_from_the_network(noise: Noise) -> None:
     for piece in separate_stream(ToyModel(), counted(), 44_100, 2):
         finished += piece.stems.shape[2]
         ahead.append(read - finished)
-    # four segments, what the sum holds back, and the blocks that are read ahead
+    # four segments, the samples that the consistency step holds, and the blocks read ahead
     assert max(ahead) < 5 * ToyModel.segment + 2_048 + 20 * 1_000
 
 
-def test_leaving_early_ends_all_threads(noise: Noise, toy_model: ToyModel) -> None:
+def test_an_early_exit_ends_all_threads(noise: Noise, toy_model: ToyModel) -> None:
     before = threading.active_count()
     pieces = separate_stream(toy_model, _blocks(noise(400_000), 1_000), 44_100, 2)
     next(pieces)
@@ -98,7 +100,7 @@ def test_leaving_early_ends_all_threads(noise: Noise, toy_model: ToyModel) -> No
     assert toy_model.calls < 12
 
 
-def test_a_failure_of_the_network_comes_out(noise: Noise, toy_model: ToyModel) -> None:
+def test_an_error_of_the_network_is_raised(noise: Noise, toy_model: ToyModel) -> None:
     before = threading.active_count()
     toy_model.fail_at = 3
     with pytest.raises(RuntimeError, match="the network broke"):
@@ -106,7 +108,7 @@ def test_a_failure_of_the_network_comes_out(noise: Noise, toy_model: ToyModel) -
     assert threading.active_count() == before
 
 
-def test_a_failure_while_reading_comes_out(noise: Noise, toy_model: ToyModel) -> None:
+def test_an_error_while_reading_is_raised(noise: Noise, toy_model: ToyModel) -> None:
     def broken() -> Iterator[Waveform]:
         yield noise(20_000)
         raise OSError("the disk broke")
@@ -115,7 +117,7 @@ def test_a_failure_while_reading_comes_out(noise: Noise, toy_model: ToyModel) ->
         list(separate_stream(toy_model, broken(), 44_100, 2))
 
 
-def test_reading_ahead_keeps_order_and_bounds() -> None:
+def test_read_ahead_keeps_order_and_its_bound() -> None:
     made = []
 
     def numbers() -> Iterator[int]:

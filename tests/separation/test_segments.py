@@ -1,4 +1,4 @@
-"""Segments and overlap-add: what goes in comes out, however it is cut."""
+"""Segmentation and overlap-add reconstruct the song for any blocks."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def _segments(song: np.ndarray, segment: int, hop: int, cuts: list[int]) -> list
     overlap=st.floats(0, 0.75, allow_subnormal=False),
     cuts=st.lists(st.integers(1, 400), max_size=5),
 )
-def test_a_network_that_changes_nothing_gives_the_song_back(
+def test_an_identity_network_reconstructs_the_song(
     length: int, segment: int, overlap: float, cuts: list[int]
 ) -> None:
     hop = max(1, int(segment * (1 - overlap)))
@@ -38,7 +38,7 @@ def test_a_network_that_changes_nothing_gives_the_song_back(
 
 
 @given(length=st.integers(1, 300), cuts=st.lists(st.integers(1, 300), max_size=6))
-def test_segments_do_not_depend_on_how_the_song_is_cut_into_blocks(length: int, cuts: list[int]) -> None:
+def test_segments_do_not_depend_on_the_blocks(length: int, cuts: list[int]) -> None:
     song = np.arange(2 * length, dtype=np.float32).reshape(2, length)
     whole, cut = _segments(song, 40, 30, []), _segments(song, 40, 30, cuts)
     assert [(made.start, made.length, made.offset) for made in whole] == [
@@ -48,7 +48,7 @@ def test_segments_do_not_depend_on_how_the_song_is_cut_into_blocks(length: int, 
         np.testing.assert_array_equal(one.audio, other.audio)
 
 
-def test_a_short_last_segment_is_centred_in_the_audio_before_it() -> None:
+def test_a_short_last_segment_is_centered_in_the_audio_before_it() -> None:
     song = np.arange(1, 51, dtype=np.float32)[None]
     *_, last = _segments(song, 40, 30, [])
     assert (last.start, last.length, last.offset) == (30, 20, 10)
@@ -56,18 +56,18 @@ def test_a_short_last_segment_is_centred_in_the_audio_before_it() -> None:
     np.testing.assert_array_equal(last.audio[0, 30:], 0)
 
 
-def test_a_song_shorter_than_a_segment_lies_in_its_middle() -> None:
+def test_a_song_shorter_than_a_segment_is_centered() -> None:
     (only,) = _segments(np.ones((1, 10), np.float32), 40, 30, [])
     np.testing.assert_array_equal(np.flatnonzero(only.audio[0]), np.arange(15, 25))
 
 
-def test_no_audio_makes_no_segments() -> None:
+def test_no_audio_gives_no_segments() -> None:
     assert _segments(np.zeros((2, 0), np.float32), 40, 30, []) == []
     assert OverlapAdd(triangle(40), 30).flush().size == 0
 
 
 @pytest.mark.parametrize("length", [1, 2, 7, 8])
-def test_the_triangle_peaks_at_one_and_is_never_zero(length: int) -> None:
+def test_the_triangle_has_a_maximum_of_one_and_no_zero(length: int) -> None:
     window = triangle(length)
     assert window.shape == (length,)
     assert window.max() == 1

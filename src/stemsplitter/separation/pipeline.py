@@ -1,7 +1,7 @@
-"""Mixture blocks in, stem blocks out: reading ahead, segments in flight, overlap-add, the sum.
+"""The stream from mixture blocks to stem pieces: read-ahead, segments, overlap-add and mixture consistency.
 
-A bounded number of segments is worked on at a time, so memory does not depend on the song's length; blocks are
-decoded by a thread of their own while the network runs.
+The number of segments in flight is bounded, so memory does not depend on the length of the song. A separate thread
+decodes blocks while the network runs.
 """
 
 import queue
@@ -26,15 +26,16 @@ Waveform = NDArray[np.float32]
 Item = TypeVar("Item")
 
 READ_AHEAD = 16  # blocks
-PIECE = 1 << 16  # samples that are finished at a time
+PIECE = 1 << 16  # samples
 
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of the song, finished.
+    """A finished stretch of the song.
 
-    ``stems`` are the model's, ``[S, C, n]``; ``residual`` is the largest difference between their sum and the
-    mixture, in units of full scale.
+    Attributes:
+        stems: the model's stems, ``[S, C, n]``.
+        residual: largest difference between their sum and the mixture, full scale being 1.
     """
 
     stems: Waveform
@@ -44,55 +45,53 @@ class Piece:
 def separate_stream(
     model: SegmentModel, blocks: Iterable[Waveform], sample_rate: int, channels: int
 ) -> Generator[Piece, None, None]:
-    """Separate a song given as blocks ``[C, n]``, C being 1 or 2, at ``sample_rate``.
+    """Separate a song given as blocks ``[C, n]``, C being 1 or 2, at ``sample_rate`` hertz.
 
-    The pieces come in order, a second or two each, and have exactly as many samples as the blocks. Mono is heard as
-    stereo by the model and becomes mono again. The model's own rate is not seen outside. Closing the iterator
-    stops within one segment.
+    Yields pieces of a second or two, in order, at the same rate and with the same total number of samples. A mono song
+    is separated as stereo with two equal channels and mixed down. Closing the generator stops within one segment.
     """
     song = _Song(model, sample_rate, channels)
-    # not a with statement: leaving early must not wait for segments that have not begun
+    # not a with statement: an early exit must not wait for segments that have not started
     pool = ThreadPoolExecutor(model.concurrency, thread_name_prefix="segment")
-    flying: deque[tuple[Segment, Future[Waveform]]] = deque()
+    in_flight: deque[tuple[Segment, Future[Waveform]]] = deque()
     try:
         with closing(read_ahead(blocks, READ_AHEAD)) as ahead:
             for segment in song.segments(ahead):
-                flying.append((segment, pool.submit(model.separate, segment.audio)))
-                # one more than are worked on, so that none waits for another to be read
-                if len(flying) > model.concurrency + 1:
-                    yield from song.add(*_next(flying))
-        while flying:
-            yield from song.add(*_next(flying))
+                in_flight.append((segment, pool.submit(model.separate, segment.audio)))
+                # one segment more than the model processes, so that no thread waits for reading
+                if len(in_flight) > model.concurrency + 1:
+                    yield from song.add(*_next(in_flight))
+        while in_flight:
+            yield from song.add(*_next(in_flight))
         yield from song.finish()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _next(flying: deque[tuple[Segment, Future[Waveform]]]) -> tuple[Segment, Waveform]:
-    segment, future = flying.popleft()
+def _next(in_flight: deque[tuple[Segment, Future[Waveform]]]) -> tuple[Segment, Waveform]:
+    segment, future = in_flight.popleft()
     return segment, future.result()
 
 
 class _Song:
-    """What is held of one song between blocks read and pieces finished."""
+    """The state of one song between blocks and pieces."""
 
     def __init__(self, model: SegmentModel, sample_rate: int, channels: int) -> None:
         count = len(model.stems)
         self._channels = channels
         self._mixture: deque[Waveform] = deque()
-        self._taken = 0
-        self._given = 0
+        self._samples = 0
         self._to_model = Resampler(sample_rate, model.sample_rate, channels)
         self._segmenter = Segmenter(2, model.segment, model.hop)
         self._overlap_add = OverlapAdd(model.window, model.hop)
         self._from_model = Resampler(model.sample_rate, sample_rate, count * channels)
         self._consistency = MixtureConsistency(count, channels, rest_stem(model.stems))
-        self._unsummed: deque[Waveform] = deque()  # mixture that the consistency step has not given back yet
+        self._unsummed: deque[Waveform] = deque()  # mixture of the stems that the consistency step holds
 
     def segments(self, blocks: Iterable[Waveform]) -> Iterator[Segment]:
         for block in blocks:
             self._mixture.append(block)
-            self._taken += block.shape[1]
+            self._samples += block.shape[1]
             yield from self._segmenter.push(_stereo(self._to_model.push(block)))
         yield from self._segmenter.push(_stereo(self._to_model.flush()))
         yield from self._segmenter.flush()
@@ -102,7 +101,7 @@ class _Song:
 
     def finish(self) -> Iterator[Piece]:
         yield from self._convert(self._overlap_add.flush())
-        yield from self._emit(self._from_model.flush(self._taken))
+        yield from self._emit(self._from_model.flush(self._samples))
         yield from self._piece(self._consistency.flush())
 
     def _convert(self, stems: Waveform) -> Iterator[Piece]:
@@ -110,7 +109,7 @@ class _Song:
             yield from self._emit(self._from_model.push(self._flat(stems[..., start : start + PIECE])))
 
     def _flat(self, stems: Waveform) -> Waveform:
-        """``[S, 2, n]`` as ``[S·C, n]``."""
+        """Reshape ``[S, 2, n]`` to ``[S·C, n]``."""
         if self._channels == 1:
             mono: Waveform = stems.mean(axis=1)
             return mono
@@ -136,7 +135,7 @@ def _stereo(block: Waveform) -> Waveform:
 
 
 def _take(blocks: deque[Waveform], count: int) -> Waveform:
-    """The first ``count`` samples of the blocks, taken out of them; less where there are fewer."""
+    """Remove the first ``count`` samples, or all if there are fewer, and return them as ``[C, n]``."""
     taken: list[Waveform] = []
     while count and blocks:
         block = blocks.popleft()
@@ -149,7 +148,7 @@ def _take(blocks: deque[Waveform], count: int) -> Waveform:
 
 
 def read_ahead(items: Iterable[Item], count: int) -> Generator[Item, None, None]:
-    """The same items, made by a thread of their own up to ``count`` ahead; errors come where they belong."""
+    """Yield items that another thread generates up to ``count`` ahead; its errors are raised in their place."""
     ready: queue.Queue[tuple[Item | None, BaseException | None]] = queue.Queue(count)
     stopped = threading.Event()
 

@@ -1,8 +1,7 @@
-"""Cutting a stream into overlapping segments for a network, and adding its answers up again.
+"""Segmentation and overlap-add of a stream.
 
-Both sides are streams and hold one segment's worth of audio, however long the song is. Segments start every
-``hop`` samples; a shorter last one is centred in real audio before it, as in demucs, so that the network never
-sees more padding than it must.
+Both hold the audio of one segment, however long the song is. Segments start every ``hop`` samples. A shorter last
+segment is centered in the audio before it, as in demucs, so that the network gets as little padding as possible.
 """
 
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ Waveform = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Segment:
-    """``length`` samples of the song from ``start`` on, found at ``offset`` in ``audio`` ``[C, segment]``."""
+    """``length`` samples of the song from sample ``start``, at ``offset`` in ``audio`` ``[C, segment]``."""
 
     start: int
     length: int
@@ -25,37 +24,37 @@ class Segment:
 
 
 class Segmenter:
-    """Cut blocks ``[C, n]`` of any length into segments of ``segment`` samples, one every ``hop``."""
+    """Cuts blocks ``[C, n]`` of any length into segments of ``segment`` samples, one every ``hop``."""
 
     def __init__(self, channels: int, segment: int, hop: int) -> None:
         self._segment, self._hop = segment, hop
         self._held = np.zeros((channels, 0), np.float32)
-        self._held_from = 0  # sample of the song that self._held begins with
-        self._start = 0  # where the next segment starts
-        self._end = 0  # samples of the song seen
+        self._held_from = 0  # sample of the song at the start of self._held
+        self._start = 0  # sample of the song at the start of the next segment
+        self._end = 0  # samples of the song pushed
 
     def push(self, block: Waveform) -> Iterator[Segment]:
-        """Take the next block; give the segments that are now complete."""
+        """Add the next block and yield the segments that are complete."""
         self._held = np.concatenate((self._held, block), axis=1)
         self._end += block.shape[1]
         while self._start + self._segment <= self._end:
-            yield self._take(self._segment)
+            yield self._cut(self._segment)
 
     def flush(self) -> Iterator[Segment]:
-        """The song ends here: give what is left, up to ``segment / hop`` shorter segments."""
+        """End the song and yield the rest: up to ``segment / hop`` shorter segments."""
         while self._start < self._end:
-            yield self._take(self._end - self._start)
+            yield self._cut(self._end - self._start)
 
-    def _take(self, length: int) -> Segment:
+    def _cut(self, length: int) -> Segment:
         offset = (self._segment - length) // 2
         audio = np.zeros((len(self._held), self._segment), np.float32)
-        first = self._start - offset  # sample of the song at audio[:, 0], perhaps before its beginning
+        first = self._start - offset  # sample of the song at audio[:, 0], negative before the song
         source = slice(max(first, 0) - self._held_from, self._start + length - self._held_from)
         into = max(-first, 0)
         audio[:, into : into + source.stop - source.start] = self._held[:, source]
         segment = Segment(self._start, length, offset, audio)
         self._start += self._hop
-        # the last segment may reach back half a segment for its context
+        # the last segment can use half a segment of audio before it
         keep_from = max(self._start - self._segment // 2, self._held_from)
         self._held = self._held[:, keep_from - self._held_from :].copy()
         self._held_from = keep_from
@@ -63,19 +62,16 @@ class Segmenter:
 
 
 class OverlapAdd:
-    """Weighted overlap-add of what a network made of the segments, in order."""
+    """Weighted overlap-add of the stems of segments, in order."""
 
     def __init__(self, window: Waveform, hop: int) -> None:
-        """``window`` is the weight of each sample of a segment, positive, ``[segment]``."""
+        """Start a song; ``window`` is the positive weight of each sample of a segment, ``[segment]``."""
         self._window, self._hop = window, hop
         self._sum: NDArray[np.float32] | None = None
         self._weight = np.zeros(len(window), np.float32)
 
     def add(self, segment: Segment, stems: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Add stems ``[S, C, segment]`` made of ``segment.audio``; return the finished ``[S, C, n]``.
-
-        Call :meth:`flush` after the last segment for the rest.
-        """
+        """Add the stems ``[S, C, segment]`` of a segment; return the samples that are finished, ``[S, C, n]``."""
         length = segment.length
         window = self._window[:length]
         if self._sum is None:
@@ -85,7 +81,7 @@ class OverlapAdd:
         return self._shift(min(self._hop, len(self._window)))
 
     def flush(self) -> NDArray[np.float32]:
-        """Return what is still held, ``[S, C, n]``; nothing must be added after it."""
+        """Return the rest, ``[S, C, n]``, after the last segment."""
         if self._sum is None:
             return np.zeros((0, 0, 0), np.float32)
         return self._shift(int(np.count_nonzero(self._weight)))
@@ -102,7 +98,7 @@ class OverlapAdd:
 
 
 def triangle(length: int) -> Waveform:
-    """A window that rises linearly to the middle and falls again, never zero: demucs' cross-fade."""
+    """Return the triangular window of demucs, ``[length]``: positive, with a maximum of 1 in the middle."""
     rise = np.arange(1, length // 2 + 1)
     window: Waveform = np.concatenate((rise, np.arange(length - length // 2, 0, -1))).astype(np.float32)
     window /= window.max()

@@ -1,7 +1,7 @@
-"""The short-time Fourier transform that the spectrogram networks read and write, and its inverse.
+"""The short-time Fourier transform of the spectrogram networks, and its inverse.
 
-Everything is float32 / complex64 and goes through memory in blocks of frames that stay in a core's cache:
-windowing, transform, transposition and overlap-add each touch a block before the next one is fetched.
+All arrays are float32 or complex64. They are processed in blocks of frames that fit in a core's cache: windowing,
+transform, transposition and overlap-add finish a block before the next one.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,21 +15,20 @@ Spectrum = NDArray[np.complex64]
 Planes = NDArray[np.float32]
 
 FRAMES_PER_BLOCK = 48  # 48 frames of 4,096 float32 are 0.8 MB: the second-level cache of one core
-BINS_PER_TILE = 512  # a transposition runs over tiles, so that the lines it jumps between stay in cache
+BINS_PER_TILE = 512  # transpositions run over tiles whose rows and columns stay in the cache
 HANN_OVERLAP = 1.5  # squared periodic Hann windows a quarter of a window apart sum to 3/2
 
 
 class Stft:
     """STFT with a periodic Hann window and a hop of a quarter of it, and the least-squares inverse.
 
-    Frames start at sample 0 of what is passed in and nothing is padded: frame ``t`` covers samples
-    ``[t * hop, t * hop + n_fft)``. Padding is the network's convention, so it is the caller's.
-    The inverse (Griffin and Lim, 1984) is exact wherever four frames overlap, that is everywhere except the
-    first and the last ``n_fft - hop`` samples, which come out as if silent frames lay outside.
+    Nothing is padded: frame ``t`` covers the samples ``[t * hop, t * hop + n_fft)``; padding differs between networks
+    and is up to the caller. The inverse (Griffin and Lim, 1984) is exact where four frames overlap, that is everywhere
+    except for the first and the last ``n_fft - hop`` samples, which are computed as if silent frames lay outside.
 
-    Two layouts are offered: frames as rows of complex numbers, ``[channels, frames, n_fft / 2 + 1]``, and the
-    planes of HTDemucs, ``[channels, 2, n_fft / 2, frames]``: real and imaginary parts, no Nyquist bin.
-    An instance holds constants only, so threads may share it.
+    A spectrum is complex, ``[channels, frames, n_fft / 2 + 1]``. HTDemucs reads it as planes,
+    ``[channels, 2, n_fft / 2, frames]``: real and imaginary parts without the Nyquist bin.
+    An instance holds constants only, so threads can share it.
     """
 
     def __init__(self, n_fft: int = 4096, *, normalized: bool = False) -> None:
@@ -45,7 +44,7 @@ class Stft:
         self._synthesis = (window * scale / HANN_OVERLAP).astype(np.float32)
 
     def frames(self, samples: int) -> int:
-        """How many frames there are in ``samples``; ValueError unless the last one ends with them."""
+        """Return the number of frames in ``samples``; ValueError if the last frame does not end with them."""
         if samples < self.n_fft or (samples - self.n_fft) % self.hop:
             raise ValueError(
                 f"{samples} samples are not a whole number of frames of {self.n_fft} every {self.hop}"
@@ -53,7 +52,7 @@ class Stft:
         return (samples - self.n_fft) // self.hop + 1
 
     def samples(self, frames: int) -> int:
-        """How many samples ``frames`` frames cover."""
+        """Return the number of samples that ``frames`` frames cover."""
         return (frames - 1) * self.hop + self.n_fft
 
     def forward(self, x: Waveform) -> Spectrum:
@@ -77,38 +76,21 @@ class Stft:
     def inverse(self, spectrum: Spectrum) -> Waveform:
         """Transform ``[channels, frames, n_fft / 2 + 1]`` back into float32 ``[channels, samples]``.
 
-        As in every real inverse, the imaginary parts of the first and the last bin are not looked at.
+        The imaginary parts of the first and the last bin are ignored, as in every real inverse.
         """
         channels, frames, _ = spectrum.shape
         return self.inverse_of(lambda channel, block: spectrum[channel, block], channels, frames)
 
     def inverse_of(self, rows: Callable[[int, slice], Spectrum], channels: int, frames: int) -> Waveform:
-        """As :meth:`inverse`, of a spectrum that is never there as a whole: ``rows`` gives some frames of a channel.
+        """Compute :meth:`inverse` of a spectrum that is generated in blocks.
 
-        What it gives may be the same array each time.
+        ``rows(channel, block)`` returns the frames ``block`` of a channel; it may reuse its array for each call.
         """
         out = np.empty((channels, frames + 3, self.hop), np.float32)
         for channel in range(channels):
             for block in _blocks(frames):
                 self._overlap_add(rows(channel, block), out[channel], block.start)
         return out.reshape(channels, -1)
-
-    def inverse_planes(self, planes: Planes) -> Waveform:
-        """Transform ``[channels, 2, n_fft / 2, frames]`` back into float32 ``[channels, samples]``.
-
-        The missing Nyquist bin counts as zero.
-        """
-        channels, _, _, frames = planes.shape
-        spectrum = np.zeros((FRAMES_PER_BLOCK, self.bins), np.complex64)
-
-        def rows(channel: int, block: slice) -> Spectrum:
-            some = spectrum[: block.stop - block.start]
-            for tile in self._tiles():
-                some.real[:, tile] = planes[channel, 0, tile, block].T
-                some.imag[:, tile] = planes[channel, 1, tile, block].T
-            return some
-
-        return self.inverse_of(rows, channels, frames)
 
     def _windowed(self, x: Waveform) -> Iterator[tuple[int, slice, Waveform]]:
         frames = sliding_window_view(x, self.n_fft, axis=-1)[:, :: self.hop]
@@ -119,7 +101,7 @@ class Stft:
                 yield channel, block, np.multiply(rows, self._analysis, out=windowed[: len(rows)])
 
     def _overlap_add(self, spectrum: Spectrum, out: Waveform, start: int) -> None:
-        """Add frames from number ``start`` on to ``out`` ``[hops, hop]``, filled up to hop ``start + 3``."""
+        """Add frames from index ``start`` to ``out`` ``[hops, hop]``, which is filled up to hop ``start + 3``."""
         frames = np.fft.irfft(spectrum, self.n_fft)
         frames *= self._synthesis
         quarters = frames.reshape(-1, 4, self.hop)

@@ -96,7 +96,9 @@ def test_an_error_reaches_only_the_call_that_caused_it(device: Device, gathered:
     assert values([calls[0], calls[1], calls[3]]) == [0, 2, 6]
 
 
-def test_a_batch_without_memory_is_halved_and_later_batches_stay_small(device: Device, gathered: Gather) -> None:
+def test_a_batch_without_memory_is_halved_and_later_batches_stay_small(
+    device: Device, gathered: Gather
+) -> None:
     def bound(numbers: list[float]) -> None:
         if len(numbers) > 2:
             raise MemoryError
