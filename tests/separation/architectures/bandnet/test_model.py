@@ -21,10 +21,7 @@ Logits = Callable[[np.ndarray], np.ndarray]
 
 
 class LogitsRuntime:
-    """A runtime whose built-in network gives the logits that a function makes of the features.
-
-    Spleeter's gives ``vocals`` as its mask everywhere.
-    """
+    """A runtime whose BandNet returns ``logits(features)`` and whose Spleeter returns the mask ``vocals``."""
 
     concurrency = 1
     device = "test"
@@ -47,7 +44,7 @@ class LogitsRuntime:
 
 @pytest.fixture
 def make(tmp_path: Path) -> Callable[..., BandNetModel]:
-    """A model of logits; ``vocals`` is the share of everything that Spleeter takes for vocals, None without it."""
+    """Call it for a model; ``vocals`` is the mask of Spleeter, None without Spleeter."""
 
     def make(logits: Logits, vocals: float | None = None) -> BandNetModel:
         runtime = LogitsRuntime(logits, vocals or 0.0)
@@ -63,7 +60,7 @@ Make = Callable[..., BandNetModel]
 
 
 def only(instrumental: str, vocals: str = "vocals") -> Logits:
-    """All of the instrumental to one stem, all of the vocals to another."""
+    """Assign the instrumental to one stem and the vocals to another."""
     logits = np.full((2, 6, 2, FRAMES, bands.BANDS), SILENT)
     logits[0, SIX_STEMS.index(instrumental)] = 0
     logits[1, SIX_STEMS.index(vocals)] = 0
@@ -83,7 +80,7 @@ def given(model: BandNetModel, mixture: np.ndarray) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("stem", SIX_STEMS)
-def test_one_stem_can_have_it_all(make: Make, stem: str) -> None:
+def test_a_stem_with_all_masks_gets_the_mixture(make: Make, stem: str) -> None:
     model = make(only(stem))
     mixture = noise(model.segment)
     stems = given(model, mixture)
@@ -104,14 +101,14 @@ def test_stems_sum_to_the_mixture(make: Make, vocals: float | None) -> None:
     assert all(np.square(stem).mean() > 1e-6 for stem in stems)
 
 
-def test_equal_logits_are_equal_stems(make: Make) -> None:
+def test_equal_logits_give_equal_stems(make: Make) -> None:
     model = make(lambda features: np.zeros((2, 6, 2, FRAMES, bands.BANDS)), 0.5)
     mixture = noise(model.segment)
     for stem in model.separate(mixture):
         np.testing.assert_allclose(stem, mixture / 6, atol=1e-6)
 
 
-def test_vocals_that_were_found_go_where_their_own_masks_say(make: Make) -> None:
+def test_extracted_vocals_have_masks_of_their_own(make: Make) -> None:
     mixture = None
     for to, expected in (("vocals", {"vocals": 0.25, "drums": 0.75}), ("drums", {"drums": 1.0})):
         model = make(only("drums", vocals=to), 0.25)
@@ -120,7 +117,7 @@ def test_vocals_that_were_found_go_where_their_own_masks_say(make: Make) -> None
             np.testing.assert_allclose(samples, expected.get(name, 0) * mixture, atol=1e-6)
 
 
-def test_without_another_model_the_masks_of_the_vocals_are_not_heard(make: Make) -> None:
+def test_masks_of_the_vocals_are_ignored_without_another_model(make: Make) -> None:
     model = make(only("bass", vocals="guitar"))
     mixture = noise(model.segment)
     np.testing.assert_allclose(given(model, mixture)["bass"], mixture, atol=1e-6)
@@ -138,7 +135,7 @@ def test_middle_and_side_have_masks_of_their_own(make: Make) -> None:
     np.testing.assert_allclose(stems["guitar"], mixture - middle, atol=1e-6)
 
 
-def test_each_band_is_masked_and_the_last_one_stands_for_all_above(make: Make) -> None:
+def test_each_band_has_a_mask_and_bins_above_use_the_last_one(make: Make) -> None:
     band = int(np.searchsorted(bands.EDGES, 500, side="right")) - 1
     logits = np.full((2, 6, 2, FRAMES, bands.BANDS), SILENT)
     logits[:, SIX_STEMS.index("other")] = 0
@@ -167,18 +164,18 @@ def test_a_sine_at_full_scale_has_a_power_of_one(make: Make) -> None:
 
 
 @pytest.mark.parametrize("vocals", [None, 0.5])
-def test_silence_stays_silence(make: Make, vocals: float | None) -> None:
+def test_silence_stays_silent(make: Make, vocals: float | None) -> None:
     model = make(lambda features: np.zeros((2, 6, 2, FRAMES, bands.BANDS)), vocals)
     assert not model.separate(np.zeros((2, model.segment), np.float32)).any()
 
 
-def test_what_a_user_should_know(make: Make) -> None:
+def test_a_note_recommends_spleeter_where_it_is_missing(make: Make) -> None:
     assert make(only("other")).notes == (ALONE,)
     assert make(only("other"), 0.5).notes == ()
     assert "stemsplitter models pull spleeter_2s" in ALONE
 
 
-def test_another_networks_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_of_another_network_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class ReadingRuntime(LogitsRuntime):
         def compile(self, network: Callable[[], Any], inputs: Mapping[str, Any], cache: Path) -> Any:
             network()
@@ -187,12 +184,12 @@ def test_another_networks_file_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(bandnet, "read_safetensors", lambda path: other)
     weights = tmp_path / "w.safetensors"
     weights.write_bytes(b"x")
-    with pytest.raises(ModelError, match=r"^w\.safetensors is not a file of the built-in network"):
+    with pytest.raises(ModelError, match=r"^w\.safetensors is not a checkpoint of BandNet"):
         BandNetModel(ReadingRuntime(only("other")), weights, tmp_path, None)
 
 
-def test_what_is_shipped_runs(tmp_path: Path) -> None:
-    """The weights that come with the program, on the runtime of the CPU: finite stems that sum up."""
+def test_the_shipped_weights_run(tmp_path: Path) -> None:
+    """The shipped weights on the CPU give finite stems that sum to the mixture."""
     from stemsplitter.separation.runtimes import open_runtime
 
     (entry,) = (entry for entry in load_catalogue() if entry.architecture == "bandnet")

@@ -1,4 +1,4 @@
-"""HTDemucs as a graph: the parts that are rearranged, and the whole against demucs itself."""
+"""The rearranged parts of HTDemucs compute the original operations."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ def _compute(network: Any, inputs: dict[str, Array], folder: Path) -> tuple[Arra
 
 
 @pytest.mark.parametrize("few", [1, 3, 12])
-def test_moments_of_a_convolution_come_from_its_few_inputs(few: int, tmp_path: Path) -> None:
+def test_moments_of_a_convolution_follow_from_its_inputs(few: int, tmp_path: Path) -> None:
     random = np.random.default_rng(few)
     h = random.standard_normal((1, few, 5, 40)).astype(np.float32)
     weight = random.standard_normal((16, few)).astype(np.float32)
@@ -32,7 +32,7 @@ def test_moments_of_a_convolution_come_from_its_few_inputs(few: int, tmp_path: P
     np.testing.assert_allclose(variance[0, 0, :, 0], y.var(axis=(0, 1, 3)), rtol=1e-4)
 
 
-def test_the_last_transposed_convolution_is_a_convolution_with_two_taps(tmp_path: Path) -> None:
+def test_the_last_transposed_convolution_equals_a_convolution_with_two_taps(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     shape = HTDemucsShape(("vocals", "other"), n_fft=64, segment=64, channels=4, depth=1)
     weight = random.standard_normal((4, 8, 8, 1)).astype(np.float32)
@@ -49,11 +49,11 @@ def test_the_last_transposed_convolution_is_a_convolution_with_two_taps(tmp_path
     np.testing.assert_allclose(out, expected, atol=1e-4)
 
 
-def test_the_sizes_follow_from_the_segment() -> None:
+def test_frames_follow_from_the_segment() -> None:
     assert HTDemucsShape(("vocals",)).frames == 336
 
 
-def test_graphs_are_built_of_constants_that_own_their_data() -> None:
+def test_constants_of_graphs_own_their_data() -> None:
     value = np.ones((1, 3), np.float32)
     node = GraphOps().constant(value)
     value[:] = 7

@@ -1,4 +1,4 @@
-"""HTDemucs beside demucs itself on the same random weights: the figures of benchmarks/README.md hold."""
+"""Parity of HTDemucs with demucs on the same random weights, as in benchmarks/README.md."""
 
 from pathlib import Path
 from typing import Any
@@ -56,7 +56,7 @@ def test_a_segment_agrees_with_demucs(
     assert snr(reference, model.separate(mixture)) >= least
 
 
-def test_a_bag_takes_one_stem_from_each_network(
+def test_a_bag_computes_one_stem_with_each_network(
     checkpoint: Path, mixture: Waveform, reference: Waveform, tmp_path: Path
 ) -> None:
     bag = HTDemucsModel(OpenVinoRuntime("fp32"), [checkpoint] * 6, tmp_path)

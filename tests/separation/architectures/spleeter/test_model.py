@@ -15,7 +15,7 @@ CHECKPOINTS = [Path("vocals.ckpt"), Path("instrumental.ckpt")]
 
 
 class MaskRuntime:
-    """A runtime whose only network gives the mask that a function makes of the magnitudes."""
+    """A runtime whose network returns ``mask(magnitudes)``."""
 
     concurrency = 1
     device = "test"
@@ -49,7 +49,7 @@ def sine(hertz: float, samples: int) -> np.ndarray:
     return np.tile(np.sin(2 * np.pi * hertz / 44_100 * np.arange(samples)), (2, 1)).astype(np.float32)
 
 
-def test_mask_of_one_gives_the_mixture_to_the_vocals() -> None:
+def test_a_mask_of_one_gives_the_mixture_to_the_vocals() -> None:
     separator = model(constant(1))
     mixture = noise(separator.segment)
     stems = separator.separate(mixture)
@@ -66,7 +66,7 @@ def test_stems_sum_to_the_mixture() -> None:
     np.testing.assert_allclose(separator.separate(mixture).sum(axis=0), mixture, atol=1e-6)
 
 
-def test_network_sees_unnormalised_magnitudes() -> None:
+def test_input_is_unnormalized_magnitudes() -> None:
     seen = []
     separator = model(lambda magnitude: seen.append(magnitude.copy()) or magnitude)
     separator.separate(sine(100 * BIN, separator.segment))
@@ -74,7 +74,7 @@ def test_network_sees_unnormalised_magnitudes() -> None:
     assert seen[0][0, 0, 256].max() == pytest.approx(1024, rel=1e-3)  # half the sum of the window
 
 
-def test_above_the_networks_range_each_frame_follows_the_bins_just_below() -> None:
+def test_the_mask_above_the_networks_range_is_that_of_its_last_bins() -> None:
     def mask(magnitude: np.ndarray) -> np.ndarray:
         mask = np.zeros_like(magnitude)
         mask[..., -64:] = 0.25
@@ -90,7 +90,7 @@ def test_above_the_networks_range_each_frame_follows_the_bins_just_below() -> No
     np.testing.assert_allclose(separator.separate(low)[0][:, inner], 0, atol=1e-4)
 
 
-def test_network_sees_a_short_song_repeated_instead_of_silence_around_it() -> None:
+def test_silence_around_a_song_is_replaced_by_repetition() -> None:
     seen = []
     separator = model(lambda magnitude: seen.append(magnitude.copy()) or np.ones_like(magnitude))
     mixture = noise(separator.segment)
@@ -105,12 +105,12 @@ def test_network_sees_a_short_song_repeated_instead_of_silence_around_it() -> No
     np.testing.assert_allclose(vocals, mixture, atol=1e-6)
 
 
-def test_silence_stays_silence() -> None:
+def test_silence_stays_silent() -> None:
     separator = model(constant(0.5))
     assert not separator.separate(np.zeros((2, separator.segment), np.float32)).any()
 
 
-def test_another_networks_checkpoint_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_of_another_network_is_rejected(monkeypatch: pytest.MonkeyPatch) -> None:
     class ReadingRuntime(MaskRuntime):
         def compile(self, network: Callable[[], Any], inputs: Mapping[str, Any], cache: Path) -> Any:
             network()

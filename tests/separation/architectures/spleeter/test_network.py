@@ -15,7 +15,7 @@ UP = ((512, 256), (512, 128), (256, 64), (128, 32), (64, 16), (32, 1))
 
 
 def random_state(seed: int) -> State:
-    """Parameters in the official names and shapes, of a size that keeps activations near 1."""
+    """Return random parameters by official name, on a scale that keeps activations near 1."""
     rng = np.random.default_rng(seed)
     state: State = {}
 
@@ -41,7 +41,7 @@ def random_state(seed: int) -> State:
 
 
 def convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, stride: int, dilation: int) -> np.ndarray:
-    """The sum over taps, ``[C, H, W]`` -> ``[O, H', W']``, without padding."""
+    """Convolve ``[C, H, W]`` to ``[O, H', W']`` without padding."""
     span = dilation * (weight.shape[2] - 1)
     rows, columns = ((size - span - 1) // stride + 1 for size in x.shape[1:])
     y = np.zeros((len(weight), rows, columns)) + bias[:, None, None]
@@ -54,7 +54,7 @@ def convolve(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, stride: int, d
 
 
 def upsample(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> np.ndarray:
-    """Transposed convolution with a stride of 2, cropped to twice the size."""
+    """Apply a transposed convolution with a stride of 2, cropped to twice the size."""
     _, rows, columns = x.shape
     y = np.zeros((weight.shape[1], 2 * rows + 3, 2 * columns + 3)) + bias[:, None, None]
     for i in range(5):
@@ -74,7 +74,7 @@ def normalize(x: np.ndarray, state: State, name: str) -> np.ndarray:
 
 
 def estimate(state: State, x: np.ndarray) -> np.ndarray:
-    """One U-Net as its authors wrote it, in double precision: ``[2, H, W]`` -> ``[2, H, W]``."""
+    """Compute a U-Net as published, in double precision, on ``[2, H, W]``."""
     skips, h = [], x.astype(np.float64)
     for level in range(1, 7):
         name = f"down{level}"
@@ -114,11 +114,11 @@ def snr(reference: np.ndarray, estimate: np.ndarray) -> float:
     return float(10 * np.log10(np.sum(reference.astype(np.float64) ** 2) / error))
 
 
-def test_mask_is_that_of_the_networks_as_published() -> None:
+def test_mask_equals_that_of_the_published_networks() -> None:
     states = [random_state(0), random_state(1)]
     x = magnitudes(64, 128)
     expected = reference_mask(states, x[0])
-    assert expected.std() > 0.05  # random networks that say something
+    assert expected.std() > 0.05  # the random networks differ
     assert snr(expected, run(states, x)[0]) > 90
 
 

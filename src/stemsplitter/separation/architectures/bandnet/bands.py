@@ -1,9 +1,9 @@
-"""Bands of frequency that the built-in network works in, and what it is told of each.
+"""The frequency bands of BandNet, and its input features in them.
 
-One band per bin of the transform up to 1 kHz, then 67 bands of equal width on a logarithmic scale up to
-11 kHz: a mask that is constant in such a band costs 0.1 to 0.4 dB of SDR against one for each bin. Spectra are
-those of a periodic Hann window of 92.9 ms every 23.2 ms, which is 4,096 samples at 44.1 kHz, scaled such that
-a sine at full scale has a magnitude of 1; its bins are 10.8 Hz apart.
+There is one band per bin of the transform up to 1 kHz and 67 bands of equal width on a logarithmic scale up to 11 kHz:
+masks that are constant in a band cost 0.1 to 0.4 dB of SDR compared with masks per bin. Spectra are those of a periodic
+Hann window of 92.9 ms every 23.2 ms (4,096 and 1,024 samples at 44.1 kHz), scaled such that a sine at full scale has a
+magnitude of 1; bins are 10.8 Hz apart.
 """
 
 from typing import Final
@@ -25,7 +25,7 @@ Maps = NDArray[np.float32]
 
 
 def summed(maps: Maps) -> Maps:
-    """Sum over each band: from ``[…, BINS]`` to ``[…, BANDS]``."""
+    """Sum ``[…, BINS]`` over each band: ``[…, BANDS]``."""
     out = np.empty((*maps.shape[:-1], BANDS), np.float32)
     out[..., :SINGLE] = maps[..., :SINGLE]
     np.add.reduceat(maps[..., SINGLE:], EDGES[SINGLE:] - SINGLE, axis=-1, out=out[..., SINGLE:])
@@ -33,16 +33,16 @@ def summed(maps: Maps) -> Maps:
 
 
 def features(instrumental: Maps, cross: Maps, vocals: Maps) -> Maps:
-    """What the network is told: ``[7, T, BANDS]``.
+    """Compute the input of the network, ``[7, T, BANDS]``.
 
     Args:
-        instrumental: powers of middle and side ``[2, T, BINS]`` of what is to be taken apart.
-        cross: real part of the product of its middle and the conjugate of its side ``[T, BINS]``.
-        vocals: powers of middle and side ``[2, T, BINS]`` of the vocals found by another model; zeros without.
+        instrumental: powers of middle and side of the instrumental, ``[2, T, BINS]``.
+        cross: real part of the product of its middle and the conjugate of its side, ``[T, BINS]``.
+        vocals: powers of middle and side of the vocals from another model, ``[2, T, BINS]``; zeros without one.
     """
-    power, sung = summed(instrumental) / WIDTHS, summed(vocals) / WIDTHS
+    power, vocals_power = summed(instrumental) / WIDTHS, summed(vocals) / WIDTHS
     level = np.log10(power + FLOOR)
-    # 0 where a band is as flat as noise, far below it where one partial stands out
+    # 0 where a band is as flat as noise, far below 0 where one partial dominates
     flatness = summed(np.log10(instrumental + FLOOR)) / WIDTHS - level
     panning = 2 * summed(cross) / WIDTHS / (power.sum(axis=0) + FLOOR)
-    return np.concatenate((level, flatness, panning[None], np.log10(sung + FLOOR)))
+    return np.concatenate((level, flatness, panning[None], np.log10(vocals_power + FLOOR)))

@@ -1,4 +1,4 @@
-"""The built-in model on waveforms: six stems, with the vocals that another model finds, or without."""
+"""BandNet on waveforms: six stems, with or without the vocals of another model."""
 
 from functools import reduce
 from operator import iadd
@@ -28,13 +28,13 @@ BAND_OF_BIN = np.minimum(np.searchsorted(bands.EDGES, np.arange(N_FFT // 2 + 1),
 
 
 class BandNetModel(SpectralModel):
-    """Six stems as sums of masked instrumental and masked vocals, both split in middle and side.
+    """Six stems as sums of masked instrumental and masked vocals, both split into middle and side.
 
-    Without a model for the vocals all is instrumental, and the network finds the vocals in it. The masks of the
-    stems sum to 1, so the stems sum to the mixture. ``compiled`` is the runtime's cache for just these weights.
+    Another model's mask extracts the vocals first. Without it the whole mixture counts as instrumental, and the network
+    separates the vocals from it. The masks of the stems sum to 1, so the stems sum to the mixture.
 
     Raises:
-        ModelError: the file is not one of this network.
+        ModelError: the file is not a checkpoint of BandNet.
     """
 
     stems: tuple[str, ...] = SIX_STEMS
@@ -65,7 +65,7 @@ class BandNetModel(SpectralModel):
         return stems
 
     def _parts(self, spectrum: Spectrum) -> list[Spectrum]:
-        """Instrumental and, where another model finds them, vocals: middle and side of each."""
+        """Split a spectrum into instrumental and, with another model's mask, vocals: middle and side of each."""
         if self._vocals is None:
             return [_middle_and_side(spectrum)]
         vocals = spectrum.copy()
@@ -74,7 +74,7 @@ class BandNetModel(SpectralModel):
         return [_middle_and_side(spectrum), _middle_and_side(vocals)]
 
     def _masked(self, parts: list[Spectrum], masks: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Middle and side of a stem: the sum of the parts times their masks ``[2, 2, FRAMES, BANDS]``."""
+        """Sum the parts times their masks ``[2, 2, FRAMES, BANDS]``: middle and side of a stem, ``[2, segment]``."""
 
         def rows(channel: int, block: slice) -> Spectrum:
             masked = (
@@ -86,14 +86,14 @@ class BandNetModel(SpectralModel):
         return self._unpadded(self._stft.inverse_of(rows, *parts[0].shape[:2]))
 
     def _masks(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Shares of the stems ``[2, 6, 2, FRAMES, BANDS]`` in instrumental and vocals, each summing to 1."""
+        """Turn logits into masks ``[2, 6, 2, FRAMES, BANDS]``, which sum to 1 over the stems (softmax)."""
         masks: NDArray[np.float32] = np.exp(logits - logits.max(axis=1, keepdims=True))
         masks /= masks.sum(axis=1, keepdims=True)
         return masks
 
 
 def _middle_and_side(spectrum: Spectrum) -> Spectrum:
-    """Middle and side in the place of left and right."""
+    """Replace left and right by middle and side, in place."""
     left, right = spectrum
     difference = left - right
     left += right
@@ -106,8 +106,8 @@ def _features(instrumental: Spectrum, vocals: Spectrum | None = None) -> NDArray
     low = instrumental[..., : bands.BINS]
     power = _power(low)
     cross = low[0].real * low[1].real + low[0].imag * low[1].imag
-    sung = np.zeros_like(power) if vocals is None else _power(vocals[..., : bands.BINS])
-    return bands.features(power * POWER_SCALE, cross * POWER_SCALE, sung * POWER_SCALE)
+    vocals_power = np.zeros_like(power) if vocals is None else _power(vocals[..., : bands.BINS])
+    return bands.features(power * POWER_SCALE, cross * POWER_SCALE, vocals_power * POWER_SCALE)
 
 
 def _power(spectrum: Spectrum) -> NDArray[np.float32]:
@@ -118,5 +118,5 @@ def _power(spectrum: Spectrum) -> NDArray[np.float32]:
 def _read(path: Path) -> dict[str, NDArray[np.float32]]:
     state = read_safetensors(path).state
     if "leave.weight" not in state or "layers.0.q.weight" not in state:
-        raise ModelError(f"{path.name} is not a file of the built-in network; reinstall stemsplitter.")
+        raise ModelError(f"{path.name} is not a checkpoint of BandNet: reinstall stemsplitter.")
     return state

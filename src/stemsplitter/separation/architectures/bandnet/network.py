@@ -1,9 +1,8 @@
-"""The built-in network on the operations of :mod:`.ops`: masks for six stems in bands of frequency.
+"""BandNet on the operations of `separation.ops`: masks of six stems in bands of frequency.
 
-A U-Net with fully connected layers along frequency (Choi et al., "Investigating U-Nets with various
-intermediate blocks for spectrogram-based singing voice separation", ISMIR 2020) and a small transformer along
-time at its bottom. `training/network.py` is what it is trained as; here batch normalisation is melted into
-the weights.
+A U-Net with fully connected layers along frequency (Choi et al., "Investigating U-Nets with various intermediate
+blocks for spectrogram-based singing voice separation", ISMIR 2020) and a small transformer along time at its bottom.
+`training/network.py` trains it; in the checkpoints batch normalization is folded into the weights.
 """
 
 from collections.abc import Mapping
@@ -17,7 +16,7 @@ STEMS = 6
 CHANNELS = 2  # middle and side
 # of the instrumental: log power of middle and side, flatness of each, panning; of the vocals: log powers
 FEATURES = 7
-# for each stem: how much of the instrumental's middle and side is in it, and of the vocals'
+# for each stem, its share of the middle and side of the instrumental and of the vocals
 MASKS = 2 * STEMS * CHANNELS
 LEVELS = 4
 LAYERS = 2
@@ -26,9 +25,9 @@ NORM_EPS = 1e-5
 
 
 class BandNet:
-    """From features ``[batch, FEATURES, T, BANDS]`` to the logits of the masks ``[batch, MASKS, T, BANDS]``.
+    """Maps features ``[batch, FEATURES, T, BANDS]`` to the logits of the masks ``[batch, MASKS, T, BANDS]``.
 
-    T is a multiple of 8. The masks are in the order (instrumental, vocals) × stems × (middle, side).
+    T, a multiple of 8, is ``frames``. The order of the masks is (instrumental, vocals) × stems × (middle, side).
     """
 
     def __init__(self, state: Mapping[str, Array], frames: int) -> None:
@@ -68,7 +67,7 @@ class BandNet:
         return ops.add(y, self._conv(ops, f"{name}.shortcut", x, active=False))
 
     def _context(self, ops: Ops, x: Tensor) -> Tensor:
-        """The transformer along time: ``[batch, C, T / 8, BANDS / 8]`` in and out."""
+        """Apply the transformer along time to ``[batch, C, T / 8, BANDS / 8]``."""
         frames, bands = self._frames >> (LEVELS - 1), BANDS >> (LEVELS - 1)
         x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (ops.batch, frames, -1))
         x = self._linear(ops, "project", x)
@@ -97,7 +96,7 @@ class BandNet:
         return ops.add(y, ops.constant(bias[None, None]))
 
     def _position(self, ops: Ops, name: str, x: Tensor) -> Tensor:
-        """A convolution of each channel along time: a dense one with zeros, for there are few frames."""
+        """Convolve each channel along time, by a dense kernel with zeros: there are few frames."""
         weight, bias = self._state[f"{name}.weight"], self._state[f"{name}.bias"]
         dense = np.zeros((len(bias), len(bias), 1, weight.shape[2]), np.float32)
         dense[np.arange(len(bias)), np.arange(len(bias)), 0] = weight[:, 0]

@@ -1,1 +1,1 @@
-"""HTDemucs."""
+"""HTDemucs: a hybrid transformer on spectrogram and waveform."""

@@ -1,4 +1,4 @@
-"""HTDemucs on waveforms: normalisation, spectrogram and the sum of its two branches around the network."""
+"""HTDemucs on waveforms: normalization, spectrogram and the sum of its two branches."""
 
 import json
 from collections.abc import Sequence
@@ -16,9 +16,9 @@ from stemsplitter.separation.runtimes import Network, Runtime
 from stemsplitter.separation.segments import triangle
 from stemsplitter.separation.stft import Stft
 
-OVERLAP = 0.25  # of a segment, demucs' own default
-SILENCE = 1e-7  # −140 dBFS: a segment below it is not raised to full level
-LANDMARKS = (  # parameters that the released networks have and their relatives lack
+OVERLAP = 0.25  # of a segment, the default of demucs
+SILENCE = 1e-7  # −140 dBFS: quieter segments are not amplified to full level
+LANDMARKS = (  # parameters of the released networks that other variants lack
     "tdecoder.0.dconv.layers.1.6.scale",
     "crosstransformer.layers_t.1.cross_attn.in_proj_weight",
     "crosstransformer.layers.0.norm_out.weight",
@@ -27,10 +27,10 @@ LANDMARKS = (  # parameters that the released networks have and their relatives 
 
 
 class HTDemucsModel:
-    """One checkpoint, or a bag of them in which each gives one of the stems (`htdemucs_ft`).
+    """One checkpoint, or a bag of checkpoints that each provide one of the stems (`htdemucs_ft`).
 
     Raises:
-        ModelError: a checkpoint is not an HTDemucs this code knows.
+        ModelError: a checkpoint is not an HTDemucs of the released kind.
     """
 
     def __init__(self, runtime: Runtime, checkpoints: Sequence[Path], cache: Path) -> None:
@@ -55,8 +55,8 @@ class HTDemucsModel:
         self._constant = self._cut(self._stft.inverse(ones))[0]
 
     def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:
-        # demucs brings the whole song to unit deviation first, which a stream cannot; the network normalises
-        # again, so doing it for the segment differs only in what EPS weighs
+        # demucs first scales the whole song to unit deviation, which a stream cannot do. The network normalizes again,
+        # so scaling the segment differs only in the weight of EPS
         level = np.float32(max(mixture.std(dtype=np.float64), SILENCE))
         waveform = mixture / level
         planes = self._spectrogram(waveform)
@@ -88,7 +88,7 @@ class HTDemucsModel:
 
 
 def _normalize(x: NDArray[np.float32]) -> tuple[np.float32, np.float32]:
-    """Bring ``x`` to zero mean and unit deviation in place; return what they were."""
+    """Scale ``x`` to zero mean and unit deviation in place; return its mean and deviation."""
     mean = x.mean(dtype=np.float64).astype(np.float32)
     x -= mean
     flat = x.reshape(-1)
@@ -98,7 +98,7 @@ def _normalize(x: NDArray[np.float32]) -> tuple[np.float32, np.float32]:
 
 
 def _chosen(index: int, count: int, shape: HTDemucsShape) -> tuple[int, ...]:
-    """Which sources checkpoint ``index`` of ``count`` is asked for: its own in a bag, else all."""
+    """Return the sources computed with checkpoint ``index`` of ``count``: its own in a bag, else all."""
     return (index,) if count > 1 else tuple(range(len(shape.sources)))
 
 
@@ -114,7 +114,7 @@ def _compile(
 
 
 def _shape(path: Path, cache: Path) -> HTDemucsShape:
-    """The sizes of a checkpoint's network, kept in ``cache`` so that its weights need not be read again."""
+    """Return the sizes of a checkpoint's network, kept in ``cache`` to avoid reading the weights again."""
     kept = cache / f"{path.stem}.json"
     try:
         values = json.loads(kept.read_text())
@@ -129,7 +129,7 @@ def _shape(path: Path, cache: Path) -> HTDemucsShape:
 
 
 def _read_shape(path: Path) -> HTDemucsShape:
-    """From the constructor arguments that an official checkpoint carries."""
+    """Read the sizes from the constructor arguments in a checkpoint."""
     checkpoint = read_checkpoint(path)
     arguments, sources = checkpoint.kwargs, checkpoint.sources
     known = {

@@ -1,9 +1,8 @@
-"""Hybrid Transformer Demucs on the operations of :mod:`.ops`.
+"""Hybrid Transformer Demucs on the operations of `separation.ops`.
 
-Rouard, Massa, Défossez: "Hybrid Transformers for Music Source Separation", ICASSP 2023. A U-Net over the
-complex spectrogram and one over the waveform meet in a cross-attention transformer. Written from the paper
-and the released weights, for a fixed segment; it computes what the original computes, but
-not in the same order:
+Rouard, Massa, Défossez: "Hybrid Transformers for Music Source Separation", ICASSP 2023. A U-Net on the complex
+spectrogram and one on the waveform, joined by a cross-attention transformer. Written from the paper and the released
+weights, for a fixed segment; the result equals that of the original, computed in another order:
 
 - both branches are images ``[batch, C, rows, frames]``, the waveform with one row, and share all code;
 - the second group norm of each residual block is folded into its 1×1 convolution (see :meth:`_residual`);
@@ -19,15 +18,15 @@ import numpy as np
 from stemsplitter.separation.ops import Array, Ops, Tensor
 
 EPS = 1e-5
-KERNEL, STRIDE = 8, 4
+STRIDE = 4
 
 
 @dataclass(frozen=True)
 class HTDemucsShape:
-    """The sizes that tell one released HTDemucs from another."""
+    """The sizes that differ between released HTDemucs networks; ``segment`` in samples, ``sample_rate`` in hertz."""
 
     sources: tuple[str, ...]
-    segment: int = 343_980  # samples, 7.8 s
+    segment: int = 343_980  # 7.8 s
     sample_rate: int = 44_100
     n_fft: int = 4096
     channels: int = 48
@@ -45,7 +44,7 @@ class HTDemucs:
     """The network of one checkpoint.
 
     ``state`` maps the official parameter names to float32 arrays; ``chosen`` are the indices of the sources to
-    give.
+    compute.
     """
 
     def __init__(self, shape: HTDemucsShape, state: Mapping[str, Array], chosen: tuple[int, ...]) -> None:
@@ -54,12 +53,12 @@ class HTDemucs:
         self._chosen = list(chosen)
 
     def __call__(self, ops: Ops, spectrogram: Tensor, waveform: Tensor) -> tuple[Tensor, Tensor]:
-        """From a normalised mixture to its sources, normalised alike.
+        """Map a normalized mixture to its sources, on the same scale.
 
         ``spectrogram`` is ``[batch, 4, n_fft/2, frames]``: real and imaginary parts of left, then right;
         ``waveform`` is ``[batch, 2, 1, segment]``. Returns ``[batch·chosen·2, frames, n_fft/2 + 4, 2]``, real
-        and imaginary parts side by side, and ``[batch·chosen·2, segment + 4]``: the first two bins and samples,
-        and the last two, are the transposed convolutions' overhang, to be dropped.
+        and imaginary parts side by side, and ``[batch·chosen·2, segment + 4]``: the first two and the last two bins
+        and samples are the overhang of the transposed convolutions and must be dropped.
         """
         x, xt = spectrogram, waveform
         length = self.shape.segment
@@ -83,41 +82,38 @@ class HTDemucs:
                 xt = self._upsample(ops, f"tdecoder.{level}", xt, (0, 2, 0, 2 + excess))
         return self._spectrogram(ops, x), self._waveform(ops, xt)
 
-    def _conv(self, name: str, waveform: bool) -> tuple[Array, Array]:
-        """Weight ``[O, C, kh, kw]`` and bias; one-dimensional kernels lie along the frames."""
+    def _conv(self, name: str) -> tuple[Array, Array]:
+        """Return weight ``[O, C, kh, kw]`` and bias; one-dimensional kernels lie along the frames."""
         weight = self._state[f"{name}.weight"]
         if weight.ndim == 3:
             weight = weight[:, :, None, :]
         return weight, self._state[f"{name}.bias"]
 
     def _frequency_embedding(self) -> Array:
-        # 10 is the embedding's own scale, 0.2 its weight in the sum
+        # 10 is the scale of the embedding, 0.2 its weight in the sum
         return (2.0 * self._state["freq_emb.embedding.weight"].T)[None, :, :, None].astype(np.float32)
 
     def _encode(self, ops: Ops, name: str, x: Tensor, pads: tuple[int, int, int, int]) -> Tensor:
-        waveform = name.startswith("t")
-        stride = (1, STRIDE) if waveform else (STRIDE, 1)
-        x = ops.gelu(ops.conv2d(x, *self._conv(f"{name}.conv", waveform), stride=stride, pads=pads))
+        stride = (1, STRIDE) if name.startswith("t") else (STRIDE, 1)
+        x = ops.gelu(ops.conv2d(x, *self._conv(f"{name}.conv"), stride=stride, pads=pads))
         x = self._residuals(ops, f"{name}.dconv", x)
-        return ops.gated_conv2d(x, *self._conv(f"{name}.rewrite", waveform))
+        return ops.gated_conv2d(x, *self._conv(f"{name}.rewrite"))
 
     def _decode(self, ops: Ops, name: str, x: Tensor) -> Tensor:
-        waveform = name.startswith("t")
-        pads = (0, 1, 0, 1) if waveform else (1, 1, 1, 1)
-        x = ops.gated_conv2d(x, *self._conv(f"{name}.rewrite", waveform), pads=pads)
+        pads = (0, 1, 0, 1) if name.startswith("t") else (1, 1, 1, 1)
+        x = ops.gated_conv2d(x, *self._conv(f"{name}.rewrite"), pads=pads)
         return self._residuals(ops, f"{name}.dconv", x)
 
     def _upsample(self, ops: Ops, name: str, x: Tensor, crop: tuple[int, int, int, int]) -> Tensor:
-        waveform = name.startswith("t")
-        stride = (1, STRIDE) if waveform else (STRIDE, 1)
-        weight, bias = self._conv(f"{name}.conv_tr", waveform)
+        stride = (1, STRIDE) if name.startswith("t") else (STRIDE, 1)
+        weight, bias = self._conv(f"{name}.conv_tr")
         return ops.gelu(ops.conv_transpose2d(x, weight, bias, stride=stride, crop=crop))
 
     def _spectrogram(self, ops: Ops, x: Tensor) -> Tensor:
-        """The last transposed convolution over the rows, as ``[batch·chosen·2, frames, n_fft/2 + 4, 2]``.
+        """Apply the last transposed convolution over the rows: ``[batch·chosen·2, frames, n_fft/2 + 4, 2]``.
 
-        A convolution with two taps gives all four phases at once; their channels are ordered so that what
-        the inverse transform reads, bins of one frame, comes out in runs.
+        A convolution with two taps computes all four phases at once; their channels are ordered such that the bins of
+        a frame, which the inverse transform reads, are contiguous.
         """
         shape = self.shape
         pairs, rows = len(self._chosen) * 2, shape.n_fft // 2 // STRIDE + 1
@@ -130,7 +126,7 @@ class HTDemucs:
         return ops.reshape(x, (-1, shape.frames, rows * STRIDE, 2))
 
     def _waveform(self, ops: Ops, x: Tensor) -> Tensor:
-        """The last transposed convolution over the samples, as ``[batch·chosen·2, segment + 4]``."""
+        """Apply the last transposed convolution over the samples: ``[batch·chosen·2, segment + 4]``."""
         shape = self.shape
         pairs, steps = len(self._chosen) * 2, shape.segment // STRIDE + 1
         weight, bias = self._last(f"tdecoder.{shape.depth - 1}.conv_tr")
@@ -141,7 +137,7 @@ class HTDemucs:
         return ops.reshape(x, (-1, steps * STRIDE))
 
     def _last(self, name: str) -> tuple[Array, Array]:
-        """Weight ``[C, chosen, outputs of a source · kernel]`` and bias of a branch's last convolution."""
+        """Return weight ``[C, chosen, outputs of a source · kernel]`` and bias of a branch's last convolution."""
         weight, bias = self._state[f"{name}.weight"], self._state[f"{name}.bias"]
         count = len(self.shape.sources)
         weight = weight.reshape(len(weight), count, -1)[:, self._chosen]
@@ -153,13 +149,13 @@ class HTDemucs:
         return x
 
     def _residual(self, ops: Ops, name: str, x: Tensor, dilation: int) -> Tensor:
-        """One residual block: a dilated bottleneck, normalised per row over channels and frames.
+        """Apply a residual block: a dilated bottleneck, normalized per row over channels and frames.
 
-        The second norm follows a 1×1 convolution ``y = W h + b`` from few channels to many. Mean and
-        variance of ``y`` follow from first and second moments of the few, and the norm itself is linear in
-        ``y``, so it becomes the same convolution with two more input channels: no pass over the many.
+        The second norm follows a 1×1 convolution ``y = W h + b`` from few channels to many. The mean and variance of
+        ``y`` follow from the first and second moments of ``h``, and the norm is linear in ``y``, so both are one
+        convolution with two more input channels, without a pass over ``y``.
         """
-        weight, bias = self._conv(f"{name}.0", True)
+        weight, bias = self._conv(f"{name}.0")
         h = ops.conv2d(x, weight, bias, pads=(0, dilation, 0, dilation), dilation=(1, dilation))
         with ops.precise():  # squares
             centred = ops.subtract(h, ops.mean(h, (1, 3)))
@@ -182,11 +178,11 @@ class HTDemucs:
         return ops.gated_conv2d(h, (scale[:, None] * weight)[:, :, None, None], scale * beta)
 
     def _moments(self, ops: Ops, h: Tensor, weight: Array, bias: Array) -> tuple[Tensor, Tensor]:
-        """Mean and variance per row, over channels and frames, of ``weight @ h + bias``: ``[batch, 1, rows, 1]``."""
+        """Compute mean and variance of ``weight @ h + bias`` over channels and frames: ``[batch, 1, rows, 1]``."""
         full = np.concatenate([weight, bias[:, None]], axis=1).astype(np.float64)
         average = full.mean(axis=0)
         deviation = full - average
-        # |deviation @ h|² summed over the many channels = |root @ h|² summed over the few
+        # |deviation @ h|² summed over the outputs equals |root @ h|² summed over the inputs
         values, vectors = np.linalg.eigh(deviation.T @ deviation / len(full))
         root = np.sqrt(np.maximum(values, 0))[:, None] * vectors.T
         rows = np.concatenate([root, average[None]]).astype(np.float32)
@@ -199,11 +195,11 @@ class HTDemucs:
         pick[0, -1] = 1
         zero = np.zeros(1, np.float32)
         total = ops.conv2d(square, ones, zero)
-        average_ = ops.conv2d(mean, pick, zero)
-        return average_, ops.subtract(total, ops.multiply(average_, average_))
+        row_mean = ops.conv2d(mean, pick, zero)
+        return row_mean, ops.subtract(total, ops.multiply(row_mean, row_mean))
 
     def _bottom(self, ops: Ops, x: Tensor, xt: Tensor, length: int) -> tuple[Tensor, Tensor]:
-        """The transformer between the two U-Nets, on tokens ``[batch, rows·frames, C]``."""
+        """Apply the transformer between the two U-Nets, on tokens ``[batch, rows·frames, C]``."""
         shape = self.shape
         rows, frames = shape.n_fft // 2 // STRIDE**shape.depth, shape.frames
         inner = shape.channels * 2 ** (shape.depth - 1)
@@ -236,7 +232,7 @@ class HTDemucs:
         return ops.add(x, ops.constant(extra + self._state[f"{name}.bias"]))
 
     def _layer(self, ops: Ops, name: str, x: Tensor, other: Tensor | None) -> Tensor:
-        """Pre-norm transformer layer: self-attention, or cross-attention to ``other``."""
+        """Apply a pre-norm transformer layer: self-attention, or cross-attention to ``other``."""
         state = self._state
         attention = "self_attn" if other is None else "cross_attn"
         query = ops.normalize(x, (2,), EPS)
@@ -290,14 +286,14 @@ class HTDemucs:
 
 
 def _positions_1d(dim: int, length: int) -> Array:
-    """Sinusoidal positions ``[1, length, dim]``: all cosines, then all sines."""
+    """Return sinusoidal positions ``[1, length, dim]``: cosines, then sines."""
     half = dim // 2
     phase = np.arange(length)[:, None] / 10000 ** (np.arange(half) / (half - 1))
     return np.concatenate([np.cos(phase), np.sin(phase)], axis=1)[None].astype(np.float32)
 
 
 def _positions_2d(dim: int, rows: int, frames: int) -> Array:
-    """Sinusoidal positions ``[1, rows·frames, dim]``: first half of the channels for frames, second for rows."""
+    """Return sinusoidal positions ``[1, rows·frames, dim]``: half of the channels for frames, half for rows."""
     half = dim // 2
     rate = np.exp(np.arange(0, half, 2) * -(math.log(10000) / half))
     table = np.zeros((rows, frames, dim))

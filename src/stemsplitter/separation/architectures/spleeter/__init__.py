@@ -1,1 +1,1 @@
-"""Spleeter."""
+"""Spleeter: two U-Nets on magnitude spectra."""

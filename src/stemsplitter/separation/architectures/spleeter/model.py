@@ -1,4 +1,4 @@
-"""Spleeter on waveforms: the spectrogram around the network, and the frequencies it knows nothing of."""
+"""Spleeter on waveforms: the spectrogram, and an extension of the mask above the network's frequencies."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,14 +13,14 @@ from stemsplitter.separation.architectures.spleeter.network import BINS, CHANNEL
 from stemsplitter.separation.runtimes import Runtime
 from stemsplitter.separation.stft import Spectrum
 
-# Above the network's last bin, at 11 kHz, each frame's mask is the mean over its last 64 bins, 10.3–11 kHz:
-# Spleeter's "average" extension, but from the bins that are near
+# Above the network's last bin, at 11 kHz, each frame's mask is the mean of its last 64 bins, 10.3–11 kHz: Spleeter's
+# "average" extension, computed from the nearest bins only
 EXTENSION_BINS = 64
 LANDMARKS = ("down1_conv.1.weight", "down6_conv.1.weight", "up6.3.running_var", "up7.0.weight")
 
 
 class SpleeterModel(SpectralModel):
-    """The two-stem model, from the checkpoints of its two networks: vocals, then accompaniment.
+    """The two-stem model; ``checkpoints`` are those of its two networks, vocals and accompaniment.
 
     The two stems sum to the mixture.
 
@@ -43,10 +43,10 @@ class SpleeterModel(SpectralModel):
 
 
 class SpleeterMask:
-    """The two networks on spectra: what of a spectrum is vocals."""
+    """The two networks on spectra: extracts the vocals; see `spectral.VocalsMask`."""
 
     def __init__(self, runtime: Runtime, checkpoints: Sequence[Path], cache: Path) -> None:
-        """Raises ModelError: a checkpoint is not one of a Spleeter network."""
+        """Compile the networks; ModelError if a checkpoint is not one of a Spleeter network."""
         self._network = runtime.compile(
             lambda: Spleeter([_read(path) for path in checkpoints]),
             {"magnitude": (1, CHANNELS, FRAMES, BINS)},
@@ -61,20 +61,20 @@ class SpleeterMask:
 
 
 def _repeated(magnitude: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Fill silent frames at either end by repeating what lies between them: ``[2, FRAMES, BINS]``.
+    """Fill silent frames at both ends by repeating the frames between them: ``[2, FRAMES, BINS]``.
 
-    A song with silence around it is separated worse: six seconds in the middle of a segment lost 1 dB of the
-    vocals' SDR. Repeating did better than mirroring, which also let vocals be heard where there were none.
+    Silence around a song makes its separation worse: six seconds in the middle of a segment lost 1 dB of the vocals'
+    SDR. Repetition was better than reflection, with which vocals appeared where there were none.
     """
-    sounding = np.flatnonzero(magnitude.any(axis=(0, 2)))
-    if len(sounding) in (0, FRAMES):
+    audible = np.flatnonzero(magnitude.any(axis=(0, 2)))
+    if len(audible) in (0, FRAMES):
         return magnitude
-    first, last = sounding[0], sounding[-1] + 1
+    first, last = audible[0], audible[-1] + 1
     return magnitude.take(np.pad(np.arange(first, last), (first, FRAMES - last), mode="wrap"), axis=1)
 
 
 def _read(path: Path) -> dict[str, NDArray[np.float32]]:
     state = read_numpy_pickle(path)
     if not all(name in state for name in LANDMARKS):
-        raise ModelError(f"{path.name} is not a checkpoint of Spleeter's network; choose another file.")
+        raise ModelError(f"{path.name} is not a checkpoint of Spleeter's network: choose another file.")
     return state

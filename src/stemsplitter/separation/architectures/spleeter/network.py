@@ -1,10 +1,10 @@
-"""Spleeter's U-Nets on the operations of :mod:`.ops`.
+"""Spleeter's U-Nets on the operations of `separation.ops`.
 
 Hennequin, Khlif, Voituret, Moussallam: "Spleeter: a fast and efficient music source separation tool with
 pre-trained models", JOSS 5(50), 2020; the network is that of Jansson et al., "Singing Voice Separation with
 Deep U-Net Convolutional Networks", ISMIR 2017. One U-Net per stem estimates the stem's magnitude from the
-mixture's; the mask is the stem's share of the sum of squares. Written for two stems, with
-the parameter names of the PyTorch conversion.
+mixture's; the mask is the stem's share of the sum of squares. For two stems, with the parameter names of the PyTorch
+conversion.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,24 +20,24 @@ BATCH_NORM_EPS = 1e-3
 SLOPE = 0.2
 # TensorFlow's "same" padding of a kernel of 5 with a stride of 2; transposed convolutions are cropped by it
 SAME = (1, 1, 2, 2)
-# keeps the mask finite where both estimates vanish; far below any estimate that can be heard
+# keeps the mask finite where both estimates vanish; far below any audible estimate
 FLOOR = 1e-20
 
 
 class Spleeter:
-    """The two U-Nets as one network from the mixture to the mask of the first stem.
+    """The two U-Nets as one network from the mixture to the mask of the vocals.
 
-    ``states`` are the parameters of the vocals' and of the accompaniment's U-Net, by official name.
+    ``states`` are the parameters of the vocals' and the accompaniment's U-Net, by official name.
     """
 
     def __init__(self, states: Sequence[Mapping[str, Array]]) -> None:
         self._vocals, self._accompaniment = states
 
     def __call__(self, ops: Ops, magnitude: Tensor) -> tuple[Tensor]:
-        """From magnitudes ``[batch, 2, frames, BINS]`` to the vocals' mask of the same shape, 0…1.
+        """Map magnitudes ``[batch, 2, frames, BINS]`` to the vocals' mask of the same shape, 0 to 1.
 
-        Magnitudes are those of an STFT of 4,096 samples every 1,024, Hann window, not normalised, of audio
-        with full scale at 1. The accompaniment's mask is what is left to 1.
+        Magnitudes are those of an STFT of 4,096 samples every 1,024 with a Hann window, not normalized, of audio
+        whose full scale is 1. The accompaniment's mask is 1 minus that of the vocals.
         """
         vocals = _estimate(ops, self._vocals, magnitude)
         accompaniment = _estimate(ops, self._accompaniment, magnitude)
@@ -48,7 +48,7 @@ class Spleeter:
 
 
 def _estimate(ops: Ops, state: Mapping[str, Array], x: Tensor) -> Tensor:
-    """A stem's magnitude as a share of the mixture's, which the ratio of the two does without."""
+    """Estimate a stem's magnitude relative to the mixture's, which cancels in the ratio of the two stems."""
     skips = []
     for level in range(1, LEVELS + 1):
         weight, bias = state[f"down{level}_conv.1.weight"], state[f"down{level}_conv.1.bias"]
@@ -68,10 +68,10 @@ def _estimate(ops: Ops, state: Mapping[str, Array], x: Tensor) -> Tensor:
 
 
 def _batch_norm(ops: Ops, state: Mapping[str, Array], name: str, x: Tensor) -> Tensor:
-    """The affine map that batch normalisation is in inference.
+    """Apply batch normalization, an affine map in inference.
 
-    It cannot be folded into the convolutions: the ones before it also feed the skip connections or a ReLU,
-    and the ones after it pad with zeros.
+    It cannot be folded into the convolutions: those before it also feed the skip connections or a ReLU, and those
+    after it pad with zeros.
     """
     scale = state[f"{name}.weight"] / np.sqrt(state[f"{name}.running_var"] + BATCH_NORM_EPS)
     shift = state[f"{name}.bias"] - scale * state[f"{name}.running_mean"]
