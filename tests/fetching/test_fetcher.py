@@ -261,6 +261,23 @@ def test_an_empty_or_compressed_body_fails(fetcher: Fetcher, server: Any) -> Non
         fetch(fetcher, server.url + "/gzip")
 
 
+@pytest.mark.parametrize(
+    "coding", ["aws-chunked", "UTF-8", "binary", "none", "identity", "aws-chunked, identity"]
+)
+def test_w_content_encoding_that_is_no_compression_is_ignored(
+    coding: str, fetcher: Fetcher, server: Any
+) -> None:
+    server.answers["/a"] = lambda r: r.reply(body=SONG, Content_Encoding=coding)
+    assert fetch(fetcher, server.url + "/a")[1] == SONG
+
+
+@pytest.mark.parametrize("coding", ["GZIP", "br", "zstd", "aws-chunked, gzip", "deflate"])
+def test_w_compressed_body_is_refused(coding: str, fetcher: Fetcher, server: Any) -> None:
+    server.answers["/a"] = lambda r: r.reply(body=SONG, Content_Encoding=coding)
+    with pytest.raises(FetchFailed, match="compressed"):
+        fetch(fetcher, server.url + "/a")
+
+
 def test_a_file_over_the_limit_is_refused_by_its_header(fetcher: Fetcher, server: Any) -> None:
     server.answers["/a"] = lambda r: r.reply(body=b"x" * 10, Content_Length="1001")
     into = io.BytesIO()

@@ -1,20 +1,23 @@
-"""Cover pictures: their type and size, read from their first bytes without decoding them."""
+"""Cover pictures: type and size, read from their first bytes without decoding."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
 # The JPEG markers that begin a frame and carry its size (ITU-T T.81, table B.1).
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+# FFmpeg's av_image_check_size2
+_MAX_AREA = 2**31 // 8
 
 
 def cover_type(picture: bytes) -> str:
-    """The media type of a JPEG or PNG picture; empty for anything else, and where its size cannot be told."""
-    if cover_size(picture) == (0, 0):
+    """The media type of a JPEG or PNG picture; empty for anything else and for a size that FFmpeg refuses."""
+    width, height = cover_size(picture)
+    if not (width > 0 and height > 0 and (width + 128) * (height + 128) < _MAX_AREA):
         return ""
     return "image/png" if picture.startswith(_PNG) else "image/jpeg"
 
 
 def cover_size(picture: bytes) -> tuple[int, int]:
-    """Width and height in pixels of a JPEG or PNG picture; (0, 0) where they cannot be told."""
+    """Width and height in pixels of a JPEG or PNG picture; (0, 0) if unknown."""
     if picture.startswith(_PNG) and len(picture) >= 24:
         return int.from_bytes(picture[16:20]), int.from_bytes(picture[20:24])
     if picture.startswith(_JPEG):

@@ -1,6 +1,7 @@
 """From any channel layout to stereo or mono."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -30,22 +31,37 @@ _SHARES: dict[str, tuple[float, float]] = {
     "DL": (1, 0),
     "DR": (0, 1),
 }
-# How FFmpeg and WAVEFORMATEX order channels that are not named.
-_UNNAMED = ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR")
+# Channels without a known place, by their number, in the order of WAVEFORMATEX. None of them may be lost, so there is
+# no low-frequency effects channel among them: it counts as a center.
+_UNNAMED: dict[int, tuple[str, ...]] = {
+    1: ("FC",),
+    2: ("FL", "FR"),
+    3: ("FL", "FR", "FC"),
+    4: ("FL", "FR", "BL", "BR"),
+    5: ("FL", "FR", "FC", "BL", "BR"),
+    6: ("FL", "FR", "FC", "FC", "BL", "BR"),
+    7: ("FL", "FR", "FC", "FC", "BC", "SL", "SR"),
+    8: ("FL", "FR", "FC", "FC", "BL", "BR", "SL", "SR"),
+}
 
 
-def stereo_matrix(names: tuple[str, ...]) -> Samples:
+def channel_names(names: Sequence[str]) -> tuple[str, ...]:
+    """FFmpeg's names of channels; where one has no known place, those of the usual layout with as many channels."""
+    if all(name in _SHARES for name in names):
+        return tuple(names)
+    return _UNNAMED.get(len(names), tuple(names))
+
+
+def stereo_matrix(names: Sequence[str]) -> Samples:
     """The ``[2, len(names)]`` matrix that mixes channels with these FFmpeg names to left and right.
 
-    The result is not scaled down, so a full 5.1 mix can exceed full scale, as float samples may.
-    Channels without a known place are taken in the usual order (left, right, centre, LFE, rear, side).
+    The result is not scaled down, so a full 5.1 mix can exceed full scale, as float samples may. Channels without a
+    known place are those of the usual layout with as many channels: quad for four, 5.0 for five.
     """
-    if any(name not in _SHARES for name in names):
-        names = _UNNAMED[: len(names)]
-    return np.array([_SHARES[name] for name in names], np.float32).T.copy()
+    return np.array([_SHARES[name] for name in channel_names(names)], np.float32).T.copy()
 
 
-def to_channels(block: Samples, names: tuple[str, ...], channels: int) -> Samples:
+def to_channels(block: Samples, names: Sequence[str], channels: int) -> Samples:
     """``[len(names), n]`` as ``[channels, n]`` with 1 or 2 ``channels``.
 
     Mono becomes stereo as two equal channels; stereo becomes mono as the mean of the two.

@@ -19,6 +19,20 @@ from stemsplitter.version import __version__
 MAX_REDIRECTS = 3
 EXCERPT_BYTES = 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
+# Some servers put other words there (aws-chunked, UTF-8, binary, none) for a body sent as it is.
+_COMPRESSIONS = {
+    "gzip",
+    "x-gzip",
+    "deflate",
+    "compress",
+    "x-compress",
+    "br",
+    "zstd",
+    "dcb",
+    "dcz",
+    "exi",
+    "pack200-gzip",
+}
 _AGENT = f"stemsplitter/{__version__}"
 
 
@@ -114,7 +128,8 @@ class Fetcher:
 def _save(target: Target, response: httpcore.Response, into: BinaryIO, max_bytes: int) -> Fetched:
     if response.status != 200:
         raise FetchFailed(f"{target.host} answered with status {response.status}: check the URL.")
-    if _header(response, b"content-encoding").lower() not in ("", "identity"):
+    encodings = {coding.strip() for coding in _header(response, b"content-encoding").lower().split(",")}
+    if encodings & _COMPRESSIONS:
         raise FetchFailed(f"{target.host} sent the file compressed although asked not to: use another URL.")
     stated = _header(response, b"content-length")
     too_large = FetchRefused(f"The file is larger than {max_bytes} bytes, the limit: use a smaller one.")

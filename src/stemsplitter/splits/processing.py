@@ -18,6 +18,7 @@ from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.peaks import MIME as PEAKS_MIME
 from stemsplitter.database import Database
 from stemsplitter.errors import AudioError, Stopped
+from stemsplitter.files.names import shown
 from stemsplitter.settings import Settings
 from stemsplitter.splits import repository
 from stemsplitter.splits.endings import Endings
@@ -33,7 +34,7 @@ from stemsplitter.worker.tasks import HandedBack
 MAX_ATTEMPTS = 3
 PAUSES = (2.0, 10.0)  # seconds before the second and the third attempt
 LONGEST_CAUSE = 2000  # characters
-# the header of a file may lie, and the limit was checked by counting; this is only so that no file is endless
+# the limit was checked by counting samples; this only bounds a file that decodes differently here
 SLACK_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
@@ -163,6 +164,9 @@ class SplitProcessor:
                 if watch.lost:
                     raise Lost from error
                 self._hand_back(split)
+            except AudioError as error:
+                # The user knows the song by its own name.
+                raise AudioError(str(error).replace(shown(source), shown(split.filename))) from error
 
     def _hand_back(
         self, split: Split, change: Callable[[Session, str, str], object] = repository.hand_back

@@ -1,0 +1,207 @@
+"""The tables of an MP4 or QuickTime file that tell where its sound begins and ends (ISO/IEC 14496-12).
+
+FFmpeg applies edit lists to whole packets and believes durations that are shorter than what packets decode to. Its
+edits are switched off, and the tables read here are applied to decoded samples.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import IO, NamedTuple
+
+from stemsplitter.audio.views import Range, file_size, read_at
+
+_MAX_MOVIE = 256 << 20
+_CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"udta")
+_ENCRYPTED = (b"drms", b"enca")
+_SMPB = re.compile(r"^\s*[0-9A-F]+((?:\s+[0-9A-F]+){3})", re.IGNORECASE)
+
+
+class Edit(NamedTuple):
+    """A piece of the presentation: ``start`` in the track's units (-1: silence), ``length`` in the movie's."""
+
+    start: int
+    length: int
+
+
+class Smpb(NamedTuple):
+    """iTunSMPB: samples before the song, after it, and of it."""
+
+    delay: int
+    padding: int
+    length: int
+
+
+class Segment(NamedTuple):
+    """Samples of the decoded track from ``start`` to ``end`` (None: all that come), or silence if ``start`` is -1."""
+
+    start: int
+    end: int | None
+
+
+@dataclass
+class Track:
+    """The tables of one track; ``durations`` are pairs of a number of packets and the duration of each."""
+
+    number: int = 0
+    timescale: int = 0
+    movie_timescale: int = 0
+    durations: list[tuple[int, int]] = field(default_factory=list)
+    edits: list[Edit] = field(default_factory=list)
+    smpb: Smpb | None = None
+    is_encrypted: bool = False
+
+    def segments(self, rate: int, packet_samples: int, *, per_sample: bool) -> list[Segment]:
+        """The samples to keep, in order, at ``rate`` Hz.
+
+        ``packet_samples`` is what a packet decodes to; ``per_sample`` says that packets in the table are samples, as
+        in PCM.
+        """
+        end = self._media_end(rate, packet_samples, per_sample)
+        if not self.edits:
+            if self.smpb is not None and self.smpb.length > 0:
+                return [Segment(self.smpb.delay, self.smpb.delay + self.smpb.length)]
+            return [Segment(0, end)]
+        segments: list[Segment] = []
+        at = 0
+        for edit in self.edits:
+            # Most writers round to milliseconds; then the packets know better.
+            length = round(edit.length * rate / self.movie_timescale) if self.movie_timescale else 0
+            if edit.start < 0:
+                # Silence before the song only places it beside a picture.
+                if segments and length:
+                    segments.append(Segment(-1, length))
+                continue
+            start = round(edit.start * rate / self.timescale) if self.timescale else 0
+            stop = start + length if length else None
+            rounding = rate / self.movie_timescale if self.movie_timescale else 0
+            if stop is None or (end is not None and abs(stop - end) <= rounding):
+                stop = end
+            if start < at:
+                return [Segment(0, end)]  # played twice or backwards: not a song
+            segments.append(Segment(start, stop))
+            at = stop if stop is not None else start
+        while segments and segments[-1].start < 0:
+            segments.pop()
+        return segments or [Segment(0, end)]
+
+    def _media_end(self, rate: int, packet_samples: int, per_sample: bool) -> int | None:
+        """The end of the last packet in samples; None where the table does not tell."""
+        packets = sum(count for count, _ in self.durations)
+        if not packets or not self.timescale or per_sample:
+            return None
+        scale = rate / self.timescale
+        *_, (last_count, last) = self.durations
+        regular = [delta for count, delta in self.durations[:-1]] + ([last] if last_count > 1 else [])
+        decoded = packets * packet_samples
+        if any(round(delta * scale) != packet_samples for delta in regular):
+            return None
+        return decoded - max(0, packet_samples - round(last * scale))
+
+
+def read_tracks(file: IO[bytes], start: int = 0) -> dict[int, Track]:
+    """The tracks of the movie box of a file by their number; empty where there is none."""
+    for kind, content in _boxes(file, start, file_size(file)):
+        if kind == b"moov" and content.length <= _MAX_MOVIE:
+            try:
+                return _movie(read_at(file, content.start, content.length))
+            except (struct.error, IndexError, ValueError):
+                return {}
+    return {}
+
+
+def _boxes(file: IO[bytes], at: int, end: int) -> Iterator[tuple[bytes, Range]]:
+    while at + 8 <= end:
+        head = read_at(file, at, 16)
+        if len(head) < 8:
+            return
+        size, kind, header = int.from_bytes(head[:4]), head[4:8], 8
+        if size == 1:
+            size, header = int.from_bytes(head[8:16]), 16
+        if size == 0:
+            size = end - at
+        if size < header:
+            return
+        yield kind, Range(at + header, min(size, end - at) - header)
+        at += size
+
+
+def _inside(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at + 8 <= len(data):
+        size, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
+        header = 8
+        if size == 1:
+            size, header = int.from_bytes(data[at + 8 : at + 16]), 16
+        if size == 0:
+            size = len(data) - at
+        if size < header:
+            return
+        yield kind, data[at + header : at + size]
+        at += size
+
+
+def _movie(data: bytes) -> dict[int, Track]:
+    tracks: list[Track] = []
+    timescale, smpb = 0, None
+    for kind, content in _inside(data):
+        if kind == b"mvhd":
+            timescale = int.from_bytes(content[20:24] if content[0] else content[12:16])
+        elif kind == b"trak":
+            tracks.append(_track(content))
+        elif kind in (b"udta", b"meta"):
+            smpb = smpb or _find_smpb(content)
+    for track in tracks:
+        track.movie_timescale = timescale
+        track.smpb = track.smpb or smpb
+    return {track.number: track for track in tracks}
+
+
+def _track(data: bytes) -> Track:
+    track = Track()
+    pending = [data]
+    while pending:
+        for kind, content in _inside(pending.pop()):
+            if kind == b"tkhd":
+                track.number = int.from_bytes(content[20:24] if content[0] else content[12:16])
+            elif kind == b"mdhd":
+                track.timescale = int.from_bytes(content[20:24] if content[0] else content[12:16])
+            elif kind == b"elst":
+                track.edits = _edits(content)
+            elif kind == b"stts":
+                count = min(int.from_bytes(content[4:8]), (len(content) - 8) // 8)
+                track.durations = [struct.unpack_from(">II", content, 8 + 8 * k) for k in range(count)]
+                track.durations = [entry for entry in track.durations if entry[0]]
+            elif kind == b"stsd":
+                track.is_encrypted = content[12:16] in _ENCRYPTED
+            elif kind in _CONTAINERS:
+                pending.append(content)
+                if kind == b"udta":
+                    track.smpb = _find_smpb(content)
+    return track
+
+
+def _edits(content: bytes) -> list[Edit]:
+    wide = content[0] == 1
+    layout, size = (">Qq", 20) if wide else (">Ii", 12)
+    count = min(int.from_bytes(content[4:8]), (len(content) - 8) // size)
+    entries = (struct.unpack_from(layout, content, 8 + size * k) for k in range(count))
+    return [Edit(start, length) for length, start in entries]
+
+
+def _find_smpb(content: bytes) -> Smpb | None:
+    at = content.find(b"iTunSMPB")
+    if at < 0:
+        return None
+    data = content.find(b"data", at)
+    if data < 0:
+        return None
+    text = content[data + 12 : data + 12 + 200].decode("latin-1")
+    match = _SMPB.match(text)
+    if match is None:
+        return None
+    delay, padding, length = (int(number, 16) for number in match[1].split())
+    return Smpb(delay, padding, length)

@@ -1,0 +1,162 @@
+"""Opening a song for FFmpeg: one file, known demuxers and decoders, and the true reason where that fails.
+
+FFmpeg never opens anything itself: it reads one file through a Python object, knows no other, and may use only the
+demuxers and decoders listed here, so that playlists, ``concat:`` or ``http:`` references and the like are not followed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+from typing import IO, NoReturn
+
+import av
+import av.error
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from stemsplitter.audio import mpeg
+from stemsplitter.audio.views import FileView, read_at
+from stemsplitter.errors import AudioError
+from stemsplitter.files.names import shown
+
+READABLE = "choose a wav, flac, mp3, ogg, opus, m4a, aiff, mp4, webm or mkv file"
+MAX_CHANNELS = 8
+
+_CONTAINERS = (
+    "aac,ac3,aiff,ape,asf,au,avi,caf,eac3,flac,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpeg,mpegts,ogg,"
+    "tta,w64,wav,wv"
+)
+_DECODERS = frozenset(
+    [
+        *("aac", "ac3", "adpcm_ima_qt", "adpcm_ima_wav", "adpcm_ms", "alac", "ape", "dca", "eac3", "flac"),
+        *("mp1float", "mp2float", "mp3float", "mp3", "opus", "tta", "vorbis", "wavpack", "wmapro", "wmav1"),
+        *("wmav2", "wmalossless"),
+        *(name for name in av.codecs_available if name.startswith("pcm_")),
+    ]
+)
+_RAW_FRAMES = {".aac", ".ac3", ".mp3"}
+_SEARCHED = 1 << 16
+# What a file can begin with, to be found behind garbage and foreign tags. MPEG frames are found by mpeg.py.
+_STARTS = re.compile(
+    rb"fLaC\0\0\0\x22|OggS\0|RIFF....WAVE|RF64....WAVE|BW64....WAVE|FORM....AIF[FC]|wvpk|TTA1|MAC \x96|caff\x00\x01"
+    rb"|\0\0\0[\x10-\x40]ftyp|\x1a\x45\xdf\xa3",
+    re.DOTALL,
+)
+_OTHER_STARTS = re.compile(
+    rb"""
+    \.snd | FLV\x01 | ADIF | MAC[ ] | riff\x2e\x91 | \x30\x26\xb2\x75 | \x00\x00\x01\xba | RIFF....AVI[ ] | RIFX
+    | ....(moov|mdat|wide|free|skip|styp|uuid|pnot) | \x47.{187}\x47 | .{4}\x47.{191}\x47 | \x0b\x77 | \x7f\xfe\x80\x01
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|script|\?xml)", re.IGNORECASE)
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a regular file that is not empty; AudioError for anything else."""
+    name = shown(path)
+    try:
+        # Not blocking: the name may be a pipe without a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        raise AudioError(f"There is no file {name}: check the path.") from error
+    except PermissionError as error:
+        raise AudioError(f"{name} cannot be read: you have no permission to open it.") from error
+    except (OSError, ValueError) as error:
+        raise AudioError(f"{name} cannot be opened: {getattr(error, 'strerror', None) or error}.") from error
+    kind = os.fstat(descriptor)
+    if stat.S_ISREG(kind.st_mode) and kind.st_size:
+        return os.fdopen(descriptor, "rb", buffering=0)
+    os.close(descriptor)
+    if stat.S_ISDIR(kind.st_mode):
+        raise AudioError(f"{name} is a folder: name a file in it.")
+    if stat.S_ISREG(kind.st_mode):
+        raise AudioError(f"{name} is empty (0 bytes): copy or download it again.")
+    raise AudioError(f"{name} is not a regular file: {READABLE}.")
+
+
+def find_start(file: IO[bytes]) -> int:
+    """The position at which the song begins: 0, or behind tags and garbage that FFmpeg does not skip."""
+    head = read_at(file, 0, _SEARCHED)
+    if _STARTS.match(head) or (head[4:8] != b"ftyp" and head[:3] != b"ID3" and not _is_garbage(head)):
+        return 0
+    tags = mpeg.tags_end(file)
+    if tags and _STARTS.match(read_at(file, tags, 16)):
+        # FFmpeg reads the ID3 tag of a FLAC file.
+        return 0 if head[:3] == b"ID3" and read_at(file, tags, 4) == b"fLaC" else tags
+    if head[:3] == b"ID3" or not _is_garbage(head):
+        return 0
+    found = _STARTS.search(head)
+    return found.start() if found else 0
+
+
+def _is_garbage(head: bytes) -> bool:
+    """True if no container that FFmpeg recognizes by its first bytes begins here."""
+    return not _OTHER_STARTS.match(head)
+
+
+def open_container(view: FileView, name: str) -> InputContainer:
+    """FFmpeg's demuxer for a file; AudioError, with the reason, where there is none."""
+    options = {
+        "format_whitelist": _CONTAINERS,
+        "codec_whitelist": ",".join(sorted(_DECODERS)),
+        "protocol_whitelist": "none",
+        # Edit lists are applied here, to the sample.
+        "ignore_editlist": "1",
+    }
+    try:
+        return av.open(
+            view,
+            mode="r",
+            options=options,
+            io_open=_refuse_to_open,
+            metadata_errors="replace",
+            buffer_size=1 << 18,
+        )
+    except (av.error.FFmpegError, OSError, ValueError) as error:
+        raise AudioError(f"{name} {_reason(view)}.") from error
+
+
+def suffix_for(path: Path) -> str:
+    """The extension that FFmpeg may see, with its dot; empty where it has no use for it."""
+    suffix = path.suffix.lower()
+    return suffix if suffix in _RAW_FRAMES else ""
+
+
+def find_stream(container: InputContainer, name: str, track: int | None) -> AudioStream:
+    """The audio track with that number, from 0, or the default one. AudioError where it cannot be decoded."""
+    tracks = container.streams.audio[track or 0 :]
+    if not tracks:
+        number = "" if track is None else f" with the number {track}"
+        raise AudioError(f"{name} has no audio track{number}: {READABLE}.")
+    best = container.streams.best("audio") if track is None else None
+    stream = best if isinstance(best, AudioStream) else tracks[0]
+    try:
+        context = stream.codec_context
+        codec, channels = context.codec.name, context.channels
+    except (AttributeError, av.error.FFmpegError) as error:
+        raise AudioError(f"{name} has an audio track of an unknown kind: {READABLE}.") from error
+    if codec not in _DECODERS:
+        raise AudioError(f"{name} is encoded as {codec}, which is not supported: {READABLE}.")
+    if channels > MAX_CHANNELS:
+        raise AudioError(
+            f"{name} has {channels} channels, more than the {MAX_CHANNELS} that can be read: mix it down first."
+        )
+    return stream
+
+
+def _refuse_to_open(url: str, flags: int, options: dict[str, str]) -> NoReturn:
+    raise PermissionError("a source may not refer to other files")
+
+
+def _reason(view: FileView) -> str:
+    view.seek(0)
+    head = view.read(1 << 12)
+    if _PAGE.match(head):
+        return "is a web page, not a song: download the file itself"
+    if mpeg.is_free_format(head.lstrip(b"\0")):
+        return "is an mp3 of free format, which is not supported: convert it to another bit rate or format"
+    return f"is not audio that can be read: {READABLE}"
