@@ -182,11 +182,14 @@ def write_stems(folder: Path, out: Path, find: VocalsFinder) -> None:
                 audio, rate = soundfile.read(path, dtype="float32", always_2d=True)
                 stems[path.stem] = np.asarray(soxr.resample(audio, rate, RATE, quality="VHQ"), np.float32)
         for number in range(min(map(len, stems.values()), default=0) // SAMPLES):
+            path = out / f"{song.name}_{number:02}.npz"
+            if path.exists():
+                continue
             cut = {stem: audio[number * SAMPLES :][:SAMPLES] for stem, audio in stems.items()}
             example = make(cut, find, name=song.name)
             if "other" in stems and "bass" not in stems:  # anything may be in it
                 example = replace(example, listed=np.ones(len(STEMS), bool))
-            example.save(out / f"{song.name}_{number:02}.npz")
+            example.save(path)
 
 
 def main() -> None:

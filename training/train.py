@@ -160,7 +160,6 @@ def train(
     run: Run, batches: Iterator[list[Tensor]], held_out: dict[str, list[list[Tensor]]], options: Any
 ) -> None:
     """Step until the end; log, validate and save on the way."""
-    log = (run.out / "log.jsonl").open("a")
     losses: list[tuple[float, float]] = []
     started = saved = time.monotonic() - run.seconds
     while run.step < options.steps:
@@ -188,7 +187,8 @@ def train(
                 run.save("best")
             run.save("last")
             saved = time.monotonic()
-        print(json.dumps(row), file=log, flush=True)
+        with (run.out / "log.jsonl").open("a") as log:
+            print(json.dumps(row), file=log)
         print(_told(row), flush=True)
 
 
