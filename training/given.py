@@ -102,26 +102,31 @@ def inputs(
             factors[number] = given[stem]
     factors[0, :-1] = 1
     factors[0] -= factors[1:].sum(axis=0)
-    # [4, signals, 2, T, BANDS]: each of the four signals to be shared out, times each signal of the example
-    shared = np.einsum("kitb,ijctb->kjctb", factors, example.products * np.float32(gain**2), optimize=True)
+    matrix = example.products * np.float32(gain**2)
+    shared = np.stack([_combined(row, matrix) for row in factors])
     products = np.zeros((1 + len(GIVEN), len(STEMS), *shared.shape[2:]), np.float32)
     products[:, list(example.stems)] = shared[:, :-1]
     pairs = np.stack(
-        [
-            np.einsum("jctb,jtb->ctb", shared[a], factors[b])
-            for a in range(len(factors))
-            for b in range(a, len(factors))
-        ]
+        [_combined(factors[b], shared[a]) for a in range(len(factors)) for b in range(a, len(factors))]
     )
-    diagonal = np.einsum("iictb->i", example.products[:-1, :-1]) * gain**2
+    diagonal = np.einsum("iictb->i", matrix[:-1, :-1])
     energies = np.zeros(len(STEMS), np.float32)
     energies[list(example.stems)] = diagonal
-    mixture = np.einsum("ijctb->ctb", example.products[:-1, :-1]) * np.float32(gain**2)
+    mixture = matrix[:-1, :-1].sum(axis=(0, 1))
     panning = -example.panning if turned else example.panning
     told = features(
         mixture, example.flatness, panning, pairs[[0, 4, 7, 9]], [stem in given for stem in GIVEN]
     )
     return Inputs(told, pairs, products, energies, allowed)
+
+
+def _combined(factors: Maps, maps: Maps) -> Maps:
+    """Sum ``maps`` ``[signals, …, 2, T, BANDS]`` times factors ``[signals, T, BANDS]``, most of which are zeros."""
+    out = np.zeros(maps.shape[1:], np.float32)
+    for factor, rows in zip(factors, maps, strict=True):
+        if factor.any():
+            out += factor * rows
+    return out
 
 
 def features(mixture: Maps, flatness: Maps, panning: Maps, powers: Maps, flags: list[bool]) -> Maps:

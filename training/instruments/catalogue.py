@@ -87,7 +87,17 @@ _DOUBLE_BASS: Final = {
 }
 _SYNTH_BASS: Final = {
     "strings": (),
-    "styles": {"electronic": 6.0, "pop": 2.0, "funk": 0.7, "country": 0.05, "metal": 0.1, "jazz": 0.1},
+    "styles": {
+        "electronic": 6.0,
+        "pop": 1.5,
+        "funk": 0.6,
+        "reggae": 0.2,
+        "ballad": 0.2,
+        "rock": 0.1,
+        "metal": 0.1,
+        "jazz": 0.1,
+        "country": 0.05,
+    },
 }
 _DRIVEN: Final = {
     "amplifier": False,
