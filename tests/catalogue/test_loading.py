@@ -1,4 +1,4 @@
-"""From a catalogue entry to a model, with a runtime that computes nothing."""
+"""Loading the model of a catalogue entry, with a runtime that computes nothing."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,10 +11,11 @@ from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import ModelError
 from stemsplitter.separation.architectures.bandnet.model import ALONE, BandNetModel
 from stemsplitter.separation.architectures.spleeter.model import SpleeterModel
+from tests.separation.toy_model import ToyModel
 
 
 class Runtime:
-    """Notes what it is asked to compile."""
+    """Records the caches of the networks compiled."""
 
     concurrency, device = 1, "test"
 
@@ -27,7 +28,7 @@ class Runtime:
 
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
-    """A store that has Spleeter, as far as anybody looks."""
+    """A store that reports Spleeter as installed."""
     store = ModelStore(tmp_path / "models")
     of_files = store.weights
     here = [tmp_path / "vocals.ckpt", tmp_path / "instrumental.ckpt"]
@@ -36,20 +37,20 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
     return store
 
 
-def test_spleeter(store: ModelStore) -> None:
+def test_spleeter_loads_without_notes(store: ModelStore) -> None:
     model = load_model(store.entry("spleeter_2s"), store, Runtime())
     assert isinstance(model, SpleeterModel) and model.notes == ()
 
 
-def test_the_built_in_model_has_its_vocals_found_by_another(store: ModelStore) -> None:
+def test_the_built_in_model_uses_the_mask_of_spleeter(store: ModelStore) -> None:
     runtime = Runtime()
     model = load_model(store.entry("builtin_6s"), store, runtime)
     assert isinstance(model, BandNetModel) and model.notes == ()
-    # what is made of each is kept with the model that it is of
+    # each network is cached with its own model
     assert {path.parents[1].name for path in runtime.caches} == {"spleeter_2s", "builtin_6s"}
 
 
-def test_the_built_in_model_does_without(tmp_path: Path) -> None:
+def test_the_built_in_model_loads_without_spleeter(tmp_path: Path) -> None:
     store, runtime = ModelStore(tmp_path / "models"), Runtime()
     model = load_model(store.entry("builtin_6s"), store, runtime)
     assert isinstance(model, BandNetModel) and model.notes == (ALONE,)
@@ -73,7 +74,17 @@ def test_other_weights_of_the_same_name_are_compiled_again(
     assert first == third != second
 
 
-def test_a_model_that_is_not_here(tmp_path: Path) -> None:
+def test_a_missing_model_says_how_to_install_it(tmp_path: Path) -> None:
     store = ModelStore(tmp_path / "models")
     with pytest.raises(ModelError, match="stemsplitter models pull spleeter_2s"):
         load_model(store.entry("spleeter_2s"), store, Runtime())
+
+
+def test_weights_of_other_stems_are_rejected(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store = ModelStore(tmp_path)
+    monkeypatch.setattr(store, "weights", lambda name: [])
+    monkeypatch.setattr(
+        "stemsplitter.separation.architectures.htdemucs.model.HTDemucsModel", lambda *_: ToyModel()
+    )
+    with pytest.raises(ModelError, match="The weights of htdemucs_6s give drums"):
+        load_model(store.entry("htdemucs_6s"), store, None)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The Separator with a model small enough to reason about."""
+"""The Separator with the toy model."""
 
 import base64
 import json
@@ -28,7 +28,7 @@ Make = Callable[..., Separator]
 
 @pytest.fixture
 def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_model: ToyModel) -> Make:
-    """A Separator of the toy model under the name of a catalogued model with the same stems."""
+    """Call it for a Separator with the toy model, under the name of a model of the catalogue with the same stems."""
     monkeypatch.setattr(separator, "load_model", lambda *_: toy_model)
     store = ModelStore(tmp_path / "models")
     return lambda **options: Separator("htdemucs", store=store, **options)
@@ -52,7 +52,7 @@ def _read(path: Path) -> tuple[Waveform, Any]:
         return np.concatenate(list(source.blocks()), axis=1), source.info
 
 
-def test_an_array_comes_back_as_stems_that_sum_to_it(make: Make, noise: Noise) -> None:
+def test_stems_of_an_array_sum_to_it(make: Make, noise: Noise) -> None:
     mixture = noise(30_000)
     result = make(stems="4s").separate(mixture)
     assert list(result.stems) == ["vocals", "drums", "bass", "other"]
@@ -61,7 +61,7 @@ def test_an_array_comes_back_as_stems_that_sum_to_it(make: Make, noise: Noise) -
     assert (result.samples, result.sample_rate, result.complete) == (30_000, 44_100, True)
 
 
-def test_a_file_and_its_samples_give_the_same(make: Make, song: Path) -> None:
+def test_a_file_and_its_samples_have_the_same_stems(make: Make, song: Path) -> None:
     by_file = make().separate(song)
     by_array = make().separate(_read(song)[0])
     for name, stem in by_file.stems.items():
@@ -85,12 +85,12 @@ def test_one_dimension_is_mono(make: Make, noise: Noise) -> None:
     [np.zeros((2, 0)), np.zeros((3, 100)), np.zeros((1, 2, 3)), np.zeros((2, 100), np.int16)],
     ids=["no samples", "three channels", "three axes", "integers"],
 )
-def test_arrays_that_are_not_audio_are_refused(make: Make, array: Any) -> None:
+def test_arrays_that_are_not_audio_are_rejected(make: Make, array: Any) -> None:
     with pytest.raises(AudioError, match="is not audio"):
         make().separate(array)
 
 
-def test_samples_that_are_not_numbers_become_zero(make: Make, noise: Noise) -> None:
+def test_samples_that_are_not_numbers_are_taken_as_zero(make: Make, noise: Noise) -> None:
     mixture = noise(10_000)
     mixture[:, 100:103] = np.nan
     result = make().separate(mixture)
@@ -99,7 +99,7 @@ def test_samples_that_are_not_numbers_become_zero(make: Make, noise: Noise) -> N
 
 
 @pytest.mark.parametrize("format", ["wav16", "wav", "wav32f", "flac", "mp3", "ogg", "m4a"])
-def test_files_have_the_songs_length_rate_and_tags(
+def test_files_have_the_length_rate_and_tags_of_the_song(
     make: Make, song: Path, tmp_path: Path, format: str
 ) -> None:
     result = make().separate_to(song, tmp_path / "out", format=format)
@@ -139,7 +139,7 @@ def test_peaks_are_those_of_the_files(make: Make, tmp_path: Path, noise: Noise) 
         np.testing.assert_allclose(*both, atol=1)  # 16 bits are rounded
 
 
-def test_a_stem_file_holds_the_mixture_and_four_stems(make: Make, song: Path, tmp_path: Path) -> None:
+def test_a_stem_file_contains_the_mixture_and_four_stems(make: Make, song: Path, tmp_path: Path) -> None:
     result = make(stems="4s").separate_to(song, tmp_path / "out", format="stem.mp4")
     (path,) = {file.path for file in result.files}
     assert path.name == "Ein Lied.stem.mp4"
@@ -149,7 +149,7 @@ def test_a_stem_file_holds_the_mixture_and_four_stems(make: Make, song: Path, tm
     assert not (tmp_path / "other").exists()
 
 
-def test_a_stem_file_of_a_mono_song_is_compared_too(make: Make, tmp_path: Path, noise: Noise) -> None:
+def test_a_stem_file_of_a_mono_song_is_verified(make: Make, tmp_path: Path, noise: Noise) -> None:
     song = _write(tmp_path / "Mono.wav", noise(50_000, 1))
     result = make(stems="4s").separate_to(song, tmp_path / "out", format="stem.mp4")
     assert -80 < verify_files(song, result).residual_dbfs < -30
@@ -157,14 +157,16 @@ def test_a_stem_file_of_a_mono_song_is_compared_too(make: Make, tmp_path: Path, 
     assert verify_files(other, result).residual_dbfs > -20
 
 
-def test_a_song_of_the_longest_name(make: Make, tmp_path: Path, noise: Noise) -> None:
+def test_the_longest_name_is_shortened_for_its_extension(make: Make, tmp_path: Path, noise: Noise) -> None:
     song = _write(tmp_path / ("n" * 251 + ".wav"), noise(5_000))
     result = make(stems="4s").separate_to(song, tmp_path / "out", format="stem.mp4")
     assert result.files[0].path.name == "n" * 246 + ".stem.mp4"
 
 
 @pytest.mark.parametrize("rate", [0, -44_100, 7_999, 192_001])
-def test_rates_that_are_none(rate: int, make: Make, song: Path, tmp_path: Path, noise: Noise) -> None:
+def test_rates_out_of_range_are_rejected(
+    rate: int, make: Make, song: Path, tmp_path: Path, noise: Noise
+) -> None:
     with pytest.raises(RequestError, match="8000 to 192000"):
         make().separate_to(song, tmp_path / "out", sample_rate=rate)
     with pytest.raises(AudioError, match="8000 to 192000"):
@@ -172,7 +174,7 @@ def test_rates_that_are_none(rate: int, make: Make, song: Path, tmp_path: Path, 
     assert not (tmp_path / "out").exists()
 
 
-def test_a_stem_file_of_a_hot_song_gets_one_gain(make: Make, tmp_path: Path, noise: Noise) -> None:
+def test_tracks_of_a_stem_file_over_full_scale_get_one_gain(make: Make, tmp_path: Path, noise: Noise) -> None:
     hot, soft = (_write(tmp_path / f"{scale}.wav", noise(60_000) * scale) for scale in (6, 1))
     scaled = make(stems="4s").separate_to(hot, tmp_path / "hot", format="stem.mp4")
     plain = make(stems="4s").separate_to(soft, tmp_path / "soft", format="stem.mp4")
@@ -183,20 +185,20 @@ def test_a_stem_file_of_a_hot_song_gets_one_gain(make: Make, tmp_path: Path, noi
     assert difference < 12
 
 
-def test_another_rate_on_request(make: Make, tmp_path: Path, noise: Noise) -> None:
+def test_stems_have_the_requested_rate(make: Make, tmp_path: Path, noise: Noise) -> None:
     source = _write(tmp_path / "high.wav", noise(96_000), rate=96_000)
     result = make().separate_to(source, tmp_path / "out", sample_rate=44_100)
     assert (result.sample_rate, result.samples) == (44_100, 44_100)
     assert verify_files(source, result).residual_dbfs < -90
 
 
-def test_a_rate_that_the_format_has_not_becomes_the_nearest(make: Make, tmp_path: Path, noise: Noise) -> None:
+def test_stems_have_the_nearest_rate_of_the_format(make: Make, tmp_path: Path, noise: Noise) -> None:
     source = _write(tmp_path / "high.wav", noise(9_600), rate=96_000)
     result = make().separate_to(source, tmp_path / "out", format="mp3")
     assert (result.sample_rate, result.samples) == (48_000, 4_800)
 
 
-def test_where_integers_would_clip_all_stems_get_one_gain(make: Make, tmp_path: Path, noise: Noise) -> None:
+def test_stems_that_would_clip_get_one_gain(make: Make, tmp_path: Path, noise: Noise) -> None:
     source = _write(tmp_path / "hot.wav", noise(20_000) * 40)
     result = make().separate_to(source, tmp_path / "out", format="wav24")
     assert result.gain < 1
@@ -205,17 +207,17 @@ def test_where_integers_would_clip_all_stems_get_one_gain(make: Make, tmp_path: 
 
 
 def test_progress_rises_to_one(make: Make, song: Path, tmp_path: Path) -> None:
-    told: list[Progress] = []
-    make().separate_to(song, tmp_path / "out", progress=told.append)
-    fractions = [progress.fraction for progress in told]
+    reports: list[Progress] = []
+    make().separate_to(song, tmp_path / "out", progress=reports.append)
+    fractions = [progress.fraction for progress in reports]
     assert len(fractions) > 10
     assert fractions == sorted(fractions)
     assert fractions[-1] == 1
-    assert told[-1].seconds == pytest.approx(50_000 / 44_100)
-    assert told[-1].speed > 0
+    assert reports[-1].seconds == pytest.approx(50_000 / 44_100)
+    assert reports[-1].speed > 0
 
 
-def test_stopping_leaves_nothing(make: Make, song: Path, tmp_path: Path, toy_model: ToyModel) -> None:
+def test_a_stop_leaves_no_files(make: Make, song: Path, tmp_path: Path, toy_model: ToyModel) -> None:
     seen: list[Progress] = []
     with pytest.raises(Stopped):
         make().separate_to(song, tmp_path / "new" / "out", progress=seen.append, stop=lambda: len(seen) >= 3)
@@ -224,7 +226,7 @@ def test_stopping_leaves_nothing(make: Make, song: Path, tmp_path: Path, toy_mod
 
 
 @pytest.mark.parametrize("format", ["wav", "mp3", "stem.mp4"])
-def test_a_failure_leaves_nothing(
+def test_a_failure_leaves_no_files(
     make: Make, song: Path, tmp_path: Path, toy_model: ToyModel, format: str
 ) -> None:
     toy_model.fail_at = 5
@@ -233,7 +235,7 @@ def test_a_failure_leaves_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_limit_on_length_is_kept(make: Make, song: Path, tmp_path: Path) -> None:
+def test_a_song_over_the_limit_is_rejected(make: Make, song: Path, tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="limit"):
         make().separate_to(song, tmp_path / "out", max_seconds=1)
     assert not (tmp_path / "out").exists()
@@ -248,12 +250,12 @@ def test_verification_finds_a_file_of_another_length(
         verify_files(song, result)
 
 
-def test_a_subset_has_no_residual_to_tell(make: Make, song: Path, tmp_path: Path) -> None:
+def test_a_subset_of_stems_has_no_residual(make: Make, song: Path, tmp_path: Path) -> None:
     result = make(stems="vocals,bass").separate_to(song, tmp_path / "out")
     assert verify_files(song, result).residual_dbfs is None
 
 
-def test_requests_that_cannot_be_met_are_refused(make: Make, song: Path, tmp_path: Path) -> None:
+def test_impossible_requests_are_rejected(make: Make, song: Path, tmp_path: Path) -> None:
     with pytest.raises(RequestError, match="guitar"):
         make(stems="6s")
     with pytest.raises(RequestError, match="output format"):
@@ -265,49 +267,34 @@ def test_requests_that_cannot_be_met_are_refused(make: Make, song: Path, tmp_pat
 
 
 @pytest.mark.parametrize(("stems", "count"), [(None, 6), ("4s", 4), ("2s", 2)])
-def test_where_no_model_is_named_the_first_that_is_here_is_taken(
+def test_the_default_is_the_first_installed_model(
     stems: str | None, count: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_model: ToyModel
 ) -> None:
-    """Which is the built-in one where nothing was fetched."""
     monkeypatch.setattr(separator, "load_model", lambda *_: toy_model)
     made = Separator(stems=stems, store=ModelStore(tmp_path))
     assert made.entry.name == "builtin_6s" and len(made.stems) == count
 
 
-def test_what_there_is_to_know_of_a_model_is_a_warning_of_each_result(
-    make: Make, toy_model: ToyModel, noise: Noise
-) -> None:
+def test_notes_of_a_model_are_warnings_of_each_result(make: Make, toy_model: ToyModel, noise: Noise) -> None:
     toy_model.notes = ("It is a toy.",)
     made = make()
     assert made.notes == ("It is a toy.",)
     samples = noise(1_000)
     samples[0, 3] = np.nan
-    told, more = made.separate(samples).warnings
-    assert told == "It is a toy." and "not numbers" in more
+    note, other = made.separate(samples).warnings
+    assert note == "It is a toy." and "not numbers" in other
 
 
-def test_missing_weights_say_how_to_get_them(tmp_path: Path) -> None:
+def test_missing_weights_say_how_to_install_them(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="stemsplitter models pull htdemucs_6s"):
         Separator("htdemucs_6s", store=ModelStore(tmp_path))
 
 
-def test_weights_of_other_stems_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from stemsplitter.catalogue import loading
-
-    store = ModelStore(tmp_path)
-    monkeypatch.setattr(store, "weights", lambda name: [])
-    monkeypatch.setattr(
-        "stemsplitter.separation.architectures.htdemucs.model.HTDemucsModel", lambda *_: ToyModel()
-    )
-    with pytest.raises(ModelError, match="The weights of htdemucs_6s give drums"):
-        loading.load_model(store.entry("htdemucs_6s"), store, None)  # type: ignore[arg-type]
-
-
-def test_a_loaded_model_gives_other_stems(make: Make, noise: Noise, toy_model: ToyModel) -> None:
+def test_with_stems_shares_the_loaded_model(make: Make, noise: Noise, toy_model: ToyModel) -> None:
     first = make(stems="4s")
-    second = first.giving(("vocals", "instrumental"))
+    second = first.with_stems(("vocals", "instrumental"))
     assert (first.stems[-1], second.stems) == ("other", ("vocals", "instrumental"))
     mixture = noise(9_000)
     np.testing.assert_allclose(sum(second.separate(mixture).stems.values()), mixture, atol=1e-5)
     with pytest.raises(RequestError):
-        first.giving(("guitar",))
+        first.with_stems(("guitar",))

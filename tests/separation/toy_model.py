@@ -1,4 +1,4 @@
-"""A model small enough to reason about."""
+"""A model with a known result, and a signal for it."""
 
 import threading
 from collections.abc import Callable
@@ -13,7 +13,7 @@ Waveform = NDArray[np.float32]
 
 
 class ToyModel:
-    """Gives each stem a fixed share of the mixture; the shares sum to less than 1, as with a real network."""
+    """Multiplies the mixture by a share for each stem; the shares sum to less than 1, as with a real network."""
 
     stems: tuple[str, ...] = ("drums", "bass", "other", "vocals")
     shares = (0.4, 0.2, 0.1, 0.2)
@@ -45,7 +45,7 @@ def toy_model() -> ToyModel:
 
 @pytest.fixture
 def noise() -> Callable[..., Waveform]:
-    """Low-pass noise with a peak of 0.5, which every codec keeps."""
+    """Call it for low-pass noise with a peak of 0.5, which every codec preserves."""
 
     def make(samples: int, channels: int = 2) -> Waveform:
         white = np.random.default_rng(samples).standard_normal((channels, samples + 32))

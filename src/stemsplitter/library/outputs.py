@@ -1,4 +1,4 @@
-"""Where stems go: a file for each, or all in one Native Instruments Stem file."""
+"""Output of stems: one file per stem, or one Native Instruments Stem file."""
 
 import tempfile
 from collections.abc import Mapping
@@ -20,11 +20,11 @@ from stemsplitter.files.names import file_name
 
 Waveform = NDArray[np.float32]
 
-SPOOL_SAMPLES = 1 << 16  # read back at a time
+SPOOL_SAMPLES = 1 << 16  # in a read
 
 
 class Output(Protocol):
-    """Takes the stems of a song in step and shows them on :meth:`commit`, or never."""
+    """Writes the stems of a song; the files appear on :meth:`commit`, complete, or never."""
 
     gain: float
 
@@ -40,9 +40,10 @@ class Output(Protocol):
 
 
 def output_rate(format: str, sample_rate: int) -> int:
-    """The sample rate in hertz that stems at ``sample_rate`` get in a format.
+    """Return the sample rate in hertz, the nearest that the format supports to ``sample_rate``.
 
-    RequestError for an unknown format, or a rate outside 8 to 192 kHz.
+    Raises:
+        RequestError: the format is unknown, or the rate is not 8 to 192 kHz.
     """
     if not MIN_RATE <= sample_rate <= MAX_RATE:
         raise RequestError(
@@ -55,7 +56,7 @@ def output_rate(format: str, sample_rate: int) -> int:
 def open_output(
     folder: Path, song: str, stems: tuple[str, ...], format: str, sample_rate: int, source: AudioInfo
 ) -> Output:
-    """Begin to write a song's stems; RequestError where the format cannot hold them."""
+    """Open the output of a song's stems; RequestError if the format cannot contain them."""
     if format == EXTENSION:
         return StemFile(folder, song, stems, sample_rate, source)
     fmt = OutputFormat.parse(format)
@@ -63,10 +64,10 @@ def open_output(
 
 
 class StemFile:
-    """All stems and their mixture in ``folder/<song>.stem.mp4``.
+    """Writes all stems and their mixture to ``folder/<song>.stem.mp4``.
 
-    AAC suffers from samples over full scale. So what is written is kept as float32, too, in an unnamed temporary
-    file, and where a track has exceeded full scale all are encoded anew with one gain.
+    AAC distorts samples over full scale. So the tracks are also kept as float32 in an unnamed temporary file; if one
+    exceeds full scale, all are encoded again with one gain.
     """
 
     BITRATE = 256
@@ -75,7 +76,7 @@ class StemFile:
         self, folder: Path, song: str, stems: tuple[str, ...], sample_rate: int, source: AudioInfo
     ) -> None:
         if set(stems) != set(STEMS):
-            raise RequestError(f"A {EXTENSION} file holds the stems {', '.join(STEMS)}: choose 4s.")
+            raise RequestError(f"A {EXTENSION} file contains the stems {', '.join(STEMS)}: choose 4s.")
         self.gain = 1.0
         self._peaks = dict.fromkeys((MIXTURE, *STEMS), 0.0)
         self._channels = source.channels
@@ -97,7 +98,7 @@ class StemFile:
         return NiStemWriter(self._path, self._rate, self._tags)
 
     def write(self, blocks: Mapping[str, Waveform]) -> None:
-        """Append float32 ``[C, n]`` of every stem; they sum to the mixture, so it needs no channel of its own."""
+        """Append float32 ``[C, n]`` of every stem; their sum is the mixture."""
         mixture = np.stack(list(blocks.values())).sum(axis=0)
         tracks = {MIXTURE: mixture, **{name: blocks[name] for name in STEMS}}
         for name, block in tracks.items():
@@ -110,7 +111,7 @@ class StemFile:
             self._writer.write(tracks)
 
     def commit(self) -> list[WrittenStem]:
-        """Finish the file and give it its name."""
+        """Finish the file and rename it to its final name."""
         peak = max(self._peaks.values())
         if peak > 1:
             self._encode_again(1 / peak)

@@ -1,4 +1,4 @@
-"""What a separation tells while it runs and when it is done."""
+"""Progress and results of a separation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,10 +15,12 @@ Waveform = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a separation is, told after each segment.
+    """Progress of a separation, reported after each segment.
 
-    ``fraction`` is 0 to 1 and never falls; where a file's header does not tell its length it is an estimate
-    that reaches 1 only at the end. ``seconds`` is audio finished, ``elapsed`` the time it took.
+    Attributes:
+        fraction: 0 to 1, never decreasing; 1 only at the end. 0 until then if the file does not declare its length.
+        seconds: length of the audio that is finished.
+        elapsed: seconds since the start.
     """
 
     fraction: float
@@ -27,7 +29,7 @@ class Progress:
 
     @property
     def speed(self) -> float:
-        """Seconds of audio per second."""
+        """Seconds of audio separated per second."""
         return self.seconds / self.elapsed if self.elapsed else 0.0
 
 
@@ -37,11 +39,17 @@ ShouldStop = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Separation:
-    """What became of one song.
+    """The result of separating a song.
 
-    ``samples`` is its length, also that of every stem, at ``sample_rate``. ``residual_dbfs`` is the largest
-    difference between the sum of the model's stems and the mixture, before encoding. ``elapsed`` is in seconds.
-    ``complete`` says that the stems asked for make up the whole song.
+    Attributes:
+        model: name of the model.
+        device: name of the device in use.
+        sample_rate: of the stems, in hertz.
+        samples: length of the song and of each stem, at ``sample_rate``.
+        residual_dbfs: largest difference between the sum of the model's stems and the mixture, before encoding.
+        complete: True if the requested stems sum to the song.
+        elapsed: seconds.
+        warnings: sentences about the song and the model.
     """
 
     model: str
@@ -60,22 +68,26 @@ class Separation:
 
     @property
     def speed(self) -> float:
-        """Seconds of audio per second."""
+        """Seconds of audio separated per second."""
         return self.seconds / self.elapsed
 
 
 @dataclass(frozen=True)
 class Stems(Separation):
-    """A song's stems in memory: float32 ``[C, samples]`` by name."""
+    """A song's stems in memory: ``stems`` are float32 ``[C, samples]`` by name."""
 
     stems: dict[str, Waveform] = field(repr=False)
 
 
 @dataclass(frozen=True)
 class StemFiles(Separation):
-    """A song's stems on disk. ``gain`` is what all of them were multiplied by so that none clips, mostly 1.
+    """A song's stems on disk.
 
-    ``peaks``, where they were asked for, are of the stems before that.
+    Attributes:
+        source: the song's file.
+        files: the files in the order of the stems.
+        gain: factor applied to all stems so that none clips; 1 if none would.
+        peaks: peaks of the stems before the gain; None if not requested.
     """
 
     source: AudioInfo

@@ -1,9 +1,9 @@
-"""The front door: a model, the stems wanted, and songs to take apart."""
+"""The Separator: loads a model and separates songs."""
 
 import copy
 import os
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stemsplitter.audio.decode import MAX_RATE, MIN_RATE, AudioInfo, open_source
+from stemsplitter.audio.decode import MAX_RATE, MIN_RATE, open_source
+from stemsplitter.audio.mixing import resampled
 from stemsplitter.audio.peaks import Peaks
-from stemsplitter.audio.resample import Resampler
 from stemsplitter.catalogue.entries import ModelEntry
 from stemsplitter.catalogue.loading import load_model
 from stemsplitter.catalogue.selection import default_model_for
@@ -27,11 +27,11 @@ from stemsplitter.separation.pipeline import separate_stream
 
 Waveform = NDArray[np.float32]
 
-BLOCK = 1 << 16  # samples in which an array is worked on
+BLOCK = 1 << 16  # samples of an array in a block
 
 
 class Separator:
-    """A model, ready to separate songs into the stems asked for. Load it once, use it for many songs.
+    """A loaded model that separates songs into the requested stems. Load it once and use it for many songs.
 
     >>> separator = Separator()
     >>> result = separator.separate("song.mp3")
@@ -52,17 +52,17 @@ class Separator:
         """Load a model.
 
         Args:
-            model: a name from the catalogue; by default the first that gives the stems, may be used for anything
-                and is here.
-            stems: a layout (``6s``, ``4s``, ``2s``) or names; by default all of the model's, or ``6s`` where
-                no model is named either.
+            model: name of a model; by default the first installed one that provides the stems and has an unrestricted
+                license.
+            stems: a layout (``6s``, ``4s``, ``2s``) or stem names; by default all stems of the model, or ``6s``
+                without a model.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
             precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
-            threads: bound of CPU threads; by default the cores there are.
-            store: where weights are kept; by default the user's cache.
+            threads: limit of CPU threads; by default the cores that this process may use.
+            store: the models on this machine; by default the user's cache.
 
         Raises:
-            RequestError: stems that the model cannot give, or a device or precision that is not here.
+            RequestError: the model cannot provide the stems, or the device or precision is not available.
             ModelError: the model is unknown, or its weights are missing or damaged.
         """
         from stemsplitter.separation.runtimes import open_runtime
@@ -79,34 +79,34 @@ class Separator:
 
     @property
     def stems(self) -> tuple[str, ...]:
-        """Names of the stems it gives."""
+        """Names of the requested stems."""
         return self._plan.requested
 
     @property
     def device(self) -> str:
-        """What it really runs on."""
+        """Name of the device in use."""
         return self._model.device
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What to know of the model as it was loaded, each a sentence; also among the warnings of a result."""
+        """Sentences about the loaded model that users should read; each result has them among its warnings."""
         return self._model.notes
 
     @property
     def segment(self) -> int:
-        """Samples that the model looks at at a time, at :attr:`sample_rate`."""
+        """Samples in a segment, at :attr:`sample_rate`."""
         return self._model.segment
 
     @property
     def sample_rate(self) -> int:
-        """The model's own sample rate in hertz; songs of any other are converted and back."""
+        """Sample rate of the model in hertz; songs at other rates are converted to it and back."""
         return self._model.sample_rate
 
-    def giving(self, stems: str | Sequence[str]) -> "Separator":
-        """The same loaded model, giving other stems.
+    def with_stems(self, stems: str | Sequence[str]) -> "Separator":
+        """Return a Separator of other stems that shares the loaded model.
 
         Raises:
-            RequestError: stems that the model cannot give.
+            RequestError: the model cannot provide the stems.
         """
         other = copy.copy(self)
         other._plan = plan_stems(self.entry.stems, _requested(stems) or self.entry.stems)
@@ -120,11 +120,17 @@ class Separator:
         progress: OnProgress | None = None,
         stop: ShouldStop | None = None,
     ) -> Stems:
-        """Separate a file, or an array ``[C, n]`` or ``[n]`` at ``sample_rate`` (44,100 Hz), in memory.
+        """Separate a file or an array, in memory.
+
+        Args:
+            source: a file, or an array of floats ``[C, n]`` or ``[n]``, C being 1 or 2, full scale being ±1.
+            sample_rate: of the array in hertz, 8,000 to 192,000; by default 44,100.
+            progress: called after each segment.
+            stop: called after each segment; the separation stops when it returns true.
 
         Raises:
-            AudioError: the source cannot be read, or the array is none of the above.
-            Stopped: ``stop`` returned true; it is asked after each segment.
+            AudioError: the source cannot be read, or the array has another shape or type.
+            Stopped: ``stop`` returned true.
         """
         if not isinstance(source, np.ndarray):
             with open_source(source) as file:
@@ -152,22 +158,31 @@ class Separator:
     ) -> StemFiles:
         """Separate a file into ``folder/<stem>.<extension>``, in memory that does not grow with its length.
 
-        Either all files appear, complete, or none. Stems have the source's sample rate, or ``sample_rate``,
-        or the nearest that the format has. ``docs/formats.md`` describes the formats; ``stem.mp4`` gives one
-        Native Instruments Stem file, named after the song, and needs the stems ``4s``. With ``peaks`` the stems
-        are measured as they are written, to draw their waveforms.
+        Either all files appear, complete, or none.
+
+        Args:
+            source: a file.
+            folder: created if it does not exist.
+            format: an output format, see ``docs/formats.md``. ``stem.mp4`` is one Native Instruments Stem file, named
+                after the song, and needs the stems ``4s``.
+            sample_rate: of the stems in hertz, 8,000 to 192,000, or the nearest that the format supports; by default
+                that of the source.
+            max_seconds: limit of the length of the source.
+            peaks: measure the peaks of the stems, to draw their waveforms.
+            progress: called after each segment.
+            stop: called after each segment; the separation stops when it returns true.
 
         Raises:
-            RequestError: there is no such format, or it cannot hold the stems.
+            RequestError: the format is unknown or cannot contain the stems.
             AudioError: the source cannot be read or is longer than ``max_seconds``.
             OutputError: the stems cannot be written.
-            Stopped: ``stop`` returned true; it is asked after each segment.
+            Stopped: ``stop`` returned true.
         """
         with open_source(source, max_seconds=max_seconds) as file:
             info = file.info
             rate = output_rate(format, info.sample_rate if sample_rate is None else sample_rate)
             run = _Run(self, rate, info.channels, info.seconds, progress, stop)
-            blocks = _resampled(file.blocks(), info, rate)
+            blocks = resampled(file.blocks(), info.sample_rate, rate, info.channels)
             song = Path(source).stem
             measured = Peaks(self.stems, rate) if peaks else None
             with open_output(Path(folder), song, self.stems, format, rate, info) as output:
@@ -186,7 +201,7 @@ class Separator:
 
 
 class _Run:
-    """One song on its way through a separator."""
+    """The separation of one song: counts samples, reports progress and checks for a stop."""
 
     def __init__(
         self,
@@ -203,10 +218,10 @@ class _Run:
         self._progress, self._stop = progress, stop
         self._samples = 0
         self._residual = 0.0
-        self._began = time.perf_counter()
+        self._started = time.perf_counter()
 
     def pieces(self, blocks: Iterable[Waveform]) -> Generator[Waveform, None, None]:
-        """The requested stems ``[R, C, n]``, piece by piece, with progress told and stops obeyed."""
+        """Yield the requested stems ``[R, C, n]`` piece by piece."""
         separator = self._separator
         with closing(separate_stream(separator._model, blocks, self._rate, self._channels)) as pieces:
             for piece in pieces:
@@ -215,16 +230,16 @@ class _Run:
                 yield separator._plan.apply(piece.stems)
                 self._samples += piece.stems.shape[2]
                 self._residual = max(self._residual, piece.residual)
-                self._tell(done=False)
-        self._tell(done=True)
+                self._report(done=False)
+        self._report(done=True)
 
-    def _tell(self, done: bool) -> None:
+    def _report(self, done: bool) -> None:
         if self._progress is None:
             return
         seconds = self._samples / self._rate
-        # a header's length is an estimate: the end is the end only when it is reached
+        # the length declared by a header can be wrong: only the end of the stream is the end
         fraction = 1.0 if done else min(seconds / self._expected, 0.99) if self._expected else 0.0
-        self._progress(Progress(fraction, seconds, time.perf_counter() - self._began))
+        self._progress(Progress(fraction, seconds, time.perf_counter() - self._started))
 
     def summary(self, warnings: tuple[str, ...]) -> dict[str, Any]:
         return {
@@ -234,7 +249,7 @@ class _Run:
             "samples": self._samples,
             "residual_dbfs": 20 * float(np.log10(max(self._residual, 1e-10))),
             "complete": self._separator._plan.sums_to_mixture,
-            "elapsed": time.perf_counter() - self._began,
+            "elapsed": time.perf_counter() - self._started,
             "warnings": (*self._separator.notes, *warnings),
         }
 
@@ -245,18 +260,8 @@ def _requested(stems: str | Sequence[str] | None) -> tuple[str, ...] | None:
     return parse_stems(stems if isinstance(stems, str) else ",".join(stems))
 
 
-def _resampled(blocks: Iterable[Waveform], info: AudioInfo, rate: int) -> Iterator[Waveform]:
-    if rate == info.sample_rate:
-        yield from blocks
-        return
-    resampler = Resampler(info.sample_rate, rate, info.channels)
-    for block in blocks:
-        yield resampler.push(block)
-    yield resampler.flush()
-
-
 def _checked(array: Waveform, rate: int) -> tuple[Waveform, tuple[str, ...]]:
-    """The array as finite float32 ``[C, n]``."""
+    """Return the array as finite float32 ``[C, n]``, with warnings."""
     if not MIN_RATE <= rate <= MAX_RATE:
         raise AudioError(f"Audio cannot have {rate} Hz: give a sample rate from {MIN_RATE} to {MAX_RATE} Hz.")
     if array.ndim == 1:

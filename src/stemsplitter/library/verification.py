@@ -1,4 +1,4 @@
-"""Decoding what was written and comparing it with the song."""
+"""Verification: decodes the written stems and compares their sum with the song."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemsplitter.audio.decode import AudioSource, open_source
-from stemsplitter.audio.resample import Resampler
+from stemsplitter.audio.mixing import resampled
 from stemsplitter.errors import OutputError
 from stemsplitter.library.results import StemFiles
 
@@ -21,33 +21,34 @@ BLOCK = 1 << 16
 
 @dataclass(frozen=True)
 class Verification:
-    """``residual_dbfs``: level (RMS) of the difference between the decoded stems' sum and the mixture.
+    """The result of a verification.
 
-    None where the stems asked for do not make up the whole song.
+    Attributes:
+        residual_dbfs: RMS level of the difference between the sum of the decoded stems and the mixture; None if the
+            requested stems do not sum to the song.
     """
 
     residual_dbfs: float | None
 
 
 def verify_files(song: Path, result: StemFiles) -> Verification:
-    """Decode the stems and the song again, in step, and add the stems up.
+    """Decode the stems and the song again and compare them.
 
     Raises:
-        OutputError: a stem does not have exactly the song's samples.
-        AudioError: a file cannot be read any more.
+        OutputError: a stem does not have the number of samples of the song.
+        AudioError: a file cannot be read.
     """
     with ExitStack() as stack:
         mixture = stack.enter_context(open_source(song))
         stems = {name: stack.enter_context(source) for name, source in _stems(result)}
-        power = 0.0
-        parts = zip_longest(
-            _even(_at_rate(mixture, result)), *(_even(stem.blocks()) for stem in stems.values())
-        )
-        for wanted, *given in parts:
-            if wanted is None or any(part is None or part.shape[1] != wanted.shape[1] for part in given):
-                continue  # a length is wrong, which is told below
-            # a mono song has two equal channels in a Native Instruments Stem file
-            difference = wanted.astype(np.float64) * result.gain - sum(
+        info, power = mixture.info, 0.0
+        song_blocks = resampled(mixture.blocks(), info.sample_rate, result.sample_rate, info.channels)
+        parts = zip_longest(_rechunked(song_blocks), *(_rechunked(stem.blocks()) for stem in stems.values()))
+        for expected, *given in parts:
+            if expected is None or any(part is None or part.shape[1] != expected.shape[1] for part in given):
+                continue  # a length is wrong, which is an error below
+            # a Native Instruments Stem file has two equal channels for a mono song
+            difference = expected.astype(np.float64) * result.gain - sum(
                 part.astype(np.float64) for part in given
             )
             power += float(np.square(difference).mean(axis=0).sum())
@@ -55,7 +56,7 @@ def verify_files(song: Path, result: StemFiles) -> Verification:
             if stem.samples != result.samples:
                 raise OutputError(
                     f"The stem {name} was written with {stem.samples} samples where the song has "
-                    f"{result.samples}: write it again, and report this if it stays so."
+                    f"{result.samples}: separate the song again, and report this if it happens again."
                 )
     if not result.complete:
         return Verification(None)
@@ -63,24 +64,14 @@ def verify_files(song: Path, result: StemFiles) -> Verification:
 
 
 def _stems(result: StemFiles) -> Iterator[tuple[str, AudioSource]]:
-    """Each stem, opened: a file's only track, or one of a Native Instruments Stem file, after its mixture."""
+    """Open each stem: the only track of a file, or one after the mixture of a Native Instruments Stem file."""
     in_one_file = len(result.files) > 1 and len({file.path for file in result.files}) == 1
     for number, file in enumerate(result.files, 1):
         yield file.name, open_source(file.path, track=number if in_one_file else None)
 
 
-def _at_rate(mixture: AudioSource, result: StemFiles) -> Iterator[Waveform]:
-    if mixture.info.sample_rate == result.sample_rate:
-        yield from mixture.blocks()
-        return
-    resampler = Resampler(mixture.info.sample_rate, result.sample_rate, mixture.info.channels)
-    for block in mixture.blocks():
-        yield resampler.push(block)
-    yield resampler.flush()
-
-
-def _even(blocks: Iterator[Waveform]) -> Iterator[Waveform]:
-    """The same samples in blocks of ``BLOCK``, the last one shorter."""
+def _rechunked(blocks: Iterator[Waveform]) -> Iterator[Waveform]:
+    """Yield the samples in blocks of ``BLOCK``, the last one shorter."""
     held: Waveform | None = None
     for block in blocks:
         held = block if held is None else np.concatenate((held, block), axis=1)

@@ -128,7 +128,7 @@ class Child:
         with self._loading:  # once, even for two songs that come at the same time
             if name not in self._separators:
                 self._separators[name] = Separator(name, device=self._device, threads=self._threads)
-            return self._separators[name].giving(stems)
+            return self._separators[name].with_stems(stems)
 
 
 def _yield_to_others() -> None:
