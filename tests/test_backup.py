@@ -269,7 +269,7 @@ def test_restore_keeps_existing_data(tmp_path: Path, backup: Path, there: str) -
 def test_backup_and_restore_commands(tmp_path: Path, settings: Settings) -> None:
     folder = tmp_path / "backup"
     done = CliRunner().invoke(app, ["backup", str(folder), "--data-dir", str(tmp_path / "old")])
-    assert done.stdout == f"{folder}\n" and done.stderr.startswith("The database and 3 files, ")
+    assert done.stdout == f"{folder}\n" and done.stderr.startswith("Database and 3 files, ")
     done = CliRunner().invoke(app, ["restore", str(folder), "--data-dir", str(tmp_path / "new")])
     assert done.stdout == f"{tmp_path / 'new'}\n"
     assert _tree(tmp_path / "new" / "files") == FILES

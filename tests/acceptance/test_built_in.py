@@ -15,7 +15,7 @@ from .command import MODEL, VOCALS, Command, files_in
 from .server import Server
 from .songs import dbfs, read
 
-FETCHING = f"Fetching the model {VOCALS} once (118 MB, licence MIT) …"
+FETCHING = f"Downloading the model {VOCALS} (118 MB, license MIT) …"
 WARNING = f"warning: {ALONE}"
 
 
@@ -93,7 +93,7 @@ def test_built_in_model_is_listed_and_not_pulled(new_user: Command) -> None:
     rows = {line.split()[0]: line for line in done.out.splitlines()}
     assert rows[MODEL].endswith("built in") and rows[VOCALS].split()[-1] == "no"
     done = new_user("models", "pull", MODEL)
-    assert (done.code, done.out) == (0, f"{MODEL} is built in: there is nothing to fetch.\n")
+    assert (done.code, done.out) == (0, f"{MODEL} is built in: there is nothing to download.\n")
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ def test_doctor_prints_report(command: Command) -> None:
     assert (done.code, done.err) == (0, "")
     told = {name: value.strip() for name, _, value in (line.partition(":") for line in done.out.splitlines())}
     assert list(told) == ["stemsplitter", "processor", "runtime", "gpu", "models in", "server", VOCALS, MODEL]
-    assert told["server"].startswith("would give 6s, 4s, 2s, on sqlite:////")
+    assert told["server"].startswith("provides 6s, 4s, 2s; database sqlite:////")
     assert told["stemsplitter"].startswith(__version__)
-    assert "usable, computes in " in told["processor"]
+    assert ", precision " in told["processor"]
     assert told["models in"].startswith(command.environment["STEMSPLITTER_CACHE_DIR"])
     for model in (VOCALS, MODEL):
         speed, _, rest = told[model].partition("×")

@@ -27,7 +27,7 @@ def command(folder: Path, environment: dict[str, str]) -> Command:
     """Command with the model added by `models add`."""
     command = Command(folder, environment | {"STEMSPLITTER_CACHE_DIR": str(folder / "cache")})
     done = command("models", "add", "tiny", "tiny.safetensors")
-    assert (done.code, done.out) == (0, f"tiny is ready: it gives {', '.join(STEMS)}.\n")
+    assert (done.code, done.out) == (0, f"tiny is ready. Stems: {', '.join(STEMS)}.\n")
     return command
 
 

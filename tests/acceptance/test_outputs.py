@@ -219,8 +219,8 @@ def test_printed_report(command: Command, song: Path) -> None:
     assert first.startswith("Lied.flac: 2.0 s of audio in ") and f"{MODEL} on cpu" in first
     assert [path.strip() for path in paths] == [f"stems/Lied/{stem}.wav" for stem in SIX_STEMS]
     assert all((command.folder / path.strip()).is_file() for path in paths)
-    assert checked == "  Checked: every stem decodes to 88200 samples."
-    assert sums.startswith("  Decoded and added up, the stems differ from the mix by -")
+    assert checked == "  Verified: every stem decodes to 88200 samples."
+    assert sums.startswith("  The decoded stems sum to the song with a residual of -")
     assert done.err.startswith(f"Lied.flac: {MODEL} on cpu") and done.err.count("\n") == 1
 
 

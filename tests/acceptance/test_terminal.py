@@ -85,7 +85,7 @@ def test_progress_bar_fits_width_and_is_erased(
     first, *stems, checked, sums, failed, last, end = shown
     assert first.startswith(f"{song}: 1 min 0 s of audio in ")
     assert len(stems) == 6 and all(line.endswith(".wav") for line in stems)
-    assert checked.startswith("  Checked: ") and sums.startswith("  Decoded and added up")
+    assert checked.startswith("  Verified: ") and sums.startswith("  The decoded stems sum to the song")
     assert (failed, last) == (
         "error: There is no file missing.mp3: check the path.",
         "1 of 2 songs separated, 1 failed.",

@@ -92,11 +92,11 @@ def test_an_mp3_may_begin_with_anything(head: bytes) -> None:
         (b"RIFF\x10\0\0\0WEBPVP8 ", "a picture"),
         (b"%PDF-1.7\n", "a document"),
         (b"#EXTM3U\nhttp://example.com/a.mp3\n", "a playlist"),
-        (b'{"success": false}', "a text"),
-        (b"Not found", "a text"),
-        (b"", "a text"),
-        (bytes(500), "a file of an unknown kind"),
-        (b"\x01\x02\x03\x04" * 100, "a file of an unknown kind"),
+        (b'{"success": false}', "a text file"),
+        (b"Not found", "a text file"),
+        (b"", "a text file"),
+        (bytes(500), "a file of unknown type"),
+        (b"\x01\x02\x03\x04" * 100, "a file of unknown type"),
     ],
 )
 def test_what_is_no_audio_is_named(head: bytes, kind: str) -> None:

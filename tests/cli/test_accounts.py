@@ -7,8 +7,8 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from stemsplitter.accounts.service import AccountService
+from stemsplitter.cli.admin import open_services
 from stemsplitter.cli.main import app
-from stemsplitter.cli.service import server
 from stemsplitter.database import Database
 from stemsplitter.errors import StemSplitterError
 from stemsplitter.service_errors import Conflict, NotFound, Unauthorized, ValidationFailed
@@ -119,14 +119,14 @@ def test_new_password_ends_session_of_sign_in_link() -> None:
     assert done.exit_code == 0
     link = re.fullmatch(r"http://127\.0\.0\.1:8000/sign-in/link/([\w-]{43})\n", done.stdout)
     assert link is not None
-    with server(None) as services:
+    with open_services(None) as services:
         with services.database.read() as session:
             assert services.sessions.link_owner(session, link[1]).email == "a@b.de"
         with services.database.write() as session:
             token = services.sessions.use_link(session, link[1])
         assert services.sessions.find(token) is not None
     assert run("password", "a@b.de", read="correct horse\n").exit_code == 0
-    with server(None) as services:
+    with open_services(None) as services:
         assert services.sessions.find(token) is None
 
 

@@ -51,7 +51,7 @@ def test_invalid_arguments_fail() -> None:
 
 
 def test_audit_reports_wrong_balance() -> None:
-    assert run("audit").stdout == "Every balance is the sum of its ledger.\n"
+    assert run("audit").stdout == "Every balance equals the sum of its ledger.\n"
     database = Database(load_settings().database)
     with database.write() as session:
         session.execute(text("UPDATE accounts SET balance = 599"))

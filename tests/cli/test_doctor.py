@@ -51,11 +51,11 @@ def test_text_output(monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.exit_code == 0
     assert done.stdout.splitlines() == [
         "stemsplitter: 1.0, Python 3.11, Linux",
-        "processor:    A processor, 8 cores usable, computes in bf16 and fp32",
+        "processor:    A processor, 8 cores, precision bf16 or fp32",
         "runtime:      OpenVINO 1, FFmpeg 8",
         "gpu:          not looked for",
         "models in:    /models (12 GB free)",
-        "server:       would give 6s, 4s, 2s, on sqlite:////data/x.db and file:///data/files",
+        "server:       provides 6s, 4s, 2s; database sqlite:////data/x.db, storage file:///data/files",
         "good:         12.3× real time on cpu (one)",
     ]
 
@@ -71,7 +71,7 @@ def test_model_notes_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_single_core_without_bf16_is_described(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(**{**vars(MACHINE), "cores": 1, "precisions": ("fp32",)})
     done = run(monkeypatch, machine=machine)
-    assert "processor:    A processor, 1 core usable, computes in fp32\n" in done.stdout
+    assert "processor:    A processor, 1 core, precision fp32\n" in done.stdout
 
 
 def test_failing_model_sets_exit_code_after_all_are_measured(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -87,7 +87,7 @@ def test_no_installed_model_is_reported(monkeypatch: pytest.MonkeyPatch) -> None
     done = run(monkeypatch)
     assert done.exit_code == 0
     assert done.stdout.splitlines()[-1] == (
-        "No model is here, not even the built-in one: reinstall stemsplitter."
+        "No model is installed, not even the built-in one: reinstall stemsplitter."
     )
 
 

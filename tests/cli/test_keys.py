@@ -47,7 +47,7 @@ def test_list_shows_prefix_but_no_key(account: str) -> None:
         ("laptop", shown[0][:12]),
         ("server", shown[1][:12]),
     ]
-    assert rows[0]["last used"] is None and rows[1]["last used"] is not None
+    assert rows[0]["last_used"] is None and rows[1]["last_used"] is not None
     text = run("list", EMAIL).stdout
     assert rows[0]["id"] in text and not any(key in text for key in shown)
 

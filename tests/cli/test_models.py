@@ -44,7 +44,7 @@ def test_list_columns() -> None:
     assert done.exit_code == 0
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines == [
-        ["name", "stems", "licence", "size", "ready"],
+        ["name", "stems", "license", "size", "ready"],
         ["here", "vocals", "instrumental", "unclear", "0", "MB", "built", "in"],
         ["there", "vocals", "instrumental", "unclear", "0", "MB", "no"],
     ]
@@ -68,14 +68,14 @@ def test_pull_prints_license_and_progress(monkeypatch: pytest.MonkeyPatch) -> No
     done = run("pull", "there")
     assert done.exit_code == 0 and done.stdout == "there is ready.\n"
     assert done.stderr.splitlines() == [
-        "A model: licence unclear. The terms of these weights are unclear.",
+        "A model: license unclear. The terms of these weights are unclear.",
         "there: 4.0 of 4.0 MB",
     ]
 
 
 def test_pull_of_built_in_model_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ModelStore, "pull", lambda *_: pytest.fail("it was fetched"))
-    assert run("pull", "here").stdout == "here is built in: there is nothing to fetch.\n"
+    assert run("pull", "here").stdout == "here is built in: there is nothing to download.\n"
 
 
 def test_pull_of_damaged_built_in_model_fails(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_pull_of_damaged_built_in_model_fails(tmp_path: Path) -> None:
 def test_add_verify_remove(tmp_path: Path, root: Path) -> None:
     (tmp_path / "mine.th").write_bytes(DATA)
     assert run("add", "there", str(tmp_path / "mine.th")).stdout == (
-        "there is ready: it gives vocals, instrumental.\n"
+        "there is ready. Stems: vocals, instrumental.\n"
     )
     assert run("verify").stdout == "here  w.th  ok\nthere  w.th  ok\n"
     assert run("verify", "there").stdout == "there  w.th  ok\n"
@@ -95,14 +95,14 @@ def test_add_verify_remove(tmp_path: Path, root: Path) -> None:
     done = run("verify")
     assert done.stdout == "here  w.th  ok\nthere  w.th  damaged\n"
     assert isinstance(done.exception, ModelError) and "models pull there" in str(done.exception)
-    assert run("remove", "there").stdout == "What was kept of there is removed: 0 MB freed.\n"
+    assert run("remove", "there").stdout == "Removed there: 0 MB freed.\n"
     assert not (root / "there").exists()
 
 
 def test_remove_keeps_built_in_weights(root: Path) -> None:
     made = ModelStore(root).cache_dir("here") / "graph.bin"
     made.write_bytes(bytes(2_000_000))
-    assert run("remove", "here").stdout == "What was kept of here is removed: 2 MB freed.\n"
+    assert run("remove", "here").stdout == "Removed here: 2 MB freed.\n"
     assert not made.exists() and ModelStore(root).is_ready("here")
 
 
@@ -112,11 +112,11 @@ def test_add_lists_missing_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(store_module, "load_catalogue", lambda: (two,))
     (tmp_path / "mine.th").write_bytes(DATA)
     assert run("add", "two", str(tmp_path / "mine.th")).stdout == (
-        "mine.th is in its place; two still needs second.th.\n"
+        "Added mine.th; two still needs second.th.\n"
     )
 
 
 def test_verify_without_models(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "load_catalogue", lambda: (entry("there"),))
     done = run("verify")
-    assert (done.exit_code, done.stdout) == (0, "No model is here yet.\n")
+    assert (done.exit_code, done.stdout) == (0, "No models are installed.\n")

@@ -10,8 +10,10 @@ import pytest
 from stemsplitter.audio.decode import AudioInfo
 from stemsplitter.audio.stemset import WrittenStem
 from stemsplitter.audio.tags import Tags
+from stemsplitter.cli import progress as progress_module
 from stemsplitter.cli import report as module
-from stemsplitter.cli.report import JsonReport, Report, TextReport, duration, open_report, printable
+from stemsplitter.cli.output import duration, printable
+from stemsplitter.cli.report import JsonReport, SeparatedSong, TextReport
 from stemsplitter.errors import AudioError, OutputError
 from stemsplitter.library import Progress, StemFiles
 from stemsplitter.library.verification import Verification
@@ -55,11 +57,6 @@ def test_printable_replaces_control_characters() -> None:
     assert printable("ä 🎸\n\x1b[31m\udcff") == "ä 🎸��[31m�"
 
 
-def test_report_matches_json_option() -> None:
-    assert isinstance(open_report(True, 1), JsonReport)
-    assert isinstance(open_report(False, 1), TextReport)
-
-
 def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     out, err = capsys.readouterr()
     assert err == ""
@@ -67,13 +64,13 @@ def lines(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 def test_json_events_of_song(capsys: pytest.CaptureFixture[str]) -> None:
-    report = JsonReport()
+    report = JsonReport(1)
     entry: Any = SimpleNamespace(name="spleeter_2s", licence="MIT", size_bytes=7)
-    with report.fetching(entry) as fetched, report.waiting("Loading"):
+    with report.fetching(entry) as fetched, report.status("Loading"):
         fetched(1, 2)
     with report.separating(SONG, SEPARATOR) as progress:
         progress(Progress(0.123456, 1.23456, 0.5))
-    report.separated(SONG, FOLDER, RESULT, PATHS, Verification(-140.04))
+    report.separated(SeparatedSong(SONG, FOLDER, RESULT, PATHS, Verification(-140.04)))
     report.failed(SONG, AudioError("One\nline."))
     report.finished(1, 1)
     assert lines(capsys) == [
@@ -110,12 +107,12 @@ def test_json_events_of_song(capsys: pytest.CaptureFixture[str]) -> None:
 def test_json_residual_is_null_if_not_measured(
     checked: Verification | None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    JsonReport().separated(SONG, FOLDER, RESULT, PATHS, checked)
+    JsonReport(1).separated(SeparatedSong(SONG, FOLDER, RESULT, PATHS, checked))
     assert lines(capsys)[0]["encoded_residual_dbfs"] is None
 
 
 def test_json_names_zip_of_stems(capsys: pytest.CaptureFixture[str]) -> None:
-    JsonReport().separated(SONG, FOLDER, RESULT, [FOLDER / "Lied.zip"], None)
+    JsonReport(1).separated(SeparatedSong(SONG, FOLDER, RESULT, [FOLDER / "Lied.zip"]))
     told = lines(capsys)[0]
     assert told["files"] == ["stems/Lied/Lied.zip"]
     assert {stem["path"] for stem in told["stems"].values()} == {"stems/Lied/Lied.zip"}
@@ -123,7 +120,7 @@ def test_json_names_zip_of_stems(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_json_paths_are_exact_and_ascii(capsys: pytest.CaptureFixture[str]) -> None:
     song = Path("a\nb 🎸 \udcff.mp3")
-    JsonReport().failed(song, AudioError("no"))
+    JsonReport(1).failed(song, AudioError("no"))
     out = capsys.readouterr().out
     assert out.isascii() and out.count("\n") == 1
     assert Path(json.loads(out)["song"]) == song
@@ -131,9 +128,9 @@ def test_json_paths_are_exact_and_ascii(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_text_of_song(capsys: pytest.CaptureFixture[str]) -> None:
     report = TextReport(1)
-    with report.waiting("Loading spleeter_2s"), report.separating(SONG, SEPARATOR) as progress:
+    with report.status("Loading spleeter_2s"), report.separating(SONG, SEPARATOR) as progress:
         progress(Progress(0.5, 1, 1))  # too early for a line
-    report.separated(SONG, FOLDER, RESULT, PATHS, None)
+    report.separated(SeparatedSong(SONG, FOLDER, RESULT, PATHS))
     report.finished(1, 0)
     out, err = capsys.readouterr()
     assert out.splitlines() == [
@@ -148,31 +145,33 @@ def test_model_notes_are_printed_once(capsys: pytest.CaptureFixture[str]) -> Non
     report, loaded = TextReport(2), SimpleNamespace(**vars(SEPARATOR), notes=("It is alone.",))
     report.loaded(loaded)
     for _ in range(2):
-        report.separated(SONG, FOLDER, replace(RESULT, warnings=("It is alone.", "It is odd.")), [], None)
+        report.separated(
+            SeparatedSong(SONG, FOLDER, replace(RESULT, warnings=("It is alone.", "It is odd.")), [])
+        )
     out, err = capsys.readouterr()
     assert err == "warning: It is alone.\n"
     assert out.splitlines()[1::2] == ["  warning: It is odd."] * 2
-    JsonReport().loaded(loaded)
+    JsonReport(1).loaded(loaded)
     assert capsys.readouterr() == ("", "")
 
 
 def test_text_of_remarks(capsys: pytest.CaptureFixture[str]) -> None:
     info = replace(RESULT.source, sample_rate=96_000, source_channels=6)
     result = replace(RESULT, warnings=("It is odd.",), gain=0.5, source=info)
-    TextReport(1).separated(SONG, FOLDER, result, [], Verification(-91.4))
+    TextReport(1).separated(SeparatedSong(SONG, FOLDER, result, [], Verification(-91.4)))
     assert capsys.readouterr().out.splitlines()[1:] == [
         "  warning: It is odd.",
-        "  All stems are 6.0 dB softer than in the mix, so that none clips.",
-        "  The stems have 44100 Hz, the song 96000 Hz.",
-        "  The song's 6 channels were mixed to stereo first.",
-        "  Checked: every stem decodes to 441000 samples.",
-        "  Decoded and added up, the stems differ from the mix by -91 dBFS.",
+        "  All stems are attenuated by 6.0 dB to prevent clipping.",
+        "  The sample rate is 44100 Hz; that of the song is 96000 Hz.",
+        "  The 6 channels of the song were mixed down to stereo.",
+        "  Verified: every stem decodes to 441000 samples.",
+        "  The decoded stems sum to the song with a residual of -91 dBFS.",
     ]
 
 
 def test_text_of_tiny_gain(capsys: pytest.CaptureFixture[str]) -> None:
-    TextReport(1).separated(SONG, FOLDER, replace(RESULT, gain=0.9999), [], None)
-    assert "  All stems are a trifle (less than 0.1 dB) softer" in capsys.readouterr().out
+    TextReport(1).separated(SeparatedSong(SONG, FOLDER, replace(RESULT, gain=0.9999), []))
+    assert "  All stems are attenuated by less than 0.1 dB" in capsys.readouterr().out
 
 
 def test_text_of_batch(capsys: pytest.CaptureFixture[str]) -> None:
@@ -197,7 +196,7 @@ def test_progress_lines_without_terminal_are_throttled(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter([0.0, 1.0, 6.0, 6.0, 7.0, 12.0, 12.0])
-    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: next(clock))
     with TextReport(1).separating(SONG, SEPARATOR) as progress:
         progress(Progress(0.1, 10, 1))
         progress(Progress(0.25, 60, 6))
@@ -213,12 +212,12 @@ def test_download_message_has_size_and_license(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @contextmanager
-    def progress(name: str) -> Any:
+    def downloading(name: str) -> Any:
         yield name
 
-    monkeypatch.setattr(module, "pull_progress", progress)
-    report: Report = TextReport(1)
+    monkeypatch.setattr(module, "download_progress", downloading)
+    report = TextReport(1)
     entry: Any = SimpleNamespace(name="spleeter_2s", licence="MIT", size_bytes=118_000_000)
     with report.fetching(entry) as fetched:
         assert fetched == "spleeter_2s"
-    assert capsys.readouterr().err == "Fetching the model spleeter_2s once (118 MB, licence MIT) …\n"
+    assert capsys.readouterr().err == "Downloading the model spleeter_2s (118 MB, license MIT) …\n"

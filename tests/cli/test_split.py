@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,6 @@ from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.catalogue.entries import ModelEntry
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.cli.main import app
-from stemsplitter.cli.split import find_songs, output_folders
 from stemsplitter.errors import ModelError, OutputError, RequestError
 from stemsplitter.library import separator
 from stemsplitter.separation.layouts import LAYOUTS, SIX_STEMS
@@ -76,66 +74,6 @@ def touch(*paths: str) -> None:
         path.touch()
 
 
-# --- which songs ---
-
-
-def test_songs_of_folders_are_sorted_and_unique(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    touch("a/2.flac", "a/1.MP3", "a/cover.jpg", "a/b/3.webm", "z.txt", "x.wav")
-    found = find_songs([Path("x.wav"), Path("a"), Path("a/1.MP3"), Path("z.txt"), Path("gone.mp3")], STEMS)
-    assert [str(path) for path in found] == [
-        "x.wav",
-        "a/1.MP3",
-        "a/2.flac",
-        "a/b/3.webm",
-        "z.txt",
-        "gone.mp3",
-    ]
-
-
-def test_hidden_files_and_outputs_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    touch("a/.1.mp3", "a/._2.mp3", "a/.trash/3.mp3", "a/stems/x/vocals.wav", "a/2.mp3", "a/b/stems/4.mp3")
-    assert [str(path) for path in find_songs([Path("a")], Path("a/stems"))] == ["a/2.mp3", "a/b/stems/4.mp3"]
-    assert find_songs([tmp_path / "a"], Path("a/stems")) == [
-        tmp_path / "a/2.mp3",
-        tmp_path / "a/b/stems/4.mp3",
-    ]
-    assert find_songs([Path("a/stems")], Path("a/stems")) == [Path("a/stems/x/vocals.wav")]
-
-
-def test_folder_search_skips_non_files(tmp_path: Path) -> None:
-    (tmp_path / "folder.mp3").mkdir()
-    os.mkfifo(tmp_path / "pipe.mp3")
-    (tmp_path / "nowhere.mp3").symlink_to(tmp_path / "gone")
-    (tmp_path / "round").symlink_to(tmp_path)
-    assert find_songs([tmp_path], STEMS) == [tmp_path]
-
-
-def test_invalid_file_names_are_kept_for_error_report(tmp_path: Path) -> None:
-    names = [tmp_path / ("n" * 300), tmp_path / "x" / "y.mp3"]
-    assert find_songs(names, STEMS) == names
-
-
-# --- where their stems go ---
-
-
-@pytest.mark.parametrize(
-    ("songs", "folders"),
-    [
-        (["a.mp3", "b.mp3"], ["a", "b"]),
-        (["a.mp3", "a.flac", "x/a.mp3", "x/a.flac"], ["a", "a.flac", "a.mp3", "a 2"]),
-        (["Ä.mp3", "ä.flac", "A\u0308.wav"], ["Ä", "ä.flac", "A\u0308.wav"]),
-        (["a 2.mp3", "a.mp3", "x/a.mp3", "y/a.mp3"], ["a 2", "a", "a.mp3", "a 3"]),
-        (["..mp3", "...mp3", ".mp3"], ["..mp3", "...mp3", ".mp3"]),
-        (["a", "x/a", "y/a"], ["a", "a 2", "a 3"]),
-    ],
-)
-def test_each_song_has_its_own_output_folder(songs: list[str], folders: list[str]) -> None:
-    given = output_folders([Path(song) for song in songs], STEMS)
-    assert [str(given[Path(song)].relative_to(STEMS)) for song in songs] == folders
-
-
 # --- a run ---
 
 
@@ -181,6 +119,13 @@ def test_invalid_request_ends_batch(toy: ToyModel) -> None:
     done = run("a.wav", "b.wav", "--format", "stem.mp4")
     assert isinstance(done.exception, RequestError)
     assert "b.wav" not in done.stderr and not STEMS.exists()
+
+
+def test_repeated_stems_options_are_combined(toy: ToyModel) -> None:
+    write(Path("Lied.wav"))
+    done = run("Lied.wav", "--stems", "vocals", "--stems", "drums,bass")
+    assert done.exit_code == 0
+    assert sorted(path.stem for path in (STEMS / "Lied").iterdir()) == ["bass", "drums", "vocals"]
 
 
 def test_zip_replaces_only_previous_zip(toy: ToyModel) -> None:
@@ -256,7 +201,7 @@ def test_permissive_model_is_downloaded_automatically(
     done = run("a.wav", *options)
     assert done.exit_code == 0 and pulled == ["spleeter_2s"]
     first, second = done.stderr.splitlines()
-    assert first == "Fetching the model spleeter_2s once (118 MB, licence MIT) …"
+    assert first == "Downloading the model spleeter_2s (118 MB, license MIT) …"
     assert second == f"a.wav: {model} on cpu (toy)"
 
 
@@ -285,7 +230,7 @@ def test_built_in_model_is_fallback_for_failed_download(
     done = run("a.wav", "b.wav", *options)
     assert done.exit_code == 0 and unobtainable == ["spleeter_2s"]
     assert done.stderr.splitlines() == [
-        "Fetching the model spleeter_2s once (118 MB, licence MIT) …",
+        "Downloading the model spleeter_2s (118 MB, license MIT) …",
         "warning: It does what it can.",
         "1/2 a.wav: builtin_6s on cpu (toy)",
         "2/2 b.wav: builtin_6s on cpu (toy)",

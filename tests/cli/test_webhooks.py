@@ -89,7 +89,7 @@ def test_tolerance_limits_age_of_delivery(
         (["BODY", "-H", "nonsense"], "The header 'nonsense' has no name"),
         (["BODY", "-H", ": x"], "has no name"),
         (["nowhere.json"], "cannot be read from nowhere.json: No such file"),
-        (["BODY", "--secret", ""], "There is no secret: set STEMSPLITTER_WEBHOOK_SECRET"),
+        (["BODY", "--secret", ""], "The secret is missing: set STEMSPLITTER_WEBHOOK_SECRET"),
     ],
 )
 def test_invalid_arguments_are_reported(

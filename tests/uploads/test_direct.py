@@ -139,7 +139,7 @@ def test_what_was_not_sent_is_said(server: Any) -> None:
     [
         (SONG + b"more", f"has {len(SONG) + 4} bytes and {len(SONG)} were reserved"),
         (SONG[:-1], f"has {len(SONG) - 1} bytes and {len(SONG)} were reserved"),
-        (b"<html><body>".ljust(len(SONG)), "is a web page, not audio or video"),
+        (b"<html><body>".ljust(len(SONG)), "This is a web page. Choose an audio or video file."),
     ],
 )
 def test_what_a_careless_store_took_is_looked_at(stored: bytes, words: str, server: Any) -> None:

@@ -324,4 +324,4 @@ def test_the_python_client_uploads(server: Any) -> None:
     with pytest.raises(AIStemSplitterError) as caught:
         client.upload_audio(b"<html>" + bytes(100), filename="song.mp3", content_type="audio/mpeg")
     assert (caught.value.status_code, caught.value.code) == (415, "UPLOAD_TYPE_MISMATCH")
-    assert caught.value.message.startswith("The file is a web page")
+    assert caught.value.message.startswith("This is a web page")

@@ -49,8 +49,8 @@ def not_media(head: bytes) -> str:
     if _MEDIA.match(head) or _MEDIA.match(start) or _MPEG_FRAME.match(start):
         return ""
     if _is_text(head):
-        return "a text"
-    return "" if _MPEG_FRAME.search(head) else "a file of an unknown kind"
+        return "a text file"
+    return "" if _MPEG_FRAME.search(head) else "a file of unknown type"
 
 
 def _is_text(head: bytes) -> bool:

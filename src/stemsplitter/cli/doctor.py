@@ -1,26 +1,25 @@
-"""``stemsplitter doctor``: what this machine can run, and how fast."""
+"""``stemsplitter doctor``: checks of this machine, its models and the server settings."""
 
-import json
 import logging
 import platform
 import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
+from stemsplitter.cli.output import AsJson, print_json
 from stemsplitter.errors import StemSplitterError
 from stemsplitter.version import __version__
 
-SEGMENTS = 3  # a warm-up, then at least one for each stream
+SEGMENTS = 3  # a warm-up, then at least one per stream
 
 _log = logging.getLogger("stemsplitter")
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What there is to run on. ``gpu`` says in words why there is none."""
+    """Hardware and software of this machine. ``gpu`` is text: the device, or the reason why there is none."""
 
     version: str
     python: str
@@ -37,10 +36,7 @@ class Machine:
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast a model ran here, in seconds of audio per second, or why it did not.
-
-    ``notes`` are what there is to know of it as it was loaded, each a sentence.
-    """
+    """Speed of a model in seconds of audio per second, or its problem. ``notes`` are sentences about the model."""
 
     model: str
     device: str
@@ -51,7 +47,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class Server:
-    """What `stemsplitter serve` would run on with the settings there are, and what is in its way, if anything."""
+    """Configuration that a server would start with, or the problem that prevents its start."""
 
     database: str
     storage: str
@@ -60,9 +56,9 @@ class Server:
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Say what this machine can run and how fast, whether a server can, and what is missing."""
+    """Check this machine, measure the speed of each model, and check the server settings."""
     machine, server = _machine(), _server()
     if not as_json:
         _print_machine(machine)
@@ -76,16 +72,16 @@ def doctor(
             for note in speed.notes:
                 _print_line("", note)
     if as_json:
-        told = {"server": asdict(server), "speeds": [asdict(speed) for speed in speeds]}
-        print(json.dumps(asdict(machine) | told, indent=2))
+        checks = {"server": asdict(server), "speeds": [asdict(speed) for speed in speeds]}
+        print_json(asdict(machine) | checks)
     elif not speeds:
-        print("No model is here, not even the built-in one: reinstall stemsplitter.")
+        print("No model is installed, not even the built-in one: reinstall stemsplitter.")
     if server.problem or any(speed.problem for speed in speeds):
         raise typer.Exit(1)
 
 
 def measure(model: str) -> Speed:
-    """Separate some noise with a model that is here."""
+    """Measure the speed of an installed model by separating noise."""
     import numpy as np
 
     from stemsplitter.library import Separator
@@ -96,8 +92,8 @@ def measure(model: str) -> Speed:
         noise = np.random.default_rng(0).standard_normal((2, length), np.float32)
         separator.separate(noise[:, : length // SEGMENTS])
         result = separator.separate(noise)
-    except Exception as error:  # to find out is what it is for
-        _log.debug("this led to it:", exc_info=error)
+    except Exception as error:  # any problem is a result
+        _log.debug("cause:", exc_info=error)
         known = isinstance(error, StemSplitterError)
         problem = " ".join((str(error) if known else f"{type(error).__name__}: {error}").split())
         return Speed(model, "", None, problem)
@@ -145,7 +141,7 @@ def _server() -> Server:
         database_url, storage = str(database.engine.url), settings.storage
         layouts = tuple(ready_layouts(settings, store))
         check_models(settings, store)
-        # a server that never ran has no database yet, and looking must not make one
+        # the check must not create the database of a server that never ran
         if not database.is_sqlite or Path(database.engine.url.database or "").exists():
             check_opens(database)
         database.close()
@@ -158,7 +154,7 @@ def _gpu() -> str:
     try:
         import torch
     except ImportError:
-        return "not looked for: torch is not installed (pip install 'stemsplitter[torch]' to use one)"
+        return "not checked: torch is not installed (pip install 'stemsplitter[torch]' to use a GPU)"
     from stemsplitter.separation.runtimes.torch import TorchRuntime, find_gpu
 
     found = find_gpu("auto")
@@ -176,15 +172,15 @@ def _print_server(server: Server) -> None:
     if server.problem:
         _print_line("server", server.problem)
         return
-    gives = ", ".join(server.layouts) or "no layout yet"
-    _print_line("server", f"would give {gives}, on {server.database} and {server.storage}")
+    provided = ", ".join(server.layouts) or "no layouts"
+    _print_line("server", f"provides {provided}; database {server.database}, storage {server.storage}")
 
 
 def _print_machine(machine: Machine) -> None:
     _print_line("stemsplitter", f"{machine.version}, Python {machine.python}, {machine.platform}")
     cores = "1 core" if machine.cores == 1 else f"{machine.cores} cores"
-    precisions = " and ".join(machine.precisions)
-    _print_line("processor", f"{machine.processor}, {cores} usable, computes in {precisions}")
+    precisions = " or ".join(machine.precisions)
+    _print_line("processor", f"{machine.processor}, {cores}, precision {precisions}")
     _print_line("runtime", f"{machine.runtime}, FFmpeg {machine.ffmpeg}")
     _print_line("gpu", machine.gpu)
     _print_line("models in", f"{machine.models_in} ({machine.bytes_free / 1e9:.0f} GB free)")

@@ -1,33 +1,33 @@
-"""``stemsplitter keys``: what programs prove with whose they are."""
+"""``stemsplitter keys``: API keys of an account."""
 
-import sys
 from typing import Annotated
 
 import typer
 
-from stemsplitter.cli.service import AccountName, AsJson, DataDir, print_rows, server
+from stemsplitter.cli.admin import AccountName, DataDir, open_services
+from stemsplitter.cli.output import AsJson, print_message, print_rows
 
-app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.command()
 def create(
     account: AccountName,
-    name: Annotated[str, typer.Option("--name", help="What it is for, to tell keys apart.")] = "",
+    name: Annotated[str, typer.Option("--name", help="Name of the key.")] = "",
     data_dir: DataDir = None,
 ) -> None:
-    """Make an API key and print it, once: only its hash is kept."""
-    with server(data_dir) as services, services.database.write() as session:
+    """Create an API key. It is printed once; only its hash is stored."""
+    with open_services(data_dir) as services, services.database.write() as session:
         found = services.accounts.find_account(session, account)
         key, shown = services.accounts.create_key(session, found.id, name)
     print(shown)
-    print(f"Keep it: it is not shown again. Its id is {key.id}.", file=sys.stderr)
+    print_message(f"Save the key: it is not shown again. Its ID is {key.id}.")
 
 
 @app.command("list")
 def list_keys(account: AccountName, as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """List an account's keys, the oldest first: what they begin with, and when they were last used."""
-    with server(data_dir) as services, services.database.read() as session:
+    """List the keys of an account, oldest first, with prefix and time of last use."""
+    with open_services(data_dir) as services, services.database.read() as session:
         found = services.accounts.find_account(session, account)
         rows = [
             (each.id, each.name, each.prefix, each.created_at, each.last_used_at, each.revoked_at)
@@ -39,11 +39,11 @@ def list_keys(account: AccountName, as_json: AsJson = False, data_dir: DataDir =
 @app.command()
 def revoke(
     account: AccountName,
-    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="The key's id, as `keys list` shows it.")],
+    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="ID of the key; see `keys list`.")],
     data_dir: DataDir = None,
 ) -> None:
-    """Refuse a key from now on."""
-    with server(data_dir) as services, services.database.write() as session:
+    """Revoke a key."""
+    with open_services(data_dir) as services, services.database.write() as session:
         found = services.accounts.find_account(session, account)
         key = services.accounts.revoke_key(session, found.id, key_id)
     print(f"{key.id} ({key.prefix}…) is revoked.")

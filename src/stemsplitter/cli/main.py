@@ -1,4 +1,4 @@
-"""The command ``stemsplitter``: its options, its sub-commands, and what a failure looks like."""
+"""The command ``stemsplitter``: global options, subcommands, errors and signals."""
 
 import io
 import logging
@@ -12,17 +12,14 @@ import typer
 
 from stemsplitter.cli import (
     accounts,
-    api,
-    backup,
     credits,
     doctor,
     keys,
-    migrate,
+    maintenance,
     models,
     serve,
     split,
     webhooks,
-    worker,
 )
 from stemsplitter.errors import RequestError, StemSplitterError, Stopped
 from stemsplitter.version import __version__
@@ -34,7 +31,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _log = logging.getLogger("stemsplitter")
 
-# Rich's boxes round help and usage errors cost a tenth of a second and break up what should be one line.
+# Rich formatting of help and usage errors takes 0.1 s and splits errors over several lines.
 app = typer.Typer(
     name="stemsplitter", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
@@ -42,15 +39,15 @@ app.command("split")(split.split)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)
-app.command("api")(api.api)
-app.command("worker")(worker.worker)
+app.command("api")(serve.api)
+app.command("worker")(serve.worker)
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(credits.app, name="credits")
 app.add_typer(webhooks.app, name="webhooks")
-app.command("migrate")(migrate.migrate)
-app.command("backup")(backup.backup)
-app.command("restore")(backup.restore)
+app.command("migrate")(maintenance.migrate)
+app.command("backup")(maintenance.backup)
+app.command("restore")(maintenance.restore)
 
 
 def _print_version(wanted: bool) -> None:
@@ -64,7 +61,7 @@ def options(
     verbose: Annotated[
         bool,
         typer.Option(
-            "--verbose", "-v", help="Tell what happens, and what led to an error (STEMSPLITTER_LOG=debug)."
+            "--verbose", "-v", help="Log details and the causes of errors (STEMSPLITTER_LOG=debug)."
         ),
     ] = False,
     offline: Annotated[
@@ -75,7 +72,7 @@ def options(
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
     ] = False,
 ) -> None:
-    """Take songs apart into vocals, drums, bass, guitar, piano and the rest."""
+    """Separate songs into vocals, drums, bass, guitar, piano and other."""
     level = "debug" if verbose else os.environ.get("STEMSPLITTER_LOG", "warning")
     try:
         _log.setLevel(level.upper())
@@ -89,13 +86,13 @@ def options(
 
 
 def main() -> None:
-    """Run the command that the process was started with, and exit.
+    """Run the command with the arguments of the process, and exit.
 
-    Exit codes: 0 done, 1 failed (one line on standard error says why), 2 wrong usage, 70 a fault of the
-    program, 130 stopped by Ctrl-C, SIGTERM, or a terminal that was closed.
+    Exit codes: 0 success, 1 error (one line on standard error), 2 usage error, 70 internal error, 130 interrupted by
+    Ctrl-C, SIGTERM or a closed terminal.
     """
     for number in STOPPING:
-        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup has it, and wants it
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
             signal.signal(number, _stop)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
@@ -114,20 +111,20 @@ def main() -> None:
     except StemSplitterError as error:
         _fail(f"error: {error}", EXIT_FAILED, error)
     except BrokenPipeError:
-        # nobody reads any more; what Python would write at its exit goes nowhere either
+        # the reader is gone: discard what Python would still write at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(EXIT_FAILED) from None
     except Exception as error:
         _fail(
-            f"error: this should not have happened ({type(error).__name__}): run `stemsplitter --verbose …` "
-            "again and report what it prints.",
+            f"error: internal error ({type(error).__name__}): run `stemsplitter --verbose …` again and report "
+            "the output.",
             EXIT_INTERNAL,
             error,
         )
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    """Stop, once: a second Ctrl-C would only break the tidying up, which is short."""
+    """Stop, and ignore further signals, which would interrupt the cleanup."""
     for each in STOPPING:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
@@ -136,5 +133,5 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
 def _fail(line: str, code: int, error: Exception | None = None) -> NoReturn:
     print(" ".join(line.split()), file=sys.stderr)
     if error is not None:
-        _log.debug("this led to it:", exc_info=error)
+        _log.debug("cause:", exc_info=error)
     raise SystemExit(code)

@@ -1,7 +1,5 @@
-"""``stemsplitter models``: which models there are, and bringing them here."""
+"""``stemsplitter models``: list, download, add, verify and remove models."""
 
-import json
-import sys
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,82 +8,81 @@ import typer
 
 from stemsplitter.catalogue.entries import ModelEntry
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.cli.pull_progress import pull_progress
+from stemsplitter.cli.output import AsJson, print_json, print_message
+from stemsplitter.cli.progress import download_progress
 from stemsplitter.errors import ModelError
 
 app = typer.Typer(
-    help="List the models, fetch them, add your own, check them, remove them.",
+    help="List, download, add, verify and remove models.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="A model's name, as `models list` shows it.")]
+_Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the model; see `models list`.")]
 
 
 @app.command("list")
 def list_models(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """List the models: stems, licence, size, and whether they are here."""
+    """List the models with stems, license, size and availability."""
     store = ModelStore()
     rows = [(entry, store.is_ready(entry.name)) for entry in store.entries()]
     if as_json:
-        print(json.dumps([_as_json(entry, ready) for entry, ready in rows], indent=2, ensure_ascii=False))
+        print_json([_as_json(entry, ready) for entry, ready in rows])
     else:
         _print_table(rows)
 
 
 @app.command()
 def pull(name: _Name) -> None:
-    """Fetch a model's weights; goes on where an earlier pull was cut off."""
+    """Download the weights of a model. An interrupted download is resumed."""
     store = ModelStore()
     entry = store.entry(name)
-    print(f"{entry.title}: licence {entry.licence}. {entry.licence_note}", file=sys.stderr)
+    print_message(f"{entry.title}: license {entry.licence}. {entry.licence_note}")
     if not store.is_ready(name):
-        with nullcontext() if entry.built_in else pull_progress(name) as progress:
+        with nullcontext() if entry.built_in else download_progress(name) as progress:
             store.pull(name, progress)
-    print(f"{name} is built in: there is nothing to fetch." if entry.built_in else f"{name} is ready.")
+    print(f"{name} is built in: there is nothing to download." if entry.built_in else f"{name} is ready.")
 
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A model of the catalogue, or a new name.")],
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A checkpoint (.th, .safetensors) or a wheel.")
-    ],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a known model, or a new name.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Checkpoint (.th, .safetensors) or wheel.")],
 ) -> None:
-    """Add weights that you have: a file of a known model, or a Demucs checkpoint of your own."""
+    """Add weights from a file: of a known model, or your own Demucs checkpoint."""
     store = ModelStore()
     entry = store.add(name, file)
     missing = [check.file for check in store.verify(name) if check.state != "ok"]
     if missing:
-        print(f"{file.name} is in its place; {name} still needs {', '.join(missing)}.")
+        print(f"Added {file.name}; {name} still needs {', '.join(missing)}.")
     else:
-        print(f"{name} is ready: it gives {', '.join(entry.stems)}.")
+        print(f"{name} is ready. Stems: {', '.join(entry.stems)}.")
 
 
 @app.command()
 def verify(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="A model; all that are here if left out.")
+        str | None, typer.Argument(metavar="NAME", help="Name of a model. Default: all installed models.")
     ] = None,
 ) -> None:
-    """Read the weights that are here and compare their SHA-256."""
+    """Verify the SHA-256 checksums of installed weights."""
     checks = ModelStore().verify(name)
     for check in checks:
         print(f"{check.model}  {check.file}  {check.state}")
     bad = {check.model: None for check in checks if check.state != "ok"}
     if bad:
         raise ModelError(
-            f"{' and '.join(bad)} cannot be used as it is: run `stemsplitter models pull {next(iter(bad))}`."
+            f"{' and '.join(bad)} failed verification: run `stemsplitter models pull {next(iter(bad))}`."
         )
     if not checks:
-        print("No model is here yet.")
+        print("No models are installed.")
 
 
 @app.command()
 def remove(name: _Name) -> None:
-    """Delete a model's files, and what was made of them."""
-    print(f"What was kept of {name} is removed: {ModelStore().remove(name) / 1e6:.0f} MB freed.")
+    """Delete the files of a model and its caches."""
+    print(f"Removed {name}: {ModelStore().remove(name) / 1e6:.0f} MB freed.")
 
 
 def _as_json(entry: ModelEntry, ready: bool) -> dict[str, Any]:
@@ -109,7 +106,7 @@ def _print_table(rows: list[tuple[ModelEntry, bool]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("name", "stems", "licence", box=None, pad_edge=False)
+    table = Table("name", "stems", "license", box=None, pad_edge=False)
     table.add_column("size", justify="right")
     table.add_column("ready")
     for entry, ready in rows:

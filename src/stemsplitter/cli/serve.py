@@ -1,8 +1,7 @@
-"""``stemsplitter serve``: a whole server, API and workers, from one command."""
+"""``stemsplitter serve``, ``api`` and ``worker``: the processes of a server."""
 
 import logging
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stemsplitter.cli.service import DataDir
+from stemsplitter.cli.admin import DataDir
+from stemsplitter.cli.output import print_message
+from stemsplitter.cli.progress import download_progress
 
 if TYPE_CHECKING:
     from stemsplitter.catalogue.entries import ModelEntry
@@ -19,19 +20,22 @@ if TYPE_CHECKING:
     from stemsplitter.services import Services
     from stemsplitter.settings import Settings
 
+Host = Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address to listen on.")]
+Port = Annotated[int | None, typer.Option(metavar="PORT", help="Port to listen on.")]
+
 START_SECONDS = 60.0
 
 _log = logging.getLogger(__name__)
 
 
 def serve(
-    host: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Address to listen on.")] = None,
-    port: Annotated[int | None, typer.Option(metavar="PORT", help="Port to listen on.")] = None,
+    host: Host = None,
+    port: Port = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Run a server: API and workers. The first start makes an account and prints its API key.
+    """Run a server: API and workers. The first start creates an account and prints its API key.
 
-    Every setting is in docs/settings.md.
+    All settings are in docs/settings.md.
     """
     from stemsplitter import logs
     from stemsplitter.migrations.upgrade import upgrade
@@ -43,7 +47,7 @@ def serve(
 
     settings = load_settings(host=host, port=port, data_dir=data_dir)
     logs.configure(settings.log_level)
-    check_port(settings)  # before a key is made and shown because something else answers there
+    check_port(settings)  # a key must not be printed if another server answers at the port
     services = Services(settings)
     upgrade(services.database)
     check_models(settings, services.models)
@@ -56,8 +60,39 @@ def serve(
     services.close()
 
 
+def api(host: Host = None, port: Port = None, data_dir: DataDir = None) -> None:
+    """Run the API without workers. All settings are in docs/settings.md."""
+    from stemsplitter.processes import api
+    from stemsplitter.settings import load_settings
+
+    api.run(load_settings(host=host, port=port, data_dir=data_dir))
+
+
+def worker(
+    device: Annotated[
+        str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1 or mps.")
+    ] = None,
+    concurrency: Annotated[
+        int | None, typer.Option(metavar="N", help="Number of splits to process at once, 1 to 64.")
+    ] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAMES",
+            help="Process splits of these models only, such as htdemucs,spleeter_2s. Default: all models.",
+        ),
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Run a worker, which separates songs and delivers webhooks. All settings are in docs/settings.md."""
+    from stemsplitter.processes import worker
+    from stemsplitter.settings import load_settings
+
+    worker.run(load_settings(data_dir=data_dir, device=device, concurrency=concurrency, worker_models=models))
+
+
 def _fetch_models(services: "Services") -> None:
-    """Fetch the models that are preferred and not here, as `split` does; a server starts without them, too."""
+    """Download missing models that are preferred, as `split` does. The server starts without them if that fails."""
     from stemsplitter.catalogue.selection import Fetcher
     from stemsplitter.errors import ModelError
     from stemsplitter.splits.model_selection import wanted_models
@@ -70,7 +105,7 @@ def _fetch_models(services: "Services") -> None:
             fetcher.bring(candidates)
     for name, error in fetcher.failed.items():
         _log.warning(
-            "the model %s cannot be had, and the server goes on without it: %s Once it is here, start again.",
+            "the model %s cannot be downloaded; the server starts without it: %s Restart after installing it.",
             name,
             error,
         )
@@ -78,15 +113,13 @@ def _fetch_models(services: "Services") -> None:
 
 @contextmanager
 def _fetching(entry: "ModelEntry") -> Iterator["Progress"]:
-    from stemsplitter.cli.pull_progress import pull_progress
-
-    print(f"Fetching the model {entry.name}, once …", file=sys.stderr)
-    with pull_progress(entry.name) as progress:
+    print_message(f"Downloading the model {entry.name} …")
+    with download_progress(entry.name) as progress:
         yield progress
 
 
 def _greet(services: "Services", stop: threading.Event) -> None:
-    """Wait until the API answers, and say so: a key that is shown once is made when it can be used."""
+    """Print the welcome text when the API responds: the key in it is shown once and must be usable."""
     from stemsplitter.processes.first_run import welcome
 
     url = _local_url(services.settings)
@@ -108,13 +141,13 @@ def _answers(url: str) -> bool:
 
 
 def _local_url(settings: "Settings") -> str:
-    """Where this machine reaches the API, which may listen on all addresses."""
+    """Return the local URL of the API, which can listen on all addresses."""
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
     return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 def _variables(host: str | None, port: int | None, data_dir: object | None) -> dict[str, str]:
-    """The command's options, as the settings of child processes."""
+    """Return the options as environment variables for child processes."""
     from stemsplitter.settings import PREFIX
 
     given = {"HOST": host, "PORT": port, "DATA_DIR": data_dir}

@@ -1,6 +1,6 @@
-"""The command, as a child of the supervisor: it ends in good order when its parent is gone.
+"""The command as a child process of the supervisor: it shuts down when the supervisor exits.
 
-The parent holds the other end of standard input. When the parent dies, however it dies, the input ends.
+The supervisor holds the other end of standard input, which reaches its end however the supervisor exits.
 """
 
 import os
@@ -18,7 +18,7 @@ def main() -> None:
 
 
 def _watch() -> None:
-    # not sys.stdin.read: it would hold a lock that the end of Python waits for
+    # sys.stdin.read would hold a lock that the interpreter waits for at exit
     while os.read(sys.stdin.fileno(), 1 << 10):
         pass
     os.kill(os.getpid(), signal.SIGTERM)

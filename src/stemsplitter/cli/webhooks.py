@@ -1,4 +1,4 @@
-"""``stemsplitter webhooks``: what the developer of a receiver needs at hand."""
+"""``stemsplitter webhooks``: tools for developers of webhook receivers."""
 
 import sys
 from datetime import UTC, datetime
@@ -11,12 +11,12 @@ from stemsplitter.errors import RequestError
 
 SECRET_VARIABLE = "STEMSPLITTER_WEBHOOK_SECRET"
 
-app = typer.Typer(help="Check signed deliveries.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(help="Verify webhook deliveries.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @app.callback()
 def webhooks() -> None:
-    """Check signed deliveries."""
+    """Verify webhook deliveries."""
 
 
 @app.command()
@@ -25,7 +25,7 @@ def verify(
         str,
         typer.Argument(
             metavar="BODY",
-            help="File with the body, byte for byte as received; - reads it from standard input.",
+            help="File with the exact body as received; - reads standard input.",
         ),
     ] = "-",
     header: Annotated[
@@ -34,7 +34,7 @@ def verify(
             "--header",
             "-H",
             metavar="'NAME: VALUE'",
-            help="A header of the delivery; give each that begins with webhook- and AIStemSplitter-Signature.",
+            help="Header of the delivery. Repeat for each webhook-* header and AIStemSplitter-Signature.",
         ),
     ] = None,
     secret: Annotated[
@@ -42,18 +42,18 @@ def verify(
         typer.Option(
             "--secret",
             envvar=SECRET_VARIABLE,
-            help="The signing secret as it was shown, whsec_…; better in the variable, which no process list shows.",
+            help="Signing secret, whsec_…. Prefer the variable, which process lists do not show.",
         ),
     ] = "",
     tolerance: Annotated[
-        float, typer.Option("--tolerance", min=0, metavar="SECONDS", help="How old a delivery may be.")
+        float, typer.Option("--tolerance", min=0, metavar="SECONDS", help="Maximum age of a delivery.")
     ] = 300,
 ) -> None:
-    """Say whether a delivery is signed with the secret, and if not, why. Exit code 0 valid, 1 invalid."""
+    """Verify the signature of a delivery. The exit code is 0 if it is valid, 1 if not."""
     from stemsplitter.webhooks.signatures import InvalidSignature, verify
 
     if not secret:
-        raise RequestError(f"There is no secret: set {SECRET_VARIABLE} to it, or give --secret.")
+        raise RequestError(f"The secret is missing: set {SECRET_VARIABLE} or use --secret.")
     headers = _parse(header or [])
     try:
         found = verify(_read(body), headers, secret, datetime.now(UTC), tolerance)

@@ -147,9 +147,7 @@ class Sources:
                 param="input.uploadId",
             )
         if kind := not_media(b"".join(self._storage.read(key, 0, HEAD_BYTES))):
-            raise ValidationFailed(
-                f"The file is {kind}, not audio or video: send a song.", param="input.uploadId"
-            )
+            raise ValidationFailed(f"This is {kind}. Choose an audio or video file.", param="input.uploadId")
         with self._storage.local_file(key) as path:
             probed = self._probe(path, upload.filename, "input.uploadId")
             with path.open("rb") as file:

@@ -97,7 +97,7 @@ class Receiving(ABC):
 
     def _recognise(self) -> None:
         if not self._recognised and (kind := not_media(self._head)):
-            raise TypeMismatch(f"The file is {kind}, not audio or video: send a song.")
+            raise TypeMismatch(f"This is {kind}. Choose an audio or video file.")
         self._recognised = True
 
     def _renew(self) -> None:

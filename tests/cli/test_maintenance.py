@@ -12,7 +12,7 @@ from stemsplitter.errors import SchemaError, SettingsError
 def test_migrate_creates_tables(data_dir: Path) -> None:
     for _ in range(2):
         done = CliRunner().invoke(app, ["migrate"])
-        assert done.exit_code == 0 and done.stdout.startswith("The tables are those of revision ")
+        assert done.exit_code == 0 and done.stdout.startswith("The database is at revision ")
     database = Database(f"sqlite:///{data_dir / 'stemsplitter.db'}")
     assert {"ledger_entries", "split_queues"} <= set(inspect(database.engine).get_table_names())
     with database.write() as session:
