@@ -31,7 +31,7 @@ TABLE: dict[str, Any] = {
 WEIGHT = TABLE["weights"][0]
 
 
-def test_the_catalogue_is_sound() -> None:
+def test_the_catalogue_is_valid() -> None:
     entries = {entry.name: entry for entry in load_catalogue()}
     assert list(entries) == ["spleeter_2s", "builtin_6s", "htdemucs_6s", "htdemucs", "htdemucs_ft"]
     for entry in entries.values():
@@ -50,7 +50,7 @@ def test_the_catalogue_is_sound() -> None:
     assert [entry.vocals_from for entry in entries.values()] == [None, "spleeter_2s", None, None, None]
 
 
-def test_what_is_built_in_is_what_the_catalogue_says() -> None:
+def test_the_shipped_file_matches_the_catalogue() -> None:
     (entry,) = (entry for entry in load_catalogue() if entry.built_in)
     (weight,) = entry.weights
     assert isinstance(weight.source, ShippedSource)
@@ -59,13 +59,13 @@ def test_what_is_built_in_is_what_the_catalogue_says() -> None:
     assert entry.permissive and entry.stems == SIX_STEMS
 
 
-def test_weights_of_unclear_terms_are_never_taken_unasked() -> None:
+def test_models_with_unclear_terms_are_not_permissive() -> None:
     for entry in load_catalogue():
         assert entry.permissive == (entry.licence != "unclear")
         assert entry.permissive == ("terms of these weights are unclear" not in entry.licence_note)
 
 
-def test_an_entry() -> None:
+def test_an_entry_is_parsed() -> None:
     entry = parse_entry(TABLE)
     assert entry.size_bytes == 3
     assert entry.weights[0].source == HttpSource("http://127.0.0.1/w.th")
@@ -74,7 +74,7 @@ def test_an_entry() -> None:
         entry.name = "other"  # type: ignore[misc]
 
 
-def test_a_file_that_comes_with_the_program() -> None:
+def test_a_shipped_file_has_a_path() -> None:
     weight = {"name": "w", "size": 3, "sha256": "0" * 64, "shipped": "catalogue/catalogue.toml"}
     source = parse_entry(TABLE | {"weights": [weight]}).weights[0].source
     assert isinstance(source, ShippedSource) and source.path.is_file()
@@ -83,24 +83,24 @@ def test_a_file_that_comes_with_the_program() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "../x"}, "unusable name"),
-        ({"name": None}, "unusable name"),
+        ({"name": "../x"}, "invalid name"),
+        ({"name": None}, "invalid name"),
         ({"title": ""}, "has no title"),
         ({"licence": 3}, "has no licence"),
         ({"architecture": "unet"}, "architecture 'unet'"),
         ({"stems": []}, "no stems"),
-        ({"stems": ["vocals", "vocals"]}, "one twice"),
+        ({"stems": ["vocals", "vocals"]}, "same stem twice"),
         ({"stems": ["vocals", "a/b"]}, "cannot be a file's name"),
         ({"weights": []}, "no weight files"),
-        ({"weights": [WEIGHT, WEIGHT]}, "two weight files of one name"),
-        ({"weights": [WEIGHT | {"name": "../w"}]}, "unusable name"),
-        ({"weights": [WEIGHT | {"sha256": "0"}]}, "proper size and SHA-256"),
-        ({"weights": [WEIGHT | {"size": 0}]}, "proper size and SHA-256"),
+        ({"weights": [WEIGHT, WEIGHT]}, "two weight files of the same name"),
+        ({"weights": [WEIGHT | {"name": "../w"}]}, "invalid name"),
+        ({"weights": [WEIGHT | {"sha256": "0"}]}, "valid size and SHA-256"),
+        ({"weights": [WEIGHT | {"size": 0}]}, "valid size and SHA-256"),
         ({"weights": [{"size": 3, "sha256": "0" * 64}]}, "has no name"),
-        ({"weights": [WEIGHT | {"stem": "vocals"}]}, "not its stems in their order"),
+        ({"weights": [WEIGHT | {"stem": "vocals"}]}, "not in the order of its stems"),
     ],
 )
-def test_a_bad_entry_says_what_is_wrong(changes: dict[str, Any], message: str) -> None:
+def test_an_invalid_entry_names_its_field(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ModelError, match=re.escape(message)):
         parse_entry(TABLE | changes)
 
@@ -108,7 +108,7 @@ def test_a_bad_entry_says_what_is_wrong(changes: dict[str, Any], message: str) -
 @pytest.mark.parametrize(
     "text", ["", "model = 3", "[[model]]\n", "[[model]", "[[model]]\nname='x'\norigin=3\n"]
 )
-def test_a_bad_catalogue(tmp_path: Path, text: str) -> None:
+def test_an_invalid_catalogue_is_rejected(tmp_path: Path, text: str) -> None:
     path = tmp_path / "catalogue.toml"
     path.write_text(text)
     with pytest.raises(ModelError):
@@ -116,7 +116,7 @@ def test_a_bad_catalogue(tmp_path: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["none", "htdemucs", "builtin_6s"])
-def test_the_vocals_come_from_a_model_that_finds_them(tmp_path: Path, name: str) -> None:
+def test_vocals_from_must_name_a_model_with_a_mask(tmp_path: Path, name: str) -> None:
     path = tmp_path / "catalogue.toml"
     text = CATALOGUE.read_text(encoding="utf-8")
     path.write_text(text.replace('vocals_from = "spleeter_2s"', f'vocals_from = "{name}"'), encoding="utf-8")
@@ -126,11 +126,11 @@ def test_the_vocals_come_from_a_model_that_finds_them(tmp_path: Path, name: str)
         load_catalogue(path)
 
 
-def test_a_missing_catalogue_and_a_name_twice(tmp_path: Path) -> None:
+def test_a_missing_catalogue_and_repeated_names_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="cannot be read"):
         load_catalogue(tmp_path / "none.toml")
     path = tmp_path / "twice.toml"
     one = CATALOGUE.read_text(encoding="utf-8")
     path.write_text(one + one)
-    with pytest.raises(ModelError, match="two models of one name"):
+    with pytest.raises(ModelError, match="two models of the same name"):
         load_catalogue(path)

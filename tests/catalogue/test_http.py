@@ -72,7 +72,7 @@ def failure(url: str, folder: Path) -> str:
     return str(caught.value)
 
 
-def test_a_plain_download_tells_its_progress(server, tmp_path: Path) -> None:
+def test_a_download_reports_progress(server, tmp_path: Path) -> None:
     server.answers = [serve()]
     seen: list[tuple[int, int | None]] = []
     assert fetch(server.url, tmp_path, lambda *step: seen.append(step)) == DATA
@@ -84,7 +84,7 @@ def test_a_plain_download_tells_its_progress(server, tmp_path: Path) -> None:
     )
 
 
-def test_a_cut_download_goes_on_where_it_stopped(server, tmp_path: Path) -> None:
+def test_an_interrupted_download_is_resumed(server, tmp_path: Path) -> None:
     server.answers = [serve(cut=300_000), serve(cut=300_000), serve()]
     assert fetch(server.url, tmp_path) == DATA
     assert [request.headers.get("Range") for request in server.requests] == [
@@ -95,68 +95,68 @@ def test_a_cut_download_goes_on_where_it_stopped(server, tmp_path: Path) -> None
     assert [request.headers.get("If-Range") for request in server.requests] == [None, '"one"', '"one"']
 
 
-def test_a_file_that_changed_meanwhile_is_fetched_anew(server, tmp_path: Path) -> None:
+def test_a_file_that_changed_is_downloaded_again(server, tmp_path: Path) -> None:
     server.answers = [serve(b"z" * len(DATA), cut=1000, tag='"old"'), serve(tag='"new"')]
     assert fetch(server.url, tmp_path) == DATA
 
 
-def test_a_server_without_ranges(server, tmp_path: Path) -> None:
+def test_a_server_without_ranges_sends_the_whole_file(server, tmp_path: Path) -> None:
     server.answers = [serve(cut=300_000), serve(ranges=False)]
     assert fetch(server.url, tmp_path) == DATA
 
 
-def test_a_server_that_sends_another_range(server, tmp_path: Path) -> None:
+def test_another_range_restarts_the_download(server, tmp_path: Path) -> None:
     server.answers = [serve(cut=300_000), serve(shift=5), serve()]
     assert fetch(server.url, tmp_path) == DATA
 
 
-def test_a_part_of_an_earlier_pull_is_gone_on_with(server, tmp_path: Path) -> None:
+def test_a_part_of_an_earlier_pull_is_resumed(server, tmp_path: Path) -> None:
     (tmp_path / "file.part").write_bytes(DATA[:500_000])
     server.answers = [serve()]
     assert fetch(server.url, tmp_path) == DATA
     assert server.requests[0].headers["Range"] == "bytes=500000-"
 
 
-def test_a_whole_part_needs_no_request(server, tmp_path: Path) -> None:
+def test_a_complete_part_needs_no_request(server, tmp_path: Path) -> None:
     (tmp_path / "file.part").write_bytes(DATA)
     assert fetch(server.url, tmp_path) == DATA
     assert server.requests == []
 
 
 @pytest.mark.parametrize("size", [500_000, len(DATA)])
-def test_a_damaged_part_is_begun_again(server, tmp_path: Path, size: int) -> None:
+def test_a_damaged_part_is_downloaded_again(server, tmp_path: Path, size: int) -> None:
     (tmp_path / "file.part").write_bytes(b"x" * size)
     server.answers = [serve()]
     assert fetch(server.url, tmp_path) == DATA
 
 
-def test_wrong_bytes_are_deleted(server, tmp_path: Path) -> None:
+def test_a_wrong_file_is_deleted(server, tmp_path: Path) -> None:
     server.answers = [serve(DATA[:-1] + b"x")]
     assert "SHA-256 is wrong" in failure(server.url, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_more_bytes_than_there_should_be_are_not_stored(server, tmp_path: Path) -> None:
+def test_a_file_that_is_too_long_is_not_stored(server, tmp_path: Path) -> None:
     server.answers = [serve(DATA + bytes(1 << 20))]
     assert "too large" in failure(server.url, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_connection_that_is_always_cut(server, tmp_path: Path) -> None:
+def test_a_connection_that_is_always_interrupted_fails(server, tmp_path: Path) -> None:
     server.answers = [serve(cut=1000)]
     assert failure(server.url, tmp_path) == (
-        f"The download of file was cut off {TRIES} times: try again, it goes on where it stopped."
+        f"The download of file was interrupted {TRIES} times: try again to resume it."
     )
     assert len(server.requests) == TRIES
     assert (tmp_path / "file.part").stat().st_size == 1000 * TRIES
 
 
-def test_an_error_of_the_server_is_tried_again(server, tmp_path: Path) -> None:
+def test_a_server_error_is_retried(server, tmp_path: Path) -> None:
     server.answers = [refuse(500), refuse(503), refuse(429), serve()]
     assert fetch(server.url, tmp_path) == DATA
 
 
-def test_a_server_that_never_recovers(server, tmp_path: Path) -> None:
+def test_a_permanent_server_error_fails(server, tmp_path: Path) -> None:
     server.answers = [refuse(503)]
     assert failure(server.url, tmp_path) == "127.0.0.1 answered with status 503 for file: try again later."
     assert len(server.requests) == TRIES
@@ -164,21 +164,21 @@ def test_a_server_that_never_recovers(server, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("status", [403, 404, 410])
-def test_a_refusal_is_final(server, tmp_path: Path, status: int) -> None:
+def test_a_client_error_is_not_retried(server, tmp_path: Path, status: int) -> None:
     server.answers = [refuse(status)]
     assert f"answered with status {status} for file" in failure(server.url, tmp_path)
     assert len(server.requests) == 1
 
 
-def test_redirects_are_followed_but_not_for_ever(server, tmp_path: Path) -> None:
+def test_redirects_are_followed_up_to_a_limit(server, tmp_path: Path) -> None:
     server.answers = [refuse(302, Location="/there"), serve()]
     assert fetch(server.url, tmp_path) == DATA
     (tmp_path / "file").unlink()
     server.answers = [refuse(302, Location="/there")]
-    assert "cannot be fetched" in failure(server.url, tmp_path)
+    assert "cannot be downloaded" in failure(server.url, tmp_path)
 
 
-def test_a_server_that_stalls(server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stalled_download_is_retried(server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TIMEOUT", httpx.Timeout(0.5))
     monkeypatch.setattr(module, "TRIES", 100)  # where this machine is what stalls
     monkeypatch.setattr(module, "BACKOFF_S", 0.0)
@@ -196,14 +196,14 @@ def test_a_server_that_stalls(server, tmp_path: Path, monkeypatch: pytest.Monkey
     over.set()
 
 
-def test_nobody_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreachable_server_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
     message = failure("http://127.0.0.1:9", tmp_path)
     assert message == "127.0.0.1 cannot be reached: check the network and try again."
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_leaves_what_can_be_gone_on_with(server, tmp_path: Path) -> None:
+def test_an_interrupt_keeps_the_part(server, tmp_path: Path) -> None:
     server.answers = [serve()]
 
     def stop(done: int, total: int | None) -> None:

@@ -49,21 +49,21 @@ def ended(pulls: Pulls) -> Pull | None:
     return found
 
 
-def test_how_far_it_is_and_its_end(store: Slow) -> None:
+def test_a_pull_reports_progress_until_its_end(store: Slow) -> None:
     pulls = Pulls(store)
     assert pulls.find(NAME) is None
-    pulls.begin(NAME)
+    pulls.start(NAME)
     assert store.halfway.wait(LIMIT_S)
     assert pulls.find(NAME) == Pull(50, 100)
     store.go_on.set()
     assert ended(pulls) is None
 
 
-def test_what_is_under_way_is_not_begun_again(store: Slow) -> None:
+def test_a_running_pull_is_not_started_again(store: Slow) -> None:
     pulls = Pulls(store)
-    pulls.begin(NAME)
+    pulls.start(NAME)
     assert store.halfway.wait(LIMIT_S)
-    pulls.begin(NAME)
+    pulls.start(NAME)
     store.go_on.set()
     ended(pulls)
     assert store.pulled == [NAME]
@@ -73,19 +73,19 @@ def test_what_is_under_way_is_not_begun_again(store: Slow) -> None:
     ("error", "told"),
     [(ModelError("The disk is full: make room."), "The disk is full: make room."), (OSError("x"), "log")],
 )
-def test_why_it_failed_is_told_until_it_is_tried_again(store: Slow, error: Exception, told: str) -> None:
+def test_the_error_of_a_failed_pull_is_kept_until_a_retry(store: Slow, error: Exception, told: str) -> None:
     pulls = Pulls(store)
     store.error = error
     store.go_on.set()
-    pulls.begin(NAME)
+    pulls.start(NAME)
     failed = ended(pulls)
     assert failed is not None and failed.error is not None and told in failed.error
     store.error = None
-    pulls.begin(NAME)
+    pulls.start(NAME)
     assert ended(pulls) is None and store.pulled == [NAME, NAME]
 
 
-def test_a_model_that_there_is_not(store: Slow) -> None:
+def test_an_unknown_model_is_rejected(store: Slow) -> None:
     with pytest.raises(ModelError, match="nothing_like_it"):
-        Pulls(store).begin("nothing_like_it")
+        Pulls(store).start("nothing_like_it")
     assert store.pulled == []

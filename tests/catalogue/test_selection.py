@@ -1,4 +1,4 @@
-"""Which model is taken where none is named, and what is fetched for it."""
+"""Selecting the model of a request without a model, and downloading it."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 
 from stemsplitter.catalogue import store as store_module
 from stemsplitter.catalogue.entries import ModelEntry, Origin, ShippedSource, WeightFile, load_catalogue
-from stemsplitter.catalogue.selection import Fetcher, candidates_for, default_model_for
+from stemsplitter.catalogue.selection import ModelDownloader, candidates_for, default_model_for
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import ModelError, RequestError
 from stemsplitter.files.verified import Progress
@@ -34,19 +34,19 @@ def offline(tmp_path: Path) -> ModelStore:
         (("piano", "other"), ["builtin_6s"]),
     ],
 )
-def test_the_models_of_each_request(stems: tuple[str, ...], names: list[str]) -> None:
+def test_candidates_are_the_permissive_models_that_provide_the_stems(
+    stems: tuple[str, ...], names: list[str]
+) -> None:
     assert [entry.name for entry in candidates_for(stems, load_catalogue())] == names
 
 
 @pytest.mark.parametrize("stems", [TWO, FOUR, SIX])
-def test_with_nothing_but_what_is_built_in_all_layouts_are_there(
-    stems: tuple[str, ...], offline: ModelStore
-) -> None:
+def test_the_built_in_model_provides_all_layouts(stems: tuple[str, ...], offline: ModelStore) -> None:
     assert default_model_for(stems, offline).name == "builtin_6s"
-    assert not offline.root.exists()  # looking makes nothing
+    assert not offline.root.exists()  # selecting a model creates nothing
 
 
-def test_the_first_of_the_catalogue_that_is_here_is_taken(
+def test_the_default_is_the_first_installed_candidate(
     offline: ModelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(offline, "is_ready", lambda name: True)
@@ -54,7 +54,7 @@ def test_the_first_of_the_catalogue_that_is_here_is_taken(
     assert default_model_for(FOUR, offline).name == "builtin_6s"
 
 
-def test_where_none_is_here_it_is_the_one_to_get(
+def test_the_default_without_an_installed_candidate_is_the_first(
     offline: ModelStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(offline, "is_ready", lambda name: False)
@@ -69,7 +69,7 @@ def test_where_none_is_here_it_is_the_one_to_get(
         (("piano",), ["htdemucs_6s"]),
     ],
 )
-def test_models_of_unclear_terms_have_to_be_asked_for(stems: tuple[str, ...], names: list[str]) -> None:
+def test_models_with_unclear_terms_must_be_named(stems: tuple[str, ...], names: list[str]) -> None:
     with pytest.raises(RequestError) as caught:
         candidates_for(stems, UNCLEAR)
     message = str(caught.value)
@@ -77,16 +77,16 @@ def test_models_of_unclear_terms_have_to_be_asked_for(stems: tuple[str, ...], na
     assert f"`stemsplitter models pull {names[0]}`" in message and "unclear" in message
 
 
-def test_no_model_at_all() -> None:
-    with pytest.raises(RequestError, match="No model gives drums"):
+def test_stems_that_no_model_provides_are_rejected() -> None:
+    with pytest.raises(RequestError, match="No model provides drums"):
         candidates_for(("drums",), [load_catalogue()[0]])
 
 
-# --- fetching ---
+# --- downloading ---
 
 
 class World:
-    """Three models: two that are not here, of which the second is better with the first, and a built-in one."""
+    """Three models: two that are not installed, one of which uses the vocals of the other, and a built-in one."""
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         shipped = root / "w"
@@ -107,25 +107,25 @@ class World:
         monkeypatch.delenv("STEMSPLITTER_OFFLINE", raising=False)
         monkeypatch.setattr(ModelStore, "is_ready", self._is_ready(ModelStore.is_ready))
         self.store = ModelStore(root / "models")
-        self.fetchable: set[str] = set()
+        self.available: set[str] = set()
         self.pulled: list[str] = []
         self.announced: list[str] = []
 
     def _is_ready(self, of_files):
-        return lambda store, name: name in self.fetchable & set(self.pulled) or of_files(store, name)
+        return lambda store, name: name in self.available & set(self.pulled) or of_files(store, name)
 
     def pull(self, name: str, progress: Progress | None) -> None:
         self.pulled.append(name)
-        if name not in self.fetchable:
-            raise ModelError(f"{name} is nowhere to be had.")
+        if name not in self.available:
+            raise ModelError(f"{name} is unavailable.")
 
     @contextmanager
     def announce(self, entry: ModelEntry) -> Iterator[Progress]:
         self.announced.append(entry.name)
         yield lambda done, total: None
 
-    def fetcher(self) -> Fetcher:
-        return Fetcher(self.store, self.announce)
+    def downloader(self) -> ModelDownloader:
+        return ModelDownloader(self.store, self.announce)
 
 
 @pytest.fixture
@@ -133,57 +133,57 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     return World(tmp_path, monkeypatch)
 
 
-def test_what_is_preferred_is_fetched(world: World) -> None:
-    world.fetchable = {"first"}
-    assert world.fetcher().bring([world.first, world.built_in]) == world.first
+def test_the_preferred_model_is_downloaded(world: World) -> None:
+    world.available = {"first"}
+    assert world.downloader().first_available([world.first, world.built_in]) == world.first
     assert world.pulled == world.announced == ["first"]
 
 
-def test_what_finds_the_vocals_comes_along(world: World) -> None:
-    world.fetchable = {"first"}
-    fetcher = world.fetcher()
-    assert fetcher.bring([world.built_in]) == world.built_in
-    assert world.pulled == ["first"] and fetcher.failed == {}
+def test_the_model_for_the_vocals_is_downloaded_too(world: World) -> None:
+    world.available = {"first"}
+    downloader = world.downloader()
+    assert downloader.first_available([world.built_in]) == world.built_in
+    assert world.pulled == ["first"] and downloader.failed == {}
 
 
-def test_what_cannot_be_had_is_tried_once_and_the_next_taken(world: World) -> None:
-    fetcher = world.fetcher()
+def test_an_unavailable_model_is_tried_once_and_the_next_is_used(world: World) -> None:
+    downloader = world.downloader()
     for candidates in ([world.first, world.built_in], [world.built_in]):
-        assert fetcher.bring(candidates) == world.built_in
+        assert downloader.first_available(candidates) == world.built_in
     assert world.pulled == ["first"]
-    assert list(map(str, fetcher.failed.values())) == ["first is nowhere to be had."]
+    assert list(map(str, downloader.failed.values())) == ["first is unavailable."]
 
 
-def test_where_none_can_be_had_the_first_one_says_why(world: World) -> None:
-    fetcher = world.fetcher()
+def test_the_error_is_that_of_the_first_model(world: World) -> None:
+    downloader = world.downloader()
     for _ in range(2):
-        with pytest.raises(ModelError, match="first is nowhere to be had"):
-            fetcher.bring([world.first, world.second])
+        with pytest.raises(ModelError, match="first is unavailable"):
+            downloader.first_available([world.first, world.second])
     assert world.pulled == ["first", "second"]
 
 
-def test_offline_nothing_is_announced(world: World) -> None:
+def test_no_download_is_announced_offline(world: World) -> None:
     world.store.offline = True
-    assert world.fetcher().bring([world.first, world.built_in]) == world.built_in
+    assert world.downloader().first_available([world.first, world.built_in]) == world.built_in
     assert world.announced == []
 
 
-def test_what_is_built_in_and_broken_is_not_announced_as_fetched(world: World, tmp_path: Path) -> None:
+def test_a_damaged_built_in_model_announces_no_download(world: World, tmp_path: Path) -> None:
     (tmp_path / "w").unlink()
     with pytest.raises(ModelError):
-        world.fetcher().bring([world.built_in])
+        world.downloader().first_available([world.built_in])
     assert world.announced == []
 
 
-def test_an_interrupted_fetch_interrupts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupt_ends_the_download(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     def stop(*_: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(world, "pull", stop)
     with pytest.raises(KeyboardInterrupt):
-        world.fetcher().bring([world.first, world.built_in])
+        world.downloader().first_available([world.first, world.built_in])
 
 
-def test_the_terms_decide_not_the_place_in_the_catalogue() -> None:
+def test_license_precedes_order() -> None:
     free = dataclasses.replace(UNCLEAR[0], name="free", permissive=True)
     assert candidates_for(FOUR, [*UNCLEAR, free]) == [free]

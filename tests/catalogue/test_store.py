@@ -98,15 +98,15 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_model_that_is_not_here_says_how_to_get_it(store: ModelStore) -> None:
+def test_a_missing_model_says_how_to_install_it(store: ModelStore) -> None:
     assert not store.is_ready("web")
     with pytest.raises(ModelError) as caught:
         store.weights("web")
-    assert str(caught.value) == "The model web is not here yet: run `stemsplitter models pull web`."
+    assert str(caught.value) == "The model web is not installed: run `stemsplitter models pull web`."
 
 
 @pytest.mark.parametrize("name", ["web", "wheel"])
-def test_pull(store: ModelStore, name: str) -> None:
+def test_a_pull_installs_the_model(store: ModelStore, name: str) -> None:
     seen: list[tuple[int, int | None]] = []
     store.pull(name, lambda *step: seen.append(step))
     assert seen == sorted(seen) and seen[-1][0] == seen[-1][1]
@@ -117,7 +117,7 @@ def test_pull(store: ModelStore, name: str) -> None:
     assert set(names(store.root / name)) == {path.name for path in store.weights(name)} | {"verified.json"}
 
 
-def test_a_pull_fetches_only_what_is_missing(store: ModelStore, server) -> None:
+def test_a_pull_downloads_only_missing_files(store: ModelStore, server) -> None:
     store.pull("web")
     store.pull("web")
     assert len(server.requests) == 2
@@ -127,7 +127,7 @@ def test_a_pull_fetches_only_what_is_missing(store: ModelStore, server) -> None:
     assert store.is_ready("web")
 
 
-def test_a_failed_pull_keeps_the_files_before_it(store: ModelStore, server) -> None:
+def test_a_failed_pull_keeps_completed_files(store: ModelStore, server) -> None:
     def refuse(handler: BaseHTTPRequestHandler) -> None:
         handler.send_error(404)
 
@@ -138,7 +138,7 @@ def test_a_failed_pull_keeps_the_files_before_it(store: ModelStore, server) -> N
     assert [check.state for check in store.verify("web")] == ["ok", "missing"]
 
 
-def test_two_pulls_at_once_fetch_once(store: ModelStore, server) -> None:
+def test_concurrent_pulls_download_once(store: ModelStore, server) -> None:
     errors: list[BaseException] = []
 
     def pull() -> None:
@@ -163,7 +163,7 @@ def test_offline_never_uses_the_network(
         monkeypatch.setenv("STEMSPLITTER_OFFLINE", "1")
     offline = ModelStore(store.root, offline=how == "argument")
     for name, file in [("web", "a.th and b.th"), ("wheel", "w.ckpt")]:
-        with pytest.raises(ModelError, match=f"offline: get {file} elsewhere"):
+        with pytest.raises(ModelError, match=f"offline: download {file} elsewhere"):
             offline.pull(name)
     assert server.requests == []
     for file, data in FILES.items():
@@ -173,7 +173,7 @@ def test_offline_never_uses_the_network(
     assert offline.is_ready("web")
 
 
-def test_no_space(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pull_without_space_is_rejected(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil._ntuple_diskusage(10**9, 10**9 - 100, 100)  # type: ignore[attr-defined]
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(ModelError, match=r"has 0 MB of space and 0 MB are needed: free some"):
@@ -181,7 +181,7 @@ def test_no_space(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     assert names(store.root / "web") == []
 
 
-def test_what_a_killed_pull_left_is_cleared(store: ModelStore) -> None:
+def test_scratch_folders_of_killed_pulls_are_removed(store: ModelStore) -> None:
     left = store.root / "wheel" / f"{downloads._SCRATCH}old"
     left.mkdir(parents=True)
     (left / "big").write_bytes(b"x")
@@ -190,7 +190,7 @@ def test_what_a_killed_pull_left_is_cleared(store: ModelStore) -> None:
 
 
 @pytest.mark.parametrize("data", [b"cut", b"FIRST" * 1000])
-def test_a_changed_file_is_not_used(store: ModelStore, data: bytes) -> None:
+def test_a_changed_file_is_rejected(store: ModelStore, data: bytes) -> None:
     store.pull("web")
     path = store.weights("web")[0]
     time.sleep(0.01)
@@ -201,15 +201,13 @@ def test_a_changed_file_is_not_used(store: ModelStore, data: bytes) -> None:
     assert store.verify("web")[0] == FileCheck("web", "a.th", "damaged")
 
 
-def test_a_check_at_each_use_does_not_read_the_files(
-    store: ModelStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_checks_do_not_read_unchanged_files(store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
     store.pull("web")
     monkeypatch.setattr(module, "hash_file", lambda _: pytest.fail("the file was read whole"))
     assert store.is_ready("web")
 
 
-def test_a_change_that_keeps_size_and_time_is_found_by_verify(store: ModelStore) -> None:
+def test_verify_finds_a_change_that_keeps_size_and_time(store: ModelStore) -> None:
     store.pull("web")
     path = store.weights("web")[0]
     before = path.stat()
@@ -220,7 +218,7 @@ def test_a_change_that_keeps_size_and_time_is_found_by_verify(store: ModelStore)
 
 
 @pytest.mark.parametrize("stamps", ["", "[1]", '{"a.th": 3}'])
-def test_files_that_were_copied_here_are_read_once(store: ModelStore, stamps: str) -> None:
+def test_copied_files_are_read_once(store: ModelStore, stamps: str) -> None:
     folder = store.root / "web"
     folder.mkdir(parents=True)
     (folder / "verified.json").write_text(stamps)
@@ -240,43 +238,43 @@ def test_a_shipped_model_needs_no_pull(store: ModelStore, tmp_path: Path) -> Non
         store.pull("built_in")
 
 
-def test_verify_of_all_leaves_out_what_is_not_here(store: ModelStore) -> None:
+def test_verify_of_all_skips_models_without_files(store: ModelStore) -> None:
     assert store.verify() == [FileCheck("built_in", "shipped.th", "ok")]
     assert [check.state for check in store.verify("web")] == ["missing", "missing"]
 
 
-def test_remove_takes_everything_with_it(store: ModelStore) -> None:
+def test_remove_deletes_derived_files(store: ModelStore) -> None:
     store.pull("web")
     (store.cache_dir("web") / "graph.bin").write_bytes(bytes(1000))
     assert store.remove("web") >= 1000 + sum(map(len, FILES.values()))
     assert not (store.root / "web").exists() and not store.is_ready("web")
-    with pytest.raises(ModelError, match="nothing of a model 'web'"):
+    with pytest.raises(ModelError, match="no files of a model 'web'"):
         store.remove("web")
 
 
 @pytest.mark.parametrize("name", ["nope", "../web", "", ".", "WEB"])
-def test_unknown_names(store: ModelStore, name: str) -> None:
+def test_unknown_names_are_rejected(store: ModelStore, name: str) -> None:
     for method in (store.entry, store.weights, store.pull, store.verify, store.cache_dir, store.is_ready):
-        with pytest.raises(ModelError, match=r"There is no model .*: there are web, wheel, built_in"):
+        with pytest.raises(ModelError, match=r"There is no model .*: choose one of web, wheel, built_in"):
             method(name)
     with pytest.raises(ModelError):
         store.remove(name)
 
 
-def test_add_the_wheel_that_holds_a_model(store: ModelStore, wheel: Path) -> None:
+def test_a_wheel_with_the_files_can_be_added(store: ModelStore, wheel: Path) -> None:
     assert store.add("wheel", wheel).name == "wheel"
     assert store.is_ready("wheel")
     assert wheel.exists()
 
 
-def test_add_to_a_known_model_takes_only_its_files(store: ModelStore, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="none of the files of web"):
+def test_only_its_files_can_be_added_to_a_known_model(store: ModelStore, tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="is not a file of web"):
         store.add("web", checkpoint(tmp_path / "mine.safetensors"))
     with pytest.raises(ModelError, match="There is no file"):
         store.add("web", tmp_path / "none")
 
 
-def test_a_model_of_ones_own(store: ModelStore, tmp_path: Path) -> None:
+def test_a_checkpoint_can_be_added_as_a_new_model(store: ModelStore, tmp_path: Path) -> None:
     file = checkpoint(tmp_path / "mine.safetensors")
     entry = store.add("mine", file)
     assert entry == store.entry("mine") == store.entries()[-1]
@@ -288,7 +286,7 @@ def test_a_model_of_ones_own(store: ModelStore, tmp_path: Path) -> None:
     )
     file.unlink()
     assert store.is_ready("mine") and store.weights("mine")[0].suffix == ".safetensors"
-    with pytest.raises(ModelError, match="already"):
+    with pytest.raises(ModelError, match="already exists"):
         store.add("mine", checkpoint(tmp_path / "other.safetensors"))
     store.weights("mine")[0].write_bytes(b"cut")
     for method in (store.weights, store.pull):
@@ -310,7 +308,7 @@ def test_a_model_of_ones_own(store: ModelStore, tmp_path: Path) -> None:
         ({"kwargs": "3"}, "get it again"),
     ],
 )
-def test_files_that_are_no_model(
+def test_files_that_are_not_models_are_rejected(
     store: ModelStore, tmp_path: Path, more: dict[str, object], message: str
 ) -> None:
     with pytest.raises(ModelError, match=message):
@@ -318,18 +316,18 @@ def test_files_that_are_no_model(
     assert not (store.root / "mine").exists()
 
 
-def test_stems_may_be_the_first_plain_argument(tmp_path: Path) -> None:
+def test_stems_can_be_the_first_argument(tmp_path: Path) -> None:
     file = checkpoint(tmp_path / "x.safetensors", kwargs="{}", args='[["vocals", "instrumental"]]')
     assert user_models.describe("mine", file)["stems"] == ["vocals", "instrumental"]
 
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", "Mine", "-x", "x" * 65])
-def test_names_that_cannot_be_folders(store: ModelStore, tmp_path: Path, name: str) -> None:
-    with pytest.raises(ModelError, match="cannot be called"):
+def test_names_that_cannot_be_folders_are_rejected(store: ModelStore, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ModelError, match="cannot be the name"):
         store.add(name, checkpoint(tmp_path / "x.safetensors"))
 
 
-def test_a_broken_record_says_how_to_get_rid_of_it(store: ModelStore, tmp_path: Path) -> None:
+def test_a_broken_record_says_how_to_remove_it(store: ModelStore, tmp_path: Path) -> None:
     store.add("mine", checkpoint(tmp_path / "x.safetensors"))
     (store.root / "mine" / "entry.json").write_text("{")
     for method in (store.entries, lambda: store.entry("mine")):
@@ -339,7 +337,7 @@ def test_a_broken_record_says_how_to_get_rid_of_it(store: ModelStore, tmp_path: 
     assert len(store.entries()) == 3
 
 
-def test_where_the_models_are(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_default_root_follows_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path))
     assert default_root() == ModelStore().root == tmp_path / "models"
     monkeypatch.delenv("STEMSPLITTER_CACHE_DIR")

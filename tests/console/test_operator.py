@@ -275,7 +275,7 @@ def test_model_is_downloaded_from_page(operator: Browser, slow: threading.Event)
 
 def test_failed_download_is_reported(operator: Browser) -> None:
     operator.post("/operator/models/htdemucs/pull", data={"csrf": operator.csrf})
-    failed = wait_for(lambda: card(operator, "htdemucs"), "cannot be fetched offline")
+    failed = wait_for(lambda: card(operator, "htdemucs"), "cannot be downloaded offline")
     assert ">Download<" in failed and "hx-get" not in failed
 
 

