@@ -164,7 +164,9 @@ def test_text_file_is_rejected_in_form(
         sign_up(page, "nosong@example.org")
         page.get_by_label("Choose a song").set_input_files(letter)
         page.get_by_role("button", name="Split", exact=True).click()
-        expect(page.get_by_role("alert")).to_contain_text("This is a text file. Choose an audio or video file.")
+        expect(page.get_by_role("alert")).to_contain_text(
+            "This is a text file. Choose an audio or video file."
+        )
         expect(page.get_by_role("button", name="Split", exact=True)).to_be_enabled()
         expect(page.locator("[data-sending]")).to_be_hidden()
         assert page.url.endswith("/new") and seen.foreign == []
