@@ -1,7 +1,7 @@
-"""Photograph every page in both themes and widths: ``python -m scripts.screenshots SONG FOLDER``.
+"""Take screenshots of every page in both themes and widths: ``python -m scripts.screenshots SONG FOLDER``.
 
-`make screenshots` does it. The song is really separated, by the built-in model; the rest of what is on the pages is
-made up. The README's pictures are written anew, too, into ``docs/images``.
+The song is separated by the built-in model; all other content is sample data. Also updates the README's pictures in
+``docs/images``. `make screenshots` runs it.
 """
 
 import sys
@@ -29,7 +29,7 @@ from tests.payments.checkout import stand_in
 
 IMAGES = Path("docs") / "images"
 WIDTHS = {"wide": WIDE, "narrow": NARROW}
-# file of docs/images → place, theme, width, and how much of its height is shown
+# file in docs/images → place, theme, viewport
 README = {
     "player.webp": ("player", "dark", {"width": 1200, "height": 830}),
     "home.webp": ("home", "light", {"width": 1200, "height": 700}),
@@ -39,7 +39,7 @@ README = {
 
 
 def main(song: str, folder: str) -> None:
-    """Separate the song, fill a server with it, and photograph its pages into ``folder``."""
+    """Write screenshots of a server with ``song`` to ``folder``, and the README's pictures."""
     with server(separated(song)) as (running, sample), chromium() as browser:
         shots = Path(folder)
         shots.mkdir(parents=True, exist_ok=True)
@@ -47,13 +47,13 @@ def main(song: str, folder: str) -> None:
         for width, viewport in WIDTHS.items():
             for place in PLACES:
                 with visit(browser, running, sample, place, viewport=viewport) as page:
-                    page.evaluate("scrollTo(0, 0)")  # what sticks to the window is where the page begins
+                    page.evaluate("scrollTo(0, 0)")  # so that sticky elements are at the top
                     for theme in THEMES:
                         page.emulate_media(color_scheme=theme)
                         page.screenshot(path=shots / f"{place.name}-{theme}-{width}.png", full_page=True)
-        print(f"{len(PLACES) * len(THEMES) * len(WIDTHS)} pictures are in {shots}.")
+        print(f"{len(PLACES) * len(THEMES) * len(WIDTHS)} screenshots are in {shots}.")
         for name, (place_name, theme, viewport) in README.items():
-            # as it is at first: what is done there has been photographed
+            # the initial state: the action belongs to the screenshots
             place = replace(next(place for place in PLACES if place.name == place_name), act=None)
             with visit(browser, running, sample, place, viewport=viewport, color_scheme=theme) as page:
                 picture = Image.open(BytesIO(page.screenshot()))
@@ -61,7 +61,7 @@ def main(song: str, folder: str) -> None:
 
 
 def separated(song: str) -> Song:
-    """The song's stems, found by the built-in model."""
+    """Separate the song with the built-in model."""
     separator = Separator("builtin_6s")
     begun = time.monotonic()
     found = separator.separate(song)
@@ -72,7 +72,7 @@ def separated(song: str) -> Song:
 
 @contextmanager
 def server(song: Song) -> Iterator[tuple[Server, Sample]]:
-    """A server that does nothing by itself, with something on every page."""
+    """Start a server without a worker, with content on every page."""
     with tempfile.TemporaryDirectory() as name, stand_in() as checkout:
         folder = Path(name)
         running = Server(folder, workers=0, lease_seconds=3600, free_credits=600, **shop(checkout))
@@ -89,7 +89,7 @@ def server(song: Song) -> Iterator[tuple[Server, Sample]]:
 def visit(
     browser: Browser, running: Server, sample: Sample, place: Place, **options: object
 ) -> Iterator[Page]:
-    """The page of that place, with everything on it drawn."""
+    """Open the page and wait until it is rendered."""
     session = sample.sessions.get(place.who, "")
     with window(browser, running.url, session, reduced_motion="reduce", **options) as (page, _):
         place.visit(page, sample.ids)

@@ -1,4 +1,4 @@
-"""Debian's Chromium, and what is noticed while it looks at pages."""
+"""Chromium, and checks of the pages it shows."""
 
 import base64
 import shutil
@@ -12,18 +12,18 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, R
 
 from stemsplitter.console.access import COOKIE
 
-PATIENCE_MS = 60_000  # for what takes a moment where nothing else runs
+TIMEOUT_MS = 60_000  # generous, for a busy machine
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 360, "height": 780}
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 AXE = Path(__file__).parent / "node" / "node_modules" / "axe-core" / "axe.min.js"
 
-# elements that reach out of the window, but for those that are scrolled by themselves
+# elements that exceed the window, except scrollable ones
 _TOO_WIDE = """() => document.documentElement.scrollWidth <= innerWidth ? [] :
   [...document.querySelectorAll("body *")]
     .filter((part) => part.getBoundingClientRect().right > innerWidth + 1)
     .map((part) => part.outerHTML.slice(0, 120)).slice(-5)"""
 
-# a file from the desktop, as the browser tells of it
+# dispatches the events of a file dropped from the desktop
 _DROP = """([selector, name, content]) => {
   const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
   const dataTransfer = new DataTransfer();
@@ -43,9 +43,9 @@ _BARRIERS = """async () => {
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Chromium without a window, which finds no address but this machine's."""
+    """Start headless Chromium, which resolves no host but this machine."""
     path = shutil.which("chromium")
-    assert path, "Chromium is not installed: run `make test-browser`, which does it where it may."
+    assert path, "Chromium is not installed: run `make chromium`."
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=path, args=["--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"]
@@ -56,10 +56,10 @@ def chromium() -> Iterator[Browser]:
 
 @dataclass
 class Seen:
-    """What pages did that they should not: requests to elsewhere, and what the browser complained of.
+    """Faults of pages: requests to other origins, and errors in the browser's console.
 
-    It complains where the Content-Security-Policy is violated, a script fails or a file is missing. That a page is
-    itself an error's, it tells likewise: that is no complaint.
+    The console reports violations of the Content-Security-Policy, failing scripts and missing files. The status of an
+    error page itself is no fault.
     """
 
     origin: str
@@ -67,7 +67,7 @@ class Seen:
     complaints: list[str] = field(default_factory=list)
 
     def watch(self, context: BrowserContext) -> None:
-        """Notice what the pages of ``context`` do from now on."""
+        """Record the faults of the pages of ``context``."""
         context.on("request", self._request)
         context.on("console", self._console)
         context.on("weberror", lambda error: self.complaints.append(str(error.error)))
@@ -87,29 +87,29 @@ class Seen:
 
 @contextmanager
 def window(browser: Browser, origin: str, session: str = "", **options: Any) -> Iterator[tuple[Page, Seen]]:
-    """A new page in a context of its own, signed in where a ``session`` is given, and what is seen of it."""
+    """Open a page in a new context, signed in with ``session``, and record its faults."""
     with browser.new_context(**({"base_url": origin, "viewport": WIDE} | options)) as context:
         if session:
             context.add_cookies([{"name": COOKIE, "value": session, "url": origin}])
-        context.set_default_timeout(PATIENCE_MS)
+        context.set_default_timeout(TIMEOUT_MS)
         seen = Seen(origin)
         seen.watch(context)
         yield context.new_page(), seen
 
 
 def drop_on(page: Page, selector: str, song: Path) -> None:
-    """Let go of a file over what ``selector`` finds."""
+    """Drop a file on the element of ``selector``."""
     page.evaluate(_DROP, [selector, song.name, base64.b64encode(song.read_bytes()).decode()])
 
 
 def too_wide(page: Page) -> list[str]:
-    """What makes the page wider than the window."""
+    """Return the elements that make the page wider than the window."""
     found: list[str] = page.evaluate(_TOO_WIDE)
     return found
 
 
 def barriers(page: Page) -> list[str]:
-    """What axe finds serious or critical."""
+    """Return the serious and critical findings of axe."""
     page.evaluate(AXE.read_text())
     found: list[str] = page.evaluate(_BARRIERS)
     return found

@@ -1,4 +1,4 @@
-"""A server as an operator starts it, Chromium, and a server with something on every page."""
+"""Chromium, a running server, and a server with content on every page."""
 
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -14,32 +14,32 @@ from tests.payments.checkout import KEY, SECRET, Checkout, stand_in
 RATE = 22_050
 
 if find_spec("playwright") is None:
-    # as where only what the other tests need is installed
+    # without the extra `browser`
     collect_ignore_glob = ["test_*.py"]
 else:
     from playwright.sync_api import Browser, expect
 
-    from .chromium import PATIENCE_MS, chromium
+    from .chromium import TIMEOUT_MS, chromium
     from .sample import SIX, Sample, Song, fill
     from .shop import Till
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator["Browser"]:
-    expect.set_options(timeout=PATIENCE_MS)
+    expect.set_options(timeout=TIMEOUT_MS)
     with chromium() as started:
         yield started
 
 
 @pytest.fixture(scope="session")
 def checkout() -> Iterator[Checkout]:
-    """Stripe's part, played here."""
+    """A stand-in for Stripe."""
     with stand_in(Till) as made:
         yield made
 
 
 def shop(checkout: Checkout) -> dict[str, str]:
-    """Settings of a server that sells packs."""
+    """Return settings of a server that sells packs."""
     return {
         "packs": "50=5.00, 150=12.00, 500",
         "stripe_secret_key": KEY,
@@ -50,7 +50,7 @@ def shop(checkout: Checkout) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Iterator[Server]:
-    """API and a worker, with the model that everybody has."""
+    """A server with a worker and the built-in model."""
     models = {"model_6s": "builtin_6s", "model_4s": "builtin_6s"}
     started = Server(tmp_path_factory.mktemp("server"), **models, **shop(checkout))
     try:
@@ -62,7 +62,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Iter
 
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Iterator[tuple[Server, "Sample"]]:
-    """A server without a worker, that changes nothing by itself, and what there is on its pages."""
+    """A server without a worker, with content on every page."""
     folder = tmp_path_factory.mktemp("filled")
     server = Server(folder, workers=0, lease_seconds=3600, **shop(checkout))
     song = sung(3 * RATE, rate=RATE)

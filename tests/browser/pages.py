@@ -1,4 +1,4 @@
-"""Every page of the console, and the states of pages that only somebody's doing brings about."""
+"""Every page of the console, and the states of pages after an action."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from stemsplitter.console.tasks import TASKS
 
 @dataclass(frozen=True)
 class Place:
-    """A page: a name of its own, its path with ``{ids}`` of the sample, who looks at it, and what they do there."""
+    """A page: a unique name, its path with ``{ids}`` of the sample, the visitor, and an action."""
 
     name: str
     path: str
@@ -20,7 +20,7 @@ class Place:
     status: int = 200
 
     def visit(self, page: Page, ids: Mapping[str, str]) -> None:
-        """Go there, and do what is to be done."""
+        """Open the page and do the action."""
         answer = page.goto(self.path.format(**ids))
         assert answer is not None and answer.status == self.status, self.name
         if self.act:
@@ -46,7 +46,7 @@ def _ask(page: Page) -> None:
 
 
 def _refused(button: str, fields: Mapping[str, str]) -> Callable[[Page], None]:
-    """Fill fields in, by their labels, with what is refused."""
+    """Return an action that submits invalid values; keys are labels."""
 
     def act(page: Page) -> None:
         for label, text in fields.items():
@@ -158,7 +158,7 @@ PLACES = (
     Place("operator-models-refused", "/operator/models", "operator", _fetch_offline),
     Place("operator-storage", "/operator/storage", "operator"),
 )
-# what is no page: streams, files, parts of pages
+# streams, files and fragments
 NOT_PAGES = {
     "/splits/events",
     "/splits/{split_id}/files/{name}",

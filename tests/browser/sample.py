@@ -1,4 +1,4 @@
-"""A server with something on every page, without a worker: rows, and stems that are given."""
+"""Sample data for every page."""
 
 import json
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ Samples = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Song:
-    """A song's file name, its six stems `[2, samples]`, their rate, and how long it took to find them."""
+    """A song: file name, six stems `[2, samples]`, sample rate, and processing time."""
 
     name: str
     stems: Mapping[str, Samples]
@@ -42,20 +42,20 @@ class Song:
 
     @property
     def seconds(self) -> int:
-        """Its length, as a split tells it."""
+        """Length as in a split."""
         return -(-self.stems["vocals"].shape[1] // self.rate)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """``sessions``: tokens, by who has them. ``ids``: of what pages are about, by what it is."""
+    """Session tokens by account, and IDs of the objects on pages."""
 
     sessions: Mapping[str, str]
     ids: Mapping[str, str]
 
 
 def fill(services: Services, song: Song) -> Sample:
-    """Make the accounts ``member``, who has everything, ``newcomer``, who has nothing, and ``operator``."""
+    """Create the accounts ``member`` with content, ``newcomer`` without, and ``operator``."""
     with services.database.write() as session:
         accounts = _accounts(services, session)
         _credits(services, session, accounts["member"])
@@ -89,7 +89,7 @@ def _accounts(services: Services, session: Session) -> dict[str, str]:
 
 
 def _credits(services: Services, session: Session, account_id: str) -> None:
-    """A purchase, and thirty days of splits, some of which failed."""
+    """Add a purchase and thirty days of splits, some of them failed."""
     random = np.random.default_rng(4)
     services.credits.purchase(
         session, account_id, 30_000, "cs_test_a1B2c3D4e5F6", "500 minutes, bought through Stripe"
@@ -126,7 +126,7 @@ def _keys(services: Services, session: Session, account_id: str) -> None:
 
 
 def _service(session: Session) -> None:
-    """Workers, and a week in which the store of files was gone for a quarter of an hour."""
+    """Add workers and an incident of the file storage."""
     at = now()
     for number, (host, state) in enumerate(
         (("stems-1", "working"), ("stems-2", "working"), ("stems-2", "stopped"))
@@ -153,7 +153,7 @@ def _service(session: Session) -> None:
 
 
 def _splits(services: Services, account_id: str, song: Song) -> dict[str, str]:
-    """One of each kind; the newest first in the list."""
+    """Add splits in every status."""
     ids = {}
 
     def add(kind: str, age: timedelta, **values: Any) -> None:
@@ -226,7 +226,7 @@ def _settle(services: Services, session: Session, finished: list[str]) -> None:
 
 
 def _deliveries(session: Session, account_id: str, split_id: str) -> dict[str, str]:
-    """One that arrived, one that is gone, one that is tried again; in ``ids`` the first and the last."""
+    """Add a delivered, a gone and a pending delivery."""
     at = now()
     data = {
         "id": split_id,

@@ -1,4 +1,4 @@
-"""What stands for others in the story: the page on which Stripe takes money, and a receiver of webhooks."""
+"""Stand-ins: Stripe's checkout page and a webhook receiver."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _PAGE = b"""<!doctype html><html lang="en"><title>Checkout</title><link rel="ico
 
 
 class Till(Stripe):
-    """Stripe with its page: who pays there is led back, and the server is told of it."""
+    """Stripe with a checkout page that notifies the server and redirects back."""
 
     def do_GET(self) -> None:
         self.reply(200, _PAGE, Content_Type="text/html")
@@ -44,7 +44,7 @@ class Till(Stripe):
 
 @contextmanager
 def receiver() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """An address that webhooks can be sent to, and the bodies that came. It listens until the block ends."""
+    """Listen for webhooks. Yields the URL and the received bodies."""
     came: list[dict[str, Any]] = []
 
     class Receiver(Handler):

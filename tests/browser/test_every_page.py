@@ -1,4 +1,4 @@
-"""What holds on every page: no barriers, nothing from elsewhere, no complaints, and room enough on a telephone."""
+"""Rules for every page: accessible, self-contained, free of errors, usable on a phone."""
 
 import time
 
@@ -9,13 +9,13 @@ from playwright.sync_api import Browser, CDPSession
 from stemsplitter.console import routers
 from tests.acceptance.server import Server
 
-from .chromium import NARROW, PATIENCE_MS, THEMES, WIDE, barriers, too_wide, window
+from .chromium import NARROW, THEMES, TIMEOUT_MS, WIDE, barriers, too_wide, window
 from .pages import NOT_PAGES, PLACES, Place
 from .sample import Sample
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
-LIGHT = 150_000  # bytes, with headers
+MAX_BYTES = 150_000  # bytes, with headers
 
 
 @pytest.mark.parametrize("place", PLACES, ids=lambda place: place.name)
@@ -24,7 +24,7 @@ def test_page_is_accessible_and_self_contained(
 ) -> None:
     server, sample = filled
     session = sample.sessions.get(place.who, "")
-    # no colour on its way from one theme to the other
+    # no transition between the themes
     with window(browser, server.url, session, reduced_motion="reduce") as (page, seen):
         for size in (WIDE, NARROW):
             page.set_viewport_size(size)
@@ -38,7 +38,7 @@ def test_page_is_accessible_and_self_contained(
 
 def test_checks_detect_faults(browser: Browser, filled: tuple[Server, Sample]) -> None:
     server, _ = filled
-    # where the policy does not keep it from being asked for
+    # so that the policy does not block the request
     with window(browser, server.url, bypass_csp=True) as (page, seen):
         page.goto("/")
         page.evaluate("document.body.append(Object.assign(new Image(), { src: 'http://192.0.2.1/x.png' }))")
@@ -56,7 +56,7 @@ def test_checks_detect_faults(browser: Browser, filled: tuple[Server, Sample]) -
           document.querySelector("main").append(wide);
         }""")
         assert any("what has no height" in part for part in too_wide(page))
-        end = time.monotonic() + PATIENCE_MS / 1000
+        end = time.monotonic() + TIMEOUT_MS / 1000
         while not seen.complaints:
             assert time.monotonic() < end
             page.wait_for_timeout(50)
@@ -72,7 +72,7 @@ def test_every_page_is_visited() -> None:
 
 
 class _Any(dict[str, str]):
-    """An id for everything."""
+    """An ID for every key."""
 
     def __missing__(self, _: str) -> str:
         return "x"
@@ -84,11 +84,11 @@ def test_home_page_is_small(browser: Browser, filled: tuple[Server, Sample], who
     with window(browser, server.url, sample.sessions.get(who, "")) as (page, _):
         sizes = watch_sizes(page.context.new_cdp_session(page))
         page.goto("/", wait_until="networkidle")
-        assert len(sizes) >= 5 and 10_000 < sum(sizes) < LIGHT
+        assert len(sizes) >= 5 and 10_000 < sum(sizes) < MAX_BYTES
 
 
 def watch_sizes(protocol: CDPSession) -> list[int]:
-    """The bytes over the wire of each file from now on."""
+    """Record the transferred bytes of each file."""
     sizes: list[int] = []
     protocol.on("Network.loadingFinished", lambda told: sizes.append(int(told["encodedDataLength"])))
     protocol.send("Network.enable")

@@ -1,4 +1,4 @@
-"""The keyboard alone: signing in, sending a song, making a key, playing, setting faders and a loop, signing out."""
+"""Keyboard operation: sign-in, upload, keys, player and sign-out."""
 
 import re
 import time
@@ -14,15 +14,15 @@ from stemsplitter.settings import Settings
 from tests.acceptance.server import Server
 from tests.acceptance.songs import encode, sung
 
-from .chromium import PATIENCE_MS, window
+from .chromium import TIMEOUT_MS, window
 from .sample import Sample
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 PASSWORD = "a few words to remember"
-STOPS = 60  # more than any page has before what is wanted
+MAX_STOPS = 60
 
-# whether what has the focus shows it: itself, or by the label beside it
+# true if the focus is visible on the focused element or the label beside it
 _SHOWS = """() => {
   const focused = document.activeElement;
   return focused.matches(":focus-visible") && [focused, focused.nextElementSibling].some((part) => {
@@ -34,7 +34,7 @@ _SHOWS = """() => {
 
 @pytest.fixture
 def email(filled: tuple[Server, Sample]) -> Iterator[str]:
-    """The address of the sample's member, who has a password now."""
+    """Email address of the member, with a password set."""
     server, sample = filled
     services = Services(Settings(data_dir=server.database.parent))
     with services.database.write() as session:
@@ -45,8 +45,8 @@ def email(filled: tuple[Server, Sample]) -> Iterator[str]:
 
 
 def tab_to(page: Page, selector: str) -> None:
-    """Press Tab until what ``selector`` means has the focus; each stop on the way must show it."""
-    for _ in range(STOPS):
+    """Press Tab until ``selector`` has the focus. Every stop must show its focus."""
+    for _ in range(MAX_STOPS):
         page.keyboard.press("Tab")
         assert page.evaluate(_SHOWS), page.evaluate("document.activeElement.outerHTML")
         if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
@@ -82,7 +82,7 @@ def sign_in(page: Page, email: str) -> None:
     tab_to(page, "a[href='/sign-in']")
     page.keyboard.press("Enter")
     page.wait_for_url("**/sign-in")
-    expect(page.locator("#email")).to_be_focused()  # of itself, a moment after the page is there
+    expect(page.locator("#email")).to_be_focused()  # autofocus, shortly after loading
     page.keyboard.type(email)
     tab_to(page, "#password")
     page.keyboard.type(PASSWORD)
@@ -91,7 +91,7 @@ def sign_in(page: Page, email: str) -> None:
 
 
 def skip_to_content(page: Page) -> None:
-    """The first stop leads past the navigation."""
+    """Use the skip link."""
     tab_to(page, "a.skip")
     page.keyboard.press("Enter")
     tab_to(page, "main a[href='/new']")
@@ -100,16 +100,16 @@ def skip_to_content(page: Page) -> None:
 def play(page: Page) -> None:
     expect(page.locator("[data-play]")).to_be_visible()
     for key in ("Shift+ArrowRight", "[", "Shift+ArrowRight", "]"):
-        page.keyboard.press(key)  # round and round, so that it does not end meanwhile
+        page.keyboard.press(key)  # a loop, so that playback does not end
     tab_to(page, "[data-play]")
     page.keyboard.press("Enter")
-    expect(page.locator("[data-play-label]")).to_have_text("Pause", timeout=PATIENCE_MS)
+    expect(page.locator("[data-play-label]")).to_have_text("Pause", timeout=TIMEOUT_MS)
     page.keyboard.press("Space")
     expect(page.locator("[data-play-label]")).to_have_text("Play")
 
 
 def set_faders(page: Page) -> None:
-    """Keys for all stems from anywhere, and each control by itself."""
+    """Use the shortcuts, then each control."""
     page.keyboard.press("2")
     expect(page.get_by_label("Mute drums")).to_be_checked()
     page.keyboard.press("Shift+Digit3")
@@ -127,7 +127,7 @@ def set_faders(page: Page) -> None:
 
 
 def delete_not(page: Page) -> None:
-    """A question has the focus, and the way out, until it is answered."""
+    """Dismiss a confirmation, which keeps the focus until then."""
     page.reload()
     tab_to(page, "form[action$='/delete'] button")
     page.keyboard.press("Enter")
@@ -139,7 +139,7 @@ def delete_not(page: Page) -> None:
 
 
 def set_loop(page: Page) -> None:
-    """From one second to two, by the buttons."""
+    """Loop from 1 s to 2 s with the buttons."""
     page.reload()
     expect(page.locator("[data-play]")).to_be_visible()
     page.keyboard.press("Shift+ArrowRight")
@@ -152,13 +152,13 @@ def set_loop(page: Page) -> None:
 
 
 def send(page: Page, song: Path) -> None:
-    """A song, in four stems; the split is canceled again."""
+    """Upload a song for 4 stems, then cancel the split."""
     choosers: list[FileChooser] = []
-    # before the page is there, so that Chromium asks us by then, and nobody else
+    # before the page loads, so that Chromium reports the file dialog
     page.on("filechooser", lambda chooser: choosers.append(chooser))
     page.goto("/new")
     tab_to(page, "#file")
-    end = time.monotonic() + PATIENCE_MS / 1000
+    end = time.monotonic() + TIMEOUT_MS / 1000
     while not choosers:
         assert time.monotonic() < end
         page.keyboard.press("Enter")
@@ -190,7 +190,7 @@ def make_and_revoke_key(page: Page) -> None:
 
 
 def confirm(page: Page) -> None:
-    """Answer a question with yes, which is not what has the focus at first."""
+    """Confirm a dialog; the confirming button does not have the focus at first."""
     expect(page.get_by_role("dialog")).to_be_visible()
     tab_to(page, "[data-confirm-yes]")
     page.keyboard.press("Enter")

@@ -1,4 +1,4 @@
-"""Splits in the list while they go on: what the page shows by itself, and canceling, trying again, deleting."""
+"""The list of splits: live progress, cancel, retry and delete."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ NAME = "<i>Lied & 🎸.flac"
 
 @pytest.fixture
 def services(filled: tuple[Server, Sample]) -> Iterator[Services]:
-    """The parts of the server, which has no worker."""
+    """Services on the server's database."""
     made = Services(Settings(data_dir=filled[0].database.parent))
     yield made
     made.close()
@@ -32,7 +32,7 @@ def services(filled: tuple[Server, Sample]) -> Iterator[Services]:
 
 @pytest.fixture
 def page(browser: Browser, filled: tuple[Server, Sample], services: Services) -> Iterator[Page]:
-    """A window in which somebody is signed in who has nothing yet."""
+    """A window with a session of a new account."""
     with services.database.write() as session:
         account = services.accounts.create_account(session, "lister@example.org")
         token = services.sessions.begin(session, account.id)
@@ -47,7 +47,7 @@ def song(tmp_path: Path) -> Path:
 
 
 def change(services: Services, split_id: str, **values: Any) -> None:
-    """Do a worker's part."""
+    """Update a split as a worker does."""
     with services.database.write() as session:
         split = session.get_one(Split, split_id)
         for name, value in values.items():

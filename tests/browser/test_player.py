@@ -1,4 +1,4 @@
-"""The player by itself: waveforms that the worker measured, places, loops, songs too long to decode, files."""
+"""The player: waveforms, seeking, loops, long songs and downloads."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -19,10 +19,10 @@ from .sample import SIX, Sample
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
-PATIENCE_MS = 60_000
+TIMEOUT_MS = 60_000
 SECONDS = 3  # of the sample's song
 
-# how much of each waveform is painted, and in which colour
+# painted pixels and colors of each waveform
 _PAINTED = """() => Object.fromEntries([...document.querySelectorAll("[data-stem]")].map((lane) => {
   const canvas = lane.querySelector("canvas");
   const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
@@ -39,24 +39,24 @@ _PAINTED = """() => Object.fromEntries([...document.querySelectorAll("[data-stem
 
 @pytest.fixture
 def page(browser: Browser, filled: tuple[Server, Sample]) -> Iterator[Page]:
-    """A window in which the sample's member is signed in."""
+    """A window with a session of the member."""
     server, sample = filled
     with window(browser, server.url, sample.sessions["member"], accept_downloads=True) as (opened, seen):
-        opened.set_default_timeout(PATIENCE_MS)
+        opened.set_default_timeout(TIMEOUT_MS)
         yield opened
         assert (seen.foreign, seen.complaints) == ([], [])
 
 
 @pytest.fixture
 def player(page: Page, filled: tuple[Server, Sample]) -> Page:
-    """The sample's player."""
+    """The player page of the sample."""
     page.goto(f"/splits/{filled[1].ids['player']}")
     expect(page.locator("[data-play]")).to_be_visible()
     return page
 
 
 def slider(page: Page) -> float:
-    """Where the song is, as the page shows it."""
+    """Return the position shown on the page."""
     return float(page.get_by_label("Position").input_value())
 
 
@@ -65,7 +65,7 @@ def engine(page: Page, what: str) -> Any:
 
 
 def wait_until(page: Page, holds: Callable[[], bool]) -> None:
-    end = time.monotonic() + PATIENCE_MS / 1000
+    end = time.monotonic() + TIMEOUT_MS / 1000
     while not holds():
         assert time.monotonic() < end
         page.wait_for_timeout(20)
@@ -77,7 +77,7 @@ def test_waveforms_are_drawn_before_stems_load(page: Page, filled: tuple[Server,
     page.goto(f"/splits/{filled[1].ids['player']}", wait_until="networkidle")
     drawn = page.evaluate(_PAINTED)
     assert list(drawn) == SIX
-    # each stem of the sample is softer than the one before it
+    # each stem of the sample is quieter than the previous one
     amounts = [drawn[name]["painted"] for name in SIX]
     assert amounts == sorted(amounts, reverse=True) and len(set(amounts)) >= 4 and amounts[-1] > 0
     assert len({drawn[name]["colours"][0] for name in SIX}) == 6
@@ -94,7 +94,7 @@ def test_keys_and_clicks_seek(player: Page) -> None:
     assert box
     wave.click(position={"x": box["width"] / 2, "y": box["height"] / 2})
     assert slider(player) == pytest.approx(SECONDS / 2, abs=0.05)
-    # round and round, so that it plays however late it is looked at
+    # a loop, so that playback lasts
     for place, key in (("0.5", "["), (str(SECONDS), "]"), ("0.5", "Escape")):
         player.get_by_label("Position").fill(place)
         player.keyboard.press(key)
@@ -104,7 +104,7 @@ def test_keys_and_clicks_seek(player: Page) -> None:
 
 
 def test_loop_repeats_until_turned_off(player: Page) -> None:
-    """Set by keys alone, while nothing plays."""
+    """The loop is set by keys while paused."""
     for key in ("Shift+ArrowRight", "[", "Shift+ArrowRight", "]"):
         player.keyboard.press(key)
     loop = player.locator("[data-loop]")
@@ -125,7 +125,7 @@ def test_loop_repeats_until_turned_off(player: Page) -> None:
     assert min(places) >= 1 and max(places) < 2
     player.keyboard.press("l")
     expect(loop).to_have_attribute("aria-pressed", "false")
-    expect(player.locator("[data-play-label]")).to_have_text("Play")  # the end has come
+    expect(player.locator("[data-play-label]")).to_have_text("Play")  # reached the end
     assert engine(player, "position") == 0
 
 
@@ -165,7 +165,7 @@ def test_stem_and_stem_file_are_downloaded(player: Page, tmp_path: Path) -> None
     with player.expect_download() as waiting:
         player.get_by_role("button", name=".stem.mp4").click()
     with av.open(str(save(".stem.mp4"))) as container:
-        # the mix, and the four parts that the format has
+        # the mix and four stems
         assert [stream.type for stream in container.streams if stream.type == "audio"] == ["audio"] * 5
 
 

@@ -1,4 +1,4 @@
-"""What the script of all pages does, and pages without it."""
+"""The script of all pages, and pages without scripts."""
 
 import pytest
 from playwright.sync_api import Browser, expect
@@ -57,7 +57,7 @@ def test_times_are_in_readers_time_zone(browser: Browser, filled: tuple[Server, 
 
 
 def test_pages_work_without_scripts(browser: Browser, filled: tuple[Server, Sample]) -> None:
-    """A mix is set and downloaded, a key is made and revoked; what needs a script is not offered, or says so."""
+    """A mix is downloaded, a key is created and revoked; features that need scripts are hidden or explained."""
     server, sample = filled
     with window(
         browser, server.url, sample.sessions["member"], java_script_enabled=False, accept_downloads=True

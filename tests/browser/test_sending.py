@@ -1,4 +1,4 @@
-"""A song on its way to the server: from the first page by way of signing up, its progress, and what is not taken."""
+"""Uploads: from the home page through sign-up, progress, lost connections and rejected files."""
 
 import re
 from collections.abc import Iterator
@@ -17,10 +17,10 @@ from .sample import Sample
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
 RATE = 44_100
-PATIENCE_MS = 60_000
+TIMEOUT_MS = 60_000
 NAME = "<b>Lied &amp; 🎸.flac"
 
-# calls heard(percent, text) whenever what is told of the sending changes
+# calls heard(percent, text) at each change of the status
 _LISTEN = """() => {
   const told = document.querySelector("[data-told]");
   new MutationObserver(() => heard(document.querySelector("[data-sending] progress").value, told.textContent))
@@ -30,16 +30,16 @@ _LISTEN = """() => {
 
 @pytest.fixture(scope="module")
 def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Noise, as it is hard to compress: about two megabytes."""
+    """About 2 MB of noise."""
     noise = 0.3 * np.random.default_rng(2).uniform(-1, 1, (2, 14 * RATE)).astype("f4")
     return encode(tmp_path_factory.mktemp("song") / NAME, noise, RATE, "flac")
 
 
 @pytest.fixture
 def page(browser: Browser, filled: tuple[Server, Sample]) -> Iterator[Page]:
-    """A window in which nobody is signed in."""
+    """A window without a session."""
     with window(browser, filled[0].url) as (opened, seen):
-        opened.set_default_timeout(PATIENCE_MS)
+        opened.set_default_timeout(TIMEOUT_MS)
         yield opened
         assert (seen.foreign, seen.complaints) == ([], [])
 
@@ -61,7 +61,7 @@ def test_song_dropped_on_home_page_is_kept_through_sign_up(page: Page, song: Pat
     page.get_by_role("button", name="Split", exact=True).click()
     page.wait_for_url(re.compile("/splits/split_"))
     expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
-    # once
+    # used up
     page.goto("/new")
     expect(zone.locator("label")).to_have_text("Choose a song")
 
@@ -76,7 +76,7 @@ def test_kept_song_is_available_in_its_tab_only(page: Page, song: Path) -> None:
         expect(other.locator("[data-drop]")).to_be_visible()
         other.wait_for_timeout(300)
         expect(other.locator("[data-drop] label")).to_have_text("Choose a song")
-    # and it is gone: whoever has this computer next does not find it
+    # the file is deleted
     page.goto("/new")
     page.wait_for_timeout(300)
     expect(page.locator("[data-drop] label")).to_have_text("Choose a song")
@@ -112,7 +112,7 @@ def test_upload_progress_is_shown(page: Page, song: Path) -> None:
 def test_upload_resumes_after_lost_connection(
     browser: Browser, filled: tuple[Server, Sample], tmp_path: Path
 ) -> None:
-    """Its second slice is lost on the way, then the server does not answer, then all goes on."""
+    """The second slice is lost, then the server does not respond once."""
     noise = 0.3 * np.random.default_rng(3).uniform(-1, 1, (2, 60 * RATE)).astype("f4")
     long = encode(tmp_path / "Lang.wav", noise, RATE, "pcm_s16le")
     assert long.stat().st_size > 8 << 20
@@ -133,7 +133,7 @@ def test_upload_resumes_after_lost_connection(
             route.continue_()
 
     with window(browser, filled[0].url) as (page, seen):
-        page.set_default_timeout(PATIENCE_MS)
+        page.set_default_timeout(TIMEOUT_MS)
         page.goto("/sign-up?next=/new")
         sign_up(page, "broken@example.org")
         told: list[tuple[float, str]] = []
@@ -159,7 +159,7 @@ def test_text_file_is_rejected_in_form(
     letter = tmp_path / "letter.txt"
     letter.write_text("Dear listener, " * 100)
     with window(browser, filled[0].url) as (page, seen):
-        page.set_default_timeout(PATIENCE_MS)
+        page.set_default_timeout(TIMEOUT_MS)
         page.goto("/sign-up?next=/new")
         sign_up(page, "nosong@example.org")
         page.get_by_label("Choose a song").set_input_files(letter)

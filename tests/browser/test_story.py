@@ -1,4 +1,4 @@
-"""What somebody does who comes for the first time, from signing up to a key that is revoked, against a whole server."""
+"""A first visit, from sign-up to a revoked key, on a running server."""
 
 import base64
 import os
@@ -32,13 +32,13 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 NAME = "Lied <img src=x onerror=alert(1)> שלום 🎸.flac"
 SECONDS, RATE = 60, 44_100
-PATIENCE_MS = 120_000  # for what takes a second or two where nothing else runs
-STEP_DB = 20 * np.log10(2.0**-23)  # a step of 24 bits
-BEGIN_S = 0.05  # after which the player's clock starts
+TIMEOUT_MS = 120_000  # generous, for a busy machine
+STEP_DB = 20 * np.log10(2.0**-23)  # of a 24-bit step
+BEGIN_S = 0.05  # scheduling delay of the player
 
 Samples = npt.NDArray[Any]
 
-# calls heard(text) whenever the progress that is shown has changed
+# calls heard(text) at each change of the progress
 _LISTEN = """addEventListener("DOMContentLoaded", () => {
   const tell = () => {
     const shown = document.querySelector("[data-percent]");
@@ -51,7 +51,7 @@ _LISTEN = """addEventListener("DOMContentLoaded", () => {
 _GAINS = """() => [...document.querySelector("[data-player]").engine.strips].map(
   ([name, { gain }]) => [name, gain.gain.value])"""
 
-# what the player's engine sounds like when it plays the first seconds, as float32 in base64, left then right
+# the first seconds of the engine's output, as float32 in base64, left then right
 _RENDER = """async ([seconds, rate]) => {
   const { BufferEngine, decodeStems } = await import("/static/engine.js");
   const { Faders } = await import("/static/faders.js");
@@ -68,7 +68,7 @@ _RENDER = """async ([seconds, rate]) => {
 
 @pytest.fixture(scope="module")
 def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The first minute of a song that a band recorded."""
+    """The first minute of a real song."""
     assert DEMO_SONG.exists(), f"{DEMO_SONG} is not there: run `make test-browser`, which fetches it."
     whole, rate = read(DEMO_SONG)
     assert rate == RATE
@@ -78,10 +78,10 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def opened(browser: Browser, server: Server) -> Iterator[tuple[Page, Seen]]:
     with window(browser, server.url, accept_downloads=True) as (page, seen):
-        page.set_default_timeout(PATIENCE_MS)
-        expect.set_options(timeout=PATIENCE_MS)
+        page.set_default_timeout(TIMEOUT_MS)
+        expect.set_options(timeout=TIMEOUT_MS)
         yield page, seen
-        expect.set_options(timeout=chromium.PATIENCE_MS)
+        expect.set_options(timeout=chromium.TIMEOUT_MS)
 
 
 def test_first_visit(
@@ -106,13 +106,13 @@ def test_first_visit(
     assert credits(server, key) == (200, 100_000 - SECONDS + 3000)
     revoke(page)
     assert credits(server, key)[0] == 401
-    # nothing but the page of the payment, which was asked for
+    # only the checkout page
     assert {url.removeprefix(checkout.url) for url in seen.foreign} == {"/pay/cs_test_1"}
     assert seen.complaints == []
 
 
 def credits(server: Server, key: str) -> tuple[int, int | None]:
-    """What the API answers who has the key."""
+    """Request the balance with a key."""
     answer = httpx2.get(f"{server.url}/v1/credits", headers={"Authorization": f"Bearer {key}"}, timeout=60)
     return answer.status_code, answer.json().get("data", {}).get("balance")
 
@@ -139,7 +139,7 @@ def create_key(page: Page) -> str:
 
 
 def drop(page: Page, song: Path, hook: str) -> None:
-    """Let go of the song over the form, and send it."""
+    """Drop the song on the form and submit it."""
     page.get_by_role("link", name="New split").click()
     drop_on(page, "[data-drop]", song)
     expect(page.locator("[data-drop]")).to_contain_text(song.name)
@@ -151,7 +151,7 @@ def drop(page: Page, song: Path, hook: str) -> None:
 
 
 def listen(page: Page) -> list[int]:
-    """The percentages that pages show from now on."""
+    """Record the percentages that pages show."""
     told: list[int] = []
     page.expose_function("heard", lambda text: told.append(int(text.removesuffix(" %"))))
     page.add_init_script(_LISTEN)
@@ -159,7 +159,7 @@ def listen(page: Page) -> list[int]:
 
 
 def watch_progress(page: Page, told: list[int], server: Server) -> None:
-    """See the progress move, and the player come, without touching anything."""
+    """Wait for progress and the player without interaction."""
     with held(page, server, above=0):
         page.wait_for_url(re.compile("/splits/split_"))
         expect(page.get_by_role("heading", level=1)).to_have_text(NAME)
@@ -171,13 +171,13 @@ def watch_progress(page: Page, told: list[int], server: Server) -> None:
 
 
 def progress_of(server: Server) -> int:
-    """What the database has of the only split; 0 before there is one."""
+    """Read the progress of the only split; 0 without one."""
     return next((progress for (progress,) in server.query("SELECT progress FROM splits")), 0)
 
 
 def catch_up(page: Page, told: list[int], server: Server) -> int:
-    """Wait until the page shows the progress that there is."""
-    end = time.monotonic() + PATIENCE_MS / 1000
+    """Wait until the page shows the progress in the database."""
+    end = time.monotonic() + TIMEOUT_MS / 1000
     while (progress := progress_of(server)) != (told[-1] if told else None):
         assert time.monotonic() < end, (progress, told)
         page.wait_for_timeout(50)
@@ -186,8 +186,8 @@ def catch_up(page: Page, told: list[int], server: Server) -> int:
 
 @contextmanager
 def held(page: Page, server: Server, above: int) -> Iterator[None]:
-    """From a progress on nothing is separated, so that the page has all the time to tell of it."""
-    end = time.monotonic() + PATIENCE_MS / 1000
+    """Suspend the separation while the block runs, once it exceeds a progress."""
+    end = time.monotonic() + TIMEOUT_MS / 1000
     while progress_of(server) <= above:
         assert time.monotonic() < end
         page.wait_for_timeout(10)
@@ -203,20 +203,20 @@ def held(page: Page, server: Server, above: int) -> Iterator[None]:
 
 
 def engine(page: Page, what: str) -> Any:
-    """A property of the player's engine; None before there is one."""
+    """Read a property of the player's engine; None before it exists."""
     return page.evaluate(f"document.querySelector('[data-player]').engine?.{what} ?? null")
 
 
 def wait_for(page: Page, what: str) -> None:
-    """Wait until that property is true: the pages' policy lets nobody else wait for it."""
-    end = time.monotonic() + PATIENCE_MS / 1000
+    """Wait until a property is true. The pages' policy prevents waiting in the page."""
+    end = time.monotonic() + TIMEOUT_MS / 1000
     while not engine(page, what):
         assert time.monotonic() < end, what
         page.wait_for_timeout(50)
 
 
 def play(page: Page) -> None:
-    """Play, and let a stem play alone. Every stem stays where the others are, to 5 ms."""
+    """Play, and solo a stem. All stems stay in sync to 5 ms."""
     expect(page.locator("[data-play]")).to_be_visible()
     page.keyboard.press("Space")
     wait_for(page, "playing")
@@ -231,7 +231,7 @@ def play(page: Page) -> None:
     expect(page.locator("[data-now]")).not_to_have_text("0:00")
     page.keyboard.press("Shift+Digit1")
     expect(page.get_by_label("Solo vocals")).to_be_checked()
-    end = time.monotonic() + PATIENCE_MS / 1000
+    end = time.monotonic() + TIMEOUT_MS / 1000
     while not is_alone(dict(page.evaluate(_GAINS)), "vocals"):
         assert time.monotonic() < end
         page.wait_for_timeout(50)
@@ -244,19 +244,19 @@ def play(page: Page) -> None:
 
 
 def is_alone(gains: dict[str, float], name: str) -> bool:
-    """Whether one stem sounds as it is, and the others not at all."""
+    """Return True if only one stem is audible, at its full level."""
     one = gains.pop(name)
     return one == pytest.approx(1, abs=0.01) and len(gains) == 5 and max(gains.values()) < 0.001
 
 
 def assert_in_step(page: Page, song: Path) -> None:
-    """What sounds is the song, sample for sample, so that no stem is ahead of another."""
+    """The engine's output equals the song, so the stems are in sync."""
     seconds = 2
     heard = np.frombuffer(base64.b64decode(page.evaluate(_RENDER, [seconds, RATE])), "<f4").reshape(2, -1)
     begin = round(BEGIN_S * RATE)
     original = read(song)[0][:, : seconds * RATE - begin]
     assert not heard[:, :begin].any()
-    # six stems, each rounded to a step
+    # six stems, each rounded to one step
     assert dbfs(heard[:, begin:] - original) <= STEP_DB + 20 * np.log10(6)
 
 
@@ -269,7 +269,7 @@ def save(page: Page, button: Locator, folder: Path) -> Path:
 
 
 def assert_mixes(page: Page, song: Path, folder: Path) -> None:
-    """A mix is what its faders say of the stems: of all stems as they are, the song."""
+    """A mix equals the stems with its settings applied; without settings, the song."""
     button = page.get_by_role("button", name="Download mix")
     archive = save(page, page.get_by_role("link", name="Download all stems (ZIP)"), folder)
     with zipfile.ZipFile(archive) as opened:
@@ -288,13 +288,13 @@ def assert_mixes(page: Page, song: Path, folder: Path) -> None:
 
 
 def panned_right(stereo: Samples, pan: float) -> Samples:
-    """Equal power, https://www.w3.org/TR/webaudio/#stereopanner-algorithm."""
+    """Pan with equal power, https://www.w3.org/TR/webaudio/#stereopanner-algorithm."""
     left, right = stereo.astype(np.float64)
     return np.stack([left * np.cos(pan * np.pi / 2), right + left * np.sin(pan * np.pi / 2)])
 
 
 def look_at_webhook(page: Page, hook: str, split_id: str) -> None:
-    """Find the split's end in the log, delivered."""
+    """Find the delivered webhook in the list."""
     page.get_by_role("link", name="Developer").click()
     page.get_by_role("link", name="Webhooks").click()
     row = page.get_by_role("row").filter(has_text="audio.split.completed")

@@ -101,7 +101,7 @@ def test_webhook_secret_is_shown_once() -> None:
     [
         (("create", "nonsense"), ValidationFailed),
         (("create", "here@b.de"), Conflict),
-        (("create", "a@b.de", "--password"), ValidationFailed),  # an empty one
+        (("create", "a@b.de", "--password"), ValidationFailed),  # empty
         (("disable", "nobody@b.de"), NotFound),
         (("password", "here@b.de"), ValidationFailed),
         (("webhook-secret", "acc_x"), NotFound),

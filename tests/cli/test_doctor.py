@@ -124,7 +124,7 @@ def test_server_check_creates_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 
 class Fake:
-    """A separator that takes note of what it is given."""
+    """A separator that records its input."""
 
     segment, sample_rate, device, notes = 96_000, 48_000, "cpu (fake)", ("It is a fake.",)
 
@@ -143,7 +143,7 @@ made: list[Fake] = []
 def test_speed_is_measured_after_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "Separator", Fake)
     assert module.measure("any") == Speed("any", "cpu (fake)", 7.89, None, ("It is a fake.",))
-    assert made[-1].lengths == [2 * 44_100, 6 * 44_100]  # a segment, then three: 2 s each
+    assert made[-1].lengths == [2 * 44_100, 6 * 44_100]  # one segment, then three, of 2 s each
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from stemsplitter.errors import ModelError, Stopped
 
 @pytest.fixture(autouse=True)
 def _restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """What a command changes in its process is put back."""
+    """Restore the process state that commands change."""
     monkeypatch.setenv("STEMSPLITTER_OFFLINE", "")
     monkeypatch.delenv("STEMSPLITTER_LOG", raising=False)
     handlers = {number: signal.getsignal(number) for number in module.STOPPING}
@@ -147,7 +147,7 @@ def test_ignored_signal_stays_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_closed_output_pipe_exits_silently() -> None:
-    """As `stemsplitter models list | head -0` does."""
+    """Like `stemsplitter models list | head -0`."""
     reader, writer = os.pipe()
     os.close(reader)
     command = [sys.executable, "-m", "stemsplitter", "models", "list", "--json"]

@@ -25,7 +25,7 @@ def entry(name: str, source: object = None) -> ModelEntry:
 
 @pytest.fixture(autouse=True)
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a store with a model that is shipped and one that is not here."""
+    """The folder of a store with a built-in model and one that is not installed."""
     shipped = tmp_path / "w.th"
     shipped.write_bytes(DATA)
     catalogue = (entry("here", ShippedSource(shipped)), entry("there"))

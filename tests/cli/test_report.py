@@ -129,7 +129,7 @@ def test_json_paths_are_exact_and_ascii(capsys: pytest.CaptureFixture[str]) -> N
 def test_text_of_song(capsys: pytest.CaptureFixture[str]) -> None:
     report = TextReport(1)
     with report.status("Loading spleeter_2s"), report.separating(SONG, SEPARATOR) as progress:
-        progress(Progress(0.5, 1, 1))  # too early for a line
+        progress(Progress(0.5, 1, 1))  # before the first line
     report.separated(SeparatedSong(SONG, FOLDER, RESULT, PATHS))
     report.finished(1, 0)
     out, err = capsys.readouterr()

@@ -1,4 +1,4 @@
-"""What `split` does around the separation, which is a toy here; tests/acceptance runs the real one."""
+"""The command `split` with a toy model; tests/acceptance runs the real one."""
 
 import json
 import logging
@@ -23,7 +23,7 @@ STEMS = Path("stems")
 
 
 class ToyModel:
-    """Gives each stem the same. Fails on the songs that begin with the sample `poison`."""
+    """Returns equal stems. Fails for songs that begin with the sample `poison`."""
 
     stems: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -43,7 +43,7 @@ class ToyModel:
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ToyModel]:
-    """The command in an empty folder, with weights that are here and a model that needs none."""
+    """The command in an empty folder, with installed weights and the toy model."""
     model = ToyModel()
     monkeypatch.setattr(separator, "load_model", model.loaded)
     monkeypatch.setattr(ModelStore, "is_ready", lambda *_: True)
@@ -175,7 +175,7 @@ def test_failed_verification_is_a_failure(toy: ToyModel, monkeypatch: pytest.Mon
 
 @pytest.fixture
 def pulled(toy: ToyModel, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was fetched; only what is built in is here."""
+    """Names of downloaded models; only the built-in ones are installed."""
     names: list[str] = []
     monkeypatch.setattr(ModelStore, "is_ready", lambda store, name: name == "builtin_6s")
     monkeypatch.setattr(ModelStore, "pull", lambda store, name, progress: names.append(name))
@@ -196,7 +196,7 @@ def pulled(toy: ToyModel, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def test_permissive_model_is_downloaded_automatically(
     options: list[str], model: str, pulled: list[str]
 ) -> None:
-    """By itself, or as what finds the vocals for the built-in one."""
+    """Alone, or for the vocals of the built-in model."""
     write(Path("a.wav"))
     done = run("a.wav", *options)
     assert done.exit_code == 0 and pulled == ["spleeter_2s"]
@@ -207,7 +207,7 @@ def test_permissive_model_is_downloaded_automatically(
 
 @pytest.fixture
 def unobtainable(pulled: list[str], toy: ToyModel, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was tried in vain; the model has that to say of itself."""
+    """Names of failed downloads; the model has a note."""
 
     def fail(store: ModelStore, name: str, progress: object) -> None:
         pulled.append(name)
@@ -235,7 +235,7 @@ def test_built_in_model_is_fallback_for_failed_download(
         "1/2 a.wav: builtin_6s on cpu (toy)",
         "2/2 b.wav: builtin_6s on cpu (toy)",
     ]
-    assert "warning" not in done.stdout  # once is enough
+    assert "warning" not in done.stdout  # printed once
     assert sorted(path.stem for path in (STEMS / "b").iterdir()) == sorted(stems)
 
 

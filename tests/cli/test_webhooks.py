@@ -79,7 +79,7 @@ def test_tolerance_limits_age_of_delivery(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], body: Path
 ) -> None:
     assert run(monkeypatch, str(body), *signed(age=3600)) == 1
-    assert re.search(r"36\d\d s old", capsys.readouterr().out)  # and what has passed since
+    assert re.search(r"36\d\d s old", capsys.readouterr().out)  # plus the time since
     assert run(monkeypatch, str(body), "--tolerance", "4000", *signed(age=3600)) == 0
 
 

@@ -1,4 +1,4 @@
-"""A server without a network, and browsers that look at its pages."""
+"""A server in this process, and clients for its pages."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -19,7 +19,9 @@ from tests.services import services, settings
 __all__ = ["services", "settings"]
 
 EMAIL, PASSWORD = "someone@example.org", "correct horse"
-CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # what costs much is tested elsewhere
+CHEAP = PasswordHasher(
+    time_cost=1, memory_cost=8, parallelism=1
+)  # fast; the real cost is tested in tests/accounts
 PASSWORD_HASH = CHEAP.hash(PASSWORD)
 FROM_HERE = {"Origin": "http://testserver"}
 
@@ -33,7 +35,7 @@ def _cheap_passwords(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 class Browser(TestClient):
-    """A client that asks for pages, keeps cookies, says where its forms come from, and follows no redirect."""
+    """A client that requests pages, keeps cookies, sends an Origin header and follows no redirects."""
 
     def __init__(self, app: FastAPI) -> None:
         super().__init__(
@@ -45,7 +47,7 @@ class Browser(TestClient):
 
     @property
     def csrf(self) -> str:
-        """The token of the session's forms, as a page has it."""
+        """The CSRF token of the session, read from a page."""
         found = re.search(r'<meta name="csrf" content="([^"]+)">', self.get("/account").text)
         return unescape(found[1]) if found else ""
 
@@ -57,14 +59,14 @@ def app(services: Services) -> FastAPI:
 
 @pytest.fixture
 def browsers(app: FastAPI) -> Iterator[Callable[[], Browser]]:
-    """Call it for a browser in which nobody is signed in; another one each time."""
+    """A factory of browsers without a session."""
     with ExitStack() as stack:
         yield lambda: stack.enter_context(Browser(app))
 
 
 @pytest.fixture
 def visitor(browsers: Callable[[], Browser]) -> Browser:
-    """A browser in which nobody is signed in."""
+    """A browser without a session."""
     return browsers()
 
 
@@ -76,12 +78,12 @@ def account_id(services: Services) -> str:
 
 @pytest.fixture
 def browser(services: Services, browsers: Callable[[], Browser], account_id: str) -> Browser:
-    """A browser in which the account is signed in."""
+    """A browser with a session of the account."""
     return sign_in(services, browsers(), account_id)
 
 
 def sign_in(services: Services, browser: Browser, account_id: str) -> Browser:
-    """The browser, with a session of that account."""
+    """Add a session of the account to the browser."""
     with services.database.write() as session:
         token = services.sessions.begin(session, account_id)
     browser.cookies.set(COOKIE, token, domain="testserver.local", path="/")

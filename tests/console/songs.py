@@ -1,4 +1,4 @@
-"""Splits in a state that is wanted, without a worker: rows, and stems of noise."""
+"""Splits in any status, created without a worker."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -22,7 +22,7 @@ RATE, SAMPLES = 8_000, 4_000
 
 
 def add_split(services: Services, account_id: str, status: str = "queued", **values: Any) -> str:
-    """A row of the account's, without files."""
+    """Add a split without files."""
     split = Split(
         **{
             "id": new_id("split"),
@@ -62,7 +62,7 @@ def add_finished(
     names: tuple[str, ...] = ("vocals", "drums", "bass", "other"),
     **values: Any,
 ) -> tuple[str, dict[str, npt.NDArray[np.int64]]]:
-    """A split that succeeded, and its stems' samples in steps of 24 bits."""
+    """Add a succeeded split. Return its ID and the samples of its stems as 24-bit integers."""
     steps = {
         name: np.random.default_rng(seed).integers(-FULL // 8, FULL // 8, (2, SAMPLES))
         for seed, name in enumerate(names)
@@ -78,7 +78,7 @@ def add_song(
     rate: int,
     **values: Any,
 ) -> str:
-    """A split that succeeded, with these stems, `[2, samples]`."""
+    """Add a succeeded split with these stems, `[2, samples]`."""
     split_id = new_id("split")
     stems = {}
     for name, samples in waveforms.items():
@@ -98,5 +98,5 @@ def add_song(
 
 
 def waveform(steps: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-    """Steps of 24 bits as samples."""
+    """Convert 24-bit integers to float samples."""
     return (steps / FULL).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Who gets in where, and which forms are taken."""
+"""Access to pages and protection of forms."""
 
 import pytest
 from hypothesis import given
@@ -87,6 +87,6 @@ def test_redirect_after_sign_in_stays_on_server(wanted: str, path: str) -> None:
 @given(st.text(alphabet="/\\\t\n\r .:@ah", max_size=12))
 def test_path_of_other_server_is_never_local(wanted: str) -> None:
     path = local_path(wanted)
-    # as browsers read it: white space is left out, a backslash is a slash
+    # browsers drop white space and read a backslash as a slash
     read = "".join(path.split()).replace("\\", "/")
     assert read.startswith("/") and not read.startswith("//")

@@ -1,4 +1,4 @@
-"""Signing up, in and out, passwords, and links that sign in."""
+"""Sign-up, sign-in, sign-out, passwords and sign-in links."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -217,7 +217,7 @@ def test_email_address_is_changed(browser: Browser, services: Services) -> None:
 
 
 class TestLinks:
-    """Links that sign in once."""
+    """One-time sign-in links."""
 
     @pytest.fixture
     def owner_id(self, services: Services) -> str:
@@ -233,7 +233,7 @@ class TestLinks:
 
     def test_link_works_once(self, path: str, browsers: Callable[[], Browser]) -> None:
         first, second = browsers(), browsers()
-        for _ in range(2):  # looking does not use it up
+        for _ in range(2):  # opening the link does not use it
             assert "owner@example.com" in first.get(path).text
         assert first.post(path).headers["location"] == "/account"
         for again in (second.get(path), second.post(path)):
@@ -265,7 +265,7 @@ class TestLinks:
 
 
 class TestClosed:
-    """The operator alone makes accounts."""
+    """Server with closed sign-up."""
 
     @pytest.fixture
     def settings(self, settings: Settings) -> Settings:

@@ -1,4 +1,4 @@
-"""The page of credits, and buying them."""
+"""The credits page and purchases."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -27,7 +27,7 @@ def checkout() -> Iterator[Checkout]:
 
 @pytest.fixture
 def shop(settings: Settings, checkout: Checkout) -> Settings:
-    """The settings of a server that sells a pack. Comes before the services."""
+    """Settings of a server that sells a pack."""
     return settings.model_copy(
         update={
             "packs": "50=5.00, 150",

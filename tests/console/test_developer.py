@@ -1,4 +1,4 @@
-"""The pages of API keys."""
+"""The API keys page."""
 
 import re
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def test_new_key_is_shown_once(services: Services, browser: Browser, account_id:
     answer = browser.post("/developer/keys", data={"csrf": browser.csrf, "name": "laptop"})
     assert (answer.status_code, answer.headers["cache-control"]) == (200, "no-store")
     shown = re.findall(r"ast_live_[0-9A-Za-z]{32}", answer.text)
-    assert len(shown) == 2 and len(set(shown)) == 1  # alone, and in the line of curl
+    assert len(shown) == 2 and len(set(shown)) == 1  # the key and the curl command
     assert f"Authorization: Bearer {shown[0]}" in answer.text and "/v1/audio/splits" in answer.text
     assert services.accounts.authenticate(shown[0]).account_id == account_id
     page = browser.get("/developer").text
@@ -51,7 +51,7 @@ def test_renamed_key_is_escaped(services: Services, browser: Browser, account_id
 def test_invalid_key_name_is_rejected(
     services: Services, browser: Browser, account_id: str, name: str
 ) -> None:
-    """A character that turns the direction of text is not printable."""
+    """Covers a bidirectional control character, which is not printable."""
     answer = browser.post("/developer/keys", data={"csrf": browser.csrf, "name": name})
     assert answer.status_code == 422 and "shorten it" in answer.text
     assert keys(services, account_id) == []

@@ -1,4 +1,4 @@
-"""The manual as pages."""
+"""The documentation pages."""
 
 from pathlib import Path
 

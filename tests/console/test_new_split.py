@@ -1,15 +1,17 @@
-"""Beginning a split from the pages."""
+"""The forms that create a split."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from fastapi import APIRouter, Depends, FastAPI
 
 from stemsplitter.accounts.models import Account
 from stemsplitter.audio import formats
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.console import new_split
+from stemsplitter.console import access, new_split, tasks
 from stemsplitter.console.new_split import FORMATS
 from stemsplitter.console.tasks import TASKS, Task, find_task, initially_muted
 from stemsplitter.rate_limits.service import Policy
@@ -49,7 +51,7 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def upload(browser: Browser, data: bytes, name: str = "Lied.flac") -> dict[str, str]:
-    """Send a file as the form's script does; the fields that name it."""
+    """Upload a file as the script of the form does. Return its form fields."""
     wanted = {"filename": name, "contentType": "application/octet-stream", "contentLength": len(data)}
     reserved = browser.post("/new/upload", json=wanted, headers={"X-CSRF-Token": browser.csrf})
     assert reserved.status_code == 200, reserved.text
@@ -171,14 +173,28 @@ def test_layouts_without_model_are_disabled(browser: Browser, monkeypatch: pytes
         assert ("This server has no model for this tool" in browser.get(path).text) is not has_model
 
 
+def test_tool_is_added_by_one_entry(app: FastAPI, browser: Browser, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page and the form of a tool need nothing but its entry in `TASKS`."""
+    toy = replace(TASKS[0], slug="toy-remover", name="Toy remover", lead="Remove the toys.")
+    monkeypatch.setitem(tasks._BY_SLUG, toy.slug, toy)
+    router = APIRouter(dependencies=[Depends(access.guard)])
+    new_split.add_task_pages(router, [toy])
+    app.include_router(router)
+    check(browser, "/toy-remover")
+    text = browser.get("/toy-remover").text
+    assert "Remove the toys." in text and 'name="task" value="toy-remover"' in text
+    answer = browser.post("/new", data={"task": "toy-remover", "csrf": browser.csrf})
+    assert "Toy remover" in answer.text and "Choose a file or enter a URL" in answer.text
+
+
 class TestTasks:
-    """The table of ready-made tasks."""
+    """The table of tools."""
 
     def test_muted_stems_are_part_of_layout(self) -> None:
         for task in TASKS:
             assert set(task.muted) < set(LAYOUTS[task.layout])
             assert find_task(task.slug) is task
-        assert len({task.slug for task in TASKS}) == len(TASKS) == 7
+        assert len({task.slug for task in TASKS}) == len(TASKS) >= 7
 
     def test_each_part_plays_once_initially(self) -> None:
         assert initially_muted(None, LAYOUTS["6s"]) == frozenset()

@@ -1,4 +1,4 @@
-"""The operator's pages."""
+"""The operator pages."""
 
 import re
 import socket
@@ -35,13 +35,13 @@ def operator_id(services: Services) -> str:
 
 @pytest.fixture
 def operator(services: Services, browsers: Callable[[], Browser], operator_id: str) -> Browser:
-    """A browser in which the operator is signed in."""
+    """A browser with a session of the operator."""
     return sign_in(services, browsers(), operator_id)
 
 
 @pytest.fixture(autouse=True)
 def no_models(services: Services, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """None are here but those that are built in."""
+    """Only the built-in models are installed."""
     services.__dict__["models"] = ModelStore(tmp_path_factory.mktemp("models"), offline=True)
 
 
@@ -65,7 +65,7 @@ def account(services: Services, account_id: str) -> Account:
 def test_operator_pages_require_operator(
     app: FastAPI, operator: Browser, browser: Browser, visitor: Browser, account_id: str
 ) -> None:
-    """Every one that there is: others are not told that it is there."""
+    """Checks every route: other accounts get 404."""
     routes = [
         route
         for route in app.state.routes
@@ -144,7 +144,7 @@ def test_account_is_disabled_and_enabled(
     check(operator, path)
     assert operator.post(f"{path}/disable", data={"csrf": csrf}).status_code == 303
     assert account(services, account_id).disabled_at is not None
-    assert browser.get("/account").status_code == 303  # signed out, that is
+    assert browser.get("/account").status_code == 303
     check(operator, path)
     assert f'action="{path}/enable"' in operator.get(path).text
     assert operator.post(f"{path}/enable", data={"csrf": csrf}).status_code == 303
@@ -227,7 +227,7 @@ def test_models_show_license_and_download_command(services: Services, operator: 
 
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """Pulls stand at a quarter until the event is set, and then the model is there."""
+    """Stop downloads at 25% until the event is set."""
     go_on, there = threading.Event(), set[str]()
 
     def pull(_: ModelStore, name: str, progress: Progress) -> None:
@@ -243,7 +243,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
 
 def card(operator: Browser, name: str) -> str:
-    """The part of the page that is about a model."""
+    """Return the section of a model."""
     text = operator.get("/operator/models").text
     found = re.search(rf'<section class="card" id="model-{name}".*?</section>', text, re.DOTALL)
     assert found

@@ -1,4 +1,4 @@
-"""What all pages have in common: their headers, and that they close what they open."""
+"""Rules for all pages: security headers and valid HTML."""
 
 import hashlib
 import re
@@ -11,6 +11,7 @@ from fastapi.routing import APIRoute
 
 from stemsplitter.console import assets
 from stemsplitter.console.headers import POLICY
+from stemsplitter.version import __version__
 
 from .conftest import Browser
 
@@ -25,7 +26,7 @@ SIGNED_IN = (
 
 
 class Page(HTMLParser):
-    """A page, read strictly: tags close in order, ids are single, nothing is inline or from elsewhere."""
+    """A strict parser: tags are closed in order, IDs are unique, nothing is inline or from another origin."""
 
     VOID = frozenset(("meta", "link", "br", "img", "input", "hr", "source", "wbr"))
 
@@ -101,6 +102,10 @@ def test_public_pages_are_valid(visitor: Browser, browser: Browser, path: str) -
         check(browser, path)
 
 
+def test_footer_shows_version(visitor: Browser) -> None:
+    assert f'<span class="soft">Stem Splitter {__version__}</span>' in visitor.get("/").text
+
+
 @pytest.mark.parametrize("path", SIGNED_IN)
 def test_signed_in_pages_are_valid_and_not_cached(browser: Browser, path: str) -> None:
     check(browser, path)
@@ -145,7 +150,7 @@ def test_api_errors_are_json(visitor: Browser) -> None:
 
 
 class TestFiles:
-    """Style, scripts and pictures."""
+    """Static files."""
 
     def test_static_files_of_page_are_cached(self, browser: Browser) -> None:
         links = re.findall(r'"(/static/[^"]+)"', browser.get("/").text)

@@ -1,4 +1,4 @@
-"""A split's player: its page, its files, and mixes that are what is heard."""
+"""The player page, its files and mixes."""
 
 import base64
 import io
@@ -59,7 +59,7 @@ def test_peaks_are_served_as_stored(browser: Browser, services: Services, accoun
         round(127 * float(edge) / FULL)
         for edge in (steps["bass"][:, :160].min(), steps["bass"][:, :160].max())
     ]
-    services.storage.delete(f"splits/{split_id}/stems/peaks.json")  # as of splits that are older than peaks
+    services.storage.delete(f"splits/{split_id}/stems/peaks.json")
     assert browser.get(f"/splits/{split_id}/peaks.json", headers=SCRIPT).status_code == 404
 
 

@@ -1,4 +1,4 @@
-"""The player of a server that keeps its files in S3: what the page plays comes from here, what is saved from there."""
+"""The player of a server with S3 storage: playback through the server, downloads from the bucket."""
 
 import io
 import zipfile
@@ -29,7 +29,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def store(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """What stands before the bucket and can fail."""
+    """A proxy of the bucket that can fail."""
     proxy = Proxy(s3)
     use(proxy.url, monkeypatch)
     monkeypatch.setenv("NO_PROXY", "*")
@@ -45,7 +45,7 @@ def settings(tmp_path: Path, database: Database, store: Proxy) -> Settings:
 
 
 def fetched(location: str) -> tuple[bytes, str]:
-    """What the store gives, and under which name it is asked to."""
+    """Download a file. Return its content and Content-Disposition."""
     with httpx.Client(trust_env=False, timeout=60) as client:
         data = client.get(location).raise_for_status().content
     return data, parse_qs(urlsplit(location).query)["response-content-disposition"][0]

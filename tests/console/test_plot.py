@@ -14,7 +14,7 @@ def test_bars_start_at_zero_and_fit_drawing(values: list[int]) -> None:
         assert bar.y >= 0 and abs(bar.y + bar.height - HEIGHT) < 1e-9
         assert 0 <= bar.x <= made.width - BAR
     highest = max(made.bars, key=lambda bar: bar.height)
-    assert not any(values) or highest.height > HEIGHT / 3  # the drawing is used
+    assert not any(values) or highest.height > HEIGHT / 3
 
 
 @given(st.integers(1, 10**12))

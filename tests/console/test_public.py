@@ -1,4 +1,4 @@
-"""The pages for everybody: home, prices, status."""
+"""The public pages: home, pricing, status."""
 
 from datetime import timedelta
 
@@ -80,7 +80,7 @@ def test_status_shows_wait_and_speed(visitor: Browser, services: Services, accou
         )
     add_split(services, account_id)
     add_split(services, account_id, "processing")
-    services.__dict__.pop("health")  # which tells the same for ten seconds
+    services.__dict__.pop("health")  # it caches for ten seconds
     text = visitor.get("/status").text
     for told in (
         "<dd>2.5 s</dd>",

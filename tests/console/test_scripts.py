@@ -1,4 +1,4 @@
-"""The scripts of the pages that can be tested without a browser. Needs node in the PATH."""
+"""Scripts of the pages, tested without a browser. Requires Node.js."""
 
 import os
 import subprocess
@@ -14,7 +14,7 @@ TESTS = sorted((Path(__file__).parent / "scripts").glob("*.test.mjs"))
 
 @pytest.mark.parametrize("path", TESTS, ids=lambda path: path.name)
 def test_script(path: Path, tmp_path: Path) -> None:
-    # node takes a .js file for a module where a package says so
+    # Node.js loads .js files as modules only if package.json says so
     folder = tmp_path / "static"
     folder.mkdir()
     (folder / "package.json").write_text('{"type": "module"}')

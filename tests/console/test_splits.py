@@ -1,4 +1,4 @@
-"""The list of splits and what can be done with them from it."""
+"""The list of splits and its actions."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -55,10 +55,10 @@ def test_names_and_messages_are_escaped(browser: Browser, services: Services, ac
         add_finished(services, account_id, filename=HOSTILE, user_metadata={"task": HOSTILE})[0],
     ):
         for path in ("/splits", f"/splits/{split_id}"):
-            check(browser, path)  # its reader would meet the picture and its handler
+            check(browser, path)  # the parser rejects inline handlers
             text = browser.get(path).text
             assert "<img src=x" not in text and "&lt;img src=x" in text
-            # what turns the direction of text turns only the name's
+            # bidirectional control characters are isolated
             assert "<bdi>&lt;img" in text
 
 
@@ -123,7 +123,7 @@ def test_events_report_changes_until_all_splits_end(
     def end(session: Session) -> None:
         repository.finish(session, one, "run_1", {"status": "failed"})
 
-    # Between two looks of the stream at most one thing happens, however slow the machine is.
+    # At most one change per query of the stream, however slow the machine.
     happenings = iter([go_on, None, end])
     look = services.splits.states
 

@@ -1,4 +1,4 @@
-"""The pages of webhooks."""
+"""The webhooks pages."""
 
 import json
 import re
@@ -22,7 +22,7 @@ PATH = "/developer/webhooks"
 
 @pytest.fixture(autouse=True)
 def webhooks(services: Services) -> WebhookService:
-    """Deliveries to this machine are allowed, and done by hand."""
+    """A service that may deliver to this machine."""
     fetcher = Fetcher(Settings(allowed_networks="127.0.0.0/8"))
     made = WebhookService(services.database, fetcher, services.webhook_secrets)
     services.__dict__["webhooks"] = made
@@ -63,7 +63,7 @@ def test_test_event_is_sent_and_response_shown(services: Services, browser: Brow
     path = answer.headers["location"]
     waiting = browser.get(path).text
     assert "Pending" in waiting and f'hx-get="{path}?polls=1"' in waiting
-    assert "hx-get" not in browser.get(f"{path}?polls=1000").text  # it looks for a minute, not for ever
+    assert "hx-get" not in browser.get(f"{path}?polls=1000").text  # polling ends
     assert services.webhooks.attempt(path.rpartition("/")[2]) is None
     [(headers, body)] = receiver.requests
     assert json.loads(body)["event"] == "webhook.test"

@@ -9,12 +9,12 @@ from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
-from stemsplitter import __version__
 from stemsplitter.audio.formats import FORMATS
 from stemsplitter.console import assets
 from stemsplitter.sessions.service import SignedIn
 from stemsplitter.splits.models import Split
 from stemsplitter.splits.schemas import SplitView
+from stemsplitter.version import __version__
 
 _TEMPLATES = Path(__file__).parent / "templates"
 

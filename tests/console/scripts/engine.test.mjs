@@ -27,7 +27,7 @@ function assertInStep({ context, engine }) {
 
 const near = (got, wanted) => assert.ok(Math.abs(got - wanted) < 1e-9, `${got} is not ${wanted}`);
 
-test("all stems start together and stay together", async () => {
+test("all stems start and stay in sync", async () => {
   const player = open();
   await player.engine.play();
   assertInStep(player);
@@ -36,7 +36,7 @@ test("all stems start together and stay together", async () => {
   assert.deepEqual([...new Set(Object.values(player.engine.positions()))], [player.engine.position]);
 });
 
-test("a clock that goes on meanwhile takes no stem apart", async () => {
+test("a moving clock does not separate stems", async () => {
   const player = open();
   await player.engine.play();
   let at = 2;
@@ -44,7 +44,7 @@ test("a clock that goes on meanwhile takes no stem apart", async () => {
   assert.equal(new Set(Object.values(player.engine.positions())).size, 1);
 });
 
-test("pausing keeps the place, seeking changes it, playing or not", async () => {
+test("pausing keeps the position and seeking changes it", async () => {
   const player = open();
   await player.engine.play();
   player.context.wait(3.05);
@@ -72,7 +72,7 @@ test("playing twice starts once", async () => {
   assertInStep(player);
 });
 
-test("a loop is the same for every stem, and the place is in it", async () => {
+test("a loop applies to every stem and contains the position", async () => {
   const player = open();
   player.engine.setLoop({ start: 2, end: 3.5 });
   await player.engine.play();
@@ -89,7 +89,7 @@ test("a loop is the same for every stem, and the place is in it", async () => {
   near(player.engine.position, 6.5);
 });
 
-test("after a loop's end playing begins at its start", async () => {
+test("playing after the end of a loop starts at its start", async () => {
   const player = open();
   player.engine.seek(8);
   player.engine.setLoop({ start: 2, end: 3 });
@@ -98,13 +98,13 @@ test("after a loop's end playing begins at its start", async () => {
   near(player.engine.position, 2.5);
 });
 
-test("a loop that has no length is none", () => {
+test("a loop without length is ignored", () => {
   const { engine } = open();
   engine.setLoop({ start: 3, end: 3 });
   assert.equal(engine.loop, null);
 });
 
-test("the end is told, and the next time begins anew", async () => {
+test("the end is dispatched and the next playback starts at zero", async () => {
   const player = open(4);
   const told = [];
   for (const name of ["change", "end"]) player.engine.addEventListener(name, () => told.push(name));
@@ -114,7 +114,7 @@ test("the end is told, and the next time begins anew", async () => {
   assert.deepEqual([player.engine.playing, player.engine.position], [false, 0]);
 });
 
-test("faders: decibels, mute, and solo before mute", () => {
+test("faders apply gain, mute, and solo before mute", () => {
   const { faders, engine } = open();
   const heard = () => NAMES.filter((name) => engine.strips.get(name).gain.gain.value > 0);
   assert.deepEqual([...engine.strips.values()].map(({ gain }) => gain.gain.value), NAMES.map(() => 1));

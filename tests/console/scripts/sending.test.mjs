@@ -1,4 +1,4 @@
-// A file on its way in slices: what they hold, and what is done when the connection breaks or the server refuses.
+// Resumable uploads: slices, lost connections and rejections.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
@@ -7,7 +7,7 @@ const { Broken, send } = await import(`${process.env.STATIC}/sending.js`);
 const MB = 1 << 20;
 const PLACE = { path: "/uploads/upl_1", token: "secret" };
 
-/** A server that keeps slices. `meddle(number, slice)` may give another answer, for the request of that number. */
+/** A server that stores slices. `meddle(number, slice)` can replace the response to a request. */
 class Server {
   constructor(size, meddle = () => null) {
     Object.assign(this, { size, meddle, kept: 0, isComplete: false, slices: [], heads: 0, pauses: [], told: [] });
@@ -62,7 +62,7 @@ class Server {
 
 const refused = (status, error, message) => ({ status, body: { success: false, error, message } });
 
-test("a file goes in slices of 8 MiB, and its progress is told", async () => {
+test("a file is sent in slices of 8 MiB with progress", async () => {
   const server = new Server(20 * MB);
   assert.equal(await server.send(), "the key");
   assert.deepEqual(server.slices, [
@@ -80,7 +80,7 @@ test("a small file is one slice", async () => {
   assert.deepEqual(server.slices, [{ at: 0, size: 5, isLast: true }]);
 });
 
-test("where the connection breaks, the rest follows what is kept", async () => {
+test("an upload resumes after a lost connection", async () => {
   const server = new Server(20 * MB, (number) => (number === 2 ? { status: 0 } : null));
   assert.equal(await server.send(), "the key");
   assert.deepEqual(server.slices.map(({ at, size }) => [at / MB, size / MB]), [[0, 8], [8, 8], [8, 4], [12, 8]]);
@@ -88,7 +88,7 @@ test("where the connection breaks, the rest follows what is kept", async () => {
   assert.deepEqual(server.told.filter(([, isBroken]) => isBroken), [[8 * MB, true]]);
 });
 
-test("a slice whose answer was lost is not sent again", async () => {
+test("a slice is not sent again if only its response was lost", async () => {
   const server = new Server(20 * MB, (number, slice) => {
     if (number !== 2) return null;
     server.kept = slice.at + slice.size;
@@ -98,7 +98,7 @@ test("a slice whose answer was lost is not sent again", async () => {
   assert.deepEqual(server.slices.map(({ at }) => at / MB), [0, 8, 16]);
 });
 
-test("a last answer that was lost is asked for", async () => {
+test("a lost last response is requested again", async () => {
   const server = new Server(8 * MB, (number) => {
     if (number > 1) return null;
     server.kept = server.size;
@@ -119,7 +119,7 @@ for (const answer of [
   refused(409, "UPLOAD_USED", ""), // while something is sent: all came meanwhile
   refused(400, "UPLOAD_INCOMPLETE", ""),
 ]) {
-  test(`what may pass is tried again, ever more rarely: ${answer.status} ${answer.body?.error ?? ""}`, async () => {
+  test(`a temporary failure is retried with growing pauses: ${answer.status} ${answer.body?.error ?? ""}`, async () => {
     const server = new Server(20 * MB, (number) => (number > 1 && number < 9 ? answer : null));
     assert.equal(await server.send(), "the key");
     assert.deepEqual(server.pauses, [1, 2, 4, 8, 15, 15, 15]);
@@ -127,7 +127,7 @@ for (const answer of [
   });
 }
 
-test("slices get smaller while the connection breaks, and larger again", async () => {
+test("slices shrink while the connection fails and grow again", async () => {
   const server = new Server(40 * MB, (number) => (number > 1 && number < 12 ? { status: 0 } : null));
   await server.send();
   const sizes = server.slices.map(({ size }) => size / MB);
@@ -136,38 +136,38 @@ test("slices get smaller while the connection breaks, and larger again", async (
   assert.ok(sizes.slice(-3).includes(8));
 });
 
-test("what a proxy takes at once is found out", async () => {
+test("the body limit of a proxy is detected", async () => {
   const server = new Server(5 * MB, (number, { size }) => (size > MB ? { status: 413 } : null));
   assert.equal(await server.send(), "the key");
   assert.deepEqual(server.slices.map(({ size }) => size / MB), [5, 4, 2, 1, 1, 1, 1, 1]);
   assert.deepEqual(server.pauses, []);
 });
 
-test("a proxy that takes nothing ends it", async () => {
+test("a proxy that rejects every slice ends the upload", async () => {
   const server = new Server(9 * MB, () => ({ status: 413 }));
   await assert.rejects(server.send(), /^Error: The upload failed\.$/);
   assert.equal(server.slices.at(-1).size, 64 << 10);
 });
 
-test("a refusal ends it, in the server's words", async () => {
-  const server = new Server(20 * MB, () => refused(415, "UPLOAD_TYPE_MISMATCH", "The file is a text."));
-  await assert.rejects(server.send(), (error) => error.message === "The file is a text." && !(error instanceof Broken));
+test("a rejection ends the upload with the message of the server", async () => {
+  const server = new Server(20 * MB, () => refused(415, "UPLOAD_TYPE_MISMATCH", "This is a text file."));
+  await assert.rejects(server.send(), (error) => error.message === "This is a text file." && !(error instanceof Broken));
   assert.equal(server.slices.length, 1);
 });
 
-test("a file that a split has is not waited for", async () => {
+test("an upload used by a split is not retried", async () => {
   const server = new Server(MB, () => refused(409, "UPLOAD_USED", "It was received."));
   server.kept = MB;
   await assert.rejects(server.send(), /It was received\./);
 });
 
-test("a time that is over ends it", async () => {
+test("an expired upload ends with an error", async () => {
   const server = new Server(20 * MB, (number) => (number === 2 ? { status: 0 } : null));
   server.head = (number) => (number === 2 ? 410 : 200);
   await assert.rejects(server.send(), /^Error: The upload has expired\. Upload the file again\.$/);
 });
 
-test("a server that does not come back is given up, and may be gone on with", async () => {
+test("an unreachable server ends the upload, which can be resumed", async () => {
   const server = new Server(20 * MB, (number) => (number > 1 ? { status: 0 } : null));
   server.head = (number) => (number === 1 ? 200 : [405, 0, 503, 429][number % 4]);
   await assert.rejects(server.send(), (error) => error instanceof Broken && /Press Split to resume/.test(error.message));

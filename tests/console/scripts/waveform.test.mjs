@@ -1,4 +1,4 @@
-// Peaks as the worker writes them, and what is drawn of them.
+// Reading peaks and drawing waveforms.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
@@ -10,17 +10,17 @@ const address = (stems) => {
   return `data:application/json,${encodeURIComponent(JSON.stringify(described))}`;
 };
 
-test("peaks are read back, negative ones too, with the level of the loudest", async () => {
+test("peaks are decoded with the level of the loudest", async () => {
   const peaks = await fetchPeaks(address({ vocals: encode(-127, 5, -1, 0), drums: encode(0, 64, -10, 127) }));
   assert.deepEqual([...peaks.points.vocals], [-127, 5, -1, 0]);
   assert.deepEqual([peaks.sampleRate, peaks.duration, peaks.loudest], [8000, 0.05, 127]);
 });
 
-test("of silence the level is not nothing", async () => {
+test("the loudest level of silence is positive", async () => {
   assert.ok((await fetchPeaks(address({ vocals: encode(0, 0) }))).loudest > 0);
 });
 
-test("every column shows all points that fall into it", () => {
+test("a column shows all of its points", () => {
   const drawn = [];
   const brush = { fillRect: (x, y, width, height) => drawn.push([x, y, height]) };
   const canvas = { clientWidth: 2, clientHeight: 100, getContext: () => brush };
@@ -31,7 +31,7 @@ test("every column shows all points that fall into it", () => {
   assert.deepEqual(drawn, [[0, 30, 70], [1, 50, 1]]);
 });
 
-test("more columns than points repeat them", () => {
+test("points repeat if there are more columns", () => {
   const drawn = [];
   const canvas = { clientWidth: 4, clientHeight: 2, getContext: () => ({ fillRect: (x) => drawn.push(x) }) };
   drawWaveform(canvas, Int8Array.from([-1, 1]), 1);

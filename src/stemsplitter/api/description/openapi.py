@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from stemsplitter.api.description.examples import ERRORS, EXAMPLES, LINKS, MORE_ERRORS, WEBHOOKS
+from stemsplitter.version import __version__
 
 JSON = "application/json"
 Spec = dict[str, Any]
@@ -47,7 +48,7 @@ def describe(app: FastAPI) -> Spec:
     """The whole description of ``app``, as JSON holds it."""
     spec = get_openapi(
         title="Stem Splitter API",
-        version="1",
+        version=__version__,
         openapi_version="3.1.0",
         summary="Separates songs into stems.",
         description=DESCRIPTION,
