@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from stemsplitter.accounts.service import AccountService, Caller
 from stemsplitter.database import Database
+from stemsplitter.service_errors import Unauthorized
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 
@@ -20,3 +22,13 @@ def services(settings: Settings) -> Iterator[Services]:
     made = Services(settings)
     yield made
     made.close()
+
+
+def authenticate(accounts: AccountService, database: Database, key: str) -> Caller:
+    """Return the caller with an API key, as the admission middleware does. Raises Unauthorized."""
+    with database.read() as session:
+        (caller,) = accounts.authenticate(session, [key])
+    if caller is None:
+        raise Unauthorized
+    accounts.record_use([caller])
+    return caller

@@ -6,13 +6,13 @@ from stemsplitter.accounts import passwords
 
 @pytest.fixture(autouse=True)
 def _quick_passwords(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    """Hashes that cost nothing, but for the tests that are about what they cost."""
+    """Use fast hash parameters, except in tests of the cost of hashes."""
     if "slow_passwords" not in request.fixturenames:
         monkeypatch.setattr(passwords, "_hasher", PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
-        passwords._nobodys.cache_clear()
+        passwords._dummy_hash.cache_clear()
 
 
 @pytest.fixture
 def slow_passwords() -> None:
-    """As in production."""
-    passwords._nobodys.cache_clear()
+    """Use the hash parameters of production."""
+    passwords._dummy_hash.cache_clear()

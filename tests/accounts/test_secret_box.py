@@ -81,8 +81,8 @@ def test_a_short_secret(tmp_path: Path) -> None:
 
 def test_a_file_that_cannot_be_read_or_made(tmp_path: Path) -> None:
     (tmp_path / "secret.key").mkdir()
-    with pytest.raises(SettingsError, match="cannot be read or made"):
+    with pytest.raises(SettingsError, match="cannot be read or created"):
         load_secret(Settings(data_dir=tmp_path))
     (tmp_path / "file").write_text("")
-    with pytest.raises(SettingsError, match="cannot be read or made"):
+    with pytest.raises(SettingsError, match="cannot be read or created"):
         load_secret(Settings(data_dir=tmp_path / "file" / "below"))

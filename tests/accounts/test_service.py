@@ -13,6 +13,7 @@ from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database
 from stemsplitter.service_errors import Conflict, InvalidCursor, NotFound, Unauthorized, ValidationFailed
 from stemsplitter.settings import Settings
+from tests.services import authenticate
 
 PASSWORD = "correct horse"
 PASSWORD_HASH = hash_password(PASSWORD)
@@ -53,7 +54,7 @@ def test_addresses_are_unique_in_any_case(database: Database, accounts: AccountS
     account = made(accounts, database, " Song@Example.COM ")
     assert account.email == "song@example.com"
     with database.write() as session:
-        with pytest.raises(Conflict, match=r"song@example\.com already"):
+        with pytest.raises(Conflict, match=r"with the address song@example\.com exists"):
             accounts.create_account(session, "SONG@example.com")
         # the transaction goes on
         accounts.create_account(session, "other@example.com")
@@ -68,7 +69,7 @@ def test_addresses_are_unique_in_any_case(database: Database, accounts: AccountS
     "email", ["", "song", "@", "song@", "@x", "a b@c", "a@b@c", "a\x1b@b", "x" * 250 + "@b.de"]
 )
 def test_what_is_not_an_address(database: Database, accounts: AccountService, email: str) -> None:
-    with pytest.raises(ValidationFailed, match=r"write name@example\.com") as caught:
+    with pytest.raises(ValidationFailed, match=r"use the form name@example\.com") as caught:
         made(accounts, database, email)
     assert caught.value.param == "email"
 
@@ -114,7 +115,7 @@ def test_a_key_is_proof_until_it_is_revoked(database: Database, accounts: Accoun
         second, _ = accounts.create_key(session, account.id, "server")
     assert (key.name, key.prefix) == ("laptop", shown[:12])
     assert shown not in str(vars(key))
-    caller = accounts.authenticate(shown)
+    caller = authenticate(accounts, database, shown)
     assert (caller.account_id, caller.key_id) == (account.id, key.id)
     with database.read() as session:
         assert {each.id for each in accounts.list_keys(session, account.id)} == {key.id, second.id}
@@ -123,7 +124,7 @@ def test_a_key_is_proof_until_it_is_revoked(database: Database, accounts: Accoun
         assert revoked_at is not None
         assert accounts.revoke_key(session, account.id, key.id).revoked_at == revoked_at
     with pytest.raises(Unauthorized):
-        accounts.authenticate(shown)
+        authenticate(accounts, database, shown)
 
 
 def test_a_disabled_account(database: Database, accounts: AccountService) -> None:
@@ -134,11 +135,11 @@ def test_a_disabled_account(database: Database, accounts: AccountService) -> Non
         with pytest.raises(Unauthorized):
             accounts.verify_password(session, account.email, PASSWORD)
     with pytest.raises(Unauthorized, match="Missing or invalid API key"):
-        accounts.authenticate(shown)
+        authenticate(accounts, database, shown)
     with database.write() as session:
         accounts.enable_account(session, account.id)
         assert accounts.verify_password(session, account.email, PASSWORD).id == account.id
-    assert accounts.authenticate(shown).account_id == account.id
+    assert authenticate(accounts, database, shown).account_id == account.id
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_a_disabled_account(database: Database, accounts: AccountService) -> Non
 def test_other_keys(database: Database, accounts: AccountService, key: str) -> None:
     made(accounts, database)
     with pytest.raises(Unauthorized) as caught:
-        accounts.authenticate(key)
+        authenticate(accounts, database, key)
     assert (caught.value.code, caught.value.status) == ("UNAUTHORIZED", 401)
     assert str(caught.value) == "Missing or invalid API key"
 
@@ -157,7 +158,7 @@ def test_the_hash_is_no_key(database: Database, accounts: AccountService) -> Non
     with database.write() as session:
         key, _ = accounts.create_key(session, account.id, "")
     with pytest.raises(Unauthorized):
-        accounts.authenticate(key.key_hash)
+        authenticate(accounts, database, key.key_hash)
 
 
 def last_used(session: Session) -> object:
@@ -174,7 +175,7 @@ def test_use_is_noted_once_a_minute(
     seen = []
     for seconds in (0, 30, 60, 61, 90):
         monkeypatch.setattr(module, "now", lambda seconds=seconds: start + timedelta(seconds=seconds))
-        assert accounts.authenticate(shown).key_id == key.id
+        assert authenticate(accounts, database, shown).key_id == key.id
         with database.read() as session:
             seen.append(last_used(session))
     first, later = start, start + timedelta(seconds=61)
@@ -188,7 +189,7 @@ def test_use_that_another_process_noted_stays(database: Database, accounts: Acco
         key, _ = accounts.create_key(session, account.id, "")
         at = now()
         for later in (timedelta(), timedelta(seconds=5)):
-            module.repository.record_use(session, key.id, at + later, at + later - module.USE_NOTED_EVERY)
+            module.repository.record_use(session, key.id, at + later, at + later - module.USE_INTERVAL)
         session.expire_all()
         assert last_used(session) == at
 
@@ -222,7 +223,7 @@ def test_a_key_is_renamed(database: Database, accounts: AccountService) -> None:
             accounts.rename_key(session, account.id, key.id, "x" * 101)
     with database.read() as session:
         assert [key.name for key in accounts.list_keys(session, account.id)] == ["phone 📱"]
-    assert accounts.authenticate(shown).key_id == key.id
+    assert authenticate(accounts, database, shown).key_id == key.id
 
 
 def test_nobody_disables_the_own_account(database: Database, accounts: AccountService) -> None:

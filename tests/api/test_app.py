@@ -15,7 +15,7 @@ from sqlalchemy.exc import DataError, OperationalError
 
 from stemsplitter.api.envelope import success
 from stemsplitter.api.middleware import admission
-from stemsplitter.api.middleware.admission import LARGEST_BODY
+from stemsplitter.api.middleware.admission import MAX_BODY_BYTES
 from stemsplitter.errors import AudioError, ModelError
 from stemsplitter.processes.app import create_app
 from stemsplitter.schemas import RequestModel
@@ -151,6 +151,7 @@ def test_framework_answers(client: TestClient) -> None:
     wrong = client.delete("/v1/echo")
     error_of(wrong, 405, "METHOD_NOT_ALLOWED")
     assert wrong.headers["allow"] == "POST"
+    assert wrong.json()["error"]["message"] == "Method not allowed. Allowed: POST."
     assert client.patch("/v1/audio/splits").headers["allow"] == "GET, POST"
 
 
@@ -194,7 +195,7 @@ def test_other_types_are_not_taken(client: TestClient, content_type: str) -> Non
 
 
 def test_large_bodies_announced_or_not(client: TestClient) -> None:
-    body = json.dumps({"input": {"url": "a" * LARGEST_BODY}}).encode()
+    body = json.dumps({"input": {"url": "a" * MAX_BODY_BYTES}}).encode()
     error_of(client.post("/v1/echo", content=body), 413, "PAYLOAD_TOO_LARGE")
     chunks = (body[at : at + 1000] for at in range(0, len(body), 1000))
     headers = {"Content-Type": "application/json"}
@@ -249,7 +250,7 @@ def test_creating_leaves_threads_for_polls_and_places_for_others(
         waiting = [pool.submit(client.post, "/v1/slow", headers=account.headers) for _ in range(12)]
         try:
             until = time.monotonic() + LIMIT_S
-            while running < admission.CREATING_OF_ONE_CALLER and time.monotonic() < until:
+            while running < admission.MAX_CREATES_PER_CALLER and time.monotonic() < until:
                 time.sleep(0.01)
             assert client.get("/v1/credits", headers=account.headers).status_code == 200
             body = {"input": {"url": "a"}}
@@ -257,11 +258,11 @@ def test_creating_leaves_threads_for_polls_and_places_for_others(
                 client.post("/v1/echo", json=body, headers={"Authorization": f"Bearer {key}"}).status_code
                 == 200
             )
-            assert running == most == admission.CREATING_OF_ONE_CALLER
+            assert running == most == admission.MAX_CREATES_PER_CALLER
         finally:
             go.set()
         assert [each.result(LIMIT_S).status_code for each in waiting] == [200] * 12
-    assert most == admission.CREATING_OF_ONE_CALLER
+    assert most == admission.MAX_CREATES_PER_CALLER
 
 
 def test_a_database_that_is_away_where_keys_are_checked(

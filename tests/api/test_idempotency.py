@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from fastapi import Depends
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemsplitter.api.idempotency import MAX_KEY, Once, parse_key
+from stemsplitter.api.idempotency import MAX_KEY, IdempotencyDep, parse_key
 from stemsplitter.idempotency.service import Record
 from stemsplitter.processes.app import create_app
 from stemsplitter.schemas import RequestModel
@@ -29,7 +28,7 @@ def client(services: Services) -> TestClient:
     made: list[str] = []
 
     @app.post("/v1/things")
-    def create(body: Body, once: Once = Depends()) -> Any:  # noqa: B008
+    def create(body: Body, idempotency: IdempotencyDep) -> Any:
         def make(record: Record) -> Mapping[str, Any]:
             if body.name == "bad":
                 raise ValidationFailed("Not this name.")
@@ -39,7 +38,7 @@ def client(services: Services) -> TestClient:
                 record(session, data)
             return data
 
-        return once.answer(body, make)
+        return idempotency.run(body, make)
 
     return TestClient(app)
 

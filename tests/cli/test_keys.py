@@ -11,6 +11,7 @@ from stemsplitter.cli.main import app
 from stemsplitter.database import Database
 from stemsplitter.service_errors import NotFound, Unauthorized
 from stemsplitter.settings import load_settings
+from tests.services import authenticate
 
 EMAIL = "song@example.com"
 
@@ -28,7 +29,7 @@ def owner(key: str) -> str:
     settings = load_settings()
     database = Database(settings.database)
     try:
-        return AccountService(database, settings, lambda *_: None).authenticate(key).account_id
+        return authenticate(AccountService(database, settings, lambda *_: None), database, key).account_id
     finally:
         database.close()
 

@@ -145,7 +145,7 @@ def test_m3_sign_ups_are_limited_per_day_and_network(app: FastAPI, services: Ser
     [
         ({"email": "nobody", "password": "a long password"}, 422, "is not an email address"),
         ({"email": "a@b.org", "password": "short"}, 422, "The password has 5 characters: use 10 to 1000."),
-        ({"email": EMAIL, "password": "a long password"}, 409, f"There is an account {EMAIL} already"),
+        ({"email": EMAIL, "password": "a long password"}, 409, f"An account with the address {EMAIL} exists"),
         ({"email": "<b>@b.org\u202e", "password": "a long password"}, 422, "&lt;b&gt;@b.org"),
     ],
 )

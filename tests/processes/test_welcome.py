@@ -15,6 +15,7 @@ from stemsplitter.processes.first_run import first_account, welcome
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from tests.acceptance.tiny_model import write_tiny_model
+from tests.services import authenticate
 
 
 @pytest.fixture
@@ -43,7 +44,7 @@ def test_the_first_start_gives_a_key_and_a_line_that_works(services: Services) -
     assert answer.status_code == 200, answer.text
     created = answer.json()["data"]
     assert (created["status"], created["creditsUsed"]) == ("queued", 8)
-    account_id = services.accounts.authenticate(key[0]).account_id
+    account_id = authenticate(services.accounts, services.database, key[0]).account_id
     (split,) = services.splits.page(account_id, limit=1, cursor=None, status=None)[0]
     assert (split.stem_model, split.filename) == ("6s", "demo.flac")
 

@@ -1,1 +1,1 @@
-"""Accounts, their API keys, and the secrets that sign their webhooks."""
+"""Accounts, their API keys and webhook secrets."""

@@ -12,7 +12,7 @@ ROLES = ("user", "operator")
 
 
 class Account(Base):
-    """Who owns keys, credits and splits."""
+    """An account, which owns API keys, credits and splits."""
 
     __tablename__ = "accounts"
     __table_args__ = (
@@ -24,7 +24,7 @@ class Account(Base):
     email: Mapped[str] = mapped_column(unique=True)
     password_hash: Mapped[str | None]
     name: Mapped[str] = mapped_column(default="")
-    # the sum of the account's ledger entries, changed by the credits' repository alone
+    # the sum of the account's ledger entries; only credits.repository changes it
     balance: Mapped[int] = mapped_column(BigInteger, default=0)
     role: Mapped[str] = mapped_column(default="user")
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
@@ -32,7 +32,7 @@ class Account(Base):
 
 
 class ApiKey(Base):
-    """An API key, of which only the SHA-256 is kept."""
+    """An API key, stored as its SHA-256."""
 
     __tablename__ = "api_keys"
 
@@ -47,7 +47,7 @@ class ApiKey(Base):
 
 
 class WebhookSecret(Base):
-    """A secret that signs webhooks, encrypted. After a rotation the old one has a time at which it ends."""
+    """An encrypted secret that signs webhooks. A rotated one has an expiry."""
 
     __tablename__ = "webhook_secrets"
 

@@ -1,4 +1,4 @@
-"""Passwords, hashed with argon2id and the parameters that argon2-cffi recommends (RFC 9106, low memory)."""
+"""Password hashes with argon2id and the default parameters of argon2-cffi (RFC 9106, low memory)."""
 
 import threading
 from functools import cache
@@ -8,37 +8,38 @@ from argon2.exceptions import InvalidHashError, VerificationError
 
 from stemsplitter.service_errors import ValidationFailed
 
-SHORTEST, LONGEST = 10, 1000
+MIN_LENGTH, MAX_LENGTH = 10, 1000
 
 _hasher = PasswordHasher()
-# each takes 64 MiB while it runs: a burst of sign-ins must wait, not fill the memory
-_turn = threading.BoundedSemaphore(4)
+# each hash takes 64 MiB while it runs: a burst of sign-ins waits and does not fill the memory
+_slots = threading.BoundedSemaphore(4)
 
 
 def hash_password(password: str) -> str:
-    """The hash to keep; takes tens of milliseconds and 64 MiB, on purpose.
+    """Return the hash to store. Takes tens of milliseconds and 64 MiB, by design.
 
     Raises:
         ValidationFailed: the password is shorter than 10 or longer than 1000 characters.
     """
-    if not SHORTEST <= len(password) <= LONGEST:
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise ValidationFailed(
-            f"The password has {len(password)} characters: use {SHORTEST} to {LONGEST}.", param="password"
+            f"The password has {len(password)} characters: use {MIN_LENGTH} to {MAX_LENGTH}.",
+            param="password",
         )
-    with _turn:
+    with _slots:
         return _hasher.hash(password)
 
 
 def matches(password: str, password_hash: str | None) -> bool:
-    """Whether the password is the one that was hashed. Takes as long where there is no hash to compare with."""
+    """True if the password has this hash. Takes the same time if there is no hash."""
     try:
-        with _turn:
-            _hasher.verify(password_hash or _nobodys(), password)
+        with _slots:
+            _hasher.verify(password_hash or _dummy_hash(), password)
     except (VerificationError, InvalidHashError):
         return False
     return password_hash is not None
 
 
 @cache
-def _nobodys() -> str:
+def _dummy_hash() -> str:
     return _hasher.hash("")

@@ -13,14 +13,14 @@ from stemsplitter.service_errors import NotFound
 
 
 def account(session: Session, account_id: str) -> Account:
-    """Raises NotFound."""
+    """Return an account. Raises NotFound."""
     if found := session.get(Account, account_id):
         return found
     raise NotFound(f"There is no account {account_id}: check the id.")
 
 
 def lock_account(session: Session, account_id: str) -> Account:
-    """The account, which nobody else changes until this transaction ends. Raises NotFound."""
+    """Lock the account's row until the transaction ends. Raises NotFound."""
     found = session.scalar(select(Account).where(Account.id == account_id).with_for_update(key_share=True))
     if found is None:
         raise NotFound(f"There is no account {account_id}: check the id.")
@@ -28,19 +28,19 @@ def lock_account(session: Session, account_id: str) -> Account:
 
 
 def account_of_email(session: Session, email: str) -> Account | None:
-    """The account with that address, which is in lower case."""
+    """Return the account with an address in lower case."""
     return session.scalar(select(Account).where(Account.email == email))
 
 
 def accounts(session: Session) -> Sequence[Account]:
-    """All of them, the oldest first."""
+    """Return all accounts, oldest first."""
     return session.scalars(select(Account).order_by(Account.created_at, Account.id)).all()
 
 
 def search(
     session: Session, text: str, *, limit: int, cursor: str | None
 ) -> tuple[Sequence[Account], str | None]:
-    """A page of the accounts whose address or name contains ``text``, or whose id it is; of all without a text."""
+    """Return a page of the accounts whose address or name contains ``text`` or whose id it is."""
     order = (Account.created_at, Account.id)
     contains = (column.icontains(text, autoescape=True) for column in (Account.email, Account.name))
     only = [or_(*contains, Account.id == text)] if text else []
@@ -48,22 +48,22 @@ def search(
 
 
 def emails(session: Session, account_ids: Collection[str]) -> dict[str, str]:
-    """The addresses of those accounts."""
+    """Return the addresses of accounts, by id."""
     query = select(Account.id, Account.email).where(Account.id.in_(account_ids))
     return {row.id: row.email for row in session.execute(query)}
 
 
 def has_accounts(session: Session) -> bool:
-    """Whether there is any."""
+    """True if there is any account."""
     return session.scalar(select(Account.id).limit(1)) is not None
 
 
 def keys_of_hashes(
     session: Session, key_hashes: Collection[str]
 ) -> dict[str, tuple[str, str, datetime | None]]:
-    """Id, account and last use of those of the keys that may be used, by their hash."""
+    """Return account, id and last use of the valid keys among these, by hash."""
     query = (
-        select(ApiKey.key_hash, ApiKey.id, ApiKey.account_id, ApiKey.last_used_at)
+        select(ApiKey.key_hash, ApiKey.account_id, ApiKey.id, ApiKey.last_used_at)
         .join(Account, Account.id == ApiKey.account_id)
         .where(
             is_one_of(session, ApiKey.key_hash, key_hashes),
@@ -75,19 +75,19 @@ def keys_of_hashes(
 
 
 def keys(session: Session, account_id: str) -> Sequence[ApiKey]:
-    """The account's keys, the oldest first, with those that were revoked."""
+    """Return the account's keys, oldest first, including revoked ones."""
     return session.scalars(
         select(ApiKey).where(ApiKey.account_id == account_id).order_by(ApiKey.created_at, ApiKey.id)
     ).all()
 
 
 def key(session: Session, key_id: str) -> ApiKey | None:
-    """The key with that id."""
+    """Return a key."""
     return session.get(ApiKey, key_id)
 
 
 def record_use(session: Session, key_id: str, at: datetime, unless_since: datetime) -> None:
-    """Note that a key was used, unless that was noted lately."""
+    """Record the use of a key, unless it was recorded since ``unless_since``."""
     session.execute(
         update(ApiKey)
         .where(ApiKey.id == key_id, or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < unless_since))
@@ -96,20 +96,20 @@ def record_use(session: Session, key_id: str, at: datetime, unless_since: dateti
 
 
 def active_secrets(session: Session, account_id: str, at: datetime) -> Sequence[WebhookSecret]:
-    """The webhook secrets that sign at that time, the newest first."""
+    """Return the webhook secrets that sign at a time, newest first."""
     return session.scalars(
         select(WebhookSecret)
         .where(
             WebhookSecret.account_id == account_id,
             or_(WebhookSecret.expires_at.is_(None), WebhookSecret.expires_at > at),
         )
-        # the one without an end is the newest, whatever the clock did
+        # the one without an end is the newest, even if the clock was set back
         .order_by(WebhookSecret.expires_at.is_not(None), WebhookSecret.created_at.desc())
     ).all()
 
 
 def delete_expired_secrets(session: Session, account_id: str, at: datetime) -> None:
-    """Forget the webhook secrets that ended before that time."""
+    """Delete the webhook secrets that ended before a time."""
     session.execute(
         delete(WebhookSecret).where(WebhookSecret.account_id == account_id, WebhookSecret.expires_at <= at)
     )

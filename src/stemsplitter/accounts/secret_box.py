@@ -1,4 +1,4 @@
-"""The server's one secret, the keys derived from it, and encryption of what must be read back."""
+"""The secret key of the server, keys derived from it, and encryption of stored secrets."""
 
 import base64
 import contextlib
@@ -15,16 +15,16 @@ from stemsplitter.errors import SettingsError
 from stemsplitter.settings import Settings
 
 FILE = "secret.key"
-SHORTEST = 32  # characters; `openssl rand -hex 32` gives 64
+MIN_LENGTH = 32  # characters; `openssl rand -hex 32` gives 64
 
 
 def load_secret(settings: Settings) -> bytes:
-    """The server's secret: the setting, else the file ``secret.key`` of the data folder, made if it is missing.
+    """Return the secret key: the setting, else the file ``secret.key`` of the data folder, created if missing.
 
-    Processes that start at once all get the same one.
+    Processes that start together get the same key.
 
     Raises:
-        SettingsError: the secret is too short, or its file can be neither read nor made.
+        SettingsError: the key is too short, or its file can neither be read nor created.
     """
     if settings.secret_key:
         return _checked(settings.secret_key, "STEMSPLITTER_SECRET_KEY")
@@ -35,44 +35,44 @@ def load_secret(settings: Settings) -> bytes:
         return _checked(path.read_text().strip(), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
-            f"The secret key in {path} cannot be read or made: make the folder readable and writable, or set "
+            f"The secret key in {path} cannot be read or created: make the folder readable and writable, or set "
             "STEMSPLITTER_SECRET_KEY."
         ) from error
 
 
 def derive_key(secret: bytes, purpose: str) -> bytes:
-    """A key of 32 bytes for one purpose (HKDF-SHA256, RFC 5869): knowing one tells nothing of another."""
+    """Return a key of 32 bytes for one purpose (HKDF-SHA256, RFC 5869). It reveals nothing about other keys."""
     return HKDF(algorithm=SHA256(), length=32, salt=None, info=f"stemsplitter {purpose}".encode()).derive(
         secret
     )
 
 
 class SecretBox:
-    """Encrypts short texts (Fernet: AES-128-CBC and HMAC-SHA256) with a key derived from the server's secret."""
+    """Encrypts short texts (Fernet: AES-128-CBC and HMAC-SHA256) with a key derived from the secret key."""
 
     def __init__(self, secret: bytes) -> None:
         self._fernet = Fernet(base64.urlsafe_b64encode(derive_key(secret, "secret box")))
 
     def encrypt(self, text: str) -> str:
-        """The text, unreadable without the secret; different each time."""
+        """Return the encrypted text, which differs each time."""
         return self._fernet.encrypt(text.encode()).decode()
 
     def decrypt(self, token: str) -> str:
-        """The text that was encrypted.
+        """Return the decrypted text.
 
         Raises:
-            SettingsError: it was encrypted with another secret, or altered.
+            SettingsError: it was encrypted with another secret key, or altered.
         """
         try:
             return self._fernet.decrypt(token.encode()).decode()
         except InvalidToken as error:
             raise SettingsError(
                 "A secret in the database was encrypted with another secret key: set STEMSPLITTER_SECRET_KEY, "
-                f"or put back the file {FILE}, as it was."
+                f"or restore the file {FILE}."
             ) from error
 
     def opens(self, token: str) -> bool:
-        """Whether :meth:`decrypt` would succeed."""
+        """True if :meth:`decrypt` would succeed."""
         try:
             self.decrypt(token)
         except SettingsError:
@@ -81,16 +81,16 @@ class SecretBox:
 
 
 def _checked(secret: str, where: str) -> bytes:
-    if len(secret) < SHORTEST:
+    if len(secret) < MIN_LENGTH:
         raise SettingsError(
-            f"The secret key in {where} is shorter than {SHORTEST} characters: take what "
-            "`openssl rand -hex 32` prints."
+            f"The secret key in {where} is shorter than {MIN_LENGTH} characters: use the "
+            "output of `openssl rand -hex 32`."
         )
     return secret.encode()
 
 
 def _make(path: Path) -> None:
-    """Write a new secret whole or not at all, and only where no other process was faster."""
+    """Write a new secret atomically, unless another process was faster."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{FILE}-", dir=path.parent)  # of mode 0600
     try:

@@ -1,4 +1,4 @@
-"""The secrets that sign an account's webhooks: one that is shown once, and after a rotation the old one for a day."""
+"""Secrets that sign an account's webhooks: the current one and, for a day after a rotation, the previous one."""
 
 import base64
 import secrets
@@ -15,33 +15,32 @@ from stemsplitter.service_errors import Conflict
 
 PREFIX = "whsec_"
 OVERLAP = timedelta(hours=24)
-SHOWN = 12  # characters of a secret that are kept readable, to tell secrets apart
+SHOWN = 12  # characters of a secret that are stored in plain text, to tell secrets apart
 
 
 class WebhookSecrets:
-    """Makes, rotates and reads an account's webhook secrets. Changes join the caller's transaction."""
+    """Creates, rotates and reads webhook secrets."""
 
     def __init__(self, box: SecretBox) -> None:
         self._box = box
 
     def create_secret(self, session: Session, account_id: str) -> str:
-        """Make the account's first secret and return it: ``whsec_`` and the base64 of 32 random bytes.
+        """Create the account's first secret and return it: ``whsec_`` and the base64 of 32 random bytes.
 
-        That is the form of the Standard Webhooks specification. It is never shown again.
+        The form is that of the Standard Webhooks specification. The secret is shown only once.
 
         Raises:
-            Conflict: the account has a secret, which can be rotated.
+            Conflict: the account has a secret.
             NotFound: there is no such account.
         """
         if self._current(session, account_id):
-            raise Conflict("The account has a webhook secret already: rotate it to get a new one.")
+            raise Conflict("The account has a webhook secret: rotate it to get a new one.")
         return self._add(session, account_id)
 
     def rotate_secret(self, session: Session, account_id: str) -> str:
-        """Make a new secret and return it; the one before it signs for 24 more hours, then it is deleted.
+        """Create a secret and return it. The previous one, if any, signs for 24 more hours.
 
-        Makes the first one where there is none. Secrets that the server's secret key no longer opens are
-        deleted at once.
+        Secrets that the server's secret key no longer decrypts are deleted at once.
 
         Raises:
             NotFound: there is no such account.
@@ -55,16 +54,16 @@ class WebhookSecrets:
         return self._add(session, account_id)
 
     def active_secrets(self, session: Session, account_id: str) -> list[str]:
-        """All secrets that sign now, the newest first; empty if the account never made one.
+        """Return all secrets that sign now, newest first.
 
         Raises:
-            SettingsError: the server's secret key is not the one they were encrypted with.
+            SettingsError: they were encrypted with another secret key.
         """
         stored = repository.active_secrets(session, account_id, now())
         return [self._box.decrypt(each.secret_encrypted) for each in stored]
 
     def list_secrets(self, session: Session, account_id: str) -> Sequence[WebhookSecret]:
-        """The secrets that sign now, the newest first, without what they are."""
+        """Return the rows of the secrets that sign now, newest first."""
         return repository.active_secrets(session, account_id, now())
 
     def _current(self, session: Session, account_id: str) -> WebhookSecret | None:

@@ -1,4 +1,4 @@
-"""Stored files as HTTP answers: whole, or one range (RFC 9110 §14), with conditions; or the way to them in S3."""
+"""Responses with stored files: whole or one range (RFC 9110 §14), conditional requests, redirects to S3."""
 
 import re
 from collections.abc import Mapping
@@ -13,15 +13,14 @@ from stemsplitter.storage.storage import Storage
 
 _ONE_RANGE = re.compile(rb"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))")
 
-
-# a download begins at once, but one that breaks off is gone on with at the address that it was led to
+# a client resumes an interrupted download at the URL of the redirect
 REDIRECT_SECONDS = 3600.0
 
 
 def download_response(
     request: Request, storage: Storage, key: str, mime: str, filename: str, caching: str
 ) -> Response:
-    """As :func:`file_response`; a file in S3 is fetched from there, where the client is sent. Raises FileMissing."""
+    """Return a redirect to a file in S3, else :func:`file_response`. Raises FileMissing."""
     if request.method == "GET" and not storage.is_folder:
         storage.size(key)
         if url := storage.direct_url(key, filename, mime, REDIRECT_SECONDS):
@@ -32,9 +31,12 @@ def download_response(
 def file_response(
     request: Request, storage: Storage, key: str, mime: str, filename: str, caching: str
 ) -> Response:
-    """The file of ``key``, to be saved as ``filename``; ``caching`` is its Cache-Control.
+    """Return the file of ``key``, to be saved as ``filename``, with the Cache-Control ``caching``.
 
-    From S3 it is passed on, some blocks at a time. Raises FileMissing.
+    A file in S3 is streamed through this server.
+
+    Raises:
+        FileMissing: there is no such file.
     """
     headers = {
         "Content-Disposition": content_disposition(filename),
@@ -42,23 +44,23 @@ def file_response(
         "X-Content-Type-Options": "nosniff",
     }
     if not storage.is_folder:
-        return _passed_on(request, storage, key, mime, headers)
+        return _streamed(request, storage, key, mime, headers)
     path, status = storage.path_of(key)
     response = FileResponse(path, headers=headers, media_type=mime, stat_result=status)
-    if known := _known_already(request, response.headers):
-        return known
-    _drop_odd_range(request)
+    if not_modified := _not_modified(request, response.headers):
+        return not_modified
+    _drop_invalid_range(request)
     return response
 
 
-def _passed_on(
+def _streamed(
     request: Request, storage: Storage, key: str, mime: str, headers: Mapping[str, str]
 ) -> Response:
     stored = storage.look(key)
     size, modified = stored.size, format_datetime(stored.modified, usegmt=True)
     described = {**headers, "Accept-Ranges": "bytes", "ETag": stored.etag, "Last-Modified": modified}
-    if known := _known_already(request, Headers(described)):
-        return known
+    if not_modified := _not_modified(request, Headers(described)):
+        return not_modified
     is_same = request.headers.get("if-range", stored.etag) in (stored.etag, modified)
     found = _valid_range(request) if is_same else None
     start, end = _range(found, size)
@@ -72,22 +74,22 @@ def _passed_on(
     return StreamingResponse(body, 206 if is_part else 200, described, mime)
 
 
-def _known_already(request: Request, headers: Headers) -> Response | None:
-    """The answer to a client that has this version."""
-    if not _names(request.headers.get("if-none-match", ""), headers["etag"]):
+def _not_modified(request: Request, headers: Headers) -> Response | None:
+    """Return a 304 if the client has this version of the file."""
+    if not _matches(request.headers.get("if-none-match", ""), headers["etag"]):
         return None
     kept = ("etag", "last-modified", "cache-control")
     return Response(status_code=304, headers={name: headers[name] for name in kept})
 
 
-def _names(if_none_match: str, etag: str) -> bool:
-    """Whether the client has this version (RFC 9110 §13.1.2: weakly compared)."""
+def _matches(if_none_match: str, etag: str) -> bool:
+    """Compare tags weakly (RFC 9110 §13.1.2)."""
     tags = [tag.strip().removeprefix("W/") for tag in if_none_match.split(",")]
     return etag in tags or tags == ["*"]
 
 
 def _range(found: re.Match[bytes] | None, size: int) -> tuple[int, int]:
-    """From where, and up to where without it, the client wants the file."""
+    """Return the first byte of the range and the one after its last."""
     if found is None:
         return 0, size
     first, last, suffix = (None if group is None else int(group) for group in found.groups())
@@ -96,10 +98,11 @@ def _range(found: re.Match[bytes] | None, size: int) -> tuple[int, int]:
     return first, size if last is None else min(last + 1, size)
 
 
-def _drop_odd_range(request: Request) -> None:
-    """Forget a Range header that is not one valid range: then the whole file is the right answer.
+def _drop_invalid_range(request: Request) -> None:
+    """Remove a Range header that is not one valid range, so that the response is the whole file.
 
-    Starlette would refuse some with 400, and answer several with ``multipart/byteranges``, which clients rarely read.
+    Starlette refuses some of them with 400, and responds to several ranges with ``multipart/byteranges``, which few
+    clients can read.
     """
     if _valid_range(request) is None:
         request.scope["headers"] = [pair for pair in request.scope["headers"] if pair[0] != b"range"]

@@ -1,4 +1,4 @@
-"""The envelope round every JSON answer of ``/v1``."""
+"""The envelope of every JSON response of ``/v1``."""
 
 import json
 from collections.abc import Mapping
@@ -11,34 +11,32 @@ Data = TypeVar("Data")
 
 
 class Envelope(BaseModel, Generic[Data]):
-    """``{"success": true, "data": …}``: the ``response_model`` of an endpoint that answers with ``Data``."""
+    """``{"success": true, "data": …}``: the ``response_model`` of a route that responds with ``Data``."""
 
     success: Literal[True] = True
     data: Data
 
 
 class JsonResponse(Response):
-    """JSON in UTF-8, written raw: no escapes of printable characters, no spaces."""
+    """A response in compact JSON. Printable characters are not escaped; bytes are JSON already."""
 
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
+        if isinstance(content, bytes):
+            return content
         text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-        # half of a surrogate pair is no character; JSON can only escape it
+        # a lone surrogate cannot be encoded, only escaped
         return text.encode("utf-8", "backslashreplace")
 
 
 def success(data: BaseModel | Mapping[str, Any], headers: Mapping[str, str] | None = None) -> JsonResponse:
-    """The answer that ``data`` is, its fields in the order they have there."""
+    """Return the response with ``data``, whose fields keep their order."""
     if isinstance(data, BaseModel):
-        data = data.model_dump(mode="json", by_alias=True)
+        # several times as fast as a dump to a dict, which the polls need
+        text = data.model_dump_json(by_alias=True)
+        return JsonResponse(f'{{"success":true,"data":{text}}}'.encode(), headers=headers)
     return JsonResponse({"success": True, "data": data}, headers=headers)
-
-
-def success_of_ours(data: BaseModel) -> Response:
-    """As :func:`success`, for the polls: quicker, of ``data`` whose texts UTF-8 can all write."""
-    text = data.model_dump_json(by_alias=True)
-    return Response(f'{{"success":true,"data":{text}}}', media_type=JsonResponse.media_type)
 
 
 def failure(
@@ -48,6 +46,6 @@ def failure(
     extra: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> JsonResponse:
-    """The answer that an error is; ``extra`` stands after ``code`` and ``message``."""
+    """Return the response with an error; ``extra`` follows ``code`` and ``message``."""
     error = {"code": code, "message": message, **(extra or {})}
     return JsonResponse({"success": False, "error": error}, status_code=status, headers=headers)

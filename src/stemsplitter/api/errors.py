@@ -1,4 +1,4 @@
-"""Every failure, from a service or from the framework, as the contract's envelope."""
+"""Error responses: every error of a service or of the framework, in the envelope of the contract."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,39 +19,39 @@ from stemsplitter.storage import FileMissing, StorageError
 
 _log = logging.getLogger(__name__)
 
-NO_PATH = (404, "NOT_FOUND", "There is nothing at this path: see the API's reference.")
-TOO_LARGE = (413, "PAYLOAD_TOO_LARGE", "The body is larger than this path takes.")
+NO_PATH = (404, "NOT_FOUND", "There is nothing at this path: see the API reference.")
+TOO_LARGE = (413, "PAYLOAD_TOO_LARGE", "The body is too large for this path.")
 UNAVAILABLE = (
     503,
     "UNAVAILABLE",
-    "The server's store of files does not answer, so nothing was done: send the request again in a while.",
+    "The file storage of the server is unavailable: send the request again later.",
 )
 NO_DATABASE = (
     503,
     "UNAVAILABLE",
-    "The server's database does not answer: send the request again in a while.",
+    "The database of the server is unavailable: send the request again later.",
 )
-DATABASE_AWAY = (OperationalError, InterfaceError, PoolTimeout)
-UNSTORABLE = (422, "VALIDATION_ERROR", "Something in the request cannot be kept: leave NUL characters out.")
-# what the framework answers by itself: status → code, message
+DATABASE_UNAVAILABLE = (OperationalError, InterfaceError, PoolTimeout)
+UNSTORABLE = (422, "VALIDATION_ERROR", "A value of the request cannot be stored: remove NUL characters.")
+UNSUPPORTED_TYPE = (415, "UNSUPPORTED_MEDIA_TYPE", "Send the body as application/json.")
+# errors of the framework: status → status, code, message
 _FRAMEWORK = {
     400: (422, "VALIDATION_ERROR", "The body cannot be read: send valid JSON in UTF-8."),
     404: NO_PATH,
-    405: (405, "METHOD_NOT_ALLOWED", "This path does not take this method: see the header Allow."),
     413: TOO_LARGE,
-    415: (415, "UNSUPPORTED_MEDIA_TYPE", "Send the body as application/json."),
+    415: UNSUPPORTED_TYPE,
 }
 
 
 def install(app: FastAPI) -> None:
-    """Make ``app`` answer every exception in the envelope."""
+    """Add the exception handlers to ``app``."""
     app.add_exception_handler(ServiceError, _service_error)
     app.add_exception_handler(AudioError, _bad_request)
     app.add_exception_handler(RequestError, _bad_request)
     app.add_exception_handler(StorageError, _no_file)
     app.add_exception_handler(DataError, _unstorable)
-    for away in DATABASE_AWAY:
-        app.add_exception_handler(away, _no_database)
+    for error in DATABASE_UNAVAILABLE:
+        app.add_exception_handler(error, _no_database)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _framework_error)
 
@@ -67,7 +67,7 @@ def answer(
     extra: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """An error with the request's id: in the envelope, or as a page for who is looking at pages."""
+    """Return an error response: in the envelope, or as a page if the client is a browser that asks for one."""
     if error_page := getattr(request.app.state, "error_page", None):
         page: Response | None = error_page(request, status, message, dict(headers or {}))
         if page is not None:
@@ -82,22 +82,27 @@ def answer(
     return failure(status, code, message, fields, headers)
 
 
-def fault(request: Request, error: Exception) -> Response:
-    """The answer to what nobody else answers; it is logged."""
-    if isinstance(error, DATABASE_AWAY):
+def unexpected(request: Request, error: Exception) -> Response:
+    """Log an exception that has no handler, and return the response."""
+    if isinstance(error, DATABASE_UNAVAILABLE):
         return _no_database(request, error)
     _log.error("request failed", exc_info=error)
     return server_error(request)
 
 
 def server_error(request: Request) -> Response:
-    """The answer to a fault of ours: an id to ask about, and no internals."""
-    message = f"Something went wrong here: report the request id {request_id(request)}."
+    """Return the response to an internal error, which gives the request id and no internals."""
+    message = f"Internal error: report the request id {request_id(request)}."
     return answer(request, 500, "SERVER_ERROR", message)
 
 
+def not_allowed(methods: str) -> str:
+    """Return the message of an error 405, where the path allows ``methods``."""
+    return f"Method not allowed. Allowed: {methods}."
+
+
 def request_id(request: Request) -> str:
-    """The id that the request's answer and log lines carry."""
+    """Return the id of the request, which its response and log lines have."""
     return str(getattr(request.state, "request_id", ""))
 
 
@@ -129,41 +134,40 @@ def _bad_request(request: Request, error: Exception) -> Response:
 
 def _no_file(request: Request, error: Exception) -> Response:
     if isinstance(error, FileMissing):
-        return answer(request, 404, "NOT_FOUND", "The file is not here any more: it was deleted.")
-    _log.error("the store of files failed: %s", error, exc_info=error)
+        return answer(request, 404, "NOT_FOUND", "The file was deleted.")
+    _log.error("file storage failed: %s", error, exc_info=error)
     return answer(request, *UNAVAILABLE, headers={"Retry-After": "10"})
 
 
 def _no_database(request: Request, error: Exception) -> Response:
-    _log.error("the database failed: %s", _said(error))
+    _log.error("database failed: %s", _without_values(error))
     return answer(request, *NO_DATABASE, headers={"Retry-After": "10"})
 
 
 def _unstorable(request: Request, error: Exception) -> Response:
-    """PostgreSQL refuses what SQLite takes, as text with a NUL: what is refused came with the request."""
-    _log.warning("the database refused a value: %s", _said(error))
+    # PostgreSQL refuses some values that SQLite stores, such as text with a NUL
+    _log.warning("the database refused a value: %s", _without_values(error))
     return answer(request, *UNSTORABLE)
 
 
-def _said(error: Exception) -> object:
-    """What the database said, without the values of the statement, which may be secret."""
+def _without_values(error: Exception) -> object:
+    """Return the error of the driver, which leaves out the values of the statement: they may be secret."""
     return getattr(error, "orig", None) or error
 
 
 def _framework_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == 405:
+        allowed = _allowed_methods(request) or (error.headers or {})["Allow"]
+        return answer(request, 405, "METHOD_NOT_ALLOWED", not_allowed(allowed), headers={"Allow": allowed})
     if error.status_code not in _FRAMEWORK:
-        _log.error("no envelope for status %s: %s", error.status_code, error.detail)
+        _log.error("the framework raised status %s: %s", error.status_code, error.detail)
         return server_error(request)
-    status, code, message = _FRAMEWORK[error.status_code]
-    headers = dict(error.headers or {})
-    if status == 405:
-        headers["Allow"] = _allowed(request) or headers["Allow"]
-    return answer(request, status, code, message, headers=headers)
+    return answer(request, *_FRAMEWORK[error.status_code], headers=error.headers)
 
 
-def _allowed(request: Request) -> str:
-    """All methods of the request's path: the framework tells those of one endpoint only."""
+def _allowed_methods(request: Request) -> str:
+    """Return all methods of the request's path: the framework reports those of one route."""
     methods: set[str] = set()
     for route in request.app.state.routes:
         if route.matches(request.scope)[0] is not Match.NONE:
@@ -176,8 +180,8 @@ def _invalid(request: Request, error: Exception) -> Response:
     problems = error.errors()
     if problems[0]["type"] == "json_invalid":
         return answer(request, 422, "VALIDATION_ERROR", "The body is not valid JSON.")
-    if isinstance(error.body, bytes):  # no JSON content type, so nobody parsed it
-        return answer(request, *_FRAMEWORK[415])
+    if isinstance(error.body, bytes):  # not parsed, as the Content-Type is not JSON
+        return answer(request, *UNSUPPORTED_TYPE)
     found = [(_param(each["loc"], error.body), _sentence(each["msg"])) for each in problems]
     param, message = found[0]
     details = {"errors": [{"param": at, "message": text} for at, text in found]} if len(found) > 1 else None
@@ -187,7 +191,7 @@ def _invalid(request: Request, error: Exception) -> Response:
 
 
 def _param(location: Sequence[str | int], body: Any) -> str:
-    """``input.url`` for the location that pydantic tells, which names the branch of a union as well."""
+    """Return ``input.url`` for a location of pydantic, which also names the branch of a union."""
     if location[0] != "body":
         return str(location[-1])
     names, here = [], body

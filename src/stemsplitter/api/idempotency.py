@@ -1,10 +1,10 @@
-"""The header ``Idempotency-Key`` of requests that create."""
+"""The header ``Idempotency-Key`` of create requests."""
 
 import hashlib
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any
 
-from fastapi import Header, Request
+from fastapi import Depends, Header, Request
 from pydantic import BaseModel
 
 from stemsplitter.api.dependencies import CallerDep, ServicesDep
@@ -16,8 +16,8 @@ from stemsplitter.service_errors import ValidationFailed
 MAX_KEY = 255
 
 
-class Once:
-    """Answers a request that creates; one with an idempotency key creates once. A dependency of endpoints."""
+class Idempotency:
+    """Runs a create request; requests with the same idempotency key run once. A dependency of routes."""
 
     def __init__(
         self,
@@ -28,9 +28,9 @@ class Once:
             str | None,
             Header(
                 min_length=1,
-                json_schema_extra={"maxLength": MAX_KEY},  # without the quotes it may come in
-                description="A key of your own making, up to 255 characters. The same key with the same body "
-                "within 48 hours creates nothing new: it gets the first answer again.",
+                json_schema_extra={"maxLength": MAX_KEY},  # without the quotes that it may have
+                description="A unique key of up to 255 characters. A request with the same key and body within 48 "
+                "hours creates nothing and returns the first response.",
             ),
         ] = None,
     ) -> None:
@@ -39,11 +39,10 @@ class Once:
         self._route = f"{request.method} {request.url.path}"
         self._key = None if idempotency_key is None else parse_key(idempotency_key)
 
-    def answer(self, body: BaseModel, create: Callable[[Record], Mapping[str, Any]]) -> JsonResponse:
-        """The answer to ``body``: what ``create`` returns now, or returned at the first time.
+    def run(self, body: BaseModel, create: Callable[[Record], Mapping[str, Any]]) -> JsonResponse:
+        """Return the response to ``body``, with the data that ``create`` returns or returned to the first request.
 
-        ``create`` is given the function that it must call, with the `data` of the answer, in the transaction
-        that creates.
+        ``create`` must call its argument with the data, in the transaction that creates.
         """
         if self._key is None:
             return success(create(lambda session, data: None))
@@ -53,18 +52,21 @@ class Once:
         return success(data, {"Idempotency-Replayed": "true"} if replayed else None)
 
 
+IdempotencyDep = Annotated[Idempotency, Depends()]
+
+
 def parse_key(header: str) -> str:
-    """The key in ``header``, which may be bare or in the quotes of a structured field (RFC 8941 §3.3.3).
+    """Return the key in ``header``, with or without the quotes of a structured field (RFC 9651 §3.3.3).
 
     Raises:
-        ValidationFailed: it is empty or longer than 255 characters.
+        ValidationFailed: the key is empty or longer than 255 characters.
     """
     key = header.strip()
     if len(key) >= 2 and key[0] == key[-1] == '"':
         key = key[1:-1].replace('\\"', '"').replace("\\\\", "\\")
     if not 0 < len(key) <= MAX_KEY:
         raise ValidationFailed(
-            f"An idempotency key has 1 to {MAX_KEY} characters: this one has {len(key)}.",
+            f"The idempotency key has {len(key)} characters: use 1 to {MAX_KEY}.",
             param="Idempotency-Key",
         )
     return key

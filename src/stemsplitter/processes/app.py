@@ -6,7 +6,7 @@ from fastapi.telemetry import TelemetryConfig
 from stemsplitter.api import errors
 from stemsplitter.api.description import reference
 from stemsplitter.api.middleware.admission import Admission
-from stemsplitter.api.middleware.request_log import Access, Faults
+from stemsplitter.api.middleware.request_log import RequestLog, UnexpectedErrors
 from stemsplitter.api.routes import credits as credits_endpoints
 from stemsplitter.api.routes import files as storage_endpoints
 from stemsplitter.api.routes import health, metrics, models
@@ -55,9 +55,9 @@ def create_app(services: Services) -> FastAPI:
     console.install(app)
     app.state.routes = [route for router in (*ROUTERS, *console.ROUTERS) for route in router.routes]
     # from the inside out; the inner answer to a fault still gets the headers of admission
-    app.add_middleware(Faults)
+    app.add_middleware(UnexpectedErrors)
     app.add_middleware(Admission, services=services)
-    app.add_middleware(Faults)
+    app.add_middleware(UnexpectedErrors)
     app.add_middleware(SecurityHeaders)
-    app.add_middleware(Access)
+    app.add_middleware(RequestLog)
     return app

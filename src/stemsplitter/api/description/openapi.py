@@ -8,11 +8,12 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
-from stemsplitter.api.description.examples import ERRORS, EXAMPLES, LINKS, MORE_ERRORS, WEBHOOKS
+from stemsplitter.api.documentation import ERRORS, JSON, error_reference
+from stemsplitter.api.routes import splits
 from stemsplitter.version import __version__
 
-JSON = "application/json"
 Spec = dict[str, Any]
 
 DESCRIPTION = """\
@@ -21,6 +22,12 @@ Takes songs apart into stems: vocals, drums, bass, guitar, piano and the rest.
 Every JSON answer is `{"success": true, "data": …}` or `{"success": false, "error": {"code", "message", …}}`. \
 Send your API key as `Authorization: Bearer ast_live_…`. Times are UTC, as `2026-05-03T10:20:30.000Z`. \
 One credit is one second of source audio, rounded up."""
+
+# event → summary, example of its data
+WEBHOOKS: dict[str, tuple[str, Spec]] = {
+    "audio.split.completed": ("A split has succeeded.", splits.EXAMPLE),
+    "audio.split.failed": ("A split has failed or was canceled.", splits.FAILED_EXAMPLE),
+}
 
 TAGS = [
     {"name": "Splits", "description": "Separate a song, watch it, fetch its stems."},
@@ -64,8 +71,13 @@ def describe(app: FastAPI) -> Spec:
     components["headers"] = {name: _header(*what) for name, what in _HEADERS.items()}
     components["headers"]["Retry-After"] = _header("Seconds to wait.", "integer", 30)
     components["responses"] = {code: _error_response(code) for code in ERRORS}
+    extras = {
+        route.operation_id: route.openapi_extra
+        for route in app.state.routes
+        if isinstance(route, APIRoute) and route.openapi_extra
+    }
     for path, _, operation in operations(spec):
-        _add_examples(operation)
+        _copy_examples(operation, extras.get(operation["operationId"], {}))
         if path.startswith("/v1/"):
             _add_errors(path, operation)
     spec["webhooks"] = {name: {"post": _webhook(name)} for name in WEBHOOKS}
@@ -84,43 +96,33 @@ def operations(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
                 yield path, method, operation
 
 
-def _add_examples(operation: Spec) -> None:
-    """Add examples, and which calls go on with what this one answers."""
-    example = EXAMPLES.get(operation["operationId"], {})
-    if "request" in example:
-        operation["requestBody"]["content"][JSON]["example"] = example["request"]
-    if "response" in example:
-        content = operation["responses"]["200"]["content"]
-        content[JSON]["example"] = {"success": True, "data": example["response"]}
-    if links := LINKS.get(operation["operationId"]):
-        operation["responses"]["200"]["links"] = {
-            name: {"operationId": name, "parameters": parameters} for name, parameters in links.items()
-        }
+def _copy_examples(described: Spec, declared: Spec) -> None:
+    """Copy the examples that a route declares once more, as ``get_openapi`` drops nulls."""
+    for key, value in declared.items():
+        if key == "example":
+            described[key] = value
+        elif isinstance(value, dict):
+            _copy_examples(described[key], value)
 
 
 def _add_errors(path: str, operation: Spec) -> None:
-    done = operation["responses"]["200"]
-    done["headers"] = _references("headers", _HEADERS) | done.get("headers", {})
-    for code in _errors(path, operation):
-        status = str(ERRORS[code][0])
-        operation["responses"][status] = {"$ref": f"#/components/responses/{code}"}
+    success = operation["responses"]["200"]
+    success["headers"] = _references("headers", _HEADERS) | success.get("headers", {})
+    responses = operation["responses"]
+    responses |= {str(ERRORS[code][0]): error_reference(code) for code in _errors(path, operation)}
+    operation["responses"] = dict(sorted(responses.items()))
 
 
 def _errors(path: str, operation: Spec) -> list[str]:
-    codes = [
-        "UNAUTHORIZED",
-        "RATE_LIMITED",
-        "SERVER_ERROR",
-        "UNAVAILABLE",
-        *MORE_ERRORS.get(operation["operationId"], ()),
-    ]
+    """Return the codes of errors that follow from an operation's form."""
+    codes = ["UNAUTHORIZED", "RATE_LIMITED", "SERVER_ERROR", "UNAVAILABLE"]
     if "requestBody" in operation:
         codes += ["VALIDATION_ERROR", "PAYLOAD_TOO_LARGE", "UNSUPPORTED_MEDIA_TYPE"]
     elif operation.get("parameters"):
         codes.append("VALIDATION_ERROR")
     if "{" in path:
         codes.append("NOT_FOUND")
-    return sorted(codes, key=lambda code: ERRORS[code][0])
+    return codes
 
 
 def _error_schema() -> Spec:

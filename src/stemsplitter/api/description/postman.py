@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from stemsplitter.api.description.openapi import JSON, Spec, operations
+from stemsplitter.api.description.openapi import Spec, operations
+from stemsplitter.api.documentation import JSON
 
 _SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 

@@ -1,4 +1,4 @@
-"""Looks at the database that are asked for at the same time, done as one."""
+"""Concurrent queries, coalesced into batches."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -6,68 +6,72 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Generic, TypeVar
 
-AT_ONCE = 2
-LARGEST = 64
-# how long a look has to itself: most take less, and what is asked meanwhile costs a fraction when it is asked together
-PATIENCE_S = 0.01
+THREADS = 2
+MAX_BATCH = 64
+# most batches take less time than this, and a query costs a fraction when it is part of a batch
+MAX_WAIT_S = 0.01
 
-Question = TypeVar("Question")
-Answer = TypeVar("Answer")
+Query = TypeVar("Query")
+Result = TypeVar("Result")
 
 
-class Batches(Generic[Question, Answer]):
-    """Gives questions to ``work`` together: at most :data:`LARGEST` that came while others were being answered.
+class Batcher(Generic[Query, Result]):
+    """Runs concurrent queries together, at most :data:`MAX_BATCH` at once.
 
-    Each is answered by a call of ``work`` that began after it was asked; one that is asked alone does not wait, and the
-    others for no longer than :data:`PATIENCE_S`, while a thread is free. ``work`` runs in :data:`AT_ONCE` threads, and
-    returns as many answers as it is given questions; where it raises, all of them are answered so. To be used from one
-    event loop at a time.
+    A query runs in a batch that starts after the query was made. A single query does not wait; queries made while a
+    batch runs wait for its end, or for :data:`MAX_WAIT_S` if a thread is free. To be used from one event loop at a
+    time.
+
+    Args:
+        run: answers a batch with one result per query, in :data:`THREADS` threads. Its error is the error of every
+            query of the batch.
+        name: prefix of the names of the threads.
     """
 
-    def __init__(self, work: Callable[[Sequence[Question]], Sequence[Answer]], name: str) -> None:
-        self._work = work
-        self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix=name)
-        self._waiting: list[tuple[Question, asyncio.Future[Answer]]] = []
+    def __init__(self, run: Callable[[Sequence[Query]], Sequence[Result]], name: str) -> None:
+        self._run = run
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix=name)
+        self._waiting: list[tuple[Query, asyncio.Future[Result]]] = []
         self._running = 0
-        self._began = 0.0
+        self._started = 0.0
 
-    async def ask(self, question: Question) -> Answer:
-        """The answer to a question."""
+    async def query(self, query: Query) -> Result:
+        """Return the result of a query."""
         loop = asyncio.get_running_loop()
-        answer: asyncio.Future[Answer] = loop.create_future()
-        self._waiting.append((question, answer))
-        # after what else is ready to run, which may ask, too
-        loop.call_soon(self._begin, loop)
-        return await answer
+        result: asyncio.Future[Result] = loop.create_future()
+        self._waiting.append((query, result))
+        # after other tasks that are ready, which may make queries too
+        loop.call_soon(self._start, loop)
+        return await result
 
-    def _begin(self, loop: asyncio.AbstractEventLoop, patient: bool = True) -> None:
-        if not self._waiting or self._running == AT_ONCE:
+    def _start(self, loop: asyncio.AbstractEventLoop, may_wait: bool = True) -> None:
+        if not self._waiting or self._running == THREADS:
             return
-        if self._running and patient and loop.time() < self._began + PATIENCE_S:
-            return  # the end of what runs, or of the patience with it, comes here again
-        self._began = loop.time()
-        loop.call_later(PATIENCE_S, self._begin, loop, False)
-        batch, self._waiting = self._waiting[:LARGEST], self._waiting[LARGEST:]
+        if self._running and may_wait and loop.time() < self._started + MAX_WAIT_S:
+            return  # called again at the end of the running batch or of the wait
+        self._started = loop.time()
+        loop.call_later(MAX_WAIT_S, self._start, loop, False)
+        batch, self._waiting = self._waiting[:MAX_BATCH], self._waiting[MAX_BATCH:]
         self._running += 1
-        done = self._threads.submit(self._work, [question for question, _ in batch])
+        done = self._threads.submit(self._run, [query for query, _ in batch])
         done.add_done_callback(
-            lambda answered: loop.call_soon_threadsafe(partial(self._end, loop, batch, answered))
+            lambda done: loop.call_soon_threadsafe(partial(self._finish, loop, batch, done))
         )
 
-    def _end(
+    def _finish(
         self,
         loop: asyncio.AbstractEventLoop,
-        batch: Sequence[tuple[Question, asyncio.Future[Answer]]],
-        answered: "Future[Sequence[Answer]]",
+        batch: Sequence[tuple[Query, asyncio.Future[Result]]],
+        done: "Future[Sequence[Result]]",
     ) -> None:
         self._running -= 1
-        self._begin(loop)
-        error = answered.exception()
-        answers = [] if error else answered.result()
+        self._start(loop)
+        error = done.exception()
+        results = [] if error else done.result()
         for number, (_, future) in enumerate(batch):
-            if future.done():  # whoever asked has gone
+            if future.done():  # canceled: the client is gone
                 continue
             if error:
                 future.set_exception(error)
             else:
-                future.set_result(answers[number])
+                future.set_result(results[number])

@@ -1,4 +1,4 @@
-"""Round every request: its id, its log line, its time, and an answer when all else fails."""
+"""Middleware around every request: its id, log line, duration and trace, and the response to an unexpected error."""
 
 import logging
 import re
@@ -13,16 +13,16 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stemsplitter import tracing
-from stemsplitter.api.errors import fault
+from stemsplitter.api.errors import unexpected
 from stemsplitter.api.routes.metrics import LATENCY
 
 _log = logging.getLogger("stemsplitter.access")
-_PROBES = ("/healthz", "/readyz", "/metrics")  # asked every few seconds, and in nobody's trace
+_PROBES = ("/healthz", "/readyz", "/metrics")  # requested every few seconds, and not traced
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-class Access:
-    """Gives each request an id (the caller's ``X-Request-Id`` where it has a sane one), logs and times it."""
+class RequestLog:
+    """Gives each request an id (the client's ``X-Request-Id`` if it is valid), and logs, times and traces it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -47,23 +47,23 @@ class Access:
         started = time.perf_counter()
         with (
             structlog.contextvars.bound_contextvars(request_id=request_id),
-            _span(request) as answered,
+            _span(request) as set_result,
         ):
             try:
                 await self._app(scope, receive, send_with_id)
             except Exception as error:
-                # half an answer is out: break the connection, so that nobody takes it for a whole one
+                # the response has begun: close the connection, so that the client does not take it for complete
                 if status:
                     _log.exception("request failed")
                     raise
-                await fault(request, error)(scope, receive, send_with_id)
+                await unexpected(request, error)(scope, receive, send_with_id)
             finally:
-                answered(_route(request), status)
+                set_result(_route(request), status)
                 _record(request, status, time.perf_counter() - started)
 
 
-class Faults:
-    """Answers 500 where the application fails, and logs why."""
+class UnexpectedErrors:
+    """Responds with 500 to an exception of the application, and logs it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -71,18 +71,17 @@ class Faults:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = False
 
-        async def send_noting(message: Message) -> None:
+        async def send_tracked(message: Message) -> None:
             nonlocal started
             started = True
             await send(message)
 
         try:
-            await self._app(scope, receive, send_noting)
+            await self._app(scope, receive, send_tracked)
         except Exception as error:
-            # half an answer is out: break the connection, so that nobody takes it for a whole one
             if started or scope["type"] != "http":
                 raise
-            await fault(Request(scope, receive), error)(scope, receive, send)
+            await unexpected(Request(scope, receive), error)(scope, receive, send)
 
 
 def _span(request: Request) -> AbstractContextManager[Callable[[str | None, int], None]]:
@@ -92,14 +91,14 @@ def _span(request: Request) -> AbstractContextManager[Callable[[str | None, int]
 
 
 def _route(request: Request) -> str | None:
-    """The template of the path, if there is one: paths of files hold signatures, and metrics must not grow with ids."""
+    """Return the template of the path: file paths contain signatures, and metrics must not grow with ids."""
     return getattr(request.scope.get("route"), "path", None)
 
 
 def _record(request: Request, status: int, seconds: float) -> None:
     route = _route(request) or "other"
     LATENCY.labels(request.method if route != "other" else "other", route, status).observe(seconds)
-    # a client polls every two seconds: lines that nobody reads, at a third of a poll's cost
+    # clients poll every two seconds, and a log line costs a third of a poll
     level = logging.DEBUG if getattr(request.state, "is_poll", False) else logging.INFO
     if not _log.isEnabledFor(level):
         return

@@ -4,10 +4,27 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from stemsplitter.api.dependencies import CallerDep, ServicesDep
+from stemsplitter.api.documentation import documented
 from stemsplitter.api.envelope import Envelope, JsonResponse, success
 from stemsplitter.schemas import CamelModel
 
 router = APIRouter(tags=["Models"])
+
+EXAMPLE = {
+    "name": "builtin_6s",
+    "title": "Built in, six stems",
+    "stems": ["vocals", "drums", "bass", "guitar", "piano", "other"],
+    "licence": "MIT",
+    "licenceNote": "Trained by this project on songs rendered from instruments, kits and voices whose licences allow "
+    "it; docs/model-card.md names them all.",
+    "source": {
+        "url": "",
+        "authors": "The Stem Splitter contributors",
+        "paper": "after Choi et al., Investigating U-Nets with various intermediate blocks, ISMIR 2020",
+    },
+    "quality": {},
+    "ready": True,
+}
 
 
 class Origin(CamelModel):
@@ -39,7 +56,12 @@ class Models(CamelModel):
     items: list[Model]
 
 
-@router.get("/v1/models", response_model=Envelope[Models], operation_id="listModels")
+@router.get(
+    "/v1/models",
+    response_model=Envelope[Models],
+    operation_id="listModels",
+    openapi_extra=documented(response={"items": [EXAMPLE]}),
+)
 def list_models(services: ServicesDep, _: CallerDep) -> JsonResponse:
     """The models that this server knows, the preferred one first."""
     store = services.models

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterator
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import StreamingResponse
 
 from stemsplitter.api.dependencies import ID, CallerDep, Cursor, ServicesDep
+from stemsplitter.api.documentation import documented
 from stemsplitter.api.envelope import Envelope, JsonResponse, success
 from stemsplitter.api.event_stream import WAIT, Event, event_stream
-from stemsplitter.api.idempotency import Once
+from stemsplitter.api.idempotency import IdempotencyDep
 from stemsplitter.service_errors import NotFound
 from stemsplitter.splits.archive import stream_zip
 from stemsplitter.splits.models import UNFINISHED
@@ -25,18 +26,76 @@ from stemsplitter.storage.names import content_disposition
 
 router = APIRouter(tags=["Splits"])
 
+_ID = "split_0Yx3kQpAb2Jd7MfTn5Rv8W"
+_STEMS = ("vocals", "drums", "bass", "guitar", "piano", "other")
+_CREATED = "2026-05-03T10:20:30.000Z"
+EXAMPLE = {
+    "id": _ID,
+    "status": "succeeded",
+    "stemModel": "6s",
+    "filename": "song.mp3",
+    "durationSeconds": 214,
+    "creditsUsed": 214,
+    "createdAt": _CREATED,
+    "updatedAt": "2026-05-03T10:21:14.512Z",
+    "progress": 100,
+    "outputFormat": "mp3",
+    "expiresAt": "2026-05-10T10:20:30.000Z",
+    "stems": {name: f"https://stems.example.com/files/MTc3ODQw…/{name}.mp3" for name in _STEMS},
+    "error": None,
+    "model": {"name": "builtin_6s", "licence": "MIT"},
+    "processing": {"device": "cpu", "seconds": 43.1, "realtimeFactor": 0.2},
+    "metadata": {"album": "demo"},
+}
+FAILED_EXAMPLE = EXAMPLE | {
+    "status": "failed",
+    "progress": 40,
+    "stems": None,
+    "error": {"code": "CANCELED", "message": "The split was canceled; its credits were given back."},
+    "processing": None,
+}
+_REQUEST = {
+    "input": {"type": "direct_url", "url": "https://example.com/song.mp3"},
+    "stemModel": "6s",
+    "outputFormat": "mp3",
+    "webhookUrl": "https://example.com/webhooks/stems",
+    "metadata": {"album": "demo"},
+}
+_OF_SPLIT = {"split_id": "$response.body#/data/id"}
+
 SplitId = Annotated[str, Path(pattern=ID)]
 
 
-@router.post("/v1/audio/splits", response_model=Envelope[CreatedSplit], operation_id="createSplit")
+@router.post(
+    "/v1/audio/splits",
+    response_model=Envelope[CreatedSplit],
+    operation_id="createSplit",
+    openapi_extra=documented(
+        request=_REQUEST,
+        response={"id": _ID, "status": "queued", "creditsUsed": 214, "createdAt": _CREATED},
+        errors=("INSUFFICIENT_CREDITS", "CONFLICT", "NOT_FOUND"),
+        links={
+            "getSplit": _OF_SPLIT,
+            "streamSplitEvents": _OF_SPLIT,
+            "cancelSplit": _OF_SPLIT,
+            "getSplitArchive": _OF_SPLIT,
+            "deleteSplit": _OF_SPLIT,
+        },
+    ),
+)
 def create_split(
-    services: ServicesDep, caller: CallerDep, once: Annotated[Once, Depends()], body: CreateSplit
+    services: ServicesDep, caller: CallerDep, idempotency: IdempotencyDep, body: CreateSplit
 ) -> JsonResponse:
     """Take a song apart. The song is fetched and measured before the answer, and its credits are reserved."""
-    return once.answer(body, lambda record: services.splits.create(caller.account_id, body, record))
+    return idempotency.run(body, lambda record: services.splits.create(caller.account_id, body, record))
 
 
-@router.get("/v1/audio/splits", response_model=Envelope[SplitPage], operation_id="listSplits")
+@router.get(
+    "/v1/audio/splits",
+    response_model=Envelope[SplitPage],
+    operation_id="listSplits",
+    openapi_extra=documented(response={"items": [EXAMPLE], "nextCursor": None}),
+)
 def list_splits(
     services: ServicesDep,
     caller: CallerDep,
@@ -49,14 +108,23 @@ def list_splits(
     return success(SplitPage(items=list(items), next_cursor=next_cursor))
 
 
-@router.get("/v1/audio/splits/{split_id}", response_model=Envelope[SplitView], operation_id="getSplit")
+@router.get(
+    "/v1/audio/splits/{split_id}",
+    response_model=Envelope[SplitView],
+    operation_id="getSplit",
+    openapi_extra=documented(response=EXAMPLE),
+)
 def get_split(services: ServicesDep, caller: CallerDep, split_id: SplitId) -> JsonResponse:
     """Show a split, with links to its stems once it has succeeded."""
+    # not reached by a poll of an existing split: the admission middleware responds, with the same data
     return success(services.splits.get(caller.account_id, split_id))
 
 
 @router.post(
-    "/v1/audio/splits/{split_id}/cancel", response_model=Envelope[SplitView], operation_id="cancelSplit"
+    "/v1/audio/splits/{split_id}/cancel",
+    response_model=Envelope[SplitView],
+    operation_id="cancelSplit",
+    openapi_extra=documented(response=FAILED_EXAMPLE, errors=("CONFLICT",)),
 )
 def cancel_split(services: ServicesDep, caller: CallerDep, split_id: SplitId) -> JsonResponse:
     """End a split that waits or runs. It fails with `CANCELED`, and its credits are given back."""
@@ -64,7 +132,10 @@ def cancel_split(services: ServicesDep, caller: CallerDep, split_id: SplitId) ->
 
 
 @router.delete(
-    "/v1/audio/splits/{split_id}", response_model=Envelope[DeletedSplit], operation_id="deleteSplit"
+    "/v1/audio/splits/{split_id}",
+    response_model=Envelope[DeletedSplit],
+    operation_id="deleteSplit",
+    openapi_extra=documented(response={"id": _ID, "deleted": True}, errors=("CONFLICT",)),
 )
 def delete_split(services: ServicesDep, caller: CallerDep, split_id: SplitId) -> JsonResponse:
     """Delete a split that has ended: its source and its stems are gone."""
@@ -77,6 +148,7 @@ def delete_split(services: ServicesDep, caller: CallerDep, split_id: SplitId) ->
     response_class=StreamingResponse,
     responses={200: {"content": {"application/zip": {}}, "description": "A zip."}},
     operation_id="getSplitArchive",
+    openapi_extra=documented(errors=("CONFLICT",)),
 )
 def get_archive(services: ServicesDep, caller: CallerDep, split_id: SplitId) -> StreamingResponse:
     """All stems of a split that has succeeded, in a zip."""

@@ -8,14 +8,15 @@ from contextlib import suppress
 from typing import Annotated, Any
 
 import anyio
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Header, Request
 from starlette.concurrency import iterate_in_threadpool, run_in_threadpool
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from stemsplitter.api.dependencies import CallerDep, ServicesDep
+from stemsplitter.api.documentation import documented
 from stemsplitter.api.envelope import Envelope, JsonResponse, success
-from stemsplitter.api.idempotency import Once
+from stemsplitter.api.idempotency import IdempotencyDep
 from stemsplitter.idempotency.service import Record
 from stemsplitter.service_errors import ServiceError
 from stemsplitter.storage import StorageError
@@ -32,12 +33,29 @@ UploadToken = Annotated[str, Header(description="From `uploadHeaders`.")]
 
 IDLE_SECONDS = 30.0
 DRAIN_SECONDS, DRAIN_BYTES = 5.0, 64 << 20
+
+_ID = "upl_0Yx3kQpAb2Jd7MfTn5Rv8W"
+_URL = f"https://stems.example.com/uploads/{_ID}"
+_RESERVED = {
+    "uploadId": _ID,
+    "uploadUrl": _URL,
+    "uploadHeaders": {"X-Upload-Token": "5r9vRZna0VbgxGggnqLzpkqWQ2Jd7MfT"},
+    "expiresAt": "2026-05-03T11:20:30.000Z",
+    "directUpload": {
+        "method": "PUT",
+        "url": f"https://stems.s3.eu-central-1.amazonaws.com/uploads/{_ID}/direct.mp3?X-Amz-Signature=…",
+        "headers": {"Content-Type": "audio/mpeg"},
+        "fileUrl": _URL,
+        "storageKey": f"uploads/{_ID}/direct.mp3",
+    },
+}
+_OF_UPLOAD = {
+    "upload_id": "$response.body#/data/uploadId",
+    "x-upload-token": "$response.body#/data/uploadHeaders/X-Upload-Token",
+}
+_SENT = documented(response={"url": _URL, "key": f"uploads/{_ID}/source"})
 _BODY = {
     "requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
-}
-_EXAMPLE = {
-    "url": "https://stems.example.com/uploads/upl_0Yx3kQpAb2Jd7MfTn5Rv8W",
-    "key": "uploads/upl_0Yx3kQpAb2Jd7MfTn5Rv8W/1.mp3",
 }
 # what a chunk is sent as: draft-ietf-httpbis-resumable-upload
 CHUNK_TYPE = "application/partial-upload"
@@ -45,7 +63,6 @@ _WHOLE_AGAIN = "send the file again to the same URL"
 _CHUNK_AGAIN = "ask for the offset with HEAD, and go on from there"
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
-    200: {"content": {"application/json": {"example": {"success": True, "data": _EXAMPLE}}}},
     400: {
         "model": UploadFailure,
         "description": "UPLOAD_INCOMPLETE: the bytes stopped coming. Send it again.",
@@ -98,7 +115,7 @@ _CHUNK = {
 }
 _CHUNK_ANSWERS: dict[int | str, dict[str, Any]] = {
     **_ANSWERS,
-    200: {**_ANSWERS[200], "description": "The file is whole.", "headers": {"Upload-Complete": _COMPLETE}},
+    200: {"description": "The file is whole.", "headers": {"Upload-Complete": _COMPLETE}},
     204: {
         "description": "The chunk is kept: send the next.",
         "headers": {"Upload-Offset": _OFFSET, "Upload-Complete": _COMPLETE},
@@ -143,9 +160,19 @@ _PROGRESS: dict[int | str, dict[str, Any]] = {
 }
 
 
-@router.post("/v1/audio/uploads", response_model=Envelope[UploadReservation], operation_id="createUpload")
+@router.post(
+    "/v1/audio/uploads",
+    response_model=Envelope[UploadReservation],
+    operation_id="createUpload",
+    openapi_extra=documented(
+        request={"filename": "song.mp3", "contentType": "audio/mpeg", "contentLength": 5138201},
+        response=_RESERVED,
+        errors=("CONFLICT",),
+        links={"sendFile": _OF_UPLOAD, "putFile": _OF_UPLOAD},
+    ),
+)
 def create_upload(
-    body: UploadRequest, services: ServicesDep, caller: CallerDep, once: Annotated[Once, Depends()]
+    body: UploadRequest, services: ServicesDep, caller: CallerDep, idempotency: IdempotencyDep
 ) -> JsonResponse:
     """Reserve an upload. Then send the file's bytes to `uploadUrl`, with `uploadHeaders` and its Content-Type; or as
     `directUpload` says, where there is one."""
@@ -167,21 +194,21 @@ def create_upload(
             record(session, data)
         return data
 
-    return once.answer(body, create)
+    return idempotency.run(body, create)
 
 
 @router.put(
     "/uploads/{upload_id}",
     response_model=Envelope[UploadedFile],
     responses=_ANSWERS,
-    openapi_extra=_BODY,
+    openapi_extra=_SENT | _BODY,
     operation_id="putFile",
 )
 @router.post(
     "/uploads/{upload_id}",
     response_model=Envelope[UploadedFile],
     responses=_ANSWERS,
-    openapi_extra=_BODY,
+    openapi_extra=_SENT | _BODY,
     operation_id="sendFile",
 )
 async def receive_file(
@@ -212,7 +239,7 @@ async def receive_file(
     "/uploads/{upload_id}",
     response_model=Envelope[UploadedFile],
     responses=_CHUNK_ANSWERS,
-    openapi_extra=_CHUNK,
+    openapi_extra=_SENT | _CHUNK,
     operation_id="sendChunk",
 )
 async def receive_chunk(

@@ -6,17 +6,59 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from stemsplitter.api.dependencies import ID, CallerDep, Cursor, ServicesDep
+from stemsplitter.api.documentation import documented
 from stemsplitter.api.envelope import Envelope, JsonResponse, success
 from stemsplitter.webhooks import schemas
 from stemsplitter.webhooks.models import DeliveryStatus, WebhookAttempt, WebhookDelivery
 
 router = APIRouter(tags=["Webhooks"])
 
+_EXAMPLE = {
+    "id": "dlv_0Yx3kQpAb2Jd7MfTn5Rv8W",
+    "event": "audio.split.completed",
+    "eventId": "evt_0Yx3kQpAb2Jd7MfTn5Rv8W",
+    "splitId": "split_0Yx3kQpAb2Jd7MfTn5Rv8W",
+    "url": "https://example.com/webhooks/stems",
+    "status": "delivered",
+    "attempts": 1,
+    "lastStatus": 204,
+    "lastError": None,
+    "nextAttemptAt": None,
+    "createdAt": "2026-05-03T10:21:14.512Z",
+    "updatedAt": "2026-05-03T10:21:14.512Z",
+}
+_PENDING_EXAMPLE = _EXAMPLE | {"status": "pending", "attempts": 0, "lastStatus": None}
+_TEST_EXAMPLE = _PENDING_EXAMPLE | {
+    "event": "webhook.test",
+    "splitId": None,
+    "nextAttemptAt": "2026-05-03T10:21:14.512Z",
+}
+_LOG_EXAMPLE = _EXAMPLE | {
+    "payload": '{"event":"audio.split.completed","data":{}}',
+    "log": [
+        {
+            "at": "2026-05-03T10:21:14.512Z",
+            "statusCode": 204,
+            "error": None,
+            "durationMs": 83,
+            "responseExcerpt": "",
+        }
+    ],
+}
+_SECRET_EXAMPLE = {
+    "id": "whs_0Yx3kQpAb2Jd7MfTn5Rv8W",
+    "prefix": "whsec_MfKQ9r",
+    "createdAt": "2026-05-03T10:20:30.000Z",
+    "expiresAt": None,
+}
+_OF_DELIVERY = {"delivery_id": "$response.body#/data/id"}
+
 
 @router.get(
     "/v1/webhooks/deliveries",
     response_model=Envelope[schemas.DeliveryPage],
     operation_id="listWebhookDeliveries",
+    openapi_extra=documented(response={"items": [_EXAMPLE], "nextCursor": None}),
 )
 def list_deliveries(
     services: ServicesDep,
@@ -39,6 +81,7 @@ def list_deliveries(
     "/v1/webhooks/deliveries/{delivery_id}",
     response_model=Envelope[schemas.DeliveryWithLog],
     operation_id="getWebhookDelivery",
+    openapi_extra=documented(response=_LOG_EXAMPLE),
 )
 def get_delivery(services: ServicesDep, caller: CallerDep, delivery_id: str) -> JsonResponse:
     """Show a delivery: its body and every attempt."""
@@ -51,6 +94,7 @@ def get_delivery(services: ServicesDep, caller: CallerDep, delivery_id: str) -> 
     "/v1/webhooks/deliveries/{delivery_id}/replay",
     response_model=Envelope[schemas.Delivery],
     operation_id="replayWebhookDelivery",
+    openapi_extra=documented(response=_PENDING_EXAMPLE),
 )
 def replay_delivery(services: ServicesDep, caller: CallerDep, delivery_id: str) -> JsonResponse:
     """Deliver the event again, now: a new delivery with the same event id and the same body."""
@@ -59,7 +103,16 @@ def replay_delivery(services: ServicesDep, caller: CallerDep, delivery_id: str) 
     return success(_delivery(delivery))
 
 
-@router.post("/v1/webhooks/test", response_model=Envelope[schemas.Delivery], operation_id="sendWebhookTest")
+@router.post(
+    "/v1/webhooks/test",
+    response_model=Envelope[schemas.Delivery],
+    operation_id="sendWebhookTest",
+    openapi_extra=documented(
+        request={"url": "https://example.com/webhooks/stems"},
+        response=_TEST_EXAMPLE,
+        links={"getWebhookDelivery": _OF_DELIVERY, "replayWebhookDelivery": _OF_DELIVERY},
+    ),
+)
 def send_test(services: ServicesDep, caller: CallerDep, body: schemas.TestRequest) -> JsonResponse:
     """Send a `webhook.test` event, signed like any other and tried once; the delivery tells what came of it."""
     with services.database.write() as session:
@@ -68,7 +121,10 @@ def send_test(services: ServicesDep, caller: CallerDep, body: schemas.TestReques
 
 
 @router.get(
-    "/v1/webhooks/secrets", response_model=Envelope[schemas.SecretList], operation_id="listWebhookSecrets"
+    "/v1/webhooks/secrets",
+    response_model=Envelope[schemas.SecretList],
+    operation_id="listWebhookSecrets",
+    openapi_extra=documented(response={"items": [_SECRET_EXAMPLE]}),
 )
 def list_secrets(services: ServicesDep, caller: CallerDep) -> JsonResponse:
     """List the secrets that sign deliveries now."""
@@ -85,6 +141,7 @@ def list_secrets(services: ServicesDep, caller: CallerDep) -> JsonResponse:
     "/v1/webhooks/secrets/rotate",
     response_model=Envelope[schemas.NewSecret],
     operation_id="rotateWebhookSecret",
+    openapi_extra=documented(response={"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="}),
 )
 def rotate_secret(services: ServicesDep, caller: CallerDep) -> JsonResponse:
     """Make a new signing secret, or the first; the one before it signs beside it for 24 hours."""

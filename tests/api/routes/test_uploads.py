@@ -14,6 +14,9 @@ import pytest
 from stemsplitter.api.routes import uploads
 from stemsplitter.clock import now
 from stemsplitter.uploads import receiving
+from tests.uploads.conftest import patient, running_server, server
+
+__all__ = ["patient", "running_server", "server"]
 
 # Reserving
 

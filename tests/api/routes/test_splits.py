@@ -15,8 +15,9 @@ from stemsplitter.processes.app import create_app
 from stemsplitter.services import Services
 from stemsplitter.splits import repository
 from stemsplitter.splits.schemas import SplitView
+from tests.splits.conftest import Create, account, create, services, settings, song, tiny_store, upload
 
-from .conftest import Create
+__all__ = ["account", "create", "services", "settings", "song", "tiny_store", "upload"]
 
 FIELDS = [
     "id", "status", "stemModel", "filename", "durationSeconds", "creditsUsed", "createdAt", "updatedAt",

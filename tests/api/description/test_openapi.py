@@ -11,8 +11,8 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry, Resource
 
-from stemsplitter.api.description.examples import ERRORS, EXAMPLES, WEBHOOKS
-from stemsplitter.api.description.openapi import operations
+from stemsplitter.api.description.openapi import WEBHOOKS, operations
+from stemsplitter.api.documentation import ERRORS
 
 
 @pytest.fixture
@@ -40,7 +40,6 @@ def test_yaml_says_the_same(spec: Any, client: TestClient) -> None:
 
 
 def test_every_call_has_an_example_that_fits_its_schema(spec: Any) -> None:
-    seen = set()
     for path, method, operation in operations(spec):
         name = operation["operationId"]
         at = f"/paths/{path.replace('/', '~1')}/{method}"
@@ -50,9 +49,7 @@ def test_every_call_has_an_example_that_fits_its_schema(spec: Any) -> None:
         media = operation["responses"]["200"].get("content", {}).get("application/json")
         if media:
             check(spec, f"{at}/responses/200/content/application~1json/schema", media["example"])
-        seen.add(name)
         assert operation["summary"] and operation["description"] and operation["tags"], name
-    assert set(EXAMPLES) <= seen
 
 
 def test_links_lead_to_parameters_that_there_are(spec: Any) -> None:

@@ -11,6 +11,9 @@ from starlette.responses import Response
 from stemsplitter.api.downloads import download_response, file_response
 from stemsplitter.storage import Storage
 from stemsplitter.storage.errors import FileMissing
+from tests.storage.conftest import folder_storage, s3, s3_storage, storage
+
+__all__ = ["folder_storage", "s3", "s3_storage", "storage"]
 
 DATA = bytes(range(256)) * 10
 KEY = "splits/split_1/stems/vocals.mp3"

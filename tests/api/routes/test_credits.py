@@ -1,10 +1,7 @@
-"""The calls of the API that only read."""
-
 from fastapi.testclient import TestClient
 
 from stemsplitter.services import Services
-
-from .conftest import Account
+from tests.api.conftest import Account
 
 
 def test_credits(client: TestClient, services: Services, account: Account) -> None:
@@ -20,20 +17,3 @@ def test_a_revoked_key_has_no_entry(client: TestClient, services: Services, acco
         (key,) = services.accounts.list_keys(session, account.id)
         services.accounts.revoke_key(session, account.id, key.id)
     assert client.get("/v1/credits", headers=account.headers).status_code == 401
-
-
-def test_models(client: TestClient, services: Services, account: Account) -> None:
-    models = client.get("/v1/models", headers=account.headers).json()["data"]["items"]
-    assert [model["name"] for model in models] == [entry.name for entry in services.models.entries()]
-    for model in models:
-        assert list(model) == [
-            "name",
-            "title",
-            "stems",
-            "licence",
-            "licenceNote",
-            "source",
-            "quality",
-            "ready",
-        ]
-        assert model["stems"] and model["licence"] and isinstance(model["ready"], bool)

@@ -8,7 +8,10 @@ from stemsplitter.processes.app import create_app
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from tests.payments.checkout import event, signature
+from tests.payments.conftest import account_id, checkout, services, settings
 from tests.payments.test_service import balance, begin
+
+__all__ = ["account_id", "checkout", "services", "settings"]
 
 
 @pytest.fixture

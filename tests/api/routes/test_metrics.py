@@ -1,21 +1,16 @@
-"""What operators look at."""
-
 import re
 from pathlib import Path
 
-import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
 from stemsplitter.clock import now
-from stemsplitter.database import Database, new_id
+from stemsplitter.database import new_id
 from stemsplitter.services import Services
 from stemsplitter.splits.models import Split
-from stemsplitter.storage import StorageError
 from stemsplitter.webhooks.models import WebhookDelivery, WebhookEvent
 from stemsplitter.worker.models import Worker
-
-from .conftest import Account
+from tests.api.conftest import Account
 
 
 def samples(client: TestClient) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -25,32 +20,6 @@ def samples(client: TestClient) -> dict[tuple[str, tuple[str, ...]], float]:
         for family in families
         for sample in family.samples
     }
-
-
-def test_health(client: TestClient) -> None:
-    assert client.get("/healthz").json() == {"status": "ok"}
-    ready = client.get("/readyz")
-    assert (ready.status_code, ready.json()["status"]) == (200, "ok")
-    assert set(ready.json()["checks"].values()) == {"ok"}
-
-
-def test_not_ready_without_a_database(client: TestClient, services: Services, tmp_path: Path) -> None:
-    services.database.close()
-    services.database = Database(f"sqlite:///{tmp_path}")  # a folder
-    ready = client.get("/readyz")
-    assert (ready.status_code, ready.json()["checks"]["database"]) == (503, "failed")
-    assert client.get("/healthz").status_code == 200
-
-
-def test_not_ready_without_a_store(
-    client: TestClient, services: Services, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail() -> None:
-        raise StorageError("The bucket is gone.")
-
-    monkeypatch.setattr(services.storage, "check", fail)
-    ready = client.get("/readyz")
-    assert (ready.status_code, ready.json()["checks"]) == (503, {"database": "ok", "storage": "failed"})
 
 
 def test_figures_of_the_service(client: TestClient, services: Services, account: Account) -> None:
@@ -141,6 +110,6 @@ def test_requests_are_timed_by_the_template_of_their_path(client: TestClient, ac
 
 def test_the_manual_lists_every_metric(client: TestClient) -> None:
     names = {family.name for family in text_string_to_metric_families(client.get("/metrics").text)}
-    page = (Path(__file__).parents[2] / "docs" / "operating.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "operating.md").read_text(encoding="utf-8")
     told = set(re.findall(r"`(stemsplitter_\w+?)(?:_total)?(?:\{[\w,]+\})?`", page))
     assert told == names

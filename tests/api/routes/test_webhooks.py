@@ -9,10 +9,10 @@ from stemsplitter.processes.app import create_app
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from tests.loopback import Site
-from tests.services import services
+from tests.webhooks.conftest import receiver
 from tests.webhooks.world import SPLIT
 
-__all__ = ["services"]
+__all__ = ["receiver"]
 
 
 @pytest.fixture
