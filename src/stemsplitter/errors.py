@@ -1,16 +1,16 @@
-"""The failures a user can meet.
+"""Errors that are shown to users.
 
-Each error's message is one clear sentence that says what is wrong and what to do; the technical cause is
-chained to it (``raise ... from cause``) for the log.
+Each message is one sentence that says what is wrong and what to do. The technical cause is chained to the error
+(``raise … from cause``) for the log.
 """
 
 
 class StemSplitterError(Exception):
-    """Base of every failure that is shown to a user as it stands."""
+    """Base of all errors whose message is shown to users."""
 
 
 class AudioError(StemSplitterError):
-    """The source cannot be read, decoded, or is over a limit."""
+    """The source cannot be read or decoded, or is over a limit."""
 
 
 class OutputError(StemSplitterError):
@@ -18,24 +18,24 @@ class OutputError(StemSplitterError):
 
 
 class ModelError(StemSplitterError):
-    """A model is unknown, its weights are missing, damaged, or cannot be fetched."""
+    """A model is unknown, or its weights are missing, damaged or cannot be downloaded."""
 
 
 class RequestError(StemSplitterError):
-    """What was asked for does not fit: an unknown stem, format, device, or a combination no model gives."""
+    """The request is invalid: an unknown stem, format or device, or a combination that no model supports."""
 
 
 class DeviceError(StemSplitterError):
-    """The GPU or its driver failed while it was used; the process cannot use it again."""
+    """The GPU or its driver failed; the process cannot use it again."""
 
 
 class Stopped(StemSplitterError):
-    """The caller asked the separation to stop; nothing was written."""
+    """The caller stopped the separation; nothing was written."""
 
 
 class SettingsError(StemSplitterError):
-    """A setting is missing or makes no sense."""
+    """A setting is missing or invalid."""
 
 
 class SchemaError(StemSplitterError):
-    """The database's tables are not those of this version."""
+    """The schema of the database is not that of this version."""

@@ -1,4 +1,4 @@
-"""Structured logs: one line of JSON for each event, or readable lines where a terminal reads them."""
+"""Structured logs: a line of JSON for each event, or readable lines on a terminal."""
 
 import logging
 import re
@@ -8,14 +8,14 @@ from typing import Any
 
 import structlog
 
-# keys, secrets and tokens, wherever they got into a line
+# keys, secrets and tokens anywhere in a line
 _SECRET = re.compile(r"(ast_live_|whsec_|Bearer\s+)[A-Za-z0-9+/=_.\-]{4,}")
 
 
 def configure(level: str) -> None:
-    """Send the lines of all of Python's loggers, at ``level`` and above, to standard error.
+    """Write the records of all Python loggers, at ``level`` and above, to standard error.
 
-    Fields bound with ``structlog.contextvars`` (``request_id``, ``split_id``) stand in every line.
+    Fields bound with ``structlog.contextvars`` (``request_id``, ``split_id``) are added to every line.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -37,14 +37,14 @@ def configure(level: str) -> None:
         )
     )
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    logging.getLogger("stemsplitter").setLevel(level.upper())  # which the command line had set for itself
-    for library in ("alembic", "httpcore", "httpx"):  # they tell each step at `info`
+    logging.getLogger("stemsplitter").setLevel(level.upper())  # the command line may have set another level
+    for library in ("alembic", "httpcore", "httpx"):  # they log each step at `info`
         logging.getLogger(library).setLevel(max(logging.WARNING, logging.getLogger().level))
 
 
 def hide_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Blank the keys and secrets in the texts of ``event``."""
-    event.pop("color_message", None)  # uvicorn's line once more, for terminals
+    """Mask keys and secrets in the texts of ``event``."""
+    event.pop("color_message", None)  # a copy of uvicorn's message with colors
     for name, value in event.items():
         if isinstance(value, str):
             event[name] = _SECRET.sub(r"\1…", value)

@@ -1,4 +1,4 @@
-"""Base classes of what the API reads and writes: camelCase, times in UTC."""
+"""Base classes of the JSON that the API reads and writes: camelCase names, times in UTC."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -8,7 +8,7 @@ from pydantic.alias_generators import to_camel
 
 
 def format_time(at: datetime) -> str:
-    """``2026-05-03T10:20:30.000Z``: UTC, to the millisecond."""
+    """Format a time as ``2026-05-03T10:20:30.000Z``: in UTC, to the millisecond."""
     return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -18,24 +18,24 @@ Time = Annotated[
 
 
 class CamelModel(BaseModel):
-    """A body in camelCase."""
+    """A JSON object with names in camelCase."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
 
 
 class RequestModel(CamelModel):
-    """The body of a request. What it holds beyond its fields is ignored, as clients add to it freely."""
+    """The body of a request. Unknown fields are ignored, as clients may send more."""
 
     @field_validator("*", mode="after")
     @classmethod
     def _check_text(cls, value: Any) -> Any:
         if not _is_text(value):
-            raise ValueError("holds a NUL character or half of a surrogate pair")
+            raise ValueError("contains a NUL character or a lone surrogate")
         return value
 
 
 def _is_text(value: Any) -> bool:
-    """Whether all strings in ``value`` are such as databases keep and UTF-8 can write."""
+    """True if databases can store all strings in ``value`` and UTF-8 can encode them."""
     if isinstance(value, str):
         return "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The failures a client of the service can meet, each with the code and HTTP status of the contract."""
+"""Errors for clients of the service, each with the code and HTTP status of the contract."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -7,29 +7,25 @@ from stemsplitter.errors import StemSplitterError
 
 
 class ServiceError(StemSplitterError):
-    """Base of every failure that a client caused or must know of.
+    """Base of all errors that are shown to a client.
 
     Args:
         message: one sentence that says what is wrong and what to do.
-        code: in place of the class's own code, where a failure has a name of its own (``UPLOAD_EXPIRED``).
-        param: the part of the request that is wrong, as ``input.url``.
-        details: what a program needs to know, under the names it has in JSON.
+        param: the part of the request that is wrong, such as ``input.url``.
+        details: data for programs, with the names that it has in JSON.
     """
 
-    code: str
+    code: ClassVar[str]
     status: ClassVar[int]
 
     def __init__(
         self,
         message: str,
         *,
-        code: str | None = None,
         param: str | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(message)
-        if code is not None:
-            self.code = code
         self.param = param
         self.details = dict(details or {})
 
@@ -45,7 +41,7 @@ class Unauthorized(ServiceError):
 
 
 class InsufficientCredits(ServiceError):
-    """The balance does not cover the source; both are whole seconds."""
+    """The balance does not cover the source. Both are in whole seconds."""
 
     code = "INSUFFICIENT_CREDITS"
     status = 402
@@ -55,26 +51,24 @@ class InsufficientCredits(ServiceError):
             f"This split needs {required_seconds} credits and the balance is {balance}: add credits first.",
             details={"requiredSeconds": required_seconds, "balance": balance},
         )
-        self.required_seconds = required_seconds
-        self.balance = balance
 
 
 class NotFound(ServiceError):
-    """There is no such thing, or not in this account."""
+    """The resource does not exist, or belongs to another account."""
 
     code = "NOT_FOUND"
     status = 404
 
 
 class Conflict(ServiceError):
-    """An idempotency key in flight, or a state that does not allow the action."""
+    """A request with the same idempotency key is in progress, or the state does not allow the action."""
 
     code = "CONFLICT"
     status = 409
 
 
 class ValidationFailed(ServiceError):
-    """The request is malformed, or its source cannot be fetched, decoded, or is over a limit."""
+    """The request is invalid, or its source cannot be fetched or decoded, or is over a limit."""
 
     code = "VALIDATION_ERROR"
     status = 422
@@ -90,7 +84,7 @@ class InvalidCursor(ValidationFailed):
 
 
 class RateLimited(ServiceError):
-    """Over the key's requests a minute, or the account's splits that may wait."""
+    """The rate limit of the key or the limit of queued splits is exceeded."""
 
     code = "RATE_LIMITED"
     status = 429

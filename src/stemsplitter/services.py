@@ -1,4 +1,4 @@
-"""What a process of the server is made of: every part is built here, once, from the settings."""
+"""The services of a server process, built from the settings."""
 
 from collections.abc import Sequence
 from functools import cached_property
@@ -29,32 +29,30 @@ from stemsplitter.worker.heartbeat import Heartbeat
 
 
 class Services:
-    """The parts of a server, each made when it is first asked for: a command pays for what it uses.
-
-    The API, the workers and the commands all take their parts from here.
-    """
+    """The services of a server, each created on first use, so that a command creates only what it uses."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
     @cached_property
     def database(self) -> Database:
-        """The database, with its folder made, for its owner alone.
+        """The database. Its folder is created, accessible to its owner only.
 
         Raises:
-            SettingsError: the folder cannot be made.
+            SettingsError: the folder cannot be created.
         """
         try:
             self.settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise SettingsError(
-                f"The data folder {self.settings.data_dir} cannot be made: set STEMSPLITTER_DATA_DIR to one that can."
+                f"The data folder {self.settings.data_dir} cannot be created: set STEMSPLITTER_DATA_DIR to "
+                "another folder."
             ) from error
         return Database(self.settings.database)
 
     @cached_property
     def secret(self) -> bytes:
-        """The server's secret, from which keys for its purposes are derived."""
+        """The secret key, from which other keys are derived."""
         return load_secret(self.settings)
 
     @cached_property
@@ -64,35 +62,35 @@ class Services:
 
     @cached_property
     def sessions(self) -> SessionService:
-        """Who is signed in to the console."""
+        """Sessions of the console."""
         return SessionService(self.database)
 
     @cached_property
     def webhook_secrets(self) -> WebhookSecrets:
-        """The secrets that sign webhooks."""
+        """Secrets that sign webhooks."""
         return WebhookSecrets(SecretBox(self.secret))
 
     @cached_property
     def credits(self) -> CreditService:
-        """Balances and their ledger."""
+        """Balances and the ledger."""
         return CreditService(self.settings)
 
     @cached_property
     def payments(self) -> PaymentService:
-        """Packs of credits that are bought."""
+        """Purchases of credit packs."""
         return PaymentService(self.database, self.settings, self.credits)
 
     @cached_property
     def fetcher(self) -> Fetcher:
-        """Sources and webhooks over HTTP, to allowed addresses only."""
+        """HTTP requests for sources and webhooks, to allowed addresses only."""
         return Fetcher(self.settings)
 
     @cached_property
     def storage(self) -> Storage:
-        """Sources and stems.
+        """Files of sources and stems.
 
         Raises:
-            SettingsError: the store can never answer with these settings.
+            SettingsError: the settings of the storage are invalid.
         """
         storage = Storage(
             self.settings.storage,
@@ -106,37 +104,37 @@ class Services:
 
     @cached_property
     def uploads(self) -> UploadService:
-        """Files that clients send."""
+        """Uploads of clients."""
         return UploadService(self.database, self.storage, self.settings)
 
     @cached_property
     def webhooks(self) -> WebhookService:
-        """Events, their deliveries and the log."""
+        """Webhook events and deliveries."""
         return WebhookService(self.database, self.fetcher, self.webhook_secrets)
 
     @cached_property
     def idempotency(self) -> IdempotencyService:
-        """Requests that were sent with an idempotency key."""
+        """Requests with an idempotency key."""
         return IdempotencyService(self.database)
 
     @cached_property
     def rate_limits(self) -> RateLimits:
-        """Counts of requests."""
+        """Rate limits."""
         return RateLimits(self.database, self.settings)
 
     @cached_property
     def models(self) -> ModelStore:
-        """The models of the catalogue and which of them are here."""
+        """Models of the catalogue and their weights."""
         return ModelStore()
 
     @cached_property
     def pulls(self) -> Pulls:
-        """Models that the operator has fetched from the console."""
+        """Downloads of models started from the console."""
         return Pulls(self.models)
 
     @cached_property
     def splits(self) -> SplitService:
-        """Splits of accounts."""
+        """Splits."""
         sources = Sources(self.database, self.storage, self.fetcher, self.uploads, self.settings)
         return SplitService(
             self.database,
@@ -150,27 +148,27 @@ class Services:
 
     @cached_property
     def mixes(self) -> Mixes:
-        """Mixes of splits' stems."""
+        """Mixes of stems."""
         return Mixes(self.splits, self.storage)
 
     @cached_property
     def health(self) -> HealthService:
-        """How the service is and was."""
+        """Health of the service."""
         return HealthService(self.database, self.storage, self.settings)
 
     def heartbeat(self, role: str, models: Sequence[str] = (), device: str = "") -> Heartbeat:
-        """What tells the server's other processes, once it is started, that this one lives."""
+        """Return the heartbeat of this process, to be started."""
         own = membership.mark(role, self.settings.storage, derive_key(self.secret, "fingerprints"))
         return Heartbeat(self.database, self.settings.lease_seconds, own, models, device)
 
     def prepare(self) -> None:
-        """Make every part now, while there is one thread: since Python 3.12 two threads may each make their own."""
+        """Create all services while there is one thread: since Python 3.12 two threads may each create their own."""
         for name, part in vars(type(self)).items():
             if isinstance(part, cached_property):
                 getattr(self, name)
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close the services that were created."""
         for name in ("rate_limits", "database"):
             if name in self.__dict__:
                 getattr(self, name).close()

@@ -1,8 +1,8 @@
-"""Traces with OpenTelemetry, where its ``OTEL_…`` variables ask for them; where they do not, nothing of it is loaded.
+"""Traces with OpenTelemetry, enabled by its ``OTEL_…`` variables; otherwise OpenTelemetry is not imported.
 
 The variables are those of https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/. A trace
-goes from process to process as the text of a W3C ``traceparent``. Spans say what is done and for how long; who it is
-done for, addresses and messages of errors are in none.
+passes from process to process as a W3C ``traceparent``. Spans contain operations and durations, but no accounts,
+addresses or error messages.
 """
 
 import logging
@@ -32,9 +32,9 @@ _log = logging.getLogger(__name__)
 
 
 def start(role: str) -> None:
-    """Trace what this process does from now on, where the variables ask for it; ``role`` is part of its name there.
+    """Start tracing, if the variables enable it; ``role`` is part of the service name.
 
-    What hinders that is a line in the log: a server without traces is better than none.
+    A problem is logged and not raised, as the server works without traces.
     """
     asked = "otlp" if any(map(os.environ.get, _ENDPOINTS)) else "none"
     exporter = os.environ.get("OTEL_TRACES_EXPORTER") or asked
@@ -43,34 +43,34 @@ def start(role: str) -> None:
     protocol = next(filter(None, map(os.environ.get, _PROTOCOLS)), "http/protobuf")
     if exporter != "otlp" or protocol != "http/protobuf":
         _log.warning(
-            "there are no traces: OTEL_TRACES_EXPORTER must be otlp or none, and "
+            "tracing is off: OTEL_TRACES_EXPORTER must be otlp or none, and "
             "OTEL_EXPORTER_OTLP_PROTOCOL http/protobuf"
         )
         return
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
     except ImportError:
-        _log.warning("there are no traces: install stemsplitter[tracing], or unset the OTEL_… variables")
+        _log.warning("tracing is off: install stemsplitter[tracing], or unset the OTEL_… variables")
         return
     export(OTLPSpanExporter(), role)
 
 
 def export(exporter: "SpanExporter", role: str) -> None:
-    """Trace what this process does, and give the spans to ``exporter``, in batches."""
+    """Start tracing and send the spans to ``exporter``, in batches."""
     from opentelemetry.sdk.resources import Resource
     from opentelemetry.sdk.trace import TracerProvider
     from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
     global _provider
     resource = Resource.create({"service.version": __version__})
-    if str(resource.attributes["service.name"]).startswith("unknown_service"):  # nobody has named it
+    if str(resource.attributes["service.name"]).startswith("unknown_service"):  # no name is set
         resource = resource.merge(Resource({"service.name": f"stemsplitter-{role}"}))
     _provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     _provider.add_span_processor(BatchSpanProcessor(exporter))
 
 
 def stop() -> None:
-    """Send what has not been sent yet, and trace nothing any more."""
+    """Send the remaining spans and stop tracing."""
     global _provider
     provider, _provider = _provider, None
     if provider is not None:
@@ -85,8 +85,7 @@ def span(
     parent: str | None = None,
     kind: Kind = "INTERNAL",
 ) -> Iterator["Span | None"]:
-    """A span around what is done in the block, under ``parent`` or else under the span that is open. None where
-    nothing is traced."""
+    """Open a span for a block, with ``parent`` or else the current span as its parent. None if tracing is off."""
     if _provider is None:
         yield None
         return
@@ -97,7 +96,7 @@ def span(
         context=_context(parent),
         kind=SpanKind[kind],
         attributes=attributes,
-        record_exception=False,  # its message may hold anything
+        record_exception=False,  # its message may contain anything
         set_status_on_exception=False,
     ) as opened:
         try:
@@ -109,12 +108,15 @@ def span(
 
 @contextmanager
 def request(method: str, parent: str | None) -> Iterator[Callable[[str | None, int], None]]:
-    """A span around a request. What it gives is to be told the template of the request's path, None where there is no
-    such path, and the status of the answer."""
+    """Open a span for a request.
+
+    Yields:
+        A function to call with the template of the path, None if there is no such path, and the response status.
+    """
     method = method if method in _METHODS else "_OTHER"
     with span(method, {"http.request.method": method}, parent=parent, kind="SERVER") as opened:
 
-        def answered(route: str | None, status: int) -> None:
+        def set_result(route: str | None, status: int) -> None:
             if opened is None:
                 return
             opened.set_attribute("http.response.status_code", status)
@@ -124,11 +126,11 @@ def request(method: str, parent: str | None) -> Iterator[Callable[[str | None, i
             if status >= 500:
                 fail(opened, str(status))
 
-        yield answered
+        yield set_result
 
 
 def fail(opened: "Span | None", kind: str) -> None:
-    """Say of a span that what it stands for failed, by an error of that kind."""
+    """Mark a span as failed, with the kind of the error."""
     if opened is not None:
         from opentelemetry.trace import StatusCode
 
@@ -136,16 +138,16 @@ def fail(opened: "Span | None", kind: str) -> None:
         opened.set_attribute("error.type", kind)
 
 
-def record(name: str, began: datetime, ended: datetime, parent: str | None) -> None:
-    """A span of what is over already."""
+def record(name: str, start: datetime, end: datetime, parent: str | None) -> None:
+    """Record a span that has ended."""
     if _provider is not None:
         tracer = _provider.get_tracer("stemsplitter", __version__)
-        made = tracer.start_span(name, context=_context(parent), start_time=_nanoseconds(began))
-        made.end(_nanoseconds(ended))
+        recorded = tracer.start_span(name, context=_context(parent), start_time=_nanoseconds(start))
+        recorded.end(_nanoseconds(end))
 
 
 def current() -> str | None:
-    """The ``traceparent`` of the span that is open, for what is done later and elsewhere; at most 64 characters."""
+    """Return the ``traceparent`` of the current span, at most 64 characters, for work done later and elsewhere."""
     if _provider is None:
         return None
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator

@@ -163,9 +163,9 @@ def test_disabled_account_is_signed_out(browser: Browser, services: Services, ac
 
 
 def test_session_expires(browser: Browser, services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sessions, "now", lambda: now() + sessions.LASTS + timedelta(seconds=1))
+    monkeypatch.setattr(sessions, "now", lambda: now() + sessions.LIFETIME + timedelta(seconds=1))
     assert browser.get("/account").status_code == 303
-    services.sessions.forget_ended()
+    services.sessions.delete_expired()
     monkeypatch.undo()
     assert browser.get("/account").status_code == 303
 
@@ -253,9 +253,9 @@ class TestLinks:
     def test_link_expires_after_an_hour(
         self, path: str, visitor: Browser, services: Services, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sessions, "now", lambda: now() + sessions.LINK_LASTS)
+        monkeypatch.setattr(sessions, "now", lambda: now() + sessions.LINK_LIFETIME)
         assert visitor.get(path).status_code == visitor.post(path).status_code == 401
-        services.sessions.forget_ended()
+        services.sessions.delete_expired()
         monkeypatch.undo()
         assert visitor.post(path).status_code == 401
 

@@ -143,7 +143,7 @@ def test_default_checkout_origin_is_stripe(services: Services, settings: Setting
 def test_stripe_error_is_shown(selling: Services, browser: Browser, checkout: Checkout) -> None:
     checkout.status = 400
     answer = browser.post("/credits/buy", data={"csrf": browser.csrf, "minutes": "50"})
-    assert answer.status_code == 503 and "nothing was paid" in answer.text
+    assert answer.status_code == 503 and "nothing was charged" in answer.text
     assert "<dd>600</dd>" in answer.text
 
 

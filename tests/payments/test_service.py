@@ -25,7 +25,7 @@ from tests.payments.checkout import KEY, SECRET, Checkout, event, mac, signature
 
 def begin(services: Services, account_id: str) -> str:
     """Set out to buy 50 minutes; the payment's id."""
-    services.payments.begin(account_id, 50)
+    services.payments.start_checkout(account_id, 50)
     return payments(services)[-1].id
 
 
@@ -35,7 +35,7 @@ def payments(services: Services) -> Sequence[Payment]:
 
 
 def take(services: Services, body: bytes) -> None:
-    services.payments.take_event(body, signature(body))
+    services.payments.handle_event(body, signature(body))
 
 
 def balance(services: Services, account_id: str) -> int:
@@ -44,7 +44,7 @@ def balance(services: Services, account_id: str) -> int:
 
 
 def test_stripe_is_asked_for_what_is_offered(services: Services, account_id: str, checkout: Checkout) -> None:
-    assert services.payments.begin(account_id, 50) == f"{checkout.url}/pay/cs_test_1"
+    assert services.payments.start_checkout(account_id, 50) == f"{checkout.url}/pay/cs_test_1"
     [payment] = payments(services)
     [asked], [headers] = checkout.asked, checkout.headers
     assert (payment.status, payment.credits, payment.amount, payment.currency) == ("open", 3000, 500, "usd")
@@ -72,7 +72,7 @@ def test_only_packs_with_a_price_are_sold(
     services: Services, account_id: str, checkout: Checkout, minutes: int
 ) -> None:
     with pytest.raises(NotFound):
-        services.payments.begin(account_id, minutes)
+        services.payments.start_checkout(account_id, minutes)
     assert checkout.asked == [] and payments(services) == []
 
 
@@ -83,15 +83,15 @@ def test_what_stripe_refuses_is_given_up(
     services: Services, account_id: str, checkout: Checkout, status: int, body: bytes | None
 ) -> None:
     checkout.status, checkout.body = status, body
-    with pytest.raises(PaymentUnavailable, match="nothing was paid"):
-        services.payments.begin(account_id, 50)
+    with pytest.raises(PaymentUnavailable, match="nothing was charged"):
+        services.payments.start_checkout(account_id, 50)
     assert [payment.status for payment in payments(services)] == ["failed"]
 
 
 def test_stripe_may_be_out_of_reach(services: Services, account_id: str) -> None:
     services.payments._stripe._base = "http://127.0.0.1:1"
     with pytest.raises(PaymentUnavailable, match="try again"):
-        services.payments.begin(account_id, 50)
+        services.payments.start_checkout(account_id, 50)
 
 
 def test_what_was_paid_is_granted_once(services: Services, account_id: str) -> None:
@@ -248,14 +248,14 @@ class TestSignatures:
     def test_a_fresh_one_is(
         self, services: Services, account_id: str, body: bytes, unix: int, age: int
     ) -> None:
-        services.payments.take_event(body, signature(body, at=unix - age))
+        services.payments.handle_event(body, signature(body, at=unix - age))
         assert balance(services, account_id) == 3000
 
     def test_several_may_be_there_while_the_secret_changes(
         self, services: Services, account_id: str, body: bytes, unix: int
     ) -> None:
         header = f"t={unix},v1={mac(body, 'whsec_other', unix)},v1={mac(body, SECRET, unix)}"
-        services.payments.take_event(body, header)
+        services.payments.handle_event(body, header)
         assert balance(services, account_id) == 3000
 
     def test_no_other(self, services: Services, account_id: str, body: bytes, unix: int) -> None:
@@ -276,7 +276,7 @@ class TestSignatures:
             signature(body, at=unix + 301),
         ):
             with pytest.raises(Unauthorized):
-                services.payments.take_event(body, header)
+                services.payments.handle_event(body, header)
         assert balance(services, account_id) == 0
 
 

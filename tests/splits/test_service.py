@@ -121,7 +121,7 @@ def test_who_has_too_few_credits_gets_no_split(services: Services, account: str,
         services.credits.grant(session, account, -(BALANCE - COST + 1))
     with pytest.raises(InsufficientCredits) as refused:
         services.splits.create(account, CreateSplit.model_validate({"input": upload()}), lambda *_: None)
-    assert (refused.value.required_seconds, refused.value.balance) == (COST, COST - 1)
+    assert refused.value.details == {"requiredSeconds": COST, "balance": COST - 1}
     assert rows(services) == 0
 
 

@@ -14,7 +14,7 @@ from stemsplitter.api.errors import answer
 from stemsplitter.console.errors import wants_page
 from stemsplitter.service_errors import NotFound, ServiceError
 from stemsplitter.services import Services
-from stemsplitter.sessions.service import LASTS, SignedIn
+from stemsplitter.sessions.service import LIFETIME, SignedIn
 
 COOKIE = "session"
 HOME = "/splits"  # the page after signing in
@@ -107,7 +107,7 @@ def see_other(path: str) -> RedirectResponse:
 
 
 def set_cookie(
-    response: Response, request: Request, value: str, *, name: str = COOKIE, lasts: timedelta = LASTS
+    response: Response, request: Request, value: str, *, name: str = COOKIE, lasts: timedelta = LIFETIME
 ) -> None:
     """Set a cookie, that of the session by default, which scripts and forms of other sites cannot use."""
     services: Services = request.app.state.services

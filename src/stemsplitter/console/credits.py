@@ -44,7 +44,7 @@ def buy(
     """Redirect to the checkout page for a credit pack."""
     try:
         services.rate_limits.check(signed_in.account.id, PURCHASES)
-        url = services.payments.begin(signed_in.account.id, minutes)
+        url = services.payments.start_checkout(signed_in.account.id, minutes)
     except ServiceError as error:
         return _page(request, services, signed_in, error=error)
     return see_other(url)

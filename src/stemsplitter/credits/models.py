@@ -1,4 +1,4 @@
-"""The ledger's table."""
+"""Table of ledger entries."""
 
 from datetime import datetime
 
@@ -15,8 +15,8 @@ _PURCHASE = text("kind = 'purchase'")
 class LedgerEntry(Base):
     """A change of a balance, never altered. One credit is one second of audio.
 
-    The database itself refuses what must not be: a second hold of a split, a split both settled and
-    released, and an amount that does not fit its kind.
+    Constraints refuse a second hold of a split, a split both settled and released, and an amount that does not fit
+    its kind.
     """
 
     __tablename__ = "ledger_entries"
@@ -43,9 +43,9 @@ class LedgerEntry(Base):
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
     kind: Mapped[str]
     amount: Mapped[int] = mapped_column(BigInteger)
-    # not a foreign key: what was charged outlives the split
+    # not a foreign key, as entries outlive the split
     split_id: Mapped[str | None]
-    # a purchase's number at whoever took the money, so that it counts once
+    # the id of a purchase at the payment provider, so that it counts once
     reference: Mapped[str | None] = mapped_column(unique=True)
     note: Mapped[str] = mapped_column(default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

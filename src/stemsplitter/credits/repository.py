@@ -15,22 +15,22 @@ _MS_OF_A_DAY = 86_400_000
 
 
 def lock_account(session: Session, account_id: str) -> bool:
-    """Let nobody else change the account's ledger until this transaction ends. False: no such account.
+    """Lock the account's ledger until the transaction ends; False if there is no such account.
 
-    SQLite has one writer at a time anyway, and does without. ``NO KEY``, because rows that refer to the
-    account may well be inserted meanwhile.
+    The lock is ``FOR NO KEY UPDATE``, as rows that refer to the account may be inserted meanwhile. SQLite needs none:
+    it has one writer at a time.
     """
     locked = select(Account.id).where(Account.id == account_id).with_for_update(key_share=True)
     return session.scalar(locked) is not None
 
 
 def balance(session: Session, account_id: str) -> int | None:
-    """The account's balance as the database has it, or None if there is no such account."""
+    """Return the account's balance; None if there is no such account."""
     return session.scalar(select(Account.balance).where(Account.id == account_id))
 
 
 def append(session: Session, entry: LedgerEntry) -> bool:
-    """Write the entry and its amount into the balance; False, and nothing written, if that fell below zero."""
+    """Add the entry and change the balance; False, with nothing written, if the balance would fall below zero."""
     changed = session.execute(
         update(Account)
         .where(Account.id == entry.account_id, Account.balance + entry.amount >= 0)
@@ -45,14 +45,14 @@ def append(session: Session, entry: LedgerEntry) -> bool:
 
 
 def hold_of(session: Session, split_id: str) -> LedgerEntry | None:
-    """What was reserved for the split."""
+    """Return the hold of a split."""
     return session.scalar(
         select(LedgerEntry).where(LedgerEntry.split_id == split_id, LedgerEntry.kind == "hold")
     )
 
 
 def end_of(session: Session, split_id: str) -> LedgerEntry | None:
-    """How the split's hold ended: the settle or the release."""
+    """Return the settle or the release of a split."""
     return session.scalar(
         select(LedgerEntry).where(
             LedgerEntry.split_id == split_id, LedgerEntry.kind.in_(("settle", "release"))
@@ -61,13 +61,13 @@ def end_of(session: Session, split_id: str) -> LedgerEntry | None:
 
 
 def purchase_of(session: Session, reference: str) -> LedgerEntry | None:
-    """The purchase with that reference."""
+    """Return the purchase with a reference."""
     return session.scalar(select(LedgerEntry).where(LedgerEntry.reference == reference))
 
 
 def has_purchase(session: Session, account_id: str) -> bool:
-    """Whether the account has any purchase."""
-    # the kind is written out, not a parameter, so that the partial index serves
+    """True if the account has a purchase."""
+    # a literal, not a parameter, so that the partial index is used
     purchase = LedgerEntry.kind == literal("purchase", literal_execute=True)
     found = select(LedgerEntry.account_id).where(LedgerEntry.account_id == account_id, purchase).limit(1)
     return session.scalar(found) is not None
@@ -76,19 +76,19 @@ def has_purchase(session: Session, account_id: str) -> bool:
 def entries(
     session: Session, account_id: str, *, limit: int, cursor: str | None
 ) -> tuple[Sequence[LedgerEntry], str | None]:
-    """A page of the account's entries."""
+    """Return a page of the account's entries."""
     own = select(LedgerEntry).where(LedgerEntry.account_id == account_id)
     return page(session, own, (LedgerEntry.created_at, LedgerEntry.id), limit=limit, cursor=cursor)
 
 
 def spent_by_day(session: Session, account_id: str, since: datetime) -> dict[int, int]:
-    """What splits reserved since then and did not give back: days since 1970 → credits. Days are those of the hold."""
+    """Return the credits held since a time and not released, by the day of the hold in days since 1970."""
     hold, release = aliased(LedgerEntry), aliased(LedgerEntry)
     day = type_coerce(hold.created_at, BigInteger) // _MS_OF_A_DAY
-    given_back = and_(release.split_id == hold.split_id, release.kind == "release")
+    released = and_(release.split_id == hold.split_id, release.kind == "release")
     query = (
         select(day, -func.sum(hold.amount + func.coalesce(release.amount, 0)))
-        .outerjoin(release, given_back)
+        .outerjoin(release, released)
         .where(hold.account_id == account_id, hold.kind == "hold", hold.created_at >= since)
         .group_by(day)
     )
@@ -96,7 +96,7 @@ def spent_by_day(session: Session, account_id: str, since: datetime) -> dict[int
 
 
 def sums_beside_balances(session: Session) -> Sequence[tuple[str, str, int, int]]:
-    """Id, email, balance, and sum of entries of every account in which the last two differ."""
+    """Return id, email, balance and sum of entries of the accounts in which the last two differ."""
     total = func.coalesce(func.sum(LedgerEntry.amount), 0)
     rows = session.execute(
         select(Account.id, Account.email, Account.balance, total)

@@ -1,4 +1,4 @@
-"""What the API says about credits."""
+"""Credits in the API."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from stemsplitter.schemas import CamelModel
 
 
 class Credits(CamelModel):
-    """The balance of the account that asks."""
+    """The balance of your account."""
 
-    balance: int = Field(ge=0, description="Seconds of audio that can still be separated.", examples=[6200])
+    balance: int = Field(ge=0, description="Seconds of audio that you can still separate.", examples=[6200])
     unit: Literal["seconds"] = "seconds"

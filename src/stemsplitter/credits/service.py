@@ -1,8 +1,8 @@
-"""The rules of credits: what an account has, what a split reserves, and how that ends.
+"""Credits: balances, purchases, and the holds of splits.
 
-An account's balance is the sum of its ledger entries. A split's entries are a hold, and then either a settle
-(nothing comes back) or a release (all comes back): their sum is minus the cost, or zero. Every change joins
-the caller's transaction, takes the account's lock first, and may be repeated without a second effect.
+An account's balance is the sum of its ledger entries. The entries of a split are a hold and then a settle (credits are
+spent) or a release (credits are returned): their sum is minus the cost, or zero. Every change locks the account first
+and is idempotent.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from stemsplitter.credits.models import LedgerEntry
 from stemsplitter.service_errors import Conflict, InsufficientCredits, NotFound, ValidationFailed
 from stemsplitter.settings import Settings
 
-LARGEST_AMOUNT = 10**12  # seconds; far from what a column of 64 bits holds, however many are added
+MAX_AMOUNT = 10**12  # in seconds; sums stay far below 64 bits
 
 
 @dataclass(frozen=True)
 class Discrepancy:
-    """An account whose balance is not the sum of its entries: a fault, which the audit looks for."""
+    """An account whose balance is not the sum of its entries, which indicates a fault."""
 
     account_id: str
     email: str
@@ -31,14 +31,14 @@ class Discrepancy:
 
 
 class CreditService:
-    """Changes and reads balances. All amounts are whole credits, that is seconds of audio."""
+    """Changes and reads balances. All amounts are whole credits, which are seconds of audio."""
 
     def __init__(self, settings: Settings) -> None:
         self._metering = settings.metering
         self._free_credits = settings.free_credits
 
     def balance(self, session: Session, account_id: str) -> int:
-        """What the account has left, holds taken off.
+        """Return the balance, holds deducted.
 
         Raises:
             NotFound: there is no such account.
@@ -49,46 +49,47 @@ class CreditService:
         return found
 
     def grant(self, session: Session, account_id: str, amount: int, note: str = "") -> LedgerEntry:
-        """Give credits, or take some back where ``amount`` is negative.
+        """Grant credits, or deduct some if ``amount`` is negative.
 
         Raises:
-            ValidationFailed: the amount is zero or absurd.
-            Conflict: the balance is smaller than what is to be taken back.
+            ValidationFailed: the amount is zero or too large.
+            Conflict: the balance is smaller than the amount to deduct.
             NotFound: there is no such account.
         """
         _check_amount(abs(amount))
         self.lock(session, account_id)
         entry = LedgerEntry(account_id=account_id, kind="grant", amount=amount, note=note)
         if not repository.append(session, entry):
-            has = self.balance(session, account_id)
-            raise Conflict(f"The account has {has} credits: take back at most that many, not {-amount}.")
+            balance = self.balance(session, account_id)
+            raise Conflict(f"The account has {balance} credits: deduct at most that many, not {-amount}.")
         return entry
 
     def grant_free_credits(self, session: Session, account_id: str) -> None:
-        """Grant a new account what the settings give for free, if anything."""
+        """Grant a new account the free credits of the settings."""
         if self._free_credits:
             self.grant(session, account_id, self._free_credits, "free credits of a new account")
 
     def purchase(
         self, session: Session, account_id: str, amount: int, reference: str, note: str = ""
     ) -> LedgerEntry:
-        """Add bought credits, once for each ``reference`` (the payment's number): a repetition changes nothing.
+        """Add purchased credits, once for each ``reference`` (the id of the payment).
 
         Raises:
-            ValidationFailed: the amount is not positive or absurd, or the reference is empty.
+            ValidationFailed: the amount is not positive or too large, or the reference is empty.
             Conflict: the reference was used for another account or amount.
             NotFound: there is no such account.
         """
         _check_amount(amount)
         if not reference:
             raise ValidationFailed(
-                "A purchase needs the payment's reference: give one that is not empty.", param="reference"
+                "The reference of the payment is empty: give its id at the payment provider.",
+                param="reference",
             )
         self.lock(session, account_id)
         if earlier := repository.purchase_of(session, reference):
             if (earlier.account_id, earlier.amount) != (account_id, amount):
                 raise Conflict(
-                    f"The purchase {reference} is already recorded with another account or amount: check both."
+                    f"The purchase {reference} is recorded with another account or amount: check both."
                 )
             return earlier
         entry = LedgerEntry(
@@ -98,7 +99,7 @@ class CreditService:
         return entry
 
     def lock(self, session: Session, account_id: str) -> None:
-        """Let nobody else change the account's ledger, or begin a split, until this transaction ends.
+        """Lock the account's ledger until the transaction ends; splits of the account are created under this lock.
 
         Raises:
             NotFound: there is no such account.
@@ -107,18 +108,18 @@ class CreditService:
             raise _no_account(account_id)
 
     def has_bought(self, session: Session, account_id: str) -> bool:
-        """Whether the account has ever bought credits."""
+        """True if the account has purchased credits."""
         return repository.has_purchase(session, account_id)
 
     def hold(self, session: Session, account_id: str, split_id: str, cost: int) -> int:
-        """Reserve what a split costs, and return it: ``cost``, or 0 where metering is off.
+        """Reserve the cost of a split and return it: ``cost``, or 0 if metering is off.
 
-        Repeating it for the same split changes nothing and returns what was reserved then.
+        A second call for the same split changes nothing and returns the first amount.
 
         Raises:
             InsufficientCredits: the balance is smaller than the cost.
             NotFound: there is no such account.
-            ValueError: the cost is negative, or the split is another account's.
+            ValueError: the cost is negative, or the split belongs to another account.
         """
         if cost < 0:
             raise ValueError(f"a split cannot cost {cost}")
@@ -134,33 +135,32 @@ class CreditService:
         return charged
 
     def settle(self, session: Session, split_id: str) -> bool:
-        """Keep what the split reserved. True if it is settled now, by this call or an earlier one.
-
-        False: it was released before, and stays so.
+        """Spend the hold of a split. True if it is settled, by this call or an earlier one; False if it was released.
 
         Raises:
-            LookupError: nothing was ever reserved for the split.
+            LookupError: the split has no hold.
         """
         return self._end(session, split_id, "settle")
 
     def release(self, session: Session, split_id: str) -> bool:
-        """Give back what the split reserved. True if it is released now, by this call or an earlier one.
-
-        False: it was settled before, and stays so.
+        """Return the hold of a split. True if it is released, by this call or an earlier one; False if it was settled.
 
         Raises:
-            LookupError: nothing was ever reserved for the split.
+            LookupError: the split has no hold.
         """
         return self._end(session, split_id, "release")
 
     def page(
         self, session: Session, account_id: str, *, limit: int, cursor: str | None = None
     ) -> tuple[Sequence[LedgerEntry], str | None]:
-        """A page of the account's entries and the next cursor: see :func:`~stemsplitter.database.paging.page`."""
+        """Return a page of the account's entries and the next cursor.
+
+        See :func:`~stemsplitter.database.paging.page`.
+        """
         return repository.entries(session, account_id, limit=limit, cursor=cursor)
 
     def usage(self, session: Session, account_id: str, days: int) -> list[tuple[date, int]]:
-        """What splits have cost on each of the last ``days`` days (UTC), today last. What came back is not counted."""
+        """Return the credits spent on each of the last ``days`` days (UTC), today last. Released holds do not count."""
         first = now().date() - timedelta(days=days - 1)
         spent = repository.spent_by_day(session, account_id, datetime.combine(first, time(), UTC))
         epoch = date(1970, 1, 1)
@@ -168,13 +168,13 @@ class CreditService:
         return [(each, spent.get((each - epoch).days, 0)) for each in dates]
 
     def audit(self, session: Session) -> list[Discrepancy]:
-        """Add up all ledgers, and return the accounts whose balance differs: none, unless something is wrong."""
+        """Return the accounts whose balance is not the sum of their entries: none, unless there is a fault."""
         return [Discrepancy(*row) for row in repository.sums_beside_balances(session)]
 
     def _end(self, session: Session, split_id: str, kind: str) -> bool:
         hold = repository.hold_of(session, split_id)
         if hold is None:
-            raise LookupError(f"no credits were reserved for {split_id}")
+            raise LookupError(f"{split_id} has no hold")
         self.lock(session, hold.account_id)
         if ended := repository.end_of(session, split_id):
             return ended.kind == kind
@@ -195,8 +195,8 @@ def _no_account(account_id: str) -> NotFound:
 
 
 def _check_amount(amount: int) -> None:
-    if not 0 < amount <= LARGEST_AMOUNT:
+    if not 0 < amount <= MAX_AMOUNT:
         raise ValidationFailed(
-            f"{amount} is not an amount of credits: give a whole number from 1 to {LARGEST_AMOUNT}.",
+            f"{amount} is not an amount of credits: use a whole number from 1 to {MAX_AMOUNT}.",
             param="amount",
         )

@@ -1,1 +1,1 @@
-"""Buying credits: Stripe Checkout takes the money, and tells us by webhook."""
+"""Purchases of credits through Stripe Checkout."""

@@ -13,10 +13,10 @@ STATUSES = (OPEN, WAITING, PAID, FAILED, EXPIRED)
 
 
 class Payment(Base):
-    """A pack of credits that somebody set out to buy, as it was offered then.
+    """The purchase of a credit pack, at the price at the time.
 
-    ``amount`` is in the currency's smallest unit as Stripe counts it. ``waiting`` is a purchase whose money is on its
-    way (a bank transfer, say). Credits are granted by the same transaction that makes it ``paid``, and never else.
+    ``amount`` is in the smallest unit of the currency at Stripe. ``waiting`` is a purchase whose payment is pending,
+    such as a bank transfer. Credits are granted in the transaction that sets ``paid``.
     """
 
     __tablename__ = "payments"
@@ -32,7 +32,7 @@ class Payment(Base):
     credits: Mapped[int] = mapped_column(BigInteger)
     amount: Mapped[int] = mapped_column(BigInteger)
     currency: Mapped[str] = mapped_column(String(3))
-    # the number of the Checkout Session; none until Stripe has made one
+    # the id of the Checkout Session, once Stripe has created it
     checkout_id: Mapped[str | None] = mapped_column(String(255), unique=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     updated_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

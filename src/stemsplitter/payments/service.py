@@ -1,4 +1,4 @@
-"""The rules of payments: what is offered, and that what was paid is granted, once."""
+"""Payments: the packs for sale, checkout, and credits for paid purchases."""
 
 import logging
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ _log = logging.getLogger(__name__)
 
 
 class PaymentService:
-    """Purchases of packs through Stripe Checkout, where the operator has set a key of Stripe's."""
+    """Sells credit packs through Stripe Checkout, if the operator has set a Stripe key."""
 
     def __init__(self, database: Database, settings: Settings, credits: CreditService) -> None:
         self._database, self._settings, self._credits = database, settings, credits
@@ -30,26 +30,26 @@ class PaymentService:
         self.enabled = bool(settings.stripe_secret_key) and settings.metering
 
     def packs(self) -> Sequence[Pack]:
-        """What can be bought here: the packs that have a price."""
+        """Return the packs for sale: those with a price."""
         return [pack for pack in parse_packs(self._settings.packs) if self.enabled and pack.price]
 
     @property
     def origin(self) -> str:
-        """Where the pages are that take the money; Stripe's, but for tests."""
+        """The origin of the checkout pages: Stripe's, except in tests."""
         base = self._settings.stripe_api_base
         parts = urlsplit(base)
         return stripe.CHECKOUT if base == stripe.API else f"{parts.scheme}://{parts.netloc}"
 
-    def begin(self, account_id: str, minutes: int) -> str:
-        """Where to pay for the pack of so many minutes. In transactions of its own.
+    def start_checkout(self, account_id: str, minutes: int) -> str:
+        """Create a payment for a pack and return the URL of its checkout page.
 
         Raises:
-            NotFound: there is no such pack, or nothing can be bought here.
-            PaymentUnavailable: Stripe does not answer, or refuses.
+            NotFound: there is no such pack, or payments are disabled.
+            PaymentUnavailable: Stripe is unavailable or refuses the payment.
         """
         pack = next((pack for pack in self.packs() if pack.minutes == minutes), None)
         if pack is None or pack.price is None:
-            raise NotFound("There is no such pack here: choose one of those that are shown.")
+            raise NotFound("There is no such pack: choose one from the list.")
         currency, base_url = self._settings.currency, self._settings.base_url
         payment = Payment(
             account_id=account_id,
@@ -68,24 +68,24 @@ class PaymentService:
             )
         except stripe.PaymentUnavailable:
             with self._database.write() as session:
-                repository.give_up(session, payment.id)
+                repository.mark_failed(session, payment.id)
             raise
         with self._database.write() as session:
             repository.record_checkout(session, payment.id, checkout.id)
         return checkout.url
 
     def payment(self, session: Session, account_id: str, payment_id: str) -> Payment:
-        """The account's payment. Raises NotFound."""
+        """Return a payment of the account. Raises NotFound."""
         if found := repository.owned(session, account_id, payment_id):
             return found
         raise NotFound(f"There is no payment {payment_id}: check the id.")
 
-    def take_event(self, body: bytes, signature: str) -> None:
-        """Do what follows from a webhook of Stripe's, which may come late, twice and in any order.
+    def handle_event(self, body: bytes, signature: str) -> None:
+        """Apply a webhook event of Stripe, which may arrive late, twice and in any order.
 
         Raises:
-            Unauthorized: it is not signed by Stripe.
-            Conflict: what was paid is not what was asked for; nothing is granted.
+            Unauthorized: the signature is invalid.
+            Conflict: the event does not match the payment; nothing is granted.
         """
         try:
             event = stripe.read_event(body, signature, self._settings.stripe_webhook_secret, now())
@@ -96,29 +96,29 @@ class PaymentService:
         with self._database.write() as session:
             payment = repository.find(session, event.payment_id, lock=True)
             if payment is None:
-                # another server's, on the same account of Stripe's: no failure, which Stripe would repeat for days
-                _log.warning("Stripe tells of the payment %s, which is not of this server", event.payment_id)
+                # of another server with the same Stripe account: an error would make Stripe retry for days
+                _log.warning("Stripe event for the unknown payment %s", event.payment_id)
             elif event.is_paid and event.kind in (stripe.COMPLETED, stripe.ASYNC_SUCCEEDED):
                 self._settle(session, payment, event)
             elif payment.status in (OPEN, WAITING) and event.kind in _ENDS:
                 payment.status, payment.updated_at = _ENDS[event.kind], now()
 
     def _settle(self, session: Session, payment: Payment, event: stripe.CheckoutEvent) -> None:
-        """Grant what was paid for, unless that was done before."""
-        asked = (
+        """Grant the credits of a payment, once."""
+        expected = (
             payment.checkout_id or event.checkout_id,
             payment.amount,
             payment.currency,
             str(payment.credits),
         )
-        if asked != (event.checkout_id, event.amount, event.currency, event.credits):
-            _log.error("the payment %s is not what was asked for: %s", payment.id, event)
+        if expected != (event.checkout_id, event.amount, event.currency, event.credits):
+            _log.error("the event does not match the payment %s: %s", payment.id, event)
             raise Conflict(
-                f"The payment {payment.id} differs from what was asked for: nothing was granted, look into it by hand."
+                f"The event does not match the payment {payment.id}: nothing was granted, check it by hand."
             )
         if payment.status == PAID:
             return
         note = f"{payment.credits // 60:,} minutes, bought through Stripe"
         self._credits.purchase(session, payment.account_id, payment.credits, event.checkout_id, note)
         payment.status, payment.checkout_id, payment.updated_at = PAID, event.checkout_id, now()
-        _log.info("the payment %s is paid", payment.id)
+        _log.info("payment %s is paid", payment.id)

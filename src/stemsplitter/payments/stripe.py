@@ -1,4 +1,4 @@
-"""The little of Stripe's API that is needed: making a Checkout Session, and reading what Stripe tells of it.
+"""Client of the Stripe API: creates Checkout Sessions and reads webhook events about them.
 
 https://docs.stripe.com/api/checkout/sessions/create, https://docs.stripe.com/webhooks
 """
@@ -17,8 +17,8 @@ from stemsplitter.service_errors import ServiceError
 from stemsplitter.webhooks.signatures import verify_timed
 
 API = "https://api.stripe.com"
-CHECKOUT = "https://checkout.stripe.com"  # where its pages are
-VERSION = "2025-03-31.basil"  # of the API that is spoken here, whatever the account's own default is
+CHECKOUT = "https://checkout.stripe.com"  # origin of the checkout pages
+VERSION = "2025-03-31.basil"  # of the API, regardless of the account's default
 SIGNATURE = "Stripe-Signature"
 TIMEOUT_S = 15.0
 
@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class PaymentUnavailable(ServiceError):
-    """Stripe cannot be reached, or does not take what we ask for."""
+    """Stripe is unavailable, or refuses the request."""
 
     code = "PAYMENT_UNAVAILABLE"
     status = 503
@@ -40,7 +40,7 @@ class PaymentUnavailable(ServiceError):
 
 @dataclass(frozen=True, slots=True)
 class Checkout:
-    """A Checkout Session: its number, and the page on which it is paid."""
+    """A Checkout Session: its id and the URL of its page."""
 
     id: str
     url: str
@@ -48,7 +48,7 @@ class Checkout:
 
 @dataclass(frozen=True, slots=True)
 class CheckoutEvent:
-    """What Stripe tells of a Checkout Session of ours; ``amount`` is in the currency's smallest unit."""
+    """A webhook event about a Checkout Session; ``amount`` is in the smallest unit of the currency."""
 
     kind: str
     checkout_id: str
@@ -60,28 +60,28 @@ class CheckoutEvent:
 
 
 class Stripe:
-    """Stripe, for the account of a secret key."""
+    """Client of Stripe for the account of a secret key."""
 
     def __init__(self, secret_key: str, api_base: str = API) -> None:
         self._key, self._base = secret_key, api_base
 
     def create_checkout(self, payment: Payment, name: str, success_url: str, cancel_url: str) -> Checkout:
-        """Make the page on which ``payment`` is paid, once, however often this is asked.
+        """Create the Checkout Session of a payment. Idempotent.
 
         Raises:
-            PaymentUnavailable: Stripe does not answer, or refuses.
+            PaymentUnavailable: Stripe is unavailable or refuses the request.
         """
         form = {
             "mode": "payment",
             "client_reference_id": payment.id,
-            # unlike the reference, which anybody can give a payment link, this comes from who has the key
+            # only the owner of the key can set this, while anybody can set the reference of a payment link
             "metadata[payment]": payment.id,
             "metadata[credits]": str(payment.credits),
             "line_items[0][quantity]": "1",
             "line_items[0][price_data][currency]": payment.currency,
             "line_items[0][price_data][unit_amount]": str(payment.amount),
             "line_items[0][price_data][product_data][name]": name,
-            # what is paid is what was asked for, to the cent
+            # the amount paid must be exactly the amount here
             "adaptive_pricing[enabled]": "false",
             "success_url": success_url,
             "cancel_url": cancel_url,
@@ -95,18 +95,18 @@ class Stripe:
             url = f"{self._base}/v1/checkout/sessions"
             response = httpx.post(url, data=form, headers=headers, timeout=TIMEOUT_S)
         except httpx.HTTPError as error:
-            _log.warning("Stripe does not answer: %s", error)
+            _log.warning("Stripe is unavailable: %s", error)
             raise PaymentUnavailable(
-                "Stripe does not answer: nothing was paid, try again in a minute."
+                "The payment provider is unavailable: nothing was charged. Try again in a minute."
             ) from error
         return _checkout(response)
 
 
 def read_event(body: bytes, signature: str, secret: str, at: datetime) -> CheckoutEvent | None:
-    """What a webhook of Stripe's tells; None where it is about something else than a checkout of ours.
+    """Return the event of a webhook; None if it is not about a Checkout Session of this server.
 
     Raises:
-        InvalidSignature: it does not come from Stripe, or is more than 300 seconds old.
+        InvalidSignature: the signature is invalid or more than 300 seconds old.
     """
     verify_timed(SIGNATURE, body, signature, secret, at)
     try:
@@ -125,7 +125,7 @@ def read_event(body: bytes, signature: str, secret: str, at: datetime) -> Checko
             credits=metadata.get("credits", ""),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
-        _log.warning("a signed event of Stripe's is not of the form that is known here")
+        _log.warning("a signed event of Stripe has an unknown form")
         return None
 
 
@@ -134,15 +134,15 @@ def _checkout(response: httpx.Response) -> Checkout:
         answer = response.json()
         if response.is_success:
             return Checkout(id=str(answer["id"]), url=str(answer["url"]))
-        told = answer["error"]
+        refusal = answer["error"]
         _log.error(
             "Stripe refused with status %d: %s %s",
             response.status_code,
-            told.get("code"),
-            told.get("message"),
+            refusal.get("code"),
+            refusal.get("message"),
         )
     except (ValueError, KeyError, TypeError, AttributeError):
-        _log.error("Stripe answered with status %d and no JSON that is known", response.status_code)
+        _log.error("Stripe responded with status %d and an unknown body", response.status_code)
     raise PaymentUnavailable(
-        "Stripe does not take this payment: nothing was paid, tell the operator of this server."
+        "The payment provider refused the payment: nothing was charged. Contact the operator of this server."
     )

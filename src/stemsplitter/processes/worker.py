@@ -87,5 +87,5 @@ def _chores(services: Services) -> list[Chore]:
         Chore("remove ended uploads", 300, services.uploads.remove_ended),
         Chore("forget old webhooks", 3600, forget_webhooks),
         Chore("note how the service is", 60, services.health.look),
-        Chore("forget ended sessions", 3600, services.sessions.forget_ended),
+        Chore("forget ended sessions", 3600, services.sessions.delete_expired),
     ]

@@ -1,1 +1,1 @@
-"""Who is signed in where, kept on the server, and links that sign in once."""
+"""Sessions of browsers, stored on the server, and single-use sign-in links."""

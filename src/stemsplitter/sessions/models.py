@@ -1,4 +1,4 @@
-"""Tables of sessions and of links that sign in. Of what a browser or a link holds, only the SHA-256 is kept."""
+"""Tables of sessions and sign-in links. Tokens are stored as their SHA-256."""
 
 from datetime import datetime
 
@@ -8,8 +8,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from stemsplitter.database import Base, UtcDateTime
 
 
-class Session(Base):
-    """A browser in which somebody is signed in. ``csrf`` is the token that its forms carry."""
+class BrowserSession(Base):
+    """A session of a browser. ``csrf`` is the token in its forms."""
 
     __tablename__ = "sessions"
 
@@ -22,7 +22,7 @@ class Session(Base):
 
 
 class SignInLink(Base):
-    """A link that signs in to an account, once; the row goes when it is used."""
+    """A single-use link that signs in to an account. The row is deleted when it is used."""
 
     __tablename__ = "sign_in_links"
 

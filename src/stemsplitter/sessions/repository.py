@@ -1,42 +1,52 @@
-"""Queries of sessions and of links that sign in."""
+"""Queries of sessions and sign-in links."""
 
 from datetime import datetime
 
 from sqlalchemy import delete, select, update
-from sqlalchemy.orm import Session as DatabaseSession
+from sqlalchemy.orm import Session
 
 from stemsplitter.accounts.models import Account
-from stemsplitter.sessions.models import Session, SignInLink
+from stemsplitter.sessions.models import BrowserSession, SignInLink
 
 
-def find(session: DatabaseSession, token_hash: str, at: datetime) -> tuple[Session, Account] | None:
-    """The session of that token and whose it is, unless it has ended or the account is disabled."""
+def find(session: Session, token_hash: str, at: datetime) -> tuple[BrowserSession, Account] | None:
+    """Return a valid session and its account."""
     row = session.execute(
-        select(Session, Account)
-        .join(Account, Account.id == Session.account_id)
-        .where(Session.token_hash == token_hash, Session.expires_at > at, Account.disabled_at.is_(None))
+        select(BrowserSession, Account)
+        .join(Account, Account.id == BrowserSession.account_id)
+        .where(
+            BrowserSession.token_hash == token_hash,
+            BrowserSession.expires_at > at,
+            Account.disabled_at.is_(None),
+        )
     ).one_or_none()
     return None if row is None else (row[0], row[1])
 
 
-def record_use(session: DatabaseSession, token_hash: str, at: datetime) -> None:
-    """Note that the session was used."""
-    session.execute(update(Session).where(Session.token_hash == token_hash).values(last_seen_at=at))
+def record_use(session: Session, token_hash: str, at: datetime) -> None:
+    """Record the use of a session."""
+    session.execute(
+        update(BrowserSession).where(BrowserSession.token_hash == token_hash).values(last_seen_at=at)
+    )
 
 
-def end(session: DatabaseSession, token_hash: str) -> None:
-    """Forget the session of that token."""
-    session.execute(delete(Session).where(Session.token_hash == token_hash))
+def end(session: Session, token_hash: str) -> None:
+    """Delete a session."""
+    session.execute(delete(BrowserSession).where(BrowserSession.token_hash == token_hash))
 
 
-def end_all(session: DatabaseSession, account_id: str, but: str = "") -> None:
-    """Forget the account's sessions, except the one of the token hash ``but``, and its links."""
-    session.execute(delete(Session).where(Session.account_id == account_id, Session.token_hash != but))
+def end_all(session: Session, account_id: str, but: str = "") -> None:
+    """Delete the account's links and its sessions, except the one of the token hash ``but``."""
+    session.execute(
+        delete(BrowserSession).where(
+            BrowserSession.account_id == account_id, BrowserSession.token_hash != but
+        )
+    )
     session.execute(delete(SignInLink).where(SignInLink.account_id == account_id))
 
 
-def link_owner(session: DatabaseSession, token_hash: str, at: datetime) -> Account | None:
-    """Whom a link that has not ended signs in."""
+def link_owner(session: Session, token_hash: str, at: datetime) -> Account | None:
+    """Return the account of a valid link."""
     return session.scalar(
         select(Account)
         .join(SignInLink, SignInLink.account_id == Account.id)
@@ -44,13 +54,13 @@ def link_owner(session: DatabaseSession, token_hash: str, at: datetime) -> Accou
     )
 
 
-def take_link(session: DatabaseSession, token_hash: str) -> bool:
-    """Use the link up; False where another request was faster."""
-    taken = delete(SignInLink).where(SignInLink.token_hash == token_hash).returning(SignInLink.account_id)
-    return session.scalar(taken) is not None
+def use_link(session: Session, token_hash: str) -> bool:
+    """Delete a link; False if another request was faster."""
+    used = delete(SignInLink).where(SignInLink.token_hash == token_hash).returning(SignInLink.account_id)
+    return session.scalar(used) is not None
 
 
-def forget_ended(session: DatabaseSession, at: datetime) -> None:
-    """Delete what ended before that time."""
-    session.execute(delete(Session).where(Session.expires_at <= at))
+def delete_expired(session: Session, at: datetime) -> None:
+    """Delete the sessions and links that ended before a time."""
+    session.execute(delete(BrowserSession).where(BrowserSession.expires_at <= at))
     session.execute(delete(SignInLink).where(SignInLink.expires_at <= at))

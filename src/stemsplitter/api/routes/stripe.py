@@ -21,5 +21,5 @@ async def take_event(request: Request, services: ServicesDep) -> JsonResponse:
         raise NotFound("Nothing is sold here.")
     body = await request.body()
     signature = request.headers.get(SIGNATURE, "")
-    await run_in_threadpool(services.payments.take_event, body, signature)
+    await run_in_threadpool(services.payments.handle_event, body, signature)
     return JsonResponse({"received": True})
