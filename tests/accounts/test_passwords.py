@@ -21,7 +21,7 @@ def test_the_kind_of_hash() -> None:
 
 
 @pytest.mark.usefixtures("slow_passwords")
-def test_dummy_hash_password_takes_as_long() -> None:
+def test_verification_takes_the_same_time_without_a_hash() -> None:
     """So that the time does not tell which addresses have an account; measured as the least of several,
     in time that this process computes, whatever else the machine does."""
     hashed = hash_password("correct horse")

@@ -146,7 +146,7 @@ def test_credits_are_taken_back_as_far_as_there_are_any(
         assert credits.balance(session, account) == 60
 
 
-@pytest.mark.parametrize("amount", [0, MAX_AMOUNT + 1, -LARGEST_AMOUNT - 1])
+@pytest.mark.parametrize("amount", [0, MAX_AMOUNT + 1, -MAX_AMOUNT - 1])
 def test_amounts_that_make_no_sense(
     database: Database, credits: CreditService, account: str, amount: int
 ) -> None:
