@@ -1,4 +1,4 @@
-"""Every setting, from ``STEMSPLITTER_*`` variables or a file, checked when the program starts."""
+"""Settings, from ``STEMSPLITTER_*`` variables or a file, validated when a process starts."""
 
 import ipaddress
 import os
@@ -27,13 +27,13 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Settings(BaseSettings):
-    """The settings of a server. `docs/settings.md` lists them; make one with :func:`load_settings`."""
+    """The settings of a server, read by :func:`load_settings`. `docs/settings.md` lists them."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore", frozen=True)
 
     data_dir: Path = Field(
         default_factory=lambda: user_data_path("stemsplitter"),
-        description="Folder of database, files and secret key.",
+        description="Folder of the database, files and secret key.",
     )
     database_url: str = Field(
         "", description="sqlite:///FILE or postgresql+psycopg://…; by default a file in data_dir."
@@ -42,82 +42,81 @@ class Settings(BaseSettings):
         "", description="file:///FOLDER or s3://BUCKET; by default a folder in data_dir."
     )
     storage_addressing: Literal["auto", "path", "host"] = Field(
-        "auto", description="Whether the bucket's name is in the path or in the host of the store's URLs."
+        "auto", description="Position of the bucket name in S3 URLs: path or host."
     )
     storage_public_url: str = Field(
         "",
-        description="How clients reach an S3 store, for the URLs to it; by default as the servers do.",
+        description="Address of the S3 store for clients, if it differs from the endpoint.",
     )
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=1, le=65535, description="Port to listen on.")
     public_url: str = Field(
         "",
-        description="How clients reach the server, for the URLs it gives out; by default http://HOST:PORT.",
+        description="Public URL of the server, for links; by default http://HOST:PORT.",
     )
     secret_key: str = Field(
-        "", description="Signs URLs and encrypts secrets; by default made once and kept in data_dir."
+        "", description="Signs URLs and encrypts secrets; by default generated once in data_dir."
     )
     workers: int = Field(1, ge=0, le=64, description="Worker processes of `serve`.")
     threads: int | None = Field(None, ge=1, description="CPU threads of a worker; by default all cores.")
     device: str = Field("auto", description="auto, cpu, cuda, cuda:1 or mps.")
-    concurrency: int = Field(1, ge=1, le=64, description="Splits that a worker works at, at once.")
+    concurrency: int = Field(1, ge=1, le=64, description="Concurrent splits of each worker.")
     worker_models: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
-        description="Models whose splits a worker takes: builtin_6s,htdemucs; by default all that are here.",
+        description="Models whose splits a worker claims: builtin_6s,htdemucs; by default all installed.",
     )
     model_6s: str = Field(
-        "", description="Model for 6s; by default the first that may be used for anything and is ready."
+        "", description="Model for 6s; by default the first installed one with an unrestricted license."
     )
-    model_4s: str = Field("", description="Model for 4s; by default that named for 6s, else likewise.")
-    model_2s: str = Field("", description="Model for 2s; by default that named for 4s or 6s, else likewise.")
+    model_4s: str = Field("", description="Model for 4s; by default that of 6s, if set, else as for 6s.")
+    model_2s: str = Field(
+        "", description="Model for 2s; by default that of 4s or 6s, if set, else as for 6s."
+    )
     allowed_networks: Annotated[tuple[Network, ...], NoDecode] = Field(
         (),
-        description="Networks that sources and webhooks may be in though they are not public: "
-        "10.0.0.0/8,127.0.0.0/8.",
+        description="Private networks that sources and webhooks may use: 10.0.0.0/8,127.0.0.0/8.",
     )
-    signup_open: bool = Field(True, description="Whether anybody may make an account.")
+    signup_open: bool = Field(True, description="Whether anybody may create an account.")
     metering: bool = Field(True, description="Whether splits cost credits.")
     free_credits: int = Field(
-        600, ge=0, description="Credits, in seconds of audio, that a new account is granted."
+        600, ge=0, description="Credits, in seconds of audio, granted to a new account."
     )
     packs: str = Field(
-        "50, 150, 500", description="Packs of minutes that can be bought, with prices: 50=5.00, 150=12.00."
+        "50, 150, 500", description="Credit packs in minutes, with prices: 50=5.00, 150=12.00."
     )
-    currency: str = Field("usd", description="What the packs' prices are in: an ISO 4217 code.")
-    stripe_secret_key: str = Field("", description="Key of Stripe's, with which packs can be bought.")
+    currency: str = Field("usd", description="Currency of the prices: an ISO 4217 code.")
+    stripe_secret_key: str = Field("", description="Stripe key, which enables the sale of packs.")
     stripe_webhook_secret: str = Field(
-        "", validate_default=True, description="Signs what Stripe tells of payments: whsec_…"
+        "", validate_default=True, description="Secret of the Stripe webhook: whsec_…"
     )
     stripe_api_base: str = Field(
-        "https://api.stripe.com", description="Where Stripe's API is; another one is for tests."
+        "https://api.stripe.com", description="Base URL of the Stripe API; changed only in tests."
     )
-    max_source_bytes: int = Field(500_000_000, ge=1, description="Largest source in bytes.")
-    max_source_seconds: int = Field(3600, ge=1, description="Longest source in seconds.")
-    max_running_splits: int = Field(2, ge=1, description="Splits of one account that run at once.")
-    max_queued_splits: int = Field(100, ge=1, description="Splits of one account that may wait.")
-    read_limit: int = Field(600, ge=1, description="Requests a minute that read, of one account.")
-    create_limit: int = Field(60, ge=1, description="Requests a minute that create, of one account.")
-    max_connections: int = Field(
-        1000, ge=10, description="Open connections of one API process; idle ones are closed beyond it."
-    )
-    header_seconds: float = Field(20, gt=0, description="Seconds in which a request's headers must arrive.")
+    max_source_bytes: int = Field(500_000_000, ge=1, description="Maximum size of a source in bytes.")
+    max_source_seconds: int = Field(3600, ge=1, description="Maximum duration of a source in seconds.")
+    max_running_splits: int = Field(2, ge=1, description="Maximum running splits of one account.")
+    max_queued_splits: int = Field(100, ge=1, description="Maximum queued splits of one account.")
+    read_limit: int = Field(600, ge=1, description="Read requests per minute and account.")
+    create_limit: int = Field(60, ge=1, description="Create requests per minute and account.")
+    max_connections: int = Field(1000, ge=10, description="Maximum open connections of one API process.")
+    header_seconds: float = Field(20, gt=0, description="Timeout for the headers of a request, in seconds.")
     body_seconds: float = Field(
-        30, gt=0, description="Period in which a request's body must bring 1 kB a second on average."
+        30, gt=0, description="Seconds over which a request body must average 1 kB/s."
     )
     signups_per_day: int = Field(
-        20, ge=1, description="Accounts that may be created in a day from one address, or one IPv6 /64."
+        20, ge=1, description="Accounts created per day from one address or one IPv6 /64."
     )
-    max_api_keys: int = Field(50, ge=1, description="API keys of one account that are not revoked.")
+    max_api_keys: int = Field(50, ge=1, description="Maximum active API keys of one account.")
     retention_days: float = Field(7, gt=0, description="Days until sources and stems are deleted.")
-    stem_url_seconds: int = Field(86_400, ge=60, description="Seconds that a stem's URL works.")
-    upload_seconds: int = Field(3600, ge=60, description="Seconds that an upload URL works.")
+    stem_url_seconds: int = Field(86_400, ge=60, description="Lifetime of a stem's URL in seconds.")
+    upload_seconds: int = Field(3600, ge=60, description="Lifetime of an upload URL in seconds.")
     lease_seconds: float = Field(
-        30, ge=1, description="Seconds after which a silent worker's jobs go to another."
+        30, ge=1, description="Seconds without a heartbeat after which a worker's splits are requeued."
     )
     stop_seconds: float = Field(
         8,
         ge=0,
-        description="Seconds that a worker told to stop may go on with its split, which then goes to another.",
+        description="Seconds that a stopping worker may continue its splits before it requeues them.",
     )
     log_level: str = Field("info", description="debug, info, warning or error.")
 
@@ -152,7 +151,7 @@ class Settings(BaseSettings):
     @classmethod
     def _currency(cls, value: str, info: ValidationInfo) -> str:
         if not re.fullmatch("[A-Za-z]{3}", value):
-            raise ValueError("must be a code of three letters, as usd")
+            raise ValueError("must be a code of three letters, such as usd")
         for pack in parse_packs(info.data.get("packs", "")):
             smallest_units(pack.price or 0, value.lower())
         return value.lower()
@@ -161,14 +160,14 @@ class Settings(BaseSettings):
     @classmethod
     def _stripe(cls, value: str, info: ValidationInfo) -> str:
         if info.data.get("stripe_secret_key") and not value:
-            raise ValueError("must be set where STRIPE_SECRET_KEY is: nobody would be told of payments")
+            raise ValueError("must be set if STRIPE_SECRET_KEY is set, as payments are confirmed by webhook")
         return value
 
     @field_validator("public_url", "storage_public_url", "stripe_api_base")
     @classmethod
     def _public(cls, value: str) -> str:
         if value and not value.startswith(("http://", "https://")):
-            raise ValueError("must begin with http:// or https://")
+            raise ValueError("must start with http:// or https://")
         return value.rstrip("/")
 
     @classmethod
@@ -186,26 +185,26 @@ class Settings(BaseSettings):
 
     @cached_property
     def database(self) -> str:
-        """The database's URL."""
+        """The URL of the database."""
         return self.database_url or f"sqlite:///{self.data_dir / 'stemsplitter.db'}"
 
     @cached_property
     def storage(self) -> str:
-        """The object store's URL."""
+        """The URL of the file storage."""
         return self.storage_url or (self.data_dir / "files").absolute().as_uri()
 
     @cached_property
     def base_url(self) -> str:
-        """How clients reach the server, without a slash at the end."""
+        """The public URL of the server, without a trailing slash."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return self.public_url or f"http://{host}:{self.port}"
 
 
 def load_settings(**overrides: Any) -> Settings:
-    """Read and check the settings; ``overrides`` (from the command line) win over variables, those over the file.
+    """Read and validate the settings. ``overrides`` (of the command line) override variables, which override the file.
 
     Raises:
-        SettingsError: one sentence that names the variable, what is wrong and what is allowed.
+        SettingsError: a setting is invalid; the message names the variable and the allowed values.
     """
     file = os.environ.get(FILE_VARIABLE)
     if file and not Path(file).is_file():

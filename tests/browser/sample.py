@@ -242,10 +242,12 @@ def _deliveries(session: Session, account_id: str, split_id: str) -> dict[str, s
     unavailable = "<html><h1>Service unavailable</h1></html>"
     return {
         "delivered": _delivery(session, event, "delivered", [(200, None, "ok")], at - timedelta(minutes=6)),
-        "gone": _delivery(session, event, "gone", [(410, "The receiver answered 410: it must answer 2xx.", "")], at),
+        "gone": _delivery(
+            session, event, "gone", [(410, "The receiver responded with 410: it must respond with 2xx.", "")], at
+        ),
         "pending": _delivery(
             session, event, "pending",
-            [(503, "The receiver answered 503: it must answer 2xx.", unavailable),
+            [(503, "The receiver responded with 503: it must respond with 2xx.", unavailable),
              (None, "studio.example.com does not answer within 15 seconds.", None)], at,
         ),
     }  # fmt: skip

@@ -64,7 +64,7 @@ def test_other_secret_is_invalid(
 ) -> None:
     assert run(monkeypatch, str(body), "--secret", SECRET[:-5] + "AAAA=", *signed()) == 1
     out, err = capsys.readouterr()
-    assert out.startswith("invalid: AIStemSplitter-Signature: no signature fits") and not err
+    assert out.startswith("invalid: AIStemSplitter-Signature: no signature matches") and not err
 
 
 def test_changed_body_is_invalid(
@@ -109,4 +109,4 @@ def test_missing_headers_are_invalid(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], body: Path
 ) -> None:
     assert run(monkeypatch, str(body)) == 1
-    assert "invalid: The headers hold no signature" in capsys.readouterr().out
+    assert "invalid: The headers contain no signature" in capsys.readouterr().out

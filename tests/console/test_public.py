@@ -60,7 +60,7 @@ def test_status_shows_problems_and_incidents(visitor: Browser, services: Service
             session.add(HealthCheck(at=at, storage=True, queued=0, waited_s=0, workers=1, faults=0))
     text = visitor.get("/status").text
     assert "No worker is running. Splits stay queued until one starts." in text
-    assert text.count("<td>No worker was at work</td>") == 2 and text.count("Ongoing") == 1
+    assert text.count("<td>No worker was running</td>") == 2 and text.count("Ongoing") == 1
     check(visitor, "/status")
 
 

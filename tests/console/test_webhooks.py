@@ -87,7 +87,7 @@ def test_attempts_and_responses_are_shown(
     receiver.answers = [503]
     assert services.webhooks.attempt(delivery_id) is not None
     page = browser.get(f"{PATH}/{delivery_id}").text
-    assert "503" in page and "must answer 2xx" in page and "Next attempt" in page
+    assert "503" in page and "must respond with 2xx" in page and "Next attempt" in page
     check(browser, f"{PATH}/{delivery_id}")
 
 

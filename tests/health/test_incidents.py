@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemsplitter.health.incidents import LONG_WAIT_S, SILENCE, Incident, incidents
+from stemsplitter.health.incidents import MAX_GAP, MAX_WAIT_S, Incident, incidents
 from stemsplitter.health.models import HealthCheck
 
 START = datetime(2026, 5, 3, 10, tzinfo=UTC)
@@ -27,7 +27,7 @@ def test_nothing_seen_or_nothing_wrong_is_no_incident() -> None:
 
 
 def test_silence_means_that_no_worker_was_there() -> None:
-    text = "No worker was at work"
+    text = "No worker was running"
     seen = [check(0), check(1), check(30), check(31)]
     assert incidents(seen, minute(32)) == [Incident(text, minute(1), minute(30))]
     assert incidents(seen[:2], minute(10)) == [Incident(text, minute(1), None)]
@@ -36,7 +36,7 @@ def test_silence_means_that_no_worker_was_there() -> None:
 
 def test_what_lasts_is_one_incident() -> None:
     seen = [check(0), check(1, storage=False), check(2, storage=False), check(3), check(4, storage=False)]
-    text = "The store of files did not answer"
+    text = "The file storage was unavailable"
     assert incidents(seen, minute(5)) == [
         Incident(text, minute(4), None),
         Incident(text, minute(1), minute(3)),
@@ -45,8 +45,8 @@ def test_what_lasts_is_one_incident() -> None:
 
 def test_how_long_splits_waited_and_how_many_failed() -> None:
     seen = [
-        check(0, waited_s=LONG_WAIT_S),
-        check(1, waited_s=LONG_WAIT_S + 1),
+        check(0, waited_s=MAX_WAIT_S),
+        check(1, waited_s=MAX_WAIT_S + 1),
         check(2, waited_s=1800),
         check(3),
     ]
@@ -55,8 +55,8 @@ def test_how_long_splits_waited_and_how_many_failed() -> None:
     ]
     seen = [check(0, faults=1), check(1), check(2, faults=2), check(3, faults=3), check(4)]
     assert [each.text for each in incidents(seen, minute(5))] == [
-        "5 splits failed by a fault of the server; their credits were given back",
-        "1 split failed by a fault of the server; its credits were given back",
+        "5 splits failed by a server error; their credits were refunded",
+        "1 split failed by a server error; its credits were refunded",
     ]
 
 
@@ -71,6 +71,6 @@ def test_incidents_are_in_order_and_within_what_was_seen(rows: list[tuple[int, b
     for each in found:
         assert seen[0].at <= each.began
         assert each.ended is None or each.began < each.ended <= seen[-1].at
-    quiet = all(gap <= SILENCE.seconds // 60 for gap, *_ in rows[1:])
-    healthy = all(storage and waited <= LONG_WAIT_S and not faults for _, storage, waited, faults in rows)
+    quiet = all(gap <= MAX_GAP.seconds // 60 for gap, *_ in rows[1:])
+    healthy = all(storage and waited <= MAX_WAIT_S and not faults for _, storage, waited, faults in rows)
     assert (found == []) == (quiet and healthy)

@@ -75,14 +75,14 @@ def test_what_is_noted(health: HealthService, database: Database, monkeypatch: p
         worker = {"host": "h", "pid": 1, "models": [], "device": "cpu", "state": WORKING}
         session.add(Worker(id="wrk_1", started_at=at, heartbeat_at=at, **worker))
     add(database, "before", FAILED, 5, error_code="SERVER_ERROR")
-    health.look()
+    health.check()
     add(database, "ours", FAILED, 0, error_code="SERVER_ERROR")
     add(database, "memory", FAILED, 0, error_code="OUT_OF_MEMORY")
     add(database, "theirs", FAILED, 0, error_code="VALIDATION_ERROR")
     add(database, "canceled", FAILED, 0, error_code="CANCELED")
     add(database, "waits", QUEUED, 700)
     monkeypatch.setattr(service, "now", lambda: now() + timedelta(seconds=1))
-    health.look()
+    health.check()
     with database.read() as session:
         first, second = repository.checks(session, now() - timedelta(minutes=1))
     assert (first.faults, first.queued, first.workers, first.storage) == (0, 0, 1, True)
@@ -90,9 +90,9 @@ def test_what_is_noted(health: HealthService, database: Database, monkeypatch: p
 
 
 def test_a_week_is_kept(health: HealthService, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    health.look()
-    monkeypatch.setattr(service, "now", lambda: now() + service.KEPT + timedelta(seconds=1))
-    health.look()
+    health.check()
+    monkeypatch.setattr(service, "now", lambda: now() + service.RETENTION + timedelta(seconds=1))
+    health.check()
     with database.read() as session:
         assert len(repository.checks(session, now() - timedelta(days=1))) == 1
 
@@ -101,7 +101,7 @@ def test_a_status_is_told_again_for_a_while(
     health: HealthService, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert health.status() is health.status()
-    monkeypatch.setattr(service, "FRESH_S", -1.0)
+    monkeypatch.setattr(service, "CACHE_S", -1.0)
     assert health.status() is not health.status()
 
 
@@ -111,7 +111,7 @@ def test_a_store_that_does_not_answer(health: HealthService, monkeypatch: pytest
 
     monkeypatch.setattr(Storage, "check", fail)
     assert health.status().storage is False
-    health.look()
-    monkeypatch.setattr(service, "FRESH_S", -1.0)
+    health.check()
+    monkeypatch.setattr(service, "CACHE_S", -1.0)
     (incident,) = health.status().incidents
-    assert (incident.text, incident.ended) == ("The store of files did not answer", None)
+    assert (incident.text, incident.ended) == ("The file storage was unavailable", None)

@@ -18,7 +18,7 @@ from stemsplitter.database import Database
 from stemsplitter.fetching import PostResult
 from stemsplitter.webhooks import deliveries as module
 from stemsplitter.webhooks import service
-from stemsplitter.webhooks.deliveries import AT_ONCE, OF_ONE_ACCOUNT, Deliveries
+from stemsplitter.webhooks.deliveries import MAX_CONCURRENT, MAX_CONCURRENT_PER_ACCOUNT, Deliveries
 from tests.webhooks.world import SPLIT, World
 
 LIMIT_S = 60.0
@@ -142,18 +142,18 @@ def test_every_event_arrives_with_one_id_and_one_worker_at_a_time(
 def test_receivers_that_hang_hold_up_nobody_else(scene: Scene) -> None:
     hanging = [scene.create(f"a/hangs{number}") for number in range(10)]
     scene.work()
-    scene.wait(lambda: len(scene.receivers.seen) == OF_ONE_ACCOUNT)
+    scene.wait(lambda: len(scene.receivers.seen) == MAX_CONCURRENT_PER_ACCOUNT)
     others = [scene.create(f"b/{number}", "acc_2") for number in range(10)]
     scene.wait_ended(*others, account_id="acc_2")
-    assert scene.receivers.most["a"] == OF_ONE_ACCOUNT
+    assert scene.receivers.most["a"] == MAX_CONCURRENT_PER_ACCOUNT
     scene.receivers.open.set()
     scene.wait_ended(*hanging)
-    assert scene.receivers.most["a"] == OF_ONE_ACCOUNT
+    assert scene.receivers.most["a"] == MAX_CONCURRENT_PER_ACCOUNT
 
 
 def test_a_newcomer_waits_a_turn_and_not_the_backlog(scene: Scene) -> None:
     """Twice as many accounts as there are threads, each with eight older deliveries, of which the first ones hang."""
-    accounts = [f"acc_0_{number}" for number in range(2 * AT_ONCE)]
+    accounts = [f"acc_0_{number}" for number in range(2 * MAX_CONCURRENT)]
     with scene.world.database.write() as session:
         session.add_all(Account(id=each, email=f"{each}@example.com") for each in accounts)
     backlog = [
@@ -171,12 +171,12 @@ def test_a_newcomer_waits_a_turn_and_not_the_backlog(scene: Scene) -> None:
 
     scene.service.claim = note  # type: ignore[method-assign]
     scene.work()
-    scene.wait(lambda: len(turns) == AT_ONCE)
+    scene.wait(lambda: len(turns) == MAX_CONCURRENT)
     late = scene.create("late/1")
     scene.receivers.open.set()
     scene.wait_ended(late)
     # those that were under way, and at most one of each other account
-    assert turns.index(late) <= AT_ONCE + len(accounts) < len(backlog)
+    assert turns.index(late) <= MAX_CONCURRENT + len(accounts) < len(backlog)
 
 
 def test_a_dead_workers_deliveries_are_made_once_their_lease_ends(
@@ -236,14 +236,14 @@ def test_a_database_that_is_away_for_a_while(
 def test_a_stopped_worker_ends_what_it_has_and_takes_no_more(scene: Scene) -> None:
     running = [scene.create(f"r/hangs{number}") for number in range(5)]
     worker = scene.work()
-    scene.wait(lambda: len(scene.receivers.seen) == OF_ONE_ACCOUNT)
+    scene.wait(lambda: len(scene.receivers.seen) == MAX_CONCURRENT_PER_ACCOUNT)
     worker.stop()
     assert not worker.wait_idle(0.1)
     scene.receivers.open.set()
     assert worker.wait_idle(LIMIT_S)
     time.sleep(2 * module.POLLING_SECONDS)
     statuses = Counter(scene.world.delivery(each).status for each in running)
-    assert statuses == {"delivered": OF_ONE_ACCOUNT, "pending": 5 - OF_ONE_ACCOUNT}
+    assert statuses == {"delivered": MAX_CONCURRENT_PER_ACCOUNT, "pending": 5 - MAX_CONCURRENT_PER_ACCOUNT}
 
 
 ACCOUNTS = st.sampled_from("abcdefghijkl")
@@ -251,7 +251,7 @@ ACCOUNTS = st.sampled_from("abcdefghijkl")
 
 @given(
     st.lists(ACCOUNTS, max_size=30),
-    st.lists(ACCOUNTS, max_size=AT_ONCE),
+    st.lists(ACCOUNTS, max_size=MAX_CONCURRENT),
     st.sets(ACCOUNTS),
 )
 def test_who_is_next(served: list[str], running: list[str], waiting: set[str]) -> None:
@@ -260,8 +260,8 @@ def test_who_is_next(served: list[str], running: list[str], waiting: set[str]) -
     made._turns = {account: turn for turn, account in enumerate(served, start=1)}
     made._running = Counter(running)
     chosen = list(made._choose({f"dlv_{account}": account for account in waiting}).values())
-    may = {account for account in waiting if running.count(account) < OF_ONE_ACCOUNT}
-    assert set(chosen) <= may and len(chosen) == min(len(may), AT_ONCE - len(running))
+    may = {account for account in waiting if running.count(account) < MAX_CONCURRENT_PER_ACCOUNT}
+    assert set(chosen) <= may and len(chosen) == min(len(may), MAX_CONCURRENT - len(running))
 
     def turn(account: str) -> int:
         return made._turns.get(account, 0)

@@ -105,7 +105,7 @@ def test_a_failure_then_success(world: World, receiver: Site, clock: Clock) -> N
     assert delay is not None and 4.5 <= delay <= 5.5
     between = world.delivery(delivery_id)
     assert (between.status, between.last_status) == ("pending", 500) and world.due() == {}
-    assert between.last_error == "The receiver answered 500: it must answer 2xx."
+    assert between.last_error == "The receiver responded with 500: it must respond with 2xx."
 
     clock.forward(seconds=6)
     assert world.due() == {delivery_id: "acc_1"}
@@ -453,8 +453,8 @@ def test_old_events_are_forgotten_with_their_log(world: World, receiver: Site, c
         again = world.service.replay(session, "acc_1", replayed).id
     assert world.service.attempt(again) is None
     with world.database.write() as session:
-        assert world.service.forget_old(session) == 1
-        assert world.service.forget_old(session) == 0
+        assert world.service.delete_old(session) == 1
+        assert world.service.delete_old(session) == 0
     with pytest.raises(NotFound):
         world.log(old)
     assert world.delivery(waiting).status == "pending"

@@ -42,15 +42,15 @@ def test_every_active_secret_verifies(event_id: str, body: bytes, secrets: list[
 def test_no_other_secret_verifies(body: bytes, secret: str, other: str) -> None:
     if secret != other:
         headers = signed_headers("evt_1", body, [secret], AT)
-        assert "no signature fits" in reason(body, headers, other)
+        assert "no signature matches" in reason(body, headers, other)
 
 
 @given(bodies, bodies)
 def test_no_other_body_verifies(body: bytes, other: bytes) -> None:
     headers = signed_headers("evt_1", body, [SECRET], AT)
     if body != other:
-        assert "no signature fits" in reason(other, headers)
-    assert "no signature fits" in reason(body + b"\n", headers)
+        assert "no signature matches" in reason(other, headers)
+    assert "no signature matches" in reason(body + b"\n", headers)
 
 
 @given(st.data())
@@ -132,7 +132,7 @@ def test_each_attempt_is_signed_afresh() -> None:
 def test_without_a_secret_nothing_is_signed() -> None:
     headers = signed_headers("evt_1", BODY, [], AT)
     assert headers == {"webhook-id": "evt_1", "webhook-timestamp": str(int(AT.timestamp()))}
-    assert "hold no signature" in reason(BODY, headers)
+    assert "contain no signature" in reason(BODY, headers)
 
 
 def test_header_names_in_any_case() -> None:
@@ -149,17 +149,17 @@ def test_one_scheme_is_enough(kept: list[str]) -> None:
 @pytest.mark.parametrize(
     "headers, secret, body, why",
     [
-        ({}, SECRET, BODY, "hold no signature"),
+        ({}, SECRET, BODY, "contain no signature"),
         ({HEADER: ""}, SECRET, BODY, "malformed"),
         ({HEADER: "v1=00"}, SECRET, BODY, "malformed"),
         ({HEADER: "t=1,t=2,v1=00"}, SECRET, BODY, "malformed"),
         ({HEADER: "t=-1,v1=00"}, SECRET, BODY, "malformed"),
         ({HEADER: "t=१२,v1=00"}, SECRET, BODY, "malformed"),
         ({HEADER: f"t={'9' * 5000},v1=00"}, SECRET, BODY, "malformed"),
-        ({HEADER: "t=1760000000"}, SECRET, BODY, "no signature fits"),
-        ({HEADER: "t=1760000000,v1=é"}, SECRET, BODY, "no signature fits"),
-        ({HEADER: "t=1760000000,v1=00"}, "\udcff", BODY, "no signature fits"),
-        ({"webhook-signature": "v1,AA"}, SECRET, BODY, "also needs webhook-id"),
+        ({HEADER: "t=1760000000"}, SECRET, BODY, "no signature matches"),
+        ({HEADER: "t=1760000000,v1=é"}, SECRET, BODY, "no signature matches"),
+        ({HEADER: "t=1760000000,v1=00"}, "\udcff", BODY, "no signature matches"),
+        ({"webhook-signature": "v1,AA"}, SECRET, BODY, "requires webhook-id"),
         (
             {"webhook-id": "e", "webhook-timestamp": "1", "webhook-signature": ""},
             SECRET,

@@ -16,33 +16,37 @@ ERRORS: Final[dict[str, tuple[int, str, dict[str, Any]]]] = {
     ),
     "INSUFFICIENT_CREDITS": (
         402,
-        "The balance does not cover the source's seconds.",
+        "The balance does not cover the duration of the source.",
         {
             "message": "This split needs 214 credits and the balance is 100: add credits first.",
             "requiredSeconds": 214,
             "balance": 100,
         },
     ),
-    "NOT_FOUND": (404, "There is no such thing in this account.", {"message": "There is no such split."}),
+    "NOT_FOUND": (
+        404,
+        "The resource does not exist in this account.",
+        {"message": "There is no such split."},
+    ),
     "METHOD_NOT_ALLOWED": (
         405,
-        "The path does not take this method.",
+        "The path does not support this method.",
         {"message": not_allowed("GET, HEAD")},
     ),
     "CONFLICT": (
         409,
-        "A request with this idempotency key is under way, or the state does not allow the action.",
+        "A request with this idempotency key is in progress, or the state does not allow the action.",
         {"message": "A request with this idempotency key is under way: wait for it, then send it again."},
     ),
-    "PAYLOAD_TOO_LARGE": (413, "The body is larger than the path takes.", {"message": TOO_LARGE[2]}),
+    "PAYLOAD_TOO_LARGE": (413, "The body is too large for the path.", {"message": TOO_LARGE[2]}),
     "UNSUPPORTED_MEDIA_TYPE": (
         415,
-        "The body is of a type that the path does not take.",
+        "The path does not support the type of the body.",
         {"message": UNSUPPORTED_TYPE[2]},
     ),
     "VALIDATION_ERROR": (
         422,
-        "The request is malformed, or its source cannot be fetched, decoded, or is over a limit.",
+        "The request is invalid, or its source cannot be fetched or decoded, or is over a limit.",
         {
             "message": "outputFormat: Input should be 'mp3', 'wav', 'flac', 'ogg' or 'm4a'.",
             "param": "outputFormat",
@@ -50,17 +54,17 @@ ERRORS: Final[dict[str, tuple[int, str, dict[str, Any]]]] = {
     ),
     "RATE_LIMITED": (
         429,
-        "Over the key's requests a minute, or too many splits wait.",
+        "The rate limit of the key or the limit of queued splits is exceeded.",
         {"message": "Rate limit exceeded: 60 create requests per minute. Retry in 30 s."},
     ),
     "SERVER_ERROR": (
         500,
-        "Anything unexpected.",
+        "Unexpected error.",
         {"message": "Internal error: report the request id req_7f3a09c4d1e85b26a0f9c3."},
     ),
     "UNAVAILABLE": (
         503,
-        "The server's database or its store of files does not answer. Retry-After tells when to try again.",
+        "The database or the file storage of the server is unavailable. Retry after the seconds in Retry-After.",
         {"message": UNAVAILABLE[2]},
     ),
 }
@@ -77,9 +81,9 @@ def documented(
 
     Args:
         request: an example of the body.
-        response: an example of the ``data`` of the answer.
-        errors: codes beyond those that follow from the route's form (a key, a body, an id in the path).
-        links: operations that take something of the answer, each with its parameters.
+        response: an example of the ``data`` of the response.
+        errors: codes in addition to those that follow from the form of the route (a key, a body, an id in the path).
+        links: operations that use values of the response, each with its parameters.
     """
     success: dict[str, Any] = {}
     references = {str(ERRORS[code][0]): error_reference(code) for code in errors}

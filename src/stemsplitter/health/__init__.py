@@ -1,1 +1,1 @@
-"""How the service has been: looked at every minute by a worker, and kept for a week."""
+"""Health of the service: checks every minute by a worker, stored for a week."""

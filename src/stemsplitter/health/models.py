@@ -1,4 +1,4 @@
-"""Table of what was seen of the service, minute by minute."""
+"""Table of health checks."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from stemsplitter.database import Base, UtcDateTime
 
 
 class HealthCheck(Base):
-    """One look at the service. ``faults`` counts the splits that failed by our fault since the look before."""
+    """A health check. ``faults`` counts the splits that failed by a server error since the previous check."""
 
     __tablename__ = "health_checks"
 

@@ -1,4 +1,4 @@
-"""Queries of what was seen of the service."""
+"""Queries of health checks."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,16 +10,16 @@ from stemsplitter.health.models import HealthCheck
 
 
 def checks(session: Session, since: datetime) -> Sequence[HealthCheck]:
-    """What was seen since then, the oldest first."""
+    """Return the checks since a time, oldest first."""
     query = select(HealthCheck).where(HealthCheck.at >= since)
     return session.scalars(query.order_by(HealthCheck.at)).all()
 
 
 def last(session: Session) -> datetime | None:
-    """When somebody looked last."""
+    """Return the time of the last check."""
     return session.scalar(select(func.max(HealthCheck.at)))
 
 
-def forget(session: Session, before: datetime) -> None:
-    """Delete what was seen before then."""
+def delete_old(session: Session, before: datetime) -> None:
+    """Delete the checks before a time."""
     session.execute(delete(HealthCheck).where(HealthCheck.at < before))

@@ -1,4 +1,4 @@
-"""Looking at the service, and telling how it is and was."""
+"""Health checks and the status of the service."""
 
 import logging
 import threading
@@ -16,16 +16,16 @@ from stemsplitter.health.statistics import Recent, Statistics
 from stemsplitter.settings import Settings
 from stemsplitter.storage import Storage, StorageError
 
-KEPT = timedelta(days=7)
+RETENTION = timedelta(days=7)
 RECENT = timedelta(hours=24)
-FRESH_S = 10.0  # how long a status is told again: everybody may ask for it
+CACHE_S = 10.0  # of the status, which is public
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """How the service is. ``storage`` is whether the store of files answered just now."""
+    """The status of the service. ``storage`` is True if the file storage is available."""
 
     figures: Statistics
     recent: Recent
@@ -34,22 +34,22 @@ class Status:
 
 
 class HealthService:
-    """Keeps a week of what was seen of the service."""
+    """Records health checks and reports the status."""
 
     def __init__(self, database: Database, storage: Storage, settings: Settings) -> None:
         self._database, self._storage = database, storage
         self._lease_s = settings.lease_seconds
-        self._turn = threading.Lock()
-        self._told: tuple[float, Status] | None = None
+        self._lock = threading.Lock()
+        self._cached: tuple[float, Status] | None = None
 
-    def look(self) -> None:
-        """Note how the service is, and forget what is a week old. A worker does this every minute."""
-        storage = self._storage_answers()
+    def check(self) -> None:
+        """Record a health check and delete old ones. A worker calls this every minute."""
+        storage = self._is_storage_available()
         at = now()
         with self._database.write() as session:
             figures = statistics.read(session, at, self._lease_s)
             since = repository.last(session)
-            session.merge(  # two workers may look in the same millisecond
+            session.merge(  # two workers may check in the same millisecond
                 HealthCheck(
                     at=at,
                     storage=storage,
@@ -59,27 +59,27 @@ class HealthService:
                     faults=statistics.faults(session, since, at) if since else 0,
                 )
             )
-            repository.forget(session, at - KEPT)
+            repository.delete_old(session, at - RETENTION)
 
     def status(self) -> Status:
-        """How the service is, was lately, and what went wrong in a week; at most ten seconds old."""
-        with self._turn:
-            if self._told is None or time.monotonic() - self._told[0] > FRESH_S:
-                self._told = time.monotonic(), self._status()
-            return self._told[1]
+        """Return the current figures, recent medians and the incidents of a week, at most ten seconds old."""
+        with self._lock:
+            if self._cached is None or time.monotonic() - self._cached[0] > CACHE_S:
+                self._cached = time.monotonic(), self._status()
+            return self._cached[1]
 
     def _status(self) -> Status:
         at = now()
         with self._database.read() as session:
             figures = statistics.read(session, at, self._lease_s)
             recent = statistics.recent(session, at - RECENT)
-            checks = repository.checks(session, at - KEPT)
-        return Status(figures, recent, self._storage_answers(), incidents(checks, at))
+            checks = repository.checks(session, at - RETENTION)
+        return Status(figures, recent, self._is_storage_available(), incidents(checks, at))
 
-    def _storage_answers(self) -> bool:
+    def _is_storage_available(self) -> bool:
         try:
             self._storage.check()
         except StorageError:
-            _log.exception("the store of files does not answer")
+            _log.exception("file storage is unavailable")
             return False
         return True

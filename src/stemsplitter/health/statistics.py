@@ -1,4 +1,4 @@
-"""Figures of the whole service, read from the database, so that every process tells the same."""
+"""Figures of the whole service, read from the database, so that all processes report the same."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -25,14 +25,14 @@ from stemsplitter.worker.heartbeat import living_workers
 from stemsplitter.worker.models import Worker
 
 DELIVERY_STATUSES = ("pending", "delivered", "failed", "gone")
-OUR_FAULTS = ("SERVER_ERROR", "OUT_OF_MEMORY")
-MOST_RECENT = 1000  # splits that a median is taken of
+SERVER_FAULTS = ("SERVER_ERROR", "OUT_OF_MEMORY")
+MAX_RECENT = 1000  # splits in a median
 
 
 @dataclass(frozen=True)
 class Load:
-    """What a model has to do: splits that wait, their seconds of audio, since when the first of them waits, splits that
-    run, and workers that take them."""
+    """The load of a model: queued splits, their seconds of audio, the creation of the oldest, running splits, and
+    workers that run the model."""
 
     queued: int = 0
     queued_s: int = 0
@@ -43,9 +43,9 @@ class Load:
 
 @dataclass(frozen=True)
 class Statistics:
-    """``splits`` and ``deliveries`` count by status; ``oldest_queued_s`` is 0 where nothing waits.
+    """Figures of the service. ``splits`` and ``deliveries`` count by status; ``oldest_queued_s`` is 0 without any.
 
-    ``loads`` has every model that something waits for, or that a living worker takes.
+    ``loads`` has every model with unfinished splits or a running worker.
     """
 
     splits: dict[str, int]
@@ -58,9 +58,9 @@ class Statistics:
 
 @dataclass(frozen=True)
 class Recent:
-    """Medians of the ``splits`` that succeeded lately, None where there are none.
+    """Medians of ``splits`` recently succeeded splits, None if there are none.
 
-    ``wait_s`` is seconds from creation to a worker's beginning, ``speed`` seconds of audio for each second of work.
+    ``wait_s`` is the time from creation to start in seconds, ``speed`` seconds of audio per second of processing.
     """
 
     splits: int
@@ -69,7 +69,7 @@ class Recent:
 
 
 def read(session: Session, at: datetime, lease_s: float) -> Statistics:
-    """The figures at that time. A worker counts while its heartbeat is no older than ``lease_s`` seconds."""
+    """Return the figures at a time. A worker counts while its heartbeat is at most ``lease_s`` seconds old."""
     splits, deliveries = dict.fromkeys(STATUSES, 0), dict.fromkeys(DELIVERY_STATUSES, 0)
     ended = totals.read(session)
     splits |= {status: total.splits for status, total in ended.items()}
@@ -109,12 +109,12 @@ def _loads(session: Session, living: Sequence[str]) -> dict[str, Load]:
 
 
 def recent(session: Session, since: datetime) -> Recent:
-    """The figures of splits that succeeded since then, of the last :data:`MOST_RECENT` at most."""
+    """Return the figures of the splits that succeeded since a time, of the last :data:`MAX_RECENT` at most."""
     query = (
         select(Split.created_at, Split.started_at, Split.duration_seconds, Split.processing)
         .where(Split.status == SUCCEEDED, Split.finished_at >= since)
         .order_by(Split.finished_at.desc())
-        .limit(MOST_RECENT)
+        .limit(MAX_RECENT)
     )
     rows = session.execute(query).all()
     waits = [(started - created).total_seconds() for created, started, _, _ in rows if started]
@@ -123,10 +123,10 @@ def recent(session: Session, since: datetime) -> Recent:
 
 
 def faults(session: Session, since: datetime, until: datetime) -> int:
-    """How many splits failed by a fault of ours after ``since``, ``until`` included."""
+    """Return the number of splits that failed by a server error after ``since``, up to and including ``until``."""
     query = select(func.count()).where(
         Split.status == FAILED,
-        Split.error_code.in_(OUR_FAULTS),
+        Split.error_code.in_(SERVER_FAULTS),
         Split.finished_at > since,
         Split.finished_at <= until,
     )

@@ -80,12 +80,12 @@ def _chores(services: Services) -> list[Chore]:
 
     def forget_webhooks() -> None:
         with services.database.write() as session:
-            services.webhooks.forget_old(session)
+            services.webhooks.delete_old(session)
 
     return [
         *splits.all(),
         Chore("remove ended uploads", 300, services.uploads.remove_ended),
         Chore("forget old webhooks", 3600, forget_webhooks),
-        Chore("note how the service is", 60, services.health.look),
+        Chore("note how the service is", 60, services.health.check),
         Chore("forget ended sessions", 3600, services.sessions.delete_expired),
     ]

@@ -1,4 +1,4 @@
-"""Webhooks of a worker: claimed from their own rows, posted by a few threads, shared fairly among accounts."""
+"""The deliverer of webhooks in a worker: claims due deliveries and posts them in threads, fairly among accounts."""
 
 import logging
 import threading
@@ -9,27 +9,27 @@ from stemsplitter.database import Database
 from stemsplitter.webhooks.service import WebhookService
 from stemsplitter.worker import backoff
 
-AT_ONCE = 8
-# at once in one worker: receivers that take all of their time hold up nobody else's deliveries
-OF_ONE_ACCOUNT = 3
+MAX_CONCURRENT = 8
+# so that slow receivers of one account do not delay the deliveries of others
+MAX_CONCURRENT_PER_ACCOUNT = 3
 POLLING_SECONDS = 0.2
-# of how many accounts it is known when they had their last turn
-REMEMBERED = 10_000
+# accounts whose last turn is known
+MAX_TURNS = 10_000
 
 _log = logging.getLogger(__name__)
 
 
 class Deliveries:
-    """Posts what is due, until it is stopped. Any number of workers may do so: a claim is a lease of the row.
+    """Posts due deliveries until it is stopped. Any number of workers may run one, as a claim is a lease of the row.
 
-    Accounts take turns, whatever the age of their deliveries: the one that had its last turn the longest ago is next.
-    So whoever has thousands, or receivers that do not answer, delays the others by a turn and not by their backlog.
+    Accounts take turns, regardless of the age of their deliveries: next is the account whose last turn was longest
+    ago. An account with a long backlog, or with receivers that do not respond, delays the others by one turn.
     """
 
     def __init__(self, database: Database, webhooks: WebhookService) -> None:
         self._database, self._webhooks = database, webhooks
         self._thread = threading.Thread(target=self._run, name="deliveries", daemon=True)
-        self._pool = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="delivery")
+        self._pool = ThreadPoolExecutor(MAX_CONCURRENT, thread_name_prefix="delivery")
         self._stopping = threading.Event()
         self._woken = threading.Event()
         self._changed = threading.Condition()
@@ -39,18 +39,18 @@ class Deliveries:
         self._turns: dict[str, int] = {}
 
     def start(self) -> None:
-        """Begin to take what is due."""
+        """Start to claim and post deliveries."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Take no more. What was taken is still posted: see :meth:`wait_idle`."""
+        """Claim no more deliveries. Those claimed are still posted: see :meth:`wait_idle`."""
         self._stopping.set()
         self._woken.set()
 
     def wait_idle(self, seconds: float) -> bool:
-        """Wait until nothing that was taken is still under way; returns whether that came within ``seconds``.
+        """Wait for the deliveries in progress. False if some are left after ``seconds``.
 
-        What is under way when the process ends is posted again by another worker, once its lease has ended.
+        Another worker posts those that the end of the process interrupts, when their leases expire.
         """
         with self._changed:
             return self._changed.wait_for(lambda: not self._claiming and not self._running, timeout=seconds)
@@ -60,22 +60,22 @@ class Deliveries:
         while not self._stopping.is_set():
             self._woken.clear()
             try:
-                took = self._take()
+                claimed = self._claim()
             except Exception:
                 delay = backoff.pause(failures)
                 failures += 1
-                _log.exception("the deliveries that are due cannot be taken; tried again in %g s", delay)
+                _log.exception("due deliveries cannot be claimed; retry in %g s", delay)
                 self._stopping.wait(delay)
                 continue
             failures = 0
-            if not took:
+            if not claimed:
                 self._woken.wait(POLLING_SECONDS)
         self._pool.shutdown(wait=False)
 
-    def _take(self) -> int:
-        """Claim one delivery of each account whose turn it is, and begin to post them; returns how many."""
+    def _claim(self) -> int:
+        """Claim one delivery of each account whose turn it is, start to post them, and return their number."""
         with self._changed:
-            if self._stopping.is_set() or self._running.total() >= AT_ONCE:
+            if self._stopping.is_set() or self._running.total() >= MAX_CONCURRENT:
                 return 0
             self._claiming = True
         try:
@@ -86,7 +86,7 @@ class Deliveries:
             with self._database.write() as session:
                 claimed = self._webhooks.claim(session, list(chosen))
             for delivery_id in claimed:
-                self._begin(delivery_id, chosen[delivery_id])
+                self._start(delivery_id, chosen[delivery_id])
             return len(claimed)
         finally:
             with self._changed:
@@ -94,18 +94,18 @@ class Deliveries:
                 self._changed.notify_all()
 
     def _choose(self, due: dict[str, str]) -> dict[str, str]:
-        """Of the deliveries, each of another account, those that there are threads for."""
+        """Choose, from one due delivery per account, those that there are threads for."""
         with self._changed:
-            free = AT_ONCE - self._running.total()
-            open_to = [item for item in due.items() if self._running[item[1]] < OF_ONE_ACCOUNT]
-        open_to.sort(key=lambda item: self._turns.get(item[1], 0))
-        return dict(open_to[:free])
+            free = MAX_CONCURRENT - self._running.total()
+            eligible = [item for item in due.items() if self._running[item[1]] < MAX_CONCURRENT_PER_ACCOUNT]
+        eligible.sort(key=lambda item: self._turns.get(item[1], 0))
+        return dict(eligible[:free])
 
-    def _begin(self, delivery_id: str, account_id: str) -> None:
+    def _start(self, delivery_id: str, account_id: str) -> None:
         self._turn += 1
-        self._turns.pop(account_id, None)  # else it would keep its old place in the order of forgetting
+        self._turns.pop(account_id, None)  # moves it to the end of the order in which turns are dropped
         self._turns[account_id] = self._turn
-        if len(self._turns) > REMEMBERED:
+        if len(self._turns) > MAX_TURNS:
             del self._turns[next(iter(self._turns))]
         with self._changed:
             self._running[account_id] += 1
@@ -116,11 +116,11 @@ class Deliveries:
             self._webhooks.attempt(delivery_id)
         except Exception:
             _log.exception(
-                "webhook delivery %s met a fault; it is tried again when its lease ends", delivery_id
+                "webhook delivery %s failed unexpectedly; retry when its lease expires", delivery_id
             )
         finally:
             with self._changed:
                 self._running[account_id] -= 1
-                self._running += Counter()  # drops who has none
+                self._running += Counter()  # drops zeros
                 self._changed.notify_all()
             self._woken.set()

@@ -18,9 +18,9 @@ _PENDING = text("status = 'pending'")
 
 
 class WebhookEvent(Base):
-    """What happened, told once: its id and its body are the same in every delivery.
+    """An event. Its id and its body are the same in every delivery.
 
-    ``payload`` is the raw body. It is text, not JSON, as it is sent byte for byte: a JSON column may reorder it.
+    ``payload`` is the raw body, in a text column: a JSON column may reorder it, and it is signed byte for byte.
     """
 
     __tablename__ = "webhook_events"
@@ -37,15 +37,15 @@ class WebhookEvent(Base):
     payload: Mapped[str] = mapped_column(Text)
     url: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)
-    # the trace that it belongs to (W3C traceparent), where traces are kept
+    # W3C traceparent of the trace that it belongs to
     trace: Mapped[str | None] = mapped_column(String(64))
 
 
 class WebhookDelivery(Base):
-    """One effort to bring an event to its URL: up to a day of attempts. A replay is another delivery.
+    """The delivery of an event to its URL, in up to a day of attempts. A replay is another delivery.
 
-    A pending row is its own place in the queue: ``next_attempt_at`` is when a worker may take it, or, while one has
-    it, when another may take it from that one.
+    A pending row is an entry of the queue: ``next_attempt_at`` is the time from which a worker may claim it or, while
+    it is claimed, the end of the lease.
     """
 
     __tablename__ = "webhook_deliveries"
@@ -53,7 +53,7 @@ class WebhookDelivery(Base):
         CheckConstraint("status IN ('pending', 'delivered', 'failed', 'gone')", name="status"),
         CheckConstraint("attempts >= 0", name="attempts"),
         Index(None, "account_id", "created_at", "id"),
-        # whether anything is due, and the oldest of each account: of the rows that wait, however many do not
+        # finds due deliveries, and the oldest of each account, among the pending rows only
         Index(
             "ix_webhook_deliveries_due",
             "next_attempt_at",
@@ -85,7 +85,7 @@ class WebhookDelivery(Base):
 
 
 class WebhookAttempt(Base):
-    """One POST and what came of it: ``status_code`` where the receiver answered, else ``error``."""
+    """One POST, with ``status_code`` if the receiver responded, else ``error``."""
 
     __tablename__ = "webhook_attempts"
 

@@ -9,12 +9,12 @@ from sqlalchemy.orm import Session
 from stemsplitter.database.paging import page
 from stemsplitter.webhooks.models import DeliveryStatus, WebhookAttempt, WebhookDelivery, WebhookEvent
 
-# written into the query: an index of pending rows is not used where the status is a parameter
+# a literal, as a partial index is not used if the status is a parameter
 _PENDING = WebhookDelivery.status == literal("pending", literal_execute=True)
 
 
 def delivery(session: Session, delivery_id: str, *, lock: bool = False) -> WebhookDelivery | None:
-    """The delivery with its event; locked, nobody else changes it until this transaction ends."""
+    """Return a delivery with its event, optionally locked until the transaction ends."""
     query = select(WebhookDelivery).where(WebhookDelivery.id == delivery_id)
     if lock:
         query = query.with_for_update(of=WebhookDelivery)
@@ -22,7 +22,7 @@ def delivery(session: Session, delivery_id: str, *, lock: bool = False) -> Webho
 
 
 def first_delivery(session: Session, split_id: str, kind: str) -> WebhookDelivery | None:
-    """The delivery that the event of a split began with, if there is that event."""
+    """Return the first delivery of a split's event, if there is the event."""
     return session.scalar(
         select(WebhookDelivery)
         .join(WebhookEvent)
@@ -33,7 +33,7 @@ def first_delivery(session: Session, split_id: str, kind: str) -> WebhookDeliver
 
 
 def attempts(session: Session, delivery_id: str) -> Sequence[WebhookAttempt]:
-    """The delivery's attempts, the first one first."""
+    """Return the delivery's attempts, oldest first."""
     return session.scalars(
         select(WebhookAttempt)
         .where(WebhookAttempt.delivery_id == delivery_id)
@@ -50,7 +50,7 @@ def deliveries(
     status: DeliveryStatus | None,
     split_id: str | None,
 ) -> tuple[Sequence[WebhookDelivery], str | None]:
-    """A page of the account's deliveries."""
+    """Return a page of the account's deliveries."""
     own = select(WebhookDelivery).where(WebhookDelivery.account_id == account_id)
     only: list[ColumnElement[bool]] = []
     if status is not None:
@@ -62,10 +62,10 @@ def deliveries(
 
 
 def due(session: Session, at: datetime) -> dict[str, str]:
-    """Each account that has deliveries to be taken ``at`` then, by the id of its oldest: delivery id → account id.
+    """Return the oldest due delivery of each account: delivery id → account id.
 
-    Goes from account to account in an index (a loose index scan), so that its time grows with the accounts that wait
-    and not with their deliveries.
+    A loose index scan goes from account to account, so that its time grows with the accounts and not with their
+    deliveries.
     """
     if session.scalar(select(1).where(_PENDING, WebhookDelivery.next_attempt_at <= at).limit(1)) is None:
         return {}
@@ -84,18 +84,18 @@ def due(session: Session, at: datetime) -> dict[str, str]:
 
 
 def claim(session: Session, delivery_ids: Collection[str], at: datetime, until: datetime) -> Sequence[str]:
-    """Have those of the deliveries that are still to be taken ``at`` then to oneself ``until`` then; returns them."""
+    """Lease the deliveries that are still due until ``until``, and return their ids."""
     still_due = select(WebhookDelivery.id).where(
         WebhookDelivery.id.in_(delivery_ids), _PENDING, WebhookDelivery.next_attempt_at <= at
     )
     claimed = session.scalars(still_due.with_for_update(skip_locked=True)).all()
-    mine = update(WebhookDelivery).where(WebhookDelivery.id.in_(claimed))
-    session.execute(mine.values(next_attempt_at=until), execution_options={"synchronize_session": False})
+    leased = update(WebhookDelivery).where(WebhookDelivery.id.in_(claimed))
+    session.execute(leased.values(next_attempt_at=until), execution_options={"synchronize_session": False})
     return claimed
 
 
 def delete_events(session: Session, before: datetime) -> int:
-    """Delete the events made ``before`` then, unless a delivery is under way or was since; returns how many."""
+    """Delete the events created before a time, except those delivered since or still pending. Return their number."""
     in_use = exists().where(
         WebhookDelivery.event_id == WebhookEvent.id,
         or_(WebhookDelivery.status == "pending", WebhookDelivery.updated_at >= before),

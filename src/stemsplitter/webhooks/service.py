@@ -1,4 +1,4 @@
-"""The rules of webhooks: what is told, when it is tried again, and when that ends."""
+"""Webhooks: events, their deliveries and retries."""
 
 import json
 import logging
@@ -33,19 +33,19 @@ from stemsplitter.webhooks.signatures import signed_headers
 TIMEOUT_S = 15.0
 # seconds from one attempt to the next: 11 attempts over 23.7 hours
 DELAYS_S = (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 28_800)
-# each delay is up to this much shorter or longer, so that a receiver that was down is not met by all at once
+# each delay varies by this fraction, so that retries to a receiver that was down do not arrive together
 JITTER = 0.1
-# a worker that has not recorded its attempt by then has died: far more than an attempt takes
+# far longer than an attempt takes: a worker that has not recorded its attempt by then has died
 LEASE = timedelta(seconds=60)
-# how long the log is kept
-KEPT = timedelta(days=30)
+# of the delivery log
+RETENTION = timedelta(days=30)
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What came of a POST: a status, or why there is none."""
+    """The result of a POST: a status, or an error if there was no response."""
 
     at: datetime
     duration_ms: int
@@ -55,7 +55,7 @@ class _Outcome:
 
 
 class WebhookService:
-    """Events, their deliveries and the log. All but :meth:`attempt` join the caller's transaction."""
+    """Creates events and delivers them."""
 
     def __init__(self, database: Database, fetcher: Fetcher, secrets: WebhookSecrets) -> None:
         self._database = database
@@ -63,10 +63,10 @@ class WebhookService:
         self._secrets = secrets
 
     def check_url(self, url: str, param: str) -> None:
-        """Refuse a URL that nothing could ever be delivered to; ``param`` is its name in the request.
+        """Check a webhook URL; ``param`` is its name in the request.
 
         Raises:
-            ValidationFailed: it is malformed, not http or https, or an address that is not allowed.
+            ValidationFailed: the URL is malformed, not HTTP or HTTPS, or has an address that is not allowed.
         """
         try:
             self._fetcher.check(url)
@@ -74,27 +74,27 @@ class WebhookService:
             raise ValidationFailed(str(error), param=param) from error
 
     def create_event(self, session: Session, split: Mapping[str, Any], url: str, account_id: str) -> str:
-        """Tell ``url`` that a split has ended, once: for a split that has its event, nothing is made.
+        """Create the event of a split that has ended, once for each split.
 
         Args:
-            split: as ``GET /v1/audio/splits/{id}`` answers it, with status ``succeeded`` or ``failed``.
+            split: the data of ``GET /v1/audio/splits/{id}``, with status ``succeeded`` or ``failed``.
 
         Returns:
-            The id of the delivery, which is due as soon as the session commits.
+            The id of the delivery, which is due at once.
         """
         kind = {"succeeded": COMPLETED, "failed": FAILED}[split["status"]]
-        if made := repository.first_delivery(session, split["id"], kind):
-            return made.id
+        if existing := repository.first_delivery(session, split["id"], kind):
+            return existing.id
         event = _event(account_id, kind, split, url)
         event.split_id = split["id"]
         session.add(event)
         return self._deliver(session, event).id
 
     def send_test(self, session: Session, account_id: str, url: str) -> WebhookDelivery:
-        """Send ``url`` a ``webhook.test``, signed like any other event but tried once.
+        """Create a ``webhook.test`` event, which is signed like any other and attempted once.
 
         Raises:
-            ValidationFailed: nothing could ever be delivered to ``url``.
+            ValidationFailed: the URL is invalid: see :meth:`check_url`.
         """
         self.check_url(url, "url")
         event = _event(account_id, TEST, None, url)
@@ -102,13 +102,13 @@ class WebhookService:
         return self._deliver(session, event)
 
     def replay(self, session: Session, account_id: str, delivery_id: str) -> WebhookDelivery:
-        """Deliver the event of an earlier delivery again: same id, same body, a new delivery. Raises NotFound."""
+        """Create another delivery of an event, with the same event id and body. Raises NotFound."""
         return self._deliver(session, self._owned(session, account_id, delivery_id).event)
 
     def delivery(
         self, session: Session, account_id: str, delivery_id: str
     ) -> tuple[WebhookDelivery, Sequence[WebhookAttempt]]:
-        """A delivery and its attempts, the first one first. Raises NotFound."""
+        """Return a delivery and its attempts, oldest first. Raises NotFound."""
         return self._owned(session, account_id, delivery_id), repository.attempts(session, delivery_id)
 
     def deliveries(
@@ -121,32 +121,35 @@ class WebhookService:
         status: DeliveryStatus | None = None,
         split_id: str | None = None,
     ) -> tuple[Sequence[WebhookDelivery], str | None]:
-        """A page of the account's deliveries and the next cursor: see :func:`~stemsplitter.database.paging.page`."""
+        """Return a page of the account's deliveries and the next cursor.
+
+        See :func:`~stemsplitter.database.paging.page`.
+        """
         return repository.deliveries(
             session, account_id, limit=limit, cursor=cursor, status=status, split_id=split_id
         )
 
-    def forget_old(self, session: Session) -> int:
-        """Delete events older than :data:`KEPT`, with their deliveries and attempts; returns how many."""
-        return repository.delete_events(session, now() - KEPT)
+    def delete_old(self, session: Session) -> int:
+        """Delete events older than :data:`RETENTION`, with deliveries and attempts, and return their number."""
+        return repository.delete_events(session, now() - RETENTION)
 
     def due(self, session: Session) -> dict[str, str]:
-        """Each account that has deliveries to be attempted now, by the id of its oldest: delivery id → account id."""
+        """Return the oldest due delivery of each account: delivery id → account id."""
         return repository.due(session, now())
 
     def claim(self, session: Session, delivery_ids: Collection[str]) -> Sequence[str]:
-        """Take deliveries that are due, to :meth:`attempt` them once this is committed; returns those to be had.
+        """Claim due deliveries for :data:`LEASE` and return their ids, to :meth:`attempt` them after the commit.
 
-        Nobody else gets them for :data:`LEASE`. Those of a worker that died are due again after it.
+        Those of a worker that died are due again after the lease.
         """
         at = now()
         return repository.claim(session, delivery_ids, at, at + LEASE)
 
     def attempt(self, delivery_id: str) -> float | None:
-        """POST once, and return after how many seconds the next attempt is due; None when there is none to wait for.
+        """POST once and return the seconds until the next attempt; None if there is none.
 
-        May run twice for one attempt: a process that dies after the POST has not recorded it, so that the event is
-        delivered at least once, always with the same id. Takes no longer than 15 seconds and two short transactions.
+        Delivery is at least once, always with the same event id: a process that dies after the POST has not recorded
+        it. Takes at most 15 seconds and two short transactions.
         """
         with self._database.read() as session:
             delivery = repository.delivery(session, delivery_id)
@@ -197,15 +200,15 @@ class WebhookService:
             result = self._fetcher.post(event.url, body, headers, TIMEOUT_S)
         except StemSplitterError as error:
             return _Outcome(at, _ms_since(started), error=str(error))
-        excerpt = result.excerpt.replace("\0", "�")  # PostgreSQL keeps no NUL in text
-        return _Outcome(at, _ms_since(started), result.status, excerpt, _complaint(result.status))
+        excerpt = result.excerpt.replace("\0", "�")  # PostgreSQL cannot store NUL in text
+        return _Outcome(at, _ms_since(started), result.status, excerpt, _error_of(result.status))
 
 
 def _event(account_id: str, kind: str, data: Mapping[str, Any] | None, url: str) -> WebhookEvent:
     event_id = new_id("evt")
     data = data or {"id": event_id}
     text = json.dumps({"event": kind, "data": data}, ensure_ascii=False, separators=(",", ":"))
-    # half of a surrogate pair is no character; JSON can only escape it
+    # a lone surrogate cannot be encoded, only escaped
     payload = text.encode("utf-8", "backslashreplace").decode()
     return WebhookEvent(
         id=event_id,
@@ -219,7 +222,7 @@ def _event(account_id: str, kind: str, data: Mapping[str, Any] | None, url: str)
 
 
 def _record(session: Session, delivery_id: str, lease: datetime | None, outcome: _Outcome) -> float | None:
-    """Add the attempt to the log and decide what follows from it, unless another attempt has begun or ended since."""
+    """Log the attempt and update the delivery, unless another attempt has started or ended since."""
     delivery = repository.delivery(session, delivery_id, lock=True)
     if delivery is None:
         return None
@@ -234,14 +237,14 @@ def _record(session: Session, delivery_id: str, lease: datetime | None, outcome:
             response_excerpt=outcome.excerpt,
         )
     )
-    if delivery.status != "pending":  # the same attempt, run twice, has ended it
+    if delivery.status != "pending":  # ended by another run of the same attempt
         return None
     delivery.attempts += 1
     delivery.last_status, delivery.last_error = outcome.status, outcome.error
     delivery.updated_at = now()
     status, delay = _decide(outcome.status, delivery.attempts, delivery.event.kind)
     if delivery.next_attempt_at != lease and status in ("pending", "failed"):
-        return None  # it took longer than its lease: what comes next is for whoever has the delivery now
+        return None  # the lease expired: the worker that has the delivery now schedules the next attempt
     delivery.status = status
     delivery.next_attempt_at = None if delay is None else delivery.updated_at + timedelta(seconds=delay)
     _log.info(
@@ -255,7 +258,7 @@ def _record(session: Session, delivery_id: str, lease: datetime | None, outcome:
 
 
 def _decide(status: int | None, attempts: int, kind: str) -> tuple[DeliveryStatus, float | None]:
-    """The delivery's status after so many attempts, and the seconds to the next one."""
+    """Return the status of a delivery after an attempt, and the seconds until the next one."""
     if status is not None and 200 <= status <= 299:
         return "delivered", None
     if status == 410:
@@ -265,12 +268,12 @@ def _decide(status: int | None, attempts: int, kind: str) -> tuple[DeliveryStatu
     return "pending", DELAYS_S[attempts - 1] * random.uniform(1 - JITTER, 1 + JITTER)
 
 
-def _complaint(status: int) -> str | None:
+def _error_of(status: int) -> str | None:
     if 200 <= status <= 299:
         return None
     if 300 <= status <= 399:
-        return f"The receiver answered {status}, and redirects are not followed: give the final URL."
-    return f"The receiver answered {status}: it must answer 2xx."
+        return f"The receiver responded with {status}. Redirects are not followed: use the final URL."
+    return f"The receiver responded with {status}: it must respond with 2xx."
 
 
 def _ms_since(started: float) -> int:

@@ -1,9 +1,9 @@
-"""Signatures of deliveries, in two schemes at once, and the check that a receiver makes.
+"""Signatures of webhooks in two schemes, and their verification.
 
-``AIStemSplitter-Signature: t=<unix>,v1=<hex>``: HMAC-SHA256 of ``<t>.<raw body>``, keyed with the secret exactly as
-it is shown, ``whsec_`` included. The other is Standard Webhooks (https://www.standardwebhooks.com, specification of
-``webhook-id``, ``webhook-timestamp``, ``webhook-signature``), keyed with what follows ``whsec_``, base64-decoded.
-While two secrets are active, both sign: a receiver may know either.
+``AIStemSplitter-Signature: t=<unix>,v1=<hex>`` is the HMAC-SHA256 of ``<t>.<raw body>``, keyed with the secret as it is
+shown, including ``whsec_``. The other scheme is Standard Webhooks (https://www.standardwebhooks.com: ``webhook-id``,
+``webhook-timestamp``, ``webhook-signature``), keyed with the base64-decoded part after ``whsec_``. While two secrets
+are active, both sign, as a receiver may know either.
 """
 
 import hashlib
@@ -20,23 +20,24 @@ HEADER = "AIStemSplitter-Signature"
 TOLERANCE_S = 300
 
 _UNIX = re.compile(r"[0-9]{1,11}")
-_CHANGED = (
-    "no signature fits the body and the secret: pass the bytes as they were received, not JSON written anew "
-    "(a newline at the end counts), and the secret that was active then"
+_MISMATCH = (
+    "no signature matches the body and the secret: pass the raw bytes as received (not parsed and serialized JSON; "
+    "a trailing newline counts) and the secret that was active then"
 )
 
 
 class InvalidSignature(StemSplitterError):
-    """A delivery is not to be trusted; the message says why."""
+    """The signature of a delivery is missing, malformed, wrong or too old."""
 
 
 def signed_headers(event_id: str, body: bytes, secrets: Sequence[str], at: datetime) -> dict[str, str]:
-    """The headers of one attempt at ``at``, an aware time; with no secret, those that identify it alone.
+    """Return the headers of an attempt; without a secret, only those that identify it.
 
     Args:
         event_id: ``webhook-id``, the same in every attempt.
-        body: what is sent, UTF-8.
-        secrets: the active ones, the newest first, each ``whsec_`` and base64.
+        body: the raw body, in UTF-8.
+        secrets: the active secrets, newest first, each ``whsec_`` and base64.
+        at: the time of the attempt, with a time zone.
     """
     unix = int(at.timestamp())
     headers = {"webhook-id": event_id, "webhook-timestamp": str(unix)}
@@ -50,13 +51,13 @@ def signed_headers(event_id: str, body: bytes, secrets: Sequence[str], at: datet
 def verify(
     body: bytes, headers: Mapping[str, str], secret: str, at: datetime, tolerance_s: float = TOLERANCE_S
 ) -> list[str]:
-    """Check a delivery as a receiver would at ``at``: every scheme that it was signed with must hold.
+    """Verify a delivery received at ``at``: every signature header must be valid.
 
     Returns:
-        The signature headers that hold, at least one.
+        The valid signature headers, at least one.
 
     Raises:
-        InvalidSignature: one sentence that says why it is not to be trusted.
+        InvalidSignature: a header is invalid, or there is none.
     """
     lower = {name.lower(): value.strip() for name, value in headers.items()}
     found = []
@@ -67,26 +68,26 @@ def verify(
         _verify_standard(body, lower, secret, at, tolerance_s)
         found.append("webhook-signature")
     if not found:
-        raise InvalidSignature(f"The headers hold no signature: pass {HEADER} or webhook-signature.")
+        raise InvalidSignature(f"The headers contain no signature: pass {HEADER} or webhook-signature.")
     return found
 
 
 def verify_timed(
     name: str, body: bytes, value: str, secret: str, at: datetime, tolerance_s: float = TOLERANCE_S
 ) -> None:
-    """Check a header ``name`` of the form ``t=<unix>,v1=<hex>[,v1=<hex>…]``, which is Stripe's too.
+    """Verify a header ``name`` of the form ``t=<unix>,v1=<hex>[,v1=<hex>…]``, which Stripe uses too.
 
     Raises:
-        InvalidSignature: it is malformed, none of its signatures fits, or it is too old.
+        InvalidSignature: the header is malformed, has no matching signature, or is too old.
     """
     parts = [part.strip().partition("=") for part in value.split(",")]
     times = [each for key, _, each in parts if key == "t"]
     if len(times) != 1 or not _UNIX.fullmatch(times[0]):
-        raise InvalidSignature(f"{name} is malformed: it must read t=<unix seconds>,v1=<hex>.")
+        raise InvalidSignature(f"{name} is malformed: the form is t=<unix seconds>,v1=<hex>.")
     unix = int(times[0])
     given = [each for key, _, each in parts if key == "v1"]
     if not _matches(_own(secret, unix, body), given):
-        raise InvalidSignature(f"{name}: {_CHANGED}.")
+        raise InvalidSignature(f"{name}: {_MISMATCH}.")
     _check_age(name, unix, at, tolerance_s)
 
 
@@ -96,17 +97,17 @@ def _verify_standard(
     event_id, time = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
     if not event_id or not _UNIX.fullmatch(time):
         raise InvalidSignature(
-            "webhook-signature also needs webhook-id and webhook-timestamp in whole unix seconds: pass all three."
+            "webhook-signature requires webhook-id and webhook-timestamp in whole Unix seconds: pass all three."
         )
     unix = int(time)
     try:
         expected = _standard(secret, event_id, unix, body)
     except (ValueError, EmptyWebhookSecretError) as error:
         raise InvalidSignature(
-            "webhook-signature needs a secret that is whsec_ and base64, and a body that is UTF-8."
+            "webhook-signature requires a secret of whsec_ and base64, and a body in UTF-8."
         ) from error
     if not _matches(expected, headers["webhook-signature"].split()):
-        raise InvalidSignature(f"webhook-signature: {_CHANGED}, and check webhook-id.")
+        raise InvalidSignature(f"webhook-signature: {_MISMATCH}. Check webhook-id, too.")
     _check_age("webhook-signature", unix, at, tolerance_s)
 
 
@@ -115,7 +116,7 @@ def _check_age(header: str, unix: int, at: datetime, tolerance_s: float) -> None
     if abs(age) > tolerance_s:
         when = f"{age:.0f} s old" if age > 0 else f"{-age:.0f} s in the future"
         raise InvalidSignature(
-            f"{header} fits but is {when}: more than {tolerance_s:g} s are refused, as somebody may have kept it."
+            f"{header} matches but is {when}: more than {tolerance_s:g} s are refused to prevent replays."
         )
 
 
@@ -130,5 +131,5 @@ def _standard(secret: str, event_id: str, unix: int, body: bytes) -> str:
 
 
 def _matches(expected: str, given: Iterable[str]) -> bool:
-    # as bytes: compare_digest takes no other text than ASCII
+    # as bytes, as compare_digest accepts only ASCII text
     return any(hmac.compare_digest(expected.encode(), each.encode(errors="replace")) for each in given)

@@ -1,1 +1,1 @@
-"""The OpenAPI description of the API and what is made of it."""
+"""Description of the API: OpenAPI, Postman collection and reference page."""

@@ -1,6 +1,7 @@
-"""The API's description in OpenAPI 3.1: what FastAPI finds in the endpoints, and what it cannot know.
+"""Description of the API in OpenAPI 3.1.
 
-That is the errors each call can meet, the headers of every answer, examples, and the webhook.
+FastAPI describes the routes with their examples; this module adds the errors of each operation, the headers of every
+response, and the webhooks.
 """
 
 from collections.abc import Iterator
@@ -17,42 +18,50 @@ from stemsplitter.version import __version__
 Spec = dict[str, Any]
 
 DESCRIPTION = """\
-Takes songs apart into stems: vocals, drums, bass, guitar, piano and the rest.
+Separates songs into stems: vocals, drums, bass, guitar, piano and other.
 
-Every JSON answer is `{"success": true, "data": …}` or `{"success": false, "error": {"code", "message", …}}`. \
-Send your API key as `Authorization: Bearer ast_live_…`. Times are UTC, as `2026-05-03T10:20:30.000Z`. \
+Every JSON response is `{"success": true, "data": …}` or `{"success": false, "error": {"code", "message", …}}`. \
+Send your API key as `Authorization: Bearer ast_live_…`. Times are in UTC: `2026-05-03T10:20:30.000Z`. \
 One credit is one second of source audio, rounded up."""
 
 # event → summary, example of its data
 WEBHOOKS: dict[str, tuple[str, Spec]] = {
-    "audio.split.completed": ("A split has succeeded.", splits.EXAMPLE),
-    "audio.split.failed": ("A split has failed or was canceled.", splits.FAILED_EXAMPLE),
+    "audio.split.completed": ("A split succeeded.", splits.EXAMPLE),
+    "audio.split.failed": ("A split failed or was canceled.", splits.FAILED_EXAMPLE),
 }
 
 TAGS = [
-    {"name": "Splits", "description": "Separate a song, watch it, fetch its stems."},
-    {"name": "Uploads", "description": "Send a file that has no URL."},
-    {"name": "Credits", "description": "What the account has left."},
-    {"name": "Models", "description": "What this server separates with."},
-    {"name": "Webhooks", "description": "Be told when a split has ended; see what was delivered."},
+    {"name": "Splits", "description": "Separate a song, follow the progress, download the stems."},
+    {"name": "Uploads", "description": "Upload a file that has no URL."},
+    {"name": "Credits", "description": "The balance of your account."},
+    {"name": "Models", "description": "The models of this server."},
+    {"name": "Webhooks", "description": "Notifications of ended splits, and the log of their deliveries."},
 ]
 
 _HEADERS: Spec = {
-    "X-Request-Id": ("Names this request in the server's log.", "string", "req_7f3a09c4d1e85b26a0f9c3"),
-    "RateLimit-Policy": ("The policies of your key.", "string", '"read";q=600;w=60, "create";q=60;w=60'),
+    "X-Request-Id": (
+        "Identifies the request in the log of the server.",
+        "string",
+        "req_7f3a09c4d1e85b26a0f9c3",
+    ),
+    "RateLimit-Policy": (
+        "Rate limit policies of your key.",
+        "string",
+        '"read";q=600;w=60, "create";q=60;w=60',
+    ),
     "RateLimit": (
-        "The policy that counts here: requests left, seconds until it starts afresh.",
+        "The policy of this request: remaining requests, seconds until the window ends.",
         "string",
         '"read";r=599;t=60',
     ),
-    "X-RateLimit-Limit": ("Requests a minute of that policy.", "integer", 600),
-    "X-RateLimit-Remaining": ("Those that are left.", "integer", 599),
-    "X-RateLimit-Reset": ("When it starts afresh, in seconds since 1970.", "integer", 1777803690),
+    "X-RateLimit-Limit": ("Requests per minute of the policy.", "integer", 600),
+    "X-RateLimit-Remaining": ("Remaining requests.", "integer", 599),
+    "X-RateLimit-Reset": ("End of the window, in seconds since 1970.", "integer", 1777803690),
 }
 
 
 def describe(app: FastAPI) -> Spec:
-    """The whole description of ``app``, as JSON holds it."""
+    """Return the description of ``app``, ready for JSON."""
     spec = get_openapi(
         title="Stem Splitter API",
         version=__version__,
@@ -69,7 +78,7 @@ def describe(app: FastAPI) -> Spec:
         components["schemas"].pop(unused, None)
     components["schemas"]["Error"] = _error_schema()
     components["headers"] = {name: _header(*what) for name, what in _HEADERS.items()}
-    components["headers"]["Retry-After"] = _header("Seconds to wait.", "integer", 30)
+    components["headers"]["Retry-After"] = _header("Seconds until a retry.", "integer", 30)
     components["responses"] = {code: _error_response(code) for code in ERRORS}
     extras = {
         route.operation_id: route.openapi_extra
@@ -89,7 +98,7 @@ def describe(app: FastAPI) -> Spec:
 
 
 def operations(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
-    """Path, method and operation of every call in ``spec``."""
+    """Yield path, method and operation of every operation in ``spec``."""
     for path, methods in spec["paths"].items():
         for method, operation in methods.items():
             if isinstance(operation, dict) and "responses" in operation:
@@ -97,7 +106,7 @@ def operations(spec: Spec) -> Iterator[tuple[str, str, Spec]]:
 
 
 def _copy_examples(described: Spec, declared: Spec) -> None:
-    """Copy the examples that a route declares once more, as ``get_openapi`` drops nulls."""
+    """Copy the examples that a route declares again, as ``get_openapi`` drops nulls."""
     for key, value in declared.items():
         if key == "example":
             described[key] = value
@@ -129,7 +138,7 @@ def _error_schema() -> Spec:
     text = {"type": "string"}
     return {
         "type": "object",
-        "description": "Why a call failed.",
+        "description": "An error.",
         "required": ["success", "error"],
         "properties": {
             "success": {"const": False},
@@ -139,12 +148,12 @@ def _error_schema() -> Spec:
                 "properties": {
                     "code": {
                         "type": "string",
-                        "description": "What to program against.",
+                        "description": "Code for programs.",
                         "enum": list(ERRORS),
                     },
                     "message": text | {"description": "What is wrong and what to do, for people."},
-                    "param": text | {"description": "The part of the request that is wrong."},
-                    "details": {"type": "object", "description": "More about it."},
+                    "param": text | {"description": "The invalid part of the request."},
+                    "details": {"type": "object", "description": "More data about the error."},
                     "requestId": text,
                     "docUrl": text | {"format": "uri"},
                     "requiredSeconds": {"type": "integer", "description": "With INSUFFICIENT_CREDITS."},
@@ -168,7 +177,7 @@ def _error_response(code: str) -> Spec:
 
 
 def _webhook(event: str) -> Spec:
-    what, data = WEBHOOKS[event]
+    summary, data = WEBHOOKS[event]
     body = {
         "type": "object",
         "required": ["event", "data"],
@@ -176,8 +185,8 @@ def _webhook(event: str) -> Spec:
     }
     return {
         "operationId": "on" + "".join(part.capitalize() for part in event.split(".")),
-        "summary": what,
-        "description": "Verify the signature, answer 2xx within 15 seconds, and expect it more than once.",
+        "summary": summary,
+        "description": "Verify the signature and respond with 2xx within 15 seconds. Events may arrive more than once.",
         "tags": ["Webhooks"],
         "security": [],
         "parameters": [_header_parameter(*each) for each in _SIGNATURES],
@@ -187,7 +196,7 @@ def _webhook(event: str) -> Spec:
         },
         "responses": {
             "2XX": {"description": "Delivered."},
-            "410": {"description": "Deliver nothing more of this event."},
+            "410": {"description": "Stop: the event is not delivered again."},
         },
     }
 
@@ -196,14 +205,14 @@ _SIGNATURES = (
     (
         "AIStemSplitter-Signature",
         '`t=<seconds since 1970>,v1=<hex HMAC-SHA256 of "<t>.<raw body>">`, keyed with the signing secret '
-        "as shown; one v1 for each secret that is valid.",
+        "as shown; one v1 for each active secret.",
         "t=1760000000,v1=5257a869e7ecebeda32affa62cdca3fa51cad7e77a0e56ff536d0ce8e108d8bd",
     ),
-    ("webhook-id", "The event's id: the same each time it is sent.", "evt_0Yx3kQpAb2Jd7MfTn5Rv8W"),
+    ("webhook-id", "The id of the event, the same in every delivery.", "evt_0Yx3kQpAb2Jd7MfTn5Rv8W"),
     ("webhook-timestamp", "Seconds since 1970.", "1760000000"),
     (
         "webhook-signature",
-        "After the Standard Webhooks specification, 1.0.0.",
+        "Signature of the Standard Webhooks specification 1.0.0.",
         "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
     ),
 )

@@ -1,4 +1,4 @@
-"""The API's description as a Postman collection (https://schema.postman.com/collection/json/v2.1.0/)."""
+"""Description of the API as a Postman collection (https://schema.postman.com/collection/json/v2.1.0/)."""
 
 import json
 from typing import Any
@@ -10,7 +10,7 @@ _SCHEMA = "https://schema.getpostman.com/json/collection/v2.1.0/collection.json"
 
 
 def collection(spec: Spec) -> dict[str, Any]:
-    """The calls of ``spec`` by tag, with the variables ``baseUrl`` and ``apiKey``."""
+    """Return the operations of ``spec`` by tag, with the variables ``baseUrl`` and ``apiKey``."""
     folders: dict[str, list[Any]] = {tag["name"]: [] for tag in spec["tags"]}
     for path, method, operation in operations(spec):
         folders.setdefault(operation["tags"][0], []).append(_item(path, method, operation))

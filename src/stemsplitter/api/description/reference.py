@@ -1,4 +1,4 @@
-"""The API's description for programs (OpenAPI as JSON and YAML, Postman) and for people (``/docs``)."""
+"""Routes of the description: OpenAPI in JSON and YAML, the Postman collection, and the reference page ``/docs``."""
 
 import hashlib
 import json
@@ -31,26 +31,26 @@ router = APIRouter(include_in_schema=False)
 
 @router.get("/openapi.json")
 def openapi_json(request: Request) -> JsonResponse:
-    """The description as JSON."""
+    """Return the description as JSON."""
     return JsonResponse(_description(request.app))
 
 
 @router.get("/openapi.yaml")
 def openapi_yaml(request: Request) -> Response:
-    """The description as YAML."""
+    """Return the description as YAML."""
     text = yaml.safe_dump(_description(request.app), sort_keys=False, allow_unicode=True, width=110)
     return Response(text, media_type="application/yaml")
 
 
 @router.get("/postman.json")
 def postman_json(request: Request) -> JsonResponse:
-    """The description as a Postman collection."""
+    """Return the description as a Postman collection."""
     return JsonResponse(postman.collection(_description(request.app)))
 
 
 @router.get("/docs")
 def docs(request: Request) -> HTMLResponse:
-    """The description as a page."""
+    """Return the description as a page."""
     return HTMLResponse(
         render(_description(request.app)),
         headers={"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"},
@@ -58,7 +58,7 @@ def docs(request: Request) -> HTMLResponse:
 
 
 def render(spec: openapi.Spec) -> str:
-    """The page that tells people what ``spec`` tells programs: no script, nothing from elsewhere."""
+    """Render the reference page of ``spec``, without scripts or external resources."""
     pages = Environment(
         loader=FileSystemLoader(_PAGES),
         autoescape=True,
@@ -81,7 +81,7 @@ def _description(app: FastAPI) -> openapi.Spec:
 
 
 def _resolve(spec: openapi.Spec, node: Any) -> Any:
-    """What a ``$ref`` of the description points to; other nodes are themselves."""
+    """Resolve a node that is a ``$ref`` of the description; return other nodes unchanged."""
     while "$ref" in node:
         target = node["$ref"]
         node = spec
@@ -91,7 +91,7 @@ def _resolve(spec: openapi.Spec, node: Any) -> Any:
 
 
 def _prose(text: str) -> Markup:
-    """Text with what stands between backticks as code."""
+    """Escape text and mark the parts between backticks as code."""
     return Markup(_CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
@@ -100,7 +100,7 @@ def _pretty(example: Any) -> str:
 
 
 def _kind(schema: Any) -> str:
-    """A schema's type in a few words: ``string, one of a, b``; ``list of Split``; ``integer or null``."""
+    """Return the type of a schema in a few words: ``"a" | "b"``, ``list of Split``, ``integer or null``."""
     if "$ref" in schema:
         return str(schema["$ref"].rpartition("/")[2])
     if "const" in schema:

@@ -1,1 +1,1 @@
-"""Endpoints of the API, a module for each resource."""
+"""Routes of the API, a module for each resource."""

@@ -1,4 +1,4 @@
-"""Credits over HTTP."""
+"""Routes of credits."""
 
 from fastapi import APIRouter
 
@@ -17,6 +17,6 @@ router = APIRouter(tags=["Credits"])
     openapi_extra=documented(response={"balance": 6200, "unit": "seconds"}),
 )
 def get_credits(services: ServicesDep, caller: CallerDep) -> JsonResponse:
-    """The balance of your account: one credit is one second of audio."""
+    """Get the balance of your account. One credit is one second of audio."""
     with services.database.read() as session:
         return success(Credits(balance=services.credits.balance(session, caller.account_id)))

@@ -15,11 +15,11 @@ router = APIRouter()
 
 @router.api_route("/files/{token}/{name}", methods=["GET", "HEAD"], include_in_schema=False)
 def download(token: str, name: str, request: Request, services: ServicesDep) -> Response:
-    """The file of a signed link: whole, or one range of it (RFC 9110 §14); from S3 by a redirect."""
+    """Download the file of a signed link: whole or one range (RFC 9110 §14); from S3 by a redirect."""
     storage = services.storage
     link = storage.links.open(token, name)
     caching = f"private, max-age={max(link.expires - int(time.time()), 0)}"
     try:
         return download_response(request, storage, link.key, link.mime, name, caching)
     except FileMissing as error:
-        raise NotFound("This file was deleted: its split is older than the server keeps them.") from error
+        raise NotFound("The file was deleted: its split has expired.") from error

@@ -1,4 +1,4 @@
-"""``/healthz``: the process answers. ``/readyz``: it can do its work."""
+"""Health checks of the process: ``/healthz`` (liveness) and ``/readyz`` (readiness)."""
 
 import logging
 
@@ -17,13 +17,13 @@ router = APIRouter()
 
 @router.get("/healthz", include_in_schema=False)
 async def healthz() -> JsonResponse:
-    """200 as long as the process answers at all."""
+    """Return 200 while the process is running."""
     return JsonResponse({"status": "ok"})
 
 
 @router.get("/readyz", include_in_schema=False)
 def readyz(services: ServicesDep) -> JsonResponse:
-    """200 when the database and the store of files answer, else 503 and which of them does not."""
+    """Return 200 if database and file storage are available, else 503 and the failed checks."""
     checks = {"database": _database(services), "storage": _storage(services)}
     ready = all(checks.values())
     return JsonResponse(
@@ -40,7 +40,7 @@ def _database(services: Services) -> bool:
         with services.database.read() as session:
             session.execute(text("SELECT 1"))
     except SQLAlchemyError:
-        _log.exception("the database does not answer")
+        _log.exception("database is unavailable")
         return False
     return True
 
@@ -49,6 +49,6 @@ def _storage(services: Services) -> bool:
     try:
         services.storage.check()
     except StorageError:
-        _log.exception("the store of files does not answer")
+        _log.exception("file storage is unavailable")
         return False
     return True

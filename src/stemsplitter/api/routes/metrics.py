@@ -1,7 +1,7 @@
-"""Figures for Prometheus at ``/metrics``.
+"""Metrics for Prometheus at ``/metrics``.
 
-What the service as a whole does is read from the database, where all processes leave it; only the times of
-requests are this process's own, as a scraper adds up those of all.
+Metrics of the service are read from the database, so that every process reports the same. Request times are those of
+this process; a scraper adds up those of all.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,11 +23,11 @@ from stemsplitter.health import statistics
 from stemsplitter.health.statistics import Load
 from stemsplitter.services import Services
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter, which nobody reads
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter
 REQUESTS = CollectorRegistry()
 LATENCY = Histogram(
     "stemsplitter_request_seconds",
-    "Time from a request to the end of its answer.",
+    "Duration of requests in seconds.",
     ("method", "route", "status"),
     registry=REQUESTS,
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60),
@@ -38,7 +38,7 @@ router = APIRouter()
 
 @router.get("/metrics", include_in_schema=False)
 def metrics(services: ServicesDep) -> Response:
-    """Everything in Prometheus's text format."""
+    """Return all metrics in the text format of Prometheus."""
     service = CollectorRegistry()
     service.register(_Service(services))
     return Response(
@@ -60,12 +60,10 @@ class _Service(Collector):
         for status, count in figures.splits.items():
             splits.add_metric([status], count)
         yield splits
-        yield GaugeMetricFamily(
-            "stemsplitter_queue_depth", "Splits that wait.", value=figures.splits["queued"]
-        )
+        yield GaugeMetricFamily("stemsplitter_queue_depth", "Queued splits.", value=figures.splits["queued"])
         yield GaugeMetricFamily(
             "stemsplitter_queue_oldest_seconds",
-            "How long the first of them has waited.",
+            "Age of the oldest queued split.",
             value=figures.oldest_queued_s,
         )
         yield from _loads(figures.loads)
@@ -78,20 +76,18 @@ class _Service(Collector):
         for status, count in figures.deliveries.items():
             deliveries.add_metric([status], count)
         yield deliveries
-        yield GaugeMetricFamily("stemsplitter_workers", "Workers alive.", value=figures.workers)
+        yield GaugeMetricFamily("stemsplitter_workers", "Running workers.", value=figures.workers)
 
 
 def _loads(loads: Mapping[str, Load]) -> Iterator[Metric]:
-    """What each model has to do; a model that nothing waits for has a 0, so that its workers can be scaled down."""
-    waiting = GaugeMetricFamily(
-        "stemsplitter_queue_depth_seconds", "Seconds of audio that wait, by model.", labels=["model"]
+    """Yield the load of each model; a model without queued splits has a 0, so that its workers can be scaled down."""
+    queued = GaugeMetricFamily(
+        "stemsplitter_queue_depth_seconds", "Seconds of queued audio, by model.", labels=["model"]
     )
-    running = GaugeMetricFamily("stemsplitter_running_splits", "Splits that run, by model.", labels=["model"])
-    workers = GaugeMetricFamily(
-        "stemsplitter_model_workers", "Workers alive that take a model's splits.", labels=["model"]
-    )
+    running = GaugeMetricFamily("stemsplitter_running_splits", "Running splits, by model.", labels=["model"])
+    workers = GaugeMetricFamily("stemsplitter_model_workers", "Running workers, by model.", labels=["model"])
     for name, load in loads.items():
-        waiting.add_metric([name], load.queued_s)
+        queued.add_metric([name], load.queued_s)
         running.add_metric([name], load.running)
         workers.add_metric([name], load.workers)
-    yield from (waiting, running, workers)
+    yield from (queued, running, workers)

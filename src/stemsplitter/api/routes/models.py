@@ -1,4 +1,4 @@
-"""The models of this server over HTTP."""
+"""Routes of models."""
 
 from fastapi import APIRouter
 from pydantic import Field
@@ -28,7 +28,7 @@ EXAMPLE = {
 
 
 class Origin(CamelModel):
-    """Where a model comes from."""
+    """The source of a model."""
 
     url: str
     authors: str
@@ -36,7 +36,7 @@ class Origin(CamelModel):
 
 
 class Model(CamelModel):
-    """A model, and whether this server can use it."""
+    """A model of the catalogue."""
 
     name: str = Field(examples=["builtin_6s"])
     title: str
@@ -45,13 +45,13 @@ class Model(CamelModel):
     licence_note: str
     source: Origin
     quality: dict[str, dict[str, float]] = Field(
-        description="Measured figures: figure → stem → value. Empty where none were measured."
+        description="Measured metrics: metric → stem → value. Empty if none were measured."
     )
     ready: bool = Field(description="Whether the weights are on this server.")
 
 
 class Models(CamelModel):
-    """The models that this server knows."""
+    """The models of this server."""
 
     items: list[Model]
 
@@ -63,7 +63,7 @@ class Models(CamelModel):
     openapi_extra=documented(response={"items": [EXAMPLE]}),
 )
 def list_models(services: ServicesDep, _: CallerDep) -> JsonResponse:
-    """The models that this server knows, the preferred one first."""
+    """List the models of this server, the preferred one first."""
     store = services.models
     return success(
         Models(

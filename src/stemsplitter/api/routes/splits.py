@@ -1,4 +1,4 @@
-"""Splits over HTTP."""
+"""Routes of splits."""
 
 from collections.abc import Callable, Iterator
 from typing import Annotated
@@ -86,7 +86,7 @@ SplitId = Annotated[str, Path(pattern=ID)]
 def create_split(
     services: ServicesDep, caller: CallerDep, idempotency: IdempotencyDep, body: CreateSplit
 ) -> JsonResponse:
-    """Take a song apart. The song is fetched and measured before the answer, and its credits are reserved."""
+    """Create a split. The source is fetched and measured before the response, and its credits are reserved."""
     return idempotency.run(body, lambda record: services.splits.create(caller.account_id, body, record))
 
 
@@ -103,7 +103,7 @@ def list_splits(
     cursor: Cursor = None,
     status: Status | None = None,
 ) -> JsonResponse:
-    """List splits, the newest first."""
+    """List splits, newest first."""
     items, next_cursor = services.splits.page(caller.account_id, limit=limit, cursor=cursor, status=status)
     return success(SplitPage(items=list(items), next_cursor=next_cursor))
 
@@ -115,7 +115,7 @@ def list_splits(
     openapi_extra=documented(response=EXAMPLE),
 )
 def get_split(services: ServicesDep, caller: CallerDep, split_id: SplitId) -> JsonResponse:
-    """Show a split, with links to its stems once it has succeeded."""
+    """Get a split, with links to its stems once it has succeeded."""
     # not reached by a poll of an existing split: the admission middleware responds, with the same data
     return success(services.splits.get(caller.account_id, split_id))
 
@@ -127,7 +127,7 @@ def get_split(services: ServicesDep, caller: CallerDep, split_id: SplitId) -> Js
     openapi_extra=documented(response=FAILED_EXAMPLE, errors=("CONFLICT",)),
 )
 def cancel_split(services: ServicesDep, caller: CallerDep, split_id: SplitId) -> JsonResponse:
-    """End a split that waits or runs. It fails with `CANCELED`, and its credits are given back."""
+    """Cancel a queued or running split. It fails with `CANCELED`, and its credits are refunded."""
     return success(services.splits.cancel(caller.account_id, split_id))
 
 
@@ -138,7 +138,7 @@ def cancel_split(services: ServicesDep, caller: CallerDep, split_id: SplitId) ->
     openapi_extra=documented(response={"id": _ID, "deleted": True}, errors=("CONFLICT",)),
 )
 def delete_split(services: ServicesDep, caller: CallerDep, split_id: SplitId) -> JsonResponse:
-    """Delete a split that has ended: its source and its stems are gone."""
+    """Delete an ended split with its source and its stems."""
     services.splits.delete(caller.account_id, split_id)
     return success(DeletedSplit(id=split_id))
 
@@ -146,12 +146,12 @@ def delete_split(services: ServicesDep, caller: CallerDep, split_id: SplitId) ->
 @router.get(
     "/v1/audio/splits/{split_id}/archive",
     response_class=StreamingResponse,
-    responses={200: {"content": {"application/zip": {}}, "description": "A zip."}},
+    responses={200: {"content": {"application/zip": {}}, "description": "A ZIP archive."}},
     operation_id="getSplitArchive",
     openapi_extra=documented(errors=("CONFLICT",)),
 )
 def get_archive(services: ServicesDep, caller: CallerDep, split_id: SplitId) -> StreamingResponse:
-    """All stems of a split that has succeeded, in a zip."""
+    """Download all stems of a succeeded split in a ZIP archive."""
     files = services.splits.stems(caller.account_id, split_id)
     headers = {"Content-Disposition": content_disposition(f"{split_id}.zip")}
     blocks = stream_zip(services.storage, files)
@@ -167,8 +167,8 @@ def get_archive(services: ServicesDep, caller: CallerDep, split_id: SplitId) -> 
 def stream_events(
     request: Request, services: ServicesDep, caller: CallerDep, split_id: SplitId
 ) -> StreamingResponse:
-    """Server-sent events: `split`, with the split as its data, now and whenever status or progress change, until it has
-    ended. A stream that ends before is to be opened again."""
+    """Stream server-sent events: `split`, with the split as its data, at first and when status or progress change,
+    until the split has ended. Reconnect if the stream ends before."""
     view = services.splits.get(caller.account_id, split_id)
     return event_stream(request, _events(view, lambda: services.splits.get(caller.account_id, split_id)))
 

@@ -1,4 +1,4 @@
-"""Uploads over HTTP: reserving under ``/v1``, and the upload URL, whose errors are flat."""
+"""Routes of uploads: reservations under ``/v1``, and the upload URL, whose errors are flat."""
 
 import logging
 import math
@@ -57,35 +57,45 @@ _SENT = documented(response={"url": _URL, "key": f"uploads/{_ID}/source"})
 _BODY = {
     "requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
 }
-# what a chunk is sent as: draft-ietf-httpbis-resumable-upload
+# media type of a chunk, of draft-ietf-httpbis-resumable-upload
 CHUNK_TYPE = "application/partial-upload"
-_WHOLE_AGAIN = "send the file again to the same URL"
-_CHUNK_AGAIN = "ask for the offset with HEAD, and go on from there"
+_RETRY_FILE = "send the file again to the same URL"
+_RETRY_CHUNK = "get the offset with HEAD and continue from there"
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     400: {
         "model": UploadFailure,
-        "description": "UPLOAD_INCOMPLETE: the bytes stopped coming. Send it again.",
+        "description": "UPLOAD_INCOMPLETE: the connection ended early. Send the file again.",
     },
-    401: {"model": UploadFailure, "description": "UPLOAD_TOKEN_INVALID: the token is not this upload's."},
+    401: {"model": UploadFailure, "description": "UPLOAD_TOKEN_INVALID: wrong token."},
     409: {
         "model": UploadFailure,
-        "description": "UPLOAD_USED or UPLOAD_IN_PROGRESS: it was or is being received.",
+        "description": "UPLOAD_USED or UPLOAD_IN_PROGRESS: the file was received, or is being received.",
     },
     410: {"model": UploadFailure, "description": "UPLOAD_EXPIRED: reserve another upload."},
-    415: {"model": UploadFailure, "description": "UPLOAD_TYPE_MISMATCH: another type, or no audio or video."},
+    415: {
+        "model": UploadFailure,
+        "description": "UPLOAD_TYPE_MISMATCH: another Content-Type, or not audio or video.",
+    },
     422: {
         "model": UploadFailure,
         "description": "UPLOAD_LENGTH_MISMATCH: more or fewer bytes than reserved.",
     },
-    500: {"model": UploadFailure, "description": "SERVER_ERROR: a fault of this server. Send it again."},
-    503: {"model": UploadFailure, "description": "UNAVAILABLE: the store of files is down. Send it again."},
+    500: {"model": UploadFailure, "description": "SERVER_ERROR: unexpected error. Send the file again."},
+    503: {
+        "model": UploadFailure,
+        "description": "UNAVAILABLE: the file storage is unavailable. Send the file again.",
+    },
 }
 
 
-_OFFSET = {"description": "How many bytes are kept.", "schema": {"type": "integer"}, "example": 8388608}
+_OFFSET = {
+    "description": "Number of bytes received so far.",
+    "schema": {"type": "integer"},
+    "example": 8388608,
+}
 _COMPLETE = {
-    "description": "`?1` where the whole file is here, else `?0`.",
+    "description": "`?1` if the whole file was received, else `?0`.",
     "schema": {"type": "string", "enum": ["?0", "?1"]},
     "example": "?0",
 }
@@ -99,7 +109,7 @@ _CHUNK = {
             "name": "Upload-Offset",
             "in": "header",
             "required": True,
-            "description": "Where in the file the chunk begins: as many bytes as are kept.",
+            "description": "Position of the chunk in the file: the number of bytes received so far.",
             "schema": {"type": "integer", "minimum": 0},
             "example": 8388608,
         },
@@ -107,7 +117,7 @@ _CHUNK = {
             "name": "Upload-Complete",
             "in": "header",
             "required": True,
-            "description": "`?1` with the last chunk, else `?0`.",
+            "description": "`?1` for the last chunk, else `?0`.",
             "schema": {"type": "string", "enum": ["?0", "?1"]},
             "example": "?0",
         },
@@ -115,40 +125,40 @@ _CHUNK = {
 }
 _CHUNK_ANSWERS: dict[int | str, dict[str, Any]] = {
     **_ANSWERS,
-    200: {"description": "The file is whole.", "headers": {"Upload-Complete": _COMPLETE}},
+    200: {"description": "The whole file was received.", "headers": {"Upload-Complete": _COMPLETE}},
     204: {
-        "description": "The chunk is kept: send the next.",
+        "description": "The chunk was received: send the next one.",
         "headers": {"Upload-Offset": _OFFSET, "Upload-Complete": _COMPLETE},
     },
     400: {
         "model": UploadFailure,
-        "description": "UPLOAD_INCOMPLETE: the bytes stopped coming, and nothing of this chunk is kept; or "
-        "UPLOAD_HEADERS_INVALID: they do not say where the chunk belongs.",
+        "description": "UPLOAD_INCOMPLETE: the connection ended early; nothing of the chunk is kept. "
+        "UPLOAD_HEADERS_INVALID: a header of the chunk is missing or malformed.",
     },
     409: {
         "model": UploadFailure,
-        "description": "UPLOAD_OFFSET_MISMATCH: go on from the `Upload-Offset` of this answer. UPLOAD_USED or "
-        "UPLOAD_IN_PROGRESS: the file was, or something of it is being received.",
+        "description": "UPLOAD_OFFSET_MISMATCH: continue from the `Upload-Offset` of this response. UPLOAD_USED or "
+        "UPLOAD_IN_PROGRESS: the file was received, or a part of it is being received.",
         "headers": {"Upload-Offset": _OFFSET},
     },
     422: {
         "model": UploadFailure,
-        "description": "UPLOAD_LENGTH_MISMATCH: more bytes than reserved, fewer with the last, or too few in one.",
+        "description": "UPLOAD_LENGTH_MISMATCH: more bytes than reserved, fewer at the end, or a small chunk.",
     },
 }
 _PROGRESS: dict[int | str, dict[str, Any]] = {
     200: {
-        "description": "How far the upload is.",
+        "description": "Progress of the upload.",
         "headers": {
             "Upload-Offset": _OFFSET,
             "Upload-Length": {
-                "description": "How many bytes were reserved.",
+                "description": "Number of bytes reserved.",
                 "schema": {"type": "integer"},
                 "example": 52428800,
             },
             "Upload-Complete": _COMPLETE,
             "Upload-Limit": {
-                "description": "Bytes that a chunk has at least, but for the last, and seconds until none may begin.",
+                "description": "Smallest chunk in bytes, except the last, and seconds in which chunks may start.",
                 "schema": {"type": "string"},
                 "example": f"min-append-size={SMALLEST}, max-age=3541",
             },
@@ -156,7 +166,7 @@ _PROGRESS: dict[int | str, dict[str, Any]] = {
     },
     401: {"description": _ANSWERS[401]["description"]},
     410: {"description": _ANSWERS[410]["description"]},
-    "default": {"description": "It cannot be told now."},
+    "default": {"description": "The progress is unavailable."},
 }
 
 
@@ -174,8 +184,8 @@ _PROGRESS: dict[int | str, dict[str, Any]] = {
 def create_upload(
     body: UploadRequest, services: ServicesDep, caller: CallerDep, idempotency: IdempotencyDep
 ) -> JsonResponse:
-    """Reserve an upload. Then send the file's bytes to `uploadUrl`, with `uploadHeaders` and its Content-Type; or as
-    `directUpload` says, where there is one."""
+    """Reserve an upload. Then send the bytes of the file to `uploadUrl` with `uploadHeaders` and its Content-Type, or
+    as described by `directUpload`, if present."""
 
     def create(record: Record) -> Mapping[str, Any]:
         uploads = services.uploads
@@ -217,7 +227,7 @@ async def receive_file(
     services: ServicesDep,
     x_upload_token: UploadToken = "",
 ) -> Response:
-    """Send the file: its bytes as the body, exactly as many as were reserved. Works once."""
+    """Send the file as the body, with exactly the reserved number of bytes. Works once."""
 
     async def receive() -> Response:
         incoming = await run_in_threadpool(
@@ -225,14 +235,14 @@ async def receive_file(
             upload_id,
             x_upload_token,
             request.headers.get("content-type"),
-            _announced(request),
+            _content_length(request),
         )
         await _receive(
-            request.stream(), incoming, services.settings.upload_seconds, IDLE_SECONDS, _WHOLE_AGAIN
+            request.stream(), incoming, services.settings.upload_seconds, IDLE_SECONDS, _RETRY_FILE
         )
         return success(UploadedFile(url=services.uploads.url(upload_id), key=incoming.key))
 
-    return await _answer(request, upload_id, receive(), _WHOLE_AGAIN)
+    return await _answer(request, upload_id, receive(), _RETRY_FILE)
 
 
 @router.patch(
@@ -248,9 +258,9 @@ async def receive_chunk(
     services: ServicesDep,
     x_upload_token: UploadToken = "",
 ) -> Response:
-    """Send the file in chunks, one after the other, each as large as you like from 64 KiB on: after a connection that
-    broke, go on with the chunk that it broke in. A chunk is kept whole or not at all; all have to begin before
-    `expiresAt`. The answer to the last one is the file. After the IETF's draft on resumable uploads
+    """Send the file in chunks, one after the other, each of 64 KiB or more: after a broken connection, continue with
+    the interrupted chunk. A chunk is stored completely or not at all. All chunks must start before `expiresAt`. The
+    response to the last chunk describes the file. Follows the IETF draft on resumable uploads
     (draft-ietf-httpbis-resumable-upload).
     """
     uploads = services.uploads
@@ -258,27 +268,27 @@ async def receive_chunk(
     async def receive() -> Response:
         progress = await run_in_threadpool(uploads.progress, upload_id, x_upload_token)
         offset, is_last = _place(request)
-        size = _announced(request)
+        size = _content_length(request)
         is_empty = size == 0 or (size is None and "transfer-encoding" not in request.headers)
-        # the answer to the last chunk may have been lost: the draft would refuse to give it again
+        # the response to the last chunk may have been lost; the draft would refuse to repeat it
         if progress.key and is_last and is_empty and offset == progress.length:
             return done(progress.key)
         chunk = await run_in_threadpool(uploads.begin_chunk, upload_id, x_upload_token, offset, is_last, size)
         within_s = services.settings.upload_seconds
-        await _receive(request.stream(), chunk, within_s, IDLE_SECONDS, _CHUNK_AGAIN)
+        await _receive(request.stream(), chunk, within_s, IDLE_SECONDS, _RETRY_CHUNK)
         if not is_last:
             return Response(
                 status_code=204, headers={"Upload-Offset": str(chunk.end), "Upload-Complete": "?0"}
             )
         incoming, blocks = await run_in_threadpool(uploads.begin_joining, upload_id, x_upload_token)
-        # the store has time limits of its own
-        await _receive(iterate_in_threadpool(blocks), incoming, math.inf, math.inf, _CHUNK_AGAIN)
+        # the storage has its own time limits
+        await _receive(iterate_in_threadpool(blocks), incoming, math.inf, math.inf, _RETRY_CHUNK)
         return done(incoming.key)
 
     def done(key: str) -> Response:
         return success(UploadedFile(url=uploads.url(upload_id), key=key), {"Upload-Complete": "?1"})
 
-    return await _answer(request, upload_id, receive(), _CHUNK_AGAIN)
+    return await _answer(request, upload_id, receive(), _RETRY_CHUNK)
 
 
 @router.head(
@@ -287,54 +297,54 @@ async def receive_chunk(
     responses=_PROGRESS,
     operation_id="getUploadOffset",
 )
-async def tell_offset(
+async def get_offset(
     upload_id: str,
     request: Request,
     services: ServicesDep,
     x_upload_token: UploadToken = "",
 ) -> Response:
-    """Ask how many bytes of the file are kept, to go on from there. A chunk on its way may add to them."""
+    """Get the number of bytes received so far, to continue from there. A chunk in progress may add to it."""
 
-    async def tell() -> Response:
-        progress = await run_in_threadpool(services.uploads.progress, upload_id, x_upload_token)
+    async def progress() -> Response:
+        found = await run_in_threadpool(services.uploads.progress, upload_id, x_upload_token)
         headers = {
-            "Upload-Offset": str(progress.kept),
-            "Upload-Length": str(progress.length),
-            "Upload-Complete": f"?{int(progress.is_complete)}",
-            "Upload-Limit": f"min-append-size={SMALLEST}, max-age={progress.left_s}",
+            "Upload-Offset": str(found.kept),
+            "Upload-Length": str(found.length),
+            "Upload-Complete": f"?{int(found.is_complete)}",
+            "Upload-Limit": f"min-append-size={SMALLEST}, max-age={found.left_s}",
             "Cache-Control": "no-store",
         }
         return Response(headers=headers)
 
-    return await _answer(request, upload_id, tell(), _CHUNK_AGAIN)
+    return await _answer(request, upload_id, progress(), _RETRY_CHUNK)
 
 
-def _announced(request: Request) -> int | None:
+def _content_length(request: Request) -> int | None:
     length = request.headers.get("content-length", "")
     return int(length) if length.isdecimal() else None
 
 
 def _place(request: Request) -> tuple[int, bool]:
-    """Where a chunk begins, and whether it is the last."""
+    """Return the position of a chunk, and True if it is the last."""
     content_type = request.headers.get("content-type", "")
     if media_type(content_type) != CHUNK_TYPE:
-        given = f"as {content_type}" if content_type else "without a type"
+        given = f"of type {content_type}" if content_type else "without a type"
         raise TypeMismatch(
-            f"This chunk came {given}: send it as {CHUNK_TYPE}, whatever the file's own type is."
+            f"The chunk was sent {given}: send it as {CHUNK_TYPE}, regardless of the type of the file."
         )
     offset, complete = (request.headers.get(f"upload-{name}", "") for name in ("offset", "complete"))
-    # as long as an integer of Structured Fields is at most (RFC 9651 §3.3.1)
+    # the longest integer of Structured Fields (RFC 9651 §3.3.1)
     if not re.fullmatch("[0-9]{1,15}", offset):
         raise HeadersInvalid(
-            "Upload-Offset must say at which byte of the file the chunk begins, as Upload-Offset: 0."
+            "Upload-Offset must be the position of the chunk in the file, such as Upload-Offset: 0."
         )
     if complete not in ("?0", "?1"):
-        raise HeadersInvalid("Upload-Complete must be ?1 with the last chunk, and ?0 with every other.")
+        raise HeadersInvalid("Upload-Complete must be ?1 for the last chunk and ?0 for every other one.")
     return int(offset), complete == "?1"
 
 
-async def _answer(request: Request, upload_id: str, work: Awaitable[Response], again: str) -> Response:
-    """What comes of ``work``; ``again`` is what to do where it failed for no reason of the client's."""
+async def _answer(request: Request, upload_id: str, work: Awaitable[Response], retry: str) -> Response:
+    """Return the result of ``work``, or a flat error; ``retry`` says what to do after an error of the server."""
     try:
         return await work
     except ServiceError as error:
@@ -343,17 +353,17 @@ async def _answer(request: Request, upload_id: str, work: Awaitable[Response], a
         headers = {"Upload-Offset": str(error.offset)} if isinstance(error, OffsetMismatch) else None
         return _failure(error.status, error.code, str(error), headers)
     except StorageError:
-        _log.exception("the store did not take upload %s", upload_id)
-        return _failure(503, "UNAVAILABLE", f"The store of files does not answer: {again} in a while.")
+        _log.exception("file storage failed during upload %s", upload_id)
+        return _failure(503, "UNAVAILABLE", f"The file storage is unavailable: {retry} later.")
     except Exception:
         _log.exception("upload %s failed", upload_id)
-        return _failure(500, "SERVER_ERROR", f"Something went wrong here: {again}.")
+        return _failure(500, "SERVER_ERROR", f"Internal error: {retry}.")
 
 
 async def _receive(
-    body: AsyncIterator[bytes], incoming: Receiving, within_s: float, idle_s: float, again: str
+    body: AsyncIterator[bytes], incoming: Receiving, within_s: float, idle_s: float, retry: str
 ) -> None:
-    """All bytes of ``body``; whatever ends it before, the upload is free for another try."""
+    """Receive all bytes of ``body``; if that fails, release the upload for another attempt."""
     deadline = anyio.current_time() + within_s
     try:
         while True:
@@ -368,15 +378,15 @@ async def _receive(
             await run_in_threadpool(incoming.abandon)
         if isinstance(error, TimeoutError | ClientDisconnect):
             raise Incomplete(
-                f"Only {incoming.received} bytes came before the connection ended or fell silent: {again}."
+                f"The connection ended or timed out after {incoming.received} bytes: {retry}."
             ) from error
         raise
 
 
 async def _drain(request: Request) -> None:
-    """Let the client send on for a while: many read no answer before they have sent all."""
+    """Read on for a while: many clients read no response before they have sent the whole body."""
     seen = 0
-    with suppress(TimeoutError, ClientDisconnect, RuntimeError):  # RuntimeError: it has sent all
+    with suppress(TimeoutError, ClientDisconnect, RuntimeError):  # RuntimeError: the body has ended
         with anyio.fail_after(DRAIN_SECONDS):
             async for block in request.stream():
                 seen += len(block)

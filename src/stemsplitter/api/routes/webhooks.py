@@ -1,4 +1,4 @@
-"""Webhooks over HTTP: the log of deliveries, replay, test events, signing secrets."""
+"""Routes of webhooks: deliveries, replays, test events and signing secrets."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -68,7 +68,7 @@ def list_deliveries(
     status: DeliveryStatus | None = None,
     split_id: Annotated[str | None, Query(alias="splitId", pattern=ID)] = None,
 ) -> JsonResponse:
-    """List deliveries, the newest first. The log is kept for 30 days."""
+    """List deliveries, newest first. The log is kept for 30 days."""
     with services.database.read() as session:
         found, next_cursor = services.webhooks.deliveries(
             session, caller.account_id, limit=limit, cursor=cursor, status=status, split_id=split_id
@@ -84,7 +84,7 @@ def list_deliveries(
     openapi_extra=documented(response=_LOG_EXAMPLE),
 )
 def get_delivery(services: ServicesDep, caller: CallerDep, delivery_id: str) -> JsonResponse:
-    """Show a delivery: its body and every attempt."""
+    """Get a delivery with its body and attempts."""
     with services.database.read() as session:
         delivery, attempts = services.webhooks.delivery(session, caller.account_id, delivery_id)
     return success(_with_log(delivery, attempts))
@@ -97,7 +97,7 @@ def get_delivery(services: ServicesDep, caller: CallerDep, delivery_id: str) -> 
     openapi_extra=documented(response=_PENDING_EXAMPLE),
 )
 def replay_delivery(services: ServicesDep, caller: CallerDep, delivery_id: str) -> JsonResponse:
-    """Deliver the event again, now: a new delivery with the same event id and the same body."""
+    """Deliver an event again: creates a delivery with the same event id and body."""
     with services.database.write() as session:
         delivery = services.webhooks.replay(session, caller.account_id, delivery_id)
     return success(_delivery(delivery))
@@ -114,7 +114,7 @@ def replay_delivery(services: ServicesDep, caller: CallerDep, delivery_id: str) 
     ),
 )
 def send_test(services: ServicesDep, caller: CallerDep, body: schemas.TestRequest) -> JsonResponse:
-    """Send a `webhook.test` event, signed like any other and tried once; the delivery tells what came of it."""
+    """Send a `webhook.test` event, signed like any other and attempted once. The delivery shows the result."""
     with services.database.write() as session:
         delivery = services.webhooks.send_test(session, caller.account_id, body.url)
     return success(_delivery(delivery))
@@ -127,7 +127,7 @@ def send_test(services: ServicesDep, caller: CallerDep, body: schemas.TestReques
     openapi_extra=documented(response={"items": [_SECRET_EXAMPLE]}),
 )
 def list_secrets(services: ServicesDep, caller: CallerDep) -> JsonResponse:
-    """List the secrets that sign deliveries now."""
+    """List the active signing secrets."""
     with services.database.read() as session:
         found = services.webhook_secrets.list_secrets(session, caller.account_id)
     items = [
@@ -144,7 +144,7 @@ def list_secrets(services: ServicesDep, caller: CallerDep) -> JsonResponse:
     openapi_extra=documented(response={"secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="}),
 )
 def rotate_secret(services: ServicesDep, caller: CallerDep) -> JsonResponse:
-    """Make a new signing secret, or the first; the one before it signs beside it for 24 hours."""
+    """Create a signing secret. The previous one stays active for 24 hours."""
     with services.database.write() as session:
         secret = services.webhook_secrets.rotate_secret(session, caller.account_id)
     return success(schemas.NewSecret(secret=secret), {"Cache-Control": "no-store"})
