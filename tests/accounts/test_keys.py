@@ -5,7 +5,7 @@ import pytest
 from stemsplitter.accounts.keys import SHOWN, hash_key, is_key, new_key
 
 
-def test_a_new_key() -> None:
+def test_new_key_has_the_form_of_a_key() -> None:
     keys = {new_key() for _ in range(100)}
     assert len(keys) == 100
     for key in keys:
@@ -13,7 +13,7 @@ def test_a_new_key() -> None:
         assert key[:SHOWN].startswith("ast_live_") and len(key[:SHOWN]) == 12
 
 
-def test_what_is_kept_of_it() -> None:
+def test_hash_is_sha256() -> None:
     key = new_key()
     assert hash_key(key) == hashlib.sha256(key.encode()).hexdigest()
 
@@ -33,5 +33,5 @@ def test_what_is_kept_of_it() -> None:
         " ast_live_" + "a" * 32,
     ],
 )
-def test_what_is_not_a_key(text: str) -> None:
+def test_other_texts_are_not_keys(text: str) -> None:
     assert not is_key(text)

@@ -16,7 +16,7 @@ def test_only_the_password_matches() -> None:
 
 
 @pytest.mark.usefixtures("slow_passwords")
-def test_the_kind_of_hash() -> None:
+def test_hash_is_argon2id() -> None:
     assert hash_password("correct horse").startswith("$argon2id$v=19$m=65536,t=3,p=4$")
 
 
@@ -39,10 +39,10 @@ def test_verification_takes_the_same_time_without_a_hash() -> None:
 
 
 @pytest.mark.parametrize("password", ["", "ninechars", "x" * 1001])
-def test_lengths(password: str) -> None:
+def test_password_length_is_limited(password: str) -> None:
     with pytest.raises(ValidationFailed, match=rf"has {len(password)} characters: use 10 to 1000"):
         hash_password(password)
 
 
-def test_a_damaged_hash_matches_nothing() -> None:
+def test_damaged_hash_matches_nothing() -> None:
     assert not matches("correct horse", "not a hash")

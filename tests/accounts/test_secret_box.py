@@ -15,14 +15,14 @@ SECRET = b"0123456789abcdef0123456789abcdef"
 
 
 @given(st.text())
-def test_what_is_encrypted_comes_back(text: str) -> None:
+def test_decryption_reverses_encryption(text: str) -> None:
     box = SecretBox(SECRET)
     token = box.encrypt(text)
     assert box.decrypt(token) == text
     assert box.encrypt(text) != token
 
 
-def test_another_secret_does_not_open_it() -> None:
+def test_other_secret_does_not_decrypt() -> None:
     token = SecretBox(SECRET).encrypt("whsec_x")
     with pytest.raises(SettingsError, match="another secret key"):
         SecretBox(SECRET[::-1]).decrypt(token)
@@ -30,7 +30,7 @@ def test_another_secret_does_not_open_it() -> None:
         SecretBox(SECRET).decrypt(token[:-4] + "AAA=")
 
 
-def test_a_key_for_each_purpose() -> None:
+def test_derived_keys_differ_by_purpose() -> None:
     keys = {derive_key(SECRET, "one"), derive_key(SECRET, "two"), derive_key(SECRET[::-1], "one")}
     assert len(keys) == 3 and all(len(key) == 32 for key in keys)
     # computed by hand with HMAC (RFC 5869, 2.2 and 2.3), so that it stays what it is
@@ -39,7 +39,7 @@ def test_a_key_for_each_purpose() -> None:
     )
 
 
-def test_the_file_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
+def test_file_is_created_once_for_its_owner_only(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path / "new" / "folder")
     secret = load_secret(settings)
     file = settings.data_dir / "secret.key"
@@ -49,7 +49,7 @@ def test_the_file_is_made_once_and_for_its_owner_alone(tmp_path: Path) -> None:
     assert [each.name for each in settings.data_dir.iterdir()] == ["secret.key"]
 
 
-def test_processes_that_start_at_once_get_the_same(tmp_path: Path) -> None:
+def test_concurrent_processes_get_the_same_secret(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     together = threading.Barrier(8)
     found: list[bytes] = []
@@ -66,12 +66,12 @@ def test_processes_that_start_at_once_get_the_same(tmp_path: Path) -> None:
     assert len(found) == 8 and len(set(found)) == 1
 
 
-def test_the_setting_wins(tmp_path: Path) -> None:
+def test_setting_overrides_the_file(tmp_path: Path) -> None:
     assert load_secret(Settings(data_dir=tmp_path, secret_key=SECRET.decode())) == SECRET
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_short_secret(tmp_path: Path) -> None:
+def test_short_secret_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="STEMSPLITTER_SECRET_KEY is shorter than 32"):
         load_secret(Settings(data_dir=tmp_path, secret_key="secret"))
     (tmp_path / "secret.key").write_text("")
@@ -79,7 +79,7 @@ def test_a_short_secret(tmp_path: Path) -> None:
         load_secret(Settings(data_dir=tmp_path))
 
 
-def test_a_file_that_cannot_be_read_or_made(tmp_path: Path) -> None:
+def test_unreadable_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "secret.key").mkdir()
     with pytest.raises(SettingsError, match="cannot be read or created"):
         load_secret(Settings(data_dir=tmp_path))

@@ -45,7 +45,7 @@ def rows(session: Session) -> int:
     return session.scalar(select(func.count()).select_from(WebhookSecret)) or 0
 
 
-def test_the_first_secret(database: Database, secrets: WebhookSecrets, account: str) -> None:
+def test_first_secret_is_created_once(database: Database, secrets: WebhookSecrets, account: str) -> None:
     with database.write() as session:
         assert secrets.active_secrets(session, account) == []
         shown = secrets.create_secret(session, account)
@@ -55,7 +55,7 @@ def test_the_first_secret(database: Database, secrets: WebhookSecrets, account: 
     assert shown.startswith("whsec_") and len(base64.b64decode(shown.removeprefix("whsec_"))) == 32
 
 
-def test_it_is_not_stored_readable(database: Database, secrets: WebhookSecrets, account: str) -> None:
+def test_secret_is_stored_encrypted(database: Database, secrets: WebhookSecrets, account: str) -> None:
     with database.write() as session:
         shown = secrets.create_secret(session, account)
         (stored,) = session.scalars(select(WebhookSecret)).all()
@@ -64,7 +64,7 @@ def test_it_is_not_stored_readable(database: Database, secrets: WebhookSecrets, 
     assert stored.prefix == shown[:12]
 
 
-def test_after_a_rotation_both_sign_for_a_day(
+def test_both_secrets_sign_for_a_day_after_a_rotation(
     database: Database, secrets: WebhookSecrets, account: str, clock: Clock
 ) -> None:
     with database.write() as session:
@@ -78,7 +78,7 @@ def test_after_a_rotation_both_sign_for_a_day(
         assert secrets.active_secrets(session, account) == [new]
 
 
-def test_a_second_rotation_prolongs_nothing_and_forgets_what_ended(
+def test_second_rotation_extends_nothing_and_deletes_expired_secrets(
     database: Database, secrets: WebhookSecrets, account: str, clock: Clock
 ) -> None:
     with database.write() as session:
@@ -96,7 +96,7 @@ def test_a_second_rotation_prolongs_nothing_and_forgets_what_ended(
         assert rows(session) == 3  # the first is gone
 
 
-def test_a_clock_that_went_back_does_not_change_the_order(
+def test_clock_set_back_does_not_change_the_order(
     database: Database, secrets: WebhookSecrets, account: str, clock: Clock
 ) -> None:
     with database.write() as session:
@@ -106,7 +106,7 @@ def test_a_clock_that_went_back_does_not_change_the_order(
         assert secrets.active_secrets(session, account) == [new, old]
 
 
-def test_a_rotation_after_the_secret_key_was_lost(
+def test_rotation_after_the_secret_key_was_lost_deletes_old_secrets(
     database: Database, secrets: WebhookSecrets, account: str
 ) -> None:
     other = WebhookSecrets(SecretBox(b"fedcba9876543210fedcba9876543210"))
@@ -120,7 +120,7 @@ def test_a_rotation_after_the_secret_key_was_lost(
         assert rows(session) == 1
 
 
-def test_an_account_that_is_not_there(database: Database, secrets: WebhookSecrets) -> None:
+def test_missing_account_is_not_found(database: Database, secrets: WebhookSecrets) -> None:
     with database.write() as session:
         for make in (secrets.create_secret, secrets.rotate_secret):
             with pytest.raises(NotFound):

@@ -33,7 +33,7 @@ def made(accounts: AccountService, database: Database, email: str = "song@exampl
         return accounts.create_account(session, email, PASSWORD_HASH)
 
 
-def test_a_new_account_has_the_free_credits(database: Database, accounts: AccountService) -> None:
+def test_new_account_has_the_free_credits(database: Database, accounts: AccountService) -> None:
     account = made(accounts, database)
     assert account.balance == 600
     with database.read() as session:
@@ -45,12 +45,12 @@ def test_a_new_account_has_the_free_credits(database: Database, accounts: Accoun
         assert credits.audit(session) == []
 
 
-def test_without_free_credits(database: Database) -> None:
+def test_new_account_without_free_credits_has_none(database: Database) -> None:
     account = made(new_service(database, Settings(free_credits=0)), database)
     assert account.balance == 0
 
 
-def test_addresses_are_unique_in_any_case(database: Database, accounts: AccountService) -> None:
+def test_addresses_are_unique_regardless_of_case(database: Database, accounts: AccountService) -> None:
     account = made(accounts, database, " Song@Example.COM ")
     assert account.email == "song@example.com"
     with database.write() as session:
@@ -68,13 +68,13 @@ def test_addresses_are_unique_in_any_case(database: Database, accounts: AccountS
 @pytest.mark.parametrize(
     "email", ["", "song", "@", "song@", "@x", "a b@c", "a@b@c", "a\x1b@b", "x" * 250 + "@b.de"]
 )
-def test_what_is_not_an_address(database: Database, accounts: AccountService, email: str) -> None:
+def test_invalid_address_is_refused(database: Database, accounts: AccountService, email: str) -> None:
     with pytest.raises(ValidationFailed, match=r"use the form name@example\.com") as caught:
         made(accounts, database, email)
     assert caught.value.param == "email"
 
 
-def test_other_values_that_cannot_be(database: Database, accounts: AccountService) -> None:
+def test_invalid_role_name_and_password_are_refused(database: Database, accounts: AccountService) -> None:
     with database.write() as session:
         with pytest.raises(ValidationFailed, match="not a role"):
             accounts.create_account(session, "a@b", role="king")
@@ -87,7 +87,7 @@ def test_other_values_that_cannot_be(database: Database, accounts: AccountServic
         assert accounts.has_accounts(session)
 
 
-def test_a_password_is_proof(database: Database, accounts: AccountService) -> None:
+def test_password_is_verified(database: Database, accounts: AccountService) -> None:
     account = made(accounts, database)
     with database.write() as session:
         assert accounts.verify_password(session, " SONG@example.com", PASSWORD).id == account.id
@@ -108,7 +108,7 @@ def test_a_password_is_proof(database: Database, accounts: AccountService) -> No
     assert messages == {"Wrong email address or password"}  # it does not tell who has an account
 
 
-def test_a_key_is_proof_until_it_is_revoked(database: Database, accounts: AccountService) -> None:
+def test_key_authenticates_until_it_is_revoked(database: Database, accounts: AccountService) -> None:
     account = made(accounts, database)
     with database.write() as session:
         key, shown = accounts.create_key(session, account.id, " laptop ")
@@ -127,7 +127,7 @@ def test_a_key_is_proof_until_it_is_revoked(database: Database, accounts: Accoun
         authenticate(accounts, database, shown)
 
 
-def test_a_disabled_account(database: Database, accounts: AccountService) -> None:
+def test_disabled_account_cannot_authenticate(database: Database, accounts: AccountService) -> None:
     account = made(accounts, database)
     with database.write() as session:
         _, shown = accounts.create_key(session, account.id, "")
@@ -145,7 +145,7 @@ def test_a_disabled_account(database: Database, accounts: AccountService) -> Non
 @pytest.mark.parametrize(
     "key", ["", "Bearer", "ast_live_" + "0" * 32, "ast_live_", "x" * 100_000, "ast_live_\0"]
 )
-def test_other_keys(database: Database, accounts: AccountService, key: str) -> None:
+def test_malformed_key_is_unauthorized(database: Database, accounts: AccountService, key: str) -> None:
     made(accounts, database)
     with pytest.raises(Unauthorized) as caught:
         authenticate(accounts, database, key)
@@ -153,7 +153,7 @@ def test_other_keys(database: Database, accounts: AccountService, key: str) -> N
     assert str(caught.value) == "Missing or invalid API key"
 
 
-def test_the_hash_is_no_key(database: Database, accounts: AccountService) -> None:
+def test_hash_of_a_key_is_unauthorized(database: Database, accounts: AccountService) -> None:
     account = made(accounts, database)
     with database.write() as session:
         key, _ = accounts.create_key(session, account.id, "")
@@ -165,7 +165,7 @@ def last_used(session: Session) -> object:
     return session.scalar(select(ApiKey.last_used_at))
 
 
-def test_use_is_noted_once_a_minute(
+def test_use_of_a_key_is_recorded_once_a_minute(
     database: Database, accounts: AccountService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     account = made(accounts, database)
@@ -182,7 +182,7 @@ def test_use_is_noted_once_a_minute(
     assert seen == [first, first, first, later, later]
 
 
-def test_use_that_another_process_noted_stays(database: Database, accounts: AccountService) -> None:
+def test_use_recorded_by_another_process_is_kept(database: Database, accounts: AccountService) -> None:
     """Both saw that the last use was long ago; the second finds that it no longer is."""
     account = made(accounts, database)
     with database.write() as session:
@@ -194,7 +194,7 @@ def test_use_that_another_process_noted_stays(database: Database, accounts: Acco
         assert last_used(session) == at
 
 
-def test_what_is_not_there(database: Database, accounts: AccountService) -> None:
+def test_missing_accounts_and_keys_are_not_found(database: Database, accounts: AccountService) -> None:
     account, other = made(accounts, database), made(accounts, database, "other@example.com")
     with database.write() as session:
         key, _ = accounts.create_key(session, account.id, "")
@@ -212,7 +212,7 @@ def test_what_is_not_there(database: Database, accounts: AccountService) -> None
         assert key.revoked_at is None
 
 
-def test_a_key_is_renamed(database: Database, accounts: AccountService) -> None:
+def test_key_is_renamed(database: Database, accounts: AccountService) -> None:
     account, other = made(accounts, database), made(accounts, database, "other@example.com")
     with database.write() as session:
         key, shown = accounts.create_key(session, account.id, "laptop")
@@ -226,7 +226,7 @@ def test_a_key_is_renamed(database: Database, accounts: AccountService) -> None:
     assert authenticate(accounts, database, shown).key_id == key.id
 
 
-def test_nobody_disables_the_own_account(database: Database, accounts: AccountService) -> None:
+def test_operator_cannot_disable_the_own_account(database: Database, accounts: AccountService) -> None:
     account, other = made(accounts, database), made(accounts, database, "other@example.com")
     with database.write() as session:
         with pytest.raises(Conflict, match="your own"):
@@ -236,7 +236,7 @@ def test_nobody_disables_the_own_account(database: Database, accounts: AccountSe
         assert [each.disabled_at is None for each in accounts.list_accounts(session)] == [True, False]
 
 
-def test_accounts_are_found_and_come_in_pages(database: Database, accounts: AccountService) -> None:
+def test_accounts_are_searched_and_paged(database: Database, accounts: AccountService) -> None:
     with database.write() as session:
         for name in ("Ämilia", "", "100%_Rock", "", ""):
             number = len(accounts.list_accounts(session))

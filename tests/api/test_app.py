@@ -84,7 +84,7 @@ def error_of(response: Any, status: int, code: str) -> dict[str, Any]:
     return found
 
 
-def test_success_is_raw_and_in_order(client: TestClient) -> None:
+def test_success_is_unescaped_and_keeps_the_order_of_fields(client: TestClient) -> None:
     response = client.post("/v1/echo", json={"input": {"url": "https://é.example/ü/ス?a=\U0001f3b5"}})
     assert response.content == (
         '{"success":true,"data":{"z":"https://é.example/ü/ス?a=\U0001f3b5","a":1}}'.encode()
@@ -101,16 +101,18 @@ def test_success_is_raw_and_in_order(client: TestClient) -> None:
         ("audio", 422, "VALIDATION_ERROR"),
     ],
 )
-def test_failures_of_services(client: TestClient, what: str, status: int, code: str) -> None:
+def test_service_errors_have_their_status_and_code(
+    client: TestClient, what: str, status: int, code: str
+) -> None:
     assert error_of(client.get(f"/v1/fail/{what}"), status, code)["message"] == str(FAILURES[what])
 
 
-def test_what_is_missing_stands_beside_402(client: TestClient) -> None:
+def test_insufficient_credits_report_required_seconds_and_balance(client: TestClient) -> None:
     error = error_of(client.get("/v1/fail/credits"), 402, "INSUFFICIENT_CREDITS")
     assert (error["requiredSeconds"], error["balance"]) == (214, 100)
 
 
-def test_param_and_details(client: TestClient) -> None:
+def test_error_has_param_and_details(client: TestClient) -> None:
     error = error_of(client.get("/v1/fail/param"), 422, "VALIDATION_ERROR")
     assert (error["param"], error["details"]) == ("input.url", {"limitSeconds": 3600})
 
@@ -118,14 +120,14 @@ def test_param_and_details(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("what", "status", "code"), [("away", 503, "UNAVAILABLE"), ("value", 422, "VALIDATION_ERROR")]
 )
-def test_what_the_database_refuses(client: TestClient, what: str, status: int, code: str) -> None:
+def test_database_errors_do_not_expose_values(client: TestClient, what: str, status: int, code: str) -> None:
     answer = client.get(f"/v1/fail/{what}")
     assert (answer.status_code, answer.json()["error"]["code"]) == (status, code)
     assert "secret" not in answer.text and ("retry-after" in answer.headers) == (status == 503)
 
 
 @pytest.mark.parametrize("what", ["bug", "model"])
-def test_faults_of_ours_tell_an_id_and_no_internals(
+def test_unexpected_errors_report_the_request_id_and_no_internals(
     client: TestClient, what: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     response = client.get(f"/v1/fail/{what}")
@@ -138,14 +140,14 @@ def test_faults_of_ours_tell_an_id_and_no_internals(
 @pytest.mark.parametrize(
     "key", [None, "Bearer", "Bearer ast_live_wrong", "Basic ast_live_wrong", "ast_live_wrong"]
 )
-def test_without_a_valid_key_there_is_no_entry(client: TestClient, key: str | None) -> None:
+def test_request_without_a_valid_key_is_unauthorized(client: TestClient, key: str | None) -> None:
     response = client.get("/v1/credits", headers={"Authorization": key} if key else {})
     error = error_of(response, 401, "UNAUTHORIZED")
     assert error["message"] == "Missing or invalid API key"
     assert response.headers["www-authenticate"] == "Bearer"
 
 
-def test_framework_answers(client: TestClient) -> None:
+def test_framework_errors_use_the_envelope(client: TestClient) -> None:
     error_of(client.get("/v1/nothing"), 404, "NOT_FOUND")
     error_of(client.get("/v1/echo/"), 404, "NOT_FOUND")
     wrong = client.delete("/v1/echo")
@@ -168,18 +170,18 @@ def test_framework_answers(client: TestClient) -> None:
         (b'{"input": {"url": "a"}, "tags": [{"url": "a"}, {"url": "a", "size": "x"}]}', "tags.1.size"),
     ],
 )
-def test_bad_bodies(client: TestClient, body: bytes, param: str | None) -> None:
+def test_invalid_body_is_refused_with_its_param(client: TestClient, body: bytes, param: str | None) -> None:
     response = client.post("/v1/echo", content=body, headers={"Content-Type": "application/json"})
     error = error_of(response, 422, "VALIDATION_ERROR")
     assert error.get("param") == param
     assert error["message"].endswith(".")
 
 
-def test_a_missing_body(client: TestClient) -> None:
+def test_missing_body_is_refused(client: TestClient) -> None:
     error_of(client.post("/v1/echo", headers={"Content-Type": "application/json"}), 422, "VALIDATION_ERROR")
 
 
-def test_several_mistakes_are_all_told(client: TestClient) -> None:
+def test_all_invalid_fields_are_reported(client: TestClient) -> None:
     error = error_of(client.post("/v1/echo", json={"tags": 1}), 422, "VALIDATION_ERROR")
     assert [each["param"] for each in error["details"]["errors"]] == ["input", "tags"]
 
@@ -187,14 +189,14 @@ def test_several_mistakes_are_all_told(client: TestClient) -> None:
 @pytest.mark.parametrize(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
-def test_other_types_are_not_taken(client: TestClient, content_type: str) -> None:
+def test_other_content_types_are_refused(client: TestClient, content_type: str) -> None:
     response = client.post(
         "/v1/echo", content=b'{"input": {"url": "a"}}', headers={"Content-Type": content_type}
     )
     error_of(response, 415, "UNSUPPORTED_MEDIA_TYPE")
 
 
-def test_large_bodies_announced_or_not(client: TestClient) -> None:
+def test_body_over_the_limit_is_refused_with_or_without_content_length(client: TestClient) -> None:
     body = json.dumps({"input": {"url": "a" * MAX_BODY_BYTES}}).encode()
     error_of(client.post("/v1/echo", content=body), 413, "PAYLOAD_TOO_LARGE")
     chunks = (body[at : at + 1000] for at in range(0, len(body), 1000))
@@ -202,14 +204,14 @@ def test_large_bodies_announced_or_not(client: TestClient) -> None:
     error_of(client.post("/v1/echo", content=chunks, headers=headers), 413, "PAYLOAD_TOO_LARGE")
 
 
-def test_the_request_id_is_the_callers_where_it_is_sane(client: TestClient) -> None:
+def test_valid_request_id_of_the_client_is_used(client: TestClient) -> None:
     assert client.get("/v1/credits", headers={"X-Request-Id": "job-7.a"}).headers["x-request-id"] == "job-7.a"
     for odd in ("", "a b", "x" * 65, 'a"b'):
         made = client.get("/v1/credits", headers={"X-Request-Id": odd}).headers["x-request-id"]
         assert made.startswith("req_")
 
 
-def test_a_body_that_drips_is_given_up(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_body_times_out(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "BODY_SECONDS", 0.1)
     sent: list[dict[str, Any]] = []
 
@@ -225,7 +227,7 @@ def test_a_body_that_drips_is_given_up(app: FastAPI, monkeypatch: pytest.MonkeyP
     assert sent[0]["status"] == 422 and b"did not arrive" in sent[1]["body"]
 
 
-def test_creating_leaves_threads_for_polls_and_places_for_others(
+def test_concurrent_creates_of_one_caller_do_not_block_others(
     app: FastAPI, account: Account, services: Services
 ) -> None:
     """As many slow creates as may be, and more: others' requests get through."""
@@ -265,7 +267,7 @@ def test_creating_leaves_threads_for_polls_and_places_for_others(
     assert most == admission.MAX_CREATES_PER_CALLER
 
 
-def test_a_database_that_is_away_where_keys_are_checked(
+def test_unavailable_database_during_admission_is_503(
     client: TestClient, services: Services, account: Account, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: Any) -> Any:

@@ -49,7 +49,7 @@ def client(storage: Storage) -> TestClient:
         ("lines=1-2", 200, 0, 2560),
     ],
 )
-def test_the_file_or_a_range_of_it(
+def test_response_is_the_file_or_one_range(
     client: TestClient, asked: str | None, status: int, start: int, end: int
 ) -> None:
     headers = {"Range": asked} if asked else {}
@@ -65,19 +65,19 @@ def test_the_file_or_a_range_of_it(
         assert answer.headers["content-range"] == f"bytes {start}-{end - 1}/2560"
 
 
-def test_a_range_after_the_end_cannot_be_given(client: TestClient) -> None:
+def test_range_after_the_end_is_416(client: TestClient) -> None:
     answer = client.get("/vocals.mp3", headers={"Range": "bytes=2560-"})
     assert (answer.status_code, answer.headers["content-range"]) == (416, "bytes */2560")
 
 
-def test_a_client_that_has_the_file_is_told(client: TestClient) -> None:
+def test_matching_etag_is_304(client: TestClient) -> None:
     first = client.get("/vocals.mp3")
     known = client.get("/vocals.mp3", headers={"If-None-Match": first.headers["etag"]})
     assert (known.status_code, known.content, known.headers["etag"]) == (304, b"", first.headers["etag"])
     assert client.get("/vocals.mp3", headers={"If-None-Match": '"other"'}).status_code == 200
 
 
-def test_a_range_of_another_version_is_the_whole(client: TestClient) -> None:
+def test_if_range_of_another_version_returns_the_whole_file(client: TestClient) -> None:
     tag = client.get("/vocals.mp3").headers["etag"]
     part = client.get("/vocals.mp3", headers={"Range": "bytes=0-9", "If-Range": tag})
     assert (part.status_code, part.content) == (206, DATA[:10])
@@ -85,12 +85,12 @@ def test_a_range_of_another_version_is_the_whole(client: TestClient) -> None:
     assert (whole.status_code, whole.content) == (200, DATA)
 
 
-def test_an_empty_file_is_given(client: TestClient, storage: Storage) -> None:
+def test_empty_file_is_returned(client: TestClient, storage: Storage) -> None:
     storage.put_stream("splits/split_1/stems/empty.mp3", [], "audio/mpeg")
     assert (client.get("/empty.mp3").status_code, client.get("/empty.mp3").content) == (200, b"")
 
 
-def test_a_download_from_s3_is_led_there(s3_storage: Storage) -> None:
+def test_download_from_s3_is_redirected(s3_storage: Storage) -> None:
     s3_storage.put_stream(KEY, [DATA], "audio/mpeg")
     app = FastAPI()
 
@@ -119,5 +119,5 @@ def test_head_has_no_body(client: TestClient) -> None:
     assert (answer.status_code, answer.content, answer.headers["content-length"]) == (200, b"", "2560")
 
 
-def test_what_is_not_there_is_missing(client: TestClient) -> None:
+def test_missing_file_is_404(client: TestClient) -> None:
     assert client.get("/drums.mp3").status_code == 404

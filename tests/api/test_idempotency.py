@@ -48,22 +48,24 @@ def post(client: TestClient, account: Account, key: str | None, name: str = "ü"
     return client.post("/v1/things", json={"name": name}, headers=headers)
 
 
-def test_a_replay_is_the_same_answer_and_says_so(client: TestClient, account: Account) -> None:
+def test_replay_returns_the_first_response_and_a_header(client: TestClient, account: Account) -> None:
     first, again = post(client, account, "k1"), post(client, account, "k1")
     assert first.content == again.content == '{"success":true,"data":{"z":1,"name":"ü"}}'.encode()
     assert "idempotency-replayed" not in first.headers
     assert again.headers["idempotency-replayed"] == "true"
 
 
-def test_the_draft_puts_keys_into_quotes(client: TestClient, account: Account) -> None:
+def test_quoted_and_bare_keys_are_equal(client: TestClient, account: Account) -> None:
     assert post(client, account, "k1").json() == post(client, account, '"k1"').json()
 
 
-def test_without_a_key_everything_is_new(client: TestClient, account: Account) -> None:
+def test_requests_without_a_key_are_independent(client: TestClient, account: Account) -> None:
     assert [post(client, account, None).json()["data"]["z"] for _ in range(2)] == [1, 2]
 
 
-def test_another_body_is_422_and_a_refusal_is_forgotten(client: TestClient, account: Account) -> None:
+def test_key_with_another_body_is_refused_and_errors_are_not_stored(
+    client: TestClient, account: Account
+) -> None:
     assert post(client, account, "k1", "bad").status_code == 422
     assert post(client, account, "k1", "good").status_code == 200
     refused = post(client, account, "k1", "other")
@@ -71,7 +73,7 @@ def test_another_body_is_422_and_a_refusal_is_forgotten(client: TestClient, acco
 
 
 @pytest.mark.parametrize("key", ["", '""', "k" * (MAX_KEY + 1)])
-def test_keys_that_are_none(client: TestClient, account: Account, key: str) -> None:
+def test_invalid_key_is_refused(client: TestClient, account: Account, key: str) -> None:
     assert post(client, account, key).json()["error"]["param"].lower() == "idempotency-key"
 
 

@@ -129,7 +129,7 @@ class Ledger(RuleBasedStateMachine):
         }
 
 
-def test_one_after_the_other(database: Database) -> None:
+def test_sequential_moves_keep_the_invariants(database: Database) -> None:
     machine = type("MachineOnThisDatabase", (Ledger,), {"database": database})
     run_state_machine_as_test(
         machine, settings=settings(max_examples=25, stateful_step_count=25, deadline=None)
@@ -150,7 +150,7 @@ MOVES = st.lists(
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(schedules=st.lists(MOVES, min_size=2, max_size=4))
-def test_at_once_in_threads(database: Database, schedules: list[list[Move]]) -> None:
+def test_concurrent_threads_keep_the_invariants(database: Database, schedules: list[list[Move]]) -> None:
     """The moves of an example go on where the ledger of the example before stands: the checks hold anyway."""
     with database.read() as session:
         accounts = list(session.scalars(select(Account.id).order_by(Account.email)))
@@ -158,7 +158,7 @@ def test_at_once_in_threads(database: Database, schedules: list[list[Move]]) -> 
     run_at_once(database, accounts, schedules)
 
 
-def test_many_threads_for_the_same_splits(database: Database) -> None:
+def test_concurrent_threads_on_the_same_splits_keep_the_invariants(database: Database) -> None:
     accounts = add_accounts(database, 2)
     run_at_once(database, accounts, [random_moves(seed, 40) for seed in range(8)])
     with database.read() as session:  # it is not for want of trying
@@ -231,7 +231,7 @@ def test_one_balance_covers_one_of_many_holds(database: Database, attempt: int) 
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_of_settle_and_release_at_once_exactly_one_wins(database: Database, attempt: int) -> None:
+def test_exactly_one_of_concurrent_settle_and_release_succeeds(database: Database, attempt: int) -> None:
     (account,) = add_accounts(database, 1)
     with database.write() as session:
         CREDITS.hold(session, account, "split_1", 200)
@@ -261,7 +261,7 @@ def run_threads(target: object, count: int) -> None:
     assert not any(thread.is_alive() for thread in threads)
 
 
-def test_at_once_in_processes_of_which_one_is_killed(database: Database) -> None:
+def test_killed_process_leaves_the_invariants(database: Database) -> None:
     accounts = add_accounts(database, 3)
     worker = Path(ledger_moves.__file__)
     processes = [

@@ -42,9 +42,7 @@ def entries(session: Session, account_id: str) -> list[tuple[str, int, str | Non
     return [(row.kind, row.amount, row.split_id) for row in rows]
 
 
-def test_a_split_that_succeeds_costs_what_was_held(
-    database: Database, credits: CreditService, account: str
-) -> None:
+def test_succeeded_split_costs_its_hold(database: Database, credits: CreditService, account: str) -> None:
     with database.write() as session:
         credits.grant(session, account, 600)
         assert credits.hold(session, account, "split_1", 214) == 214
@@ -58,7 +56,7 @@ def test_a_split_that_succeeds_costs_what_was_held(
         ]
 
 
-def test_a_split_that_fails_costs_nothing(database: Database, credits: CreditService, account: str) -> None:
+def test_failed_split_costs_nothing(database: Database, credits: CreditService, account: str) -> None:
     with database.write() as session:
         credits.grant(session, account, 600)
         credits.hold(session, account, "split_1", 600)
@@ -68,7 +66,7 @@ def test_a_split_that_fails_costs_nothing(database: Database, credits: CreditSer
 
 
 @pytest.mark.parametrize(("first", "second"), [("settle", "release"), ("release", "settle")])
-def test_what_ends_a_split_first_stands(
+def test_first_end_of_a_split_stands(
     database: Database, credits: CreditService, account: str, first: str, second: str
 ) -> None:
     with database.write() as session:
@@ -83,14 +81,14 @@ def test_what_ends_a_split_first_stands(
         assert credits.balance(session, account) == (30 if first == "settle" else 100)
 
 
-def test_a_hold_that_is_repeated_is_one(database: Database, credits: CreditService, account: str) -> None:
+def test_repeated_hold_is_made_once(database: Database, credits: CreditService, account: str) -> None:
     with database.write() as session:
         credits.grant(session, account, 100)
         assert [credits.hold(session, account, "split_1", 70) for _ in range(3)] == [70, 70, 70]
         assert credits.balance(session, account) == 30
 
 
-def test_too_few_credits(database: Database, credits: CreditService, account: str) -> None:
+def test_hold_over_the_balance_is_refused(database: Database, credits: CreditService, account: str) -> None:
     with database.write() as session:
         credits.grant(session, account, 213)
         with pytest.raises(InsufficientCredits) as caught:
@@ -101,7 +99,7 @@ def test_too_few_credits(database: Database, credits: CreditService, account: st
         assert entries(session, account) == [("grant", 213, None)]
 
 
-def test_without_metering_nothing_is_charged(database: Database, account: str) -> None:
+def test_hold_without_metering_costs_nothing(database: Database, account: str) -> None:
     free = CreditService(Settings(metering=False))
     with database.write() as session:
         assert free.hold(session, account, "split_1", 214) == 0
@@ -111,7 +109,7 @@ def test_without_metering_nothing_is_charged(database: Database, account: str) -
         assert free.balance(session, account) == 0
 
 
-def test_a_hold_outlives_a_change_of_the_setting(
+def test_hold_outlives_a_change_of_the_setting(
     database: Database, credits: CreditService, account: str
 ) -> None:
     with database.write() as session:
@@ -121,7 +119,7 @@ def test_a_hold_outlives_a_change_of_the_setting(
         assert credits.balance(session, account) == 100
 
 
-def test_a_purchase_counts_once(database: Database, credits: CreditService, account: str) -> None:
+def test_purchase_counts_once(database: Database, credits: CreditService, account: str) -> None:
     other = add_account(database, "other@example.com")
     with database.write() as session:
         first = credits.purchase(session, account, 3600, "pay_1", "one hour")
@@ -135,7 +133,7 @@ def test_a_purchase_counts_once(database: Database, credits: CreditService, acco
             credits.purchase(session, account, 3600, "")
 
 
-def test_credits_are_taken_back_as_far_as_there_are_any(
+def test_deduction_is_limited_to_the_balance(
     database: Database, credits: CreditService, account: str
 ) -> None:
     with database.write() as session:
@@ -147,19 +145,19 @@ def test_credits_are_taken_back_as_far_as_there_are_any(
 
 
 @pytest.mark.parametrize("amount", [0, MAX_AMOUNT + 1, -MAX_AMOUNT - 1])
-def test_amounts_that_make_no_sense(
+def test_invalid_amount_is_refused(
     database: Database, credits: CreditService, account: str, amount: int
 ) -> None:
     with database.write() as session, pytest.raises(ValidationFailed, match="not an amount"):
         credits.grant(session, account, amount)
 
 
-def test_a_purchase_cannot_be_negative(database: Database, credits: CreditService, account: str) -> None:
+def test_negative_purchase_is_refused(database: Database, credits: CreditService, account: str) -> None:
     with database.write() as session, pytest.raises(ValidationFailed, match="not an amount"):
         credits.purchase(session, account, -1, "pay_1")
 
 
-def test_an_account_that_is_not_there(database: Database, credits: CreditService) -> None:
+def test_missing_account_is_not_found(database: Database, credits: CreditService) -> None:
     with database.write() as session:
         for call in (
             lambda: credits.balance(session, "acc_x"),
@@ -171,7 +169,9 @@ def test_an_account_that_is_not_there(database: Database, credits: CreditService
                 call()
 
 
-def test_faults_of_the_program(database: Database, credits: CreditService, account: str) -> None:
+def test_misuse_raises_lookup_and_value_errors(
+    database: Database, credits: CreditService, account: str
+) -> None:
     other = add_account(database, "other@example.com")
     with database.write() as session:
         with pytest.raises(LookupError):
@@ -195,7 +195,7 @@ def test_history_is_newest_first(database: Database, credits: CreditService, acc
         assert [entry.amount for entry in credits.page(session, account, limit=2)[0]] == [3, 2]
 
 
-def test_the_audit_finds_a_balance_that_is_not_the_sum(
+def test_audit_finds_a_balance_that_is_not_the_sum(
     database: Database, credits: CreditService, account: str
 ) -> None:
     empty = add_account(database, "empty@example.com")
@@ -225,7 +225,7 @@ def test_the_audit_finds_a_balance_that_is_not_the_sum(
         {"kind": "grant", "amount": 1, "account_id": "acc_x"},
     ],
 )
-def test_the_database_itself_refuses_what_must_not_be(
+def test_database_refuses_invalid_entries(
     database: Database, credits: CreditService, account: str, values: dict[str, Any]
 ) -> None:
     with database.write() as session:
@@ -235,12 +235,12 @@ def test_the_database_itself_refuses_what_must_not_be(
         session.add(LedgerEntry(**{"account_id": account, **values}))
 
 
-def test_the_database_itself_refuses_a_negative_balance(database: Database, account: str) -> None:
+def test_database_refuses_a_negative_balance(database: Database, account: str) -> None:
     with pytest.raises(IntegrityError), database.write() as session:
         session.execute(text("UPDATE accounts SET balance = -1"))
 
 
-def test_pages_of_the_ledger(database: Database, credits: CreditService, account: str) -> None:
+def test_ledger_is_paged(database: Database, credits: CreditService, account: str) -> None:
     other = add_account(database, "other@example.com")
     with database.write() as session:
         ids = [credits.grant(session, account, amount).id for amount in range(1, 6)]
@@ -257,7 +257,7 @@ def test_pages_of_the_ledger(database: Database, credits: CreditService, account
                 credits.page(session, account, limit=2, cursor=wrong)
 
 
-def test_usage_is_what_splits_cost_on_each_day(
+def test_usage_is_the_cost_of_splits_by_day(
     database: Database, credits: CreditService, account: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at = datetime(2026, 5, 3, 23, 59, 59, tzinfo=UTC)

@@ -21,12 +21,12 @@ def check(number: int, *, storage: bool = True, waited_s: int = 0, faults: int =
     )
 
 
-def test_nothing_seen_or_nothing_wrong_is_no_incident() -> None:
+def test_no_checks_or_good_checks_are_no_incident() -> None:
     assert incidents([], START) == []
     assert incidents([check(number) for number in range(60)], minute(61)) == []
 
 
-def test_silence_means_that_no_worker_was_there() -> None:
+def test_gap_between_checks_is_an_incident() -> None:
     text = "No worker was running"
     seen = [check(0), check(1), check(30), check(31)]
     assert incidents(seen, minute(32)) == [Incident(text, minute(1), minute(30))]
@@ -34,7 +34,7 @@ def test_silence_means_that_no_worker_was_there() -> None:
     assert incidents([check(0), check(5)], minute(10)) == []  # as long as is allowed
 
 
-def test_what_lasts_is_one_incident() -> None:
+def test_consecutive_bad_checks_are_one_incident() -> None:
     seen = [check(0), check(1, storage=False), check(2, storage=False), check(3), check(4, storage=False)]
     text = "The file storage was unavailable"
     assert incidents(seen, minute(5)) == [
@@ -43,7 +43,7 @@ def test_what_lasts_is_one_incident() -> None:
     ]
 
 
-def test_how_long_splits_waited_and_how_many_failed() -> None:
+def test_incident_reports_waits_and_failures() -> None:
     seen = [
         check(0, waited_s=MAX_WAIT_S),
         check(1, waited_s=MAX_WAIT_S + 1),
@@ -61,7 +61,7 @@ def test_how_long_splits_waited_and_how_many_failed() -> None:
 
 
 @given(st.lists(st.tuples(st.integers(1, 20), st.booleans(), st.integers(0, 1200), st.integers(0, 2))))
-def test_incidents_are_in_order_and_within_what_was_seen(rows: list[tuple[int, bool, int, int]]) -> None:
+def test_incidents_are_ordered_and_within_the_checks(rows: list[tuple[int, bool, int, int]]) -> None:
     seen, number = [], 0
     for gap, storage, waited_s, faults in rows:
         number += gap

@@ -50,13 +50,13 @@ def add(database: Database, split_id: str, status: str, age_s: float, **values: 
         session.add(Split(id=split_id, status=status, **(fixed | values)))
 
 
-def test_a_server_that_was_never_used(health: HealthService) -> None:
+def test_unused_server_has_empty_figures(health: HealthService) -> None:
     status = health.status()
     assert (status.figures.workers, status.storage, status.incidents) == (0, True, [])
     assert (status.recent.splits, status.recent.wait_s, status.recent.speed) == (0, None, None)
 
 
-def test_medians_of_what_succeeded_in_a_day(health: HealthService, database: Database) -> None:
+def test_medians_cover_the_succeeded_splits_of_a_day(health: HealthService, database: Database) -> None:
     for number, (wait_s, work_s) in enumerate([(1, 10), (3, 20), (8, 30)]):
         started = now() - timedelta(seconds=100 - wait_s)
         work = {"seconds": work_s}
@@ -69,7 +69,9 @@ def test_medians_of_what_succeeded_in_a_day(health: HealthService, database: Dat
     assert recent.speed == pytest.approx(3)
 
 
-def test_what_is_noted(health: HealthService, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_is_recorded(
+    health: HealthService, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with database.write() as session:
         at = now()
         worker = {"host": "h", "pid": 1, "models": [], "device": "cpu", "state": WORKING}
@@ -89,7 +91,9 @@ def test_what_is_noted(health: HealthService, database: Database, monkeypatch: p
     assert (second.faults, second.queued, second.waited_s) == (2, 1, 701)
 
 
-def test_a_week_is_kept(health: HealthService, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_checks_are_kept_for_a_week(
+    health: HealthService, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
     health.check()
     monkeypatch.setattr(service, "now", lambda: now() + service.RETENTION + timedelta(seconds=1))
     health.check()
@@ -97,15 +101,15 @@ def test_a_week_is_kept(health: HealthService, database: Database, monkeypatch: 
         assert len(repository.checks(session, now() - timedelta(days=1))) == 1
 
 
-def test_a_status_is_told_again_for_a_while(
-    health: HealthService, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_status_is_cached(health: HealthService, database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     assert health.status() is health.status()
     monkeypatch.setattr(service, "CACHE_S", -1.0)
     assert health.status() is not health.status()
 
 
-def test_a_store_that_does_not_answer(health: HealthService, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unavailable_file_storage_is_an_incident(
+    health: HealthService, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(_: Storage) -> None:
         raise StorageError("gone")
 

@@ -43,7 +43,7 @@ def balance(services: Services, account_id: str) -> int:
         return services.credits.balance(session, account_id)
 
 
-def test_stripe_is_asked_for_what_is_offered(services: Services, account_id: str, checkout: Checkout) -> None:
+def test_checkout_is_created_for_the_pack(services: Services, account_id: str, checkout: Checkout) -> None:
     assert services.payments.start_checkout(account_id, 50) == f"{checkout.url}/pay/cs_test_1"
     [payment] = payments(services)
     [asked], [headers] = checkout.asked, checkout.headers
@@ -79,7 +79,7 @@ def test_only_packs_with_a_price_are_sold(
 @pytest.mark.parametrize(
     ("status", "body"), [(400, None), (500, b"oops"), (200, b"{}"), (200, b"[]"), (302, b"")]
 )
-def test_what_stripe_refuses_is_given_up(
+def test_refused_payment_is_marked_failed(
     services: Services, account_id: str, checkout: Checkout, status: int, body: bytes | None
 ) -> None:
     checkout.status, checkout.body = status, body
@@ -88,13 +88,13 @@ def test_what_stripe_refuses_is_given_up(
     assert [payment.status for payment in payments(services)] == ["failed"]
 
 
-def test_stripe_may_be_out_of_reach(services: Services, account_id: str) -> None:
+def test_unreachable_stripe_is_unavailable(services: Services, account_id: str) -> None:
     services.payments._stripe._base = "http://127.0.0.1:1"
     with pytest.raises(PaymentUnavailable, match="try again"):
         services.payments.start_checkout(account_id, 50)
 
 
-def test_what_was_paid_is_granted_once(services: Services, account_id: str) -> None:
+def test_paid_credits_are_granted_once(services: Services, account_id: str) -> None:
     payment = begin(services, account_id)
     assert balance(services, account_id) == 0
     for _ in range(3):
@@ -109,7 +109,7 @@ def test_what_was_paid_is_granted_once(services: Services, account_id: str) -> N
     assert entry.note == "50 minutes, bought through Stripe"
 
 
-def test_two_events_at_once_grant_once(services: Services, account_id: str) -> None:
+def test_concurrent_events_grant_once(services: Services, account_id: str) -> None:
     payment = begin(services, account_id)
     start = threading.Barrier(4)
 
@@ -125,7 +125,7 @@ def test_two_events_at_once_grant_once(services: Services, account_id: str) -> N
     assert balance(services, account_id) == 3000
 
 
-def test_money_that_comes_later_is_granted_whatever_the_order(services: Services, account_id: str) -> None:
+def test_delayed_payment_is_granted_in_any_order_of_events(services: Services, account_id: str) -> None:
     """A bank transfer: the checkout is completed unpaid, and the payment succeeds days later."""
     for bought, order in enumerate(permutations((COMPLETED, ASYNC_SUCCEEDED, EXPIRED)), start=1):
         payment = begin(services, account_id)
@@ -146,7 +146,7 @@ def test_money_that_comes_later_is_granted_whatever_the_order(services: Services
         ([EXPIRED, ASYNC_FAILED], "expired"),
     ],
 )
-def test_what_was_not_paid_is_not_granted(
+def test_unpaid_payment_is_not_granted(
     services: Services, account_id: str, kinds: list[str], becomes: str
 ) -> None:
     payment = begin(services, account_id)
@@ -157,12 +157,12 @@ def test_what_was_not_paid_is_not_granted(
 
 
 @pytest.mark.parametrize("kind", [ASYNC_FAILED, EXPIRED, "checkout.session.unheard_of"])
-def test_paid_counts_in_the_events_that_mean_it_alone(services: Services, account_id: str, kind: str) -> None:
+def test_paid_counts_only_in_completion_events(services: Services, account_id: str, kind: str) -> None:
     take(services, event(begin(services, account_id), kind=kind, status="paid"))
     assert balance(services, account_id) == 0
 
 
-def test_a_payment_that_was_made_stays_paid(services: Services, account_id: str) -> None:
+def test_paid_payment_stays_paid(services: Services, account_id: str) -> None:
     payment = begin(services, account_id)
     take(services, event(payment))
     for kind in (COMPLETED, ASYNC_FAILED, EXPIRED):
@@ -179,9 +179,7 @@ def test_a_payment_that_was_made_stays_paid(services: Services, account_id: str)
     ],
     ids=str,
 )  # fmt: skip
-def test_what_differs_from_what_was_asked_for_is_not_granted(
-    services: Services, account_id: str, other: dict[str, str]
-) -> None:
+def test_mismatched_event_is_not_granted(services: Services, account_id: str, other: dict[str, str]) -> None:
     payment = begin(services, account_id)
     with pytest.raises(Conflict, match=payment):
         take(services, event(payment, **other))
@@ -194,7 +192,7 @@ def test_what_differs_from_what_was_asked_for_is_not_granted(
     assert balance(services, account_id) == 3000
 
 
-def test_a_session_whose_number_was_lost_is_granted(services: Services, account_id: str) -> None:
+def test_session_whose_id_was_lost_is_granted(services: Services, account_id: str) -> None:
     """The server died between Stripe's answer and the note of it."""
     payment = begin(services, account_id)
     with services.database.write() as session:
@@ -204,7 +202,7 @@ def test_a_session_whose_number_was_lost_is_granted(services: Services, account_
     assert [row.checkout_id for row in payments(services)] == ["cs_test_lost"]
 
 
-def test_one_session_pays_for_one_payment(services: Services, account_id: str) -> None:
+def test_session_pays_for_one_payment(services: Services, account_id: str) -> None:
     first, second = begin(services, account_id), begin(services, account_id)
     take(services, event(first))
     with pytest.raises(Conflict):
@@ -224,7 +222,7 @@ def test_one_session_pays_for_one_payment(services: Services, account_id: str) -
         b"not JSON",
     ],
 )
-def test_what_is_not_ours_is_passed_over(services: Services, account_id: str, body: bytes) -> None:
+def test_events_of_other_servers_are_ignored(services: Services, account_id: str, body: bytes) -> None:
     """An error would make Stripe send it again for days."""
     begin(services, account_id)
     take(services, body)
@@ -245,20 +243,22 @@ class TestSignatures:
         return event(begin(services, account_id))
 
     @pytest.mark.parametrize("age", [-299, 0, 299])
-    def test_a_fresh_one_is(
+    def test_valid_signature_is_accepted(
         self, services: Services, account_id: str, body: bytes, unix: int, age: int
     ) -> None:
         services.payments.handle_event(body, signature(body, at=unix - age))
         assert balance(services, account_id) == 3000
 
-    def test_several_may_be_there_while_the_secret_changes(
+    def test_one_of_several_signatures_is_enough(
         self, services: Services, account_id: str, body: bytes, unix: int
     ) -> None:
         header = f"t={unix},v1={mac(body, 'whsec_other', unix)},v1={mac(body, SECRET, unix)}"
         services.payments.handle_event(body, header)
         assert balance(services, account_id) == 3000
 
-    def test_no_other(self, services: Services, account_id: str, body: bytes, unix: int) -> None:
+    def test_other_signatures_are_refused(
+        self, services: Services, account_id: str, body: bytes, unix: int
+    ) -> None:
         right = mac(body, SECRET, unix)
         for header in (
             "",
@@ -280,7 +280,7 @@ class TestSignatures:
         assert balance(services, account_id) == 0
 
 
-def test_nothing_is_sold_without_a_key_or_where_nothing_costs(services: Services) -> None:
+def test_payments_are_disabled_without_a_key_or_metering(services: Services) -> None:
     from stemsplitter.payments.service import PaymentService
 
     for settings in (

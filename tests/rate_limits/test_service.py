@@ -36,9 +36,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def test_a_request_over_the_limit_is_refused_until_the_time_it_names(
-    services: Services, clock: Clock
-) -> None:
+def test_request_over_the_limit_is_refused_until_the_time_it_names(services: Services, clock: Clock) -> None:
     limits = services.rate_limits
     for _ in range(2):
         limits.check("acc_1", Policy("purchase", 2))
@@ -56,7 +54,7 @@ def test_a_request_over_the_limit_is_refused_until_the_time_it_names(
     steps=st.lists(st.floats(0, 200, allow_nan=False), min_size=1, max_size=40),
 )
 @settings_of_hypothesis(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
-def test_a_request_is_allowed_at_the_time_that_a_refusal_names(
+def test_request_is_allowed_at_the_time_that_a_refusal_names(
     services: Services, clock: Clock, limit: int, steps: list[float]
 ) -> None:
     limits, caller = services.rate_limits, secrets.token_hex(8)
@@ -69,7 +67,7 @@ def test_a_request_is_allowed_at_the_time_that_a_refusal_names(
             assert not limits.count(caller, Policy("any", limit)).exceeded
 
 
-def test_a_burst_across_two_windows_is_refused(services: Services, clock: Clock) -> None:
+def test_burst_across_two_windows_is_refused(services: Services, clock: Clock) -> None:
     """Fixed windows let twice the limit pass within a second."""
     limits = services.rate_limits
     limits.count("key_1", Policy("any", 10))
@@ -80,14 +78,14 @@ def test_a_burst_across_two_windows_is_refused(services: Services, clock: Clock)
     assert allowed <= 10
 
 
-def test_a_caller_is_free_again_after_two_windows(services: Services, clock: Clock) -> None:
+def test_caller_is_free_again_after_two_windows(services: Services, clock: Clock) -> None:
     limits = services.rate_limits
     assert [limits.count("key_1", limits.create).used for _ in range(3)] == [1, 2, 3]
     clock.at += 121
     assert limits.count("key_1", limits.create).used == 1
 
 
-def test_a_clock_set_back_begins_a_new_window(services: Services, clock: Clock) -> None:
+def test_clock_set_back_starts_a_new_window(services: Services, clock: Clock) -> None:
     limits = services.rate_limits
     for _ in range(3):
         limits.count("key_1", limits.create)
@@ -132,7 +130,7 @@ def test_expired_windows_are_deleted(services: Services, clock: Clock) -> None:
     assert buckets == ["read:key_2"]
 
 
-def test_a_batch_of_requests_is_counted_in_order(services: Services) -> None:
+def test_batch_of_requests_is_counted_in_order(services: Services) -> None:
     limits = services.rate_limits
     limits.count("key_1", limits.read)
     together = [

@@ -199,7 +199,7 @@ def test_a_chunk_that_falls_silent_is_told_to_go_on(
     with begin(server, upload, 0, PART, is_waited_for=False) as connection:
         answer = connection.recv(1 << 16)
     assert answer.startswith(b"HTTP/1.1 400") and b"UPLOAD_INCOMPLETE" in answer
-    assert b"ask for the offset with HEAD" in answer
+    assert b"get the offset with HEAD" in answer
     assert head(upload)[0] == 0 and server.stored() == []
 
 
@@ -393,7 +393,7 @@ def test_a_store_that_fails_keeps_what_it_has(on_s3: Any) -> None:
     finally:
         proxy.answer = None
     fails(answer, 503, "UNAVAILABLE")
-    assert "ask for the offset with HEAD" in answer[2]["message"]
+    assert "get the offset with HEAD" in answer[2]["message"]
     assert head(upload)[0] == PART
     is_whole(server, upload, patch(upload, PART, SONG[PART:], last=True))
 

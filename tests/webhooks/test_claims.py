@@ -17,7 +17,7 @@ from tests.webhooks.world import SPLIT, Clock, World
 URL = "http://127.0.0.1/hook"
 
 
-def test_due_is_the_oldest_of_each_account(world: World, receiver: Site, clock: Clock) -> None:
+def test_oldest_delivery_of_each_account_is_due(world: World, receiver: Site, clock: Clock) -> None:
     ended = world.create(receiver.url, {**SPLIT, "id": "split_0"})
     assert world.service.attempt(ended) is None
     oldest = world.create(URL)
@@ -27,7 +27,7 @@ def test_due_is_the_oldest_of_each_account(world: World, receiver: Site, clock: 
     assert world.due() == {oldest: "acc_1", other: "acc_2"}
 
 
-def test_nothing_is_due_before_its_time(world: World, receiver: Site, clock: Clock) -> None:
+def test_delivery_is_not_due_before_its_time(world: World, receiver: Site, clock: Clock) -> None:
     receiver.answers = [500]
     delivery_id = world.create(receiver.url)
     assert world.service.attempt(delivery_id) is not None
@@ -36,7 +36,7 @@ def test_nothing_is_due_before_its_time(world: World, receiver: Site, clock: Clo
     assert world.claim(delivery_id) == [delivery_id]
 
 
-def test_what_is_claimed_is_nobody_elses_until_the_lease_ends(world: World, clock: Clock) -> None:
+def test_claim_is_exclusive_until_its_lease_expires(world: World, clock: Clock) -> None:
     """As when the worker that has it is killed: nobody needs to notice."""
     delivery_id = world.create(URL)
     assert world.claim(delivery_id, "dlv_unknown") == [delivery_id]
@@ -47,7 +47,7 @@ def test_what_is_claimed_is_nobody_elses_until_the_lease_ends(world: World, cloc
     assert world.due() == {delivery_id: "acc_1"} and world.claim(delivery_id) == [delivery_id]
 
 
-def test_a_claim_that_is_not_committed_is_none(world: World) -> None:
+def test_uncommitted_claim_has_no_effect(world: World) -> None:
     delivery_id = world.create(URL)
     with pytest.raises(RuntimeError), world.database.write() as session:
         assert world.service.claim(session, [delivery_id]) == [delivery_id]
@@ -56,7 +56,7 @@ def test_a_claim_that_is_not_committed_is_none(world: World) -> None:
 
 
 @pytest.mark.parametrize(("answer", "status"), [(200, "delivered"), (410, "gone"), (500, "pending")])
-def test_who_is_late_leaves_the_next_attempt_to_whoever_has_it_now(
+def test_stale_attempt_does_not_reschedule(
     world: World, receiver: Site, clock: Clock, answer: int, status: str
 ) -> None:
     """A worker was frozen in its attempt, and another has claimed the delivery since: they do not begin a third."""
@@ -78,7 +78,7 @@ def test_who_is_late_leaves_the_next_attempt_to_whoever_has_it_now(
     assert list(world.due()) == ([delivery_id] if status == "pending" else [])
 
 
-def test_those_who_claim_at_once_share(world: World, empty_database: Callable[[], Database]) -> None:
+def test_concurrent_claims_are_disjoint(world: World, empty_database: Callable[[], Database]) -> None:
     """Each thread has an engine of its own, as a process would."""
     made = [world.create(URL, {**SPLIT, "id": f"split_{number}"}) for number in range(12)]
     together = threading.Barrier(4)
@@ -116,9 +116,7 @@ STEPS = st.lists(
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS)
-def test_whatever_happens_a_lease_is_one_workers(
-    world: World, clock: Clock, steps: list[tuple[str, object]]
-) -> None:
+def test_lease_belongs_to_one_worker(world: World, clock: Clock, steps: list[tuple[str, object]]) -> None:
     """Against a model: when each delivery may be taken next. None is lost, none is had by two."""
     with world.database.write() as session:
         session.execute(text("DELETE FROM webhook_events"))
@@ -152,7 +150,7 @@ def test_whatever_happens_a_lease_is_one_workers(
         assert sorted(due.values()) == sorted({owner[each] for each in may_be_taken})
 
 
-def test_looking_reads_only_the_indexes_of_what_waits(world: World) -> None:
+def test_query_of_due_deliveries_reads_only_partial_indexes(world: World) -> None:
     """So that it costs the same, however many have ended."""
     world.create(URL)
     said: list[tuple[str, object]] = []

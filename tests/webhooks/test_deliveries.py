@@ -109,7 +109,7 @@ def scene(database: Database) -> Iterator[Scene]:
         yield Scene(database, stack)
 
 
-def test_what_becomes_due_is_delivered(scene: Scene) -> None:
+def test_due_deliveries_are_posted(scene: Scene) -> None:
     before = scene.create("r/before")
     scene.work()
     scene.wait_ended(before)
@@ -118,7 +118,7 @@ def test_what_becomes_due_is_delivered(scene: Scene) -> None:
     assert scene.receivers.seen == ["http://r/before", "http://r/meanwhile"]
 
 
-def test_every_event_arrives_with_one_id_and_one_worker_at_a_time(
+def test_event_arrives_with_one_id_from_one_worker_at_a_time(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three workers, as three processes; half of the receivers answer only the third time."""
@@ -139,7 +139,7 @@ def test_every_event_arrives_with_one_id_and_one_worker_at_a_time(
     assert all(len(each) == 1 for each in ids) and len(set().union(*ids)) == 12
 
 
-def test_receivers_that_hang_hold_up_nobody_else(scene: Scene) -> None:
+def test_hanging_receivers_do_not_delay_other_accounts(scene: Scene) -> None:
     hanging = [scene.create(f"a/hangs{number}") for number in range(10)]
     scene.work()
     scene.wait(lambda: len(scene.receivers.seen) == MAX_CONCURRENT_PER_ACCOUNT)
@@ -151,7 +151,7 @@ def test_receivers_that_hang_hold_up_nobody_else(scene: Scene) -> None:
     assert scene.receivers.most["a"] == MAX_CONCURRENT_PER_ACCOUNT
 
 
-def test_a_newcomer_waits_a_turn_and_not_the_backlog(scene: Scene) -> None:
+def test_new_account_waits_one_turn_and_not_the_backlog(scene: Scene) -> None:
     """Twice as many accounts as there are threads, each with eight older deliveries, of which the first ones hang."""
     accounts = [f"acc_0_{number}" for number in range(2 * MAX_CONCURRENT)]
     with scene.world.database.write() as session:
@@ -179,7 +179,7 @@ def test_a_newcomer_waits_a_turn_and_not_the_backlog(scene: Scene) -> None:
     assert turns.index(late) <= MAX_CONCURRENT + len(accounts) < len(backlog)
 
 
-def test_a_dead_workers_deliveries_are_made_once_their_lease_ends(
+def test_deliveries_of_a_dead_worker_are_posted_after_their_lease(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "LEASE", timedelta(seconds=2))
@@ -193,7 +193,7 @@ def test_a_dead_workers_deliveries_are_made_once_their_lease_ends(
     assert leased_until and attempt.at >= leased_until
 
 
-def test_an_attempt_that_met_a_fault_is_made_again(
+def test_attempt_with_an_unexpected_error_is_repeated(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(service, "LEASE", timedelta(seconds=1))
@@ -214,7 +214,7 @@ def test_an_attempt_that_met_a_fault_is_made_again(
     assert said == f"webhook delivery {delivery_id} met a fault; it is tried again when its lease ends"
 
 
-def test_a_database_that_is_away_for_a_while(
+def test_deliveries_continue_after_a_database_outage(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("stemsplitter.worker.backoff.SECONDS", (0.01, 0.02))
@@ -233,7 +233,7 @@ def test_a_database_that_is_away_for_a_while(
     assert said[0].endswith("in 0.01 s") and all(each.endswith("in 0.02 s") for each in said[1:])
 
 
-def test_a_stopped_worker_ends_what_it_has_and_takes_no_more(scene: Scene) -> None:
+def test_stopped_worker_finishes_its_claims_and_claims_no_more(scene: Scene) -> None:
     running = [scene.create(f"r/hangs{number}") for number in range(5)]
     worker = scene.work()
     scene.wait(lambda: len(scene.receivers.seen) == MAX_CONCURRENT_PER_ACCOUNT)
@@ -254,7 +254,9 @@ ACCOUNTS = st.sampled_from("abcdefghijkl")
     st.lists(ACCOUNTS, max_size=MAX_CONCURRENT),
     st.sets(ACCOUNTS),
 )
-def test_who_is_next(served: list[str], running: list[str], waiting: set[str]) -> None:
+def test_account_whose_turn_is_longest_ago_is_next(
+    served: list[str], running: list[str], waiting: set[str]
+) -> None:
     """Never more than there are threads, never too many of one account, the one that waited longest first."""
     made = Deliveries(None, None)  # type: ignore[arg-type]
     made._turns = {account: turn for turn, account in enumerate(served, start=1)}

@@ -84,7 +84,7 @@ def running(program: str, tmp_path: Path, secret: str) -> Iterator[Running]:
     receiver.stop()
 
 
-def test_the_page_tells_the_schedule() -> None:
+def test_documentation_has_the_retry_schedule() -> None:
     [told] = re.findall(r"at once and then (.*?) after the one before", PAGE.read_text("utf-8"), re.DOTALL)
     units = {"s": 1, "min": 60, "h": 3600}
     assert tuple(int(n) * units[unit] for n, unit in re.findall(r"(\d+) (s|min|h)\b", told)) == DELAYS_S
@@ -95,7 +95,7 @@ def deliver(world: World, delivery_id: str) -> str:
     return world.delivery(delivery_id).status
 
 
-def test_it_takes_what_is_genuine_once(world: World, running: Running) -> None:
+def test_receiver_accepts_a_genuine_delivery_once(world: World, running: Running) -> None:
     completed = world.create(running.url, DONE)
     error = {"code": "CANCELED", "message": "You canceled it."}
     failed = world.create(running.url, {**SPLIT, "id": "split_2", "status": "failed", "error": error})
@@ -111,12 +111,12 @@ def test_it_takes_what_is_genuine_once(world: World, running: Running) -> None:
     ]
 
 
-def test_it_goes_on_through_a_rotation(world: World, running: Running) -> None:
+def test_receiver_accepts_deliveries_during_a_rotation(world: World, running: Running) -> None:
     world.rotate()
     assert deliver(world, world.create(running.url, DONE)) == "delivered"
 
 
-def test_it_refuses_another_account_s(world: World, running: Running) -> None:
+def test_receiver_refuses_deliveries_of_another_account(world: World, running: Running) -> None:
     world.rotate("acc_2")
     with world.database.write() as session:
         delivery = world.service.send_test(session, "acc_2", running.url)
@@ -124,7 +124,7 @@ def test_it_refuses_another_account_s(world: World, running: Running) -> None:
     assert world.delivery(delivery.id, "acc_2").last_status == 401
 
 
-def test_it_refuses_what_is_not_genuine(running: Running, secret: str) -> None:
+def test_receiver_refuses_forged_deliveries(running: Running, secret: str) -> None:
     def status(at: datetime, body: bytes = BODY, **changed: str) -> int:
         return running.post(body, signed_headers("evt_1", BODY, [secret], at) | changed)
 
@@ -151,7 +151,7 @@ def test_it_refuses_what_is_not_genuine(running: Running, secret: str) -> None:
     assert running.lines(2)[1:] == ["the test has arrived"]
 
 
-def test_it_survives_broken_requests(world: World, running: Running) -> None:
+def test_receiver_survives_malformed_requests(world: World, running: Running) -> None:
     with socket.create_connection(("127.0.0.1", running.port), timeout=SECONDS) as broken:
         broken.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
     with socket.create_connection(("127.0.0.1", running.port), timeout=SECONDS) as huge:
@@ -160,7 +160,7 @@ def test_it_survives_broken_requests(world: World, running: Running) -> None:
     assert deliver(world, world.create(running.url, DONE)) == "delivered"
 
 
-def test_it_does_not_start_without_a_secret(program: str, tmp_path: Path) -> None:
+def test_receiver_does_not_start_without_a_secret(program: str, tmp_path: Path) -> None:
     (tmp_path / program).write_text(PROGRAMS[program], "utf-8")
     done = subprocess.run(
         [*RUN[(tmp_path / program).suffix], str(tmp_path / program)],
@@ -203,7 +203,7 @@ def standard_node(folder: Path, secret: str, headers: dict[str, str], body: byte
 
 
 @pytest.mark.parametrize("check", [standard_python, standard_node])
-def test_standard_webhooks(
+def test_standard_webhooks_receiver_verifies(
     world: World, secret: str, tmp_path: Path, check: Callable[[Path, str, dict[str, str], bytes], bool]
 ) -> None:
     new = world.rotate()

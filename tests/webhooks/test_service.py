@@ -29,7 +29,7 @@ __all__ = ["until_the_body"]
 LIMIT_S = 60.0  # for what takes no time
 
 
-def test_an_event_is_told_once_and_due_with_it(world: World) -> None:
+def test_event_is_created_once_and_due_at_once(world: World) -> None:
     delivery_id = world.create("http://127.0.0.1/hook")
     assert world.create("http://127.0.0.1/hook") == delivery_id
     assert world.due() == {delivery_id: "acc_1"}
@@ -41,14 +41,14 @@ def test_an_event_is_told_once_and_due_with_it(world: World) -> None:
     )
 
 
-def test_a_failed_split_has_its_own_event(world: World) -> None:
+def test_failed_split_has_its_own_event(world: World) -> None:
     error = {"code": "CANCELED", "message": "You canceled it."}
     delivery_id = world.create("http://127.0.0.1/", {**SPLIT, "status": "failed", "error": error})
     payload = json.loads(world.delivery(delivery_id).event.payload)
     assert payload["event"] == "audio.split.failed" and payload["data"]["error"] == error
 
 
-def test_nothing_is_told_by_a_transaction_that_fails(world: World) -> None:
+def test_rolled_back_transaction_creates_no_event(world: World) -> None:
     with pytest.raises(RuntimeError), world.database.write() as session:
         delivery_id = world.service.create_event(session, SPLIT, "http://127.0.0.1/", "acc_1")
         raise RuntimeError
@@ -57,14 +57,14 @@ def test_nothing_is_told_by_a_transaction_that_fails(world: World) -> None:
 
 
 @given(st.text(st.characters(categories=None)))
-def test_every_name_makes_a_body_of_utf_8(name: str) -> None:
+def test_body_is_utf_8_for_any_filename(name: str) -> None:
     """Half a surrogate pair too, which JSON from a client may hold."""
     event = module._event("acc_1", TEST, {"filename": name}, "http://127.0.0.1/")
     assert json.loads(event.payload.encode())["data"] == {"filename": name}
     assert "\0" not in event.payload
 
 
-def test_delivered_signed_byte_for_byte(world: World, receiver: Site) -> None:
+def test_delivery_is_signed_byte_for_byte(world: World, receiver: Site) -> None:
     secret = world.rotate()
     delivery_id = world.create(receiver.url)
     assert world.service.attempt(delivery_id) is None
@@ -82,14 +82,14 @@ def test_delivered_signed_byte_for_byte(world: World, receiver: Site) -> None:
 
 
 @pytest.mark.parametrize("status", [201, 202, 204, 299])
-def test_all_of_2xx_counts(world: World, receiver: Site, status: int) -> None:
+def test_any_2xx_is_delivered(world: World, receiver: Site, status: int) -> None:
     receiver.answers = [status]
     delivery_id = world.create(receiver.url)
     assert world.service.attempt(delivery_id) is None
     assert world.delivery(delivery_id).status == "delivered"
 
 
-def test_what_has_ended_is_not_sent_again(world: World, receiver: Site) -> None:
+def test_ended_delivery_is_not_sent_again(world: World, receiver: Site) -> None:
     delivery_id = world.create(receiver.url)
     assert world.service.attempt(delivery_id) is None
     assert world.service.attempt(delivery_id) is None
@@ -97,7 +97,7 @@ def test_what_has_ended_is_not_sent_again(world: World, receiver: Site) -> None:
     assert len(receiver.requests) == 1
 
 
-def test_a_failure_then_success(world: World, receiver: Site, clock: Clock) -> None:
+def test_failed_attempt_is_retried(world: World, receiver: Site, clock: Clock) -> None:
     secret = world.rotate()
     receiver.answers = [500, 200]
     delivery_id = world.create(receiver.url)
@@ -130,7 +130,7 @@ class AlwaysDown:
         return PostResult(503, {}, "down")
 
 
-def test_given_up_after_a_day(world: World, clock: Clock) -> None:
+def test_delivery_fails_after_a_day(world: World, clock: Clock) -> None:
     down = AlwaysDown()
     service = world.with_fetcher(down)
     delivery_id = world.create("http://127.0.0.1/")
@@ -148,12 +148,12 @@ def test_given_up_after_a_day(world: World, clock: Clock) -> None:
     assert len(world.log(delivery_id)) == 11
 
 
-def test_delays_jitter() -> None:
+def test_delays_have_jitter() -> None:
     assert len({module._decide(500, 1, "audio.split.failed")[1] for _ in range(20)}) > 15
 
 
 @given(st.none() | st.integers(100, 599), st.integers(1, 11), st.sampled_from(["audio.split.failed", TEST]))
-def test_what_follows_from_an_answer(status: int | None, attempts: int, kind: str) -> None:
+def test_response_decides_the_status(status: int | None, attempts: int, kind: str) -> None:
     decided, delay = module._decide(status, attempts, kind)
     assert (decided == "delivered") == (status is not None and status // 100 == 2)
     assert (decided == "gone") == (status == 410)
@@ -164,7 +164,7 @@ def test_what_follows_from_an_answer(status: int | None, attempts: int, kind: st
         assert 4 < delay < 9 * 3600 and kind != TEST
 
 
-def test_gone_stops(world: World, receiver: Site) -> None:
+def test_gone_stops_retries(world: World, receiver: Site) -> None:
     receiver.answers = [410]
     delivery_id = world.create(receiver.url)
     assert world.service.attempt(delivery_id) is None
@@ -182,7 +182,7 @@ def test_redirects_are_not_followed(world: World, receiver: Site, status: int) -
     assert "redirects are not followed" in str(world.delivery(delivery_id).last_error)
 
 
-def test_nobody_listens(world: World) -> None:
+def test_refused_connection_is_retried(world: World) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         delivery_id = world.create(f"http://127.0.0.1:{bound.getsockname()[1]}/")
@@ -207,7 +207,7 @@ def dripping(handler: Handler, over: threading.Event) -> None:
 
 
 @pytest.mark.parametrize("answer", [silent, dripping])
-def test_slow_receivers_are_cut_off(
+def test_slow_receiver_times_out(
     world: World, receiver: Site, monkeypatch: pytest.MonkeyPatch, answer: Callable[..., None]
 ) -> None:
     monkeypatch.setattr(module, "TIMEOUT_S", 0.4)
@@ -234,7 +234,7 @@ def endless(handler: Handler) -> None:
         pass
 
 
-def test_of_a_huge_answer_an_excerpt_is_kept(world: World, receiver: Site) -> None:
+def test_excerpt_of_a_large_response_is_stored(world: World, receiver: Site) -> None:
     receiver.answers = [endless]
     delivery_id = world.create(receiver.url)
     assert world.service.attempt(delivery_id) is None
@@ -244,9 +244,7 @@ def test_of_a_huge_answer_an_excerpt_is_kept(world: World, receiver: Site) -> No
     assert world.delivery(delivery_id).status == "delivered"
 
 
-def test_a_slow_body_after_2xx_is_a_delivery(
-    world: World, receiver: Site, until_the_body: UntilTheBody
-) -> None:
+def test_slow_body_after_2xx_is_delivered(world: World, receiver: Site, until_the_body: UntilTheBody) -> None:
     over = threading.Event()
 
     def answer(handler: Handler) -> None:
@@ -266,7 +264,7 @@ def test_a_slow_body_after_2xx_is_a_delivery(
     assert world.log(delivery_id)[0].duration_ms >= 400
 
 
-def test_a_private_address_is_refused_unless_allowed(database: Database, receiver: Site) -> None:
+def test_private_address_is_refused_unless_allowed(database: Database, receiver: Site) -> None:
     """Only the network that an operator allows is connected to: with another one, nothing arrives."""
     world = World(database, "10.1.2.0/24")
     delivery_id = world.create(receiver.url)
@@ -278,7 +276,7 @@ def test_a_private_address_is_refused_unless_allowed(database: Database, receive
     assert caught.value.param == "url"
 
 
-def test_a_crash_after_the_post_sends_it_again(
+def test_crash_after_the_post_sends_it_again(
     world: World, receiver: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delivery_id = world.create(receiver.url)
@@ -292,7 +290,7 @@ def test_a_crash_after_the_post_sends_it_again(
     assert world.delivery(delivery_id).status == "delivered"
 
 
-def test_an_attempt_run_twice_at_once_ends_once(world: World, receiver: Site) -> None:
+def test_concurrent_attempts_end_once(world: World, receiver: Site) -> None:
     """A worker that was taken for dead ends its attempt after another has delivered."""
     delivery_id = world.create(receiver.url)
 
@@ -307,7 +305,7 @@ def test_an_attempt_run_twice_at_once_ends_once(world: World, receiver: Site) ->
     assert [each.status_code for each in world.log(delivery_id)] == [500, 200]
 
 
-def test_an_event_deleted_meanwhile(world: World, receiver: Site) -> None:
+def test_deleted_event_is_not_sent(world: World, receiver: Site) -> None:
     delivery_id = world.create(receiver.url)
 
     def answer(handler: Handler) -> None:
@@ -319,7 +317,7 @@ def test_an_event_deleted_meanwhile(world: World, receiver: Site) -> None:
     assert world.service.attempt(delivery_id) is None
 
 
-def test_rotation_signs_with_both_for_a_day(world: World, receiver: Site, clock: Clock) -> None:
+def test_both_secrets_sign_for_a_day_after_a_rotation(world: World, receiver: Site, clock: Clock) -> None:
     old = world.rotate()
     new = world.rotate()
     assert world.service.attempt(world.create(receiver.url)) is None
@@ -336,7 +334,7 @@ def test_rotation_signs_with_both_for_a_day(world: World, receiver: Site, clock:
         verify(body, headers, old, clock())
 
 
-def test_each_account_signs_with_its_own(world: World, receiver: Site) -> None:
+def test_account_signs_with_its_own_secret(world: World, receiver: Site) -> None:
     mine, other = world.rotate("acc_1"), world.rotate("acc_2")
     assert world.service.attempt(world.create(receiver.url, account_id="acc_2")) is None
     headers, body = receiver.requests[-1]
@@ -345,13 +343,13 @@ def test_each_account_signs_with_its_own(world: World, receiver: Site) -> None:
         verify(body, headers, mine, now())
 
 
-def test_without_a_secret_it_is_sent_unsigned(world: World, receiver: Site) -> None:
+def test_delivery_without_a_secret_is_unsigned(world: World, receiver: Site) -> None:
     assert world.service.attempt(world.create(receiver.url)) is None
     headers, _ = receiver.requests[-1]
     assert "webhook-id" in headers and not {HEADER, "webhook-signature"} & set(headers)
 
 
-def test_a_server_with_another_key_tries_again(world: World, receiver: Site) -> None:
+def test_server_with_another_secret_key_retries(world: World, receiver: Site) -> None:
     """An operator who lost the secret key has a day to bring it back; nothing unsigned is sent meanwhile."""
     world.rotate()
     wrong = WebhookSecrets(SecretBox(b"another key, 32 characters long!"))
@@ -375,7 +373,7 @@ def test_replay_is_a_new_delivery_of_the_same_event(world: World, receiver: Site
     assert world.create(receiver.url) == first
 
 
-def test_a_test_is_signed_and_tried_once(world: World, receiver: Site) -> None:
+def test_test_event_is_signed_and_attempted_once(world: World, receiver: Site) -> None:
     secret = world.rotate()
     receiver.answers = [500]
     with world.database.write() as session:
@@ -392,13 +390,13 @@ def test_a_test_is_signed_and_tried_once(world: World, receiver: Site) -> None:
     "url",
     ["", "ftp://example.com/", "http://u:p@example.com/", "http://10.0.0.1/", "http://0x7f.1/", "x" * 9000],
 )
-def test_urls_nothing_can_be_delivered_to(world: World, url: str) -> None:
+def test_invalid_url_is_refused(world: World, url: str) -> None:
     with pytest.raises(ValidationFailed) as caught:
         world.service.check_url(url, "webhookUrl")
     assert caught.value.param == "webhookUrl"
 
 
-def test_accounts_do_not_see_each_other(world: World) -> None:
+def test_deliveries_of_another_account_are_not_found(world: World) -> None:
     delivery_id = world.create("http://127.0.0.1/")
     with world.database.write() as session:
         for ask in (world.service.delivery, world.service.replay):
@@ -410,7 +408,7 @@ def test_accounts_do_not_see_each_other(world: World) -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 7])
-def test_pages_hold_everything_once_newest_first(world: World, clock: Clock, limit: int) -> None:
+def test_deliveries_are_paged_newest_first(world: World, clock: Clock, limit: int) -> None:
     made = []
     for number in range(5):
         made.append(world.create("http://127.0.0.1/", {**SPLIT, "id": f"split_{number}"}))
@@ -429,7 +427,7 @@ def test_pages_hold_everything_once_newest_first(world: World, clock: Clock, lim
     assert times == sorted(times, reverse=True)
 
 
-def test_the_list_can_be_narrowed(world: World, receiver: Site) -> None:
+def test_deliveries_are_filtered(world: World, receiver: Site) -> None:
     one = world.create(receiver.url)
     two = world.create(receiver.url, {**SPLIT, "id": "split_2"})
     world.service.attempt(one)
@@ -442,7 +440,7 @@ def test_the_list_can_be_narrowed(world: World, receiver: Site) -> None:
         assert found(split_id="split_2") == [two] and found(split_id="split_3") == []
 
 
-def test_old_events_are_forgotten_with_their_log(world: World, receiver: Site, clock: Clock) -> None:
+def test_old_events_are_deleted_with_their_log(world: World, receiver: Site, clock: Clock) -> None:
     old = world.create(receiver.url)
     world.service.attempt(old)
     waiting = world.create(receiver.url, {**SPLIT, "id": "split_2"})

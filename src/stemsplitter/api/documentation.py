@@ -36,7 +36,7 @@ ERRORS: Final[dict[str, tuple[int, str, dict[str, Any]]]] = {
     "CONFLICT": (
         409,
         "A request with this idempotency key is in progress, or the state does not allow the action.",
-        {"message": "A request with this idempotency key is under way: wait for it, then send it again."},
+        {"message": "A request with this idempotency key is in progress: wait for it, then send it again."},
     ),
     "PAYLOAD_TOO_LARGE": (413, "The body is too large for the path.", {"message": TOO_LARGE[2]}),
     "UNSUPPORTED_MEDIA_TYPE": (

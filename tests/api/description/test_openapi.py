@@ -27,19 +27,19 @@ def check(spec: Any, pointer: str, example: Any) -> None:
     Draft202012Validator({"$ref": f"urn:spec#{pointer}"}, registry=registry).validate(example)
 
 
-def test_it_is_valid(spec: Any) -> None:
+def test_document_is_valid_openapi(spec: Any) -> None:
     OpenAPIV31SpecValidator(spec).validate()
     assert spec["openapi"] == "3.1.0"
 
 
-def test_yaml_says_the_same(spec: Any, client: TestClient) -> None:
+def test_yaml_and_json_are_equal(spec: Any, client: TestClient) -> None:
     answer = client.get("/openapi.yaml")
     assert yaml.safe_load(answer.text) == spec
     assert answer.headers["content-type"].startswith("application/yaml")
     assert "…" in answer.text  # raw, no escapes
 
 
-def test_every_call_has_an_example_that_fits_its_schema(spec: Any) -> None:
+def test_every_operation_has_an_example_that_matches_its_schema(spec: Any) -> None:
     for path, method, operation in operations(spec):
         name = operation["operationId"]
         at = f"/paths/{path.replace('/', '~1')}/{method}"
@@ -52,7 +52,7 @@ def test_every_call_has_an_example_that_fits_its_schema(spec: Any) -> None:
         assert operation["summary"] and operation["description"] and operation["tags"], name
 
 
-def test_links_lead_to_parameters_that_there_are(spec: Any) -> None:
+def test_links_refer_to_existing_parameters(spec: Any) -> None:
     parameters = {
         operation["operationId"]: {each["name"] for each in operation.get("parameters", [])}
         for _, _, operation in operations(spec)
@@ -67,7 +67,7 @@ def test_links_lead_to_parameters_that_there_are(spec: Any) -> None:
         assert set(link["parameters"]) <= parameters[link["operationId"]]
 
 
-def test_every_error_is_described_and_fits_its_schema(spec: Any) -> None:
+def test_every_error_is_described_and_matches_its_schema(spec: Any) -> None:
     assert set(spec["components"]["responses"]) == set(ERRORS)
     for answer in spec["components"]["responses"].values():
         check(spec, "/components/schemas/Error", answer["content"]["application/json"]["example"])
@@ -76,7 +76,7 @@ def test_every_error_is_described_and_fits_its_schema(spec: Any) -> None:
             assert {"200", "401", "429", "500"} <= set(operation["responses"])
 
 
-def test_the_webhook_is_described(spec: Any) -> None:
+def test_webhooks_are_described(spec: Any) -> None:
     assert set(spec["webhooks"]) == set(WEBHOOKS)
     callbacks = spec["paths"]["/v1/audio/splits"]["post"]["callbacks"]
     for name, methods in spec["webhooks"].items():
@@ -87,7 +87,7 @@ def test_the_webhook_is_described(spec: Any) -> None:
         assert callbacks[name]["{$request.body#/webhookUrl}"]["post"] == methods["post"]
 
 
-def test_the_postman_collection(spec: Any, client: TestClient) -> None:
+def test_postman_collection_has_every_operation(spec: Any, client: TestClient) -> None:
     collection = client.get("/postman.json").json()
     assert collection["info"]["schema"].endswith("/v2.1.0/collection.json")
     requests = [item["request"] for folder in collection["item"] for item in folder["item"]]
@@ -124,7 +124,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_holds_everything_and_nothing_from_elsewhere(spec: Any, client: TestClient) -> None:
+def test_reference_page_is_complete_and_self_contained(spec: Any, client: TestClient) -> None:
     answer = client.get("/docs")
     page = Page(answer.text)
     assert page.open == []

@@ -52,7 +52,7 @@ def observed() -> float:
         },
     ],
 )
-def test_a_poll_says_what_the_list_says(
+def test_poll_and_list_return_the_same_split(
     services: Services, client: TestClient, account: Account, values: dict[str, Any]
 ) -> None:
     split_id = add_split(services, account.id, **values)
@@ -66,7 +66,7 @@ def test_a_poll_says_what_the_list_says(
     assert polled.headers["content-type"] == "application/json"
 
 
-def test_a_poll_is_counted_once_logged_and_timed(
+def test_poll_is_counted_once_logged_and_timed(
     services: Services, client: TestClient, account: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
     split_id = add_split(services, account.id)
@@ -86,7 +86,7 @@ def test_a_poll_is_counted_once_logged_and_timed(
     assert observed() > before
 
 
-def test_what_is_not_the_callers_is_refused_and_counted_once(
+def test_poll_of_a_foreign_split_is_refused_and_counted_once(
     services: Services, client: TestClient, account: Account
 ) -> None:
     with services.database.write() as session:
@@ -101,7 +101,7 @@ def test_what_is_not_the_callers_is_refused_and_counted_once(
         assert answer.headers["x-ratelimit-remaining"] == str(services.settings.read_limit - number)
 
 
-def test_a_revoked_key_or_disabled_account_polls_no_more(
+def test_revoked_key_or_disabled_account_cannot_poll(
     services: Services, client: TestClient, account: Account
 ) -> None:
     path = f"/v1/audio/splits/{add_split(services, account.id)}"
@@ -119,7 +119,7 @@ def test_a_revoked_key_or_disabled_account_polls_no_more(
     assert client.get(path).status_code == 401
 
 
-def test_polls_at_once_are_each_their_own(services: Services) -> None:
+def test_concurrent_polls_get_their_own_splits(services: Services) -> None:
     callers = []
     for number in range(12):
         with services.database.write() as session:

@@ -26,7 +26,7 @@ def test_every_response_reports_the_quota(client: TestClient, account: Account) 
         assert "ratelimit" in client.get(path).headers
 
 
-def test_a_request_over_the_limit_is_refused_with_retry_after(client: TestClient, account: Account) -> None:
+def test_request_over_the_limit_is_refused_with_retry_after(client: TestClient, account: Account) -> None:
     for _ in range(5):
         assert client.get("/v1/credits", headers=account.headers).status_code == 200
     refused = client.get("/v1/credits", headers=account.headers)

@@ -53,7 +53,7 @@ def test_queries_wait_while_all_threads_are_busy() -> None:
     assert asyncio.run(query_all()) == list(range(60))
 
 
-def test_a_batch_starts_after_its_queries_were_made() -> None:
+def test_batch_starts_after_its_queries_were_made() -> None:
     started = [0.0]
 
     def run(queries: Sequence[float]) -> list[bool]:
@@ -72,7 +72,7 @@ def test_a_batch_starts_after_its_queries_were_made() -> None:
     assert all(asyncio.run(query_all()))
 
 
-def test_an_error_fails_its_batch_and_no_later_one() -> None:
+def test_error_fails_its_batch_and_no_later_one() -> None:
     def run(queries: Sequence[int]) -> Sequence[int]:
         if 3 in queries:
             raise RuntimeError("three")
@@ -88,7 +88,7 @@ def test_an_error_fails_its_batch_and_no_later_one() -> None:
     assert later == 7
 
 
-def test_a_canceled_query_does_not_fail_its_batch() -> None:
+def test_canceled_query_does_not_fail_its_batch() -> None:
     started, proceed = threading.Event(), threading.Event()
 
     def run(queries: Sequence[int]) -> Sequence[int]:
@@ -110,7 +110,7 @@ def test_a_canceled_query_does_not_fail_its_batch() -> None:
     assert asyncio.run(query_all()) == 2
 
 
-def test_a_batch_that_hangs_does_not_delay_later_queries() -> None:
+def test_hanging_batch_does_not_delay_later_queries() -> None:
     hangs = threading.Event()
 
     def run(queries: Sequence[int]) -> Sequence[int]:

@@ -4,7 +4,7 @@ from stemsplitter.services import Services
 from tests.api.conftest import Account
 
 
-def test_credits(client: TestClient, services: Services, account: Account) -> None:
+def test_balance_changes_with_a_grant(client: TestClient, services: Services, account: Account) -> None:
     answer = client.get("/v1/credits", headers=account.headers)
     assert answer.content == b'{"success":true,"data":{"balance":600,"unit":"seconds"}}'
     with services.database.write() as session:
@@ -12,7 +12,7 @@ def test_credits(client: TestClient, services: Services, account: Account) -> No
     assert client.get("/v1/credits", headers=account.headers).json()["data"]["balance"] == 6200
 
 
-def test_a_revoked_key_has_no_entry(client: TestClient, services: Services, account: Account) -> None:
+def test_revoked_key_is_unauthorized(client: TestClient, services: Services, account: Account) -> None:
     with services.database.write() as session:
         (key,) = services.accounts.list_keys(session, account.id)
         services.accounts.revoke_key(session, account.id, key.id)

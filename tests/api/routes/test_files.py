@@ -41,7 +41,7 @@ def url(services: Services) -> str:
     return services.storage.signed_url(KEY, "söng (vocals).mp3", "audio/mpeg", 600)
 
 
-def test_a_file_is_downloaded(client: TestClient, url: str) -> None:
+def test_file_is_downloaded(client: TestClient, url: str) -> None:
     answer = client.get(url)
     assert (answer.status_code, answer.content) == (200, DATA)
     headers = answer.headers
@@ -55,7 +55,7 @@ def test_a_file_is_downloaded(client: TestClient, url: str) -> None:
     assert 590 <= int(headers["Cache-Control"].removeprefix("private, max-age=")) <= 600
 
 
-def test_head_tells_the_same_without_a_body(client: TestClient, url: str) -> None:
+def test_head_has_the_same_headers_and_no_body(client: TestClient, url: str) -> None:
     answer, whole = client.head(url), client.get(url)
     assert (answer.status_code, answer.content) == (200, b"")
     assert answer.headers == whole.headers
@@ -73,7 +73,7 @@ def test_head_tells_the_same_without_a_body(client: TestClient, url: str) -> Non
         ("Bytes= 5 - 9", 5, 10),
     ],
 )
-def test_one_range_is_given(asked: str, start: int, end: int, client: TestClient, url: str) -> None:
+def test_one_range_is_returned(asked: str, start: int, end: int, client: TestClient, url: str) -> None:
     answer = client.get(url, headers={"Range": asked})
     assert (answer.status_code, answer.content) == (206, DATA[start:end])
     assert answer.headers["Content-Range"] == f"bytes {start}-{end - 1}/256000"
@@ -84,7 +84,7 @@ def test_one_range_is_given(asked: str, start: int, end: int, client: TestClient
 @pytest.mark.parametrize(
     "asked", ["bytes=256000-", "bytes=256000-256001", "bytes=-0", "bytes=99999999999999999-"]
 )
-def test_a_range_beyond_the_end_is_416(asked: str, client: TestClient, url: str) -> None:
+def test_range_beyond_the_end_is_416(asked: str, client: TestClient, url: str) -> None:
     answer = client.get(url, headers={"Range": asked})
     assert answer.status_code == 416
     assert answer.headers["Content-Range"] == "bytes */256000"
@@ -107,12 +107,12 @@ def test_a_range_beyond_the_end_is_416(asked: str, client: TestClient, url: str)
         *["bytes=--1", "bytes=" + "9" * 30 + "-", "bytes=" + ",".join(f"{n}-" for n in range(500))],
     ],
 )
-def test_other_ranges_give_the_whole(asked: str, client: TestClient, url: str) -> None:
+def test_other_ranges_return_the_whole_file(asked: str, client: TestClient, url: str) -> None:
     answer = client.get(url, headers={"Range": asked})
     assert (answer.status_code, answer.content) == (200, DATA)
 
 
-def test_a_client_that_has_the_file_is_told(client: TestClient, url: str) -> None:
+def test_matching_etag_is_304(client: TestClient, url: str) -> None:
     tag = client.get(url).headers["ETag"]
     for known in (tag, f"W/{tag}", f'"other", {tag}', "*"):
         answer = client.get(url, headers={"If-None-Match": known})
@@ -120,7 +120,9 @@ def test_a_client_that_has_the_file_is_told(client: TestClient, url: str) -> Non
     assert client.get(url, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
-def test_a_range_of_another_version_is_the_whole(services: Services, client: TestClient, url: str) -> None:
+def test_if_range_of_another_version_returns_the_whole_file(
+    services: Services, client: TestClient, url: str
+) -> None:
     tag = client.get(url).headers["ETag"]
     headers = {"Range": "bytes=0-9", "If-Range": tag}
     assert client.get(url, headers=headers).status_code == 206
@@ -129,7 +131,7 @@ def test_a_range_of_another_version_is_the_whole(services: Services, client: Tes
     assert (answer.status_code, answer.content) == (200, DATA[::-1] + b"more")
 
 
-def test_links_that_are_not_ours_lead_nowhere(services: Services, client: TestClient, url: str) -> None:
+def test_invalid_links_are_not_found(services: Services, client: TestClient, url: str) -> None:
     path = urlsplit(url).path
     _, _, token, name = path.split("/")
     ended = services.storage.signed_url(KEY, "a.mp3", "audio/mpeg", -1)
@@ -148,7 +150,7 @@ def test_links_that_are_not_ours_lead_nowhere(services: Services, client: TestCl
         assert answer.json()["error"]["code"] == "NOT_FOUND"
 
 
-def test_nothing_is_written_through_a_link(client: TestClient, url: str) -> None:
+def test_links_allow_no_writes(client: TestClient, url: str) -> None:
     for method in ("PUT", "POST", "DELETE", "PATCH"):
         assert client.request(method, url, content=b"x").status_code == 405
     assert client.get(url).content == DATA

@@ -8,7 +8,7 @@ from stemsplitter.services import Services
 from stemsplitter.storage import StorageError
 
 
-def test_health(client: TestClient) -> None:
+def test_server_is_alive_and_ready(client: TestClient) -> None:
     assert client.get("/healthz").json() == {"status": "ok"}
     ready = client.get("/readyz")
     assert (ready.status_code, ready.json()["status"]) == (200, "ok")
@@ -23,7 +23,7 @@ def test_not_ready_without_a_database(client: TestClient, services: Services, tm
     assert client.get("/healthz").status_code == 200
 
 
-def test_not_ready_without_a_store(
+def test_not_ready_without_file_storage(
     client: TestClient, services: Services, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail() -> None:

@@ -22,7 +22,9 @@ def samples(client: TestClient) -> dict[tuple[str, tuple[str, ...]], float]:
     }
 
 
-def test_figures_of_the_service(client: TestClient, services: Services, account: Account) -> None:
+def test_metrics_report_the_load_of_the_service(
+    client: TestClient, services: Services, account: Account
+) -> None:
     common = {
         "account_id": account.id,
         "stem_model": "6s",
@@ -95,7 +97,7 @@ def test_figures_of_the_service(client: TestClient, services: Services, account:
     assert found["stemsplitter_workers", ()] == 1
 
 
-def test_requests_are_timed_by_the_template_of_their_path(client: TestClient, account: Account) -> None:
+def test_requests_are_timed_by_path_template(client: TestClient, account: Account) -> None:
     name = "stemsplitter_request_seconds_count"
     known, unknown = (name, ("GET", "/v1/credits", "200")), (name, ("other", "other", "404"))
     before = samples(client)
@@ -108,7 +110,7 @@ def test_requests_are_timed_by_the_template_of_their_path(client: TestClient, ac
     assert "secret-path" not in client.get("/metrics").text
 
 
-def test_the_manual_lists_every_metric(client: TestClient) -> None:
+def test_documentation_lists_every_metric(client: TestClient) -> None:
     names = {family.name for family in text_string_to_metric_families(client.get("/metrics").text)}
     page = (Path(__file__).parents[3] / "docs" / "operating.md").read_text(encoding="utf-8")
     told = set(re.findall(r"`(stemsplitter_\w+?)(?:_total)?(?:\{[\w,]+\})?`", page))

@@ -59,9 +59,7 @@ def data(response: Any) -> Any:
     return body["data"]
 
 
-def test_creating_with_an_idempotency_key_creates_once(
-    client: TestClient, upload: Callable[[], dict[str, str]]
-) -> None:
+def test_idempotency_key_creates_once(client: TestClient, upload: Callable[[], dict[str, str]]) -> None:
     body, headers = {"input": upload(), "stemModel": "4s", "unknown": 1}, {"Idempotency-Key": '"once"'}
     first, second = (client.post(PATH, json=body, headers=headers) for _ in range(2))
     assert list(data(first)) == ["id", "status", "creditsUsed", "createdAt"]
@@ -71,7 +69,7 @@ def test_creating_with_an_idempotency_key_creates_once(
     assert len(data(client.get(PATH))["items"]) == 1
 
 
-def test_fields_come_in_the_contracts_order(
+def test_fields_have_the_order_of_the_contract(
     client: TestClient, create: Create, finish: Callable[[str], None]
 ) -> None:
     split_id = create(metadata={"status": "failed", "id": "mine", "ä": "ü"})
@@ -89,7 +87,7 @@ def test_fields_come_in_the_contracts_order(
     assert split["processing"] == {"device": "cpu", "seconds": 1.5, "realtimeFactor": 0.5}
 
 
-def test_links_give_the_stems(client: TestClient, create: Create, finish: Callable[[str], None]) -> None:
+def test_links_download_the_stems(client: TestClient, create: Create, finish: Callable[[str], None]) -> None:
     split_id = create()
     finish(split_id)
     for name, url in data(client.get(f"{PATH}/{split_id}"))["stems"].items():
@@ -98,7 +96,7 @@ def test_links_give_the_stems(client: TestClient, create: Create, finish: Callab
         assert url.endswith(f"/{name}.mp3")
 
 
-def test_an_archive_holds_all_stems(
+def test_archive_contains_all_stems(
     client: TestClient, create: Create, finish: Callable[[str], None]
 ) -> None:
     split_id = create()
@@ -114,7 +112,7 @@ def test_an_archive_holds_all_stems(
         }
 
 
-def test_events_tell_until_the_end(
+def test_events_report_changes_until_the_split_ends(
     client: TestClient,
     services: Services,
     create: Create,
@@ -155,7 +153,7 @@ def test_events_end_when_the_server_stops(
     assert response.text.count("event: split") == 1
 
 
-def test_a_split_is_canceled_and_deleted(client: TestClient, create: Create) -> None:
+def test_split_is_canceled_then_deleted(client: TestClient, create: Create) -> None:
     split_id = create()
     assert client.delete(f"{PATH}/{split_id}").status_code == 409
     assert data(client.post(f"{PATH}/{split_id}/cancel"))["error"]["code"] == "CANCELED"
@@ -180,7 +178,7 @@ def test_a_split_is_canceled_and_deleted(client: TestClient, create: Create) -> 
         ),
     ],
 )
-def test_a_malformed_request_is_told_what_is_wrong(
+def test_invalid_request_is_refused_with_its_param(
     client: TestClient, body: dict[str, Any], param: str
 ) -> None:
     response = client.post(PATH, json=body)
@@ -189,13 +187,13 @@ def test_a_malformed_request_is_told_what_is_wrong(
     assert error["param"].startswith(param.split(".")[0])
 
 
-def test_what_is_not_an_id_is_refused_in_the_envelope(client: TestClient) -> None:
+def test_invalid_id_is_refused_in_the_envelope(client: TestClient) -> None:
     assert client.get(f"{PATH}/%00").json()["success"] is False
     assert client.get(f"{PATH}/split_none").status_code == 404
     assert client.get(PATH, params={"limit": 0}).status_code == 422
 
 
-def test_a_zip_of_nothing_is_a_zip(services: Services, tmp_path: Path) -> None:
+def test_empty_archive_is_a_valid_zip(services: Services, tmp_path: Path) -> None:
     from stemsplitter.splits.archive import stream_zip
 
     assert zipfile.ZipFile(io.BytesIO(b"".join(stream_zip(services.storage, {})))).namelist() == []

@@ -21,7 +21,7 @@ __all__ = ["patient", "running_server", "server"]
 # Reserving
 
 
-def test_a_reservation_tells_where_to_send_the_file(server: Any) -> None:
+def test_reservation_has_the_upload_url_and_headers(server: Any) -> None:
     status, answer = server.reserve()
     data = answer["data"]
     assert (status, list(answer)) == (200, ["success", "data"])
@@ -34,7 +34,7 @@ def test_a_reservation_tells_where_to_send_the_file(server: Any) -> None:
     assert timedelta(minutes=55) < left <= timedelta(hours=1)
 
 
-def test_the_token_is_not_kept(server: Any) -> None:
+def test_token_is_stored_as_a_hash(server: Any) -> None:
     upload = server.reserved()
     row = server.row(upload)
     assert row.token_hash == hashlib.sha256(upload["uploadHeaders"]["X-Upload-Token"].encode()).hexdigest()
@@ -58,7 +58,7 @@ def test_the_token_is_not_kept(server: Any) -> None:
         ({"contentLength": None}, "contentLength"),
     ],
 )
-def test_what_cannot_be_uploaded_is_said(body: dict[str, Any], param: str, server: Any) -> None:
+def test_invalid_reservation_is_refused_with_its_param(body: dict[str, Any], param: str, server: Any) -> None:
     status, answer = server.reserve(**body)
     assert (status, answer["error"]["code"], answer["error"]["param"]) == (422, "VALIDATION_ERROR", param)
 
@@ -75,17 +75,17 @@ def test_what_cannot_be_uploaded_is_said(body: dict[str, Any], param: str, serve
         "audio/wav; a=b",
     ],
 )
-def test_types_of_audio_and_video_are_taken(content_type: str, server: Any) -> None:
+def test_audio_and_video_types_are_accepted(content_type: str, server: Any) -> None:
     upload = server.reserved(contentType=content_type)
     assert server.send(upload, Content_Type=content_type)[0] == 200
 
 
-def test_a_key_is_needed_to_reserve(server: Any) -> None:
+def test_api_key_is_required_to_reserve(server: Any) -> None:
     status, answer = server.reserve(headers={"Authorization": "Bearer ast_live_no"})
     assert (status, answer["error"]["code"]) == (401, "UNAUTHORIZED")
 
 
-def test_an_idempotency_key_reserves_once(server: Any) -> None:
+def test_idempotency_key_reserves_once(server: Any) -> None:
     headers = {"Idempotency-Key": "one"}
     first, second = server.reserve(headers), server.reserve(headers)
     assert first == second
@@ -98,7 +98,7 @@ def test_an_idempotency_key_reserves_once(server: Any) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-def test_a_file_is_received(method: str, server: Any) -> None:
+def test_file_is_received(method: str, server: Any) -> None:
     upload = server.reserved()
     status, answer = server.send(upload, method=method)
     assert status == 200
@@ -110,11 +110,11 @@ def test_a_file_is_received(method: str, server: Any) -> None:
     assert b"".join(server.services.storage.read(row.storage_key)) == server.song
 
 
-def test_no_key_of_the_api_is_needed_to_send(server: Any) -> None:
+def test_api_key_is_not_required_to_send(server: Any) -> None:
     assert server.send(server.reserved(), Authorization="Bearer nonsense")[0] == 200
 
 
-def test_a_chunked_body_is_received(server: Any) -> None:
+def test_chunked_body_is_received(server: Any) -> None:
     with server.open(server.reserved(), None) as connection:
         for start in range(0, len(server.song), 10_000):
             part = server.song[start : start + 10_000]
@@ -132,7 +132,7 @@ def expect(answer: tuple[int, dict[str, Any]], status: int, code: str) -> None:
     assert re.fullmatch(r"[^\n]+\.", answer[1]["message"])
 
 
-def test_a_file_is_received_once(server: Any) -> None:
+def test_file_is_received_once(server: Any) -> None:
     upload = server.reserved()
     assert server.send(upload)[0] == 200
     for data in (server.song, b"other", b""):
@@ -141,7 +141,7 @@ def test_a_file_is_received_once(server: Any) -> None:
 
 
 @pytest.mark.parametrize("token", ["", "a", "ä", "a" * 43])
-def test_the_token_must_be_the_uploads(token: str, server: Any) -> None:
+def test_token_of_another_upload_is_refused(token: str, server: Any) -> None:
     upload, other = server.reserved(), server.reserved()
     tokens = [token.encode().decode("latin-1"), other["uploadHeaders"]["X-Upload-Token"]]
     for wrong in tokens:
@@ -151,12 +151,12 @@ def test_the_token_must_be_the_uploads(token: str, server: Any) -> None:
 
 
 @pytest.mark.parametrize("upload_id", ["upl_unknown", "a%00b", "upl_%C3%A4", "x" * 500])
-def test_an_unknown_upload_is_told_from_a_wrong_token_by_nobody(upload_id: str, server: Any) -> None:
+def test_unknown_upload_and_wrong_token_give_the_same_error(upload_id: str, server: Any) -> None:
     upload = server.reserved() | {"uploadUrl": f"{server.url}/uploads/{upload_id}"}
     expect(server.send(upload), 401, "UPLOAD_TOKEN_INVALID")
 
 
-def test_an_expired_reservation_is_said(server: Any) -> None:
+def test_expired_reservation_is_refused(server: Any) -> None:
     upload = server.reserved()
     server.change(upload, expires_at=now() - timedelta(seconds=1))
     expect(server.send(upload), 410, "UPLOAD_EXPIRED")
@@ -164,7 +164,7 @@ def test_an_expired_reservation_is_said(server: Any) -> None:
 
 
 @pytest.mark.parametrize("change", [-1, 1, -102_000, 1_000_000])
-def test_the_length_must_be_the_reserved_one(change: int, server: Any) -> None:
+def test_other_length_than_reserved_is_refused(change: int, server: Any) -> None:
     data = server.song[:change] if change < 0 else server.song + bytes(change)
     upload = server.reserved()
     expect(server.send(upload, data), 422, "UPLOAD_LENGTH_MISMATCH")
@@ -176,11 +176,11 @@ def test_the_length_must_be_the_reserved_one(change: int, server: Any) -> None:
     assert server.send(upload)[0] == 200
 
 
-def test_an_empty_body_is_a_wrong_length(server: Any) -> None:
+def test_empty_body_is_a_length_mismatch(server: Any) -> None:
     expect(server.send(server.reserved(), b""), 422, "UPLOAD_LENGTH_MISMATCH")
 
 
-def test_the_type_must_be_the_reserved_one(server: Any) -> None:
+def test_other_type_than_reserved_is_refused(server: Any) -> None:
     upload = server.reserved()
     expect(server.send(upload, Content_Type="audio/wav"), 415, "UPLOAD_TYPE_MISMATCH")
     assert server.send(upload, Content_Type="AUDIO/MPEG; x=y")[0] == 200
@@ -190,14 +190,14 @@ def test_the_type_must_be_the_reserved_one(server: Any) -> None:
     "head", [b"<!doctype html><script>", b"MZ\x90\0", b"\x7fELF", b"PK\x03\x04", b"%PDF-1.7", b"hello"]
 )
 @pytest.mark.parametrize("size", [2000, 50_000])
-def test_what_is_no_audio_is_not_kept(head: bytes, size: int, server: Any) -> None:
+def test_file_that_is_not_audio_is_deleted(head: bytes, size: int, server: Any) -> None:
     upload = server.reserved(contentLength=size)
     expect(server.send(upload, head.ljust(size)), 415, "UPLOAD_TYPE_MISMATCH")
     assert server.stored() == [] and server.files() == []
     assert server.send(upload, server.song[:size])[0] == 200
 
 
-def test_a_large_refused_file_still_gets_its_answer(server: Any) -> None:
+def test_refused_large_file_gets_a_response(server: Any) -> None:
     """The client is told why, though it has not sent all when the server knows."""
     upload = server.reserved(contentLength=20_000_000)
     expect(server.send(upload, b"MZ" + bytes(19_999_998)), 415, "UPLOAD_TYPE_MISMATCH")
@@ -205,7 +205,7 @@ def test_a_large_refused_file_still_gets_its_answer(server: Any) -> None:
 
 
 @pytest.mark.parametrize("chunked", [True, False])
-def test_a_cut_connection_frees_the_upload(chunked: bool, server: Any) -> None:
+def test_broken_connection_releases_the_upload(chunked: bool, server: Any) -> None:
     upload = server.reserved()
     for _ in range(2):
         with server.open(upload, None if chunked else len(server.song)) as connection:
@@ -218,7 +218,7 @@ def test_a_cut_connection_frees_the_upload(chunked: bool, server: Any) -> None:
     assert server.row(upload).attempt == 3
 
 
-def test_a_silent_connection_frees_the_upload(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_idle_connection_releases_the_upload(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     upload = server.reserved()
     with monkeypatch.context() as patched:
         patched.setattr(uploads, "IDLE_SECONDS", 0.3)
@@ -232,7 +232,7 @@ def test_a_silent_connection_frees_the_upload(server: Any, monkeypatch: pytest.M
     assert server.send(upload)[0] == 200
 
 
-def test_of_several_requests_at_once_one_wins(server: Any) -> None:
+def test_one_of_several_concurrent_requests_succeeds(server: Any) -> None:
     upload = server.reserved()
     barrier = threading.Barrier(6)
 
@@ -250,7 +250,7 @@ def test_of_several_requests_at_once_one_wins(server: Any) -> None:
     assert server.stored() == [server.row(upload).storage_key]
 
 
-def test_a_second_request_is_told_of_the_first(server: Any) -> None:
+def test_concurrent_request_is_in_progress_error(server: Any) -> None:
     upload = server.reserved()
     with server.open(upload, len(server.song)) as connection:
         connection.sendall(server.song[:5000])
@@ -260,7 +260,7 @@ def test_a_second_request_is_told_of_the_first(server: Any) -> None:
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")
 
 
-def test_a_request_that_died_with_its_server_is_overtaken(server: Any) -> None:
+def test_lease_of_a_dead_request_expires(server: Any) -> None:
     upload = server.reserved()
     server.change(upload, status="receiving", attempt=7, receiving_until=now() + timedelta(hours=1))
     expect(server.send(upload), 409, "UPLOAD_IN_PROGRESS")
@@ -269,7 +269,7 @@ def test_a_request_that_died_with_its_server_is_overtaken(server: Any) -> None:
     assert server.row(upload).attempt == 8
 
 
-def test_a_request_that_was_overtaken_keeps_nothing(server: Any) -> None:
+def test_overtaken_request_stores_nothing(server: Any) -> None:
     upload = server.reserved()
     with server.open(upload, len(server.song)) as connection:
         connection.sendall(server.song[:5000])
@@ -284,7 +284,7 @@ def test_a_request_that_was_overtaken_keeps_nothing(server: Any) -> None:
     assert server.row(upload).sha256 == hashlib.sha256(other).hexdigest()
 
 
-def test_a_slow_request_stays_the_one(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slow_request_keeps_its_lease(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """As long as some of it comes, its lease is renewed; here with all that comes."""
     monkeypatch.setattr(receiving, "_RENEW_S", 0.0)
     upload = server.reserved()
@@ -302,7 +302,7 @@ def test_a_slow_request_stays_the_one(server: Any, monkeypatch: pytest.MonkeyPat
         assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")
 
 
-def test_a_fault_of_the_server_is_flat_and_frees_the_upload(
+def test_server_error_is_flat_and_releases_the_upload(
     server: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any
 ) -> None:
     upload = server.reserved()
@@ -318,7 +318,7 @@ def test_a_fault_of_the_server_is_flat_and_frees_the_upload(
     assert server.send(upload)[0] == 200
 
 
-def test_the_python_client_uploads(server: Any) -> None:
+def test_python_client_uploads(server: Any) -> None:
     from aistemsplitter import AIStemSplitter, AIStemSplitterError
 
     client = AIStemSplitter(server.key, base_url=f"{server.url}/v1")

@@ -71,7 +71,7 @@ def delivered(services: Services, accounts: dict[str, str], receiver: Site) -> s
     return delivery_id
 
 
-def test_the_list(client: Client, delivered: str, receiver: Site) -> None:
+def test_deliveries_are_listed_newest_first(client: Client, delivered: str, receiver: Site) -> None:
     page = client.get("deliveries")
     [delivery] = page["items"]
     assert page["nextCursor"] is None
@@ -87,7 +87,7 @@ def test_the_list(client: Client, delivered: str, receiver: Site) -> None:
     assert delivery["nextAttemptAt"] > delivery["createdAt"]
 
 
-def test_narrowed_and_paged(client: Client, delivered: str) -> None:
+def test_deliveries_are_filtered_and_paged(client: Client, delivered: str) -> None:
     again = client.post(f"deliveries/{delivered}/replay")["id"]
     first = client.get("deliveries?limit=1")
     second = client.get(f"deliveries?limit=1&cursor={first['nextCursor']}")
@@ -97,7 +97,7 @@ def test_narrowed_and_paged(client: Client, delivered: str) -> None:
     assert client.get("deliveries?status=gone")["items"] == []
 
 
-def test_one_with_its_log(client: Client, delivered: str, receiver: Site) -> None:
+def test_delivery_has_its_attempts(client: Client, delivered: str, receiver: Site) -> None:
     delivery = client.get(f"deliveries/{delivered}")
     assert delivery["payload"].encode() == receiver.requests[0][1]
     [attempt] = delivery["log"]
@@ -105,7 +105,9 @@ def test_one_with_its_log(client: Client, delivered: str, receiver: Site) -> Non
     assert attempt["statusCode"] == 500 and attempt["error"] == delivery["lastError"]
 
 
-def test_replay(client: Client, delivered: str, services: Services, receiver: Site) -> None:
+def test_replay_creates_another_delivery(
+    client: Client, delivered: str, services: Services, receiver: Site
+) -> None:
     replayed = client.post(f"deliveries/{delivered}/replay")
     before = client.get(f"deliveries/{delivered}")
     assert replayed["id"] != delivered and replayed["eventId"] == before["eventId"]
@@ -116,7 +118,7 @@ def test_replay(client: Client, delivered: str, services: Services, receiver: Si
     assert client.get(f"deliveries/{replayed['id']}")["status"] == "delivered"
 
 
-def test_send_test(client: Client, services: Services, receiver: Site) -> None:
+def test_test_event_is_delivered(client: Client, services: Services, receiver: Site) -> None:
     secret = client.post("secrets/rotate")["secret"]
     sent = client.post("test", {"url": receiver.url})
     assert (sent["event"], sent["splitId"], sent["status"]) == ("webhook.test", None, "pending")
@@ -136,13 +138,13 @@ def test_send_test(client: Client, services: Services, receiver: Site) -> None:
         ({"url": "https://example.com/\0"}, "url"),
     ],
 )
-def test_send_test_to_what_is_no_receiver(client: Client, body: dict[str, str], param: str) -> None:
+def test_test_event_to_an_invalid_url_is_refused(client: Client, body: dict[str, str], param: str) -> None:
     error = client.post("test", body, 422)
     assert (error["code"], error["param"]) == ("VALIDATION_ERROR", param)
     assert client.get("deliveries")["items"] == []
 
 
-def test_secrets(client: Client) -> None:
+def test_secret_is_rotated_and_listed(client: Client) -> None:
     assert client.get("secrets") == {"items": []}
     first = client.post("secrets/rotate")["secret"]
     second = client.post("secrets/rotate")["secret"]
@@ -154,7 +156,7 @@ def test_secrets(client: Client) -> None:
     assert len(newest["prefix"]) < 15
 
 
-def test_accounts_do_not_see_each_other(clients: tuple[Client, Client], delivered: str) -> None:
+def test_deliveries_of_another_account_are_not_found(clients: tuple[Client, Client], delivered: str) -> None:
     one, two = clients
     one.post("secrets/rotate")
     assert two.get("deliveries")["items"] == two.get("secrets")["items"] == []
@@ -173,7 +175,7 @@ def test_accounts_do_not_see_each_other(clients: tuple[Client, Client], delivere
         ("splitId=%00", "splitId"),
     ],
 )
-def test_queries_that_cannot_be(client: Client, query: str, param: str) -> None:
+def test_invalid_query_is_refused(client: Client, query: str, param: str) -> None:
     error = client.get(f"deliveries?{query}", 422)
     assert (error["code"], error["param"]) == ("VALIDATION_ERROR", param)
 
@@ -189,7 +191,7 @@ def test_queries_that_cannot_be(client: Client, query: str, param: str) -> None:
         ("POST", "secrets/rotate"),
     ],
 )
-def test_a_key_is_needed(services: Services, method: str, path: str) -> None:
+def test_api_key_is_required(services: Services, method: str, path: str) -> None:
     body = {"url": "https://example.com"} if path == "test" else None
     answer = TestClient(create_app(services)).request(method, f"/v1/webhooks/{path}", json=body)
     assert answer.status_code == 401 and answer.json()["error"]["code"] == "UNAUTHORIZED"
