@@ -28,7 +28,7 @@ def test_hash_is_sha256() -> None:
         "ast_test_" + "a" * 32,
         "ast_live_" + "a" * 31 + "-",
         "ast_live_" + "a" * 31 + "é",
-        "ast_live_" + "a" * 31 + "٣",  # a digit, but not of ours
+        "ast_live_" + "a" * 31 + "٣",  # a digit, but not in ASCII
         "ast_live_" + "a" * 32 + "\n",
         " ast_live_" + "a" * 32,
     ],

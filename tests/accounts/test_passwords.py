@@ -22,7 +22,7 @@ def test_hash_is_argon2id() -> None:
 
 @pytest.mark.usefixtures("slow_passwords")
 def test_verification_takes_the_same_time_without_a_hash() -> None:
-    """So that the time does not tell which addresses have an account; measured as the least of several,
+    """The time must not reveal which addresses have an account; measured as the minimum of several,
     in time that this process computes, whatever else the machine does."""
     hashed = hash_password("correct horse")
     matches("warm up", None)

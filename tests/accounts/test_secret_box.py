@@ -33,7 +33,7 @@ def test_other_secret_does_not_decrypt() -> None:
 def test_derived_keys_differ_by_purpose() -> None:
     keys = {derive_key(SECRET, "one"), derive_key(SECRET, "two"), derive_key(SECRET[::-1], "one")}
     assert len(keys) == 3 and all(len(key) == 32 for key in keys)
-    # computed by hand with HMAC (RFC 5869, 2.2 and 2.3), so that it stays what it is
+    # computed separately with HMAC (RFC 5869, 2.2 and 2.3)
     assert derive_key(SECRET, "one").hex() == (
         "0356ae15f250886ff77c74ca0101946552928b2d8bc3f146505c1768f6793689"
     )

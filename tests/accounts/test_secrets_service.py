@@ -93,7 +93,7 @@ def test_second_rotation_extends_nothing_and_deletes_expired_secrets(
         assert rows(session) == 3
         fourth = secrets.rotate_secret(session, account)
         assert secrets.active_secrets(session, account) == [fourth, third, second]
-        assert rows(session) == 3  # the first is gone
+        assert rows(session) == 3  # the first is deleted
 
 
 def test_clock_set_back_does_not_change_the_order(

@@ -56,7 +56,7 @@ def test_addresses_are_unique_regardless_of_case(database: Database, accounts: A
     with database.write() as session:
         with pytest.raises(Conflict, match=r"with the address song@example\.com exists"):
             accounts.create_account(session, "SONG@example.com")
-        # the transaction goes on
+        # the transaction continues
         accounts.create_account(session, "other@example.com")
     with database.read() as session:
         emails = [each.email for each in accounts.list_accounts(session)]
@@ -105,7 +105,7 @@ def test_password_is_verified(database: Database, accounts: AccountService) -> N
             with pytest.raises(Unauthorized) as caught:
                 accounts.verify_password(session, email, password)
             messages.add(str(caught.value))
-    assert messages == {"Wrong email address or password"}  # it does not tell who has an account
+    assert messages == {"Wrong email address or password"}  # the message does not reveal who has an account
 
 
 def test_key_authenticates_until_it_is_revoked(database: Database, accounts: AccountService) -> None:
@@ -183,7 +183,7 @@ def test_use_of_a_key_is_recorded_once_a_minute(
 
 
 def test_use_recorded_by_another_process_is_kept(database: Database, accounts: AccountService) -> None:
-    """Both saw that the last use was long ago; the second finds that it no longer is."""
+    """Both processes read an old last use; the second finds a recent one when it writes."""
     account = made(accounts, database)
     with database.write() as session:
         key, _ = accounts.create_key(session, account.id, "")
@@ -205,7 +205,7 @@ def test_missing_accounts_and_keys_are_not_found(database: Database, accounts: A
             lambda: accounts.set_password(session, "acc_x", PASSWORD),
             lambda: accounts.create_key(session, "acc_x", ""),
             lambda: accounts.revoke_key(session, account.id, "key_x"),
-            lambda: accounts.revoke_key(session, other.id, key.id),  # another's
+            lambda: accounts.revoke_key(session, other.id, key.id),  # of another account
         ):
             with pytest.raises(NotFound):
                 call()

@@ -1,4 +1,4 @@
-"""A server without a network: its services, a key, and a client that calls it in process."""
+"""The services of a server, an account with a key, and an in-process client."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What every answer has in common: the envelope, its headers, and what stands in neither."""
+"""The envelope, errors and headers of every response."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ from stemsplitter.services import Services
 
 from .conftest import Account
 
-LIMIT_S = 60.0  # for what takes no time
+LIMIT_S = 60.0  # for operations that are fast
 
 
 class Inner(RequestModel):
@@ -134,7 +134,7 @@ def test_unexpected_errors_report_the_request_id_and_no_internals(
     error = error_of(response, 500, "SERVER_ERROR")
     assert error["requestId"] in error["message"]
     assert "secret" not in response.text
-    assert "secret" in caplog.text  # it is in the log, with its traceback
+    assert "secret" in caplog.text  # logged with a traceback
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_slow_body_times_out(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> N
 def test_concurrent_creates_of_one_caller_do_not_block_others(
     app: FastAPI, account: Account, services: Services
 ) -> None:
-    """As many slow creates as may be, and more: others' requests get through."""
+    """While slow creates use all places of a caller, other requests are served."""
     running, most, go = 0, 0, threading.Event()
     lock = threading.Lock()
 

@@ -1,5 +1,3 @@
-"""Stored files as answers: the same from a folder and from S3."""
-
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -108,7 +106,7 @@ def test_download_from_s3_is_redirected(s3_storage: Storage) -> None:
         assert store.get(answer.headers["location"]).content == DATA
         part = store.get(answer.headers["location"], headers={"Range": "bytes=5-9"})
     assert (part.status_code, part.content) == (206, DATA[5:10])
-    assert client.head("/vocals.mp3").status_code == 200  # a signature is for one method
+    assert client.head("/vocals.mp3").status_code == 200  # a signature is valid for one method only
     s3_storage.delete(KEY)
     with pytest.raises(FileMissing):
         client.get("/vocals.mp3")

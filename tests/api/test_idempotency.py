@@ -1,5 +1,3 @@
-"""The header Idempotency-Key, and what its answers look like."""
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Moves on one ledger that many make at once, crashes among them; also run as a process of its own.
+"""Concurrent moves on one ledger, with crashes; also run as a separate process.
 
     python tests/credits/ledger_moves.py URL SEED MOVES
 
@@ -26,12 +26,12 @@ COSTS = (1, 40, 250, 599)
 
 
 class Crashed(Exception):
-    """Thrown in the middle of a transaction, as a process that dies throws its transaction away."""
+    """Raised in a transaction to roll it back, like the death of the process."""
 
 
 @dataclass(frozen=True)
 class Move:
-    """``crash``: the transaction is thrown away after it was done."""
+    """A change of the ledger; with ``crash``, the transaction is rolled back at its end."""
 
     kind: str  # hold, settle, release, grant, purchase
     split: int
@@ -40,7 +40,7 @@ class Move:
 
 
 def random_moves(seed: int, count: int) -> list[Move]:
-    """More holds than anything else, and one in five is thrown away."""
+    """Return a random move: mostly holds, and one in five crashes."""
     dice = random.Random(seed)
     kinds = ("hold", "hold", "settle", "release", "grant", "purchase")
     return [
@@ -50,24 +50,24 @@ def random_moves(seed: int, count: int) -> list[Move]:
 
 
 def split_account(accounts: Sequence[str], split: int) -> str:
-    """Every split belongs to one account."""
+    """Return the account of a split."""
     return accounts[split % len(accounts)]
 
 
 def cost_of(split: int) -> int:
-    """Every split has one cost."""
+    """Return the cost of a split."""
     return COSTS[split % len(COSTS)]
 
 
 def make(database: Database, credits: CreditService, accounts: Sequence[str], move: Move) -> bool:
-    """Make the move in a transaction of its own; False if it was refused or thrown away."""
+    """Make the move in its own transaction; False if it was refused or rolled back."""
     account, split_id = split_account(accounts, move.split), f"split_{move.split}"
     reference = f"pay_{move.split}"
     call = {
         "hold": partial(credits.hold, account_id=account, split_id=split_id, cost=cost_of(move.split)),
         "settle": partial(credits.settle, split_id=split_id),
         "release": partial(credits.release, split_id=split_id),
-        # every other grant takes back
+        # every other grant deducts
         "grant": partial(
             credits.grant, account_id=account, amount=move.amount if move.split % 2 else -move.amount
         ),
@@ -82,13 +82,13 @@ def make(database: Database, credits: CreditService, accounts: Sequence[str], mo
                 raise Crashed
     except (InsufficientCredits, Conflict, Crashed):
         return False
-    except LookupError:  # settle or release of what was never held
+    except LookupError:  # settle or release without a hold
         return False
     return True
 
 
 def check(session: Session, credits: CreditService) -> None:
-    """What holds at every moment, in what one transaction sees."""
+    """Assert the invariants in the snapshot of a transaction."""
     assert credits.audit(session) == []
     assert session.scalar(select(func.min(Account.balance))) >= 0  # type: ignore[operator]
     by_split: dict[str, dict[str, int]] = {}

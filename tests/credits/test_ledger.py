@@ -1,4 +1,4 @@
-"""Whatever happens at once, is repeated, or dies halfway: no credit is lost, doubled, or taken twice."""
+"""Invariants of the ledger under concurrency, repetition and crashes."""
 
 import subprocess
 import sys
@@ -44,7 +44,7 @@ def add_accounts(database: Database, count: int, credits: int = 600) -> list[str
 
 
 class Ledger(RuleBasedStateMachine):
-    """One account beside a model of it: a dictionary of holds, and a number."""
+    """An account and its model: a dictionary of holds and a balance."""
 
     database: Database
     splits = Bundle("splits")
@@ -105,7 +105,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(split=consumes(splits), kind=st.sampled_from(["settle", "release", "hold"]))
     def crash(self, split: str, kind: str) -> None:
-        """Whatever a transaction did before it died, it did nothing."""
+        """A rolled back transaction has no effect."""
         with pytest.raises(ledger_moves.Crashed), self.database.write() as session:
             CREDITS.grant(session, self.account, 1000)
             CREDITS.hold(session, self.account, new_id("split"), 999)
@@ -151,7 +151,7 @@ MOVES = st.lists(
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(schedules=st.lists(MOVES, min_size=2, max_size=4))
 def test_concurrent_threads_keep_the_invariants(database: Database, schedules: list[list[Move]]) -> None:
-    """The moves of an example go on where the ledger of the example before stands: the checks hold anyway."""
+    """Examples share a ledger, as the invariants hold for any state."""
     with database.read() as session:
         accounts = list(session.scalars(select(Account.id).order_by(Account.email)))
     accounts = accounts or add_accounts(database, 2)
@@ -161,13 +161,13 @@ def test_concurrent_threads_keep_the_invariants(database: Database, schedules: l
 def test_concurrent_threads_on_the_same_splits_keep_the_invariants(database: Database) -> None:
     accounts = add_accounts(database, 2)
     run_at_once(database, accounts, [random_moves(seed, 40) for seed in range(8)])
-    with database.read() as session:  # it is not for want of trying
+    with database.read() as session:  # moves were made
         assert session.scalar(select(func.count()).where(LedgerEntry.kind == "settle")) > 0  # type: ignore[operator]
         assert session.scalar(select(func.count()).where(LedgerEntry.kind == "release")) > 0  # type: ignore[operator]
 
 
 def run_at_once(database: Database, accounts: list[str], schedules: list[list[Move]]) -> None:
-    """Every second thread has an engine of its own, as another process would; one more thread only watches."""
+    """Every second thread has its own engine, like another process; one more thread checks the invariants."""
     other = Database(database.url)
     together = threading.Barrier(len(schedules) + 1)
     finished = threading.Event()
@@ -210,7 +210,7 @@ def run_at_once(database: Database, accounts: list[str], schedules: list[list[Mo
 
 @pytest.mark.parametrize("attempt", range(5))
 def test_one_balance_covers_one_of_many_holds(database: Database, attempt: int) -> None:
-    """Ten splits of 100 at once, and credits for three of them."""
+    """Ten concurrent splits of 100 credits, with credits for three."""
     (account,) = add_accounts(database, 1, credits=350)
     together = threading.Barrier(10)
     outcomes: list[str] = []

@@ -1,5 +1,3 @@
-"""Packs of credits, as the operator writes them."""
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st

@@ -188,7 +188,7 @@ def test_misuse_raises_lookup_and_value_errors(
 def test_history_is_newest_first(database: Database, credits: CreditService, account: str) -> None:
     for amount in (1, 2, 3):
         with database.write() as session:
-            # the time is given, as three entries may well fall into one millisecond
+            # explicit times, as entries may be created in the same millisecond
             entry = credits.grant(session, account, amount)
             entry.created_at = entry.created_at.replace(year=2000 + amount)
     with database.read() as session:
@@ -266,7 +266,7 @@ def test_usage_is_the_cost_of_splits_by_day(
     with database.write() as session:
         for each in (account, other):
             credits.grant(session, each, 10_000)
-        holds = [  # account, days ago, cost, how it ends
+        holds = [  # account, days ago, cost, end
             (account, 0, 5, "settle"), (account, 0, 7, "settle"), (account, 0, 100, "release"),
             (account, 1, 11, None), (account, 6, 13, "settle"), (account, 7, 1000, "settle"),
             (other, 0, 2000, "settle"),

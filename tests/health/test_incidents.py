@@ -1,5 +1,3 @@
-"""What went wrong, from what was seen."""
-
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -31,7 +29,7 @@ def test_gap_between_checks_is_an_incident() -> None:
     seen = [check(0), check(1), check(30), check(31)]
     assert incidents(seen, minute(32)) == [Incident(text, minute(1), minute(30))]
     assert incidents(seen[:2], minute(10)) == [Incident(text, minute(1), None)]
-    assert incidents([check(0), check(5)], minute(10)) == []  # as long as is allowed
+    assert incidents([check(0), check(5)], minute(10)) == []  # the largest gap allowed
 
 
 def test_consecutive_bad_checks_are_one_incident() -> None:

@@ -1,5 +1,3 @@
-"""Looking at the service, and what the status page tells."""
-
 from datetime import timedelta
 from pathlib import Path
 from typing import Any

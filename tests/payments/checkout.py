@@ -1,4 +1,4 @@
-"""A stand-in for Stripe on this machine, and events signed as Stripe signs them."""
+"""A fake of Stripe on loopback, and events with signatures of Stripe."""
 
 import hashlib
 import hmac
@@ -15,17 +15,17 @@ KEY, SECRET = "sk_test_made_up", "whsec_made_up"
 
 
 class Checkout:
-    """Answers requests for Checkout Sessions, and keeps what was asked."""
+    """Responds to requests for Checkout Sessions and records them."""
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.status = 200
         self.asked: list[dict[str, str]] = []
         self.headers: list[dict[str, str]] = []
-        self.body: bytes | None = None  # in place of the usual answer
+        self.body: bytes | None = None  # replaces the usual response
 
     def answer(self, form: dict[str, str]) -> bytes:
-        """What Stripe would."""
+        """Return the response of Stripe."""
         number = f"cs_test_{len(self.asked)}"
         if self.body is not None:
             return self.body
@@ -37,9 +37,9 @@ class Checkout:
 
 
 class Stripe(Handler):
-    """Stripe's API, as far as it is used."""
+    """The part of the Stripe API that is used."""
 
-    checkout: Checkout  # what is asked of this server
+    checkout: Checkout  # of this server
 
     def do_POST(self) -> None:
         form = self.form()
@@ -49,14 +49,14 @@ class Stripe(Handler):
         self.reply(self.checkout.status, self.checkout.answer(form))
 
     def form(self) -> dict[str, str]:
-        """The request's body."""
+        """Read the body of the request."""
         found = parse_qs(self.body().decode(), strict_parsing=True)
         return {name: values[0] for name, values in found.items()}
 
 
 @contextmanager
 def stand_in(handler: type[Stripe] = Stripe) -> Iterator[Checkout]:
-    """It listens until the block ends."""
+    """Run a server until the end of the block."""
 
     class Own(handler):  # type: ignore[misc, valid-type]
         pass
@@ -76,7 +76,7 @@ def event(
     currency: Any = "usd",
     credits: Any = "3000",
 ) -> bytes:
-    """The body of a webhook, by default of the payment for 50 minutes at 5.00 USD."""
+    """Return the body of a webhook, by default for 50 minutes at 5.00 USD."""
     session = {
         "id": checkout,
         "object": "checkout.session",
@@ -89,7 +89,7 @@ def event(
 
 
 def signature(body: bytes, *, secret: str = SECRET, at: float | None = None) -> str:
-    """The header Stripe-Signature."""
+    """Return the header Stripe-Signature."""
     unix = int(time.time() if at is None else at)
     return f"t={unix},v1={mac(body, secret, unix)},v0=6ffbb59b2300aae63f272406069a9788598b792a944a07aba816edb039989a39"
 

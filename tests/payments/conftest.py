@@ -1,4 +1,4 @@
-"""A server that sells packs, with Stripe's part played on this machine."""
+"""Services of a server that sells packs through a fake of Stripe."""
 
 from collections.abc import Iterator
 from pathlib import Path

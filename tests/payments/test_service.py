@@ -24,7 +24,7 @@ from tests.payments.checkout import KEY, SECRET, Checkout, event, mac, signature
 
 
 def begin(services: Services, account_id: str) -> str:
-    """Set out to buy 50 minutes; the payment's id."""
+    """Start the purchase of 50 minutes and return the id of the payment."""
     services.payments.start_checkout(account_id, 50)
     return payments(services)[-1].id
 
@@ -126,7 +126,7 @@ def test_concurrent_events_grant_once(services: Services, account_id: str) -> No
 
 
 def test_delayed_payment_is_granted_in_any_order_of_events(services: Services, account_id: str) -> None:
-    """A bank transfer: the checkout is completed unpaid, and the payment succeeds days later."""
+    """With a bank transfer, the checkout is completed unpaid and the payment succeeds days later."""
     for bought, order in enumerate(permutations((COMPLETED, ASYNC_SUCCEEDED, EXPIRED)), start=1):
         payment = begin(services, account_id)
         for kind in (*order, *order):
@@ -187,13 +187,13 @@ def test_mismatched_event_is_not_granted(services: Services, account_id: str, ot
     assert [row.status for row in payments(services)] == ["open"]
     take(services, event(payment))
     assert balance(services, account_id) == 3000
-    with pytest.raises(Conflict):  # afterwards, too
+    with pytest.raises(Conflict):  # again after the grant
         take(services, event(payment, **other))
     assert balance(services, account_id) == 3000
 
 
 def test_session_whose_id_was_lost_is_granted(services: Services, account_id: str) -> None:
-    """The server died between Stripe's answer and the note of it."""
+    """The server died between the response of Stripe and its commit."""
     payment = begin(services, account_id)
     with services.database.write() as session:
         session.get_one(Payment, payment).checkout_id = None
@@ -223,14 +223,14 @@ def test_session_pays_for_one_payment(services: Services, account_id: str) -> No
     ],
 )
 def test_events_of_other_servers_are_ignored(services: Services, account_id: str, body: bytes) -> None:
-    """An error would make Stripe send it again for days."""
+    """An error would make Stripe retry for days."""
     begin(services, account_id)
     take(services, body)
     assert balance(services, account_id) == 0
 
 
 class TestSignatures:
-    """Who does not have the secret is not believed. The clock stands still."""
+    """Signatures of webhook events, with a stopped clock."""
 
     @pytest.fixture(autouse=True)
     def unix(self, monkeypatch: pytest.MonkeyPatch) -> int:

@@ -1,4 +1,4 @@
-"""Which deliveries are due, and to whom they are: the claims of workers, without the workers."""
+"""Due deliveries and claims, without workers."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ def test_delivery_is_not_due_before_its_time(world: World, receiver: Site, clock
 
 
 def test_claim_is_exclusive_until_its_lease_expires(world: World, clock: Clock) -> None:
-    """As when the worker that has it is killed: nobody needs to notice."""
+    """A killed worker needs no detection."""
     delivery_id = world.create(URL)
     assert world.claim(delivery_id, "dlv_unknown") == [delivery_id]
     assert world.due() == {} and world.claim(delivery_id) == []
@@ -59,7 +59,7 @@ def test_uncommitted_claim_has_no_effect(world: World) -> None:
 def test_stale_attempt_does_not_reschedule(
     world: World, receiver: Site, clock: Clock, answer: int, status: str
 ) -> None:
-    """A worker was frozen in its attempt, and another has claimed the delivery since: they do not begin a third."""
+    """Another worker has claimed the delivery of a frozen one: the late result does not change its schedule."""
     delivery_id = world.create(receiver.url)
     world.claim(delivery_id)
 
@@ -79,7 +79,7 @@ def test_stale_attempt_does_not_reschedule(
 
 
 def test_concurrent_claims_are_disjoint(world: World, empty_database: Callable[[], Database]) -> None:
-    """Each thread has an engine of its own, as a process would."""
+    """Each thread has its own engine, like a process."""
     made = [world.create(URL, {**SPLIT, "id": f"split_{number}"}) for number in range(12)]
     together = threading.Barrier(4)
     claimed: list[Sequence[str]] = []
@@ -117,7 +117,7 @@ STEPS = st.lists(
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(STEPS)
 def test_lease_belongs_to_one_worker(world: World, clock: Clock, steps: list[tuple[str, object]]) -> None:
-    """Against a model: when each delivery may be taken next. None is lost, none is had by two."""
+    """Compared with a model of when each delivery may be claimed: none is lost, none is claimed twice."""
     with world.database.write() as session:
         session.execute(text("DELETE FROM webhook_events"))
     free_at: dict[str, timedelta] = {}
@@ -126,7 +126,7 @@ def test_lease_belongs_to_one_worker(world: World, clock: Clock, steps: list[tup
         if step == "create":
             made = world.create(URL, {**SPLIT, "id": f"split_{number}"}, account_id=str(given_with))
             free_at[made], owner[made] = clock.ahead, str(given_with)
-            clock.forward(seconds=0.01)  # the one made first is due first
+            clock.forward(seconds=0.01)  # the first delivery is due first
         elif step == "wait":
             clock.forward(seconds=int(str(given_with)))
         elif step == "end" and free_at:
@@ -151,7 +151,7 @@ def test_lease_belongs_to_one_worker(world: World, clock: Clock, steps: list[tup
 
 
 def test_query_of_due_deliveries_reads_only_partial_indexes(world: World) -> None:
-    """So that it costs the same, however many have ended."""
+    """The cost must not grow with ended deliveries."""
     world.create(URL)
     said: list[tuple[str, object]] = []
 
@@ -168,7 +168,9 @@ def test_query_of_due_deliveries_reads_only_partial_indexes(world: World) -> Non
             explain, without = "EXPLAIN QUERY PLAN", "SCAN webhook_deliveries"
         else:
             explain, without = "EXPLAIN", "Seq Scan on webhook_deliveries"
-            connection.execute(text("SET enable_seqscan = off"))  # of a table of one row it is the cheapest
+            connection.execute(
+                text("SET enable_seqscan = off")
+            )  # a sequential scan is the cheapest for one row
         for statement, parameters in looks:
             rows = connection.exec_driver_sql(f"{explain} {statement}", parameters)  # type: ignore[arg-type]
             plan = "\n".join(str(row[-1]) for row in rows)

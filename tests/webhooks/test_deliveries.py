@@ -1,4 +1,4 @@
-"""Deliveries as a worker makes them: all of them, never one twice at once, and nobody's at another's expense."""
+"""Deliveries by workers: complete, exclusive and fair among accounts."""
 
 import logging
 import threading
@@ -25,7 +25,7 @@ LIMIT_S = 60.0
 
 
 class Receivers:
-    """A fetcher whose receivers do as their URL says, and who saw what, in order."""
+    """A fetcher whose receivers behave as their URL says, and which records the requests in order."""
 
     def __init__(self) -> None:
         self.seen: list[str] = []
@@ -54,7 +54,7 @@ class Receivers:
 
 
 class Flaky:
-    """A database that can be away."""
+    """A database that can be unavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database, self.tries, self.away = database, 0, False
@@ -70,14 +70,14 @@ class Flaky:
 
 
 class Scene:
-    """Accounts, their deliveries, and workers that make them."""
+    """Accounts, deliveries, and workers that post them."""
 
     def __init__(self, database: Database, stack: ExitStack) -> None:
         self.world, self.receivers, self._stack = World(database, ""), Receivers(), stack
         self.service = self.world.with_fetcher(self.receivers)
 
     def create(self, url: str, account_id: str = "acc_1") -> str:
-        """A delivery to a URL of its own."""
+        """Create a delivery to its own URL."""
         return self.world.create(f"http://{url}", {**SPLIT, "id": f"split_{url}"}, account_id)
 
     def work(self, database: Database | Flaky | None = None) -> Deliveries:
@@ -121,7 +121,7 @@ def test_due_deliveries_are_posted(scene: Scene) -> None:
 def test_event_arrives_with_one_id_from_one_worker_at_a_time(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Three workers, as three processes; half of the receivers answer only the third time."""
+    """Three workers, like three processes; half of the receivers respond with 200 to the third attempt only."""
     monkeypatch.setattr(service, "DELAYS_S", (0.1,) * 10)
     made = [scene.create(f"r/{'fails' if number % 2 else 'fine'}{number}") for number in range(12)]
     with ExitStack() as stack:
@@ -152,7 +152,7 @@ def test_hanging_receivers_do_not_delay_other_accounts(scene: Scene) -> None:
 
 
 def test_new_account_waits_one_turn_and_not_the_backlog(scene: Scene) -> None:
-    """Twice as many accounts as there are threads, each with eight older deliveries, of which the first ones hang."""
+    """Twice as many accounts as threads, each with eight older deliveries, of which the first hang."""
     accounts = [f"acc_0_{number}" for number in range(2 * MAX_CONCURRENT)]
     with scene.world.database.write() as session:
         session.add_all(Account(id=each, email=f"{each}@example.com") for each in accounts)
@@ -175,7 +175,7 @@ def test_new_account_waits_one_turn_and_not_the_backlog(scene: Scene) -> None:
     late = scene.create("late/1")
     scene.receivers.open.set()
     scene.wait_ended(late)
-    # those that were under way, and at most one of each other account
+    # those in progress, and at most one of each other account
     assert turns.index(late) <= MAX_CONCURRENT + len(accounts) < len(backlog)
 
 
@@ -184,7 +184,7 @@ def test_deliveries_of_a_dead_worker_are_posted_after_their_lease(
 ) -> None:
     monkeypatch.setattr(service, "LEASE", timedelta(seconds=2))
     delivery_id = scene.create("r/1")
-    assert scene.world.claim(delivery_id) == [delivery_id]  # by one that did no more
+    assert scene.world.claim(delivery_id) == [delivery_id]  # by a worker that then died
     monkeypatch.setattr(service, "LEASE", timedelta(seconds=60))
     leased_until = scene.world.delivery(delivery_id).next_attempt_at
     scene.work()
@@ -222,7 +222,7 @@ def test_deliveries_continue_after_a_database_outage(
     flaky = Flaky(scene.world.database)
     scene.work(flaky)
     flaky.away = True
-    scene.wait(lambda: flaky.tries >= 1)  # it has met that
+    scene.wait(lambda: flaky.tries >= 1)  # the outage was met
     delivery_id = scene.create("r/1")
     scene.wait(lambda: flaky.tries >= 4)
     assert scene.receivers.seen == []
@@ -257,7 +257,7 @@ ACCOUNTS = st.sampled_from("abcdefghijkl")
 def test_account_whose_turn_is_longest_ago_is_next(
     served: list[str], running: list[str], waiting: set[str]
 ) -> None:
-    """Never more than there are threads, never too many of one account, the one that waited longest first."""
+    """The choice is limited by threads and per account, longest wait first."""
     made = Deliveries(None, None)  # type: ignore[arg-type]
     made._turns = {account: turn for turn, account in enumerate(served, start=1)}
     made._running = Counter(running)

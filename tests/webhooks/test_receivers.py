@@ -29,7 +29,7 @@ BODY = b'{"event":"webhook.test","data":{"id":"evt_1"}}'
 
 
 class Running:
-    """A receiver of the page as a process of its own."""
+    """A receiver of the page in a separate process."""
 
     def __init__(self, program: str, folder: Path, secret: str) -> None:
         path, self._output = folder / program, folder / f"{program}.out"
@@ -45,7 +45,7 @@ class Running:
         self.url = f"http://127.0.0.1:{self.port}/hooks/stems"
 
     def lines(self, count: int) -> list[str]:
-        """What it has printed, once that is at least ``count`` lines."""
+        """Wait for ``count`` lines of output and return all."""
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             lines = self._output.read_text("utf-8").splitlines()

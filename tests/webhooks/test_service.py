@@ -26,7 +26,7 @@ from tests.webhooks.world import SPLIT, Clock, World
 
 __all__ = ["until_the_body"]
 
-LIMIT_S = 60.0  # for what takes no time
+LIMIT_S = 60.0  # for operations that are fast
 
 
 def test_event_is_created_once_and_due_at_once(world: World) -> None:
@@ -58,7 +58,7 @@ def test_rolled_back_transaction_creates_no_event(world: World) -> None:
 
 @given(st.text(st.characters(categories=None)))
 def test_body_is_utf_8_for_any_filename(name: str) -> None:
-    """Half a surrogate pair too, which JSON from a client may hold."""
+    """Filenames may contain a lone surrogate, which JSON can escape."""
     event = module._event("acc_1", TEST, {"filename": name}, "http://127.0.0.1/")
     assert json.loads(event.payload.encode())["data"] == {"filename": name}
     assert "\0" not in event.payload
@@ -119,7 +119,7 @@ def test_failed_attempt_is_retried(world: World, receiver: Site, clock: Clock) -
 
 
 class AlwaysDown:
-    """A fetcher whose every receiver answers 503."""
+    """A fetcher whose receivers respond with 503."""
 
     def __init__(self) -> None:
         self.posts = 0
@@ -197,8 +197,8 @@ def silent(handler: Handler, over: threading.Event) -> None:
 
 
 def dripping(handler: Handler, over: threading.Event) -> None:
-    """A header, letter by letter, each well within any time limit of one read."""
-    with suppress(OSError):  # cut off
+    """Send a header slowly, each byte within the timeout of a read."""
+    with suppress(OSError):  # disconnected
         for letter in chain(b"HTTP/1.1 200 OK\r\nX: ", repeat(ord("y"))):
             handler.wfile.write(bytes([letter]))
             handler.wfile.flush()
@@ -224,7 +224,7 @@ def test_slow_receiver_times_out(
 
 
 def endless(handler: Handler) -> None:
-    """A body without an end, of bytes that are no text."""
+    """Send an endless binary body."""
     handler.send_response(200)
     handler.end_headers()
     try:
@@ -265,7 +265,7 @@ def test_slow_body_after_2xx_is_delivered(world: World, receiver: Site, until_th
 
 
 def test_private_address_is_refused_unless_allowed(database: Database, receiver: Site) -> None:
-    """Only the network that an operator allows is connected to: with another one, nothing arrives."""
+    """Only an allowed private network is connected to."""
     world = World(database, "10.1.2.0/24")
     delivery_id = world.create(receiver.url)
     assert world.service.attempt(delivery_id) is not None
@@ -291,7 +291,7 @@ def test_crash_after_the_post_sends_it_again(
 
 
 def test_concurrent_attempts_end_once(world: World, receiver: Site) -> None:
-    """A worker that was taken for dead ends its attempt after another has delivered."""
+    """A worker presumed dead ends its attempt after another worker has delivered."""
     delivery_id = world.create(receiver.url)
 
     def late(handler: Handler) -> None:
@@ -350,7 +350,7 @@ def test_delivery_without_a_secret_is_unsigned(world: World, receiver: Site) -> 
 
 
 def test_server_with_another_secret_key_retries(world: World, receiver: Site) -> None:
-    """An operator who lost the secret key has a day to bring it back; nothing unsigned is sent meanwhile."""
+    """The operator can restore a lost secret key within a day; nothing is sent unsigned until then."""
     world.rotate()
     wrong = WebhookSecrets(SecretBox(b"another key, 32 characters long!"))
     service = WebhookService(world.database, AlwaysDown(), wrong)
@@ -369,7 +369,7 @@ def test_replay_is_a_new_delivery_of_the_same_event(world: World, receiver: Site
     (one, body), (two, same) = receiver.requests
     assert one["webhook-id"] == two["webhook-id"] and body == same
     assert world.delivery(first).attempts == world.delivery(again).attempts == 1
-    # and the split's event still has the delivery that it began with
+    # the first delivery of the event is unchanged
     assert world.create(receiver.url) == first
 
 
@@ -412,7 +412,7 @@ def test_deliveries_are_paged_newest_first(world: World, clock: Clock, limit: in
     made = []
     for number in range(5):
         made.append(world.create("http://127.0.0.1/", {**SPLIT, "id": f"split_{number}"}))
-        clock.forward(seconds=number % 2)  # some at the same time
+        clock.forward(seconds=number % 2)  # some with the same time
     world.create("http://127.0.0.1/", {**SPLIT, "id": "split_x"}, account_id="acc_2")
     seen: list[str] = []
     cursor = None

@@ -55,12 +55,12 @@ def test_no_other_body_verifies(body: bytes, other: bytes) -> None:
 
 @given(st.data())
 def test_no_changed_header_verifies(data: st.DataObject) -> None:
-    """One character of what is signed or of a signature, changed."""
+    """One changed character of the signed data or of a signature."""
     headers = signed_headers("evt_1", BODY, [SECRET], AT)
     name = data.draw(st.sampled_from(sorted(headers)))
     value = headers[name]
     at = data.draw(st.integers(0, len(value) - 1))
-    # no space or comma, which would add an empty signature beside the true one
+    # no space or comma, which would add an empty signature to the valid one
     new = data.draw(st.sampled_from(sorted(set(string.ascii_letters + string.digits + "+/=") - {value[at]})))
     changed = headers | {name: value[:at] + new + value[at + 1 :]}
     assert reason(BODY, changed)
@@ -94,7 +94,7 @@ def test_signature_follows_the_contract(event_id: str, body: bytes, secret: str,
 
 @given(ids, bodies, keys, times)
 def test_signature_follows_standard_webhooks(event_id: str, body: bytes, secret: str, at: datetime) -> None:
-    """Written anew from the specification: base64 HMAC-SHA256 of "<id>.<timestamp>.<body>"."""
+    """Computed from the specification: base64 HMAC-SHA256 of "<id>.<timestamp>.<body>"."""
     headers = signed_headers(event_id, body, [secret], at)
     signed = f"{event_id}.{headers['webhook-timestamp']}.".encode() + body
     digest = hmac.new(base64.b64decode(secret[6:]), signed, hashlib.sha256).digest()
@@ -103,7 +103,7 @@ def test_signature_follows_standard_webhooks(event_id: str, body: bytes, secret:
 
 @given(st.sampled_from([0, -290, 290, -310, 310]), st.booleans(), st.lists(keys, max_size=2), st.booleans())
 def test_standard_webhooks_library_verifies(age: int, changed: bool, others: list[str], first: bool) -> None:
-    """It has its own clock, so this one runs at the true time."""
+    """The library reads the system clock."""
     now = datetime.now(UTC)
     secrets = [SECRET, *others] if first else [*others, SECRET]
     headers = signed_headers("evt_1", BODY, secrets, now - timedelta(seconds=age))
@@ -204,6 +204,6 @@ def test_one_invalid_scheme_is_refused() -> None:
 
 
 def test_long_headers_are_refused() -> None:
-    started = time.thread_time()  # what else the machine does is not counted
+    started = time.thread_time()  # excludes the load of the machine
     assert reason(BODY, {HEADER: "t=1760000000" + ",v1=00" * 10_000})
     assert time.thread_time() - started < 2

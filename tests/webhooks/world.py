@@ -15,7 +15,7 @@ SPLIT = {"id": "split_1", "status": "succeeded", "filename": "Größe ♫.wav", 
 
 
 class Clock:
-    """The services' time, which tests move."""
+    """The clock of the services, moved by tests."""
 
     def __init__(self) -> None:
         self.ahead = timedelta()
@@ -28,7 +28,7 @@ class Clock:
 
 
 class World:
-    """A webhook service on its own database, and short ways to ask."""
+    """A webhook service with its own database, and shortcuts."""
 
     def __init__(self, database: Database, networks: str) -> None:
         self.database = database

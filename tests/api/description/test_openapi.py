@@ -1,5 +1,3 @@
-"""The API's description: valid, complete, and true to its own schemas."""
-
 import json
 from html.parser import HTMLParser
 from typing import Any
@@ -36,7 +34,7 @@ def test_yaml_and_json_are_equal(spec: Any, client: TestClient) -> None:
     answer = client.get("/openapi.yaml")
     assert yaml.safe_load(answer.text) == spec
     assert answer.headers["content-type"].startswith("application/yaml")
-    assert "…" in answer.text  # raw, no escapes
+    assert "…" in answer.text  # not escaped
 
 
 def test_every_operation_has_an_example_that_matches_its_schema(spec: Any) -> None:
@@ -99,7 +97,7 @@ def test_postman_collection_has_every_operation(spec: Any, client: TestClient) -
 
 
 class Page(HTMLParser):
-    """The ids and links of a page, and whether its tags close."""
+    """Collects the ids, links and unclosed tags of a page."""
 
     VOID = ("meta", "br", "link")
 
@@ -133,6 +131,6 @@ def test_reference_page_is_complete_and_self_contained(spec: Any, client: TestCl
     assert set(ERRORS) | set(WEBHOOKS) <= page.ids
     for link in page.links:
         assert link.removeprefix("#") in page.ids or client.get(f"/{link}").status_code == 200
-    assert "&#34;32f&#34; | 16 | 24" in answer.text  # bitDepth: texts and numbers
+    assert "&#34;32f&#34; | 16 | 24" in answer.text  # bitDepth: strings and numbers
     policy = answer.headers["content-security-policy"]
     assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy

@@ -1,5 +1,3 @@
-"""Polls are answered at the door as the endpoint would: counted once, logged, and for the split's owner alone."""
-
 import asyncio
 import logging
 from datetime import timedelta
@@ -59,7 +57,7 @@ def test_poll_and_list_return_the_same_split(
     polled = client.get(f"/v1/audio/splits/{split_id}", headers=account.headers)
     listed = client.get("/v1/audio/splits", headers=account.headers).json()["data"]["items"][0]
     said = polled.json()
-    for each in (listed, said["data"]):  # links are signed for the moment
+    for each in (listed, said["data"]):  # links differ, as they contain their expiry
         assert set(each.pop("stems", {})) == set(values.get("stems", {}))
     assert said == {"success": True, "data": listed}
     assert list(said["data"]) == list(listed)
@@ -80,7 +78,7 @@ def test_poll_is_counted_once_logged_and_timed(
     assert answer.headers["x-request-id"] == "poll-1"
     (record,) = [each for each in caplog.records if each.message == "request"]
     fields = vars(record)
-    assert record.levelno == logging.DEBUG  # a refused one is for everybody's eyes
+    assert record.levelno == logging.DEBUG  # refused polls are logged at INFO
     assert (fields["method"], fields["route"], fields["status"]) == ("GET", ROUTE, 200)
     assert (fields["account_id"], fields["split_id"]) == (account.id, split_id)
     assert observed() > before

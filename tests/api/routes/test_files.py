@@ -1,5 +1,3 @@
-"""Downloads as a client sees them."""
-
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit

@@ -1,5 +1,3 @@
-"""Splits over HTTP: the contract's fields in the contract's order, events, archives."""
-
 import io
 import json
 import zipfile
@@ -36,7 +34,7 @@ def client(services: Services, account: str) -> Iterator[TestClient]:
 
 @pytest.fixture
 def finish(services: Services) -> Callable[[str], None]:
-    """Lets a split succeed with two stems."""
+    """Return a function that lets a split succeed with two stems."""
 
     def end(split_id: str) -> None:
         stems = {}
@@ -121,7 +119,7 @@ def test_events_report_changes_until_the_split_ends(
 ) -> None:
     monkeypatch.setattr(event_stream, "POLL_SECONDS", 0.01)
     split_id = create()
-    # it ends after the third look of the stream, however slow the machine is
+    # the split ends after the third poll of the stream, on a slow machine too
     happenings = iter([None, None, finish])
     get = services.splits.get
 

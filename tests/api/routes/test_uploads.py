@@ -1,4 +1,4 @@
-"""Uploads as clients see them, over real connections."""
+"""Uploads over real connections."""
 
 import hashlib
 import json
@@ -125,7 +125,7 @@ def test_chunked_body_is_received(server: Any) -> None:
 
 
 def expect(answer: tuple[int, dict[str, Any]], status: int, code: str) -> None:
-    """A failure of the upload URL, which is flat."""
+    """Assert a flat error of the upload URL."""
     assert answer[0] == status
     assert list(answer[1]) == ["success", "error", "message"]
     assert (answer[1]["success"], answer[1]["error"]) == (False, code)
@@ -168,7 +168,7 @@ def test_other_length_than_reserved_is_refused(change: int, server: Any) -> None
     data = server.song[:change] if change < 0 else server.song + bytes(change)
     upload = server.reserved()
     expect(server.send(upload, data), 422, "UPLOAD_LENGTH_MISMATCH")
-    with server.open(upload, None) as connection:  # nobody announces a length
+    with server.open(upload, None) as connection:  # without Content-Length
         connection.sendall(f"{len(data):x}\r\n".encode() + data + b"\r\n0\r\n\r\n")
         answer = connection.recv(1 << 16)
     assert answer.startswith(b"HTTP/1.1 422") and b"UPLOAD_LENGTH_MISMATCH" in answer
@@ -198,7 +198,7 @@ def test_file_that_is_not_audio_is_deleted(head: bytes, size: int, server: Any) 
 
 
 def test_refused_large_file_gets_a_response(server: Any) -> None:
-    """The client is told why, though it has not sent all when the server knows."""
+    """The client gets the response although the server refuses the file before it was sent."""
     upload = server.reserved(contentLength=20_000_000)
     expect(server.send(upload, b"MZ" + bytes(19_999_998)), 415, "UPLOAD_TYPE_MISMATCH")
     expect(server.send(upload, bytes(25_000_000)), 422, "UPLOAD_LENGTH_MISMATCH")
@@ -285,14 +285,14 @@ def test_overtaken_request_stores_nothing(server: Any) -> None:
 
 
 def test_slow_request_keeps_its_lease(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As long as some of it comes, its lease is renewed; here with all that comes."""
+    """Received data renews the lease; here every block does."""
     monkeypatch.setattr(receiving, "_RENEW_S", 0.0)
     upload = server.reserved()
     with server.open(upload, len(server.song)) as connection:
         server.wait(lambda: server.row(upload).status == "receiving")
         for start in range(0, 10_000, 1000):
             before = server.row(upload).receiving_until
-            time.sleep(0.002)  # times are kept to the millisecond
+            time.sleep(0.002)  # times are stored to the millisecond
             connection.sendall(server.song[start : start + 1000])
             server.wait(lambda before=before: server.row(upload).receiving_until > before)
         first = server.row(upload)

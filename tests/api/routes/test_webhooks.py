@@ -22,14 +22,14 @@ def settings(database: Database, tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def accounts(services: Services) -> dict[str, str]:
-    """Two accounts: id → API key."""
+    """Return two accounts: id → API key."""
     with services.database.write() as session:
         made = [services.accounts.create_account(session, f"{each}@example.com") for each in "ab"]
         return {each.id: services.accounts.create_key(session, each.id, "")[1] for each in made}
 
 
 class Client:
-    """Calls the API with a key, and opens the envelope."""
+    """Calls the API with a key and unpacks the envelope."""
 
     def __init__(self, client: TestClient, key: str) -> None:
         self._client = client
@@ -63,7 +63,7 @@ def client(clients: tuple[Client, Client]) -> Client:
 
 @pytest.fixture
 def delivered(services: Services, accounts: dict[str, str], receiver: Site) -> str:
-    """The id of a delivery of the first account, answered 500 and still pending."""
+    """Return the id of a pending delivery of the first account, with a response of 500."""
     receiver.answers = [500]
     with services.database.write() as session:
         delivery_id = services.webhooks.create_event(session, SPLIT, receiver.url, next(iter(accounts)))
