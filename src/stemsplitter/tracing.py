@@ -36,8 +36,8 @@ def start(role: str) -> None:
 
     A problem is logged and not raised, as the server works without traces.
     """
-    asked = "otlp" if any(map(os.environ.get, _ENDPOINTS)) else "none"
-    exporter = os.environ.get("OTEL_TRACES_EXPORTER") or asked
+    default = "otlp" if any(map(os.environ.get, _ENDPOINTS)) else "none"
+    exporter = os.environ.get("OTEL_TRACES_EXPORTER") or default
     if exporter == "none" or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
         return
     protocol = next(filter(None, map(os.environ.get, _PROTOCOLS)), "http/protobuf")

@@ -237,7 +237,7 @@ class TestLinks:
             assert "owner@example.com" in first.get(path).text
         assert first.post(path).headers["location"] == "/account"
         for again in (second.get(path), second.post(path)):
-            assert again.status_code == 401 and "ask for another one" in again.text
+            assert again.status_code == 401 and "ask for a new one" in again.text
         form = {"csrf": first.csrf, "new": "a password at last"}
         assert first.post("/account/password", data=form).status_code == 303
         form = {"email": "owner@example.com", "password": "a password at last"}

@@ -90,7 +90,7 @@ def test_refused_payment_is_marked_failed(
 
 def test_unreachable_stripe_is_unavailable(services: Services, account_id: str) -> None:
     services.payments._stripe._base = "http://127.0.0.1:1"
-    with pytest.raises(PaymentUnavailable, match="try again"):
+    with pytest.raises(PaymentUnavailable, match="Try again"):
         services.payments.start_checkout(account_id, 50)
 
 

@@ -78,8 +78,8 @@ def _not_modified(request: Request, headers: Headers) -> Response | None:
     """Return a 304 if the client has this version of the file."""
     if not _matches(request.headers.get("if-none-match", ""), headers["etag"]):
         return None
-    kept = ("etag", "last-modified", "cache-control")
-    return Response(status_code=304, headers={name: headers[name] for name in kept})
+    repeated = ("etag", "last-modified", "cache-control")
+    return Response(status_code=304, headers={name: headers[name] for name in repeated})
 
 
 def _matches(if_none_match: str, etag: str) -> bool:

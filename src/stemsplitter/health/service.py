@@ -44,7 +44,7 @@ class HealthService:
 
     def check(self) -> None:
         """Record a health check and delete old ones. A worker calls this every minute."""
-        storage = self._is_storage_available()
+        storage = self.is_storage_available()
         at = now()
         with self._database.write() as session:
             figures = statistics.read(session, at, self._lease_s)
@@ -74,9 +74,10 @@ class HealthService:
             figures = statistics.read(session, at, self._lease_s)
             recent = statistics.recent(session, at - RECENT)
             checks = repository.checks(session, at - RETENTION)
-        return Status(figures, recent, self._is_storage_available(), incidents(checks, at))
+        return Status(figures, recent, self.is_storage_available(), incidents(checks, at))
 
-    def _is_storage_available(self) -> bool:
+    def is_storage_available(self) -> bool:
+        """True if the file storage responds; a failure is logged."""
         try:
             self._storage.check()
         except StorageError:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from statistics import median
+from typing import get_args
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -20,11 +21,10 @@ from stemsplitter.splits.models import (
     SUCCEEDED,
     Split,
 )
-from stemsplitter.webhooks.models import WebhookDelivery
+from stemsplitter.webhooks.models import DeliveryStatus, WebhookDelivery
 from stemsplitter.worker.heartbeat import living_workers
 from stemsplitter.worker.models import Worker
 
-DELIVERY_STATUSES = ("pending", "delivered", "failed", "gone")
 SERVER_FAULTS = ("SERVER_ERROR", "OUT_OF_MEMORY")
 MAX_RECENT = 1000  # splits in a median
 
@@ -70,7 +70,7 @@ class Recent:
 
 def read(session: Session, at: datetime, lease_s: float) -> Statistics:
     """Return the figures at a time. A worker counts while its heartbeat is at most ``lease_s`` seconds old."""
-    splits, deliveries = dict.fromkeys(STATUSES, 0), dict.fromkeys(DELIVERY_STATUSES, 0)
+    splits, deliveries = dict.fromkeys(STATUSES, 0), dict.fromkeys(get_args(DeliveryStatus), 0)
     ended = totals.read(session)
     splits |= {status: total.splits for status, total in ended.items()}
     by_status = select(WebhookDelivery.status, func.count()).group_by(WebhookDelivery.status)
@@ -99,8 +99,8 @@ def _loads(session: Session, living: Sequence[str]) -> dict[str, Load]:
         name or "": (n, int(s), since) for name, n, s, since in session.execute(by_model.where(IS_QUEUED))
     }
     running = {name or "": n for name, n, *_ in session.execute(by_model.where(IS_PROCESSING))}
-    taken = session.scalars(select(Worker.models).where(Worker.id.in_(living)))
-    workers = Counter(name for models in taken for name in models)
+    models = session.scalars(select(Worker.models).where(Worker.id.in_(living)))
+    workers = Counter(name for names in models for name in names)
     loads = {}
     for name in sorted({*queued, *running, *workers}):
         count, seconds, oldest = queued.get(name, (0, 0, None))

@@ -9,7 +9,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.api.envelope import JsonResponse
 from stemsplitter.services import Services
-from stemsplitter.storage import StorageError
 
 _log = logging.getLogger(__name__)
 router = APIRouter()
@@ -24,7 +23,10 @@ async def healthz() -> JsonResponse:
 @router.get("/readyz", include_in_schema=False)
 def readyz(services: ServicesDep) -> JsonResponse:
     """Return 200 if database and file storage are available, else 503 and the failed checks."""
-    checks = {"database": _database(services), "storage": _storage(services)}
+    checks = {
+        "database": _is_database_available(services),
+        "storage": services.health.is_storage_available(),
+    }
     ready = all(checks.values())
     return JsonResponse(
         {
@@ -35,20 +37,11 @@ def readyz(services: ServicesDep) -> JsonResponse:
     )
 
 
-def _database(services: Services) -> bool:
+def _is_database_available(services: Services) -> bool:
     try:
         with services.database.read() as session:
             session.execute(text("SELECT 1"))
     except SQLAlchemyError:
         _log.exception("database is unavailable")
-        return False
-    return True
-
-
-def _storage(services: Services) -> bool:
-    try:
-        services.storage.check()
-    except StorageError:
-        _log.exception("file storage is unavailable")
         return False
     return True
