@@ -174,13 +174,13 @@ def test_one_valid_scheme_is_enough(kept: list[str]) -> None:
             {"webhook-id": "e", "webhook-timestamp": "1", "webhook-signature": "v1,A"},
             "",
             BODY,
-            "needs a secret",
+            "requires a secret",
         ),
         (
             {"webhook-id": "e", "webhook-timestamp": "1", "webhook-signature": "v1,A"},
             "whsec_a",
             BODY,
-            "needs a",
+            "requires a",
         ),
         (
             {"webhook-id": "e", "webhook-timestamp": "1", "webhook-signature": "v1,A"},
