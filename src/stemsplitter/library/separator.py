@@ -33,10 +33,11 @@ BLOCK = 1 << 16  # samples of an array in a block
 class Separator:
     """A loaded model that separates songs into the requested stems. Load it once and use it for many songs.
 
-    >>> separator = Separator()
-    >>> result = separator.separate("song.mp3")
-    >>> result.stems["vocals"].shape
-    (2, 9413632)
+    Examples:
+        >>> separator = Separator()
+        >>> result = separator.separate("song.mp3")
+        >>> result.stems["vocals"].shape
+        (2, 9413632)
     """
 
     def __init__(
