@@ -305,7 +305,7 @@ def test_a_checkpoint_can_be_added_as_a_new_model(store: ModelStore, tmp_path: P
         ({"kwargs": "{}"}, "does not name its stems"),
         ({"kwargs": '{"sources": ["../x"]}'}, "does not name its stems"),
         ({"kwargs": '{"sources": ["vocals", "drums"]}'}, "do not make up a whole song"),
-        ({"kwargs": "3"}, "get it again"),
+        ({"kwargs": "3"}, "download it again"),
     ],
 )
 def test_files_that_are_not_models_are_rejected(

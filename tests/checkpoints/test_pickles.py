@@ -25,12 +25,12 @@ def read(data: bytes, **readings) -> object:
 
 
 @given(PLAIN, st.sampled_from([3, 4, 5]))
-def test_plain_values_come_back_as_they_were(value: object, protocol: int) -> None:
+def test_plain_values_are_read(value: object, protocol: int) -> None:
     assert read(pickle.dumps(value, protocol=protocol)) == value
 
 
 @given(st.binary(max_size=200))
-def test_any_bytes_are_a_value_or_unreadable(data: bytes) -> None:
+def test_random_bytes_are_a_value_or_unreadable(data: bytes) -> None:
     with contextlib.suppress(UnreadablePickle):
         read(data)
 
@@ -42,13 +42,13 @@ def test_any_bytes_are_a_value_or_unreadable(data: bytes) -> None:
         )
     )
 )
-def test_any_order_of_instructions_is_a_value_or_unreadable(instructions: list[bytes]) -> None:
+def test_random_instructions_are_a_value_or_unreadable(instructions: list[bytes]) -> None:
     with contextlib.suppress(UnreadablePickle):
         read(b"cbuiltins\neval\nq\x00" + b"".join(instructions) + b".")
 
 
 class Touches:
-    """Pickles as a call that creates a file when a real unpickler reads it."""
+    """Pickles as a call that creates a file when Python's unpickler reads it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -58,7 +58,7 @@ class Touches:
 
 
 @pytest.mark.parametrize("protocol", range(6))
-def test_a_call_is_never_made(tmp_path: Path, protocol: int) -> None:
+def test_calls_are_not_executed(tmp_path: Path, protocol: int) -> None:
     canary = tmp_path / "canary"
     data = pickle.dumps({"x": Touches(canary)}, protocol=protocol)
     value = read(data)
@@ -79,7 +79,7 @@ def test_a_call_is_never_made(tmp_path: Path, protocol: int) -> None:
         b"cos\nsystem\n(tR}X\x04\x00\x00\x00exitK\x01sb(X\x04\x00\x00\x00exittR(K\x01K\x02e(K\x01K\x02u.",
     ],
 )
-def test_calls_give_something_inert(data: bytes) -> None:
+def test_calls_return_an_inert_object(data: bytes) -> None:
     assert type(read(data)) is Opaque
 
 
@@ -94,9 +94,9 @@ def test_calls_give_something_inert(data: bytes) -> None:
         (b"K\x01K\x02R.", "something other than a tuple"),
         (b"]K\x01K\x02s.", "something other than a dictionary"),
         (b"}K\x01a.", "something other than a list"),
-        (b"}K\x01\x85K\x02s.", "no plain value"),
+        (b"}K\x01\x85K\x02s.", "not a plain value"),
         (b"(.", "mark"),
-        (b"t.", "no mark"),
+        (b"t.", "lacks a mark"),
         (b"K\x01", "damaged"),
         (b"", "damaged"),
         (b"X\xff\xff\xff\x7fabc.", "damaged"),
@@ -104,12 +104,12 @@ def test_calls_give_something_inert(data: bytes) -> None:
         (b"h\x05.", "damaged"),
     ],
 )
-def test_what_no_checkpoint_needs_is_refused(data: bytes, why: str) -> None:
+def test_unneeded_content_is_rejected(data: bytes, why: str) -> None:
     with pytest.raises(UnreadablePickle, match=why):
         read(data)
 
 
-def test_building_a_name_changes_nothing() -> None:
+def test_state_of_a_name_is_ignored() -> None:
     before = dict(vars(pickle.Unpickler))
     value = read(b"\x80\x02cpickle\nUnpickler\n}X\x04\x00\x00\x00loadK\x01sb.")
     assert value == Global("pickle.Unpickler")
@@ -117,14 +117,14 @@ def test_building_a_name_changes_nothing() -> None:
 
 
 @pytest.mark.timeout(60)
-def test_bombs_are_cheap() -> None:
+def test_bombs_are_rejected() -> None:
     assert read(b"K\x01r\xff\xff\xff\x7f.") == 1, "a memo index of two thousand million reserves nothing"
     doubling = b"K\x01q\x000" + 200 * b"h\x00h\x00\x86q\x000"
-    with pytest.raises(UnreadablePickle, match="no plain value"):
+    with pytest.raises(UnreadablePickle, match="not a plain value"):
         read(b"}" + doubling + b"h\x00K\x01s.")
 
 
-def test_readings_get_the_arguments() -> None:
+def test_readings_receive_the_arguments() -> None:
     data = b"\x80\x02cthe\nthing\n(K\x02K\x03tR."
     assert read(data, **{"the.thing": lambda a, b: a * b}) == 6
     with pytest.raises(UnreadablePickle, match="damaged"):

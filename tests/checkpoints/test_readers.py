@@ -90,7 +90,7 @@ SIX = np.arange(6, dtype="<f4").tobytes()
 GRID = tensor(storage(), 0, (2, 3), (3, 1))
 
 
-def test_a_demucs_package(tmp_path: Path) -> None:
+def test_a_demucs_package_is_read(tmp_path: Path) -> None:
     path = write(tmp_path / "x.th", package({"a": GRID, "b.c": tensor(storage(), 5, (), ())}), {"0": SIX})
     checkpoint = read_torch_checkpoint(path)
     assert checkpoint.class_name == "demucs.htdemucs.HTDemucs"
@@ -116,7 +116,7 @@ def test_a_demucs_package(tmp_path: Path) -> None:
         ("Bool", "?"),
     ],
 )
-def test_every_type_and_byte_order(tmp_path: Path, kind: str, code: str, order: str) -> None:
+def test_types_and_byte_orders_are_converted(tmp_path: Path, kind: str, code: str, order: str) -> None:
     values = np.array([0, 1, 1, 0, 1, 0] if code == "?" else [0, 1, 2, 77, 4, 5])
     data = values.astype(f"{order}{code}").tobytes()
     state = {"a": tensor(storage(kind=f"{kind}Storage"), 0, (6,), (1,))}
@@ -135,9 +135,7 @@ def test_bfloat16_is_the_upper_half_of_a_float(tmp_path: Path) -> None:
 
 @given(st.data())
 @settings(max_examples=50, deadline=None)
-def test_any_view_that_numpy_makes_is_read_alike(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
-) -> None:
+def test_views_equal_those_of_numpy(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     shape = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4))
     whole = np.arange(np.prod(shape), dtype="<f4").reshape(shape)
     view = whole.transpose(data.draw(st.permutations(range(len(shape)))))
@@ -186,9 +184,9 @@ def test_any_view_that_numpy_makes_is_read_alike(
         [GRID],
     ],
 )
-def test_tensors_that_are_not_what_they_say(tmp_path: Path, state: object) -> None:
+def test_inconsistent_tensors_are_rejected(tmp_path: Path, state: object) -> None:
     path = write(tmp_path / "x.th", package(state), {"0": SIX})
-    with pytest.raises(ModelError, match=r"^The checkpoint .*x\.th .*: get it again\.$"):
+    with pytest.raises(ModelError, match=r"^The checkpoint .*x\.th .*: download it again\.$"):
         read_torch_checkpoint(path)
 
 
@@ -208,14 +206,14 @@ def test_tensors_that_are_not_what_they_say(tmp_path: Path, state: object) -> No
     ],
 )
 @pytest.mark.timeout(60)
-def test_packages_that_are_none(tmp_path: Path, more: dict[str, object]) -> None:
+def test_invalid_packages_are_rejected(tmp_path: Path, more: dict[str, object]) -> None:
     path = write(tmp_path / "x.th", package({"a": GRID}, **more), {"0": SIX})
-    with pytest.raises(ModelError, match="get it again"):
+    with pytest.raises(ModelError, match="download it again"):
         read_torch_checkpoint(path)
 
 
 @pytest.mark.timeout(60)
-def test_one_storage_under_many_names_is_refused(tmp_path: Path) -> None:
+def test_a_storage_with_many_names_is_rejected(tmp_path: Path) -> None:
     count = 1 << 16
     big = tensor(storage(count=count), 0, (count,), (1,))
     state = {"first": big + b"q\x05"} | {f"{n}": b"h\x05" for n in range((1 << 29) // count)}
@@ -224,13 +222,13 @@ def test_one_storage_under_many_names_is_refused(tmp_path: Path) -> None:
         read_torch_checkpoint(path)
 
 
-def test_compressed_members_are_refused(tmp_path: Path) -> None:
+def test_compressed_members_are_rejected(tmp_path: Path) -> None:
     path = write(tmp_path / "x.th", package({"a": GRID}), {"0": SIX}, compressed=b"yes")
     with pytest.raises(ModelError, match="compressed"):
         read_torch_checkpoint(path)
 
 
-def test_a_file_cut_anywhere_or_with_a_changed_byte_is_read_or_refused(tmp_path: Path) -> None:
+def test_truncated_and_corrupted_files_are_read_or_rejected(tmp_path: Path) -> None:
     whole = write(tmp_path / "whole.th", package({"a": GRID}), {"0": SIX}).read_bytes()
     path = tmp_path / "x.th"
     for cut in range(0, len(whole) - 1, 7):
@@ -248,7 +246,7 @@ def test_a_file_cut_anywhere_or_with_a_changed_byte_is_read_or_refused(tmp_path:
 @pytest.mark.parametrize(
     "data", [b"", b"PK\x03\x04", b"hello, this is text", b"\x80\x02}q\x00.", b"PK\x05\x06" + bytes(18)]
 )
-def test_other_files_are_refused(tmp_path: Path, data: bytes) -> None:
+def test_other_files_are_rejected(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "x.th"
     path.write_bytes(data)
     for read in (read_checkpoint, read_torch_checkpoint, read_numpy_pickle, read_safetensors):
@@ -256,7 +254,7 @@ def test_other_files_are_refused(tmp_path: Path, data: bytes) -> None:
             read(path)
 
 
-def test_a_missing_file_and_a_folder(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_folder_are_rejected(tmp_path: Path) -> None:
     for path in (tmp_path / "none.th", tmp_path):
         with pytest.raises(ModelError, match="There is no checkpoint"):
             read_checkpoint(path)
@@ -277,7 +275,7 @@ def numpy_array(
 @pytest.mark.parametrize("module", ["numpy.core", "numpy._core"])
 @pytest.mark.parametrize("fortran", [False, True])
 @pytest.mark.parametrize("code", ["<f4", ">f4", "<f8", "<f2", "|i1", "<i8"])
-def test_numpy_arrays(tmp_path: Path, code: str, fortran: bool, module: str) -> None:
+def test_numpy_arrays_are_read(tmp_path: Path, code: str, fortran: bool, module: str) -> None:
     array = np.arange(24).reshape(2, 3, 4).astype(code)
     path = write(tmp_path / "x.ckpt", {"w": numpy_array(array, fortran, module=module)})
     read = read_numpy_pickle(path)["w"]
@@ -302,8 +300,8 @@ def test_numpy_arrays(tmp_path: Path, code: str, fortran: bool, module: str) -> 
         },
     ],
 )
-def test_numpy_pickles_that_are_none(tmp_path: Path, value: object) -> None:
-    with pytest.raises(ModelError, match="get it again"):
+def test_invalid_numpy_pickles_are_rejected(tmp_path: Path, value: object) -> None:
+    with pytest.raises(ModelError, match="download it again"):
         read_numpy_pickle(write(tmp_path / "x.ckpt", value))
 
 
@@ -319,7 +317,7 @@ def entry(
     return {"dtype": dtype, "shape": shape, "data_offsets": offsets}
 
 
-def test_safetensors_with_what_demucs_says_about_them(tmp_path: Path) -> None:
+def test_safetensors_with_the_metadata_of_demucs_are_read(tmp_path: Path) -> None:
     metadata = {
         "klass": "demucs.htdemucs.HTDemucs",
         "args": "[]",
@@ -333,7 +331,7 @@ def test_safetensors_with_what_demucs_says_about_them(tmp_path: Path) -> None:
     assert read_safetensors(safetensors(tmp_path / "y.safetensors", {"w": entry()})).class_name == ""
 
 
-def test_safetensors_in_half_precision(tmp_path: Path) -> None:
+def test_safetensors_in_half_precision_are_converted(tmp_path: Path) -> None:
     half = np.arange(6, dtype="<f2").tobytes()
     path = safetensors(tmp_path / "x.safetensors", {"w": entry("F16", offsets=(0, 12))}, half)
     assert np.array_equal(read_safetensors(path).state["w"], np.arange(6).reshape(2, 3))
@@ -357,12 +355,12 @@ def test_safetensors_in_half_precision(tmp_path: Path) -> None:
         [],
     ],
 )
-def test_safetensors_that_are_none(tmp_path: Path, header: object) -> None:
-    with pytest.raises(ModelError, match="get it again"):
+def test_invalid_safetensors_are_rejected(tmp_path: Path, header: object) -> None:
+    with pytest.raises(ModelError, match="download it again"):
         read_safetensors(safetensors(tmp_path / "x.safetensors", header))
 
 
-def test_a_safetensors_header_may_not_be_huge(tmp_path: Path) -> None:
+def test_a_huge_safetensors_header_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     path.write_bytes(struct.pack("<Q", 1 << 62) + b"{}")
     with pytest.raises(ModelError, match="header"):

@@ -1,4 +1,4 @@
-"""The readers against files that torch and demucs themselves write, array by array."""
+"""The readers on files written by torch and demucs, array by array."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -11,14 +11,14 @@ from stemsplitter.errors import ModelError
 
 pytestmark = [
     pytest.mark.torch,
-    # a network this small has layers without values, which torch says on standard error
+    # torch warns about the layers without values of a network this small
     pytest.mark.filterwarnings("ignore:Initializing zero-element tensors:UserWarning"),
     pytest.mark.filterwarnings("ignore:std():UserWarning"),
 ]
 
 
 def package(half: bool) -> dict[str, object]:
-    """What ``demucs.states.serialize_model`` makes of a small HTDemucs."""
+    """Return the package of a small HTDemucs as ``demucs.states.serialize_model`` writes it."""
     from demucs.htdemucs import HTDemucs
     from demucs.states import get_state
 
@@ -32,7 +32,7 @@ def package(half: bool) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("half", [True, False])
-def test_a_file_of_demucs(tmp_path: Path, half: bool) -> None:
+def test_a_file_of_demucs_is_read(tmp_path: Path, half: bool) -> None:
     from demucs.states import save_with_checksum
 
     content = package(half)
@@ -47,7 +47,7 @@ def test_a_file_of_demucs(tmp_path: Path, half: bool) -> None:
         assert np.array_equal(checkpoint.state[name], tensor.float().numpy(), equal_nan=True), name
 
 
-def test_tensors_in_every_form(tmp_path: Path) -> None:
+def test_tensors_in_all_forms_are_read(tmp_path: Path) -> None:
     import torch
 
     whole = torch.arange(24.0).reshape(2, 3, 4)
@@ -71,7 +71,7 @@ def test_tensors_in_every_form(tmp_path: Path) -> None:
         assert np.array_equal(read[name], tensor.detach().float().numpy()), name
 
 
-def test_arguments_of_omegaconf_and_other_classes_are_passed_over(tmp_path: Path) -> None:
+def test_arguments_of_other_classes_are_ignored(tmp_path: Path) -> None:
     import argparse
     import datetime
 
@@ -82,7 +82,7 @@ def test_arguments_of_omegaconf_and_other_classes_are_passed_over(tmp_path: Path
     assert read_torch_checkpoint(tmp_path / "x.th").kwargs["channels"] == 8
 
 
-def test_numpy_arrays_that_torch_saved(tmp_path: Path) -> None:
+def test_numpy_arrays_saved_by_torch_are_read(tmp_path: Path) -> None:
     import torch
 
     arrays = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.float64([[1, 2], [3, 4]]).T}
@@ -91,7 +91,7 @@ def test_numpy_arrays_that_torch_saved(tmp_path: Path) -> None:
     assert all(np.array_equal(read[name], array) for name, array in arrays.items())
 
 
-def test_the_format_from_before_torch_1_6_is_refused_in_words(tmp_path: Path) -> None:
+def test_the_format_before_torch_1_6_is_rejected(tmp_path: Path) -> None:
     import torch
 
     torch.save(package(True), tmp_path / "x.th", _use_new_zipfile_serialization=False)

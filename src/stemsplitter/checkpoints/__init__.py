@@ -1,1 +1,1 @@
-"""Safe readers of model checkpoints."""
+"""Safe readers of model checkpoints: they run nothing that a file names."""

@@ -1,4 +1,4 @@
-"""NumPy arrays in pickles as ``ndarray.__reduce__`` writes them, read without NumPy's own unpickling."""
+"""Reads NumPy arrays in pickles, as written by ``ndarray.__reduce__``, without NumPy's unpickling."""
 
 import math
 
@@ -29,7 +29,7 @@ class PickledDtype(Buildable):
 
 
 class PickledArray(Buildable):
-    """An array; its state is (version, shape, type, whether in Fortran order, raw bytes)."""
+    """An array; its state is (version, shape, type, Fortran order, raw bytes)."""
 
     def __init__(self) -> None:
         self.shape: tuple[int, ...] = (0,)
@@ -51,7 +51,7 @@ class PickledArray(Buildable):
                 raise UnreadablePickle("has a malformed array")
 
     def read(self) -> npt.NDArray[np.float32]:
-        """The values as a contiguous float32 array."""
+        """Return the values as a contiguous float32 array."""
         values = to_float32(self.data, self.dtype.code, self.dtype.order)
         array = values.reshape(self.shape, order="F" if self.fortran else "C")
         return np.ascontiguousarray(array).reshape(self.shape)
@@ -66,7 +66,7 @@ def _read_dtype(code: object, *_: object) -> PickledDtype:
 
 
 def _read_bytes(text: object, encoding: object) -> bytes:
-    """Protocol 2 has no bytes: Python writes them as Latin-1 text and a call of ``_codecs.encode``."""
+    """Read bytes, which protocol 2 writes as Latin-1 text and a call of ``_codecs.encode``."""
     if not isinstance(text, str) or encoding != "latin1":
         raise UnreadablePickle("has malformed bytes")
     return text.encode("latin-1")

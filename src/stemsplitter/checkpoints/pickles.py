@@ -1,10 +1,10 @@
-"""Reads pickles as data, without running anything that they name.
+"""Reads pickles as data, without running code that they name.
 
-Python's own unpickler calls whatever a pickle tells it to call. This one interprets the instructions that
-checkpoints use on plain values alone: a class or function is only ever a name (`Global`), a call of a name
-that the caller has no reading for gives an inert `Opaque`, and keys and memo are kept such that a crafted
-file can neither hash its way into exponential time nor reserve memory that it does not fill. The instructions
-are decoded by the standard library's `pickletools`, whose source specifies each of them.
+Python's unpickler calls any function that a pickle names. This one interprets the instructions that checkpoints use,
+on plain values only: a class or function is only a name (`Global`), and a call is either interpreted by the caller or
+returns an inert `Opaque`. Keys are plain values and the memo is a dictionary, so a malicious file can neither hash
+nested keys in exponential time nor reserve memory that it does not fill. The standard library's `pickletools` decodes
+the instructions; its source specifies each of them.
 """
 
 import pickletools
@@ -16,24 +16,24 @@ Reading = Callable[..., object]
 
 
 class UnreadablePickle(Exception):
-    """The pickle is damaged or is none that a checkpoint needs."""
+    """The pickle is damaged or has content that no checkpoint needs."""
 
 
 @dataclass(frozen=True)
 class Global:
-    """The name of a class or function, never the thing itself."""
+    """The name of a class or function."""
 
     name: str
 
 
 class Opaque:
-    """Stands for an object that nobody needs; takes any state and does nothing."""
+    """A placeholder of an unneeded object; ignores its state."""
 
     __slots__ = ()
 
 
 class Buildable(Opaque):
-    """An object of ours that a pickle gives its state to."""
+    """An object that a pickle sets the state of."""
 
     __slots__ = ()
 
@@ -63,10 +63,15 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 def read_pickle(
     stream: IO[bytes], readings: Mapping[str, Reading], persistent: Callable[[object], object] | None = None
 ) -> object:
-    """The value of the pickle at the stream's position.
+    """Read the pickle at the position of a stream.
 
-    ``readings`` says for each ``module.name`` that may be called what its call means; it is applied to the
-    plain arguments. ``persistent`` reads persistent identifiers. Raises UnreadablePickle.
+    Args:
+        stream: the pickle.
+        readings: functions by ``module.name`` that are called instead of these, with the plain arguments.
+        persistent: returns the object of a persistent identifier.
+
+    Raises:
+        UnreadablePickle: the pickle is damaged or has content that no checkpoint needs.
     """
     machine = _Machine(readings, persistent)
     try:
@@ -95,7 +100,7 @@ class _Machine:
     def pop(self) -> Any:
         value = self.stack.pop()
         if value is _MARK:
-            raise UnreadablePickle("takes a mark for a value")
+            raise UnreadablePickle("uses a mark as a value")
         return value
 
     def pop_to_mark(self) -> list[Any]:
@@ -104,7 +109,7 @@ class _Machine:
                 values = self.stack[position + 1 :]
                 del self.stack[position:]
                 return values
-        raise UnreadablePickle("has no mark where one is needed")
+        raise UnreadablePickle("lacks a mark")
 
     def step(self, name: str, argument: Any) -> None:
         if name in _PUSHED:
@@ -214,5 +219,5 @@ def _set_items(target: Any, flat: list[Any]) -> None:
         raise UnreadablePickle("sets items of something other than a dictionary")
     for key, value in zip(flat[::2], flat[1::2], strict=True):
         if not (key is None or isinstance(key, str | int | float | bytes)):
-            raise UnreadablePickle("has a dictionary key that is no plain value")
+            raise UnreadablePickle("has a dictionary key that is not a plain value")
         target[key] = value

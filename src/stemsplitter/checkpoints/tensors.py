@@ -1,7 +1,7 @@
-"""The tensors of a file of ``torch.save``: windows on storages, each storage one member of the zip.
+"""The tensors of a file of ``torch.save``: views of storages, each of which is a member of the zip.
 
-Follows ``torch/serialization.py`` and ``torch/_utils.py`` of PyTorch 2: a tensor is a storage, an offset, a
-shape and strides, all counted in values.
+As in ``torch/serialization.py`` and ``torch/_utils.py`` of PyTorch 2, a tensor is a storage, an offset, a shape and
+strides, all counted in values.
 """
 
 import math
@@ -25,7 +25,7 @@ _MAX_DIMENSIONS = 16
 
 @dataclass(frozen=True)
 class Storage:
-    """A flat run of ``count`` values of the type ``code`` (a NumPy type code, or bfloat16)."""
+    """``count`` consecutive values of the type ``code``, a NumPy type code or ``bfloat16``."""
 
     key: str
     code: str
@@ -34,7 +34,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class TensorView(Opaque):
-    """A tensor as a checked window on a storage; ``offset`` and ``strides`` in values."""
+    """A tensor as a checked view of a storage; ``offset`` and ``strides`` in values."""
 
     storage: Storage
     offset: int
@@ -47,7 +47,7 @@ class TensorView(Opaque):
 
 
 def rebuild_tensor(storage: object, offset: object, shape: object, strides: object, *_: object) -> TensorView:
-    """What ``torch._utils._rebuild_tensor_v2`` means; UnreadablePickle where it leaves its storage."""
+    """Read a call of ``torch._utils._rebuild_tensor_v2``; UnreadablePickle if the tensor exceeds its storage."""
     if not isinstance(storage, Storage) or not _counts((offset,)):
         raise UnreadablePickle("has a tensor without a storage")
     if not _counts(shape) or not _counts(strides):
@@ -65,7 +65,7 @@ def rebuild_tensor(storage: object, offset: object, shape: object, strides: obje
 
 
 def rebuild_parameter(tensor: object, *_: object) -> object:
-    """What ``torch._utils._rebuild_parameter`` means: the tensor itself."""
+    """Read a call of ``torch._utils._rebuild_parameter``: the tensor itself."""
     return tensor
 
 
@@ -79,10 +79,10 @@ class StorageReader:
         try:
             self._order = {b"little": "<", b"big": ">"}[read_member(archive, "byteorder")]
         except KeyError:
-            self._order = "<"  # files from before PyTorch 2.1 do not say
+            self._order = "<"  # files of versions before PyTorch 2.1 have no byte order
 
     def reference(self, identifier: object) -> Storage:
-        """The storage that a persistent identifier of ``torch.save`` names."""
+        """Return the storage of a persistent identifier of ``torch.save``."""
         match identifier:
             case ("storage", Global(name), str(key), str(), int(count)) if _KEY.fullmatch(key) and count >= 0:
                 if name in _STORAGE_TYPES:
@@ -90,10 +90,10 @@ class StorageReader:
         raise UnreadablePickle("refers to a storage in a form that torch does not write")
 
     def array(self, view: TensorView) -> npt.NDArray[np.float32]:
-        """The tensor's values as a contiguous float32 array of its shape."""
+        """Return the values of a tensor as a contiguous float32 array of its shape."""
         values = to_float32(self._bytes(view.storage), view.storage.code, self._order)
         if len(values) != view.storage.count:
-            raise UnreadablePickle("has a storage of another size than it says")
+            raise UnreadablePickle("has a storage of another size than declared")
         window = np.lib.stride_tricks.as_strided(
             values[view.offset :] if view.size else values[:0],
             view.shape,
@@ -112,14 +112,14 @@ class StorageReader:
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """A member of the archive's one folder; KeyError where there is none.
+    """Read a member of the archive's only folder; KeyError if there is none.
 
-    Members are stored, never compressed, so that none is larger than the file: anything else is refused.
+    Members must be stored without compression, so that none is larger than the file.
     """
     folder = archive.namelist()[0].split("/", 1)[0]
     info = archive.getinfo(f"{folder}/{name}")
     if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
-        raise UnreadablePickle("is compressed, as torch never does")
+        raise UnreadablePickle("is compressed, which torch never does")
     data = archive.read(info)
     if len(data) != info.file_size:
         raise UnreadablePickle("ends too early")
@@ -127,7 +127,7 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 
 def to_float32(data: bytes | memoryview, code: str, order: str = "<") -> npt.NDArray[np.float32]:
-    """Raw values of a NumPy type code, or ``bfloat16`` (the upper half of a float32), as float32."""
+    """Convert raw values of a NumPy type code, or ``bfloat16`` (the upper half of a float32), to float32."""
     if code == "bfloat16":
         upper = np.frombuffer(data, f"{order}u2").astype(np.uint32)
         return (upper << np.uint32(16)).view(np.float32)
