@@ -1,0 +1,302 @@
+"""Availability for honest clients while one guest attacks: creates, polls and pages beside each known attack.
+
+    .venv/bin/python -m benchmarks.guests             # starts a server on SQLite with one worker
+    .venv/bin/python -m benchmarks.guests --only H5 M4 --seconds 20
+
+Eight honest clients poll, open pages and create splits from uploads. The attacker has one free account. All of it
+runs on this machine, on the same cores.
+"""
+
+import argparse
+import http.server
+import json
+import resource
+import socket
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+
+from benchmarks.service import CLIENTS, Client
+from tests.acceptance.server import Server
+from tests.acceptance.songs import encode, sung
+from tests.loopback import listening
+
+PAUSE_S = 0.5
+HALF_SENT = 1150
+STREAMS = 1100
+
+Attack = Callable[["Scene"], None]
+
+
+@dataclass
+class Scene:
+    """What an attack has: the server, a folder, sites on loopback, and the time to stop."""
+
+    server: Server
+    folder: Path
+    hanging: str
+    semicolons: str
+    keys: list[str]
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def repeat(self, threads: int, call: Callable[[int], Any]) -> None:
+        """Call ``call`` with the number of the thread in ``threads`` threads until the attack ends."""
+
+        def work(number: int) -> None:
+            while not self.stop.is_set():
+                with suppress(Exception):
+                    call(number)
+                self.stop.wait(0.05)
+
+        running = [threading.Thread(target=work, args=(number,), daemon=True) for number in range(threads)]
+        for thread in running:
+            thread.start()
+        self.stop.wait()
+        for thread in running:
+            thread.join(30)
+
+    def create(self, key: str, url: str) -> int:
+        """Create a split of a URL. Returns the status of the response."""
+        body = {"input": {"type": "direct_url", "url": url}}
+        headers = {"Authorization": f"Bearer {key}"}
+        response = httpx2.post(f"{self.server.url}/v1/audio/splits", json=body, headers=headers, timeout=60)
+        return response.status_code
+
+
+def costly_probes(scene: Scene) -> None:
+    """Create splits of 8 channels of silence at 192 kHz: small to send, slow to decode."""
+    path = scene.folder / "silence.flac"
+    if not path.exists():
+        encode(path, np.zeros((8, 192_000 * 240), np.float32), 192_000, "flac")
+    song = path.read_bytes()
+
+    def attack(number: int) -> None:
+        client = Client(scene.server.url, scene.keys[0])
+        client.split(client.upload(song, "audio/flac"))
+
+    scene.repeat(8, attack)
+
+
+def hanging_pages(scene: Scene) -> None:
+    """Submit the form for a new split with URLs that never answer, from 55 connections of one session."""
+    browser = httpx2.Client(base_url=scene.server.url, headers={"Origin": scene.server.url}, timeout=60)
+    browser.post("/sign-up", data={"email": "guest@example.org", "password": "a long password"})
+    page = browser.get("/account").text
+    csrf = page.split('<meta name="csrf" content="', 1)[1].split('"', 1)[0]
+    scene.repeat(55, lambda _: browser.post("/new", data={"url": scene.hanging, "csrf": csrf}))
+
+
+def semicolons(scene: Scene) -> None:
+    """Create splits of a URL whose Content-Disposition has 95,000 semicolons."""
+    scene.repeat(8, lambda _: scene.create(scene.keys[0], scene.semicolons))
+
+
+def half_sent_requests(scene: Scene) -> None:
+    """Open 1,150 connections, send half a request on each, and open those that are closed again."""
+    host, port = scene.server.url.removeprefix("http://").split(":")
+    connections: list[socket.socket] = []
+    while not scene.stop.is_set():
+        with suppress(OSError):
+            connection = socket.create_connection((host, int(port)), timeout=5)
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+            connections.append(connection)
+        if len(connections) >= HALF_SENT:
+            scene.stop.wait(0.2)
+            for old in connections[:50]:
+                old.close()
+            del connections[:50]
+    for connection in connections:
+        connection.close()
+
+
+def many_keys(scene: Scene) -> None:
+    """Create splits of URLs that never answer, with four keys of one account, 32 at a time."""
+    scene.repeat(32, lambda number: scene.create(scene.keys[number % 4], scene.hanging))
+
+
+def sign_ups(scene: Scene) -> None:
+    """Create accounts."""
+    names = iter(range(10**9))
+
+    def attack(number: int) -> None:
+        data = {"email": f"{number}-{next(names)}@example.com", "password": "a long password"}
+        httpx2.post(
+            f"{scene.server.url}/sign-up", data=data, headers={"Origin": scene.server.url}, timeout=60
+        )
+
+    scene.repeat(8, attack)
+
+
+def event_streams(scene: Scene) -> None:
+    """Open 1,100 event streams of one split."""
+    client = Client(scene.server.url, scene.keys[0])
+    clip = encode(scene.folder / "events.flac", sung(44_100), 44_100, "flac").read_bytes()
+    split_id = client.split(client.upload(clip, "audio/flac"))
+    host, port = scene.server.url.removeprefix("http://").split(":")
+    path = f"/v1/audio/splits/{split_id}/events"
+    request = f"GET {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {scene.keys[0]}\r\n\r\n"
+    connections: list[socket.socket] = []
+    while not scene.stop.is_set():
+        if len(connections) >= STREAMS:
+            scene.stop.wait(0.2)
+            for old in connections[:50]:
+                old.close()
+            del connections[:50]
+            continue
+        with suppress(OSError):
+            connection = socket.create_connection((host, int(port)), timeout=5)
+            connection.sendall(request.encode())
+            connections.append(connection)
+    for connection in connections:
+        connection.close()
+
+
+ATTACKS: dict[str, Attack] = {
+    "H1": costly_probes,
+    "H3": hanging_pages,
+    "H4": semicolons,
+    "H5": half_sent_requests,
+    "M2": many_keys,
+    "M3": sign_ups,
+    "M4": event_streams,
+}
+
+
+@dataclass
+class Honest:
+    """What the honest clients met."""
+
+    polls: list[float] = field(default_factory=list)
+    pages: list[float] = field(default_factory=list)
+    creates: list[float] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    def row(self, name: str) -> str:
+        """Return the row of the table."""
+        total = len(self.creates) + sum(each.startswith("create") for each in self.failures)
+        cells = [name, f"{len(self.creates)} of {total}"]
+        cells += [_p99(self.creates), _p99(self.polls), _p99(self.pages), str(len(self.failures))]
+        return "| " + " | ".join(cells) + " |"
+
+
+def _p99(seconds: list[float]) -> str:
+    ordered = sorted(seconds)
+    return f"{ordered[int(len(ordered) * 0.99)]:.2f}" if ordered else "none"
+
+
+def honest_clients(server: Server, keys: list[str], clip: bytes, seconds: float) -> Honest:
+    """Run the honest clients for ``seconds``."""
+    met, until = Honest(), time.monotonic() + seconds
+
+    def timed(into: list[float], what: str, call: Callable[[], Any]) -> Any:
+        began = time.perf_counter()
+        try:
+            result = call()
+        except Exception as error:
+            met.failures.append(f"{what}: {error}")
+            return None
+        into.append(time.perf_counter() - began)
+        return result
+
+    def work(key: str) -> None:
+        split_id = None
+        while time.monotonic() < until:
+            client = Client(server.url, key)  # as clients that come and go
+            made = timed(met.creates, "create", lambda: client.split(client.upload(clip, "audio/flac")))  # noqa: B023
+            split_id = made or split_id
+            for _ in range(4):
+                client = Client(server.url, key)
+                if split_id:
+                    path = f"/v1/audio/splits/{split_id}"
+                    timed(met.polls, "poll", lambda: client("GET", path))  # noqa: B023
+                timed(met.pages, "page", lambda: httpx2.get(server.url, timeout=60).raise_for_status())
+                time.sleep(PAUSE_S)
+
+    threads = [threading.Thread(target=work, args=(key,)) for key in keys]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return met
+
+
+class Hanging(http.server.BaseHTTPRequestHandler):
+    """A site that accepts a request and never answers."""
+
+    def do_GET(self) -> None:
+        time.sleep(60)
+
+
+class Semicolons(http.server.BaseHTTPRequestHandler):
+    """A site with a long Content-Disposition."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        value = "attachment" + ";" * 60_000
+        self.send_header("Content-Disposition", value)
+        self.send_header("Content-Length", "5")
+        self.end_headers()
+        self.wfile.write(b"fLaC ")
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+def main() -> None:
+    """Start a server, run the attacks one after the other, and print the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--only", nargs="+", choices=list(ATTACKS), default=list(ATTACKS), help="attacks to run"
+    )
+    parser.add_argument("--seconds", type=float, default=15, help="seconds of each attack")
+    parser.add_argument("--failures", action="store_true", help="print what failed")
+    options = parser.parse_args()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    with (
+        tempfile.TemporaryDirectory() as name,
+        listening(Hanging) as hanging,
+        listening(Semicolons) as semicolons_site,
+    ):
+        folder = Path(name)
+        server = Server(folder, max_queued_splits=10_000)
+        server.start()
+        try:
+            keys = [server.new_key(f"honest-{number}@example.org") for number in range(CLIENTS)]
+            attacker = [server.new_key("attacker@example.org")]
+            attacker += [server.command("keys", "create", "attacker@example.org") for _ in range(3)]
+            attacker = [key.split()[-1] for key in attacker]
+            clip = encode(folder / "clip.flac", sung(44_100), 44_100, "flac").read_bytes()
+            print(
+                "| attack | creates | create p99 s | poll p99 s | page p99 s | failures |\n|---|---|---|---|---|---|"
+            )
+            for attack in ["none", *options.only]:
+                scene = Scene(server, folder, f"{hanging}/a.mp3", f"{semicolons_site}/a.flac", attacker)
+                if attack == "none":
+                    met = honest_clients(server, keys, clip, options.seconds)
+                else:
+                    thread = threading.Thread(target=ATTACKS[attack], args=(scene,), daemon=True)
+                    thread.start()
+                    time.sleep(3)
+                    met = honest_clients(server, keys, clip, options.seconds)
+                    scene.stop.set()
+                    thread.join(60)
+                print(met.row(attack), flush=True)
+                if options.failures:
+                    print(json.dumps(sorted(set(met.failures))[:10], indent=1))
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()
