@@ -20,12 +20,12 @@ from av.container import InputContainer
 from stemsplitter.audio import opening
 from stemsplitter.audio.cover import cover_size
 from stemsplitter.audio.downmix import to_channels
-from stemsplitter.audio.ogg import find_links
+from stemsplitter.audio.ogg import Link, find_links
 from stemsplitter.audio.packets import Damage, DemuxedTrack, FrameTrack, Piece
 from stemsplitter.audio.resample import Resampler
 from stemsplitter.audio.riff import find_sound
 from stemsplitter.audio.tags import Tags, read_tags
-from stemsplitter.audio.views import FileView, Range, file_size, read_at
+from stemsplitter.audio.views import FileView, Range, read_at
 from stemsplitter.errors import AudioError
 from stemsplitter.files.names import shown
 
@@ -88,6 +88,7 @@ class AudioSource:
         self._file = file
         self._container: InputContainer | None = None
         self._damages: list[Damage] = []
+        self._links: list[Link] = []
         self._start = opening.find_start(file)
         self._sound = find_sound(file, self._start)
         try:
@@ -104,8 +105,9 @@ class AudioSource:
         if self._sound is not None:
             return [FileView(self._file, self._sound.parts)]
         if read_at(self._file, self._start, 4) == b"OggS":
-            return [FileView(self._file, [link]) for link in find_links(self._file, self._start)]
-        whole = Range(self._start, file_size(self._file) - self._start)
+            self._links = find_links(self._file, self._start)
+            return [FileView(self._file, [link.range]) for link in self._links]
+        whole = Range(self._start, opening.find_end(self._file, self._start) - self._start)
         return [FileView(self._file, [whole], self._suffix)]
 
     def _check_length(self) -> None:
@@ -122,24 +124,26 @@ class AudioSource:
 
     def _read(self) -> Iterator[Piece]:
         """The decoded pieces of all songs in the file, one after the other."""
-        for view in self._views:
-            self._open(view)
+        for number, view in enumerate(self._views):
+            self._open(view, self._links[number] if self._links else None)
             yield from self._track.pieces()
             self._damages.append(self._track.damage)
             self._note_missing()
 
-    def _open(self, view: FileView) -> None:
+    def _open(self, view: FileView, link: Link | None) -> None:
         if self._container is not None:
             self._container.close()
         self._container = opening.open_container(view, self._name)
         self._stream = opening.find_stream(self._container, self._name, self._number)
-        self._track = self._open_track(self._container, self._stream)
+        self._track = self._open_track(self._container, self._stream, link)
         self._delivered = 0.0
 
-    def _open_track(self, container: InputContainer, stream: AudioStream) -> DemuxedTrack | FrameTrack:
+    def _open_track(
+        self, container: InputContainer, stream: AudioStream, link: Link | None
+    ) -> DemuxedTrack | FrameTrack:
         if container.format.name in ("mp3", "aac"):
             return FrameTrack(self._file, self._start, container, stream)
-        track = DemuxedTrack(self._file, self._start, container, stream)
+        track = DemuxedTrack(self._file, self._start, container, stream, link)
         if track.is_encrypted:
             raise AudioError(f"{self._name} is encrypted (DRM): export it without copy protection.")
         return track

@@ -1,52 +1,114 @@
-"""Songs in a row in one Ogg file (RFC 3533 §4: chaining), each with parameters of its own."""
+"""Pages of Ogg files (RFC 3533): songs in a row, each with parameters of its own, and damaged pages.
+
+FFmpeg reads the first of several songs only where their parameters differ, and leaves a page with a wrong checksum out
+without a word.
+"""
 
 from __future__ import annotations
 
+import zlib
+from dataclasses import dataclass, field
 from typing import IO
 
 from stemsplitter.audio.views import Range, file_size, read_at
 
 _CAPTURE = b"OggS"
 _HEADER = 27
-_WINDOW = 1 << 16
-_BEGINS = 2
+_WINDOW = 1 << 20
+_BEGINS, _ENDS = 2, 4
 _MAX_LINKS = 1000
+_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
-def find_links(file: IO[bytes], start: int = 0) -> list[Range]:
-    """The songs of an Ogg file that begins at ``start``, in order. What is between pages belongs to the one before.
+@dataclass
+class Link:
+    """One of the songs of a file.
 
-    Only headers of pages are read.
+    ``ends`` maps the position of each page, within the link, to the time at its end (its granule position), and
+    ``after_damage`` holds those with damage before them. ``is_cut`` is true if the last page is not marked as such.
     """
-    end = file_size(file)
-    begins, at, in_header, window, base = [start], start, True, b"", 0
 
-    def look(position: int, size: int) -> bytes:
-        nonlocal window, base
-        if not base <= position or position + size > base + len(window):
-            base, window = position, read_at(file, position, _WINDOW)
-        return window[position - base : position - base + size]
+    range: Range
+    ends: dict[int, int] = field(default_factory=dict)
+    after_damage: set[int] = field(default_factory=set)
+    damaged: int = 0
+    is_cut: bool = True
 
-    while at < end and len(begins) < _MAX_LINKS:
-        head = look(at, _HEADER)
+
+def find_links(file: IO[bytes], start: int = 0) -> list[Link]:
+    """The songs of an Ogg file that begins at ``start``, in order. Reads the file once."""
+    return _Scan(file, start).links()
+
+
+def checksum(page: bytes) -> int:
+    """The CRC of a page whose checksum field is zero: that of zlib, with the bits of all bytes reversed."""
+    value = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return int(f"{value:032b}"[::-1], 2)
+
+
+class _Scan:
+    def __init__(self, file: IO[bytes], start: int) -> None:
+        self._file, self._at, self._end = file, start, file_size(file)
+        self._buffer, self._base = b"", start
+
+    def links(self) -> list[Link]:
+        links, begins = [Link(Range(self._at, 0))], [self._at]
+        in_header, is_damaged = True, False
+        while self._at < self._end:
+            page = self._page()
+            if page is None:
+                before = self._at
+                self._at = self._next_page(before + 1)
+                # Tags and garbage behind the last page are no damage, nor is the page that a cut ends.
+                if self._at < self._end or (links[-1].is_cut and self._look(before, 4) == _CAPTURE):
+                    links[-1].damaged += self._at < self._end and not is_damaged
+                    is_damaged = True
+                continue
+            is_first = bool(page[5] & _BEGINS)
+            if is_first and not in_header and len(links) < _MAX_LINKS:
+                begins.append(self._at)
+                links.append(Link(Range(self._at, 0)))
+                is_damaged = False
+            in_header = is_first
+            link, position = links[-1], self._at - begins[-1]
+            granule = int.from_bytes(page[6:14], "little", signed=True)
+            if is_damaged and granule != -1:
+                link.after_damage.add(position)
+            if granule != -1:
+                link.ends[position] = granule
+                is_damaged = False
+            if page[5] & _ENDS:
+                link.is_cut = False
+            self._at += len(page)
+        for link, begin, following in zip(links, begins, [*begins[1:], self._end], strict=True):
+            link.range = Range(begin, following - begin)
+        return links
+
+    def _page(self) -> bytes | None:
+        """The page at the current position; None if there is none, or its checksum is wrong."""
+        head = self._look(self._at, _HEADER)
         if head[:4] != _CAPTURE or len(head) < _HEADER:
-            at = _next_page(file, at + 1, end)
-            continue
-        is_first = bool(head[5] & _BEGINS)
-        if is_first and not in_header:
-            begins.append(at)
-        in_header = is_first
-        at += _HEADER + head[26] + sum(look(at + _HEADER, head[26]))
-    return [
-        Range(begin, following - begin) for begin, following in zip(begins, [*begins[1:], end], strict=True)
-    ]
+            return None
+        size = _HEADER + head[26] + sum(self._look(self._at + _HEADER, head[26]))
+        page = self._look(self._at, size)
+        if len(page) < size:
+            return None
+        return (
+            page
+            if checksum(page[:22] + bytes(4) + page[26:]) == int.from_bytes(page[22:26], "little")
+            else None
+        )
 
+    def _look(self, at: int, size: int) -> bytes:
+        if at < self._base or at + size > self._base + len(self._buffer):
+            self._base, self._buffer = at, read_at(self._file, at, max(size, _WINDOW))
+        return self._buffer[at - self._base : at - self._base + size]
 
-def _next_page(file: IO[bytes], at: int, end: int) -> int:
-    while at < end:
-        data = read_at(file, at, _WINDOW)
-        found = data.find(_CAPTURE)
-        if found >= 0:
-            return at + found
-        at += max(1, len(data) - len(_CAPTURE) + 1)
-    return end
+    def _next_page(self, at: int) -> int:
+        while at < self._end:
+            data = self._look(at, _WINDOW)
+            found = data.find(_CAPTURE)
+            if found >= 0:
+                return at + found
+            at += max(1, len(data) - len(_CAPTURE) + 1)
+        return self._end

@@ -18,7 +18,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from stemsplitter.audio import mpeg
-from stemsplitter.audio.views import FileView, read_at
+from stemsplitter.audio.views import FileView, file_size, read_at
 from stemsplitter.errors import AudioError
 from stemsplitter.files.names import shown
 
@@ -37,12 +37,14 @@ _DECODERS = frozenset(
         *(name for name in av.codecs_available if name.startswith("pcm_")),
     ]
 )
+_AC3 = b"\x0b\x77"
 _RAW_FRAMES = {".aac", ".ac3", ".mp3"}
 _SEARCHED = 1 << 16
 # What a file can begin with, to be found behind garbage and foreign tags. MPEG frames are found by mpeg.py.
 _STARTS = re.compile(
-    rb"fLaC\0\0\0\x22|OggS\0|RIFF....WAVE|RF64....WAVE|BW64....WAVE|FORM....AIF[FC]|wvpk|TTA1|MAC \x96|caff\x00\x01"
-    rb"|\0\0\0[\x10-\x40]ftyp|\x1a\x45\xdf\xa3",
+    rb"fLaC\0\0\0\x22|riff\x2e\x91\xcf\x11|OggS\0"
+    rb"|RIFF....WAVE|RF64....WAVE|BW64....WAVE|FORM....AIF[FC]|wvpk|TTA1|MAC \x96"
+    rb"|caff\x00\x01|\0\0\0[\x10-\x40]ftyp|\x1a\x45\xdf\xa3",
     re.DOTALL,
 )
 _OTHER_STARTS = re.compile(
@@ -81,16 +83,29 @@ def open_regular(path: Path) -> IO[bytes]:
 def find_start(file: IO[bytes]) -> int:
     """The position at which the song begins: 0, or behind tags and garbage that FFmpeg does not skip."""
     head = read_at(file, 0, _SEARCHED)
-    if _STARTS.match(head) or (head[4:8] != b"ftyp" and head[:3] != b"ID3" and not _is_garbage(head)):
+    if _STARTS.match(head) or not _is_garbage(head):
         return 0
-    tags = mpeg.tags_end(file)
-    if tags and _STARTS.match(read_at(file, tags, 16)):
-        # FFmpeg reads the ID3 tag of a FLAC file.
-        return 0 if head[:3] == b"ID3" and read_at(file, tags, 4) == b"fLaC" else tags
-    if head[:3] == b"ID3" or not _is_garbage(head):
+    for tags in (mpeg.tags_end(file, zeros=False), mpeg.tags_end(file)):
+        if tags and (_STARTS.match(begin := read_at(file, tags, 16)) or begin[:2] == _AC3):
+            # FFmpeg reads the ID3 tag of a FLAC file.
+            return 0 if head[:3] == b"ID3" and begin[:4] == b"fLaC" else tags
+    if head[:3] == b"ID3":
         return 0
     found = _STARTS.search(head)
     return found.start() if found else 0
+
+
+def find_end(file: IO[bytes], start: int) -> int:
+    """The position at which a song ends that FFmpeg reads to the last byte: before ID3v1 tags and zeros."""
+    end = file_size(file)
+    if read_at(file, start, 4) not in (b"TTA1", b"wvpk", b"fLaC") and read_at(file, start, 2) != _AC3:
+        return end
+    tail = read_at(file, max(start, end - 128), 128)
+    if tail[:3] == b"TAG":
+        return end - 128
+    # Zeros may be sound's last bytes; so many of them are not.
+    is_padded = not tail.strip(b"\0") and read_at(file, start, 4) != b"wvpk"
+    return mpeg.tags_start(file, start) if is_padded else end
 
 
 def _is_garbage(head: bytes) -> bool:

@@ -6,6 +6,7 @@ becoming noise.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,18 +23,25 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.stream import Disposition, Stream
 
-from stemsplitter.audio import mp4, mpeg
+from stemsplitter.audio import mp4, mpeg, ogg
 from stemsplitter.audio.downmix import channel_names
 from stemsplitter.audio.flac import split_frames
+from stemsplitter.audio.views import read_at
 
 Samples = npt.NDArray[np.float32]
 
 _FULL_SCALE = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63}
 _CHECKED = {"flac", "wavpack", "tta", "ape", "ac3", "eac3", "mp3float", "mp3", "mp2float", "mp1float"}
+# Entropy-coded data has no runs of zeros but as padding at the end: a run inside is a hole, from a bad disk or
+# download, that the decoder would turn into noise.
+_WITHOUT_CHECKSUM = {"aac", "alac", "vorbis"}  # Opus has unused bytes inside
+_HOLE = re.compile(rb"\0{24,}(?=.)", re.DOTALL)
 MAX_COVER = 16 << 20
 # Where the times of packets tell what is missing between them, and from how many seconds on.
-_EXACT_TIMES = {"flac": 0.0, "ogg": 0.05, "matroska": 0.005, "asf": 0.25, "mpegts": 0.25, "flv": 0.25}
+_EXACT_TIMES = {"flac": 0.0, "matroska": 0.005, "asf": 0.25, "mpegts": 0.25, "flv": 0.25}
 _LONGEST_GAP_S = 30.0
+# so many packets after a damaged one may be joined with it
+_JOINED_PACKETS = 4
 _ROUNDING_S = 0.002
 # Containers whose header states the length; in others FFmpeg estimates it.
 _STATED = {"flac", "matroska", "mov", "wv", "tta", "ape", "caf", "w64", "au", "avi", "flv"}
@@ -143,6 +151,12 @@ def to_samples(frame: AudioFrame) -> Samples:
     return samples if scale is None else samples * np.float32(1 / scale)
 
 
+def has_zeros_inside(data: bytes) -> bool:
+    """True if entropy-coded data has a run of zeros that is no padding at its end."""
+    found = _HOLE.search(data.rstrip(b"\0"))
+    return found is not None
+
+
 class _Decoder:
     def __init__(self, stream: AudioStream, damage: Damage) -> None:
         self._context = stream.codec_context
@@ -150,6 +164,7 @@ class _Decoder:
         self.shape = _Shape()
         self._lost = 0
         self.failed = False
+        self._has_no_checksum = self._context.codec.name in _WITHOUT_CHECKSUM
         if self._context.codec.name in _CHECKED:
             self._context.options = {"err_detect": "crccheck+bitstream+buffer+explode"}
 
@@ -170,7 +185,10 @@ class _Decoder:
 
     def pieces(self, packet: Packet[Any] | None, lost: int) -> Iterator[Piece]:
         """Decode a packet, after silence for what is missing before it; ``lost`` samples are, if it is damaged."""
-        decoded = self.decode(packet)
+        has_hole = packet is not None and self._has_no_checksum and has_zeros_inside(bytes(packet))
+        if has_hole:
+            self._damage.packets += 1
+        decoded = None if has_hole else self.decode(packet)
         if decoded is None:
             self.lose(lost)
         elif decoded:
@@ -219,6 +237,7 @@ class FrameTrack:
     def pieces(self) -> Iterator[Piece]:
         reader = self._reader()
         song, trimmer, frames = mpeg.Trim(0, 0, -1), Trimmer(), 0
+        holes = mpeg.HoleFinder()
         stated = 0.0
         for found in reader.frames():
             info = mpeg.info_trim(found.frame, found.data) if self._parse is mpeg.parse_mpeg else None
@@ -232,7 +251,12 @@ class FrameTrack:
             samples = self._decoder.shape.packet_samples or found.frame.samples
             self._decoder.lose(found.lost_frames * samples)
             frames += 1 + found.lost_frames
-            for piece in self._decoder.pieces(Packet(found.data), samples):
+            data = found.data
+            if self._parse is mpeg.parse_mpeg and holes.is_damaged(found):
+                self.damage.packets += 1
+                self.damage.silence_s += found.frame.samples / found.frame.rate
+                data = mpeg.silenced(data)
+            for piece in self._decoder.pieces(Packet(data), samples):
                 yield from trimmer.push(piece)
             last = found.frame
         yield from trimmer.finish(drop=song.frames <= frames)
@@ -248,9 +272,18 @@ class FrameTrack:
 class DemuxedTrack:
     """A track whose packets FFmpeg finds."""
 
-    def __init__(self, file: IO[bytes], start: int, container: InputContainer, stream: AudioStream) -> None:
+    def __init__(
+        self,
+        file: IO[bytes],
+        start: int,
+        container: InputContainer,
+        stream: AudioStream,
+        link: ogg.Link | None = None,
+    ) -> None:
         self.damage = Damage()
         self.cover: bytes | None = None
+        self._file, self._start, self._link = file, start, link
+        self._reached_byte = 0
         self._container, self._stream = container, stream
         self._decoder = _Decoder(stream, self.damage)
         self._name = container.format.name.partition(",")[0]
@@ -280,8 +313,11 @@ class DemuxedTrack:
     def pieces(self) -> Iterator[Piece]:
         if self.track is not None:
             yield from self._edited(self._timed())
-        elif self._is_vorbis:
-            yield from self._vorbis(self._timed())
+        elif self._link is not None and self._name == "ogg":
+            pieces = self._paged(self._link)
+            yield from self._vorbis(pieces) if self._is_vorbis else pieces
+            self.damage.packets += self._link.damaged
+            self.damage.is_cut = self._link.is_cut
         else:
             yield from self._timed()
 
@@ -296,8 +332,11 @@ class DemuxedTrack:
             except StopIteration:
                 return
             except (av.error.FFmpegError, OSError, ValueError):
-                self.damage.is_cut = True
+                rest = read_at(self._file, self._start + self._reached_byte, 1 << 16)
+                self.damage.is_cut = bool(rest.strip(b"\0"))
                 return
+            if packet.pos is not None:
+                self._reached_byte = packet.pos + packet.size
             if packet.stream is self._stream:
                 yield packet
             elif self.cover is None and 0 < packet.size <= MAX_COVER:
@@ -327,19 +366,53 @@ class DemuxedTrack:
                 # A packet without a duration is a piece of damaged data.
                 reached += self._seconds(duration) or decoded / self._decoder.shape.rate
 
-    def _whole_packets(self) -> Iterator[Packet[Any]]:
-        """The packets, with those of damaged FLAC data split into frames."""
-        block = 0
+    def _paged(self, link: ogg.Link) -> Iterator[Piece]:
+        """Decoded pieces of an Ogg file; behind damage, the time at the end of a page tells what is missing."""
+        reached: int | None = None
+        page, held, count = -1, list[Piece](), 0
+
+        def settle() -> Iterator[Piece]:
+            nonlocal reached
+            end = link.ends.get(page)
+            rate = self._decoder.shape.rate
+            # Opus counts time at 48 kHz whatever the rate.
+            if page in link.after_damage and end is not None and reached is not None:
+                missing = end - count - reached
+                if 0 < missing < _LONGEST_GAP_S * rate:
+                    self.damage.silence_s += missing / rate
+                    yield self._decoder.shape.silence(missing)
+            yield from held
+            reached = end if end is not None else reached
+
         for packet in self._packets():
-            if self._name != "flac" or packet.pts is not None or not packet.size or not block:
+            if packet.pos is not None and packet.pos != page:
+                if page < 0 and packet.pos in link.after_damage:
+                    reached = 0  # unless the song was cut out of a stream, which is longer ago
+                yield from settle()
+                page, held, count = packet.pos, [], 0
+            for piece in self._decoder.pieces(packet, self._decoder.shape.packet_samples):
+                count += piece.samples.shape[1]
+                held.append(piece)
+        yield from settle()
+
+    def _whole_packets(self) -> Iterator[Packet[Any]]:
+        """The packets, with those of damaged FLAC data, which FFmpeg joins, split into frames."""
+        block, suspicious = 0, 0
+        for number, packet in enumerate(self._packets()):
+            if self._name == "flac" and packet.size:
+                if packet.pts is None or (number == 0 and packet.pts):
+                    self.damage.packets += packet.pts is None
+                    suspicious = _JOINED_PACKETS
+                if suspicious:
+                    suspicious -= 1
+                    block = block or packet.duration or 0
+                    for at, data in split_frames(bytes(packet), block):
+                        frame: Packet[Any] = Packet(data)
+                        frame.pts, frame.duration, frame.time_base = at, 0, packet.time_base
+                        yield frame
+                    continue
                 block = packet.duration or block
-                yield packet
-                continue
-            self.damage.packets += 1
-            for at, data in split_frames(bytes(packet), block):
-                frame: Packet[Any] = Packet(data)
-                frame.pts, frame.duration, frame.time_base = at, block, packet.time_base
-                yield frame
+            yield packet
 
     def _seconds(self, ticks: int | None) -> float | None:
         base = self._stream.time_base
@@ -379,10 +452,12 @@ class DemuxedTrack:
 
     def _vorbis(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
         """Trimmed to the last page's position, which FFmpeg gets wrong for files that begin at position 0."""
-        next(pieces, None)  # only primes the overlap (Vorbis I specification, 4.3.8)
         total = self._stream.duration
-        trimmer, count = Trimmer(end=8192), 0
+        trimmer, count, is_primed = Trimmer(end=8192), 0, False
         for piece in pieces:
+            if not is_primed and not piece.is_silent:
+                is_primed = True  # the first packet only primes the overlap (Vorbis I specification, 4.3.8)
+                continue
             count += piece.samples.shape[1]
             yield from trimmer.push(piece)
         excess = count - total if total is not None else 0

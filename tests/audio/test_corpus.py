@@ -1,0 +1,191 @@
+"""Every container with every damage: exact lengths, no noise, a warning where something is wrong (A, E, L, O)."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stemsplitter.analysis.child import measure
+from stemsplitter.audio.decode import open_source
+from stemsplitter.errors import AudioError
+
+from . import corpus
+from .corpus import KINDS, Kind, Samples
+
+# A codec's overshoot at an edge; noise would be several times as loud as the song.
+LOUDEST = 1.1 * corpus.PEAK
+SAMPLES = corpus.SECONDS * corpus.RATE
+# Codecs and containers in which 50 zeros are found: by a checksum, or because entropy-coded data has none.
+CHECKED = [name for name in KINDS if name not in ("wav", "aiff", "w64", "caf", "webm", "wv", "mka")]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("corpus")
+
+
+def read(folder: Path, kind: Kind, data: bytes) -> tuple[Samples, list[str]]:
+    """Samples and warnings of a file, which the server's measurement agrees with."""
+    path = folder / f"song.{kind.name}"
+    path.write_bytes(data)
+    measured = measure(str(path), 3600)
+    try:
+        with open_source(path) as source:
+            samples = np.concatenate(list(source.blocks()), axis=1)
+    except AudioError as error:
+        assert measured == {"error": str(error)}
+        raise
+    assert (measured["samples"], measured["warnings"]) == (samples.shape[1], source.warnings)
+    assert np.abs(samples).max() <= LOUDEST
+    return samples, source.warnings
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_whole_file_is_exact_without_a_warning(folder: Path, name: str) -> None:
+    kind = KINDS[name]
+    samples, warnings = read(folder, kind, corpus.encoded(kind, folder))
+    assert warnings == []
+    # ADTS and AC-3 frames state no padding.
+    assert 0 <= samples.shape[1] - SAMPLES <= (0 if kind.states_length else 2 * kind.frame)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_cut_file_is_read_as_far_as_it_goes_and_told(folder: Path, name: str) -> None:
+    kind = KINDS[name]
+    whole = corpus.encoded(kind, folder)
+    song, _ = read(folder, kind, whole)
+    lengths = []
+    for _, data in corpus.cuts(whole):
+        try:
+            samples, warnings = read(folder, kind, data)
+        except AudioError:
+            # Before the first whole packet, or without the index of an MP4 file.
+            assert not lengths
+            continue
+        lengths.append(samples.shape[1])
+        assert warnings or not kind.states_length
+        # What is there is the song's beginning, but for the packet that the cut ends.
+        same = samples.shape[1] - 4 * kind.frame - 4096
+        if same > 0:
+            np.testing.assert_allclose(samples[:, :same], song[:, :same], atol=1e-6)
+    assert lengths == sorted(lengths)
+    assert len(lengths) >= (0 if name == "m4a" else 5)
+
+
+@pytest.mark.parametrize("name", CHECKED)
+def test_e_a_hole_becomes_silence_of_its_length_and_is_told(folder: Path, name: str) -> None:
+    kind = KINDS[name]
+    whole = corpus.encoded(kind, folder)
+    song, _ = read(folder, kind, whole)
+    silent_but_untold = 0
+    # Headers of files are refused or read; here are the packets, but for the last two.
+    first, last = len(whole) // 5, len(whole) - len(whole) // 8
+    if kind.codec in ("vorbis", "opus"):
+        last = len(whole) - len(whole) // 3  # one page
+    for at, data in corpus.holes(whole):
+        if not first < at < last:
+            continue
+        samples, warnings = read(folder, kind, data)
+        assert abs(samples.shape[1] - song.shape[1]) <= kind.frame, at
+        if np.array_equal(samples, song):
+            continue
+        silent_but_untold += not warnings
+        # The rest of the song is at its time. Opus needs a while to recover, and TTA's frames last a second.
+        assert name in ("opus", "tta") or np.mean(np.abs(samples[:, -2048:] - song[:, -2048:])) < 0.02, at
+    # The side information of an MPEG frame has no checksum: then a frame is silent, and nothing tells.
+    assert silent_but_untold <= (4 if kind.codec == "mp3" else 0)
+
+
+@pytest.mark.parametrize("name", ["wav", "aiff", "w64", "caf", "webm", "wv", "mka"])
+def test_e_a_hole_without_checksums_is_never_loud(folder: Path, name: str) -> None:
+    kind = KINDS[name]
+    whole = corpus.encoded(kind, folder)
+    for at, data in corpus.holes(whole):
+        if at > len(whole) // 5:
+            read(folder, kind, data)
+
+
+ID3V1 = b"TAG" + b"Title".ljust(125, b"\0")
+ID3V2 = b"ID3\3\0\0\0\0\0\x14" + b"TIT2\0\0\0\x0a\0\0" + b"\0A title!!"
+APE_ITEM = (8).to_bytes(4, "little") + bytes(4) + b"Title\0A title!"
+APE_VERSION = (2000).to_bytes(4, "little")
+APE = b"".join(
+    b"APETAGEX"
+    + APE_VERSION
+    + (32 + len(APE_ITEM)).to_bytes(4, "little")
+    + b"\1\0\0\0"
+    + flags
+    + bytes(8)
+    + item
+    for flags, item in ((b"\0\0\0\xa0", APE_ITEM), (b"\0\0\0\x80", b""))
+)
+LYRICS3 = b"LYRICSBEGININD0000200LYR00005la la000034LYRICS200"
+MPEG_TAGS = {
+    "ID3v1": (b"", ID3V1),
+    "ID3v2": (ID3V2, b""),
+    "two ID3v2": (ID3V2 * 2, b""),
+    "APE": (b"", APE),
+    "APE and ID3v1": (b"", APE + ID3V1),
+    "Lyrics3 and ID3v1": (b"", LYRICS3 + ID3V1),
+    "all": (ID3V2, APE + LYRICS3 + ID3V1),
+    "zeros": (bytes(10_000), bytes(5_000)),
+    "zeros and tags": (ID3V2 + bytes(3_000), bytes(300) + APE + ID3V1),
+}
+
+
+@pytest.mark.parametrize("name", ["mp3", "av.mp3", "aac"])
+@pytest.mark.parametrize("tags", MPEG_TAGS)
+def test_l_tags_and_padding_around_frames_are_no_damage(folder: Path, name: str, tags: str) -> None:
+    kind = KINDS[name]
+    whole = corpus.encoded(kind, folder)
+    song, _ = read(folder, kind, whole)
+    before, after = MPEG_TAGS[tags]
+    samples, warnings = read(folder, kind, before + whole + after)
+    assert warnings == []
+    np.testing.assert_array_equal(samples, song)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_l_id3_tags_around_any_file_are_no_damage(folder: Path, name: str) -> None:
+    kind = KINDS[name]
+    whole = corpus.encoded(kind, folder)
+    song, _ = read(folder, kind, whole)
+    for before, after in ((ID3V2, b""), (b"", ID3V1)):
+        samples, warnings = read(folder, kind, before + whole + after)
+        assert warnings == []
+        np.testing.assert_array_equal(samples, song)
+
+
+@pytest.mark.parametrize("name", [name for name in KINDS if name not in ("ac3",)])
+def test_o_garbage_before_and_after_is_skipped(folder: Path, name: str) -> None:
+    kind = KINDS[name]
+    whole = corpus.encoded(kind, folder)
+    song, _ = read(folder, kind, whole)
+    for data in (corpus.garbage(1000) + whole, whole + corpus.garbage(1000, 1)):
+        samples, _ = read(folder, kind, data)
+        np.testing.assert_array_equal(samples, song)
+
+
+@pytest.mark.parametrize("name", ["wav", "aiff", "flac", "av.flac", "mp3"])
+@pytest.mark.parametrize("factor", [2, 1000])
+def test_a_header_that_states_more_is_no_limit(folder: Path, name: str, factor: int) -> None:
+    """Only counted samples are: the server's limit is that of the command."""
+    kind = KINDS[name]
+    data = bytearray(corpus.encoded(kind, folder))
+    if name == "wav":
+        data[40:44] = (len(data) * factor & 0xFFFFFFF0).to_bytes(4, "little")
+    elif name == "aiff":
+        at = data.index(b"SSND")
+        data[at + 4 : at + 8] = (len(data) * factor).to_bytes(4)
+    elif name == "mp3":
+        at = data.index(b"Info")
+        data[at + 8 : at + 12] = (int.from_bytes(data[at + 8 : at + 12]) * factor).to_bytes(4)
+    else:
+        at = 4 + 4 + 14
+        data[at : at + 4] = (SAMPLES * factor).to_bytes(4)
+    path = folder / f"lies.{kind.name}"
+    path.write_bytes(data)
+    with open_source(path, max_seconds=corpus.SECONDS + 0.1) as source:
+        samples = sum(block.shape[1] for block in source.blocks())
+    assert abs(samples - SAMPLES) <= 2 * kind.frame and source.warnings
+    assert measure(str(path), corpus.SECONDS + 0.1)["samples"] == samples
