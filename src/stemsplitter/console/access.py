@@ -30,13 +30,13 @@ class Forbidden(ServiceError):
     status = 403
 
 
-class SignInNeeded(Exception):
+class SignInRequired(Exception):
     """The page requires a session."""
 
 
 def install(app: FastAPI) -> None:
     """Redirect to the sign-in page where a session is required."""
-    app.add_exception_handler(SignInNeeded, _to_sign_in)
+    app.add_exception_handler(SignInRequired, _to_sign_in)
 
 
 async def guard(request: Request) -> None:
@@ -69,11 +69,11 @@ async def signed_in(request: Request, _: Annotated[None, Depends(guard)]) -> Sig
     """Return the session and its account.
 
     Raises:
-        SignInNeeded: there is no session.
+        SignInRequired: there is no session.
     """
     found = request.state.signed_in
     if found is None:
-        raise SignInNeeded
+        raise SignInRequired
     assert isinstance(found, SignedIn)
     return found
 
@@ -86,7 +86,7 @@ async def operator(signed_in: SignedInDep) -> SignedIn:
 
     Raises:
         NotFound: the account is not an operator's; the page is not disclosed.
-        SignInNeeded: there is no session.
+        SignInRequired: there is no session.
     """
     if signed_in.account.role != "operator":
         raise NotFound("There is no page at this address.")

@@ -147,8 +147,9 @@ def _rendered(request: Request, split_id: str, rendered: Rendered) -> Response:
     location = f"/splits/{split_id}/files/{rendered.name}"
     if wants_page(request):
         return see_other(location)
-    told = {"location": location, "size": rendered.size, "peak": rendered.peak, "over": rendered.over}
-    return JSONResponse(told)
+    return JSONResponse(
+        {"location": location, "size": rendered.size, "peak": rendered.peak, "over": rendered.over}
+    )
 
 
 def _number(form: dict[str, str], name: str) -> float:

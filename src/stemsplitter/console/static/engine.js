@@ -221,14 +221,14 @@ export class ElementEngine extends Engine {
   }
 }
 
-/** Fetch and decode stems one after the other. `urls` maps names to URLs; `tell` receives the number done. */
-export async function decodeStems(context, urls, tell) {
+/** Fetch and decode stems one after the other. `urls` maps names to URLs; `onProgress` receives the number done. */
+export async function decodeStems(context, urls, onProgress) {
   const buffers = new Map();
   for (const [name, url] of urls) {
     const answer = await fetch(url);
     if (!answer.ok) throw new Error(`${name}: ${answer.status}`);
     buffers.set(name, await context.decodeAudioData(await answer.arrayBuffer()));
-    tell(buffers.size);
+    onProgress(buffers.size);
   }
   return buffers;
 }

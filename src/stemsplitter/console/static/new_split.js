@@ -1,7 +1,7 @@
 // The form that creates a split: uploads the file, then creates the split.
 import { csrf } from "./app.js";
-import { Broken, send } from "./sending.js";
-import { fail, refusal, size, takeDropped, takeKept } from "./songs.js";
+import { Broken, send } from "./upload.js";
+import { showError, sizeError, size, onDrop, retrieveKept } from "./songs.js";
 
 const form = document.querySelector("[data-new-split]");
 const find = (name) => form.querySelector(`[data-${name}]`);
@@ -9,16 +9,16 @@ const input = form.querySelector("#file");
 const button = form.querySelector("button:not([type])");
 const bar = form.querySelector("progress");
 let file = null;
-let isSending = false;
+let isUploading = false;
 let started = null; // the file being uploaded and its reserved upload
 
-function tell(text) {
-  find("told").textContent = text;
+function showStatus(text) {
+  find("upload-status").textContent = text;
 }
 
 function choose(chosen) {
-  const text = chosen ? refusal(chosen, Number(form.dataset.most)) : "";
-  fail(text);
+  const text = chosen ? sizeError(chosen, Number(form.dataset.most)) : "";
+  showError(text);
   if (text) return;
   file = chosen ?? null;
   form.querySelector("label[for=file] b").textContent = file ? file.name : "Choose a song";
@@ -27,17 +27,17 @@ function choose(chosen) {
 async function post(path, body, type) {
   const headers = { "X-CSRF-Token": csrf, "Content-Type": type };
   const answer = await fetch(path, { method: "POST", body, headers });
-  const told = await answer.json();
-  if (!answer.ok) throw new Error(told.error?.message ?? "The request failed. Try again.");
-  return told;
+  const result = await answer.json();
+  if (!answer.ok) throw new Error(result.error?.message ?? "The request failed. Try again.");
+  return result;
 }
 
 function show(sent, isBroken) {
   const all = started.file.size;
   bar.value = (100 * sent) / all;
-  if (isBroken) tell("Connection lost. Retrying …");
-  else if (sent < all) tell(`${size(sent)} of ${size(all)} uploaded. Keep this page open until the upload finishes.`);
-  else tell("Checking the file …");
+  if (isBroken) showStatus("Connection lost. Retrying …");
+  else if (sent < all) showStatus(`${size(sent)} of ${size(all)} uploaded. Keep this page open until the upload finishes.`);
+  else showStatus("Checking the file …");
 }
 
 async function upload(fields) {
@@ -47,14 +47,14 @@ async function upload(fields) {
     const wanted = { filename: file.name.slice(-255), contentType, contentLength: file.size };
     started = { file, ...(await post("/new/upload", JSON.stringify(wanted), "application/json")) };
   }
-  isSending = true;
+  isUploading = true;
   try {
     fields.set("storage_key", await send(started.file, started, show));
   } catch (error) {
     if (!(error instanceof Broken)) started = null;
     throw error;
   } finally {
-    isSending = false;
+    isUploading = false;
   }
   fields.set("upload_id", started.uploadId);
 }
@@ -63,30 +63,30 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const fields = new URLSearchParams(new FormData(form));
   if (!file && !fields.get("url")) {
-    fail("Choose a file or enter a URL.");
+    showError("Choose a file or enter a URL.");
     return;
   }
   button.disabled = true;
-  find("sending").hidden = false;
+  find("upload").hidden = false;
   bar.hidden = !file;
-  tell("Downloading and checking the file …");
+  showStatus("Downloading and checking the file …");
   try {
     if (file) await upload(fields);
     const made = await post("/new", fields, "application/x-www-form-urlencoded");
     location.assign(made.location);
   } catch (error) {
-    fail(error instanceof TypeError ? "The server did not respond. Try again." : error.message);
+    showError(error instanceof TypeError ? "The server did not respond. Try again." : error.message);
     button.disabled = false;
-    find("sending").hidden = true;
+    find("upload").hidden = true;
   }
 });
 
 const drop = find("drop");
 drop.hidden = false;
 input.addEventListener("change", () => choose(input.files[0]));
-takeDropped(drop, choose);
+onDrop(drop, choose);
 addEventListener("beforeunload", (event) => {
-  if (isSending) event.preventDefault();
+  if (isUploading) event.preventDefault();
 });
-const kept = await takeKept();
+const kept = await retrieveKept();
 if (kept && !file) choose(kept);

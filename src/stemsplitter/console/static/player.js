@@ -6,7 +6,7 @@ import { Faders } from "./faders.js";
 import { drawWaveform, fetchPeaks } from "./waveform.js";
 
 const STEP = 5; // seconds per press of an arrow key
-const HOT_SECONDS = 2;
+const CLIPPING_SECONDS = 2;
 
 const form = document.querySelector("[data-player]");
 const find = (name, root = form) => root.querySelector(`[data-${name}]`);
@@ -19,7 +19,7 @@ let peaks = null;
 let engine = null;
 let loading = null;
 let resting = 0; // position in seconds before the engine exists
-let hotUntil = 0;
+let clippingUntil = 0;
 
 function clock(seconds) {
   const whole = Math.floor(seconds);
@@ -71,10 +71,10 @@ function toggle(lane, name) {
 
 // ---- playback ----
 
-function tell(text, place = "told") {
-  const told = document.querySelector(`[data-${place}]`);
-  told.hidden = !text;
-  told.textContent = text;
+function showMessage(text, place = "message") {
+  const message = document.querySelector(`[data-${place}]`);
+  message.hidden = !text;
+  message.textContent = text;
 }
 
 async function open() {
@@ -82,7 +82,7 @@ async function open() {
   const context = new AudioContext(peaks ? { sampleRate: peaks.sampleRate } : {});
   if ("decoded" in form.dataset) {
     try {
-      const count = (done) => tell(`Loading stems: ${done} of ${urls.size} …`);
+      const count = (done) => showMessage(`Loading stems: ${done} of ${urls.size} …`);
       count(0);
       return new BufferEngine(context, await decodeStems(context, urls, count), faders);
     } catch {
@@ -100,7 +100,7 @@ async function load() {
   engine.addEventListener("end", show);
   engine.seek(resting);
   engine.setLoop(loopWanted());
-  tell("");
+  showMessage("");
 }
 
 async function playOrPause() {
@@ -114,7 +114,7 @@ async function playOrPause() {
       await load();
     } catch (error) {
       loading = null;
-      tell(`The stems cannot be played (${error.message}). Reload the page and try again.`);
+      showMessage(`The stems cannot be played (${error.message}). Reload the page and try again.`);
       return;
     }
   }
@@ -131,7 +131,7 @@ function seek(seconds) {
 
 function follow() {
   if (!engine.playing) return;
-  if (engine.level() > 1) hotUntil = engine.context.currentTime + HOT_SECONDS;
+  if (engine.level() > 1) clippingUntil = engine.context.currentTime + CLIPPING_SECONDS;
   show();
   requestAnimationFrame(follow);
 }
@@ -141,7 +141,7 @@ function show() {
   resting = at;
   find("now").textContent = clock(at);
   find("play-label").textContent = engine?.playing ? "Pause" : "Play";
-  find("hot").hidden = !engine || engine.context.currentTime >= hotUntil;
+  find("clipping").hidden = !engine || engine.context.currentTime >= clippingUntil;
   const slider = find("seek");
   slider.max = length();
   slider.value = at;
@@ -214,7 +214,7 @@ for (const lane of lanes) {
 // ---- files rendered on the server ----
 
 /** The warning for a mix that exceeds full scale; empty for others. */
-function hotness({ over, peak }, format) {
+function clippingWarning({ over, peak }, format) {
   if (!over) return "";
   const decibels = (20 * Math.log10(peak)).toFixed(1);
   const found = `${over.toLocaleString("en")} samples of this mix exceed full scale, by up to ${decibels} dB.`;
@@ -231,13 +231,13 @@ async function render(target, body, button) {
     const answer = await fetch(target.action, { method: "POST", body, headers: { "X-CSRF-Token": csrf } });
     const made = await answer.json();
     if (!answer.ok) {
-      tell(made.error.message, "made");
+      showMessage(made.error.message, "mix-message");
       return;
     }
-    tell(hotness(made, body.get("format")), "made");
+    showMessage(clippingWarning(made, body.get("format")), "mix-message");
     location.assign(made.location);
   } catch {
-    tell("The server did not respond. Try again.", "made");
+    showMessage("The server did not respond. Try again.", "mix-message");
   } finally {
     button.disabled = false;
     button.textContent = label;

@@ -8,13 +8,13 @@ export function size(bytes) {
 }
 
 /** The reason why `file` cannot be uploaded to a server with a limit of `most` bytes; empty if it can. */
-export function refusal(file, most) {
+export function sizeError(file, most) {
   if (file.size <= most) return "";
   return `${file.name} is ${size(file.size)}, over the limit of ${size(most)}. Compress it as FLAC or MP3.`;
 }
 
 /** Show an error above the form; an empty `text` removes it. */
-export function fail(text) {
+export function showError(text) {
   const notice = document.createElement("div");
   notice.className = "notice bad";
   notice.role = "alert";
@@ -25,7 +25,7 @@ export function fail(text) {
 }
 
 /** Call `choose` with each file dropped on the page; `zone` is highlighted meanwhile. */
-export function takeDropped(zone, choose) {
+export function onDrop(zone, choose) {
   // by default the browser opens a dropped file instead of the page
   for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => event.preventDefault());
   document.addEventListener("dragover", () => zone.classList.add("over"));
@@ -68,7 +68,7 @@ export async function keep(file) {
 }
 
 /** Return and delete the file kept in this tab, or null. A file left behind by another tab is deleted. */
-export async function takeKept() {
+export async function retrieveKept() {
   const isOurs = sessionStorage.getItem(KEPT) !== null;
   sessionStorage.removeItem(KEPT);
   try {

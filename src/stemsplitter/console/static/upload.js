@@ -60,10 +60,10 @@ function mayPass({ status, error }, isEmpty) {
 /**
  * Upload a `file` to its reserved `place`, `{path, token}`, or resume that upload. Resolves to its storage key.
  *
- * `tell(sent, isBroken)` receives the bytes sent so far and if the connection is lost; `pause(seconds)` waits.
+ * `onProgress(sent, isBroken)` receives the bytes sent so far and if the connection is lost; `pause(seconds)` waits.
  * Rejects with `Broken` if the connection is not restored, and with another Error if the server rejects the file.
  */
-export async function send(file, place, tell, pause = wait) {
+export async function send(file, place, onProgress, pause = wait) {
   let kept = 0;
   let isKnown = false;
   let size = SLICE;
@@ -71,13 +71,13 @@ export async function send(file, place, tell, pause = wait) {
   let failed = 0;
   while (failed < TRIES) {
     if (!isKnown) {
-      const told = await ask(place);
-      isKnown = told !== null;
-      kept = told ?? kept;
+      const offset = await ask(place);
+      isKnown = offset !== null;
+      kept = offset ?? kept;
     }
     if (isKnown) {
       const end = Math.min(kept + size, file.size);
-      const answer = await sendSlice(place, file.slice(kept, end), kept, end === file.size, tell);
+      const answer = await sendSlice(place, file.slice(kept, end), kept, end === file.size, onProgress);
       if (answer.status === 200) return answer.data.key;
       if (answer.status === 204) {
         kept = end;
@@ -94,7 +94,7 @@ export async function send(file, place, tell, pause = wait) {
       size = Math.max(size / 2, SMALLEST); // smaller slices get through a poor connection
       isKnown = false;
     }
-    tell(kept, true);
+    onProgress(kept, true);
     await pause(PAUSES_S[Math.min(failed, PAUSES_S.length - 1)]);
     failed += 1;
   }

@@ -22,8 +22,8 @@ NAME = "<b>Lied &amp; 🎸.flac"
 
 # calls heard(percent, text) at each change of the status
 _LISTEN = """() => {
-  const told = document.querySelector("[data-told]");
-  new MutationObserver(() => heard(document.querySelector("[data-sending] progress").value, told.textContent))
+  const told = document.querySelector("[data-upload-status]");
+  new MutationObserver(() => heard(document.querySelector("[data-upload] progress").value, told.textContent))
     .observe(told, { childList: true });
 }"""
 
@@ -168,5 +168,5 @@ def test_text_file_is_rejected_in_form(
             "This is a text file. Choose an audio or video file."
         )
         expect(page.get_by_role("button", name="Split", exact=True)).to_be_enabled()
-        expect(page.locator("[data-sending]")).to_be_hidden()
+        expect(page.locator("[data-upload]")).to_be_hidden()
         assert page.url.endswith("/new") and seen.foreign == []

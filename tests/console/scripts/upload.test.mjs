@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-const { Broken, send } = await import(`${process.env.STATIC}/sending.js`);
+const { Broken, send } = await import(`${process.env.STATIC}/upload.js`);
 
 const MB = 1 << 20;
 const PLACE = { path: "/uploads/upl_1", token: "secret" };

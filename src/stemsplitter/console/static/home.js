@@ -1,13 +1,13 @@
 // The home page for visitors: the chosen song is kept in the browser until they sign in or sign up.
-import { fail, keep, refusal, takeDropped, takeKept } from "./songs.js";
+import { showError, keep, sizeError, onDrop, retrieveKept } from "./songs.js";
 
 const zone = document.querySelector("[data-welcome]");
 const input = zone.querySelector("input");
 
 async function choose(file) {
   if (!file) return;
-  const text = refusal(file, Number(zone.dataset.most));
-  fail(text);
+  const text = sizeError(file, Number(zone.dataset.most));
+  showError(text);
   if (text) return;
   zone.querySelector("label b").textContent = file.name;
   try {
@@ -20,5 +20,5 @@ async function choose(file) {
 
 for (const part of zone.querySelectorAll("[data-scripted]")) part.hidden = false;
 input.addEventListener("change", () => choose(input.files[0]));
-takeDropped(zone, choose);
-takeKept(); // a file kept by an earlier visit is discarded
+onDrop(zone, choose);
+retrieveKept(); // a file kept by an earlier visit is discarded
