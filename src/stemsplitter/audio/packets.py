@@ -284,6 +284,7 @@ class DemuxedTrack:
         self.cover: bytes | None = None
         self._file, self._start, self._link = file, start, link
         self._reached_byte = 0
+        self._began = 0  # the time of the first sample of an Ogg file
         self._container, self._stream = container, stream
         self._decoder = _Decoder(stream, self.damage)
         self._name = container.format.name.partition(",")[0]
@@ -381,6 +382,8 @@ class DemuxedTrack:
                 if 0 < missing < _LONGEST_GAP_S * rate:
                     self.damage.silence_s += missing / rate
                     yield self._decoder.shape.silence(missing)
+            if held and end is not None and reached is None:
+                self._began = end - count
             yield from held
             reached = end if end is not None else reached
 
@@ -453,13 +456,16 @@ class DemuxedTrack:
     def _vorbis(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
         """Trimmed to the last page's position, which FFmpeg gets wrong for files that begin at position 0."""
         total = self._stream.duration
-        trimmer, count, is_primed = Trimmer(end=8192), 0, False
+        trimmer, count, is_primed, primed = Trimmer(end=8192), 0, False, 0
         for piece in pieces:
             if not is_primed and not piece.is_silent:
-                is_primed = True  # the first packet only primes the overlap (Vorbis I specification, 4.3.8)
+                # The first packet only primes the overlap (Vorbis I specification, 4.3.8).
+                is_primed, primed = True, piece.samples.shape[1]
                 continue
             count += piece.samples.shape[1]
             yield from trimmer.push(piece)
+        if self._link is not None and self._began > 8192:  # cut from a stream
+            total = max(self._link.ends.values()) - self._began - primed
         excess = count - total if total is not None else 0
         trimmer.end = excess if 0 < excess <= 8192 else 0
         yield from trimmer.finish(drop=True)
