@@ -586,3 +586,47 @@ def test_mp3_header_gives_the_length(tmp_path, noise, write, rate):
         assert sum(block.shape[1] for block in source.blocks()) == rate * 2
         assert source.warnings == []
     assert "over the limit of 1 s" in refused(path, max_seconds=1)
+
+
+# --- stops ---
+
+
+def test_c_closing_ends_a_read_in_another_thread(tmp_path, noise, write):
+    """The decoder may search for minutes through a file: whoever stops need not wait for it."""
+    path = write(tmp_path / "song.flac", noise(44100 * 20), "flac16")
+    source = open_source(path)
+    slow, entered = threading.Event(), threading.Event()
+    read = source._views[0]._file.read
+
+    class Slow:
+        seek = source._views[0]._file.seek
+
+        def read(self, size):
+            entered.set()
+            slow.wait(0.05)
+            return read(min(size, 4096))
+
+    source._views[0]._file = Slow()
+    failed = []
+
+    def drain_it():
+        try:
+            for _ in source.blocks():
+                pass
+        except (AudioError, OSError, ValueError) as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=drain_it)
+    thread.start()
+    assert entered.wait(60)
+    source.close()
+    thread.join(60)
+    assert not thread.is_alive() and source.samples < 44100 * 20
+
+
+def test_a_limit_is_of_counted_samples(tmp_path, noise, write):
+    """Fault A: a file whose header states more than it has is not refused for it."""
+    path = write(tmp_path / "song.flac", noise(44100 * 4), "flac16")
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    samples, warnings = drain(path, max_seconds=3)
+    assert 44100 < samples.shape[1] < 44100 * 3 and any("cut short" in warning for warning in warnings)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,8 @@ _LARGEST_BITS = np.uint32(_LARGEST.view(np.uint32) << np.uint32(1))
 _SMALLEST_NORMAL_BITS = np.uint32(0x00800000 << 1)
 # Missing at the end, in seconds, before it is told: writers round lengths.
 _MISSING_S = 0.1
+# An aborted read ends with the packet at hand.
+_CLOSE_TIMEOUT_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,11 @@ class AudioSource:
         self._not_usable = 0
         self._file = file
         self._container: InputContainer | None = None
+        # FFmpeg's objects must not be freed while another thread is inside them.
+        self._reading = threading.Lock()
         self._damages: list[Damage] = []
         self._links: list[Link] = []
+        self._views: list[FileView] = []
         self._start = opening.find_start(file)
         self._sound = find_sound(file, self._start)
         try:
@@ -217,7 +223,8 @@ class AudioSource:
                     f"The sample rate changes from {info.sample_rate} to {piece.rate} Hz; that part is resampled."
                 )
             yield samples if resampler is None else resampler.push(_cleaned(samples)[0])
-            piece = next(self._pieces, None)
+            with self._reading:
+                piece = next(self._pieces, None)
         if resampler is not None:
             yield resampler.flush()
 
@@ -265,17 +272,19 @@ class AudioSource:
         for damage in self._damages:
             self.warnings += damage.sentences(self.samples / self.info.sample_rate)
 
-    def abort(self) -> None:
-        """End a read that is in progress in another thread: it fails soon."""
+    def close(self) -> None:
+        """Close the file, and end a read in progress in another thread. Does nothing a second time."""
         for view in self._views:
             view.abort()
-
-    def close(self) -> None:
-        """Close the file. Does nothing a second time."""
-        if self._container is not None:
-            with contextlib.suppress(av.error.FFmpegError, OSError):
-                self._container.close()
-        self._file.close()
+        if not self._reading.acquire(timeout=_CLOSE_TIMEOUT_S):
+            return  # freed with the thread
+        try:
+            if self._container is not None:
+                with contextlib.suppress(av.error.FFmpegError, OSError):
+                    self._container.close()
+            self._file.close()
+        finally:
+            self._reading.release()
 
     def __enter__(self) -> AudioSource:
         return self

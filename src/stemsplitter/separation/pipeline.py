@@ -25,6 +25,7 @@ from stemsplitter.separation.segments import OverlapAdd, Segment, Segmenter
 Waveform = NDArray[np.float32]
 Item = TypeVar("Item")
 
+JOIN_TIMEOUT_S = 1.0
 READ_AHEAD = 16  # blocks
 PIECE = 1 << 16  # samples
 
@@ -183,4 +184,5 @@ def read_ahead(items: Iterable[Item], count: int) -> Generator[Item, None, None]
             yield item
     finally:
         stopped.set()
-        thread.join()
+        # A read in progress ends when its file is closed.
+        thread.join(JOIN_TIMEOUT_S)
