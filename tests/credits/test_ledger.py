@@ -80,7 +80,7 @@ class Ledger(RuleBasedStateMachine):
             else:
                 with pytest.raises(InsufficientCredits) as caught:
                     CREDITS.hold(session, self.account, split, cost)
-                assert caught.value.balance == self.balance
+                assert caught.value.details["balance"] == self.balance
         return split
 
     @rule(split=splits, cost=st.integers(0, 400))
