@@ -2,6 +2,7 @@
 
 Muon (Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024) makes each step of a matrix
 orthogonal; scaled as by Liu et al. ("Muon is scalable for LLM training", 2025) it takes AdamW's learning rates.
+PyTorch's own computes in bfloat16, which most CPUs only emulate: there a step took longer than the network's.
 """
 
 from typing import Any, Final
@@ -11,43 +12,65 @@ from torch import Tensor, nn
 
 WEIGHT_DECAY: Final = 1e-2
 BETAS: Final = (0.9, 0.98)
-OUTER: Final = ("enter", "leave", "offset", "scale")  # what sees features or masks is no hidden layer
+OUTER: Final = (
+    "enter",
+    "leave",
+    "offset",
+    "scale",
+    "presence",
+)  # what sees features or results is no hidden layer
+MOMENTUM: Final = 0.95
+ROUNDS: Final = 5
+QUINTIC: Final = (
+    3.4445,
+    -4.7750,
+    2.0315,
+)  # Jordan's coefficients: singular values end up between 0.7 and 1.2
 
 
 class Optimisers:
     """Both, as one."""
 
     def __init__(self, network: nn.Module) -> None:
-        """``network`` is on its device, its convolutions in the memory format ``channels_last``."""
+        """``network`` is on its device, its convolutions in the memory format that they will have."""
         self._hidden, others = [], []
         for name, parameter in network.named_parameters():
             hidden = parameter.ndim in (2, 4) and not name.startswith(OUTER)
             (self._hidden if hidden else others).append(parameter)
-        # the same memory, as matrices: a view, which in another memory format there is none
-        self._matrices = [_outputs_first(each.detach()).view(len(each), -1) for each in self._hidden]
-        self._muon = torch.optim.Muon(
-            self._matrices, weight_decay=WEIGHT_DECAY, adjust_lr_fn="match_rms_adamw"
-        )
+        self._momenta = [torch.zeros_like(parameter) for parameter in self._hidden]
         self._adam = torch.optim.AdamW(others, betas=BETAS, weight_decay=WEIGHT_DECAY)
 
+    @torch.no_grad()
     def step(self, rate: float) -> None:
         """Move all weights, by their gradients."""
-        for matrix, parameter in zip(self._matrices, self._hidden, strict=True):
+        for parameter, momentum in zip(self._hidden, self._momenta, strict=True):
             assert parameter.grad is not None
-            matrix.grad = _outputs_first(parameter.grad).reshape(matrix.shape)
-        for optimiser in (self._muon, self._adam):
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            optimiser.step()
+            momentum.lerp_(parameter.grad, 1 - MOMENTUM)
+            update = parameter.grad.lerp(momentum, MOMENTUM)
+            matrix = orthogonal(update.reshape(len(update), -1))
+            parameter.mul_(1 - rate * WEIGHT_DECAY)
+            parameter.add_(matrix.view_as(parameter), alpha=-0.2 * rate * max(matrix.shape) ** 0.5)
+        for group in self._adam.param_groups:
+            group["lr"] = rate
+        self._adam.step()
 
     def state_dict(self) -> dict[str, Any]:
-        return {"muon": self._muon.state_dict(), "adam": self._adam.state_dict()}
+        return {"muon": self._momenta, "adam": self._adam.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._muon.load_state_dict(state["muon"])
+        for momentum, saved in zip(self._momenta, state["muon"], strict=True):
+            momentum.copy_(saved)
         self._adam.load_state_dict(state["adam"])
 
 
-def _outputs_first(weight: Tensor) -> Tensor:
-    """With its axes in the order in which they lie in memory."""
-    return weight.permute(0, 2, 3, 1) if weight.ndim == 4 else weight
+def orthogonal(matrix: Tensor) -> Tensor:
+    """The matrix with all its singular values near 1, by Newton's and Schulz's iteration."""
+    a, b, c = QUINTIC
+    x = matrix if matrix.device.type == "cpu" else matrix.bfloat16()
+    x = x / x.norm().clamp(min=1e-7)
+    wide = x.shape[0] <= x.shape[1]
+    x = x if wide else x.T
+    for _ in range(ROUNDS):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x if wide else x.T).to(matrix.dtype)

@@ -74,7 +74,10 @@ class Run:
         torch.manual_seed(seed)
         self.half = half
         self.out, self.device, self.rate = out, torch.device(device), rate
-        self.network = BandNet().to(self.device, memory_format=torch.channels_last)
+        # in single precision on a CPU convolutions are a third faster with channels first
+        first = self.device.type == "cpu" and not half
+        self.format = torch.contiguous_format if first else torch.channels_last
+        self.network = BandNet().to(self.device, memory_format=self.format)
         with torch.no_grad():  # features are powers' logarithms around -4
             self.network.offset[LEVELS] = 4.0
             self.network.scale[LEVELS] = 0.5
@@ -118,7 +121,7 @@ class Run:
         features, inputs, products, energies, allowed = (tensor.to(self.device) for tensor in tensors)
         self.recent.append(features)
         with self._autocast():
-            logits, presence = self.network(features.contiguous(memory_format=torch.channels_last))
+            logits, presence = self.network(features.contiguous(memory_format=self.format))
         value = loss.loss(logits, inputs, products, energies, allowed)
         heard = loss.presence_loss(presence, inputs, energies)
         self.network.zero_grad()
@@ -143,7 +146,7 @@ class Run:
         for tensors in batches:
             features, *truth, allowed = (tensor.to(self.device) for tensor in tensors)
             with self._autocast():
-                logits, _ = self.average(features.contiguous(memory_format=torch.channels_last))
+                logits, _ = self.average(features.contiguous(memory_format=self.format))
             found.append(loss.sdr(loss.masks(logits, allowed), *truth).cpu())
         return torch.cat(found).nanmedian(dim=0).values.tolist()
 

@@ -7,14 +7,14 @@ import pytest
 pytestmark = pytest.mark.torch
 
 
-def made():
+def made(memory_format: str = "channels_last"):
     import torch
 
     from training.network import BandNet
     from training.optimisers import Optimisers
 
     torch.manual_seed(2)
-    network = BandNet().to(memory_format=torch.channels_last)
+    network = BandNet().to(memory_format=getattr(torch, memory_format))
     return network, Optimisers(network)
 
 
@@ -27,8 +27,9 @@ def stepped(network, optimisers, size=1.0) -> None:
     optimisers.step(1e-3)
 
 
-def test_every_weight_is_moved_once():
-    network, optimisers = made()
+@pytest.mark.parametrize("memory_format", ["channels_last", "contiguous_format"])
+def test_every_weight_is_moved_once(memory_format):
+    network, optimisers = made(memory_format)
     before = {name: parameter.detach().clone() for name, parameter in network.named_parameters()}
     stepped(network, optimisers)
     for name, parameter in network.named_parameters():
@@ -58,4 +59,39 @@ def test_it_goes_on_where_it_was():
     stepped(network, optimisers, 1e-3)  # so that what moves is the momentum
     stepped(again, resumed, 1e-3)
     for one, other in zip(network.parameters(), again.parameters(), strict=True):
-        torch.testing.assert_close(one, other, atol=1e-4, rtol=0)  # Muon counts in bfloat16
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
+
+
+def test_weights_move_alike_in_either_memory_format():
+    import torch
+
+    def gradients(network):
+        generator = torch.Generator().manual_seed(4)
+        for parameter in network.parameters():
+            values = torch.randn(parameter.shape, generator=generator)
+            parameter.grad = torch.empty_like(parameter).copy_(values)
+
+    networks = []
+    for memory_format in ("channels_last", "contiguous_format"):
+        network, optimisers = made(memory_format)
+        gradients(network)
+        optimisers.step(1e-3)
+        networks.append(network)
+    for one, other in zip(*(each.parameters() for each in networks), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("shape", [(8, 50), (50, 8), (20, 20)])
+def test_orthogonal_matrices_have_singular_values_near_one(shape):
+    import torch
+
+    from training.optimisers import orthogonal
+
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(5))
+    values = torch.linalg.svdvals(orthogonal(matrix))
+    assert values.min() > 0.4 and values.max() < 1.3
+    left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+    assert (
+        torch.nn.functional.cosine_similarity(orthogonal(matrix).flatten(), (left @ right).flatten(), 0)
+        > 0.95
+    )
