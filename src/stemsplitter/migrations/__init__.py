@@ -1,4 +1,4 @@
-"""Alembic's migrations: how the tables of an older version become those of this one.
+"""Alembic migrations of the database schema.
 
-A change of the models needs a step in ``versions``; ``scripts/new_migration`` writes a draft of it.
+A change of the models needs a migration in ``versions``; ``scripts/new_migration`` drafts one.
 """

@@ -1,4 +1,4 @@
-"""What Alembic runs to migrate: it is given a connection, in a transaction, and never makes one itself."""
+"""Alembic's environment. The caller passes a connection with a transaction; none is opened here."""
 
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ __all__ = ["tables"]
 
 
 def _render(kind: str, item: Any, _: AutogenContext) -> str | Literal[False]:
-    """In a migration a time is the integer that it is stored as: our types may change, migrations may not."""
+    """Render times as the integers that are stored: our types may change, migrations may not."""
     return "sa.BigInteger()" if kind == "type" and isinstance(item, UtcDateTime) else False
 
 

@@ -13,5 +13,5 @@ down_revision: str | None = ${repr(down_revision)}
 
 
 def upgrade() -> None:
-    """Bring the tables from the revision before to this one. There is no way back but a backup."""
+    """Upgrade the tables from the previous revision. Only a backup can undo it."""
     ${upgrades if upgrades else "pass"}

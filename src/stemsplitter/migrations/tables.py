@@ -1,4 +1,4 @@
-"""Every table, imported once, so that ``Base.metadata`` is complete wherever this module was imported."""
+"""Import all tables, so that ``Base.metadata`` is complete."""
 
 from stemsplitter.accounts import models as accounts
 from stemsplitter.credits import models as credits
@@ -9,17 +9,17 @@ from stemsplitter.sessions import models as sessions
 from stemsplitter.splits import models as splits
 from stemsplitter.uploads import models as uploads
 from stemsplitter.webhooks import models as webhooks
-from stemsplitter.worker import models as jobs
+from stemsplitter.worker import models as worker
 
 __all__ = [
     "accounts",
     "credits",
     "health",
     "idempotency",
-    "jobs",
     "payments",
     "sessions",
     "splits",
     "uploads",
     "webhooks",
+    "worker",
 ]

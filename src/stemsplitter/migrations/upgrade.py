@@ -1,4 +1,4 @@
-"""Bringing the tables to what this version needs."""
+"""Upgrade of the database schema."""
 
 from pathlib import Path
 
@@ -16,26 +16,26 @@ _LOCK = 0x5354454D  # "STEM": any number that all processes agree on
 
 
 def upgrade(database: Database) -> str:
-    """Run the migrations that are missing, all in one transaction, and return the revision that is reached.
+    """Run pending migrations in one transaction, and return the current revision.
 
-    Processes that start at once wait for the first, and then find nothing left to do.
+    Concurrent upgrades wait for the first one, which leaves them nothing to do.
 
     Raises:
-        SchemaError: the tables were made by a newer version; nothing was changed.
+        SchemaError: the schema is that of a newer version; nothing was changed.
         SettingsError: the database cannot be opened.
     """
     check_opens(database)
-    with database.engine.begin() as connection:  # on SQLite the only writer already
+    with database.engine.begin() as connection:  # exclusive on SQLite
         one_at_a_time(connection, _LOCK)
         config = configuration(connection)
         scripts = ScriptDirectory.from_config(config)
         newest = scripts.get_current_head()
-        assert newest is not None  # there is one line of migrations
+        assert newest is not None  # migrations have no branches
         current = MigrationContext.configure(connection).get_current_revision()
         if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
             raise SchemaError(
-                f"The database has the tables of a newer version of stemsplitter ({current}; this one knows "
-                f"{newest}): install that version, or restore a backup from before it."
+                f"The database schema is of a newer version of stemsplitter ({current}; this version supports "
+                f"{newest}): install that version, or restore an older backup."
             )
         if current != newest:
             command.upgrade(config, "head")
@@ -43,7 +43,7 @@ def upgrade(database: Database) -> str:
 
 
 def check_opens(database: Database) -> None:
-    """Raise SettingsError where the database does not answer."""
+    """Raise SettingsError if the database cannot be opened."""
     try:
         with database.read() as session:
             session.execute(text("SELECT 1"))
@@ -55,7 +55,7 @@ def check_opens(database: Database) -> None:
 
 
 def configuration(connection: Connection) -> Config:
-    """Alembic's configuration, for one connection whose transaction is the caller's."""
+    """Return Alembic's configuration for a connection with a transaction of the caller."""
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("path_separator", "os")

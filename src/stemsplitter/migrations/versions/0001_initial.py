@@ -1,4 +1,4 @@
-"""The tables of the first version."""
+"""The tables of version 0.1.0."""
 
 # ruff: noqa: E501
 
@@ -10,7 +10,7 @@ down_revision: str | None = None
 
 
 def upgrade() -> None:
-    """Bring the tables from the revision before to this one. There is no way back but a backup."""
+    """Upgrade the tables from the previous revision. Only a backup can undo it."""
     op.create_table(
         "accounts",
         sa.Column("id", sa.String(), nullable=False),
@@ -27,6 +27,31 @@ def upgrade() -> None:
         sa.UniqueConstraint("email", name=op.f("uq_accounts_email")),
     )
     op.create_table(
+        "health_checks",
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("storage", sa.Boolean(), nullable=False),
+        sa.Column("queued", sa.Integer(), nullable=False),
+        sa.Column("waited_s", sa.Integer(), nullable=False),
+        sa.Column("workers", sa.Integer(), nullable=False),
+        sa.Column("faults", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("at", name=op.f("pk_health_checks")),
+    )
+    op.create_table(
+        "split_queues",
+        sa.Column("model_name", sa.String(length=64), nullable=False),
+        sa.Column("priority", sa.SmallInteger(), nullable=False),
+        sa.Column("clock", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("model_name", "priority", name=op.f("pk_split_queues")),
+    )
+    op.create_table(
+        "split_totals",
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
+        sa.Column("splits", sa.BigInteger(), nullable=False),
+        sa.Column("seconds", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("status", name=op.f("pk_split_totals")),
+    )
+    op.create_table(
         "workers",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("host", sa.String(length=255), nullable=False),
@@ -36,9 +61,13 @@ def upgrade() -> None:
         sa.Column("models", sa.JSON(), nullable=False),
         sa.Column("device", sa.String(length=64), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("role", sa.String(length=16), server_default="worker", nullable=False),
+        sa.Column("version", sa.String(length=32), nullable=True),
+        sa.Column("storage", sa.String(length=32), nullable=True),
+        sa.Column("secret", sa.String(length=32), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_workers")),
     )
-    op.create_index(op.f("ix_workers_heartbeat_at"), "workers", ["heartbeat_at"], unique=False)
+    op.create_index(op.f("ix_workers_heartbeat_at"), "workers", ["heartbeat_at"])
     op.create_table(
         "api_keys",
         sa.Column("id", sa.String(), nullable=False),
@@ -55,7 +84,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
         sa.UniqueConstraint("key_hash", name=op.f("uq_api_keys_key_hash")),
     )
-    op.create_index(op.f("ix_api_keys_account_id"), "api_keys", ["account_id"], unique=False)
+    op.create_index(op.f("ix_api_keys_account_id"), "api_keys", ["account_id"])
     op.create_table(
         "idempotency_records",
         sa.Column("account_id", sa.String(), nullable=False),
@@ -71,9 +100,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("account_id", "route", "key", name=op.f("pk_idempotency_records")),
     )
-    op.create_index(
-        op.f("ix_idempotency_records_created_at"), "idempotency_records", ["created_at"], unique=False
-    )
+    op.create_index(op.f("ix_idempotency_records_created_at"), "idempotency_records", ["created_at"])
     op.create_table(
         "ledger_entries",
         sa.Column("id", sa.String(), nullable=False),
@@ -95,8 +122,13 @@ def upgrade() -> None:
         sa.UniqueConstraint("reference", name=op.f("uq_ledger_entries_reference")),
         sa.UniqueConstraint("split_id", "kind", name=op.f("uq_ledger_entries_split_id_kind")),
     )
+    op.create_index("ix_ledger_entries_history", "ledger_entries", ["account_id", "created_at", "id"])
     op.create_index(
-        "ix_ledger_entries_history", "ledger_entries", ["account_id", "created_at", "id"], unique=False
+        "ix_ledger_entries_purchases",
+        "ledger_entries",
+        ["account_id"],
+        sqlite_where=sa.text("kind = 'purchase'"),
+        postgresql_where=sa.text("kind = 'purchase'"),
     )
     op.create_index(
         "uq_ledger_entries_ended",
@@ -105,6 +137,68 @@ def upgrade() -> None:
         unique=True,
         sqlite_where=sa.text("kind IN ('settle', 'release')"),
         postgresql_where=sa.text("kind IN ('settle', 'release')"),
+    )
+    op.create_table(
+        "payments",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("account_id", sa.String(), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("credits", sa.BigInteger(), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("currency", sa.String(length=3), nullable=False),
+        sa.Column("checkout_id", sa.String(length=255), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "status IN ('open', 'waiting', 'paid', 'failed', 'expired')", name=op.f("ck_payments_status")
+        ),
+        sa.CheckConstraint("credits > 0 AND amount > 0", name=op.f("ck_payments_amounts")),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_payments_account_id_accounts")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_payments")),
+        sa.UniqueConstraint("checkout_id", name=op.f("uq_payments_checkout_id")),
+    )
+    op.create_index(
+        op.f("ix_payments_account_id"), "payments", ["account_id", "created_at", "id"], unique=False
+    )
+    op.create_table(
+        "sessions",
+        sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("account_id", sa.String(), nullable=False),
+        sa.Column("csrf", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_seen_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_sessions_account_id_accounts")
+        ),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_sessions")),
+    )
+    op.create_index(op.f("ix_sessions_account_id"), "sessions", ["account_id"])
+    op.create_index(op.f("ix_sessions_expires_at"), "sessions", ["expires_at"])
+    op.create_table(
+        "sign_in_links",
+        sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("account_id", sa.String(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_sign_in_links_account_id_accounts")
+        ),
+        sa.PrimaryKeyConstraint("token_hash", name=op.f("pk_sign_in_links")),
+    )
+    op.create_index(op.f("ix_sign_in_links_account_id"), "sign_in_links", ["account_id"])
+    op.create_index(op.f("ix_sign_in_links_expires_at"), "sign_in_links", ["expires_at"])
+    op.create_table(
+        "split_flows",
+        sa.Column("model_name", sa.String(length=64), nullable=False),
+        sa.Column("priority", sa.SmallInteger(), nullable=False),
+        sa.Column("account_id", sa.String(), nullable=False),
+        sa.Column("end", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_split_flows_account_id_accounts")
+        ),
+        sa.PrimaryKeyConstraint("model_name", "priority", "account_id", name=op.f("pk_split_flows")),
     )
     op.create_table(
         "splits",
@@ -136,6 +230,12 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.BigInteger(), nullable=True),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("deleted_at", sa.BigInteger(), nullable=True),
+        sa.Column("cause", sa.Text(), nullable=True),
+        sa.Column("model_name", sa.String(length=64), nullable=True),
+        sa.Column("priority", sa.SmallInteger(), server_default=sa.text("1"), nullable=False),
+        sa.Column("turn", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("worker_id", sa.String(length=32), nullable=True),
+        sa.Column("trace", sa.String(length=64), nullable=True),
         sa.CheckConstraint(
             "status IN ('queued', 'processing', 'succeeded', 'failed')", name=op.f("ck_splits_status")
         ),
@@ -145,9 +245,55 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_splits_account_id_accounts")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_splits")),
     )
-    op.create_index(op.f("ix_splits_account_id"), "splits", ["account_id", "created_at", "id"], unique=False)
-    op.create_index(op.f("ix_splits_expires_at"), "splits", ["expires_at"], unique=False)
-    op.create_index(op.f("ix_splits_status"), "splits", ["status", "updated_at"], unique=False)
+    op.create_index(
+        "ix_splits_expiring",
+        "splits",
+        ["expires_at"],
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_splits_finished",
+        "splits",
+        ["status", "finished_at", "id"],
+        sqlite_where=sa.text("finished_at IS NOT NULL"),
+        postgresql_where=sa.text("finished_at IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_splits_kept",
+        "splits",
+        ["account_id", "created_at", "id"],
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_splits_kept_by_status",
+        "splits",
+        ["account_id", "status", "created_at", "id"],
+        sqlite_where=sa.text("deleted_at IS NULL"),
+        postgresql_where=sa.text("deleted_at IS NULL"),
+    )
+    op.create_index(
+        "ix_splits_processing",
+        "splits",
+        ["worker_id"],
+        sqlite_where=sa.text("status = 'processing'"),
+        postgresql_where=sa.text("status = 'processing'"),
+    )
+    op.create_index(
+        "ix_splits_queued",
+        "splits",
+        ["model_name", "priority", "turn", "id", "account_id"],
+        sqlite_where=sa.text("status = 'queued'"),
+        postgresql_where=sa.text("status = 'queued'"),
+    )
+    op.create_index(
+        "ix_splits_unfinished",
+        "splits",
+        ["account_id"],
+        sqlite_where=sa.text("status IN ('queued', 'processing')"),
+        postgresql_where=sa.text("status IN ('queued', 'processing')"),
+    )
     op.create_table(
         "uploads",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -164,6 +310,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
         sa.Column("received_at", sa.BigInteger(), nullable=True),
+        sa.Column("kept", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.CheckConstraint(
             "status IN ('reserved', 'receiving', 'received', 'used')", name=op.f("ck_uploads_status")
         ),
@@ -171,8 +318,8 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_uploads_account_id_accounts")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
     )
-    op.create_index(op.f("ix_uploads_account_id"), "uploads", ["account_id"], unique=False)
-    op.create_index(op.f("ix_uploads_expires_at"), "uploads", ["expires_at"], unique=False)
+    op.create_index(op.f("ix_uploads_account_id"), "uploads", ["account_id"])
+    op.create_index(op.f("ix_uploads_expires_at"), "uploads", ["expires_at"])
     op.create_table(
         "webhook_events",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -182,6 +329,7 @@ def upgrade() -> None:
         sa.Column("payload", sa.Text(), nullable=False),
         sa.Column("url", sa.Text(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("trace", sa.String(length=64), nullable=True),
         sa.CheckConstraint(
             "kind IN ('audio.split.completed', 'audio.split.failed', 'webhook.test')",
             name=op.f("ck_webhook_events_kind"),
@@ -192,7 +340,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_events")),
         sa.UniqueConstraint("split_id", "kind", name=op.f("uq_webhook_events_split_id_kind")),
     )
-    op.create_index(op.f("ix_webhook_events_created_at"), "webhook_events", ["created_at"], unique=False)
+    op.create_index(op.f("ix_webhook_events_created_at"), "webhook_events", ["created_at"])
     op.create_table(
         "webhook_secrets",
         sa.Column("id", sa.String(), nullable=False),
@@ -206,7 +354,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_secrets")),
     )
-    op.create_index(op.f("ix_webhook_secrets_account_id"), "webhook_secrets", ["account_id"], unique=False)
+    op.create_index(op.f("ix_webhook_secrets_account_id"), "webhook_secrets", ["account_id"])
     op.create_table(
         "webhook_deliveries",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -240,7 +388,21 @@ def upgrade() -> None:
         ["account_id", "created_at", "id"],
         unique=False,
     )
-    op.create_index(op.f("ix_webhook_deliveries_event_id"), "webhook_deliveries", ["event_id"], unique=False)
+    op.create_index(
+        "ix_webhook_deliveries_due",
+        "webhook_deliveries",
+        ["next_attempt_at"],
+        sqlite_where=sa.text("status = 'pending'"),
+        postgresql_where=sa.text("status = 'pending'"),
+    )
+    op.create_index(op.f("ix_webhook_deliveries_event_id"), "webhook_deliveries", ["event_id"])
+    op.create_index(
+        "ix_webhook_deliveries_waiting",
+        "webhook_deliveries",
+        ["account_id", "next_attempt_at", "id"],
+        sqlite_where=sa.text("status = 'pending'"),
+        postgresql_where=sa.text("status = 'pending'"),
+    )
     op.create_table(
         "webhook_attempts",
         sa.Column("id", sa.String(length=32), nullable=False),
@@ -258,6 +420,4 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_attempts")),
     )
-    op.create_index(
-        op.f("ix_webhook_attempts_delivery_id"), "webhook_attempts", ["delivery_id"], unique=False
-    )
+    op.create_index(op.f("ix_webhook_attempts_delivery_id"), "webhook_attempts", ["delivery_id"])

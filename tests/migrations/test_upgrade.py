@@ -20,12 +20,12 @@ PACKAGE = Path(stemsplitter.__file__).parent
 
 @pytest.fixture
 def database(empty_database: Callable[[], Database]) -> Database:
-    """As before the first start."""
+    """A database without tables."""
     return empty_database()
 
 
 def described(engine: Engine) -> dict[str, Any]:
-    """All that can be read back of the tables. Alembic's own comparison overlooks checks and partial indexes."""
+    """Everything that can be reflected of the tables. Alembic's own comparison misses checks and partial indexes."""
     inspector = inspect(engine)
     return {
         name: {
@@ -56,18 +56,16 @@ def described(engine: Engine) -> dict[str, Any]:
     }
 
 
-def test_the_migrations_make_what_the_models_say(
-    database: Database, empty_database: Callable[[], Database]
-) -> None:
+def test_migrations_match_the_models(database: Database, empty_database: Callable[[], Database]) -> None:
     upgrade(database)
-    modelled = empty_database()
-    Base.metadata.create_all(modelled.engine)
+    from_models = empty_database()
+    Base.metadata.create_all(from_models.engine)
     migrated = described(database.engine)
     assert migrated.keys() >= {"accounts", "ledger_entries"}
-    assert migrated == described(modelled.engine)
+    assert migrated == described(from_models.engine)
 
 
-def test_the_comparison_sees_checks_and_partial_indexes(database: Database) -> None:
+def test_comparison_includes_checks_and_partial_indexes(database: Database) -> None:
     upgrade(database)
     ledger = described(database.engine)["ledger_entries"]
     assert any("amount <= 0" in check for check in ledger["checks"])
@@ -75,9 +73,9 @@ def test_the_comparison_sees_checks_and_partial_indexes(database: Database) -> N
     assert ended[1:3] == (["split_id"], True) and "release" in ended[3][0]
 
 
-def test_every_table_of_the_package_is_among_them() -> None:
-    """A table whose module `tables` does not import would be missing from a new database."""
-    written = {
+def test_tables_module_imports_every_table() -> None:
+    """A table that `tables` does not import would be missing from a new database."""
+    defined = {
         str(statement.value.value)
         for path in PACKAGE.rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text()))
@@ -91,21 +89,21 @@ def test_every_table_of_the_package_is_among_them() -> None:
         "from stemsplitter.database import Base; from stemsplitter.migrations import tables; "
         "print(*Base.metadata.tables)"
     )
-    known = subprocess.run(
+    imported = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
     ).stdout.split()
-    assert tables.__all__ and written == set(known)
+    assert tables.__all__ and defined == set(imported)
 
 
-def test_a_second_run_changes_nothing(database: Database) -> None:
+def test_second_upgrade_changes_nothing(database: Database) -> None:
     first = upgrade(database)
     before = described(database.engine)
     assert upgrade(database) == first
     assert described(database.engine) == before
 
 
-def test_processes_that_start_at_once(database: Database) -> None:
-    """Each thread has an engine of its own, as a process would."""
+def test_concurrent_upgrades_all_succeed(database: Database) -> None:
+    """Each thread has its own engine, as a process would."""
     failures: list[BaseException] = []
     together = threading.Barrier(4)
 
@@ -128,20 +126,20 @@ def test_processes_that_start_at_once(database: Database) -> None:
     assert "ledger_entries" in inspect(database.engine).get_table_names()
 
 
-def test_a_newer_schema_is_refused_and_left_alone(database: Database) -> None:
+def test_newer_schema_is_refused_and_unchanged(database: Database) -> None:
     newest = upgrade(database)
     with database.write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(
-        SchemaError, match=rf"newer version of stemsplitter \(9999; this one knows {newest}\)"
+        SchemaError, match=rf"newer version of stemsplitter \(9999; this version supports {newest}\)"
     ):
         upgrade(database)
     with database.read() as session:
         assert session.scalar(text("SELECT version_num FROM alembic_version")) == "9999"
 
 
-def test_a_migration_that_fails_leaves_nothing(database: Database) -> None:
-    """Here one of the tables' names is taken."""
+def test_failed_migration_is_rolled_back(database: Database) -> None:
+    """The name of one of the tables is taken."""
     with database.write() as session:
         session.execute(text("CREATE TABLE ledger_entries (oh INTEGER)"))
     with pytest.raises(Exception, match=r"ledger_entries\"? already exists"):
