@@ -7,6 +7,7 @@ import wave
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
 def pid(pool: Pool) -> int:
     process = pool._free.queue[-1]
     assert process is not None
-    return process._child.pid
+    return process.child.pid
 
 
 def test_a_song_is_measured_to_the_sample(song: Path) -> None:
@@ -100,7 +101,7 @@ def test_a_process_is_used_again(pool: Pool, song: Path, tmp_path: Path) -> None
 
 
 def test_a_process_is_not_used_for_ever(pool: Pool, song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probing, "_FILES_OF_ONE_PROCESS", 2)
+    monkeypatch.setattr(probing, "_FILES_PER_PROCESS", 2)
     pids = []
     for _ in range(4):
         probe(song, SETTINGS)
@@ -112,10 +113,10 @@ def test_start_does_not_wait(pool: Pool, tmp_path: Path, monkeypatch: pytest.Mon
     """Not even for a process that says nothing for a minute."""
     (silent := tmp_path / "silent").write_text("#!/bin/sh\nexec sleep 60\n")
     silent.chmod(0o755)
-    monkeypatch.setattr(probing.sys, "executable", str(silent))
+    monkeypatch.setattr(sys, "executable", str(silent))
     probing.start()
     (process,) = pool._free.queue
-    assert process is not None and process._child.poll() is None
+    assert process is not None and process.child.is_alive
 
 
 def test_what_was_started_ahead_is_used(pool: Pool, song: Path) -> None:
@@ -144,23 +145,19 @@ def test_a_file_that_takes_too_long_is_given_up(
     ("number", "message"), [(signal.SIGSEGV, "cannot be decoded"), (signal.SIGXCPU, "takes too long")]
 )
 def test_a_crash_or_too_much_cpu_time_is_one_sentence(
-    number: signal.Signals, message: str, pool: Pool, song: Path
+    number: signal.Signals, message: str, pool: Pool, song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class AskedAndEnded:
-        """Requests of a child that does not come to them: what ends it comes once it has been asked."""
-
-        def write(self, request: bytes) -> None:
-            os.kill(process._child.pid, signal.SIGSTOP)
-            asked.write(request)
-            os.kill(process._child.pid, number)
-            os.kill(process._child.pid, signal.SIGCONT)
-
-        def close(self) -> None:
-            asked.close()
+    def send_and_kill(request: dict[str, Any]) -> None:
+        """The child does not handle the request: it is stopped until the signal arrives."""
+        os.kill(process.child.pid, signal.SIGSTOP)
+        send(request)
+        os.kill(process.child.pid, number)
+        os.kill(process.child.pid, signal.SIGCONT)
 
     probe(song, SETTINGS)
     (process,) = pool._free.queue
-    asked, process._requests = process._requests, AskedAndEnded()
+    send = process.child.send
+    monkeypatch.setattr(process.child, "send", send_and_kill)
     with pytest.raises(ValidationFailed, match=rf"^source\.wav {message}.*\.$"):
         probe(song, SETTINGS)
     assert probe(song, SETTINGS).samples == 66_150
@@ -199,7 +196,7 @@ def test_the_processes_end_with_the_server(song: Path) -> None:
         from stemsplitter.analysis import probing
         from stemsplitter.settings import Settings
         probing.probe(sys.argv[1], Settings())
-        print(next(p for p in probing._pool._free.queue if p)._child.pid, flush=True)
+        print(next(p for p in probing._pool._free.queue if p).child.pid, flush=True)
         import os, signal
         os.kill(os.getpid(), signal.SIGKILL)
     """

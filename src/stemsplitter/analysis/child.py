@@ -1,10 +1,9 @@
-"""The process that measures files: a path and a limit come as a line of JSON, the answer goes back as one.
+"""The process that probes files: each request is a path and a limit, each response a measurement.
 
-It holds nothing of the server (no settings, no database, no secrets), and has limits on memory, CPU time, and files,
-set before it opens anything. The server kills it when it takes too long.
+It has nothing of the server (settings, database or secrets), and limits on memory, CPU time and open files that are set
+before it opens a file. The server kills it after a timeout.
 """
 
-import json
 import os
 import resource
 import signal
@@ -12,29 +11,29 @@ import sys
 from typing import Any, NoReturn
 
 from stemsplitter.audio.decode import open_source
+from stemsplitter.child_processes import Parent, limit
 from stemsplitter.errors import AudioError
 
 
 def main() -> None:
-    """Answer requests from standard input until it ends. Arguments: bytes of memory, seconds of CPU for each."""
+    """Serve requests until standard input ends. Arguments: bytes of memory, CPU seconds for each request."""
     memory, cpu_seconds = (int(argument) for argument in sys.argv[1:])
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # whatever a library may print is no answer
-    _limit(resource.RLIMIT_AS, memory)
-    _limit(resource.RLIMIT_FSIZE, 0)
-    _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_NOFILE, 32)
+    parent = Parent()
+    limit(resource.RLIMIT_AS, memory)
+    limit(resource.RLIMIT_FSIZE, 0)
+    limit(resource.RLIMIT_CORE, 0)
+    limit(resource.RLIMIT_NOFILE, 32)
     signal.signal(signal.SIGXCPU, _out_of_time)
-    for line in sys.stdin:
+    for request in parent.requests():
         used = resource.getrusage(resource.RUSAGE_SELF)
         until = int(used.ru_utime + used.ru_stime) + 1 + cpu_seconds
-        # at the soft limit comes a signal, which Python sees when FFmpeg has done a packet
+        # the soft limit sends a signal, which Python handles when FFmpeg has finished a packet
         resource.setrlimit(resource.RLIMIT_CPU, (until, resource.getrlimit(resource.RLIMIT_CPU)[1]))
-        print(json.dumps(measure(**json.loads(line))), file=answers, flush=True)
+        parent.send(measure(**request))
 
 
 def measure(path: str, max_seconds: float) -> dict[str, Any]:
-    """What :class:`~stemsplitter.analysis.probing.Probed` holds, or ``error``, one sentence."""
+    """Decode a file. Returns the fields of :class:`~stemsplitter.analysis.probing.Probed`, or ``error``, a sentence."""
     try:
         with open_source(path, max_seconds=max_seconds) as source:
             for _ in source.blocks():
@@ -50,14 +49,8 @@ def measure(path: str, max_seconds: float) -> dict[str, Any]:
             }
     except AudioError as error:
         if isinstance(error.__cause__, MemoryError):
-            raise error.__cause__ from error  # not the file's fault: the process ends, and the server says so
+            raise error.__cause__ from error  # the process ends, and the server reports it
         return {"error": str(error)}
-
-
-def _limit(what: int, value: int) -> None:
-    hard = resource.getrlimit(what)[1]
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(what, (value, value))
 
 
 def _out_of_time(*_: object) -> NoReturn:
