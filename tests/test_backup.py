@@ -116,7 +116,7 @@ def test_custom_database_storage_and_secret_are_restored(tmp_path: Path) -> None
     secret = _server(settings("old"))
     copied = back_up(settings("old"), tmp_path / "backup")
     assert not copied.has_secret and not (tmp_path / "backup" / "secret.key").exists()
-    with pytest.raises(RequestError, match="holds no secret key"):
+    with pytest.raises(RequestError, match="has no secret key"):
         restore(Settings(data_dir=tmp_path / "new"), tmp_path / "backup")
     restore(settings("new"), tmp_path / "backup")
     assert _secrets(settings("new")) == [secret] and _tree(tmp_path / "new files") == FILES
@@ -193,7 +193,7 @@ def test_missing_database_or_existing_target_is_refused(tmp_path: Path, settings
         back_up(Settings(data_dir=tmp_path / "new"), tmp_path / "backup")
     assert not (tmp_path / "new").exists()
     (tmp_path / "backup").mkdir()
-    with pytest.raises(RequestError, match="is there already"):
+    with pytest.raises(RequestError, match="already exists"):
         back_up(settings, tmp_path / "backup")
 
 
@@ -250,9 +250,9 @@ def test_damaged_backup_is_refused(tmp_path: Path, backup: Path, harm: Callable[
 )
 def test_folder_without_valid_manifest_is_refused(tmp_path: Path, backup: Path, manifest: str) -> None:
     (backup / "manifest.json").write_text(manifest)
-    with pytest.raises(RequestError, match="is no backup"):
+    with pytest.raises(RequestError, match="is not a backup"):
         restore(Settings(data_dir=tmp_path / "new"), backup)
-    with pytest.raises(RequestError, match="is no backup"):
+    with pytest.raises(RequestError, match="is not a backup"):
         restore(Settings(data_dir=tmp_path / "new"), tmp_path / "nowhere")
 
 
@@ -261,7 +261,7 @@ def test_restore_keeps_existing_data(tmp_path: Path, backup: Path, there: str) -
     path = tmp_path / "new" / there
     path.parent.mkdir(parents=True)
     path.write_text("x" * 64)
-    with pytest.raises(RequestError, match=r"is there already|another secret key"):
+    with pytest.raises(RequestError, match=r"already exists|a different secret key"):
         restore(Settings(data_dir=tmp_path / "new"), backup)
     assert _tree(tmp_path / "new") == {there: b"x" * 64}
 

@@ -5,7 +5,7 @@ from unittest import mock
 
 from benchmarks.audit import Problems
 from benchmarks.fleet.cluster import Fleet
-from stemsplitter.splits import maintenance as splits_chores
+from stemsplitter.splits import maintenance
 from stemsplitter.splits.models import peaks_key
 from stemsplitter.uploads import service as uploads_service
 
@@ -26,14 +26,14 @@ def _expire(made: Fleet, table: str) -> None:
     """Expire all rows of a table and run the maintenance that deletes files."""
     made.execute(f"UPDATE {table} SET expires_at = 1")
     services = made.services
-    chores = splits_chores.SplitChores(services.database, services.storage, services.splits)
+    tasks = maintenance.SplitMaintenance(services.database, services.storage, services.splits)
     # modification times in the store are whole seconds
-    with mock.patch.object(splits_chores, "ORPHAN_AGE", timedelta(seconds=-2)):
-        while chores.delete_expired():
+    with mock.patch.object(maintenance, "ORPHAN_AGE", timedelta(seconds=-2)):
+        while tasks.delete_expired():
             pass
-        chores.sweep()
-    with mock.patch.object(uploads_service, "KEPT", timedelta(0)):
-        while services.uploads.remove_ended():
+        tasks.delete_orphans()
+    with mock.patch.object(uploads_service, "RETENTION", timedelta(0)):
+        while services.uploads.delete_expired():
             pass
 
 

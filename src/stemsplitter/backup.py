@@ -1,9 +1,9 @@
-"""A copy of a server's data in a folder, made while it runs, and a server's data made from such a copy.
+"""Backup of a running server to a folder, and restore.
 
-For a server whose database is SQLite and whose files are in a folder. docs/backup.md says what to do for others.
+It supports a SQLite database and files in a folder; docs/backup.md describes the other cases.
 
-The database is copied first: every file that it names is there by then, and what comes later is a file that no row
-names, which the server sweeps up. The other way round, rows would name files that are not in the copy.
+The database is copied first: all files of its rows exist by then, and files that are added later are orphans, which
+maintenance deletes. In the other order, rows could refer to files that are not in the backup.
 """
 
 import json
@@ -30,13 +30,13 @@ from stemsplitter.settings import Settings
 from stemsplitter.version import __version__
 
 MANIFEST, DATABASE, FILES, SECRET = "manifest.json", "stemsplitter.db", "files", secret_box.FILE
-# what the store calls its files; others in its folder are not its own, or not whole yet
+# names of files in the storage; other files in its folder do not belong to it, or are incomplete
 _STORED = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*")
 
 
 @dataclass(frozen=True)
 class Copied:
-    """What a backup holds: ``files`` of the store, their ``size`` and the database's in bytes."""
+    """Content of a backup: the number of ``files`` in the storage, and the ``size`` of files and database in bytes."""
 
     files: int
     size: int
@@ -51,24 +51,26 @@ class _Places:
 
 
 def back_up(settings: Settings, folder: Path) -> Copied:
-    """Copy database, files and secret key into a new folder, which is there whole or not at all.
+    """Copy database, files and secret key to a new folder, atomically.
 
-    The server may run. What it deletes meanwhile may be missing among the files.
+    The server may be running. Files that it deletes meanwhile may be missing.
 
     Raises:
-        RequestError: the data is not in SQLite and a folder, there is none, or ``folder`` exists.
-        OutputError: it cannot be written.
+        RequestError: the data is not in SQLite and a folder, does not exist, or ``folder`` exists.
+        OutputError: the backup cannot be written.
     """
     places = _places(settings)
     if not places.database.is_file():
         raise RequestError(
-            f"There is no database {places.database}: name the server's folder with --data-dir."
+            f"There is no database {places.database}: set the server's data folder with --data-dir."
         )
     if os.path.lexists(folder):
-        raise RequestError(f"{folder} is there already: name a folder that is to be made.")
+        raise RequestError(f"{folder} already exists: choose a new folder.")
     with _written(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))  # its owner's alone
+        part = Path(
+            tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent)
+        )  # readable by its owner only
         try:
             _copy_database(places.database, part / DATABASE)
             if not settings.secret_key and places.secret.is_file():
@@ -80,7 +82,7 @@ def back_up(settings: Settings, folder: Path) -> Copied:
                 "sha256": {name: hash_file(part / name) for name in sorted(_names(part))},
             }
             (part / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-            os.sync()  # once, instead of a wait for each of thousands of files
+            os.sync()  # once, instead of for each of thousands of files
             part.rename(folder)
         except BaseException:
             shutil.rmtree(part, ignore_errors=True)
@@ -89,12 +91,12 @@ def back_up(settings: Settings, folder: Path) -> Copied:
 
 
 def restore(settings: Settings, folder: Path) -> Copied:
-    """Make a server's data from a backup, which is compared with its checksums before anything is written.
+    """Restore a server's data from a backup, after verifying its checksums.
 
-    The database comes last: without it nothing was restored, and after a failure nothing stays.
+    The database is restored last; after a failure everything is removed.
 
     Raises:
-        RequestError: the data is not to be in SQLite and a folder, there is some already, or the backup is damaged.
+        RequestError: the settings are not for SQLite and a folder, there is data already, or the backup is damaged.
         OutputError: the data cannot be written.
     """
     places = _places(settings)
@@ -124,7 +126,7 @@ def restore(settings: Settings, folder: Path) -> Copied:
 
 
 def _places(settings: Settings) -> _Places:
-    """Where the data is. Raises RequestError where it is elsewhere than in files."""
+    """Return the paths of the data. Raises RequestError if it is not in files."""
     try:
         database = make_url(settings.database)
     except ArgumentError as error:
@@ -138,14 +140,14 @@ def _places(settings: Settings) -> _Places:
 
 
 def _copy_database(source: Path, target: Path) -> None:
-    """A copy as of one moment, through SQLite itself: the file alone lacks what is in its write-ahead log."""
+    """Copy a snapshot with SQLite's backup API: the file alone lacks the write-ahead log."""
     with closing(sqlite3.connect(source, timeout=30)) as old, closing(sqlite3.connect(target)) as new:
         old.backup(new)
-        new.execute("PRAGMA journal_mode=DELETE")  # one file, with nothing beside it
+        new.execute("PRAGMA journal_mode=DELETE")  # a single file
 
 
 def _copy_tree(source: Path, target: Path) -> None:
-    """Copy the store's files. Each is whole under its name, and is never written to again."""
+    """Copy the files of the storage, which are complete and immutable."""
     target.mkdir(exist_ok=True)
     for name in _names(source):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
@@ -154,11 +156,11 @@ def _copy_tree(source: Path, target: Path) -> None:
         except FileNotFoundError:
             if (source / name).exists():
                 raise
-            # it was deleted a moment ago, and so was what names it
+            # it was deleted meanwhile
 
 
 def _names(folder: Path) -> Iterator[str]:
-    """Every file below a folder, as the store names it."""
+    """Yield the storage keys of all files in a folder."""
     for place, _, files in os.walk(folder):
         for file in files:
             name = (Path(place) / file).relative_to(folder).as_posix()
@@ -167,15 +169,15 @@ def _names(folder: Path) -> Iterator[str]:
 
 
 def _checked(folder: Path) -> list[str]:
-    """The names of a backup's files, all of which are there and as they were written."""
+    """Return the names of a backup's files after verifying their checksums."""
     try:
         sums = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["sha256"]
         names = list(dict[str, str](sums))
         if DATABASE not in names or not all(map(_STORED.fullmatch, names)):
-            raise ValueError(f"{MANIFEST} is not a backup's")
+            raise ValueError(f"{MANIFEST} is not of a backup")
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise RequestError(
-            f"{folder} is no backup: name a folder that `stemsplitter backup` made."
+            f"{folder} is not a backup: choose a folder that `stemsplitter backup` created."
         ) from error
     for name in names:
         try:
@@ -188,29 +190,30 @@ def _checked(folder: Path) -> list[str]:
 
 
 def _damaged(folder: Path, name: str) -> RequestError:
-    return RequestError(f"The backup is damaged, {folder / name} is not as it was written: take another.")
+    return RequestError(
+        f"The backup is damaged: {folder / name} does not match its checksum; use another backup."
+    )
 
 
 def _check_empty(places: _Places) -> None:
-    # a write-ahead log that was left behind would be written into the restored database
-    there = [
+    # SQLite would apply a remaining write-ahead log to the restored database
+    paths = [
         places.database.with_name(places.database.name + end) for end in ("", "-wal", "-shm", "-journal")
     ]
-    if found := [path for path in (*there, *_entries(places.files)) if path.exists()]:
-        raise RequestError(f"{found[0]} is there already: stop the server and move its data away first.")
+    if found := [path for path in (*paths, *_entries(places.files)) if path.exists()]:
+        raise RequestError(f"{found[0]} already exists: stop the server and move its data away.")
 
 
 def _check_secret(settings: Settings, here: Path, copy: Path | None) -> bool:
-    """Whether the secret key is here already. Raises RequestError where it is another than the backup's, or nowhere."""
+    """Return true if the secret key is set. Raises RequestError if it differs from the backup's, or there is none."""
     key = settings.secret_key or (here.read_text() if here.exists() else "")
     if key and copy is not None and key.strip() != copy.read_text().strip():
         raise RequestError(
-            "The backup is of a server with another secret key: unset STEMSPLITTER_SECRET_KEY, or move "
-            f"{here} away."
+            f"The backup has a different secret key: unset STEMSPLITTER_SECRET_KEY, or move {here} away."
         )
     if not key and copy is None:
         raise RequestError(
-            "The backup holds no secret key, as its server's was not in a file: set STEMSPLITTER_SECRET_KEY to it."
+            "The backup has no secret key, as it was not in a file: set STEMSPLITTER_SECRET_KEY to the server's key."
         )
     return bool(key)
 
@@ -234,10 +237,12 @@ def _summary(folder: Path, names: list[str]) -> Copied:
 
 @contextmanager
 def _written(path: Path) -> Iterator[None]:
-    """What the system, or SQLite, says against copying to ``path``, in one sentence."""
+    """Convert errors of the system or of SQLite while writing to ``path``."""
     try:
         yield
     except sqlite3.Error as error:
-        raise RequestError(f"The database cannot be copied ({error}): look at it, or at the disk.") from error
+        raise RequestError(
+            f"The database cannot be copied ({error}): check the database and the disk."
+        ) from error
     except OSError as error:
         raise output_error(path, error) from error

@@ -158,7 +158,7 @@ class Services:
 
     def heartbeat(self, role: str, models: Sequence[str] = (), device: str = "") -> Heartbeat:
         """Return the heartbeat of this process, to be started."""
-        own = membership.mark(role, self.settings.storage, derive_key(self.secret, "fingerprints"))
+        own = membership.identity(role, self.settings.storage, derive_key(self.secret, "fingerprints"))
         return Heartbeat(self.database, self.settings.lease_seconds, own, models, device)
 
     def prepare(self) -> None:

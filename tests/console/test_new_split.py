@@ -134,7 +134,7 @@ def test_webhook_url_is_validated_and_stored(browser: Browser, services: Service
         ({"url": "https://example.com/a.mp3", "layout": "5s"}, "Choose the stems and a format"),
         ({"url": "https://example.com/a.mp3", "format": "xm"}, "Choose the stems and a format"),
         ({"url": "https://example.com/a.mp3", "task": "tuba-remover"}, "no tool tuba-remover"),
-        ({"upload_id": "upl_unknown", "storage_key": "a"}, "There is no such upload"),
+        ({"upload_id": "upl_unknown", "storage_key": "a"}, "This upload does not exist"),
     ],
 )
 def test_invalid_source_is_reported_in_form(browser: Browser, fields: dict[str, str], message: str) -> None:

@@ -121,7 +121,7 @@ def test_mix_response_reports_peak(browser: Browser, services: Services, account
         ({}, "choose one"),
         ({"format": "wav", "gain-vocals": "loud"}, "gain-vocals is not a number"),
         ({"format": "wav", "gain-vocals": "nan"}, "-60 to 12 dB"),
-        ({"format": "wav", "pan-vocals": "2"}, "pans from -1 to 1"),
+        ({"format": "wav", "pan-vocals": "2"}, "pan -1 to 1"),
         ({"format": "wav", "gain-tuba": "1"}, "has no stem tuba"),
         ({"format": "wav", "mute-vocals": "1"}, "Every stem is muted"),
     ],

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stemsplitter.processes.api import GRACE_S
-from stemsplitter.processes.loop import HAND_BACK_SECONDS
+from stemsplitter.processes.loop import RELEASE_SECONDS
 from stemsplitter.settings import FILE_VARIABLE, PREFIX, Settings, load_settings
 
 ROOT = Path(__file__).parents[2]
@@ -39,7 +39,7 @@ def settings_of(environment: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch,
 
 def worker_ends_s(settings: Settings) -> float:
     """Maximum seconds until a worker exits."""
-    return settings.stop_seconds + HAND_BACK_SECONDS
+    return settings.stop_seconds + RELEASE_SECONDS
 
 
 def seconds(duration: str) -> float:

@@ -95,7 +95,7 @@ def test_a_request_under_way_is_a_conflict(database: Database, idempotency: Idem
     creator = Creator(database)
 
     def slow(record: Record) -> Mapping[str, Any]:
-        with pytest.raises(Conflict, match="under way"):
+        with pytest.raises(Conflict, match="in progress"):
             idempotency.run(REQUEST, creator)
         return creator(record)
 
@@ -135,7 +135,7 @@ def test_answers_are_kept_for_a_day_at_least_and_not_for_ever(
 ) -> None:
     creator = Creator(database)
     idempotency.run(REQUEST, creator)
-    for age, replayed in ((timedelta(hours=24), True), (service.KEPT + timedelta(seconds=1), False)):
+    for age, replayed in ((timedelta(hours=24), True), (service.RETENTION + timedelta(seconds=1), False)):
         with database.write() as session:
             session.execute(update(IdempotencyRecord).values(created_at=now() - age))
         assert idempotency.run(REQUEST, creator)[1] is replayed

@@ -1,4 +1,4 @@
-"""The command ``serve``: where it cannot start, and the models that it fetches before it does."""
+"""The command `serve`: errors at the start, and the models it downloads."""
 
 import os
 import socket
@@ -40,7 +40,7 @@ def serve(environment: dict[str, str], *arguments: str) -> subprocess.CompletedP
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100, check=False)
 
 
-def test_a_port_that_is_taken_is_told_and_ends_the_server(environment: dict[str, str]) -> None:
+def test_used_port_is_reported_and_stops_the_server(environment: dict[str, str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -50,7 +50,7 @@ def test_a_port_that_is_taken_is_told_and_ends_the_server(environment: dict[str,
     assert done.stderr.startswith(
         f"error: The server cannot listen on 127.0.0.1:{port}: choose another --port"
     )
-    assert "ast_live_" not in done.stdout  # a key that is shown once is not made for nothing
+    assert "ast_live_" not in done.stdout  # no key was created
     accounts = subprocess.run(
         [COMMAND, "accounts", "list", "--json"],
         env=environment, capture_output=True, text=True, timeout=60, check=True,
@@ -58,7 +58,7 @@ def test_a_port_that_is_taken_is_told_and_ends_the_server(environment: dict[str,
     assert accounts.stdout.strip() == "[]"
 
 
-def test_an_api_whose_port_is_taken_says_so(environment: dict[str, str]) -> None:
+def test_api_reports_a_used_port(environment: dict[str, str]) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -71,7 +71,7 @@ def test_an_api_whose_port_is_taken_says_so(environment: dict[str, str]) -> None
     assert f"error: The server cannot listen on 127.0.0.1:{port}" in done.stderr.splitlines()[-1]
 
 
-def test_a_setting_that_names_no_model_is_told(environment: dict[str, str]) -> None:
+def test_setting_with_unknown_model_is_refused(environment: dict[str, str]) -> None:
     done = serve(environment | {"STEMSPLITTER_MODEL_6S": "none"})
     assert done.returncode == 1
     assert done.stderr.startswith("error: A setting names the model none: There is no model 'none'")
@@ -79,7 +79,7 @@ def test_a_setting_that_names_no_model_is_told(environment: dict[str, str]) -> N
 
 @pytest.fixture
 def pulled(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What was fetched; only what is built in is here."""
+    """Return the downloaded models; only the built-in one is installed."""
     names: list[str] = []
     monkeypatch.delenv("STEMSPLITTER_OFFLINE", raising=False)
     monkeypatch.setattr(ModelStore, "is_ready", lambda store, name: name == "builtin_6s" or name in names)
@@ -91,7 +91,7 @@ def server_with(root: Path, **settings: Any) -> Any:
     return SimpleNamespace(settings=Settings(**settings), models=ModelStore(root))
 
 
-def test_what_is_preferred_is_fetched_once(
+def test_preferred_model_is_downloaded_once(
     pulled: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for _ in range(2):
@@ -101,7 +101,7 @@ def test_what_is_preferred_is_fetched_once(
 
 
 @pytest.mark.parametrize("settings", [{"workers": 0}, {"model_6s": "htdemucs_6s"}])
-def test_what_no_worker_here_would_use_is_not_fetched(
+def test_unused_models_are_not_downloaded(
     settings: dict[str, Any], pulled: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ModelStore, "is_ready", lambda store, name: name == settings.get("model_6s"))
@@ -109,7 +109,7 @@ def test_what_no_worker_here_would_use_is_not_fetched(
     assert pulled == []
 
 
-def test_what_cannot_be_fetched_is_told_and_done_without(
+def test_failed_download_is_logged_and_ignored(
     pulled: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(store: ModelStore, name: str, progress: object) -> None:
@@ -126,13 +126,13 @@ def test_what_cannot_be_fetched_is_told_and_done_without(
     )
 
 
-def test_an_api_and_a_worker_that_do_not_fit_are_refused(
+def test_api_and_worker_with_different_secret_keys_are_refused(
     environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The commonest mistake of a fleet: each host has made a secret key of its own."""
+    """The most common mistake of a fleet: each host has generated its own secret key."""
     settings = Settings(data_dir=tmp_path / "data", lease_seconds=20)
     environment |= {"STEMSPLITTER_LEASE_SECONDS": "20", "STEMSPLITTER_SECRET_KEY": "f" * 32}
-    monkeypatch.setattr(heartbeat, "BEATS_PER_LEASE", 100)  # here, so that the others need not wait for one
+    monkeypatch.setattr(heartbeat, "HEARTBEATS_PER_LEASE", 100)  # so that the others do not wait for one
     services = Services(settings)
     upgrade(services.database)
     with services.heartbeat(API):
@@ -142,5 +142,5 @@ def test_an_api_and_a_worker_that_do_not_fit_are_refused(
             )
             assert done.returncode == 1 and "Traceback" not in done.stderr
             [error] = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
-            assert "with another secret key: give all processes the same STEMSPLITTER_SECRET_KEY" in error
+            assert "with a different secret key: set STEMSPLITTER_SECRET_KEY to the same value" in error
     services.close()

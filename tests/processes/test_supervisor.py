@@ -1,4 +1,4 @@
-"""The parent of a server's processes, with children that do as they are told."""
+"""The supervisor, with programs of the tests as its processes."""
 
 import os
 import signal
@@ -13,13 +13,13 @@ import pytest
 
 from stemsplitter.errors import StemSplitterError
 from stemsplitter.processes import supervisor
-from stemsplitter.processes.supervisor import Child, Supervisor
+from stemsplitter.processes.supervisor import SupervisedProcess, Supervisor
 
 LIMIT_S = 60.0
 
 
-def child(program: str) -> Child:
-    made = Child("child", [], os.environ)
+def child(program: str) -> SupervisedProcess:
+    made = SupervisedProcess("child", [], os.environ)
     made._command = [sys.executable, "-c", program]
     return made
 
@@ -32,12 +32,12 @@ def wait(true: Callable[[], object]) -> None:
 
 
 @pytest.fixture
-def family(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Supervisor]:
+def supervise(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Supervisor]:
     monkeypatch.setattr(supervisor, "FIRST_DELAY", 0.05)
 
-    def make(*children: Child) -> Supervisor:
+    def make(*processes: SupervisedProcess) -> Supervisor:
         made = Supervisor(0, {})
-        made._children = list(children)
+        made._processes = list(processes)
         return made
 
     return make
@@ -49,11 +49,11 @@ def run(parent: Supervisor, stop: threading.Event) -> threading.Thread:
     return thread
 
 
-def test_what_dies_is_started_again(family: Callable[..., Supervisor], tmp_path: Path) -> None:
+def test_dead_process_is_restarted(supervise: Callable[..., Supervisor], tmp_path: Path) -> None:
     log = tmp_path / "log"
     sleeper = child(f"import time; open({str(log)!r}, 'a').write('x'); time.sleep(600)")
     stop = threading.Event()
-    thread = run(family(sleeper), stop)
+    thread = run(supervise(sleeper), stop)
     for starts in (1, 2, 3):
         wait(lambda starts=starts: log.exists() and len(log.read_text()) == starts)
         if starts < 3:
@@ -65,7 +65,7 @@ def test_what_dies_is_started_again(family: Callable[..., Supervisor], tmp_path:
     assert sleeper.process is None
 
 
-def test_waits_grow_from_death_to_death(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_restart_delay_increases(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "FIRST_DELAY", 10.0)
     dying = child("raise SystemExit(3)")
     delays = []
@@ -73,47 +73,47 @@ def test_waits_grow_from_death_to_death(monkeypatch: pytest.MonkeyPatch) -> None
         dying.start()
         assert dying.process is not None
         dying.process.wait(LIMIT_S)
-        dying.look()
+        dying.check()
         delays.append(dying._delay)
     assert delays == [20, 30, 30, 30]
-    dying.look()
-    assert dying.process is None  # its time has not come
+    dying.check()
+    assert dying.process is None  # the delay is not over
 
 
-def test_a_child_that_cannot_start_ends_the_others(family: Callable[..., Supervisor]) -> None:
+def test_process_that_cannot_start_stops_the_others(supervise: Callable[..., Supervisor]) -> None:
     sleeper, refusing = child("import time; time.sleep(600)"), child("raise SystemExit(1)")
     with pytest.raises(StemSplitterError, match="The child cannot start"):
-        family(sleeper, refusing).run(threading.Event())
+        supervise(sleeper, refusing).run(threading.Event())
     assert sleeper.process is None
 
 
-def test_a_child_that_does_not_end_is_killed(
-    family: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_process_that_does_not_stop_is_killed(
+    supervise: Callable[..., Supervisor], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(supervisor, "STOP_SECONDS", 0.2)
     ready = tmp_path / "ready"
-    deaf = child(
+    unresponsive = child(
         "import signal, time, pathlib; signal.signal(signal.SIGTERM, signal.SIG_IGN);"
         f"pathlib.Path({str(ready)!r}).touch(); time.sleep(600)"
     )
     stop = threading.Event()
-    thread = run(family(deaf), stop)
+    thread = run(supervise(unresponsive), stop)
     wait(ready.exists)
-    assert deaf.process is not None
-    pid = deaf.process.pid
+    assert unresponsive.process is not None
+    pid = unresponsive.process.pid
     stop.set()
     thread.join(LIMIT_S)
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 
 
-def test_a_supervised_command_runs_and_ends_when_its_parent_is_gone() -> None:
+def test_supervised_command_exits_with_its_parent() -> None:
     command = [sys.executable, "-m", "stemsplitter.cli.supervised", "--version"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stdout.read().startswith(b"stemsplitter ")
         assert process.wait(LIMIT_S) == 0
-    # a parent is a pipe that somebody holds; the command here would wait for much longer than this test
+    # the parent holds the other end of the pipe; the command would run much longer than this test
     program = (
         "import signal, sys, time; import stemsplitter.cli.main as cli;"
         "cli.main = lambda: (print('up', flush=True), time.sleep(600));"

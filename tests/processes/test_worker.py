@@ -1,4 +1,4 @@
-"""What a worker takes, and the command that says so."""
+"""Models of a worker, and the command `worker`."""
 
 from pathlib import Path
 from typing import Any
@@ -17,30 +17,30 @@ from tests.acceptance.tiny_model import write_tiny_model
 
 @pytest.fixture
 def store(tmp_path: Path) -> ModelStore:
-    """Two models of one's own, beside what is built in."""
+    """Two custom models in addition to the built-in one."""
     store = ModelStore(tmp_path / "models", offline=True)
     for name in ("tiny_a", "tiny_b"):
         store.add(name, write_tiny_model(tmp_path / f"{name}.safetensors"))
     return store
 
 
-def test_a_worker_takes_all_models_that_are_here(store: ModelStore) -> None:
+def test_worker_uses_all_installed_models(store: ModelStore) -> None:
     names = runnable_models(Settings(), store)
     assert {"builtin_6s", "tiny_a", "tiny_b"} <= set(names)
-    assert "htdemucs" not in names  # nobody has fetched it
+    assert "htdemucs" not in names  # not installed
 
 
-def test_a_worker_takes_what_it_is_told_to_as_far_as_it_is_here(store: ModelStore) -> None:
+def test_worker_uses_installed_models_of_the_setting(store: ModelStore) -> None:
     settings = Settings(worker_models="tiny_b, htdemucs")  # type: ignore[arg-type]
     assert runnable_models(settings, store) == ["tiny_b"]
 
 
-def test_a_model_that_there_is_not_is_told(store: ModelStore) -> None:
+def test_unknown_model_is_refused(store: ModelStore) -> None:
     with pytest.raises(SettingsError, match=r"WORKER_MODELS cannot be used: There is no model 'tinny'"):
         runnable_models(Settings(worker_models=("tiny_a", "tinny")), store)
 
 
-def test_the_command_has_an_option_for_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_command_has_options_for_worker_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     given: list[Settings] = []
     monkeypatch.setattr(worker, "run", given.append)
 

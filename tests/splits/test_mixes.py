@@ -54,7 +54,7 @@ def finish(services: Services, tmp_path: Path) -> Callable[..., dict[str, npt.ND
             }
         took = {"device": "cpu", "seconds": 1.5, "realtimeFactor": 0.5}
         with services.database.write() as session:
-            assert repository.begin(session, split_id, None, "run_1", "wrk_1")
+            assert repository.start(session, split_id, None, "run_1", "wrk_1")
             assert services.splits.endings.succeed(session, split_id, "run_1", stems, took)
         return values
 
@@ -119,7 +119,7 @@ def test_solo_goes_before_mute(account: str, split: str, mixes: Mixes) -> None:
         ({"piano": Fader()}, "wav", "has no stem piano"),
         ({"vocals": Fader(gain_db=12.1)}, "wav", "-60 to 12 dB"),
         ({"vocals": Fader(gain_db=float("nan"))}, "wav", "-60 to 12 dB"),
-        ({"vocals": Fader(pan=-1.1)}, "wav", "pans from -1 to 1"),
+        ({"vocals": Fader(pan=-1.1)}, "wav", "pan -1 to 1"),
         ({"vocals": Fader(muted=True), "drums": Fader(muted=True)}, "wav", "Every stem is muted"),
         ({}, "wma", "not wma"),
     ],
@@ -188,7 +188,7 @@ def test_old_mixes_go_when_new_ones_come_and_all_with_the_split(
     first = mixes.render(account, split, {}, "wav")
     second = mixes.render(account, split, {}, "flac")
     assert mixes.find(account, split, first.name)
-    monkeypatch.setattr(mixes_module, "KEPT", timedelta(hours=-1))  # everything is too old
+    monkeypatch.setattr(mixes_module, "RETENTION", timedelta(hours=-1))  # everything has expired
     mixes.render(account, split, {}, "mp3")
     for name in (first.name, second.name):
         with pytest.raises(NotFound):

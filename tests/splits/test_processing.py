@@ -16,14 +16,13 @@ from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.errors import AudioError, ModelError, Stopped
 from stemsplitter.service_errors import Conflict, NotFound
 from stemsplitter.services import Services
-from stemsplitter.splits import processing, repository, retry, watch
-from stemsplitter.splits.jobs import SplitWork
+from stemsplitter.splits import processing, repository, watch
+from stemsplitter.splits.jobs import SplitJobs
 from stemsplitter.splits.models import Split
-from stemsplitter.splits.processing import SplitProcessor
+from stemsplitter.splits.processing import Released, SplitProcessor
 from stemsplitter.storage import StorageError
 from stemsplitter.webhooks.models import WebhookEvent
 from stemsplitter.worker.pool import OutOfMemory, Separated, SeparationFailed, SeparationRequest
-from stemsplitter.worker.tasks import HandedBack
 
 from .conftest import MODEL, Create
 
@@ -41,10 +40,10 @@ class FakePool:
         self.steps: list[Step] = []
         self.requests: list[SeparationRequest] = []
 
-    def separate(self, request: SeparationRequest, watch: Callable[[float], bool]) -> Separated:
+    def separate(self, request: SeparationRequest, on_progress: Callable[[float], bool]) -> Separated:
         self.requests.append(request)
         if self.steps:
-            self.steps.pop(0)(request, watch)
+            self.steps.pop(0)(request, on_progress)
         folder = Path(request.folder)
         folder.mkdir()
         ending = OutputFormat.parse(request.format).extension
@@ -53,7 +52,7 @@ class FakePool:
             Path(path).write_bytes(b"a stem")
         peaks = folder / "peaks.json"
         peaks.write_bytes(b"{}")
-        return Separated(stems, str(peaks), "cpu (a fast one)", 1.0, 2.0, [])
+        return Separated(stems, str(peaks), "cpu (a fast one)", 1.0, 2.0)
 
 
 def fails(error: Exception) -> Step:
@@ -66,9 +65,9 @@ def fails(error: Exception) -> Step:
 def tells(*fractions: float) -> Step:
     """Goes on like the real one: stops where it is told to."""
 
-    def step(_: SeparationRequest, watch: Callable[[float], bool]) -> None:
+    def step(_: SeparationRequest, on_progress: Callable[[float], bool]) -> None:
         for fraction in fractions:
-            if watch(fraction):
+            if on_progress(fraction):
                 raise Stopped("stopped")
 
     return step
@@ -84,7 +83,7 @@ def processor(services: Services, pool: FakePool, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(processing, "PAUSES", (0.0, 0.0))
     monkeypatch.setattr(watch, "WRITE_SECONDS", 0.0)
     monkeypatch.setattr(watch, "CHECK_SECONDS", 0.0)
-    monkeypatch.setattr("stemsplitter.worker.backoff.SECONDS", (0.01,))
+    monkeypatch.setattr("stemsplitter.worker.retry.DELAYS", (0.01,))
     return SplitProcessor(
         services.database,
         services.settings,
@@ -95,8 +94,8 @@ def processor(services: Services, pool: FakePool, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
-def work(services: Services, processor: SplitProcessor) -> SplitWork:
-    return SplitWork(services.database, processor, lambda: [MODEL], 100)
+def jobs(services: Services, processor: SplitProcessor) -> SplitJobs:
+    return SplitJobs(services.database, processor, lambda: [MODEL], 100)
 
 
 def row(services: Services, split_id: str) -> Split:
@@ -114,11 +113,11 @@ def stored(services: Services, split_id: str) -> list[str]:
     return sorted(file.key.rpartition("/")[2] for file in services.storage.list_prefix(f"splits/{split_id}"))
 
 
-def run(work: SplitWork) -> bool:
+def run(jobs: SplitJobs) -> bool:
     """Process the next split; whether there was one."""
-    split = work.take("wrk_1")
+    split = jobs.claim("wrk_1")
     if split is not None:
-        work.process(split, threading.Event())
+        jobs.run(split, threading.Event())
     return split is not None
 
 
@@ -127,21 +126,21 @@ def begin(services: Services, split_id: str, lease: str) -> bool:
     with services.database.write() as session:
         found = repository.find(session, split_id)
         assert found is not None
-        return repository.begin(session, split_id, found.lease, lease, "wrk_0") is not None
+        return repository.start(session, split_id, found.lease, lease, "wrk_0") is not None
 
 
 def test_a_split_succeeds(
     services: Services,
     account: str,
     create: Create,
-    work: SplitWork,
+    jobs: SplitJobs,
     pool: FakePool,
     ledger: Ledger,
 ) -> None:
     split_id = create(
         stems=["vocals", "instrumental"], outputFormat="wav", bitDepth=16, webhookUrl="http://127.0.0.1:9/"
     )
-    run(work)
+    run(jobs)
     view = services.splits.get(account, split_id)
     assert (view.status, view.progress, view.error) == ("succeeded", 100, None)
     assert list(view.stems or {}) == ["vocals", "instrumental"]
@@ -159,41 +158,41 @@ def test_a_split_succeeds(
 
 
 def test_a_split_that_has_ended_is_left_alone(
-    services: Services, account: str, create: Create, work: SplitWork, pool: FakePool
+    services: Services, account: str, create: Create, jobs: SplitJobs, pool: FakePool
 ) -> None:
     canceled, _ = create(), create()
     services.splits.cancel(account, canceled)
-    assert [run(work) for _ in range(3)] == [True, False, False]
+    assert [run(jobs) for _ in range(3)] == [True, False, False]
     assert len(pool.requests) == 1
 
 
 def test_progress_rises_and_never_falls(
-    services: Services, create: Create, work: SplitWork, pool: FakePool
+    services: Services, create: Create, jobs: SplitJobs, pool: FakePool
 ) -> None:
     seen: list[int] = []
     split_id = create()
 
-    def look(request: SeparationRequest, watch: Callable[[float], bool]) -> None:
+    def look(request: SeparationRequest, on_progress: Callable[[float], bool]) -> None:
         for fraction in (0.0, 0.3, 0.6, 0.999):
-            watch(fraction)
+            on_progress(fraction)
             seen.append(row(services, split_id).progress)
 
-    def look_and_fail(request: SeparationRequest, watch: Callable[[float], bool]) -> None:
-        look(request, watch)
+    def look_and_fail(request: SeparationRequest, on_progress: Callable[[float], bool]) -> None:
+        look(request, on_progress)
         raise SeparationFailed("died")
 
     pool.steps = [look_and_fail, look]
-    run(work)
+    run(jobs)
     assert seen == [0, 30, 60, 99, 99, 99, 99, 99]
     assert row(services, split_id).progress == 100
 
 
 def test_what_is_no_audio_fails_at_once(
-    services: Services, create: Create, work: SplitWork, pool: FakePool, ledger: Ledger
+    services: Services, create: Create, jobs: SplitJobs, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create(webhookUrl="http://127.0.0.1:9/")
     pool.steps = [fails(AudioError("The song ends in the middle."))]
-    run(work)
+    run(jobs)
     split = row(services, split_id)
     assert (split.status, split.error_code, split.attempts) == ("failed", "VALIDATION_ERROR", 1)
     assert split.error_message == "The song ends in the middle."
@@ -213,7 +212,7 @@ def test_what_is_no_audio_fails_at_once(
 def test_the_third_failure_is_the_last(
     services: Services,
     create: Create,
-    work: SplitWork,
+    jobs: SplitJobs,
     pool: FakePool,
     ledger: Ledger,
     error: Exception,
@@ -221,7 +220,7 @@ def test_the_third_failure_is_the_last(
 ) -> None:
     split_id = create()
     pool.steps = [fails(error)] * 3
-    run(work)
+    run(jobs)
     split = row(services, split_id)
     assert (split.status, split.error_code, split.attempts) == ("failed", code, 3)
     assert "credits were given back" in (split.error_message or "")
@@ -232,26 +231,26 @@ def test_the_third_failure_is_the_last(
 
 
 def test_the_second_attempt_may_succeed(
-    services: Services, create: Create, work: SplitWork, pool: FakePool, ledger: Ledger
+    services: Services, create: Create, jobs: SplitJobs, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create()
     pool.steps = [fails(SeparationFailed("died"))]
-    run(work)
+    run(jobs)
     assert (row(services, split_id).status, row(services, split_id).attempts) == ("succeeded", 2)
     assert ledger(split_id) == SETTLED
 
 
 def test_a_split_whose_workers_died_three_times_fails(
-    services: Services, create: Create, work: SplitWork, pool: FakePool, ledger: Ledger
+    services: Services, create: Create, jobs: SplitJobs, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create()
     for number in range(3):
         assert begin(services, split_id, f"run_{number}")
     with services.database.write() as session:
-        assert repository.put_back(session, split_id, "run_2")
-    assert not run(work)
+        assert repository.requeue(session, split_id, "run_2")
+    assert not run(jobs)
     assert row(services, split_id).status == "failed"
-    assert row(services, split_id).cause == "The worker died or fell silent in every attempt."
+    assert row(services, split_id).cause == "The worker died or wrote no heartbeat in every attempt."
     assert ledger(split_id) == RELEASED
     assert pool.requests == []
 
@@ -260,20 +259,20 @@ def test_a_canceled_separation_stops(
     services: Services,
     account: str,
     create: Create,
-    work: SplitWork,
+    jobs: SplitJobs,
     pool: FakePool,
     ledger: Ledger,
 ) -> None:
     split_id = create()
 
-    def cancel(request: SeparationRequest, watch: Callable[[float], bool]) -> None:
-        assert not watch(0.1)
+    def cancel(request: SeparationRequest, on_progress: Callable[[float], bool]) -> None:
+        assert not on_progress(0.1)
         services.splits.cancel(account, split_id)
-        tells(0.2)(request, watch)
+        tells(0.2)(request, on_progress)
         pytest.fail("it went on")
 
     pool.steps = [cancel]
-    run(work)
+    run(jobs)
     assert row(services, split_id).error_code == "CANCELED"
     assert ledger(split_id) == RELEASED
 
@@ -282,7 +281,7 @@ def test_a_split_canceled_while_its_stems_are_stored_keeps_none(
     services: Services,
     account: str,
     create: Create,
-    work: SplitWork,
+    jobs: SplitJobs,
     monkeypatch: pytest.MonkeyPatch,
     ledger: Ledger,
 ) -> None:
@@ -294,22 +293,22 @@ def test_a_split_canceled_while_its_stems_are_stored_keeps_none(
         return put(*arguments)
 
     monkeypatch.setattr(services.storage, "put_file", put_and_cancel)
-    run(work)
+    run(jobs)
     assert row(services, split_id).error_code == "CANCELED"
     assert (ledger(split_id), stored(services, split_id)) == (RELEASED, [])
 
 
 def test_a_run_that_was_taken_over_changes_nothing(
-    services: Services, create: Create, work: SplitWork, pool: FakePool, ledger: Ledger
+    services: Services, create: Create, jobs: SplitJobs, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create(webhookUrl="http://127.0.0.1:9/")
 
     def sleep_until_another_has_done_it(*_: object) -> None:
-        work.reap(list)  # no worker lives
-        assert run(work)
+        jobs.requeue_dead(list)  # no worker is live
+        assert run(jobs)
 
     pool.steps = [sleep_until_another_has_done_it]
-    run(work)
+    run(jobs)
     split = row(services, split_id)
     assert (split.status, split.attempts) == ("succeeded", 2)
     assert ledger(split_id) == SETTLED
@@ -333,7 +332,7 @@ def fails_first(times: int, error: Exception, real: Callable[..., Any]) -> Calla
 def test_a_store_that_is_away_costs_no_attempt(
     services: Services,
     create: Create,
-    work: SplitWork,
+    jobs: SplitJobs,
     pool: FakePool,
     ledger: Ledger,
     monkeypatch: pytest.MonkeyPatch,
@@ -342,7 +341,7 @@ def test_a_store_that_is_away_costs_no_attempt(
     split_id, storage = create(), services.storage
     away = fails_first(20, StorageError("The store does not answer."), getattr(storage, method))
     monkeypatch.setattr(storage, method, away)
-    run(work)
+    run(jobs)
     assert (row(services, split_id).status, row(services, split_id).attempts) == ("succeeded", 1)
     assert (len(pool.requests), ledger(split_id)) == (1, SETTLED)
 
@@ -350,33 +349,33 @@ def test_a_store_that_is_away_costs_no_attempt(
 def test_patience_that_ends_is_an_attempt_and_the_third_is_the_last(
     services: Services,
     create: Create,
-    work: SplitWork,
+    jobs: SplitJobs,
     pool: FakePool,
     ledger: Ledger,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(retry, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("stemsplitter.worker.retry.RETRY_SECONDS", 0.05)
     split_id, storage = create(), services.storage
     error = StorageError("The store refuses this file.")
     monkeypatch.setattr(storage, "put_file", fails_first(1000, error, storage.put_file))
-    run(work)
+    run(jobs)
     split = row(services, split_id)
     assert (split.status, split.error_code, split.attempts) == ("failed", "SERVER_ERROR", 3)
     assert (len(pool.requests), ledger(split_id)) == (3, RELEASED)
 
 
 def test_a_source_that_is_gone_is_not_waited_for(
-    services: Services, create: Create, work: SplitWork, ledger: Ledger
+    services: Services, create: Create, jobs: SplitJobs, ledger: Ledger
 ) -> None:
     split_id = create()
     services.storage.delete(row(services, split_id).source_key)
-    run(work)
+    run(jobs)
     assert row(services, split_id).error_code == "SERVER_ERROR"
     assert ledger(split_id) == RELEASED
 
 
 def test_a_worker_that_ends_while_the_store_is_away_hands_its_split_back(
-    services: Services, create: Create, work: SplitWork, monkeypatch: pytest.MonkeyPatch
+    services: Services, create: Create, jobs: SplitJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split_id, abort, storage = create(), threading.Event(), services.storage
 
@@ -385,17 +384,17 @@ def test_a_worker_that_ends_while_the_store_is_away_hands_its_split_back(
         raise StorageError("The store does not answer.")
 
     monkeypatch.setattr(storage, "put_file", put)
-    taken = work.take("wrk_1")
+    taken = jobs.claim("wrk_1")
     assert taken is not None
-    with pytest.raises(HandedBack):
-        work.process(taken, abort)
+    with pytest.raises(Released):
+        jobs.run(taken, abort)
     assert (row(services, split_id).status, row(services, split_id).attempts) == ("queued", 0)
 
 
 def test_a_database_that_is_away_stops_no_separation_and_costs_no_attempt(
     services: Services,
     create: Create,
-    work: SplitWork,
+    jobs: SplitJobs,
     pool: FakePool,
     ledger: Ledger,
     monkeypatch: pytest.MonkeyPatch,
@@ -403,37 +402,37 @@ def test_a_database_that_is_away_stops_no_separation_and_costs_no_attempt(
     split_id, database = create(), services.database
     away = OperationalError("BEGIN", {}, Exception("the database is starting up"))
 
-    def vanish(request: SeparationRequest, watch: Callable[[float], bool]) -> None:
+    def vanish(request: SeparationRequest, on_progress: Callable[[float], bool]) -> None:
         for method in ("read", "write"):
             monkeypatch.setattr(database, method, fails_first(4, away, getattr(database, method)))
-        assert [watch(fraction) for fraction in (0.1, 0.2, 0.2, 0.3)] == [False] * 4
+        assert [on_progress(fraction) for fraction in (0.1, 0.2, 0.2, 0.3)] == [False] * 4
 
     pool.steps = [vanish]
-    run(work)
+    run(jobs)
     split = row(services, split_id)
     assert (split.status, split.attempts, split.progress) == ("succeeded", 1, 100)
     assert (len(pool.requests), ledger(split_id)) == (1, SETTLED)
 
 
 def test_a_worker_that_ends_hands_its_split_back(
-    services: Services, create: Create, work: SplitWork, pool: FakePool
+    services: Services, create: Create, jobs: SplitJobs, pool: FakePool
 ) -> None:
     split_id, abort = create(), threading.Event()
 
-    def stop(request: SeparationRequest, watch: Callable[[float], bool]) -> None:
-        watch(0.4)
+    def stop(request: SeparationRequest, on_progress: Callable[[float], bool]) -> None:
+        on_progress(0.4)
         abort.set()
-        tells(0.5)(request, watch)
+        tells(0.5)(request, on_progress)
 
     pool.steps = [stop]
-    taken = work.take("wrk_1")
+    taken = jobs.claim("wrk_1")
     assert taken is not None and (taken.id, taken.worker_id) == (split_id, "wrk_1")
-    with pytest.raises(HandedBack):
-        work.process(taken, abort)
+    with pytest.raises(Released):
+        jobs.run(taken, abort)
     split = row(services, split_id)
     assert (split.status, split.attempts, split.progress) == ("queued", 0, 50)
     assert (split.lease, split.worker_id) == (None, None)
-    run(work)
+    run(jobs)
     assert row(services, split_id).status == "succeeded"
 
 
@@ -446,7 +445,7 @@ def test_what_dead_runs_left_in_the_work_folder_goes(
     for name in ("run_alive", "run_dead"):
         (work / name).mkdir(parents=True)
         (work / name / "vocals.wav").touch()
-    processor.clear_work()
+    processor.clear_work_folder()
     assert [folder.name for folder in work.iterdir()] == ["run_alive"]
 
 
@@ -478,7 +477,7 @@ def test_credits_come_out_once_whatever_happens_in_whatever_order(
                 case "fail":
                     endings.fail(session, split_id, lease, "SERVER_ERROR", "It failed.")
                 case "hand back":
-                    repository.hand_back(session, split_id, lease)
+                    repository.release(session, split_id, lease)
         with contextlib.suppress(Conflict, NotFound):
             match action:
                 case "cancel":
@@ -502,6 +501,6 @@ def test_a_cause_is_told_with_what_caused_it() -> None:
         except OSError as error:
             raise SeparationFailed("The stems could not be written.") from error
     except SeparationFailed as error:
-        told = processing._told(error)
+        told = processing._describe(error)
     assert told == "SeparationFailed: The stems could not be written.\nOSError: [Errno 28] No space� left"
     assert len(processing._told(ModelError("x" * 5000))) == processing.LONGEST_CAUSE

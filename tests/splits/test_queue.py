@@ -136,7 +136,7 @@ def test_the_order_is_that_of_the_model(database: Database, add: Add, steps: lis
             del model.running[name]
         elif step == "forget":
             with database.write() as session:
-                queue.forget_flows(session)
+                queue.prune_flows(session)
 
 
 @given(
@@ -244,7 +244,7 @@ def test_what_is_put_back_keeps_its_turn(database: Database, add: Add) -> None:
     taken = claim(database)
     assert taken is not None and taken.id == first
     with database.write() as session:
-        assert repository.put_back(session, first, taken.lease)
+        assert repository.requeue(session, first, taken.lease)
     again, other = claim(database), claim(database)
     assert again is not None and (again.id, again.attempts) == (first, 2)
     assert other is not None and other.id == second
@@ -256,7 +256,7 @@ def test_flows_that_the_clock_has_passed_are_forgotten(database: Database, add: 
     for _ in range(3):
         claim(database)
     with database.write() as session:
-        queue.forget_flows(session)
+        queue.prune_flows(session)
     with database.read() as session:
         assert list(session.scalars(select(SplitFlow.account_id))) == ["acc_0"]
 

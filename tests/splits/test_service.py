@@ -136,7 +136,7 @@ def test_an_upload_makes_one_split(services: Services, account: str, upload: Upl
 def test_only_so_many_splits_may_wait(create: Create) -> None:
     for _ in range(5):
         create()
-    with pytest.raises(RateLimited, match="5 of your splits wait"):
+    with pytest.raises(RateLimited, match="5 of your splits are unfinished"):
         create()
 
 

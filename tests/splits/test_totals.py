@@ -46,7 +46,7 @@ def test_the_sums_are_those_of_the_rows_whenever_they_were_added_up(database: Da
         expected = [expected[0] + 1, expected[1] + minutes]
         assert read(database) == (Total(*expected), Total(expected[0], expected[0]))
         with database.write() as session:
-            totals.add_up(session, at + timedelta(seconds=30))
+            totals.update(session, at + timedelta(seconds=30))
         assert read(database) == (Total(*expected), Total(expected[0], expected[0]))
     with database.read() as session:
         kept = session.get_one(SplitTotal, "succeeded")
@@ -56,9 +56,9 @@ def test_the_sums_are_those_of_the_rows_whenever_they_were_added_up(database: Da
 def test_what_was_added_up_is_not_counted_again(database: Database, account: str) -> None:
     with database.write() as session:
         end(session, "succeeded", 5, AT - timedelta(hours=1))
-        totals.add_up(session, AT)
-        totals.add_up(session, AT)
-        totals.add_up(session, AT - timedelta(hours=2))  # a clock that is behind
+        totals.update(session, AT)
+        totals.update(session, AT)
+        totals.update(session, AT - timedelta(hours=2))  # a clock that is behind
     with database.write() as session:
         session.execute(update(Split).values(duration_seconds=7))
     assert read(database)[0] == Total(1, 5)

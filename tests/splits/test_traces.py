@@ -14,7 +14,7 @@ from stemsplitter import tracing
 from stemsplitter.processes.app import create_app
 from stemsplitter.services import Services
 from stemsplitter.splits import processing
-from stemsplitter.splits.jobs import SplitWork
+from stemsplitter.splits.jobs import SplitJobs
 from stemsplitter.splits.processing import SplitProcessor
 from stemsplitter.worker.pool import SeparationFailed
 
@@ -44,7 +44,7 @@ def client(services: Services, account: str) -> Iterator[TestClient]:
         yield client
 
 
-def work(services: Services, pool: FakePool) -> None:
+def run_all(services: Services, pool: FakePool) -> None:
     """What a worker does, until nothing waits."""
     processor = SplitProcessor(
         services.database,
@@ -53,9 +53,9 @@ def work(services: Services, pool: FakePool) -> None:
         services.splits.endings,
         pool,  # type: ignore[arg-type]
     )
-    work = SplitWork(services.database, processor, lambda: [MODEL], 100)
-    while (split := work.take("wrk_1")) is not None:
-        work.process(split, threading.Event())
+    jobs = SplitJobs(services.database, processor, lambda: [MODEL], 100)
+    while (split := jobs.claim("wrk_1")) is not None:
+        jobs.run(split, threading.Event())
     with services.database.write() as session:
         due = services.webhooks.claim(session, list(services.webhooks.due(session)))
     for delivery_id in due:
@@ -78,7 +78,7 @@ def test_the_way_of_a_split_is_one_trace(
 ) -> None:
     body = {"input": upload(), "stems": ["vocals"], "webhookUrl": "http://127.0.0.1:9/?token=secret"}
     assert client.post(PATH, json=body).status_code == 200
-    work(services, FakePool())
+    run_all(services, FakePool())
     found = tree(exporter)
     assert {name: parent for name, (_, parent) in found.items()} == {
         f"POST {PATH}": "?",  # the caller's own
@@ -106,7 +106,7 @@ def test_spans_tell_what_and_not_who(
 ) -> None:
     body = {"input": upload(), "stems": ["vocals"], "webhookUrl": "http://127.0.0.1:9/?token=secret"}
     split_id = client.post(PATH, json=body, headers={"Idempotency-Key": "of-mine"}).json()["data"]["id"]
-    work(services, FakePool())
+    run_all(services, FakePool())
     link = client.get(f"{PATH}/{split_id}").json()["data"]["stems"]["vocals"]
     assert client.get(link.removeprefix(services.settings.base_url)).status_code == 200
     client.get("/sign-in/link/one-that-signs-in?next=somewhere")
@@ -132,7 +132,7 @@ def test_an_attempt_that_fails_is_told_by_its_kind(
     assert client.post(PATH, json={"input": upload(), "stems": ["vocals"]}).status_code == 200
     pool = FakePool()
     pool.steps = [fails(SeparationFailed("the secret of a song"))]
-    work(services, pool)
+    run_all(services, pool)
     tracing.stop()
     attempts = [span for span in exporter.get_finished_spans() if span.name == "split"]
     assert [(span.attributes or {}).get("error.type") for span in attempts] == ["SeparationFailed", None]

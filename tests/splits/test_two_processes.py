@@ -129,7 +129,7 @@ def test_events_of_one_show_what_a_worker_of_another_writes(
 ) -> None:
     split_id = create()
     with other.database.write() as session:
-        assert repository.begin(session, split_id, None, "run_1", "wrk_1")
+        assert repository.start(session, split_id, None, "run_1", "wrk_1")
     told: list[dict[str, Any]] = []
 
     def watch() -> None:

@@ -262,7 +262,7 @@ def test_what_is_no_audio_is_refused_with_the_first_chunk(
         (PART, len(SONG) - PART - 1, True),
         (PART, len(SONG) - PART + 1, False),
         (0, 0, False),
-        (PART, chunks.SMALLEST - 1, False),
+        (PART, chunks.MIN_CHUNK_BYTES - 1, False),
     ],
 )
 @pytest.mark.parametrize("is_announced", [True, False])
@@ -318,7 +318,7 @@ def test_progress_is_told_to_who_has_the_token(server: Any, upload: dict[str, An
         assert ask("HEAD", wrong)[::2] == (401, {})
     limit = ask("HEAD", upload)[1]["upload-limit"]
     size, age = (int(part.partition("=")[2]) for part in limit.split(", "))
-    assert size == chunks.SMALLEST and 0 < age <= 3600
+    assert size == chunks.MIN_CHUNK_BYTES and 0 < age <= 3600
 
 
 def test_all_chunks_begin_before_the_reservation_ends(server: Any, upload: dict[str, Any]) -> None:
@@ -379,7 +379,7 @@ def test_chunks_of_an_upload_that_ended_are_swept_up(server: Any, upload: dict[s
     assert patch(upload, PART, SONG[PART : 2 * PART])[0] == 204
     assert len(server.stored()) == 2
     server.change(upload, expires_at=now() - timedelta(days=2))
-    assert server.services.uploads.remove_ended() == 1
+    assert server.services.uploads.delete_expired() == 1
     assert server.stored() == []
 
 
@@ -402,7 +402,8 @@ def test_a_store_that_fails_keeps_what_it_has(on_s3: Any) -> None:
 
 _KINDS = ("kept", "repeated", "broken", "killed", "overtaken")
 _STEPS = st.lists(
-    st.tuples(st.sampled_from(_KINDS), st.integers(chunks.SMALLEST, 2 * chunks.SMALLEST)), max_size=8
+    st.tuples(st.sampled_from(_KINDS), st.integers(chunks.MIN_CHUNK_BYTES, 2 * chunks.MIN_CHUNK_BYTES)),
+    max_size=8,
 )
 
 
@@ -441,8 +442,8 @@ def test_however_it_is_cut_the_file_is_the_same(
         elif kind == "overtaken":
             slow = take(at, data)
             free()
-            take(at, data[: chunks.SMALLEST]).finish()
-            at += chunks.SMALLEST
+            take(at, data[: chunks.MIN_CHUNK_BYTES]).finish()
+            at += chunks.MIN_CHUNK_BYTES
             with pytest.raises(InProgress):
                 slow.finish()
             slow.abandon()

@@ -21,7 +21,7 @@ import pytest
 from stemsplitter.clock import now
 from stemsplitter.storage import Storage
 from stemsplitter.storage.writers import PART_BYTES
-from stemsplitter.uploads.service import KEPT
+from stemsplitter.uploads.service import RETENTION
 
 from ..buckets import BUCKET, use
 
@@ -88,7 +88,7 @@ def refused(
 
 
 def refused_as_taken(answer: tuple[int, dict[str, Any]]) -> None:
-    refused(answer, 409, "Another split has taken the file", None)
+    refused(answer, 409, "Another split uses the file", None)
 
 
 def test_a_reservation_tells_of_both_ways(server: Any) -> None:
@@ -198,7 +198,7 @@ def test_either_way_counts_but_not_both(server: Any) -> None:
     assert put(upload) == 200
     status, sent = server.send(upload, SONG, Content_Type="audio/wav")
     assert status == 200
-    refused(create(server, upload), 422, "storageKey is not that of", "input.storageKey")
+    refused(create(server, upload), 422, "storageKey does not belong to", "input.storageKey")
     assert create(server, upload, storageKey=sent["data"]["key"])[0] == 200
 
 
@@ -220,20 +220,20 @@ def test_expired_uploads_are_swept_up(server: Any) -> None:
     assert put(taken) == 200  # once more, after the split was made
     server.change(late, expires_at=now() - timedelta(minutes=5))
     for upload in (never, late, taken):
-        assert server.services.uploads.remove_ended() == 0
-        server.change(upload, expires_at=now() - KEPT - timedelta(seconds=1))
+        assert server.services.uploads.delete_expired() == 0
+        server.change(upload, expires_at=now() - RETENTION - timedelta(seconds=1))
         if upload is taken:
             refused_as_taken(create(server, upload))
         else:
             refused(create(server, upload), 422, "was not received")
-        assert server.services.uploads.remove_ended() == 1
+        assert server.services.uploads.delete_expired() == 1
     assert [key.rpartition("/")[2] for key in server.stored()] == ["source.wav"]
 
 
 def test_a_file_that_came_in_time_may_be_used_a_while_later(server: Any) -> None:
     upload = reserved(server)
     assert put(upload) == 200
-    server.change(upload, expires_at=now() - KEPT + timedelta(minutes=1))
+    server.change(upload, expires_at=now() - RETENTION + timedelta(minutes=1))
     assert create(server, upload)[0] == 200
 
 

@@ -86,7 +86,7 @@ def test_looking_takes_nothing(database: Database, service: UploadService, recei
 
 def test_only_one_split_takes_it(database: Database, service: UploadService, received: Upload) -> None:
     claim(database, service, received)
-    with pytest.raises(Conflict, match=r"^Another split has taken the file of upl_\w+: .*\.$"):
+    with pytest.raises(Conflict, match=r"^Another split uses the file of upl_\w+: .*\.$"):
         claim(database, service, received)
 
 
@@ -209,7 +209,7 @@ def test_ended_uploads_are_forgotten(
     incoming.finish()
     claim(database, service, used, storage_key=incoming.key)
     fresh = reserve()[0]
-    assert service.remove_ended() == 0
+    assert service.delete_expired() == 0
     with database.write() as session:
         old = (
             update(Upload)
@@ -217,8 +217,8 @@ def test_ended_uploads_are_forgotten(
             .values(expires_at=now() - timedelta(days=2))
         )
         session.execute(old)
-    assert service.remove_ended() == 2
-    assert service.remove_ended() == 0
+    assert service.delete_expired() == 2
+    assert service.delete_expired() == 0
     assert [file.key for file in storage.list_prefix()] == [incoming.key]  # which is its split's now
     with database.read() as session:
         assert session.get(Upload, fresh.id) is not None
@@ -237,8 +237,8 @@ def test_forgetting_goes_on_where_it_was_interrupted(
     with monkeypatch.context() as patched:
         patched.setattr(storage, "delete", lambda _: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            service.remove_ended()
+            service.delete_expired()
     with pytest.raises(ValidationFailed):
         claim(database, service, received)
-    assert service.remove_ended() == 1
+    assert service.delete_expired() == 1
     assert list(storage.list_prefix()) == []

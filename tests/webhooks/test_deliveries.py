@@ -217,7 +217,7 @@ def test_attempt_with_an_unexpected_error_is_repeated(
 def test_deliveries_continue_after_a_database_outage(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("stemsplitter.worker.backoff.SECONDS", (0.01, 0.02))
+    monkeypatch.setattr("stemsplitter.worker.retry.DELAYS", (0.01, 0.02))
     caplog.set_level(logging.WARNING, logger=module.__name__)
     flaky = Flaky(scene.world.database)
     scene.work(flaky)

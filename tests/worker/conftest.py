@@ -1,4 +1,4 @@
-"""A model that is small enough to separate with in tests, and songs for it."""
+"""A small model for tests, and songs for it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ MODEL = "tiny_6s"
 
 @pytest.fixture(scope="session")
 def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A cache folder that holds one model, ``tiny_6s``: six stems, random weights, segments of a second."""
+    """A cache folder with one model, ``tiny_6s``: six stems, random weights, segments of a second."""
     cache = tmp_path_factory.mktemp("cache")
     ModelStore(cache / "models").add(MODEL, write_tiny_model(cache / "tiny.safetensors"))
     return cache
@@ -24,13 +24,13 @@ def tiny_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def short_song(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds."""
+    """A song of two seconds."""
     return encode(tmp_path_factory.mktemp("song") / "Short.wav", sung(88_200), 44_100, "pcm_s16le")
 
 
 @pytest.fixture(scope="session")
 def long_song(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Ten minutes: on any machine time enough to do something in the middle, and more than a test waits for."""
+    """A song of ten minutes, longer than any test waits for."""
     song = np.tile(sung(60 * 8_000, 1, 8_000), 10)
     return encode(tmp_path_factory.mktemp("song") / "Long.wav", song, 8_000, "pcm_s16le")
 
@@ -40,7 +40,7 @@ Make = Callable[..., SeparationRequest]
 
 @pytest.fixture
 def request_for(tmp_path: Path) -> Make:
-    """Call it for a request to separate a song into a folder of the test's."""
+    """Return a function that makes a request to separate a song into a temporary folder."""
 
     def make(
         source: Path,

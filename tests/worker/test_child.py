@@ -1,7 +1,5 @@
-"""What the separating process says of its device; the rest is told by its parent's tests."""
+"""The separation process: devices and threads. The tests of the parent's end cover the rest."""
 
-import io
-import json
 import os
 import sys
 import threading
@@ -11,10 +9,20 @@ import pytest
 
 from stemsplitter.errors import DeviceError
 from stemsplitter.worker import child
-from stemsplitter.worker.child import Child, find_device
+from stemsplitter.worker.child import SeparationServer, find_device
 
 
-def test_the_cpu_is_used_where_it_is_named_or_all_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+class Responses:
+    """Collects messages instead of sending them to the parent."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+
+    def send(self, message: dict[str, Any]) -> None:
+        self.messages.append(message)
+
+
+def test_device_falls_back_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     assert find_device("cpu") == ("cpu", "")
     assert find_device("auto") == ("cpu", "")
@@ -23,13 +31,13 @@ def test_the_cpu_is_used_where_it_is_named_or_all_there_is(monkeypatch: pytest.M
     assert problem.startswith("The device cuda:1 needs torch")
 
 
-def test_cores_are_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_are_divided_among_processes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stemsplitter.separation.runtimes.openvino.usable_cores", lambda: 8)
     shares = [child.share_of_threads(*given) for given in ((0, 1), (0, 3), (0, 16), (5, 3))]
     assert shares == [None, 2, 1, 5]
 
 
-def test_the_process_ends_with_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_exits_on_a_gpu_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     ended: list[int] = []
     over = threading.Event()
 
@@ -42,8 +50,7 @@ def test_the_process_ends_with_its_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(child, "Separator", separator)
     monkeypatch.setattr(os, "_exit", end)
-    answers = io.StringIO()
-    Child(answers, "cuda:0", None).run([json.dumps({"id": 7, "model": "m", "stems": ["vocals"]}) + "\n"])
+    parent = Responses()
+    SeparationServer(parent, "cuda:0", None).run([{"id": 7, "model": "m", "stems": ["vocals"]}])
     assert over.wait(60) and ended == [1]
-    told = {"id": 7, "error": "DeviceError", "message": "The GPU is gone."}
-    assert [json.loads(line) for line in answers.getvalue().splitlines()] == [told]
+    assert parent.messages == [{"id": 7, "error": "DeviceError", "message": "The GPU is gone."}]

@@ -1,4 +1,4 @@
-"""Separation in a child process: what it gives, and what becomes of it when it is stopped or dies."""
+"""Separation in a child process: results, errors, stopping and death."""
 
 import contextlib
 import json
@@ -21,20 +21,20 @@ from stemsplitter.worker.process import OutOfMemory, SeparationFailed, Separatio
 
 from .conftest import Make
 
-LIMIT_S = 60.0  # for what takes a moment, or the start of a process
+LIMIT_S = 60.0  # includes the start of a process
 
-# tells of one song without end, of others nothing, and stops at nothing
-DEAF = """
+# reports progress of one song forever, of others never, and ignores stop requests
+UNRESPONSIVE = """
 import json, sys, threading, time
-def talk(number):
+def report(number):
     while True:
         print(json.dumps({"id": number, "progress": 0.5}))
         time.sleep(0.05)
 print(json.dumps({"id": 0, "device": "cpu", "problem": ""}))
 for line in sys.stdin:
     request = json.loads(line)
-    if request.get("source") == "lively":
-        threading.Thread(target=talk, args=(request["id"],), daemon=True).start()
+    if request.get("source") == "active":
+        threading.Thread(target=report, args=(request["id"],), daemon=True).start()
 """
 
 
@@ -61,7 +61,7 @@ def gone(pid: int, within: float = LIMIT_S) -> bool:
     return False
 
 
-def test_songs_are_separated_one_after_the_other_by_one_process(
+def test_consecutive_songs_are_separated_by_one_process(
     process: SeparationProcess, request_for: Make, short_song: Path, tmp_path: Path
 ) -> None:
     fractions: list[float] = []
@@ -79,7 +79,7 @@ def test_songs_are_separated_one_after_the_other_by_one_process(
     assert (list(again.stems), process.pid) == (["drums"], first)
 
 
-def test_stopping_keeps_the_process_and_leaves_no_files(
+def test_stop_keeps_the_process_and_leaves_no_files(
     process: SeparationProcess, request_for: Make, long_song: Path, short_song: Path, tmp_path: Path
 ) -> None:
     with pytest.raises(Stopped):
@@ -90,7 +90,7 @@ def test_stopping_keeps_the_process_and_leaves_no_files(
     assert process.pid == first
 
 
-def test_a_process_that_does_not_listen_is_killed(
+def test_process_that_does_not_stop_is_killed(
     process: SeparationProcess, request_for: Make, long_song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stemsplitter.worker.process.STOP_SECONDS", 0.3)
@@ -102,10 +102,10 @@ def test_a_process_that_does_not_listen_is_killed(
 
     with pytest.raises(Stopped):
         process.separate(request_for(long_song), hang_and_stop)
-    assert not process.alive
+    assert not process.is_alive
 
 
-def test_a_process_that_stands_still_is_killed(
+def test_stalled_process_is_killed(
     process: SeparationProcess, request_for: Make, long_song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def hang(fraction: float) -> bool:
@@ -114,12 +114,12 @@ def test_a_process_that_stands_still_is_killed(
             kill(process, signal.SIGSTOP)
         return False
 
-    with pytest.raises(SeparationFailed, match="standstill"):
+    with pytest.raises(SeparationFailed, match="stalled"):
         process.separate(request_for(long_song), hang)
-    assert not process.alive
+    assert not process.is_alive
 
 
-def test_errors_come_through(
+def test_errors_are_raised_in_the_parent(
     process: SeparationProcess, request_for: Make, tmp_path: Path, short_song: Path
 ) -> None:
     noise = tmp_path / "noise.wav"
@@ -134,13 +134,13 @@ def test_errors_come_through(
 @pytest.mark.parametrize(
     ("number", "error"), [(signal.SIGKILL, OutOfMemory), (signal.SIGSEGV, SeparationFailed)]
 )
-def test_death_is_told_to_all_its_songs(
+def test_death_fails_all_songs_of_the_process(
     process: SeparationProcess, request_for: Make, long_song: Path, number: int, error: type[SeparationFailed]
 ) -> None:
     both = threading.Barrier(2)
 
     def separate(name: str) -> type[SeparationFailed]:
-        def murder(fraction: float) -> bool:
+        def kill_once(fraction: float) -> bool:
             if fraction > 0:
                 with contextlib.suppress(threading.BrokenBarrierError):
                     if both.wait(LIMIT_S) == 0:
@@ -148,42 +148,42 @@ def test_death_is_told_to_all_its_songs(
                         both.abort()
             return False
 
-        with pytest.raises(SeparationFailed) as told:
-            process.separate(request_for(long_song, folder=name), murder)
-        return type(told.value)
+        with pytest.raises(SeparationFailed) as caught:
+            process.separate(request_for(long_song, folder=name), kill_once)
+        return type(caught.value)
 
     with ThreadPoolExecutor(2) as threads:
         assert list(threads.map(separate, ("one", "two"))) == [error, error]
-    assert not process.alive
+    assert not process.is_alive
     with pytest.raises(SeparationFailed):
         process.separate(request_for(long_song), lambda _: False)
 
 
-def test_of_two_songs_at_once_one_is_stopped_and_the_other_finished(
+def test_one_of_two_concurrent_songs_is_stopped(
     process: SeparationProcess, request_for: Make, long_song: Path, short_song: Path, tmp_path: Path
 ) -> None:
-    begun, over = threading.Event(), threading.Event()
+    started, over = threading.Event(), threading.Event()
 
-    def until_the_other_is_over(fraction: float) -> bool:
+    def until_the_other_has_ended(fraction: float) -> bool:
         if fraction > 0:
-            begun.set()
+            started.set()
         return over.is_set()
 
     with ThreadPoolExecutor(1) as threads:
         stopped = threads.submit(
-            process.separate, request_for(long_song, folder="long"), until_the_other_is_over
+            process.separate, request_for(long_song, folder="long"), until_the_other_has_ended
         )
-        assert begun.wait(LIMIT_S)
+        assert started.wait(LIMIT_S)
         try:
             done = process.separate(request_for(short_song, ("drums",), folder="short"), lambda _: False)
         finally:
             over.set()
         assert isinstance(stopped.exception(), Stopped)
     assert done.stems == {"drums": str(tmp_path / "short/drums.wav")}
-    assert not (tmp_path / "long").exists() and process.alive
+    assert not (tmp_path / "long").exists() and process.is_alive
 
 
-def test_errors_go_to_the_song_that_they_belong_to(
+def test_error_of_a_song_does_not_affect_another(
     process: SeparationProcess, request_for: Make, long_song: Path, tmp_path: Path
 ) -> None:
     (noise := tmp_path / "noise.wav").write_bytes(b"no audio")
@@ -194,14 +194,14 @@ def test_errors_go_to_the_song_that_they_belong_to(
             with pytest.raises(AudioError, match=r"noise\.wav"):
                 process.separate(request_for(noise, folder="noise"), lambda _: False)
             failed_at.append(fraction)
-        return bool(failed_at) and fraction > failed_at[0]  # it has gone on
+        return bool(failed_at) and fraction > failed_at[0]  # it made progress
 
     with pytest.raises(Stopped):
         process.separate(request_for(long_song), fail_beside)
-    assert failed_at and process.alive
+    assert failed_at and process.is_alive
 
 
-def test_what_a_watch_raises_ends_its_song(
+def test_error_of_on_progress_stops_its_song(
     process: SeparationProcess, request_for: Make, long_song: Path, short_song: Path, tmp_path: Path
 ) -> None:
     def fail(fraction: float) -> bool:
@@ -215,59 +215,58 @@ def test_what_a_watch_raises_ends_its_song(
     assert process.separate(request_for(short_song), lambda _: False).stems
 
 
-def test_a_song_that_does_not_listen_is_left_alone_while_others_go_on(
+def test_unresponsive_song_does_not_stop_the_process_of_others(
     request_for: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def popen(_: list[str], **pipes: Any) -> "subprocess.Popen[str]":
-        return real([sys.executable, "-u", "-c", DEAF], **pipes)
+        return real([sys.executable, "-u", "-c", UNRESPONSIVE], **pipes)
 
-    def send(number: int, request: dict[str, Any], answers: Any) -> None:
-        tell(number, request, answers)
-        if "stop" in request and not over.is_set():  # what it is given for that is known by now
-            patience(LIMIT_S)  # with the process, which this machine may hold up
+    def send(number: int, request: dict[str, Any], responses: Any) -> None:
+        original_send(number, request, responses)
+        if "stop" in request and not over.is_set():  # the deadline is set by now
+            stop_within(LIMIT_S)  # the host may delay the process
 
-    def patience(seconds: float) -> None:
+    def stop_within(seconds: float) -> None:
         monkeypatch.setattr("stemsplitter.worker.process.STOP_SECONDS", seconds)
 
     real = subprocess.Popen
-    patience(0.5)
+    stop_within(0.5)
     monkeypatch.setattr(subprocess, "Popen", popen)
     process = SeparationProcess()
-    tell = process._send
+    original_send = process._send
     monkeypatch.setattr(process, "_send", send)
-    begun, over = threading.Event(), threading.Event()
+    started, over = threading.Event(), threading.Event()
 
     def until_over(fraction: float) -> bool:
         if fraction > 0:
-            begun.set()
+            started.set()
         return over.is_set()
 
     with ThreadPoolExecutor(1) as threads:
-        other = threads.submit(process.separate, request_for(Path("lively")), until_over)
-        assert begun.wait(LIMIT_S)
+        other = threads.submit(process.separate, request_for(Path("active")), until_over)
+        assert started.wait(LIMIT_S)
         with pytest.raises(Stopped):
             process.separate(request_for(Path("silent")), lambda fraction: True)
-        assert process.alive and not other.done()
-        patience(0.5)
+        assert process.is_alive and not other.done()
+        stop_within(0.5)
         over.set()
         assert isinstance(other.exception(), Stopped)
-    assert not process.alive  # now there was nobody to keep it for
+    assert not process.is_alive  # no other song needs it
 
 
-def test_the_process_ends_when_its_parent_is_gone(
+def test_process_exits_with_its_parent(
     process: SeparationProcess, request_for: Make, long_song: Path
 ) -> None:
-    def vanish(fraction: float) -> bool:
+    def close_pipe(fraction: float) -> bool:
         if fraction > 0:
-            assert process._process is not None and process._process.stdin is not None
-            process._process.stdin.close()  # as the system does when a process dies
+            process._child._input.close()  # as the system does when the parent dies
         return False
 
     with pytest.raises(SeparationFailed):
-        process.separate(request_for(long_song), vanish)
+        process.separate(request_for(long_song), close_pipe)
 
 
-def test_closing_ends_the_process(process: SeparationProcess, request_for: Make, short_song: Path) -> None:
+def test_close_kills_the_process(process: SeparationProcess, request_for: Make, short_song: Path) -> None:
     process.separate(request_for(short_song), lambda _: False)
     pid = process.pid
     process.close()

@@ -101,7 +101,7 @@ def webhook_secret(
 @app.command("sign-in-link")
 def sign_in_link(account: AccountName, data_dir: DataDir = None) -> None:
     """Print a link that signs a browser in to an account. It works once and expires after an hour."""
-    from stemsplitter.processes.first_run import sign_in_link as make_link
+    from stemsplitter.processes.first_account import sign_in_link as make_link
 
     with open_services(data_dir) as services:
         with services.database.read() as session:

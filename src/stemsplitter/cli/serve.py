@@ -119,8 +119,8 @@ def _fetching(entry: "ModelEntry") -> Iterator["Progress"]:
 
 
 def _greet(services: "Services", stop: threading.Event) -> None:
-    """Print the welcome text when the API responds: the key in it is shown once and must be usable."""
-    from stemsplitter.processes.first_run import welcome
+    """Print the startup message when the API responds: the key in it is shown once and must be usable."""
+    from stemsplitter.processes.first_run import startup_message
 
     url = _local_url(services.settings)
     end = time.monotonic() + START_SECONDS
@@ -128,7 +128,7 @@ def _greet(services: "Services", stop: threading.Event) -> None:
         if _answers(url):
             break
     if not stop.is_set():
-        print(welcome(services), flush=True)
+        print(startup_message(services), flush=True)
 
 
 def _answers(url: str) -> bool:

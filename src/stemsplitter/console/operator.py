@@ -11,7 +11,7 @@ from stemsplitter.clock import now
 from stemsplitter.console import access
 from stemsplitter.console.rendering import page
 from stemsplitter.health import statistics
-from stemsplitter.splits import queries
+from stemsplitter.splits import repository
 from stemsplitter.worker import heartbeat
 
 PAGE = 25
@@ -28,10 +28,10 @@ def overview(request: Request, services: ServicesDep) -> Response:
     at, lease_s = now(), services.settings.lease_seconds
     with services.database.read() as session:
         figures = statistics.read(session, at, lease_s)
-        queue = queries.queue(session, QUEUE_LENGTH)
-        processes = heartbeat.known_processes(session)
-        living = heartbeat.living_processes(session, timedelta(seconds=lease_s))
-        failed = queries.failures_by_code(session, at - timedelta(days=1))
+        queue = repository.unfinished(session, QUEUE_LENGTH)
+        processes = heartbeat.all_processes(session)
+        living = heartbeat.live_processes(session, timedelta(seconds=lease_s))
+        failed = repository.failures_by_code(session, at - timedelta(days=1))
         emails = services.accounts.emails(session, {split.account_id for split in queue})
     return page(
         request,
@@ -55,8 +55,8 @@ def failures(
 ) -> Response:
     """List failed splits with the error shown to the account and its cause."""
     with services.database.read() as session:
-        found, after = queries.failures(session, limit=PAGE, cursor=cursor, code=code)
-        by_code = queries.failures_by_code(session, now() - FAILURE_PERIOD)
+        found, after = repository.failed(session, limit=PAGE, cursor=cursor, code=code)
+        by_code = repository.failures_by_code(session, now() - FAILURE_PERIOD)
         emails = services.accounts.emails(session, {split.account_id for split in found})
     return page(
         request,

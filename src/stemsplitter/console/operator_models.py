@@ -31,8 +31,8 @@ def models(request: Request, services: ServicesDep) -> Response:
     except ModelError as broken:
         entries, error = [], str(broken)
     with services.database.read() as session:
-        living = heartbeat.living_workers(session, timedelta(seconds=services.settings.lease_seconds))
-        workers = [process for process in heartbeat.known_processes(session) if process.id in living]
+        living = heartbeat.live_workers(session, timedelta(seconds=services.settings.lease_seconds))
+        workers = [process for process in heartbeat.all_processes(session) if process.id in living]
     on = {
         entry.name: sorted({worker.host for worker in workers if entry.name in worker.models})
         for entry, _ in entries

@@ -1,4 +1,4 @@
-"""The database: one declarative base, one way to open it, one way to run a transaction."""
+"""The database: declarative base, connections, transactions and pagination."""
 
 from stemsplitter.database.base import Base, UtcDateTime, new_id
 from stemsplitter.database.engine import Database, is_one_of, one_at_a_time

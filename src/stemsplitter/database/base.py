@@ -1,4 +1,4 @@
-"""What all tables share: their base class, times, and identifiers."""
+"""Base class, times and identifiers of all tables."""
 
 import secrets
 import threading
@@ -15,7 +15,7 @@ _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 class Base(DeclarativeBase):
-    """Base of every table. Constraints are named, so that migrations can change them."""
+    """Base class of every table. Constraints have names, so that migrations can change them."""
 
     metadata = MetaData(
         naming_convention={
@@ -29,7 +29,7 @@ class Base(DeclarativeBase):
 
 
 class UtcDateTime(TypeDecorator[datetime]):
-    """An aware UTC time, kept as whole milliseconds since 1970: the same on every database, and sortable."""
+    """An aware UTC time, stored as whole milliseconds since 1970: the same on every database, and sortable."""
 
     impl = BigInteger
     cache_ok = True
@@ -46,7 +46,7 @@ _moment_lock = threading.Lock()
 
 
 def _next_moment() -> int:
-    """Milliseconds since 1970 times 62²; larger than any that this process was given before."""
+    """Return milliseconds since 1970 times 62²; greater than any previous value of this process."""
     global _moment
     with _moment_lock:
         _moment = max(time.time_ns() // 1_000_000 * 62**2, _moment + 1)
@@ -54,16 +54,16 @@ def _next_moment() -> int:
 
 
 def new_id(prefix: str) -> str:
-    """``prefix_`` and 22 letters and digits that nobody can guess; the first 10 rise with time.
+    """Return ``prefix_`` and 22 unguessable letters and digits; the first 10 increase with time.
 
-    So that a page of newest rows is a range of the index, and inserts go to its end. The ids that one process
-    makes sort in the order in which they were made, in the same millisecond too: pages are cut by them.
+    So a page of the newest rows is a range of the index, and inserts go to its end. Ids of one process sort in the
+    order of their creation, even within a millisecond: pagination relies on it.
     """
     return f"{prefix}_{_letters(_next_moment(), 10)}{_letters(secrets.randbelow(62**12), 12)}"
 
 
 def _letters(number: int, length: int) -> str:
-    """A number below 62 to the power of ``length``, to the base of 62."""
+    """Return a number below 62 to the power of ``length`` in base 62."""
     letters = []
     for _ in range(length):
         number, digit = divmod(number, 62)

@@ -1,4 +1,4 @@
-"""Opening SQLite or PostgreSQL, and transactions on it."""
+"""Engines and transactions of SQLite and PostgreSQL."""
 
 import sqlite3
 import threading
@@ -26,11 +26,11 @@ from sqlalchemy.orm import Session
 from stemsplitter.errors import SettingsError
 
 BUSY_TIMEOUT_MS = 30_000
-IDLE_S = 60  # no transaction of ours waits for anything but the database, and none of them for long
+IDLE_S = 60  # our transactions wait only for the database, and not for long
 
 
 class Database:
-    """An engine and its transactions. Thread-safe; one for each process.
+    """An engine and its transactions. Thread-safe; one per process.
 
     Raises:
         SettingsError: the URL is neither ``sqlite:///…`` nor ``postgresql+psycopg://…``.
@@ -43,7 +43,7 @@ class Database:
             raise SettingsError("DATABASE_URL is not a database URL: write sqlite:///FILE.") from error
         self.url = parsed.render_as_string(hide_password=False)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
-        # with one writer at a time in a process, waiting is fair; SQLite's own waiting is not
+        # one writer at a time in a process: waiting for this lock is fair, waiting for SQLite's is not
         self._writing = threading.Lock()
         if self.is_sqlite:
             self.engine = _open_sqlite(self.url)
@@ -56,18 +56,18 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Session]:
-        """A session for reading; nothing is committed."""
+        """Open a session for reading; nothing is committed."""
         with Session(self.engine, expire_on_commit=False) as session:
             if self.is_sqlite:
                 session.connection(execution_options={"sqlite_begin": "DEFERRED"})
             else:
-                # each statement sees what was committed before it, in a transaction or not
+                # each statement sees what was committed before it, in a transaction as well
                 session.connection(execution_options={"isolation_level": "AUTOCOMMIT"})
             yield session
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """One transaction, committed at the end of the block, rolled back when it raises."""
+        """Run one transaction: committed at the end of the block, rolled back if it raises."""
         if self.is_sqlite:
             with self._writing, Session(self.engine, expire_on_commit=False) as session, session.begin():
                 yield session
@@ -85,7 +85,7 @@ def _open_postgresql(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: Any) -> None:
-        # who is frozen, or cut off, in the midst of a transaction keeps its locks, as that of the queue, no longer
+        # bounds how long a process that is suspended or disconnected in a transaction holds its locks
         connection.execute(f"SET idle_in_transaction_session_timeout = '{IDLE_S}s'")
         connection.commit()
 
@@ -93,9 +93,9 @@ def _open_postgresql(url: str) -> Engine:
 
 
 def one_at_a_time(connection: Connection | Session, number: int) -> None:
-    """Wait for whoever else holds the lock of that ``number``, and hold it until the transaction ends.
+    """Acquire the advisory lock with that ``number``, and hold it until the transaction ends.
 
-    On SQLite a transaction that writes is alone anyway. Any number will do that nothing else has.
+    On SQLite it does nothing, as write transactions are exclusive. Each use needs a different number.
     """
     bound = connection.get_bind() if isinstance(connection, Session) else connection
     if bound.dialect.name == "postgresql":
@@ -103,9 +103,9 @@ def one_at_a_time(connection: Connection | Session, number: int) -> None:
 
 
 def is_one_of(session: Session, column: Any, values: Collection[str]) -> ColumnElement[bool]:
-    """Whether a column's value is one of these texts.
+    """Return the condition that a column's value is one of ``values``.
 
-    On PostgreSQL the statement is the same however many they are, so that it is planned once.
+    On PostgreSQL the statement is the same for any number of values, so it is planned once.
     """
     if session.get_bind().dialect.name == "postgresql":
         return cast(ColumnElement[bool], column == any_(literal(list(values), ARRAY(Text))))
@@ -119,25 +119,25 @@ def _open_sqlite(url: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # BEGIN is ours, below
+        connection.isolation_level = None  # the listener below sends BEGIN
         cursor = connection.cursor()
         cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-        write_ahead(cursor)
+        enable_wal(cursor)
         cursor.execute("PRAGMA foreign_keys=ON")
         cursor.execute("PRAGMA synchronous=FULL")  # a committed ledger entry survives a power cut
         cursor.close()
 
     @event.listens_for(engine, "begin")
     def begin(connection: Any) -> None:
-        # IMMEDIATE: a transaction that reads first and writes later would fail where another wrote between
+        # IMMEDIATE: a deferred transaction that reads and then writes fails if another one wrote in between
         mode = connection.get_execution_options().get("sqlite_begin", "IMMEDIATE")
         connection.exec_driver_sql(f"BEGIN {mode}")
 
     return engine
 
 
-def write_ahead(cursor: sqlite3.Cursor) -> None:
-    """Switch the write-ahead log on. SQLite does not wait where two processes do it to a new file at once."""
+def enable_wal(cursor: sqlite3.Cursor) -> None:
+    """Enable the write-ahead log. Retries, as SQLite does not wait if two processes do it at once for a new file."""
     end = time.monotonic() + BUSY_TIMEOUT_MS / 1000
     while True:
         try:

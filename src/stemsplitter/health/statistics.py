@@ -22,7 +22,7 @@ from stemsplitter.splits.models import (
     Split,
 )
 from stemsplitter.webhooks.models import DeliveryStatus, WebhookDelivery
-from stemsplitter.worker.heartbeat import living_workers
+from stemsplitter.worker.heartbeat import live_workers
 from stemsplitter.worker.models import Worker
 
 SERVER_FAULTS = ("SERVER_ERROR", "OUT_OF_MEMORY")
@@ -76,7 +76,7 @@ def read(session: Session, at: datetime, lease_s: float) -> Statistics:
     by_status = select(WebhookDelivery.status, func.count()).group_by(WebhookDelivery.status)
     for status, count in session.execute(by_status):
         deliveries[status] = count
-    living = living_workers(session, timedelta(seconds=lease_s), at)
+    living = live_workers(session, timedelta(seconds=lease_s), at)
     loads = _loads(session, living)
     oldest = min((load.oldest for load in loads.values() if load.oldest), default=at)
     splits[QUEUED] = sum(load.queued for load in loads.values())

@@ -1,1 +1,1 @@
-"""Requests that may be sent twice and must come out once."""
+"""Idempotency keys: a repeated request gets the stored response."""

@@ -1,4 +1,4 @@
-"""The table of requests that carried an idempotency key."""
+"""Table of requests with an idempotency key."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from stemsplitter.database import Base, UtcDateTime
 
 
 class IdempotencyRecord(Base):
-    """A request under way, or the answer it got."""
+    """A request in progress, or its response."""
 
     __tablename__ = "idempotency_records"
     __table_args__ = (CheckConstraint("status IN ('in_flight', 'done')", name="status"),)

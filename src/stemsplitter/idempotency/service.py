@@ -1,8 +1,7 @@
-"""The same key with the same body gets the same answer, after
+"""Idempotency keys: a request with the same key and body gets the same response, as in
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/.
 
-The answer is kept by the transaction that does the work (:data:`Record`), so that there is never one without
-the other.
+The response is stored in the transaction that does the work (:data:`Record`).
 """
 
 import json
@@ -20,17 +19,17 @@ from stemsplitter.database import Database
 from stemsplitter.idempotency.models import IdempotencyRecord
 from stemsplitter.service_errors import Conflict, ValidationFailed
 
-KEPT = timedelta(hours=48)
-# a request that has not ended by then ended with its process: nothing of it was committed
+RETENTION = timedelta(hours=48)
+# a request without a response after this time died with its process, and committed nothing
 LEASE = timedelta(minutes=2)
 
-# What a service calls inside the transaction that creates, with the `data` of the answer.
+# called in the transaction that creates, with the `data` of the response
 Record = Callable[[Session, Mapping[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request with an idempotency key: whose, to which route, and the SHA-256 of its body."""
+    """A request with an idempotency key: its account, route, and the SHA-256 of its body."""
 
     account_id: str
     route: str
@@ -39,7 +38,7 @@ class Request:
 
 
 class IdempotencyService:
-    """Remembers requests with an idempotency key for :data:`KEPT`."""
+    """Stores responses of requests with an idempotency key for :data:`RETENTION`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -47,31 +46,30 @@ class IdempotencyService:
     def run(
         self, request: Request, create: Callable[[Record], Mapping[str, Any]]
     ) -> tuple[Mapping[str, Any], bool]:
-        """What ``create`` returns, and whether it had been created before.
+        """Return the result of ``create``, or the stored one and true.
 
-        ``create`` must call the :data:`Record` it is given in the transaction that creates. When it raises,
-        nothing is remembered.
+        ``create`` must call its :data:`Record` in the transaction that creates. If it raises, nothing is stored.
 
         Raises:
-            Conflict: the same request is under way.
-            ValidationFailed: the key was used with another body.
+            Conflict: a request with this key is in progress.
+            ValidationFailed: the key was used with a different body.
         """
         claimed_at = now()
         try:
             stored = self._claim(request, claimed_at)
-        except IntegrityError as error:  # PostgreSQL: another request with this key was faster
+        except IntegrityError as error:  # PostgreSQL: a concurrent request with this key was first
             raise _in_flight() from error
         if stored is not None:
             return stored, True
         try:
             return create(lambda session, data: self._finish(session, request, claimed_at, data)), False
         except BaseException:
-            self._forget(request, claimed_at)
+            self._delete(request, claimed_at)
             raise
 
     def _claim(self, request: Request, at: datetime) -> Mapping[str, Any] | None:
         with self._database.write() as session:
-            session.execute(delete(IdempotencyRecord).where(IdempotencyRecord.created_at < at - KEPT))
+            session.execute(delete(IdempotencyRecord).where(IdempotencyRecord.created_at < at - RETENTION))
             identity = (request.account_id, request.route, request.key)
             record = session.get(IdempotencyRecord, identity, with_for_update=True)
             if record is None:
@@ -87,7 +85,7 @@ class IdempotencyService:
                 return None
             if record.body_hash != request.body_hash:
                 raise ValidationFailed(
-                    "This idempotency key was used with another body: take a new key.",
+                    "This idempotency key was used with a different body: use a new key.",
                     param="Idempotency-Key",
                 )
             if record.response_body is not None:
@@ -107,10 +105,10 @@ class IdempotencyService:
             .values(status="done", response_body=json.dumps(data, ensure_ascii=False))
         )
         assert isinstance(changed, CursorResult)
-        if changed.rowcount != 1:  # the lease ran out and another request has the key now
+        if changed.rowcount != 1:  # the lease expired and another request has the key
             raise _in_flight()
 
-    def _forget(self, request: Request, claimed_at: datetime) -> None:
+    def _delete(self, request: Request, claimed_at: datetime) -> None:
         with self._database.write() as session:
             session.execute(
                 delete(IdempotencyRecord).where(
@@ -129,4 +127,4 @@ def _this(request: Request, claimed_at: datetime) -> ColumnElement[bool]:
 
 
 def _in_flight() -> Conflict:
-    return Conflict("A request with this idempotency key is under way: wait for it, then send it again.")
+    return Conflict("A request with this idempotency key is in progress: wait for it, then send it again.")

@@ -1,4 +1,4 @@
-"""The process that answers HTTP requests."""
+"""The API process: it serves HTTP requests."""
 
 import errno
 import socket
@@ -16,18 +16,18 @@ from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.worker.membership import API
 
-# requests under way when the process is told to stop may end: a create takes up to 45 s
+# time for running requests to finish when the process is stopped: a create takes up to 45 s
 GRACE_S = 50
 PORT_S = 5.0
-# longer than proxies keep a connection (60 s): who closes first must be who sends requests
+# longer than the keep-alive of proxies (60 s): the side that sends requests must close first
 KEEP_ALIVE_S = 75
 
 
 def run(settings: Settings) -> None:
-    """Answer requests until SIGTERM or SIGINT; those under way are finished first.
+    """Serve requests until SIGTERM or SIGINT, then finish the running ones.
 
     Raises:
-        SettingsError, SchemaError: the settings or the database do not allow a start.
+        SettingsError, SchemaError: the settings or the database prevent a start.
     """
     logs.configure(settings.log_level)
     services = Services(settings)
@@ -49,7 +49,7 @@ def _serve(services: Services) -> None:
         header_seconds=settings.header_seconds,
         body_seconds=settings.body_seconds,
     )
-    probing.start()  # ready by the time that the first split is asked for
+    probing.start()  # ready for the first split
     app = create_app(services)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -64,7 +64,7 @@ def _serve(services: Services) -> None:
             timeout_graceful_shutdown=GRACE_S,
         )
     )
-    app.state.is_stopping = lambda: server.should_exit  # streams without an end end then
+    app.state.is_stopping = lambda: server.should_exit  # ends streams
     try:
         server.run()
     except SystemExit as error:
@@ -74,7 +74,7 @@ def _serve(services: Services) -> None:
 
 
 def check_port(settings: Settings) -> None:
-    """Raise SettingsError where the server could not listen; one that is about to end is waited for."""
+    """Raise SettingsError if the server cannot listen; wait for another one that is stopping."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     deadline = time.monotonic() + PORT_S
     while True:
@@ -89,6 +89,6 @@ def check_port(settings: Settings) -> None:
 
 def _cannot_listen(settings: Settings) -> SettingsError:
     return SettingsError(
-        f"The server cannot listen on {settings.host}:{settings.port}: choose another --port or --host, or stop what "
-        "listens there."
+        f"The server cannot listen on {settings.host}:{settings.port}: choose another --port or --host, or stop the "
+        "program that listens there."
     )

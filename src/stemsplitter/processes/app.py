@@ -1,4 +1,4 @@
-"""The web services: routers, errors and middleware put together."""
+"""The ASGI application: routers, errors and middleware."""
 
 from fastapi import APIRouter, FastAPI
 from fastapi.telemetry import TelemetryConfig
@@ -19,7 +19,7 @@ from stemsplitter.console.headers import SecurityHeaders
 from stemsplitter.services import Services
 from stemsplitter.version import __version__
 
-# every feature's endpoints; their paths are whole (`/v1/…`), so that a reader finds them by searching
+# all endpoints; their paths are complete (`/v1/…`), so that a search finds them
 ROUTERS: tuple[APIRouter, ...] = (
     splits_endpoints.router,
     uploads_endpoints.router,
@@ -32,12 +32,12 @@ ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     metrics.router,
 )
-# the framework's own would tell whole paths, and those of files hold signatures: see stemsplitter.tracing
+# the framework's telemetry records whole paths, and those of files contain signatures: see stemsplitter.tracing
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
 def create_app(services: Services) -> FastAPI:
-    """The ASGI application of a server made of ``services``'s parts."""
+    """Create the ASGI application of a server."""
     app = FastAPI(
         title="Stem Splitter",
         version=__version__,
@@ -54,7 +54,7 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(router)
     console.install(app)
     app.state.routes = [route for router in (*ROUTERS, *console.ROUTERS) for route in router.routes]
-    # from the inside out; the inner answer to a fault still gets the headers of admission
+    # innermost first; the inner response to a fault still gets the headers of admission
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(Admission, services=services)
     app.add_middleware(UnexpectedErrors)

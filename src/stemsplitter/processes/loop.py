@@ -1,136 +1,121 @@
-"""A worker: takes splits, as many at once as it is to, and webhooks, until it is told to stop."""
+"""The loop of a worker: it claims and runs splits, delivers webhooks and does maintenance until it is stopped."""
 
 import logging
 import os
 import random
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
-from typing import Generic, NoReturn, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
 from stemsplitter.settings import Settings
+from stemsplitter.splits.jobs import SplitJobs
+from stemsplitter.splits.models import Split
+from stemsplitter.splits.processing import Released
 from stemsplitter.webhooks.deliveries import Deliveries
-from stemsplitter.worker import backoff
+from stemsplitter.worker import retry
 from stemsplitter.worker.heartbeat import Heartbeat
-from stemsplitter.worker.tasks import Chore, HandedBack
+from stemsplitter.worker.maintenance import Maintenance, MaintenanceTask
 
 POLLING_SECONDS = 0.2
-HAND_BACK_SECONDS = 20.0
+RELEASE_SECONDS = 20.0
 
 _log = logging.getLogger(__name__)
-Job = TypeVar("Job")
 
 
-class Jobs(Protocol[Job]):
-    """What a worker works at. All may be called from several threads."""
+class Worker:
+    """The worker of a process, which ends with it.
 
-    def models(self) -> Sequence[str]:
-        """The models whose jobs are taken."""
+    The leader of the live workers also requeues the splits of dead workers and runs the maintenance tasks.
 
-    def take(self, worker_id: str) -> Job | None:
-        """A job that is nobody else's from now on; None where none is to be had."""
-
-    def process(self, job: Job, abort: threading.Event) -> None:
-        """Do a job. When ``abort`` is set, it is to raise HandedBack soon."""
-
-    def recover(self, worker_id: str) -> None:
-        """Give back what this worker has taken and is not at work at."""
-
-    def reap(self, living: Callable[[], Collection[str]]) -> None:
-        """Give back what workers have that do not live."""
-
-    def hand_back(self, worker_id: str) -> None:
-        """Give back all that this worker has."""
-
-
-class Worker(Generic[Job]):
-    """One in each process, which ends with it. ``concurrency`` is how many jobs it really does at once.
-
-    The eldest living worker gives back the jobs of those that died, and does the chores.
+    Args:
+        concurrency: number of splits that run at once.
     """
 
     def __init__(
         self,
-        heart: Heartbeat,
+        heartbeat: Heartbeat,
         settings: Settings,
-        jobs: Jobs[Job],
+        splits: SplitJobs,
         deliveries: Deliveries,
         *,
-        chores: Sequence[Chore] = (),
+        maintenance: Sequence[MaintenanceTask] = (),
         concurrency: int = 1,
     ) -> None:
-        self._heart, self._settings = heart, settings
-        self._jobs, self._deliveries, self._chores = jobs, deliveries, chores
+        self._heartbeat, self._settings = heartbeat, settings
+        self._splits, self._deliveries = splits, deliveries
+        self._maintenance = Maintenance(
+            [MaintenanceTask("delete dead workers", 3600, heartbeat.delete_dead), *maintenance]
+        )
         self._threads = [
             threading.Thread(target=self._work, name=f"split {number}", daemon=True)
             for number in range(1, concurrency + 1)
         ]
-        self._taking = threading.Lock()
+        self._claiming = threading.Lock()
         self._failures = 0
         self._stopping = threading.Event()
         self._abort = threading.Event()
 
     def run(self, stop: threading.Event, close: Callable[[], object] = lambda: None) -> NoReturn:
-        """Take jobs until ``stop`` is set; then finish the running ones, or hand them back, call ``close``, and end the
-        process."""
-        self._heart.start()
+        """Work until ``stop`` is set. Then finish or release the running splits, call ``close`` and end the process."""
+        self._heartbeat.start()
         self._deliveries.start()
         for thread in self._threads:
             thread.start()
-        threading.Thread(target=self._look_after_others, name="maintenance", daemon=True).start()
-        _log.info("worker %s takes jobs", self._heart.worker_id)
+        threading.Thread(target=self._maintain, name="maintenance", daemon=True).start()
+        _log.info("worker %s started", self._heartbeat.worker_id)
         stop.wait()
         self._drain()
         close()
-        _log.info("worker %s has ended", self._heart.worker_id)
+        _log.info("worker %s stopped", self._heartbeat.worker_id)
         logging.shutdown()
-        os._exit(0)  # a thread that did not hand its job back in time is not waited for
+        os._exit(0)  # does not wait for a thread that did not release its split in time
 
     def _work(self) -> None:
         while not self._stopping.is_set():
-            with self._taking:  # one asks for all, the others wait behind it
-                job = self._take()
-            if job is not None:
-                self._process(job)
+            with self._claiming:  # one thread polls for all
+                split = self._claim()
+            if split is not None:
+                self._run(split)
 
-    def _take(self) -> Job | None:
+    def _claim(self) -> Split | None:
         if self._stopping.is_set():
             return None
         try:
-            job = self._jobs.take(self._heart.worker_id)
+            split = self._splits.claim(self._heartbeat.worker_id)
         except Exception:
-            pause = backoff.pause(self._failures)
+            delay = retry.delay(self._failures)
             self._failures += 1
-            _log.exception("no job can be taken; tried again in %g s", pause)
-            self._stopping.wait(pause * random.uniform(0.8, 1.2))
+            _log.exception("could not claim a split, retrying in %g s", delay)
+            self._stopping.wait(delay * random.uniform(0.8, 1.2))
             return None
         self._failures = 0
-        if job is None:
+        if split is None:
             self._stopping.wait(POLLING_SECONDS * random.uniform(0.8, 1.2))
-        return job
+        return split
 
-    def _process(self, job: Job) -> None:
+    def _run(self, split: Split) -> None:
         try:
-            self._jobs.process(job, self._abort)
-        except HandedBack:
-            _log.info("a job is handed back")
+            self._splits.run(split, self._abort)
+        except Released:
+            _log.info("split %s released", split.id)
         except Exception:
-            _log.exception("a job broke off, and waits again as soon as the database answers")
+            _log.exception("split %s interrupted, to be requeued when the database is available", split.id)
 
     def _drain(self) -> None:
-        """Let running jobs finish, for as long as the settings say; have the others give up."""
+        """Let running splits finish within the time that the settings allow, then release the others."""
         self._stopping.set()
         self._deliveries.stop()
         if not self._wait_idle(self._settings.stop_seconds):
             self._abort.set()
-        deadline = time.monotonic() + HAND_BACK_SECONDS
-        self._wait_idle(HAND_BACK_SECONDS)
+        deadline = time.monotonic() + RELEASE_SECONDS
+        self._wait_idle(RELEASE_SECONDS)
         self._deliveries.wait_idle(max(deadline - time.monotonic(), 0))
         try:
-            self._jobs.hand_back(self._heart.worker_id)
-            self._heart.stop()
+            self._splits.requeue_own(self._heartbeat.worker_id)
+            self._heartbeat.stop()
         except Exception:
-            _log.exception("what is left cannot be handed back; others take it when the lease has ended")
+            _log.exception("could not requeue running splits; another worker does when the lease expires")
 
     def _wait_idle(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -138,32 +123,22 @@ class Worker(Generic[Job]):
             thread.join(max(deadline - time.monotonic(), 0))
         return not any(thread.is_alive() for thread in self._threads)
 
-    def _look_after_others(self) -> None:
-        chores = (Chore("forget dead workers", 3600, self._heart.forget_dead), *self._chores)
-        due = dict.fromkeys((chore.name for chore in chores), 0.0)
-        # while the database was away nobody's heart was heard: each has a lease's time to be heard again
-        patient_until = 0.0
-        while not self._stopping.wait(self._heart.interval):
+    def _maintain(self) -> None:
+        # while the database was unavailable no heartbeat could be written: wait for a lease before requeueing
+        requeue_at = 0.0
+        while not self._stopping.wait(self._heartbeat.interval):
             try:
-                self._heart.tell_models(self._jobs.models())
-                self._jobs.recover(self._heart.worker_id)
-                if not self._heart.leads():
+                self._heartbeat.publish_models(self._splits.models())
+                self._splits.requeue_lost(self._heartbeat.worker_id)
+                if not self._heartbeat.is_leader():
                     continue
-                if time.monotonic() > patient_until:
-                    # this one lives, however late its own heart is
-                    self._jobs.reap(lambda: {self._heart.worker_id, *self._heart.living()})
+                if time.monotonic() > requeue_at:
+                    # this worker is live, however late its own heartbeat is
+                    self._splits.requeue_dead(
+                        lambda: {self._heartbeat.worker_id, *self._heartbeat.live_workers()}
+                    )
             except Exception:
-                _log.exception("looking after the workers failed, and is tried again")
-                patient_until = time.monotonic() + self._settings.lease_seconds
+                _log.exception("could not check the workers, retrying in %g s", self._heartbeat.interval)
+                requeue_at = time.monotonic() + self._settings.lease_seconds
                 continue
-            for chore in chores:
-                if time.monotonic() >= due[chore.name] and not self._stopping.is_set():
-                    due[chore.name] = time.monotonic() + chore.seconds
-                    _do(chore)
-
-
-def _do(chore: Chore) -> None:
-    try:
-        chore.run()
-    except Exception:
-        _log.exception("the chore %r failed, and is tried again in %d s", chore.name, chore.seconds)
+            self._maintenance.run_due(self._stopping.is_set)

@@ -1,4 +1,4 @@
-"""The process that does the jobs: splits, webhooks, and what is to be done regularly."""
+"""The worker process: splits, webhooks and maintenance."""
 
 import signal
 import threading
@@ -10,21 +10,21 @@ from stemsplitter.migrations.upgrade import upgrade
 from stemsplitter.processes.loop import Worker
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
-from stemsplitter.splits.jobs import SplitWork
-from stemsplitter.splits.maintenance import SplitChores
+from stemsplitter.splits.jobs import SplitJobs
+from stemsplitter.splits.maintenance import SplitMaintenance
 from stemsplitter.splits.model_selection import check_models
 from stemsplitter.splits.processing import SplitProcessor
 from stemsplitter.webhooks.deliveries import Deliveries
+from stemsplitter.worker.maintenance import MaintenanceTask
 from stemsplitter.worker.membership import WORKER
 from stemsplitter.worker.pool import SeparationPool
-from stemsplitter.worker.tasks import Chore
 
 
 def run(settings: Settings) -> None:
-    """Take jobs until SIGTERM or SIGINT, then finish or hand back what runs, and end the process.
+    """Work until SIGTERM or SIGINT, then finish or release the running splits and end the process.
 
     Raises:
-        SettingsError, SchemaError: the settings or the database do not allow a start.
+        SettingsError, SchemaError: the settings or the database prevent a start.
     """
     logs.configure(settings.log_level)
     stop = threading.Event()
@@ -37,19 +37,19 @@ def run(settings: Settings) -> None:
     pool = SeparationPool(settings.concurrency, settings.device, settings.threads)
     pool.open()
     processor = SplitProcessor(services.database, settings, services.storage, services.splits.endings, pool)
-    processor.clear_work()
-    work = SplitWork(
+    processor.clear_work_folder()
+    splits = SplitJobs(
         services.database,
         processor,
         lambda: runnable_models(settings, services.models),
         settings.max_running_splits,
     )
     worker = Worker(
-        services.heartbeat(WORKER, work.models(), pool.device),
+        services.heartbeat(WORKER, splits.models(), pool.device),
         settings,
-        work,
+        splits,
         Deliveries(services.database, services.webhooks),
-        chores=_chores(services),
+        maintenance=_maintenance(services),
         concurrency=pool.concurrency,
     )
     tracing.start(WORKER)
@@ -62,10 +62,10 @@ def run(settings: Settings) -> None:
 
 
 def runnable_models(settings: Settings, store: ModelStore) -> list[str]:
-    """The models whose splits a worker takes: those that the settings name, or all, as far as they are here.
+    """Return the models whose splits the worker claims: those of the settings, or all, that are installed.
 
     Raises:
-        SettingsError: the settings name a model that there is not.
+        SettingsError: the settings name an unknown model.
     """
     if not settings.worker_models:
         return [entry.name for entry in store.entries() if store.is_ready(entry.name)]
@@ -75,17 +75,17 @@ def runnable_models(settings: Settings, store: ModelStore) -> list[str]:
         raise SettingsError(f"STEMSPLITTER_WORKER_MODELS cannot be used: {error}") from error
 
 
-def _chores(services: Services) -> list[Chore]:
-    splits = SplitChores(services.database, services.storage, services.splits)
+def _maintenance(services: Services) -> list[MaintenanceTask]:
+    splits = SplitMaintenance(services.database, services.storage, services.splits)
 
-    def forget_webhooks() -> None:
+    def delete_webhooks() -> None:
         with services.database.write() as session:
             services.webhooks.delete_old(session)
 
     return [
-        *splits.all(),
-        Chore("remove ended uploads", 300, services.uploads.remove_ended),
-        Chore("forget old webhooks", 3600, forget_webhooks),
-        Chore("note how the service is", 60, services.health.check),
-        Chore("forget ended sessions", 3600, services.sessions.delete_expired),
+        *splits.tasks(),
+        MaintenanceTask("delete expired uploads", 300, services.uploads.delete_expired),
+        MaintenanceTask("delete old webhooks", 3600, delete_webhooks),
+        MaintenanceTask("record health", 60, services.health.check),
+        MaintenanceTask("delete expired sessions", 3600, services.sessions.delete_expired),
     ]

@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.orm import Session
 
 from stemsplitter.database import Database, one_at_a_time
-from stemsplitter.database.engine import write_ahead
+from stemsplitter.database.engine import enable_wal
 from stemsplitter.service_errors import RateLimited
 from stemsplitter.settings import Settings
 
@@ -259,7 +259,7 @@ def _open(url: str) -> Engine:
     def configure(connection: Any, _: Any) -> None:
         connection.isolation_level = None  # autocommit
         cursor = connection.cursor()
-        write_ahead(cursor)
+        enable_wal(cursor)
         cursor.execute("PRAGMA synchronous=OFF")
         cursor.close()
 

@@ -1,4 +1,4 @@
-"""A zip of a split's stems, made while it is sent: nothing is stored twice, and memory holds one block."""
+"""A zip archive of a split's stems, streamed without a temporary file."""
 
 import io
 import itertools
@@ -9,10 +9,10 @@ from stemsplitter.storage import Storage
 
 
 def stream_zip(storage: Storage, files: Mapping[str, tuple[str, int]]) -> Iterator[bytes]:
-    """The bytes of a zip of ``files`` (name → storage key, size), uncompressed, as audio hardly gets smaller.
+    """Yield a zip archive of ``files`` (name → storage key, size), uncompressed because audio does not compress.
 
     Raises:
-        FileMissing, StorageError: now, where the first file cannot be read, and while it is sent otherwise.
+        FileMissing, StorageError: immediately if the first file cannot be read, otherwise during iteration.
     """
     blocks = _zip(storage, files)
     return itertools.chain([next(blocks)], blocks)
@@ -30,11 +30,11 @@ def _zip(storage: Storage, files: Mapping[str, tuple[str, int]]) -> Iterator[byt
     yield written.take()
 
 
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # one split has one archive, whenever it is fetched
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the archive of a split is always the same
 
 
 class _Buffer(io.RawIOBase):
-    """A file that is only written, and from whose front is taken what was written so far."""
+    """A write-only file; :meth:`take` returns and removes what was written so far."""
 
     def __init__(self) -> None:
         self._parts: list[bytes] = []

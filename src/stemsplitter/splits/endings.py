@@ -1,4 +1,4 @@
-"""How a split ends: status, credits and webhook change in one transaction, once."""
+"""The end of a split: status, credits and webhook change once, in one transaction."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ from stemsplitter.webhooks.service import WebhookService
 
 
 class Endings:
-    """Ends splits in the caller's transaction, and shows them as clients see them."""
+    """Ends splits in the caller's transaction, and renders them for clients."""
 
     def __init__(
         self, credits: CreditService, webhooks: WebhookService, storage: Storage, settings: Settings
@@ -31,13 +31,13 @@ class Endings:
         stems: dict[str, dict[str, Any]],
         processing: dict[str, Any],
     ) -> bool:
-        """Keep the credits and tell of the stems; False, and nothing has changed, where the run has lost the split."""
+        """Settle the credits and create the webhook; False, without a change, if the run has lost its lease."""
         values = {"status": SUCCEEDED, "progress": 100, "stems": stems, "processing": processing}
         split = repository.finish(session, split_id, lease, values)
         if split is None:
             return False
         self._credits.settle(session, split_id)
-        self._tell(session, split)
+        self._create_webhook(session, split)
         return True
 
     def fail(
@@ -49,22 +49,22 @@ class Endings:
         message: str,
         cause: str | None = None,
     ) -> Split | None:
-        """Give the credits back and tell why; None, and nothing has changed, where the split has ended before, or the
-        run ``lease`` has lost it. ``cause`` is for the operator alone."""
+        """Release the credits and create the webhook; None, without a change, if the split has ended or the run
+        ``lease`` has lost its lease. Only the operator sees ``cause``."""
         values = {"status": FAILED, "error_code": code, "error_message": message, "cause": cause}
         split = repository.finish(session, split_id, lease, values)
         if split is None:
             return None
         self._credits.release(session, split_id)
-        self._tell(session, split)
+        self._create_webhook(session, split)
         return split
 
     def view(self, split: Split | Row[Any]) -> SplitView:
-        """The split as clients see it, with links to its stems that work for a while."""
+        """Return the split as clients see it, with signed URLs of its stems."""
         return SplitView.model_validate(
             {
                 **{name: getattr(split, name) for name in _COLUMNS},
-                "stems": self._links(split) if split.status == SUCCEEDED else None,
+                "stems": self._stem_urls(split) if split.status == SUCCEEDED else None,
                 "error": SplitError(code=split.error_code or "", message=split.error_message or "")
                 if split.status == FAILED
                 else None,
@@ -74,7 +74,7 @@ class Endings:
             }
         )
 
-    def _links(self, split: Split | Row[Any]) -> dict[str, str]:
+    def _stem_urls(self, split: Split | Row[Any]) -> dict[str, str]:
         return {
             name: self._storage.signed_url(
                 stem["key"], stem["key"].rpartition("/")[2], stem["mime"], self._settings.stem_url_seconds
@@ -82,7 +82,7 @@ class Endings:
             for name, stem in (split.stems or {}).items()
         }
 
-    def _tell(self, session: Session, split: Split) -> None:
+    def _create_webhook(self, session: Session, split: Split) -> None:
         if split.webhook_url:
             view = self.view(split).model_dump(mode="json", by_alias=True)
             self._webhooks.create_event(session, view, split.webhook_url, split.account_id)

@@ -1,4 +1,4 @@
-"""Mixes of a split's stems, and its .stem.mp4, made on request and kept for a while beside the stems."""
+"""Mixes and Stem files of a split, rendered on request and cached in the storage."""
 
 import dataclasses
 import hashlib
@@ -26,16 +26,16 @@ from stemsplitter.storage import Storage
 from stemsplitter.storage.errors import FileMissing
 
 LOWEST_DB, HIGHEST_DB = -60.0, 12.0
-KEPT = timedelta(hours=1)
+RETENTION = timedelta(hours=1)
 RENDERED_AT_ONCE = 2
 WAIT_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
 class Fader:
-    """How a stem is set: gain in decibels, -60 to 12; pan from -1 (left) to 1 (right).
+    """Settings of a stem: gain in dB, -60 to 12; pan from -1 (left) to 1 (right).
 
-    As soon as any stem is solo, only those are heard, muted or not.
+    If any stem is solo, only solo stems are audible, muted or not.
     """
 
     gain_db: float = 0.0
@@ -46,10 +46,10 @@ class Fader:
 
 @dataclass(frozen=True)
 class Rendered:
-    """A file that :meth:`Mixes.find` gives, with its size in bytes.
+    """A file that :meth:`Mixes.find` finds, with its size in bytes.
 
-    ``peak`` and ``over`` are those of :class:`~stemsplitter.audio.mixing.Mixed`; 0 for a .stem.mp4, which is brought
-    down to full scale.
+    ``peak`` and ``over`` are those of :class:`~stemsplitter.audio.mixing.Mixed`; 0 for a .stem.mp4, which is scaled to
+    full scale.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Rendered:
 
 @dataclass(frozen=True)
 class Download:
-    """A stored file of a split: its key and type, and the name to save it under."""
+    """A stored file of a split: storage key, media type, and file name for the client."""
 
     key: str
     mime: str
@@ -68,7 +68,7 @@ class Download:
 
 
 class Mixes:
-    """Renders mixes, two at a time at most: a mix takes a core for some seconds."""
+    """Renders mixes, at most two at a time: each uses a core for some seconds."""
 
     def __init__(self, splits: SplitService, storage: Storage) -> None:
         self._splits, self._storage = splits, storage
@@ -79,37 +79,37 @@ class Mixes:
 
         Raises:
             NotFound: the account has no such split.
-            Conflict: it has no stems, or not yet.
-            ValidationFailed: a stem, a setting or the format does not exist, or nothing is to be heard.
-            RateLimited: too many others are being made.
+            Conflict: it has not succeeded.
+            ValidationFailed: a stem, a setting or the format does not exist, or every stem is muted.
+            RateLimited: too many mixes are being rendered.
         """
         split = self._splits.succeeded(account_id, split_id)
-        heard = _heard(split, faders)
+        audible = _audible(split, faders)
         fmt = _output_format(format)
         digest = hashlib.sha256(
-            json.dumps([heard, format], default=asdict, sort_keys=True).encode()
+            json.dumps([audible, format], default=asdict, sort_keys=True).encode()
         ).hexdigest()
         name = f"mix-{digest[:16]}.{fmt.extension}"
         with self._slot(), tempfile.TemporaryDirectory(prefix="stemsplitter-") as folder:
             path = Path(folder) / name
-            with self._stems(split, list(heard)) as stems:
-                parts = [Part(stems[stem], fader.gain_db, fader.pan) for stem, fader in heard.items()]
+            with self._stems(split, list(audible)) as stems:
+                parts = [Part(stems[stem], fader.gain_db, fader.pan) for stem, fader in audible.items()]
                 mixed = write_mix(parts, path, fmt, _song_tags(next(iter(stems.items()))))
             return Rendered(name, self._keep(split, path, fmt.mime), mixed.peak, mixed.over)
 
     def render_stem_file(self, account_id: str, split_id: str) -> Rendered:
-        """Put the stems into one Native Instruments Stem file, for DJ software.
+        """Write the stems to one Native Instruments Stem file, for DJ software.
 
         Raises:
             NotFound: the account has no such split.
-            Conflict: it has no stems, or not yet.
-            ValidationFailed: its stems are not those of a whole song in four parts.
-            RateLimited: too many others are being made.
+            Conflict: it has not succeeded.
+            ValidationFailed: it does not have all stems of 4s or 6s.
+            RateLimited: too many mixes are being rendered.
         """
         split = self._splits.succeeded(account_id, split_id)
         if not can_have_stem_file(split.stem_model, split.requested_stems):
             raise ValidationFailed(
-                "A .stem.mp4 needs all stems of 4s or 6s: split the song so.", param="format"
+                "A .stem.mp4 needs all stems of 4s or 6s: split the song with one of these.", param="format"
             )
         with self._slot(), tempfile.TemporaryDirectory(prefix="stemsplitter-") as folder:
             with self._stems(split, split.requested_stems) as stems:
@@ -117,11 +117,11 @@ class Mixes:
             return Rendered(path.name, self._keep(split, path, "audio/mp4"))
 
     def find(self, account_id: str, split_id: str, name: str) -> Download:
-        """The split's file of that name: one of its stems (``vocals.mp3``), or what was rendered.
+        """Return the split's file with that name: a stem (``vocals.mp3``), a mix or a Stem file.
 
         Raises:
-            NotFound: there is none, or not any more.
-            Conflict: the split has no stems, or not yet.
+            NotFound: it does not exist, or was deleted.
+            Conflict: the split has not succeeded.
         """
         split = self._splits.succeeded(account_id, split_id)
         song = Path(split.filename).stem
@@ -133,7 +133,7 @@ class Mixes:
         try:
             self._storage.size(key)
         except (FileMissing, ValueError) as error:
-            raise NotFound("There is no such file, or it was deleted: mix it again.") from error
+            raise NotFound("This file does not exist or was deleted: mix it again.") from error
         if name.endswith(EXTENSION):
             return Download(key, "audio/mp4", f"{song}.{EXTENSION}")
         fmt = OutputFormat.parse(name.rpartition(".")[2])
@@ -142,7 +142,7 @@ class Mixes:
     @contextmanager
     def _slot(self) -> Iterator[None]:
         if not self._slots.acquire(timeout=WAIT_SECONDS):
-            raise RateLimited("Other mixes are being made: try again in a minute.")
+            raise RateLimited("Too many mixes are being rendered: try again in a minute.")
         try:
             yield
         finally:
@@ -155,11 +155,11 @@ class Mixes:
             yield {name: stack.enter_context(self._storage.local_file(stored[name]["key"])) for name in names}
 
     def _keep(self, split: Split, path: Path, mime: str) -> int:
-        """Store a file and forget those of before. The folder is the split's own and is deleted with it."""
+        """Store a file and delete expired ones. The folder is deleted with the split."""
         folder = mixes_folder(split.id)
         size = self._storage.put_file(f"{folder}/{path.name}", path, mime, path.name)
         for stored in list(self._storage.list_prefix(folder)):
-            if stored.modified < now() - KEPT:
+            if stored.modified < now() - RETENTION:
                 self._storage.delete(stored.key)
         return size
 
@@ -173,27 +173,29 @@ def _output_format(name: str) -> OutputFormat:
         ) from error
 
 
-def _heard(split: Split, faders: Mapping[str, Fader]) -> dict[str, Fader]:
-    """The stems that the mix has, each with its setting."""
+def _audible(split: Split, faders: Mapping[str, Fader]) -> dict[str, Fader]:
+    """Return the stems that the mix contains, with their settings."""
     stems = split.stems or {}
     for name, fader in faders.items():
         if name not in stems:
             raise ValidationFailed(f"The split has no stem {name}: it has {', '.join(stems)}.", param=name)
         if not LOWEST_DB <= fader.gain_db <= HIGHEST_DB or not -1 <= fader.pan <= 1:
             raise ValidationFailed(
-                f"Gains go from {LOWEST_DB:g} to {HIGHEST_DB:g} dB and pans from -1 to 1: correct those of {name}.",
+                f"Gain must be {LOWEST_DB:g} to {HIGHEST_DB:g} dB and pan -1 to 1: correct those of {name}.",
                 param=name,
             )
     settings = {name: faders.get(name, Fader()) for name in stems}
     any_solo = any(fader.solo for fader in settings.values())
-    heard = {name: fader for name, fader in settings.items() if (fader.solo if any_solo else not fader.muted)}
-    if not heard:
-        raise ValidationFailed("Every stem is muted: let one be heard.", param="muted")
-    return heard
+    audible = {
+        name: fader for name, fader in settings.items() if (fader.solo if any_solo else not fader.muted)
+    }
+    if not audible:
+        raise ValidationFailed("Every stem is muted: unmute one.", param="muted")
+    return audible
 
 
 def _song_tags(stem: tuple[str, Path]) -> Tags:
-    """The song's own tags, from those of a stem."""
+    """Return the tags of the song, derived from those of a stem."""
     name, path = stem
     with open_source(path) as source:
         tags = source.info.tags

@@ -1,4 +1,4 @@
-"""Which model a split gets, and which stems it has."""
+"""Selection of the model and the stems of a split."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -11,18 +11,18 @@ from stemsplitter.separation.layouts import INSTRUMENTAL, LAYOUTS
 from stemsplitter.service_errors import ValidationFailed
 from stemsplitter.settings import Settings
 
-# names under which clients of other services know the layouts
+# names of the layouts in other services
 ALIASES = {"htdemucs": "4s", "htdemucs_ft": "4s", "htdemucs_6s": "6s"}
 _FINER = {"2s": ("2s", "4s", "6s"), "4s": ("4s", "6s"), "6s": ("6s",)}
 
 
 def model_for(layout: str, settings: Settings, store: ModelStore) -> ModelEntry:
-    """The model for a layout: the one that the settings name for it, or else for a finer one; where they name none, the
-    default one (`catalogue.choosing`).
+    """Return the model for a layout: the one set for it or for a finer layout, otherwise the default
+    (:mod:`stemsplitter.catalogue.selection`).
 
     Raises:
-        ValidationFailed: this server has none.
-        SettingsError: the settings name a model that is unknown, not ready, or does not give the layout.
+        ValidationFailed: the server has no model for it.
+        SettingsError: a setting names a model that is unknown, not installed, or does not have the stems of the layout.
     """
     if name := _name_for(layout, settings):
         return _named(name, layout, store)
@@ -37,12 +37,12 @@ def model_for(layout: str, settings: Settings, store: ModelStore) -> ModelEntry:
 
 
 def ready_layouts(settings: Settings, store: ModelStore) -> list[str]:
-    """The layouts that this server can give, the finest first."""
+    """Return the layouts that this server can separate, the one with the most stems first."""
     return [layout for layout in LAYOUTS if _name_for(layout, settings) or _default_for(layout, store)]
 
 
 def wanted_models(settings: Settings, store: ModelStore) -> Iterator[list[ModelEntry]]:
-    """For each layout the models that could serve it, in the order of preference, whether they are here or not."""
+    """Yield for each layout the models that can separate it, in order of preference, installed or not."""
     for layout, stems in LAYOUTS.items():
         if name := _name_for(layout, settings):
             yield [store.entry(name)]
@@ -52,17 +52,17 @@ def wanted_models(settings: Settings, store: ModelStore) -> Iterator[list[ModelE
 
 
 def check_models(settings: Settings, store: ModelStore) -> None:
-    """Refuse settings that name a model which cannot be used. Raises SettingsError."""
+    """Check the models that the settings name. Raises SettingsError."""
     for layout in LAYOUTS:
         if name := getattr(settings, f"model_{layout}"):
             _named(name, layout, store)
 
 
 def choose_stems(layout: str, wanted: list[str] | None) -> tuple[str, ...]:
-    """The stems to give, in the layout's order, ``instrumental`` last: all of the layout's where none are named.
+    """Return the stems of a split in the order of the layout, ``instrumental`` last; by default all of the layout.
 
     Raises:
-        ValidationFailed: a name is not of the layout, or comes twice.
+        ValidationFailed: a name is not in the layout, or is repeated.
     """
     there = tuple(dict.fromkeys((*LAYOUTS[layout], INSTRUMENTAL)))
     if wanted is None:
@@ -70,17 +70,17 @@ def choose_stems(layout: str, wanted: list[str] | None) -> tuple[str, ...]:
     for position, name in enumerate(wanted):
         if name not in there:
             raise ValidationFailed(
-                f"{layout} has no stem {name!r}: choose of {', '.join(there)}.", param="stems"
+                f"{layout} has no stem {name!r}: choose from {', '.join(there)}.", param="stems"
             )
         if name in wanted[:position]:
-            raise ValidationFailed(f"The stem {name!r} is asked for twice: name each once.", param="stems")
+            raise ValidationFailed(f"The stem {name!r} is repeated: name each stem once.", param="stems")
     return tuple(name for name in there if name in wanted)
 
 
 def separated_stems(layout: str, stems: tuple[str, ...]) -> tuple[str, ...]:
-    """The stems to separate so that ``stems`` mean what they mean in the layout.
+    """Return the stems to separate so that ``stems`` have the meaning of the layout.
 
-    What ``other`` holds depends on what stands beside it: it takes the whole layout to make it.
+    The content of ``other`` depends on the other stems: it needs the whole layout.
     """
     return tuple(dict.fromkeys((*LAYOUTS[layout], *stems))) if "other" in stems else stems
 
@@ -104,10 +104,10 @@ def _named(name: str, layout: str, store: ModelStore) -> ModelEntry:
         raise SettingsError(f"A setting names the model {name}: {error}") from error
     if not ready:
         raise SettingsError(
-            f"A setting names the model {name}, which is not here: run `stemsplitter models pull {name}`."
+            f"A setting names the model {name}, which is not installed: run `stemsplitter models pull {name}`."
         )
     if not provides(entry, LAYOUTS[layout]):
         raise SettingsError(
-            f"A setting names the model {name} for {layout}, which gives {', '.join(entry.stems)}: name another."
+            f"A setting names the model {name} for {layout}, but its stems are {', '.join(entry.stems)}: name another."
         )
     return entry

@@ -1,4 +1,4 @@
-"""Table of splits."""
+"""Tables of splits and their queue."""
 
 from datetime import datetime
 from typing import Any
@@ -32,15 +32,15 @@ def _index(name: str, *columns: str, where: str) -> Index:
 
 
 class Split(Base):
-    """A song to take apart, and what became of it.
+    """The separation of a song.
 
-    ``stems`` maps a stem's name to its ``{"key", "size", "mime"}``. ``lease`` names the run that may finish a split in
-    processing: a run whose lease is no longer the row's has lost it (to a cancel, or to another worker) and changes
-    nothing any more, and ``worker_id`` the worker that runs it. ``attempts`` counts the runs that began.
-    ``deleted_at`` tells that its files are gone.
+    ``stems`` maps a stem's name to its ``{"key", "size", "mime"}``. ``lease`` identifies the run that may change the
+    split while it is processing, and ``worker_id`` its worker. A run whose lease is no longer in the row has lost the
+    split, because it was canceled or requeued. ``attempts`` counts the runs. ``deleted_at`` is set when the files are
+    deleted.
 
-    A queued split waits for its ``model_name``, its ``priority`` (PAYING before FREE) and its ``turn``, which
-    :mod:`stemsplitter.splits.queue` gives it. A row that a version before that wrote has no ``model_name`` yet.
+    ``model_name``, ``priority`` (PAYING before FREE) and ``turn`` are the split's place in the queue
+    (:mod:`stemsplitter.splits.queue`).
     """
 
     __tablename__ = "splits"
@@ -49,7 +49,7 @@ class Split(Base):
         CheckConstraint("stem_model IN ('2s', '4s', '6s')", name="stem_model"),
         CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
         CheckConstraint("attempts >= 0", name="attempts"),
-        # all of them leave out most of the rows that have ended: those are many
+        # partial: most rows are splits that have ended
         _index("queued", "model_name", "priority", "turn", "id", "account_id", where="status = 'queued'"),
         _index("processing", "worker_id", where="status = 'processing'"),
         _index("unfinished", "account_id", where="status IN ('queued', 'processing')"),
@@ -75,7 +75,7 @@ class Split(Base):
     stems: Mapped[dict[str, dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     model: Mapped[dict[str, Any]] = mapped_column(JSON)
     processing: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    # "metadata" is a name that declarative classes have for themselves
+    # declarative classes reserve the name "metadata"
     user_metadata: Mapped[dict[str, str]] = mapped_column("metadata", JSON)
     webhook_url: Mapped[str | None] = mapped_column(Text)
     error_code: Mapped[str | None] = mapped_column(String(32))
@@ -88,32 +88,31 @@ class Split(Base):
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
-    # why it failed, where that was the server's fault: for its operator's eyes
+    # the reason of a server error, which only the operator sees
     cause: Mapped[str | None] = mapped_column(Text)
     model_name: Mapped[str | None] = mapped_column(String(64))
     priority: Mapped[int] = mapped_column(SmallInteger, server_default=text("1"))
     turn: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     worker_id: Mapped[str | None] = mapped_column(String(32))
-    # the trace of the request that made it (W3C traceparent), where traces are kept
+    # W3C traceparent of the request that created it, if tracing is enabled
     trace: Mapped[str | None] = mapped_column(String(64))
 
 
-# what clients see of a split
+# columns that clients see
 SHOWN = (
     "id", "status", "stem_model", "filename", "duration_seconds", "credits_used", "created_at", "updated_at",
     "progress", "output_format", "expires_at", "stems", "error_code", "error_message", "model", "processing",
     "user_metadata",
 )  # fmt: skip
 
-# Conditions of the partial indexes, with the values written out: a database that is given them as parameters cannot
-# know that the index holds all the rows.
+# Conditions of the partial indexes, with literal values: with parameters, a database cannot use the index.
 IS_QUEUED = Split.status == bindparam(None, QUEUED, literal_execute=True)
 IS_PROCESSING = Split.status == bindparam(None, PROCESSING, literal_execute=True)
 IS_UNFINISHED = Split.status.in_(bindparam(None, UNFINISHED, expanding=True, literal_execute=True))
 
 
 class SplitQueue(Base):
-    """The virtual time of what waits for a model: the largest turn that was ever taken. See ``splits/queue.py``."""
+    """Virtual time of the queue of a model: the largest turn claimed so far. See ``splits/queue.py``."""
 
     __tablename__ = "split_queues"
 
@@ -123,7 +122,7 @@ class SplitQueue(Base):
 
 
 class SplitFlow(Base):
-    """The virtual time at which the last split ends that was taken of an account. See ``splits/queue.py``."""
+    """Virtual end time of the last split claimed of an account. See ``splits/queue.py``."""
 
     __tablename__ = "split_flows"
 
@@ -134,7 +133,7 @@ class SplitFlow(Base):
 
 
 class SplitTotal(Base):
-    """How many splits ended with a status before ``until``, and how many seconds of audio they have."""
+    """Number of splits that ended with a status before ``until``, and their seconds of audio."""
 
     __tablename__ = "split_totals"
 
@@ -145,15 +144,15 @@ class SplitTotal(Base):
 
 
 def stems_folder(split_id: str) -> str:
-    """Where a split's stems are stored."""
+    """Return the storage folder of a split's stems."""
     return f"splits/{split_id}/stems"
 
 
 def peaks_key(split_id: str) -> str:
-    """Where it is stored what the stems' waveforms are drawn from."""
+    """Return the storage key of the peaks of the stems' waveforms."""
     return f"{stems_folder(split_id)}/{FILE_NAME}"
 
 
 def mixes_folder(split_id: str) -> str:
-    """Where mixes of its stems are stored for a while."""
+    """Return the storage folder of a split's mixes."""
     return f"splits/{split_id}/mixes"

@@ -1,4 +1,4 @@
-"""What a worker does with a split that it has taken: separate it, store its stems, end it."""
+"""Run a claimed split: separate its song, store the stems, and end the split."""
 
 import logging
 import shutil
@@ -24,12 +24,11 @@ from stemsplitter.splits import repository
 from stemsplitter.splits.endings import Endings
 from stemsplitter.splits.model_selection import separated_stems
 from stemsplitter.splits.models import FAILED, Split, peaks_key, stems_folder
-from stemsplitter.splits.retry import is_passing, patiently
 from stemsplitter.splits.service import output_format
 from stemsplitter.splits.watch import Watch
 from stemsplitter.storage import Storage, StorageError
 from stemsplitter.worker.pool import OutOfMemory, Separated, SeparationPool, SeparationRequest
-from stemsplitter.worker.tasks import HandedBack
+from stemsplitter.worker.retry import is_transient, retry
 
 MAX_ATTEMPTS = 3
 PAUSES = (2.0, 10.0)  # seconds before the second and the third attempt
@@ -40,15 +39,19 @@ SLACK_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
-class Lost(Exception):
-    """The run has lost its split: it was canceled, or another worker has taken it over."""
+class Released(Exception):
+    """The run released its split because the worker is stopping; another worker will claim it."""
+
+
+class LeaseLost(Exception):
+    """The run has lost its lease: the split was canceled, or another worker has claimed it."""
 
 
 class SplitProcessor:
-    """Brings splits to their end. May be called from as many threads at once as the pool separates songs.
+    """Runs splits, from as many threads at once as the pool separates songs.
 
-    A store or a database that does not answer is waited for, some minutes, while the lease is held. Only what goes
-    wrong with the split itself, and patience that came to its end, makes an attempt that failed.
+    While the database or the storage is unavailable, operations are retried for some minutes and the lease is kept. An
+    attempt fails only by an error of the split itself, or when the retries are exhausted.
     """
 
     def __init__(
@@ -61,65 +64,67 @@ class SplitProcessor:
     ) -> None:
         self._database, self._settings = database, settings
         self._storage, self._endings, self._pool = storage, endings, pool
-        self._work = settings.data_dir / "work"
+        self._work_folder = settings.data_dir / "work"
 
-    def process(self, split: Split, abort: threading.Event, again: Callable[[Split], Split | None]) -> None:
-        """Bring a split whose lease its caller has to its end.
+    def run(
+        self, split: Split, abort: threading.Event, next_attempt: Callable[[Split], Split | None]
+    ) -> None:
+        """Run a claimed split until it ends, in one or more attempts.
 
         Args:
-            abort: where it is set, the split is to be handed back soon.
-            again: begins another attempt, with a new lease; None where the split is lost.
+            abort: if it is set, the split is released soon.
+            next_attempt: starts another attempt, with a new lease; None if the lease is lost.
 
         Raises:
-            HandedBack: ``abort`` was set.
-            SQLAlchemyError: the database does not answer for minutes; the split's row still names its lease.
+            Released: ``abort`` was set.
+            SQLAlchemyError: the database was unavailable for minutes; the split's row still has the lease.
         """
         if split.attempts == 1 and split.started_at is not None:
             tracing.record("wait", split.created_at, split.started_at, split.trace)
         with structlog.contextvars.bound_contextvars(split_id=split.id):
             while not self._attempt(split, abort):
                 if abort.wait(PAUSES[min(split.attempts, len(PAUSES)) - 1]):
-                    self._hand_back(split, repository.put_back)
-                following = again(split)
+                    self._release(split, repository.requeue)
+                following = next_attempt(split)
                 if following is None:
                     return
                 split = following
 
-    def clear_work(self) -> None:
-        """Delete what runs that died have left in the work folder."""
-        folders = list(self._work.glob("run_*"))  # before the leases: a run has its lease first
+    def clear_work_folder(self) -> None:
+        """Delete the files that dead runs have left in the work folder."""
+        folders = list(self._work_folder.glob("run_*"))  # listed before the leases: a run has its lease first
         with self._database.read() as session:
             running = repository.leases(session)
         for folder in folders:
             if folder.name not in running:
                 shutil.rmtree(folder, ignore_errors=True)
 
-    def fail_worn_out(self, split: Split) -> None:
-        """Fail a split whose runs have all broken off without a word."""
+    def fail_exhausted(self, split: Split) -> None:
+        """Fail a split whose worker died in every attempt."""
         message = f"The split could not be finished in {MAX_ATTEMPTS} attempts; its credits were given back."
-        self._fail(split, "SERVER_ERROR", message, "The worker died or fell silent in every attempt.")
+        self._fail(split, "SERVER_ERROR", message, "The worker died or wrote no heartbeat in every attempt.")
 
     def _attempt(self, split: Split, abort: threading.Event) -> bool:
-        """Whether the split has come to its end, or is no longer this run's."""
+        """Return true if the split has ended, or the lease is lost; false if another attempt is needed."""
         try:
-            with tracing.span("split", _traced(split), parent=split.trace, kind="CONSUMER"):
+            with tracing.span("split", _attributes(split), parent=split.trace, kind="CONSUMER"):
                 self._finish(split, abort)
-        except Lost:
-            _log.info("the split was canceled, or taken over by another worker")
-            self._forget_stems(split)
+        except LeaseLost:
+            _log.info("lease lost: split was canceled or requeued")
+            self._delete_stems(split)
         except AudioError as error:
             self._fail(split, "VALIDATION_ERROR", str(error))
-        except HandedBack:
+        except Released:
             raise
         except Exception as error:
-            if is_passing(error) and abort.is_set():
-                self._hand_back(split)
-            if is_passing(error) and not isinstance(error, StorageError):
+            if is_transient(error) and abort.is_set():
+                self._release(split)
+            if is_transient(error) and not isinstance(error, StorageError):
                 raise
             _log.warning("attempt %d failed: %s", split.attempts, error, exc_info=True)
             if split.attempts < MAX_ATTEMPTS:
                 return False
-            self._fail(split, *_reason(error), cause=_told(error))
+            self._fail(split, *_reason(error), cause=_describe(error))
         return True
 
     def _finish(self, split: Split, abort: threading.Event) -> None:
@@ -139,16 +144,16 @@ class SplitProcessor:
                 return self._endings.succeed(session, split.id, lease, stems, processing)
 
         with tracing.span("settle"):
-            succeeded = patiently(succeed, abort)
+            succeeded = retry(succeed, abort)
         if not succeeded:
-            raise Lost
+            raise LeaseLost
 
     def _separate(self, split: Split, folder: Path, abort: threading.Event) -> Separated:
-        watch = Watch(self._database, split.id, split.lease or "", abort)
+        progress = Watch(self._database, split.id, split.lease or "", abort)
         with ExitStack() as stack:
             with tracing.span("fetch source"):
                 key = split.source_key
-                source = patiently(lambda: stack.enter_context(self._storage.local_file(key)), abort)
+                source = retry(lambda: stack.enter_context(self._storage.local_file(key)), abort)
             request = SeparationRequest(
                 model=split.model["name"],
                 stems=separated_stems(split.stem_model, tuple(split.requested_stems)),
@@ -159,30 +164,29 @@ class SplitProcessor:
             )
             try:
                 with tracing.span("separate"):
-                    return self._pool.separate(request, watch)
+                    return self._pool.separate(request, progress)
             except Stopped as error:
-                if watch.lost:
-                    raise Lost from error
-                self._hand_back(split)
+                if progress.lost:
+                    raise LeaseLost from error
+                self._release(split)
             except AudioError as error:
                 # The user knows the song by its own name.
                 raise AudioError(str(error).replace(shown(source), shown(split.filename))) from error
 
-    def _hand_back(
-        self, split: Split, change: Callable[[Session, str, str], object] = repository.hand_back
+    def _release(
+        self, split: Split, change: Callable[[Session, str, str], object] = repository.release
     ) -> NoReturn:
         with self._database.write() as session:
             change(session, split.id, split.lease or "")
-        raise HandedBack
+        raise Released
 
     def _store(self, split: Split, separated: Separated, abort: threading.Event) -> dict[str, dict[str, Any]]:
-        """Put the stems, and their peaks, under keys of the split's own, so that another run of it overwrites them with
-        their like."""
+        """Store stems and peaks under keys of the split, which another run of it overwrites with the same content."""
 
         def put(key: str, path: Path, mime: str, name: str = "") -> int:
             with self._database.read() as session:
-                if not repository.holds(session, split.id, split.lease or ""):
-                    raise Lost
+                if not repository.has_lease(session, split.id, split.lease or ""):
+                    raise LeaseLost
             return self._storage.put_file(key, path, mime, name)
 
         mime = OutputFormat.parse(output_format(split)).mime
@@ -190,9 +194,9 @@ class SplitProcessor:
         for name in split.requested_stems:
             path = Path(separated.stems[name])
             key = f"{stems_folder(split.id)}/{path.name}"
-            size = patiently(partial(put, key, path, mime, path.name), abort)
+            size = retry(partial(put, key, path, mime, path.name), abort)
             stems[name] = {"key": key, "size": size, "mime": mime}
-        patiently(partial(put, peaks_key(split.id), Path(separated.peaks), PEAKS_MIME), abort)
+        retry(partial(put, peaks_key(split.id), Path(separated.peaks), PEAKS_MIME), abort)
         return stems
 
     def _fail(self, split: Split, code: str, message: str, cause: str | None = None) -> None:
@@ -201,12 +205,12 @@ class SplitProcessor:
                 self._endings.fail(session, split.id, split.lease, code, message, cause)
 
         with tracing.span("settle", parent=split.trace):
-            patiently(fail, threading.Event())
-        self._forget_stems(split)
+            retry(fail, threading.Event())
+        self._delete_stems(split)
 
-    def _forget_stems(self, split: Split) -> None:
-        """Delete what was stored for a split that has failed meanwhile; another run's stems stay."""
-        with suppress(StorageError, OperationalError):  # what is left goes with the split
+    def _delete_stems(self, split: Split) -> None:
+        """Delete stored stems if the split has failed or was deleted meanwhile; keep those of another run."""
+        with suppress(StorageError, OperationalError):  # the rest is deleted with the split
             with self._database.read() as session:
                 now = repository.find(session, split.id)
             if now is None or now.status == FAILED or now.deleted_at is not None:
@@ -214,7 +218,7 @@ class SplitProcessor:
 
     @contextmanager
     def _folder(self, lease: str) -> Iterator[Path]:
-        folder = self._work / lease
+        folder = self._work_folder / lease
         folder.mkdir(parents=True)
         try:
             yield folder
@@ -222,7 +226,7 @@ class SplitProcessor:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _traced(split: Split) -> tracing.Attributes:
+def _attributes(split: Split) -> tracing.Attributes:
     return {
         "stemsplitter.split.id": split.id,
         "stemsplitter.split.attempt": split.attempts,
@@ -243,11 +247,11 @@ def _reason(error: Exception) -> tuple[str, str]:
     )
 
 
-def _told(error: BaseException | None) -> str:
-    """What an exception says, and what each says that caused it."""
-    said: list[str] = []
-    while error is not None and len(said) < 8:
-        said.append(f"{type(error).__name__}: {error}")
+def _describe(error: BaseException | None) -> str:
+    """Return the messages of an exception and of its causes, one per line."""
+    lines: list[str] = []
+    while error is not None and len(lines) < 8:
+        lines.append(f"{type(error).__name__}: {error}")
         error = error.__cause__ or error.__context__
-    # PostgreSQL keeps no NUL in text
-    return "\n".join(said)[:LONGEST_CAUSE].replace("\0", "�")
+    # PostgreSQL cannot store NUL in text
+    return "\n".join(lines)[:LONGEST_CAUSE].replace("\0", "�")

@@ -1,4 +1,4 @@
-"""Queries of splits. What changes a split says in its condition what the split must still be."""
+"""Queries of splits. Each update is conditional on the state that the split must still have."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -22,12 +22,12 @@ from stemsplitter.splits.models import (
 
 
 def find(session: Session, split_id: str, *, lock: bool = False) -> Split | None:
-    """The split of that id; locked, nobody else changes it until this transaction ends."""
+    """Return the split with that id; with ``lock``, lock its row until the transaction ends."""
     return session.get(Split, split_id, with_for_update=lock or None)
 
 
 def owned(session: Session, account_id: str, split_id: str) -> Split | None:
-    """The account's split of that id, unless it was deleted."""
+    """Return the account's split with that id, unless it was deleted."""
     query = select(Split).where(
         Split.id == split_id, Split.account_id == account_id, Split.deleted_at.is_(None)
     )
@@ -35,7 +35,7 @@ def owned(session: Session, account_id: str, split_id: str) -> Split | None:
 
 
 def shown(session: Session, split_ids: Collection[str]) -> dict[tuple[str, str], Row[Any]]:
-    """What clients see of the splits of those ids that were not deleted, by account and id."""
+    """Return the columns that clients see of splits that were not deleted, by account and id."""
     query = select(Split.account_id, *(getattr(Split, name) for name in SHOWN))
     query = query.where(is_one_of(session, Split.id, split_ids), Split.deleted_at.is_(None))
     return {(row.account_id, row.id): row for row in session.execute(query)}
@@ -44,7 +44,7 @@ def shown(session: Session, split_ids: Collection[str]) -> dict[tuple[str, str],
 def page(
     session: Session, account_id: str, *, limit: int, cursor: str | None, status: str | None
 ) -> tuple[Sequence[Split], str | None]:
-    """A page of the account's splits; the cursor may be a split that was deleted since."""
+    """Return a page of the account's splits; the cursor may be a split that was deleted since."""
     own = select(Split).where(Split.account_id == account_id)
     only: list[ColumnElement[bool]] = [Split.deleted_at.is_(None)]
     if status is not None:
@@ -53,7 +53,7 @@ def page(
 
 
 def states(session: Session, account_id: str, split_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
-    """Status and progress of those of the splits that the account has."""
+    """Return status and progress of those of the splits that belong to the account."""
     query = select(Split.id, Split.status, Split.progress).where(
         Split.id.in_(split_ids), Split.account_id == account_id, Split.deleted_at.is_(None)
     )
@@ -61,29 +61,32 @@ def states(session: Session, account_id: str, split_ids: Sequence[str]) -> dict[
 
 
 def count_unfinished(session: Session, account_id: str) -> int:
-    """How many of the account's splits wait or run."""
+    """Count the account's splits that are queued or running."""
     query = select(func.count()).where(Split.account_id == account_id, IS_UNFINISHED)
     return session.scalar(query) or 0
 
 
-def waiting(session: Session, limit: int) -> Sequence[Split]:
-    """The unfinished splits of all accounts: those that run, then those that wait, each the oldest first."""
+def unfinished(session: Session, limit: int) -> Sequence[Split]:
+    """Return at most ``limit`` splits of all accounts: running ones, then queued ones, each oldest first."""
     running_first = case((Split.status == PROCESSING, 0), else_=1)
     query = select(Split).where(IS_UNFINISHED)
     return session.scalars(query.order_by(running_first, Split.created_at, Split.id).limit(limit)).all()
 
 
 def failed(
-    session: Session, *, limit: int, cursor: str | None, code: str | None
+    session: Session, *, limit: int, cursor: str | None = None, code: str | None = None
 ) -> tuple[Sequence[Split], str | None]:
-    """A page of the failed splits of all accounts, by the time of failure; deleted splits are included."""
+    """Return a page of the failed splits of all accounts, latest first, optionally of one error code.
+
+    Deleted splits are included.
+    """
     failed = select(Split).where(Split.status == FAILED, Split.finished_at.is_not(None))
     only = [] if code is None else [Split.error_code == code]
     return paging.page(session, failed, (Split.finished_at, Split.id), limit=limit, cursor=cursor, only=only)
 
 
 def failures_by_code(session: Session, since: datetime) -> dict[str, int]:
-    """How many splits of all accounts failed since then, by the code of why."""
+    """Count the splits of all accounts that failed since then, by error code, most frequent first."""
     query = (
         select(Split.error_code, func.count())
         .where(Split.status == FAILED, Split.finished_at >= since)
@@ -93,10 +96,10 @@ def failures_by_code(session: Session, since: datetime) -> dict[str, int]:
     return {code or "": count for code, count in session.execute(query)}
 
 
-def begin(
-    session: Session, split_id: str, before: str | None, lease: str, worker_id: str | None
+def start(
+    session: Session, split_id: str, previous: str | None, lease: str, worker_id: str | None
 ) -> Split | None:
-    """Give the run ``lease`` a split that waits, or that the run ``before`` has; None where it is not so any more."""
+    """Give the run ``lease`` a queued split, or the split of the run ``previous``; None if that has changed."""
     at = now()
     values = {
         "status": PROCESSING,
@@ -106,61 +109,61 @@ def begin(
         "started_at": func.coalesce(Split.started_at, literal(at, UtcDateTime)),
         "updated_at": at,
     }
-    waits = and_(Split.id == split_id, Split.status == QUEUED)
-    condition = waits if before is None else _held(split_id, before)
+    queued = and_(Split.id == split_id, Split.status == QUEUED)
+    condition = queued if previous is None else _leased(split_id, previous)
     return find(session, split_id) if _change(session, condition, values) else None
 
 
 def advance(session: Session, split_id: str, lease: str, progress: int) -> bool:
-    """Raise the progress, never lower it; False where the run has lost the split."""
+    """Raise the progress, never lower it; False if the run has lost its lease."""
     higher = case((Split.progress < progress, progress), else_=Split.progress)
-    return _change(session, _held(split_id, lease), {"progress": higher, "updated_at": now()})
+    return _change(session, _leased(split_id, lease), {"progress": higher, "updated_at": now()})
 
 
-def holds(session: Session, split_id: str, lease: str) -> bool:
-    """Whether the run still has the split."""
-    return session.scalar(select(Split.id).where(_held(split_id, lease))) is not None
+def has_lease(session: Session, split_id: str, lease: str) -> bool:
+    """Return true if the run still has its lease."""
+    return session.scalar(select(Split.id).where(_leased(split_id, lease))) is not None
 
 
-def hand_back(session: Session, split_id: str, lease: str) -> bool:
-    """Let another run begin the split, as if this one never had; False where the run has lost it."""
-    return _change(session, _held(split_id, lease), {**_waiting(), "attempts": Split.attempts - 1})
+def release(session: Session, split_id: str, lease: str) -> bool:
+    """Requeue the split without counting this attempt; False if the run has lost its lease."""
+    return _change(session, _leased(split_id, lease), {**_queued(), "attempts": Split.attempts - 1})
 
 
-def put_back(session: Session, split_id: str, lease: str | None) -> bool:
-    """Let another run begin the split, as this one has broken off; False where the run has lost it."""
-    return _change(session, _held(split_id, lease), _waiting())
+def requeue(session: Session, split_id: str, lease: str | None) -> bool:
+    """Requeue the split and count this attempt; False if the run has lost its lease."""
+    return _change(session, _leased(split_id, lease), _queued())
 
 
 def finish(session: Session, split_id: str, lease: str | None, values: dict[str, Any]) -> Split | None:
-    """End an unfinished split, as ``values`` tell; None where it has ended, or the run ``lease`` has lost it."""
-    condition = _unfinished(split_id) if lease is None else _held(split_id, lease)
+    """End an unfinished split with ``values``; None if it has ended, or the run ``lease`` has lost its lease."""
+    condition = _unfinished(split_id) if lease is None else _leased(split_id, lease)
     at = now()
     values = {**values, "lease": None, "worker_id": None, "updated_at": at, "finished_at": at}
     return find(session, split_id) if _change(session, condition, values) else None
 
 
 def mark_deleted(session: Session, split_id: str) -> bool:
-    """Say that a finished split is gone; False where it is unfinished or was gone before."""
+    """Mark a finished split as deleted; False if it is unfinished or was deleted before."""
     finished = and_(Split.id == split_id, Split.status.not_in(UNFINISHED), Split.deleted_at.is_(None))
     return _change(session, finished, {"deleted_at": now()})
 
 
 def expired(session: Session, limit: int) -> Sequence[Split]:
-    """Finished splits that were kept for as long as they are to be."""
+    """Return at most ``limit`` finished splits past their retention."""
     query = select(Split).where(
         Split.expires_at < now(), Split.deleted_at.is_(None), Split.status.not_in(UNFINISHED)
     )
     return session.scalars(query.order_by(Split.expires_at).limit(limit)).all()
 
 
-def kept(session: Session, split_ids: Sequence[str]) -> set[str]:
-    """Those of the ids whose splits are there and not deleted."""
+def existing(session: Session, split_ids: Sequence[str]) -> set[str]:
+    """Return those of the ids whose splits exist and were not deleted."""
     return set(session.scalars(select(Split.id).where(Split.id.in_(split_ids), Split.deleted_at.is_(None))))
 
 
 def leases(session: Session) -> set[str]:
-    """The leases of all runs that go on."""
+    """Return the leases of all runs."""
     return {lease for lease in session.scalars(select(Split.lease).where(IS_PROCESSING)) if lease}
 
 
@@ -168,16 +171,16 @@ def _unfinished(split_id: str) -> ColumnElement[bool]:
     return and_(Split.id == split_id, Split.status.in_(UNFINISHED))
 
 
-def _waiting() -> dict[str, Any]:
+def _queued() -> dict[str, Any]:
     return {"status": QUEUED, "lease": None, "worker_id": None, "updated_at": now()}
 
 
-def _held(split_id: str, lease: str | None) -> ColumnElement[bool]:
+def _leased(split_id: str, lease: str | None) -> ColumnElement[bool]:
     return and_(Split.id == split_id, Split.status == PROCESSING, Split.lease == lease)
 
 
 def _change(session: Session, condition: ColumnElement[bool], values: dict[str, Any]) -> bool:
     changed = update(Split).where(condition).values(values).returning(Split.id)
     found = session.scalar(changed) is not None
-    session.expire_all()  # what was read before is not what it is now
+    session.expire_all()  # loaded objects are stale
     return found

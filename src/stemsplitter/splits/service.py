@@ -1,4 +1,4 @@
-"""The rules of splits: who may have one, what it costs, and how it is told of, canceled and deleted."""
+"""Service of splits: create, list, retry, cancel and delete."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack
@@ -26,7 +26,7 @@ from stemsplitter.webhooks.service import WebhookService
 
 CANCELED = "CANCELED"
 
-# what is called in the transaction that creates, with the `data` of the answer
+# called in the transaction that creates the split, with the `data` of the response
 Record = Callable[[Session, Mapping[str, Any]], None]
 
 
@@ -48,23 +48,22 @@ class SplitService:
         self._webhooks = webhooks
         self.endings = Endings(credits, webhooks, storage, settings)
 
-    def create(self, account_id: str, wanted: CreateSplit, record: Record) -> Mapping[str, Any]:
-        """Get the song, and make the split: its row, which is its place in the queue, and its credits are there
-        together, or not at all.
+    def create(self, account_id: str, request: CreateSplit, record: Record) -> Mapping[str, Any]:
+        """Obtain the song, and create and queue the split and hold its credits in one transaction.
 
         Returns:
-            The answer's `data`, as :class:`CreatedSplit` has it.
+            The `data` of the response, a :class:`CreatedSplit`.
 
         Raises:
-            ValidationFailed: the request does not fit together, or its source is none.
-            InsufficientCredits: the balance does not cover the source's seconds.
-            RateLimited: too many of the account's splits wait.
-            Conflict: another split has taken the upload.
+            ValidationFailed: the request is inconsistent, or its source is not a song.
+            InsufficientCredits: the balance does not cover the duration of the song.
+            RateLimited: too many of the account's splits are unfinished.
+            Conflict: another split uses the upload.
         """
-        return self._create(self._planned(account_id, wanted), wanted.input, record)
+        return self._create(self._new_split(account_id, request), request.input, record)
 
     def retry(self, account_id: str, split_id: str) -> Mapping[str, Any]:
-        """Make a new split of a failed one's song, as that was asked for. The failed one stays.
+        """Create a new split with the song and the options of a failed one, which is kept.
 
         Raises:
             NotFound: the account has no such split.
@@ -74,8 +73,8 @@ class SplitService:
         with self._database.read() as session:
             failed = _owned(session, account_id, split_id)
         if failed.status != FAILED:
-            raise Conflict(f"{split_id} is {failed.status}: only a split that failed can be tried again.")
-        wanted = CreateSplit.model_construct(
+            raise Conflict(f"{split_id} is {failed.status}: only a failed split can be retried.")
+        request = CreateSplit.model_construct(
             stem_model=failed.stem_model,
             output_format=failed.output_format,
             bit_depth=failed.bit_depth,
@@ -84,25 +83,25 @@ class SplitService:
             metadata=failed.user_metadata,
         )
         return self._create(
-            self._planned(account_id, wanted), Stored(failed.source_key, failed.filename), lambda *_: None
+            self._new_split(account_id, request), Stored(failed.source_key, failed.filename), lambda *_: None
         )
 
     def _create(
-        self, split: Split, given: DirectUrl | UploadedFile | Stored, record: Record
+        self, split: Split, input: DirectUrl | UploadedFile | Stored, record: Record
     ) -> Mapping[str, Any]:
         account_id = split.account_id
         with self._database.read() as session:
             self._check_queue(session, account_id)
         with ExitStack() as stack:
             with tracing.span("obtain source"):
-                source = stack.enter_context(self._sources.obtain(account_id, split.id, given))
+                source = stack.enter_context(self._sources.obtain(account_id, split.id, input))
             session = stack.enter_context(self._database.write())
             self._check_queue(session, account_id)
             if source.upload is not None:
                 self._sources.claim(session, account_id, source.upload)
             _fill(split, source, self._settings)
             split.credits_used = self._credits.hold(session, account_id, split.id, source.seconds)
-            self.place(session, split)
+            self._place(session, split)
             session.add(split)
             session.flush()
             created = CreatedSplit.model_validate(split, from_attributes=True)
@@ -110,46 +109,44 @@ class SplitService:
             record(session, data)
         return data
 
-    def place(self, session: Session, split: Split) -> None:
-        """Give a split that is to wait its place in the queue."""
-        self._credits.lock(
-            session, split.account_id
-        )  # an account's splits take their turns one after the other
+    def _place(self, session: Session, split: Split) -> None:
+        """Add the split to the queue."""
+        self._credits.lock(session, split.account_id)  # serializes the turns of an account
         split.model_name = split.model["name"]
         split.priority = PAYING if self._credits.has_bought(session, split.account_id) else FREE
         queue.place(session, split)
 
     def get(self, account_id: str, split_id: str) -> SplitView:
-        """The account's split. Raises NotFound."""
+        """Return the account's split. Raises NotFound."""
         with self._database.read() as session:
             return self.endings.view(_owned(session, account_id, split_id))
 
     def get_all(
-        self, session: Session, wanted: Collection[tuple[str, str]]
+        self, session: Session, splits: Collection[tuple[str, str]]
     ) -> dict[tuple[str, str], SplitView]:
-        """Those of the splits, named by account and id, that :meth:`get` would give."""
-        found = repository.shown(session, {split_id for _, split_id in wanted}) if wanted else {}
-        return {each: self.endings.view(found[each]) for each in wanted if each in found}
+        """Return those of the splits, given as (account, id), that :meth:`get` would return."""
+        found = repository.shown(session, {split_id for _, split_id in splits}) if splits else {}
+        return {each: self.endings.view(found[each]) for each in splits if each in found}
 
     def states(self, account_id: str, split_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
-        """Status and progress of those of the splits that are the account's."""
+        """Return status and progress of those of the splits that belong to the account."""
         with self._database.read() as session:
             return repository.states(session, account_id, split_ids)
 
     def page(
         self, account_id: str, *, limit: int, cursor: str | None, status: str | None
     ) -> tuple[Sequence[SplitView], str | None]:
-        """A page of the account's splits and the next cursor: see :func:`~stemsplitter.database.paging.page`."""
+        """Return a page of the account's splits and the next cursor: see :func:`~stemsplitter.database.paging.page`."""
         with self._database.read() as session:
             found, after = repository.page(session, account_id, limit=limit, cursor=cursor, status=status)
             return [self.endings.view(split) for split in found], after
 
     def cancel(self, account_id: str, split_id: str) -> SplitView:
-        """End the split and give its credits back; the worker that has it notices within a segment.
+        """End the split and release its credits; a worker that runs it stops after the current segment.
 
         Raises:
             NotFound: the account has no such split.
-            Conflict: it has ended in another way.
+            Conflict: it has already ended otherwise.
         """
         message = "The split was canceled; its credits were given back."
         with self._database.write() as session:
@@ -157,60 +154,60 @@ class SplitService:
             ended = self.endings.fail(session, split_id, None, CANCELED, message)
             if ended is None and split.error_code != CANCELED:
                 raise Conflict(
-                    f"{split_id} has {split.status} already: only a split that waits or runs can be."
+                    f"{split_id} has already {split.status}: only a queued or processing split can be canceled."
                 )
             return self.endings.view(ended or split)
 
     def delete(self, account_id: str, split_id: str) -> None:
-        """Remove the split, its source and its stems.
+        """Delete the split, its source and its stems.
 
         Raises:
             NotFound: the account has no such split.
-            Conflict: it waits or runs.
+            Conflict: it is queued or processing.
         """
         with self._database.write() as session:
             split = _owned(session, account_id, split_id)
             if split.status in UNFINISHED:
-                raise Conflict(f"{split_id} is {split.status}: cancel it first, or wait for its end.")
-        self.remove(split)
+                raise Conflict(f"{split_id} is {split.status}: cancel it first, or wait until it has ended.")
+        self.delete_files(split)
 
-    def remove(self, split: Split) -> None:
-        """Delete a finished split's files; then it is gone. May be repeated after a crash."""
+    def delete_files(self, split: Split) -> None:
+        """Delete the files of a finished split, then mark it as deleted. Can be repeated after a crash."""
         self._storage.delete_prefix(f"splits/{split.id}")
         self._storage.delete(split.source_key)
         with self._database.write() as session:
             repository.mark_deleted(session, split.id)
 
     def succeeded(self, account_id: str, split_id: str) -> Split:
-        """The account's split, which has stems.
+        """Return the account's split, which has succeeded.
 
         Raises:
             NotFound: the account has no such split.
-            Conflict: it has no stems, or not yet.
+            Conflict: it has not succeeded.
         """
         with self._database.read() as session:
             split = _owned(session, account_id, split_id)
         if split.status != SUCCEEDED:
-            raise Conflict(f"{split_id} is {split.status}: only a split that succeeded has stems.")
+            raise Conflict(f"{split_id} is {split.status}: only a succeeded split has stems.")
         return split
 
     def stems(self, account_id: str, split_id: str) -> dict[str, tuple[str, int]]:
-        """The split's files: name → storage key, size in bytes. Raises as :meth:`succeeded` does."""
+        """Return the stem files: name → storage key, size in bytes. Raises like :meth:`succeeded`."""
         stems = (self.succeeded(account_id, split_id).stems or {}).values()
         return {stem["key"].rpartition("/")[2]: (stem["key"], stem["size"]) for stem in stems}
 
-    def _planned(self, account_id: str, wanted: CreateSplit) -> Split:
-        """The split without its source."""
-        layout = ALIASES.get(wanted.stem_model, wanted.stem_model)
-        stems = choose_stems(layout, list(wanted.stems) if wanted.stems is not None else None)
-        depth = None if wanted.bit_depth is None else str(wanted.bit_depth)
-        if depth is not None and depth not in FORMATS[wanted.output_format].depths:
+    def _new_split(self, account_id: str, request: CreateSplit) -> Split:
+        """Return the split without its source."""
+        layout = ALIASES.get(request.stem_model, request.stem_model)
+        stems = choose_stems(layout, list(request.stems) if request.stems is not None else None)
+        depth = None if request.bit_depth is None else str(request.bit_depth)
+        if depth is not None and depth not in FORMATS[request.output_format].depths:
             raise ValidationFailed(
-                f"{wanted.output_format} has no bit depth {depth}: omit bitDepth, or request wav or flac.",
+                f"{request.output_format} has no bit depth {depth}: omit bitDepth, or choose wav or flac.",
                 param="bitDepth",
             )
-        if wanted.webhook_url is not None:
-            self._webhooks.check_url(wanted.webhook_url, "webhookUrl")
+        if request.webhook_url is not None:
+            self._webhooks.check_url(request.webhook_url, "webhookUrl")
         model = model_for(layout, self._settings, self._models)
         at = now()
         return Split(
@@ -219,11 +216,11 @@ class SplitService:
             status=QUEUED,
             stem_model=layout,
             requested_stems=list(stems),
-            output_format=wanted.output_format,
+            output_format=request.output_format,
             bit_depth=depth,
             model={"name": model.name, "licence": model.licence},
-            user_metadata=wanted.metadata,
-            webhook_url=wanted.webhook_url,
+            user_metadata=request.metadata,
+            webhook_url=request.webhook_url,
             progress=0,
             attempts=0,
             trace=tracing.current(),
@@ -234,11 +231,11 @@ class SplitService:
     def _check_queue(self, session: Session, account_id: str) -> None:
         limit = self._settings.max_queued_splits
         if repository.count_unfinished(session, account_id) >= limit:
-            raise RateLimited(f"{limit} of your splits wait already: create more when some have ended.")
+            raise RateLimited(f"{limit} of your splits are unfinished: create more when some have ended.")
 
 
 def output_format(split: Split) -> str:
-    """The format as :class:`OutputFormat` reads it."""
+    """Return the format in the notation of :class:`OutputFormat`."""
     return str(OutputFormat.parse(f"{split.output_format}{split.bit_depth or ''}"))
 
 

@@ -1,4 +1,4 @@
-"""Where a split's song comes from: fetched or uploaded, put into the store, and measured."""
+"""The source of a split: a song that is downloaded, uploaded or copied, then stored and probed."""
 
 import contextlib
 import hashlib
@@ -24,12 +24,12 @@ from stemsplitter.storage.errors import FileMissing, StorageError
 from stemsplitter.uploads.models import Upload
 from stemsplitter.uploads.service import UploadService, is_direct, not_received
 
-DOWNLOAD_SECONDS = 15.0  # with as long for measuring as that takes at most, creating takes no more than 45 s
+DOWNLOAD_SECONDS = 15.0  # plus at most 30 s of probing, so creating a split takes at most 45 s
 
 
 @dataclass(frozen=True)
-class Taken:
-    """An upload as a request names it, and the SHA-256 of the copy of a file that was sent to the store itself."""
+class ClaimedUpload:
+    """An upload as a request names it; ``sha256`` of the copy if the file was sent directly to the storage."""
 
     given: UploadedFile
     sha256: str | None
@@ -37,30 +37,30 @@ class Taken:
 
 @dataclass(frozen=True)
 class Source:
-    """A song in the store, measured."""
+    """A song in the storage, with its measurements."""
 
     key: str
     size: int
     filename: str
     probed: Probed
-    upload: Taken | None
+    upload: ClaimedUpload | None
 
     @property
     def seconds(self) -> int:
-        """Its length, rounded up; what is not even one sample long is no song."""
+        """Duration rounded up, at least 1."""
         return max(1, self.probed.whole_seconds)
 
 
 @dataclass(frozen=True)
 class Stored:
-    """Another split's song, and its file name."""
+    """The song of another split: storage key and file name."""
 
     key: str
     filename: str
 
 
 class Sources:
-    """Gets songs."""
+    """Obtains the songs of splits."""
 
     def __init__(
         self,
@@ -77,37 +77,36 @@ class Sources:
     def obtain(
         self, account_id: str, split_id: str, given: DirectUrl | UploadedFile | Stored
     ) -> Iterator[Source]:
-        """The song that a request names. What was fetched or copied for it is deleted where the block
-        raises.
+        """Yield the song that a request names. A downloaded or copied file is deleted if the block raises.
 
         Raises:
-            ValidationFailed: it cannot be fetched, was not uploaded, cannot be decoded, or is over a limit.
-            Conflict: another split has taken the upload.
+            ValidationFailed: it cannot be downloaded, was not uploaded, cannot be decoded, or exceeds a limit.
+            Conflict: another split uses the upload.
         """
         if isinstance(given, DirectUrl):
-            source = self._fetched(split_id, given)
+            source = self._download(split_id, given)
             with self._deleted_on_failure(source.key):
                 yield source
         elif isinstance(given, Stored):
             key = _source_key(split_id, given.filename)
             with self._deleted_on_failure(key):
-                yield self._copied(key, given)
+                yield self._copy(key, given)
         elif is_direct(upload := self._find(account_id, given)):
             key = _source_key(split_id, upload.filename)
             with self._deleted_on_failure(key):
-                yield self._sent_to_store(key, upload, given)
-            self._uploads.forget_direct(given.storage_key)
+                yield self._copy_direct(key, upload, given)
+            self._uploads.delete_direct(given.storage_key)
         else:
             yield self._received(upload, given)
 
-    def claim(self, session: Session, account_id: str, upload: Taken) -> None:
-        """Take the upload for the split that the transaction makes. Raises as :meth:`obtain` does."""
+    def claim(self, session: Session, account_id: str, upload: ClaimedUpload) -> None:
+        """Mark the upload as used in the transaction that creates the split. Raises like :meth:`obtain`."""
         given = upload.given
         self._uploads.claim_for_split(
             session, account_id, given.upload_id, given.file_url, given.storage_key, upload.sha256
         )
 
-    def _fetched(self, split_id: str, given: DirectUrl) -> Source:
+    def _download(self, split_id: str, given: DirectUrl) -> Source:
         limit = self._settings.max_source_bytes
         with tempfile.NamedTemporaryFile(prefix="stemsplitter-") as file:
             try:
@@ -122,7 +121,7 @@ class Sources:
             self._storage.put_file(key, file.name, "application/octet-stream")
         return Source(key, fetched.size, fetched.filename, probed, None)
 
-    def _copied(self, key: str, given: Stored) -> Source:
+    def _copy(self, key: str, given: Stored) -> Source:
         size = self._storage.copy(given.key, key)
         with self._storage.local_file(key) as path:
             probed = self._probe(path, given.filename, "input")
@@ -132,11 +131,13 @@ class Sources:
         assert upload.storage_key is not None
         with self._storage.local_file(upload.storage_key) as path:
             probed = self._probe(path, upload.filename, "input.uploadId")
-        return Source(upload.storage_key, upload.content_length, upload.filename, probed, Taken(given, None))
+        return Source(
+            upload.storage_key, upload.content_length, upload.filename, probed, ClaimedUpload(given, None)
+        )
 
-    def _sent_to_store(self, key: str, upload: Upload, given: UploadedFile) -> Source:
-        """A file that nobody has looked at. It is copied first: who sent it can write over the original, and what is
-        looked at must be what is separated."""
+    def _copy_direct(self, key: str, upload: Upload, given: UploadedFile) -> Source:
+        """Check a file that was sent directly to the storage. It is copied first, because the client can overwrite the
+        original, and the checked file must be the one that is separated."""
         try:
             size = self._storage.copy(given.storage_key, key)
         except FileMissing as error:
@@ -152,7 +153,7 @@ class Sources:
             probed = self._probe(path, upload.filename, "input.uploadId")
             with path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return Source(key, size, upload.filename, probed, Taken(given, sha256))
+        return Source(key, size, upload.filename, probed, ClaimedUpload(given, sha256))
 
     def _find(self, account_id: str, given: UploadedFile) -> Upload:
         with self._database.read() as session:
@@ -165,7 +166,7 @@ class Sources:
         try:
             yield
         except BaseException:
-            with contextlib.suppress(StorageError):  # else the sweep finds it
+            with contextlib.suppress(StorageError):  # maintenance deletes it otherwise
                 self._storage.delete(key)
             raise
 

@@ -1,4 +1,4 @@
-"""A split's stems as one Native Instruments Stem file."""
+"""Native Instruments Stem files of splits."""
 
 import dataclasses
 import itertools
@@ -22,12 +22,12 @@ _SONG = "stems"
 
 
 def can_have_stem_file(layout: str, stems: Sequence[str]) -> bool:
-    """Whether ``stems`` are all of ``layout``, and make four parts."""
+    """Return true if ``stems`` are all stems of ``layout`` and it maps to four parts."""
     return layout in ("4s", "6s") and set(LAYOUTS[layout]) <= set(stems)
 
 
 def write_stem_file(stems: Mapping[str, Path], folder: Path, tags: Tags) -> Path:
-    """Write ``stems``, by name, into a file in ``folder``; guitar and piano, where there are any, go into other.
+    """Write ``stems``, by name, to a Stem file in ``folder``; guitar and piano are mixed into other.
 
     Raises:
         AudioError: a stem cannot be decoded.
@@ -59,7 +59,7 @@ def write_stem_file(stems: Mapping[str, Path], folder: Path, tags: Tags) -> Path
 
 
 def _aligned(tracks: Sequence[Iterator[Samples]], channels: int) -> Iterator[list[Samples]]:
-    """The tracks' blocks in step, where one ends before another (a damaged file) filled up with silence."""
+    """Yield blocks of all tracks together; a track that ends early (a damaged file) is padded with silence."""
     nothing = np.zeros((channels, 0), np.float32)
     for blocks in itertools.zip_longest(*tracks, fillvalue=nothing):
         longest = max(block.shape[1] for block in blocks)

@@ -1,4 +1,4 @@
-"""How many splits have ended, and how: added up once, not each time that somebody asks."""
+"""Totals of splits that have ended, added up periodically instead of at each query."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -9,32 +9,32 @@ from sqlalchemy.orm import Session
 from stemsplitter.splits.models import FAILED, SUCCEEDED, Split, SplitTotal
 
 ENDED = (SUCCEEDED, FAILED)
-# a split's end is written some time before its transaction is committed
+# `finished_at` is set some time before its transaction commits
 LAG = timedelta(minutes=2)
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True)
 class Total:
-    """Splits that ended, and their seconds of audio."""
+    """Number of splits, and their seconds of audio."""
 
     splits: int
     seconds: int
 
 
 def read(session: Session) -> dict[str, Total]:
-    """What succeeded and what failed: the sums that are kept, and what ended since."""
-    kept = {total.status: total for total in session.scalars(select(SplitTotal))}
+    """Return the totals by status: the stored sums and what ended since."""
+    stored = {total.status: total for total in session.scalars(select(SplitTotal))}
     totals = {}
     for status in ENDED:
-        total = kept.get(status)
+        total = stored.get(status)
         since = _count(session, status, total.until if total else _EPOCH)
         totals[status] = Total(total.splits + since.splits, total.seconds + since.seconds) if total else since
     return totals
 
 
-def add_up(session: Session, at: datetime) -> None:
-    """Add what ended until lately to the sums that are kept."""
+def update(session: Session, at: datetime) -> None:
+    """Add the splits that ended before ``at``, less :data:`LAG`, to the stored sums."""
     until = at - LAG
     for status in ENDED:
         total = session.get(SplitTotal, status, with_for_update=True)

@@ -1,4 +1,4 @@
-"""Telling how far a separation is, and whether it must stop."""
+"""Progress of a run: written to the database, and a check whether the run must stop."""
 
 import logging
 import threading
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from stemsplitter.database import Database
 from stemsplitter.splits import repository
-from stemsplitter.splits.retry import is_passing
+from stemsplitter.worker.retry import is_transient
 
 WRITE_SECONDS = 0.5
 CHECK_SECONDS = 1.0
@@ -16,9 +16,12 @@ _log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Told how far a separation is, writes it into the split's row now and then; true when it must stop.
+    """Writes the progress of a run to its split's row at intervals; returns true if the run must stop.
 
-    A database that is away does not stop it: whether the split is lost is seen when it is back.
+    An unavailable database does not stop the run; a lost lease is noticed when it is available again.
+
+    Attributes:
+        lost: true if the run has lost its lease.
     """
 
     def __init__(self, database: Database, split_id: str, lease: str, abort: threading.Event) -> None:
@@ -29,11 +32,11 @@ class Watch:
     def __call__(self, fraction: float) -> bool:
         at, percent = time.monotonic(), min(int(fraction * 100), 99)
         if percent > self._written and at >= self._next_write:
-            if self._ask(lambda: self._write(percent)):
+            if self._try(lambda: self._write(percent)):
                 self._written = percent
             self._next_write, self._next_check = at + WRITE_SECONDS, at + CHECK_SECONDS
         elif at >= self._next_check:
-            self._ask(self._check)
+            self._try(self._check)
             self._next_check = at + CHECK_SECONDS
         return self.lost or self._abort.is_set()
 
@@ -43,15 +46,15 @@ class Watch:
 
     def _check(self) -> None:
         with self._database.read() as session:
-            self.lost = not repository.holds(session, self._split_id, self._lease)
+            self.lost = not repository.has_lease(session, self._split_id, self._lease)
 
-    def _ask(self, question: Callable[[], None]) -> bool:
-        """Whether the database answered."""
+    def _try(self, query: Callable[[], None]) -> bool:
+        """Return true if the database was available."""
         try:
-            question()
+            query()
         except Exception as error:
-            if not is_passing(error):
+            if not is_transient(error):
                 raise
-            _log.warning("the progress of %s cannot be written: %s", self._split_id, error)
+            _log.warning("could not write progress of split %s: %s", self._split_id, error)
             return False
         return True

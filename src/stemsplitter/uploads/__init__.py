@@ -1,1 +1,1 @@
-"""Uploads: reserved, received once and exactly, then used by a split."""
+"""Uploads: reserved, received once with the reserved length, then used by a split."""

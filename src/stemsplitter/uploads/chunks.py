@@ -1,4 +1,4 @@
-"""The chunks of an upload in the store: each a file of its own, until all of them are made into one."""
+"""Chunks of an upload: files in the storage that are joined when all have arrived."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,25 +6,25 @@ from contextlib import suppress
 
 from stemsplitter.storage import Storage, StorageError, StoredFile
 
-# so that a file is no more than some thousands of them; larger than what a file is recognised by
-SMALLEST = 64 << 10
+# limits a file to some thousands of chunks; larger than the bytes that detect the media type
+MIN_CHUNK_BYTES = 64 << 10
 
 _NAME = re.compile(r"chunk-([0-9]+)-([0-9]+)")
 
 
 def chunk_name(offset: int, attempt: int) -> str:
-    """What a chunk is called in the folder of its upload.
+    """Return the file name of a chunk.
 
-    The attempt is in it, as one that was overtaken may still write: it must not do so over the other's chunk.
+    It contains the attempt, so that a stale attempt that still writes cannot overwrite the chunk of another.
     """
     return f"chunk-{offset}-{attempt}"
 
 
 def in_order(storage: Storage, upload_id: str, kept: int) -> Sequence[StoredFile] | None:
-    """The chunks that the first ``kept`` bytes are in; None where some are gone.
+    """Return the chunks of the first ``kept`` bytes in order; None if some are missing.
 
-    Of several at one offset only the newest attempt can have been the one that counted: those before it died between
-    writing the chunk and noting it.
+    Of several chunks at one offset the latest attempt is valid: earlier ones died between writing the chunk and
+    committing it.
     """
     at: dict[int, tuple[int, StoredFile]] = {}
     for stored, offset, attempt in _find(storage, upload_id):
@@ -42,13 +42,13 @@ def in_order(storage: Storage, upload_id: str, kept: int) -> Sequence[StoredFile
 
 
 def read(storage: Storage, chunks: Sequence[StoredFile]) -> Iterator[bytes]:
-    """What is in them, one after the other, in blocks."""
+    """Yield the content of the chunks in blocks."""
     for chunk in chunks:
         yield from storage.read(chunk.key)
 
 
 def delete(storage: Storage, upload_id: str) -> None:
-    """Delete all chunks of an upload; what cannot be deleted now is swept up with the upload."""
+    """Delete all chunks of an upload; those that cannot be deleted now are deleted with the upload."""
     with suppress(StorageError):
         for stored, *_ in list(_find(storage, upload_id)):
             storage.delete(stored.key)

@@ -1,28 +1,28 @@
-"""What can be wrong with a request to an upload URL. Each has its own code, and may be sent again where it says so."""
+"""Errors of requests to an upload URL, each with its own code."""
 
 from stemsplitter.service_errors import ServiceError
 
 
 class UploadError(ServiceError):
-    """Base of the failures of an upload URL."""
+    """Base class of errors of an upload URL."""
 
 
 class TokenInvalid(UploadError):
-    """There is no such upload, or its token is another."""
+    """The upload does not exist, or the token is wrong."""
 
     code = "UPLOAD_TOKEN_INVALID"
     status = 401
 
 
 class Expired(UploadError):
-    """The time in which the upload had to begin is over."""
+    """The reservation has expired."""
 
     code = "UPLOAD_EXPIRED"
     status = 410
 
 
 class Used(UploadError):
-    """The file was received already."""
+    """The file has already been received."""
 
     code = "UPLOAD_USED"
     status = 409
@@ -36,41 +36,41 @@ class InProgress(UploadError):
 
 
 class LengthMismatch(UploadError):
-    """More or fewer bytes than were reserved."""
+    """The length differs from the reservation."""
 
     code = "UPLOAD_LENGTH_MISMATCH"
     status = 422
 
 
 class TypeMismatch(UploadError):
-    """Another Content-Type than was reserved, or a content that is no audio or video."""
+    """The Content-Type differs from the reservation, or the content is not audio or video."""
 
     code = "UPLOAD_TYPE_MISMATCH"
     status = 415
 
 
 class Incomplete(UploadError):
-    """The bytes stopped coming."""
+    """The request ended before the whole file arrived."""
 
     code = "UPLOAD_INCOMPLETE"
     status = 400
 
 
 class OffsetMismatch(UploadError):
-    """A chunk begins elsewhere than those before it end, which is at ``offset``."""
+    """A chunk does not start at ``offset``, the end of the previous chunks."""
 
     code = "UPLOAD_OFFSET_MISMATCH"
     status = 409
 
     def __init__(self, sent: int, offset: int) -> None:
         super().__init__(
-            f"This chunk begins at {sent} and {offset} bytes of the file are here: go on from {offset}."
+            f"The chunk starts at {sent}, but {offset} bytes have been received: continue at {offset}."
         )
         self.offset = offset
 
 
 class HeadersInvalid(UploadError):
-    """A chunk's headers do not say where it belongs."""
+    """The headers of a chunk do not give its offset."""
 
     code = "UPLOAD_HEADERS_INVALID"
     status = 400

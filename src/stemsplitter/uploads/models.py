@@ -15,13 +15,13 @@ STATUSES = (RESERVED, RECEIVING, RECEIVED, USED)
 class Upload(Base):
     """A file that an account may send, or has sent.
 
-    ``attempt`` counts the requests that began to send it; only the one of that number may finish, and only until
-    ``receiving_until``, which it moves on as long as bytes come. So a request that died frees the reservation.
+    ``attempt`` counts the requests that send it. Only the latest attempt may finish, and only until
+    ``receiving_until``, which it extends while bytes arrive; when it dies, its lease expires.
 
-    ``kept`` is how many bytes of it are in the store in chunks, which wait for the others.
+    ``kept`` is the number of bytes received in chunks.
 
-    ``storage_key`` is that of the file that was received. One that its client sent to the store itself has none: nobody
-    knows of it until a split takes a copy, whose ``sha256`` is kept then.
+    ``storage_key`` is that of the received file. A file that its client sent directly to the storage has none; when a
+    split copies it, ``sha256`` is that of the copy.
     """
 
     __tablename__ = "uploads"

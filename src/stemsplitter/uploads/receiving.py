@@ -1,4 +1,4 @@
-"""One request that sends a file, or a chunk of it: counted and recognised as it comes, kept if all is right."""
+"""Receive the file of an upload, or a chunk of it, and check length and media type."""
 
 import hashlib
 import time
@@ -14,19 +14,20 @@ from stemsplitter.uploads import chunks, repository
 from stemsplitter.uploads.errors import InProgress, LengthMismatch, TypeMismatch
 from stemsplitter.uploads.models import Upload
 
-# a request that is silent for as long is dead, and another may take its place
+# a request that sends nothing for this long is dead, and another may replace it
 LEASE = timedelta(seconds=60)
 _RENEW_S = 10.0
 
 
 class Receiving(ABC):
-    """Bytes of an upload that go into one file of the store. Not thread-safe. Either :meth:`finish` or :meth:`abandon`
-    ends it.
+    """Receives bytes of an upload into one file of the storage. Not thread-safe.
+
+    Ends with either :meth:`finish` or :meth:`abandon`.
 
     Args:
-        upload: as it was when ``attempt`` began.
-        name: of the file, in the upload's folder.
-        offset: where in the upload the first byte belongs.
+        upload: its row at the start of ``attempt``.
+        name: file name in the upload's folder.
+        offset: position of the first byte in the upload.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Receiving(ABC):
         self._attempt = attempt
         self._offset = offset
         self._head = b""
-        self._recognised = offset > 0
+        self._is_media = offset > 0
         self._renewed = time.monotonic()
         try:
             self._file = storage.writer(self.key, upload.content_type, upload.filename)
@@ -49,66 +50,66 @@ class Receiving(ABC):
             raise
 
     def write(self, data: bytes) -> None:
-        """Take the next bytes.
+        """Write the next bytes.
 
         Raises:
-            LengthMismatch: more came than were reserved.
-            TypeMismatch: this is no audio or video.
-            InProgress: the request was silent for so long that another took its place.
+            LengthMismatch: more bytes than were reserved.
+            TypeMismatch: the content is not audio or video.
+            InProgress: the lease of this request expired, and another replaced it.
         """
         self.received += len(data)
         if self._offset + self.received > self._upload.content_length:
             raise LengthMismatch(
-                f"More came than the {self._upload.content_length} bytes that were reserved: send the file that "
-                "was reserved, or reserve another upload."
+                f"The request has more than the {self._upload.content_length} bytes that were reserved: send the "
+                "reserved file, or reserve another upload."
             )
-        if not self._recognised:
+        if not self._is_media:
             self._head += data[: HEAD_BYTES - len(self._head)]
             if len(self._head) == HEAD_BYTES:
-                self._recognise()
+                self._check_media()
         self._file.write(data)
         if time.monotonic() - self._renewed > _RENEW_S:
             self._renew()
 
     @abstractmethod
     def finish(self) -> None:
-        """Keep what came.
+        """Commit the received bytes.
 
         Raises:
-            LengthMismatch: as many bytes as came are not right.
+            LengthMismatch: the number of received bytes is wrong.
             TypeMismatch, InProgress: as in :meth:`write`.
         """
 
     def abandon(self) -> None:
-        """Keep nothing, and let another request send the file. Changes nothing where another one has begun."""
+        """Discard the received bytes and free the upload for another request, unless one has replaced this one."""
         self._file.discard()
         if self._free():
             self._storage.delete(self.key)
 
-    def _undo_unless(self, mine: bool) -> None:
-        """Delete the file again where another attempt has taken this one's place."""
-        if not mine:
+    def _delete_unless(self, is_current: bool) -> None:
+        """Delete the file if another attempt has replaced this one."""
+        if not is_current:
             self._storage.delete(self.key)
-            raise _overtaken()
+            raise _replaced()
 
     def _free(self) -> bool:
         with self._database.write() as session:
             return repository.free(session, self._upload.id, self._attempt)
 
-    def _recognise(self) -> None:
-        if not self._recognised and (kind := not_media(self._head)):
+    def _check_media(self) -> None:
+        if not self._is_media and (kind := not_media(self._head)):
             raise TypeMismatch(f"This is {kind}. Choose an audio or video file.")
-        self._recognised = True
+        self._is_media = True
 
     def _renew(self) -> None:
         with self._database.write() as session:
-            if not repository.keep(session, self._upload.id, self._attempt, now() + LEASE):
-                raise _overtaken()
+            if not repository.extend(session, self._upload.id, self._attempt, now() + LEASE):
+                raise _replaced()
         self._renewed = time.monotonic()
 
 
 class Incoming(Receiving):
-    """The whole file, which can be used from :meth:`finish` on."""
+    """Receives the whole file."""
 
     def __init__(self, database: Database, storage: Storage, upload: Upload, attempt: int) -> None:
         super().__init__(database, storage, upload, attempt, f"{attempt}{plain_ending(upload.filename)}")
@@ -121,21 +122,21 @@ class Incoming(Receiving):
     def finish(self) -> None:
         if self.received != self._upload.content_length:
             raise LengthMismatch(
-                f"{self.received} bytes came and {self._upload.content_length} were reserved: send the whole file."
+                f"{self.received} bytes were received and {self._upload.content_length} reserved: send the whole file."
             )
-        self._recognise()
+        self._check_media()
         self._file.commit()
         with self._database.write() as session:
-            mine = repository.finish(
+            is_current = repository.finish(
                 session, self._upload.id, self._attempt, self.key, self._digest.hexdigest(), now()
             )
-        self._undo_unless(mine)
+        self._delete_unless(is_current)
         if self._upload.kept:
             chunks.delete(self._storage, self._upload.id)
 
 
 class IncomingChunk(Receiving):
-    """The bytes from ``offset`` on, which are kept from :meth:`finish` on; all that are left where it ``is_last``."""
+    """Receives a chunk, the bytes from ``offset``; the rest of the file if it ``is_last``."""
 
     def __init__(
         self, database: Database, storage: Storage, upload: Upload, attempt: int, offset: int, is_last: bool
@@ -146,41 +147,41 @@ class IncomingChunk(Receiving):
 
     @property
     def end(self) -> int:
-        """How many bytes are kept with it."""
+        """Number of bytes received with this chunk."""
         return self._offset + self.received
 
     def finish(self) -> None:
         check_chunk(self._upload, self._offset, self.received, self._is_last)
         if self.received:
-            self._recognise()
+            self._check_media()
             self._file.commit()
         else:
             self._file.discard()
         with self._database.write() as session:
-            mine = repository.keep_chunk(session, self._upload.id, self._attempt, self.end)
-        self._undo_unless(mine)
+            is_current = repository.finish_chunk(session, self._upload.id, self._attempt, self.end)
+        self._delete_unless(is_current)
 
 
 def check_chunk(upload: Upload, offset: int, size: int, is_last: bool) -> None:
-    """Refuse a chunk of a wrong size.
+    """Check the size of a chunk.
 
     Raises:
-        LengthMismatch: it reaches over the end, is the last and does not reach it, or is too small.
+        LengthMismatch: it exceeds the file, is the last and does not complete it, or is too small.
     """
     end, whole = offset + size, upload.content_length
     if end > whole or (is_last and end < whole):
         raise LengthMismatch(
             f"The file would have {end} bytes with this chunk and {whole} were reserved: "
-            "send what is left of the file that was reserved."
+            "send the rest of the reserved file."
         )
-    if end < whole and size < chunks.SMALLEST:
+    if end < whole and size < chunks.MIN_CHUNK_BYTES:
         raise LengthMismatch(
-            f"A chunk has {chunks.SMALLEST} bytes or more, but for the last, and this one has {size}: "
-            "send more at once."
+            f"A chunk except the last must have at least {chunks.MIN_CHUNK_BYTES} bytes, and this one has {size}: "
+            "send larger chunks."
         )
 
 
-def _overtaken() -> InProgress:
+def _replaced() -> InProgress:
     return InProgress(
-        "This request was silent for too long and another sends the file now: wait for that one."
+        "This request sent nothing for too long and another one replaced it: wait for that one."
     )

@@ -11,15 +11,15 @@ from stemsplitter.uploads.models import RECEIVED, RECEIVING, RESERVED, USED, Upl
 
 
 def find(session: Session, upload_id: str) -> Upload | None:
-    """The upload of that id."""
+    """Return the upload with that id."""
     return session.get(Upload, upload_id)
 
 
-def begin(
+def start(
     session: Session, upload_id: str, now: datetime, until: datetime, kept: int | None = None
 ) -> int | None:
-    """Give the upload to a new attempt, and return its number; None where another has it, it was received, or not
-    ``kept`` bytes are in chunks."""
+    """Start a new attempt and return its number; None if another one is active, the file was received, or the number
+    of bytes in chunks is not ``kept``."""
     free = or_(Upload.status == RESERVED, and_(Upload.status == RECEIVING, Upload.receiving_until < now))
     if kept is not None:
         free = and_(free, Upload.kept == kept)
@@ -31,64 +31,63 @@ def begin(
     )
 
 
-def keep(session: Session, upload_id: str, attempt: int, until: datetime) -> bool:
-    """Let the attempt go on until then; False where it is not its turn any more."""
+def extend(session: Session, upload_id: str, attempt: int, until: datetime) -> bool:
+    """Extend the lease of the attempt; False if another attempt has replaced it."""
     return _change(session, upload_id, attempt, {"receiving_until": until})
 
 
 def finish(
     session: Session, upload_id: str, attempt: int, storage_key: str, sha256: str, now: datetime
 ) -> bool:
-    """The attempt has the file; False where it is not its turn any more."""
+    """Record the file that the attempt received; False if another attempt has replaced it."""
     values = {"status": RECEIVED, "storage_key": storage_key, "sha256": sha256, "received_at": now}
     return _change(session, upload_id, attempt, {**values, "receiving_until": None})
 
 
-def keep_chunk(session: Session, upload_id: str, attempt: int, kept: int) -> bool:
-    """The attempt has brought a chunk, so that as many bytes are kept, and another may begin; False where it is not its
-    turn any more."""
+def finish_chunk(session: Session, upload_id: str, attempt: int, kept: int) -> bool:
+    """Record that ``kept`` bytes are in chunks, and end the attempt; False if another attempt has replaced it."""
     return _change(session, upload_id, attempt, {"status": RESERVED, "receiving_until": None, "kept": kept})
 
 
 def lose_chunks(session: Session, upload_id: str, attempt: int) -> bool:
-    """The attempt has found that chunks are gone; False where it is not its turn any more."""
+    """Record that chunks are missing; False if another attempt has replaced this one."""
     return _change(session, upload_id, attempt, {"kept": 0})
 
 
 def free(session: Session, upload_id: str, attempt: int) -> bool:
-    """The attempt has given up, and another may begin."""
+    """End the attempt without a file; False if another attempt has replaced it."""
     return _change(session, upload_id, attempt, {"status": RESERVED, "receiving_until": None})
 
 
 def _change(session: Session, upload_id: str, attempt: int, values: dict[str, object]) -> bool:
-    mine = and_(Upload.id == upload_id, Upload.status == RECEIVING, Upload.attempt == attempt)
-    changed = update(Upload).where(mine).values(values).returning(Upload.id)
+    active = and_(Upload.id == upload_id, Upload.status == RECEIVING, Upload.attempt == attempt)
+    changed = update(Upload).where(active).values(values).returning(Upload.id)
     return session.scalar(changed) is not None
 
 
 def use(session: Session, upload_id: str) -> bool:
-    """A split takes the file; False where it was not received or another has taken it."""
-    taken = update(Upload).where(Upload.id == upload_id, Upload.status == RECEIVED).values(status=USED)
-    return session.scalar(taken.returning(Upload.id)) is not None
+    """Mark the file as used by a split; False if it was not received or another split uses it."""
+    used = update(Upload).where(Upload.id == upload_id, Upload.status == RECEIVED).values(status=USED)
+    return session.scalar(used.returning(Upload.id)) is not None
 
 
 def use_direct(session: Session, upload_id: str, sha256: str) -> bool:
-    """A split takes the file that was sent to the store itself; False where it was received here, or is being, or
-    another split has taken it."""
-    taken = (
+    """Mark a file sent directly to the storage as used by a split; False if it was, or is being, received here, or
+    another split uses it."""
+    used = (
         update(Upload)
         .where(Upload.id == upload_id, Upload.status == RESERVED)
         .values(status=USED, sha256=sha256, received_at=now())
     )
-    return session.scalar(taken.returning(Upload.id)) is not None
+    return session.scalar(used.returning(Upload.id)) is not None
 
 
-def lock_ended(session: Session, before: datetime, limit: int) -> Sequence[Upload]:
-    """Uploads that expired before then, the oldest first, which nobody else changes until the transaction ends."""
-    ended = select(Upload).where(Upload.expires_at < before).order_by(Upload.expires_at).limit(limit)
-    return session.scalars(ended.with_for_update(skip_locked=True)).all()
+def lock_expired(session: Session, before: datetime, limit: int) -> Sequence[Upload]:
+    """Lock and return uploads that expired before then, oldest first."""
+    expired = select(Upload).where(Upload.expires_at < before).order_by(Upload.expires_at).limit(limit)
+    return session.scalars(expired.with_for_update(skip_locked=True)).all()
 
 
 def remove(session: Session, upload_ids: Sequence[str]) -> None:
-    """Forget these uploads."""
+    """Delete the rows of these uploads."""
     session.execute(delete(Upload).where(Upload.id.in_(upload_ids)))

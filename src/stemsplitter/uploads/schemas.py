@@ -1,4 +1,4 @@
-"""What the API takes and says about uploads."""
+"""Request and response schemas of uploads."""
 
 from typing import Literal
 

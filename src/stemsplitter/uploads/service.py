@@ -1,4 +1,4 @@
-"""The rules of uploads: reserved by an account, received once and exactly as reserved, used by one split."""
+"""Service of uploads: reserve, receive, and use by one split."""
 
 import hashlib
 import hmac
@@ -32,8 +32,8 @@ from stemsplitter.uploads.models import RECEIVED, RECEIVING, RESERVED, USED, Upl
 from stemsplitter.uploads.receiving import LEASE, Incoming, IncomingChunk, check_chunk
 from stemsplitter.uploads.schemas import DirectUpload
 
-# how long a received file waits for its split, counted from the end of its reservation
-KEPT = timedelta(days=1)
+# a received file is kept for this long after its reservation expired
+RETENTION = timedelta(days=1)
 
 _TYPE = re.compile(
     r"(audio|video)/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}|application/(octet-stream|ogg|mp4|x-flac|mxf)"
@@ -43,8 +43,8 @@ _ID = re.compile(r"[0-9A-Za-z_]{1,32}")
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an upload is: of ``length`` bytes ``kept`` are here; ``key`` is that of a file that no split has taken
-    yet, and ``left_s`` the seconds within which another chunk has to begin."""
+    """Progress of an upload: ``kept`` of ``length`` bytes are received. ``key`` is the storage key of a received file
+    that no split uses, and ``left_s`` the seconds until the reservation expires."""
 
     kept: int
     length: int
@@ -54,7 +54,7 @@ class Progress:
 
 
 class UploadService:
-    """Reserves uploads, receives their files, and hands them to splits."""
+    """Reserves uploads, receives their files, and marks them as used by splits."""
 
     def __init__(self, database: Database, storage: Storage, settings: Settings) -> None:
         self._database = database
@@ -64,21 +64,21 @@ class UploadService:
     def reserve(
         self, session: Session, account_id: str, filename: str, content_type: str, content_length: int
     ) -> tuple[Upload, str]:
-        """A new upload and its token, which is not kept.
+        """Create an upload and return it with its token, which is stored as a hash.
 
         Raises:
-            ValidationFailed: the type is not audio or video, or the length is over the limit.
+            ValidationFailed: the type is not audio or video, or the length exceeds the limit.
         """
         essence = media_type(content_type)
         if not _TYPE.fullmatch(essence):
             raise ValidationFailed(
-                f"{content_type} is not a type of audio or video: name the file's, as audio/mpeg.",
+                f"{content_type} is not a media type of audio or video: send the file's type, such as audio/mpeg.",
                 param="contentType",
             )
         if not 0 < content_length <= self._settings.max_source_bytes:
             raise ValidationFailed(
-                f"A file has 1 to {self._settings.max_source_bytes} bytes here, not {content_length}: "
-                "send a compressed one.",
+                f"A file must have 1 to {self._settings.max_source_bytes} bytes, not {content_length}: "
+                "send a compressed file.",
                 param="contentLength",
             )
         token = secrets.token_urlsafe(32)
@@ -95,7 +95,7 @@ class UploadService:
         return upload, token
 
     def direct(self, upload: Upload) -> DirectUpload | None:
-        """How the file can be sent to the store itself, where it is one that takes files from clients."""
+        """Return how to send the file directly to the storage; None if the storage does not support it."""
         url = self._storage.upload_url(
             direct_key(upload), upload.content_type, upload.content_length, self._settings.upload_seconds
         )
@@ -109,16 +109,16 @@ class UploadService:
         )
 
     def url(self, upload_id: str) -> str:
-        """Where the file is sent to; also what its split names it by."""
+        """Return the upload URL, which is also the `fileUrl` of a split."""
         return f"{self._settings.base_url}/uploads/{upload_id}"
 
     def begin(
         self, upload_id: str, token: str, content_type: str | None, content_length: int | None
     ) -> Incoming:
-        """Begin to receive a file; type and length are what the request says, where it does.
+        """Start to receive a file; ``content_type`` and ``content_length`` are those of the request, if it has them.
 
         Raises:
-            UploadError: see its subclasses; nothing has changed then.
+            UploadError: one of its subclasses; nothing was changed.
         """
         with self._database.write() as session:
             upload = _find(session, upload_id, token)
@@ -127,11 +127,11 @@ class UploadService:
         return Incoming(self._database, self._storage, upload, attempt)
 
     def progress(self, upload_id: str, token: str) -> Progress:
-        """How much of the file is kept.
+        """Return the progress of the upload.
 
         Raises:
-            TokenInvalid: there is no such upload, or its token is another.
-            Expired: it is over, without a file.
+            TokenInvalid: the upload does not exist, or the token is wrong.
+            Expired: the reservation expired before the file was received.
         """
         with self._database.read() as session:
             upload = _find(session, upload_id, token)
@@ -149,17 +149,17 @@ class UploadService:
     def begin_chunk(
         self, upload_id: str, token: str, offset: int, is_last: bool, size: int | None
     ) -> IncomingChunk:
-        """Begin to receive the bytes from ``offset`` on, ``size`` of them where the request says so.
+        """Start to receive a chunk, the bytes from ``offset``; ``size`` is that of the request, if it has one.
 
         Raises:
-            UploadError: see its subclasses; nothing has changed then.
+            UploadError: one of its subclasses; nothing was changed.
         """
         with self._database.write() as session:
             upload = _find(session, upload_id, token)
             _check(upload, None, None)
             if upload.status == RESERVED and upload.kept == offset and size is not None:
                 check_chunk(upload, offset, size, is_last)
-            attempt = repository.begin(session, upload_id, now(), now() + LEASE, kept=offset)
+            attempt = repository.start(session, upload_id, now(), now() + LEASE, kept=offset)
             if attempt is None:
                 session.refresh(upload)
                 if upload.kept != offset and upload.status == RESERVED:
@@ -168,13 +168,13 @@ class UploadService:
         return IncomingChunk(self._database, self._storage, upload, attempt, offset, is_last)
 
     def begin_joining(self, upload_id: str, token: str) -> tuple[Incoming, Iterator[bytes]]:
-        """Begin to make one file of the chunks, all of which are kept: what takes it, and what is in them.
+        """Start to join the chunks to one file. Returns its receiver, and the content of the chunks.
 
-        The latter raises Incomplete where chunks are gone; then none are kept any more.
+        Iterating over the content raises Incomplete if chunks are missing; all are discarded then.
 
         Raises:
-            TokenInvalid: there is no such upload any more.
-            InProgress: another request does so, or has.
+            TokenInvalid: the upload no longer exists.
+            InProgress: another request joins the chunks, or has joined them.
         """
         with self._database.write() as session:
             upload = _find(session, upload_id, token)
@@ -187,7 +187,7 @@ class UploadService:
         if found is None:
             with self._database.write() as session:
                 repository.lose_chunks(session, upload.id, attempt)
-            raise Incomplete("Chunks of this file are gone from the store: send it again from its beginning.")
+            raise Incomplete("Chunks of this file are missing in the storage: send it again from the start.")
         yield from chunks.read(self._storage, found)
 
     def claim_for_split(
@@ -199,11 +199,11 @@ class UploadService:
         storage_key: str,
         sha256: str | None = None,
     ) -> Upload:
-        """Take a file for a split, in the transaction that makes it.
+        """Mark a file as used by a split, in the transaction that creates it.
 
-        Where it was sent to the store itself, ``sha256`` is that of the copy which is the split's source.
+        If it was sent directly to the storage, ``sha256`` is that of the copy that is the split's source.
 
-        Raises what :meth:`find_for_split` does.
+        Raises like :meth:`find_for_split`.
         """
         upload = self.find_for_split(session, account_id, upload_id, file_url, storage_key)
         used = (
@@ -212,79 +212,80 @@ class UploadService:
             else repository.use_direct(session, upload_id, sha256)
         )
         if not used:
-            raise _taken(upload_id)
+            raise _used(upload_id)
         return upload
 
     def find_for_split(
         self, session: Session, account_id: str, upload_id: str, file_url: str, storage_key: str
     ) -> Upload:
-        """A file that a split may take: received, or maybe sent to the store itself (:func:`is_direct`), where nobody
-        has looked yet.
+        """Return an upload that a split may use: received, or possibly sent directly to the storage
+        (:func:`is_direct`), which is not checked yet.
 
         Raises:
-            ValidationFailed: the account has no such upload, nothing was sent to it, or URL and key are not its own.
-            Conflict: another split has taken it.
+            ValidationFailed: the account has no such upload, its file was not received, or URL or key are wrong.
+            Conflict: another split uses it.
         """
         upload = repository.find(session, upload_id) if _ID.fullmatch(upload_id) else None
         if upload is None or upload.account_id != account_id:
             raise ValidationFailed(
-                "There is no such upload: reserve one and send the file first.", param="input.uploadId"
+                "This upload does not exist: reserve one and send the file first.", param="input.uploadId"
             )
         if upload.status == USED:
-            raise _taken(upload_id)
-        may_be_direct = is_direct(upload) and not self._storage.is_folder and now() < upload.expires_at + KEPT
+            raise _used(upload_id)
+        may_be_direct = (
+            is_direct(upload) and not self._storage.is_folder and now() < upload.expires_at + RETENTION
+        )
         if upload.status != RECEIVED and not (may_be_direct and storage_key == direct_key(upload)):
             raise not_received(upload_id)
-        for param, given, right in (
+        for param, value, expected in (
             ("fileUrl", file_url, self.url(upload_id)),
             ("storageKey", storage_key, direct_key(upload) if is_direct(upload) else upload.storage_key),
         ):
-            if given != right:
+            if value != expected:
                 raise ValidationFailed(
-                    f"{param} is not that of {upload_id}: give it as the upload answered.",
+                    f"{param} does not belong to {upload_id}: send the value of the upload's response.",
                     param=f"input.{param}",
                 )
         return upload
 
-    def remove_ended(self, limit: int = 100) -> int:
-        """Forget uploads a day after they expired, with the files that no split took, and what was cut off while it was
-        written. How many uploads they were.
+    def delete_expired(self, limit: int = 100) -> int:
+        """Delete uploads a day after they expired, with unused files and interrupted writes. Returns their number.
 
-        Where it is interrupted, the next call does the rest.
+        If it is interrupted, the next call completes it.
         """
         with self._database.write() as session:
-            ended = repository.lock_ended(session, now() - KEPT, limit)
-            for upload in ended:
+            expired = repository.lock_expired(session, now() - RETENTION, limit)
+            for upload in expired:
                 if upload.status != USED:
-                    upload.status = RESERVED  # so that no split takes what is being deleted
-            taken = {upload.id: upload.storage_key for upload in ended if upload.status == USED}
-        for upload in ended:
+                    upload.status = RESERVED  # so that no split can use it
+            used = {upload.id: upload.storage_key for upload in expired if upload.status == USED}
+        for upload in expired:
             for stored in list(self._storage.list_prefix(f"uploads/{upload.id}")):
-                if stored.key != taken.get(upload.id):
+                if stored.key != used.get(upload.id):
                     self._storage.delete(stored.key)
         with self._database.write() as session:
-            repository.remove(session, [upload.id for upload in ended])
+            repository.remove(session, [upload.id for upload in expired])
         self._storage.abort_writes()
-        return len(ended)
+        return len(expired)
 
-    def forget_direct(self, upload_key: str) -> None:
-        """Delete a file that was sent to the store itself, of which a split has its copy; else it is swept up later."""
+    def delete_direct(self, upload_key: str) -> None:
+        """Delete a file sent directly to the storage after a split has copied it; on failure, maintenance does."""
         with suppress(StorageError):
             self._storage.delete(upload_key)
 
 
 def direct_key(upload: Upload) -> str:
-    """Where in the store a client puts the file that it sends there itself."""
+    """Return the storage key of a file that the client sends directly to the storage."""
     return f"uploads/{upload.id}/direct{plain_ending(upload.filename)}"
 
 
 def is_direct(upload: Upload) -> bool:
-    """Whether the file, if there is one, was sent to the store itself."""
+    """Return true if the file, if it exists, was sent directly to the storage."""
     return upload.status == RESERVED
 
 
 def not_received(upload_id: str) -> ValidationFailed:
-    """The failure of a split whose file is not there."""
+    """Return the error of a split whose file was not received."""
     return ValidationFailed(
         f"The file of {upload_id} was not received: send it to its uploadUrl first, or as its directUpload says.",
         param="input.uploadId",
@@ -294,12 +295,12 @@ def not_received(upload_id: str) -> ValidationFailed:
 def _find(session: Session, upload_id: str, token: str) -> Upload:
     upload = repository.find(session, upload_id) if _ID.fullmatch(upload_id) else None
     if upload is None or not hmac.compare_digest(upload.token_hash, _hash(token)):
-        raise TokenInvalid("The upload token is not the one of this upload: send X-Upload-Token as given.")
+        raise TokenInvalid("The upload token is wrong: send the X-Upload-Token of the reservation.")
     return upload
 
 
 def _attempt(session: Session, upload_id: str, kept: int | None = None) -> int:
-    attempt = repository.begin(session, upload_id, now(), now() + LEASE, kept)
+    attempt = repository.start(session, upload_id, now(), now() + LEASE, kept)
     if attempt is None:
         raise _in_progress()
     return attempt
@@ -311,22 +312,22 @@ def _in_progress() -> InProgress:
 
 def _check(upload: Upload, content_type: str | None, content_length: int | None) -> None:
     if upload.status in (RECEIVED, USED):
-        raise Used("This file was received already: reserve another upload for another file.")
+        raise Used("This file has already been received: reserve another upload for another file.")
     if upload.expires_at <= now() and upload.status != RECEIVING:
-        raise Expired("The time to send this file is over: reserve another upload.")
+        raise Expired("This upload has expired: reserve another upload.")
     if content_length is not None and content_length != upload.content_length:
         raise LengthMismatch(
-            f"The request has {content_length} bytes and {upload.content_length} were reserved: send the file "
-            "that was reserved, or reserve another upload."
+            f"The request has {content_length} bytes and {upload.content_length} were reserved: send the "
+            "reserved file, or reserve another upload."
         )
     if content_type and media_type(content_type) != upload.content_type:
         raise TypeMismatch(
-            f"The request's type is {content_type} and {upload.content_type} was reserved: send the same."
+            f"The request's type is {content_type} and {upload.content_type} was reserved: send the reserved type."
         )
 
 
 def media_type(content_type: str) -> str:
-    """A media type without its parameters (RFC 9110 §8.3.1)."""
+    """Return a media type without its parameters (RFC 9110 §8.3.1)."""
     return content_type.partition(";")[0].strip().lower()
 
 
@@ -334,5 +335,5 @@ def _hash(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
-def _taken(upload_id: str) -> Conflict:
-    return Conflict(f"Another split has taken the file of {upload_id}: upload it again for another split.")
+def _used(upload_id: str) -> Conflict:
+    return Conflict(f"Another split uses the file of {upload_id}: upload it again for another split.")

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from stemsplitter.database import Database
 from stemsplitter.webhooks.service import WebhookService
-from stemsplitter.worker import backoff
+from stemsplitter.worker import retry
 
 MAX_CONCURRENT = 8
 # so that slow receivers of one account do not delay the deliveries of others
@@ -62,7 +62,7 @@ class Deliveries:
             try:
                 claimed = self._claim()
             except Exception:
-                delay = backoff.pause(failures)
+                delay = retry.delay(failures)
                 failures += 1
                 _log.exception("due deliveries cannot be claimed; retry in %g s", delay)
                 self._stopping.wait(delay)

@@ -1,20 +1,17 @@
-"""The process that separates: requests come as lines of JSON on standard input, what happens goes out likewise.
+"""The child process that separates songs.
 
-It is started with the device that is wanted, the CPU threads that it may use (0 for all), and among how many processes
-all are shared, if that is the CPU. First it says ``{"id": 0, "device": …, "problem": …}``: the device that it has, and,
-where that is not the one that was named, why.
+Arguments: the device, the number of CPU threads (0 for all), and the number of processes that share the CPU. Its first
+message is ``{"id": 0, "device": …, "problem": …}``: the device it uses, and the reason if that is not the given one.
 
-A request is ``{"id", "model", "stems", "source", "folder", "format", "max_seconds"}`` and is answered by any number of
-``{"id", "progress": 0…1}`` and at the end ``{"id", "done": {…}}`` or ``{"id", "error": CLASS, "message": …}``, the
-class being one of :mod:`stemsplitter.errors`, ``MemoryError``, or ``Exception`` for a fault of the program.
-``{"id", "stop": true}`` ends the request after its segment. When the input ends, its parent is gone, and so is the
-process.
+A request is ``{"id", "model", "stems", "source", "folder", "format", "max_seconds"}``. The responses are any number of
+``{"id", "progress": 0…1}`` and finally ``{"id", "done": {…}}`` or ``{"id", "error": CLASS, "message": …}``, where CLASS
+is the name of a class in :mod:`stemsplitter.errors`, ``MemoryError``, or ``Exception`` for an unexpected error.
+``{"id", "stop": true}`` stops the request after its current segment. The process exits when its input closes.
 
-Requests that run at the same time share the models, which stay loaded, and on a GPU the batches.
+Concurrent requests share loaded models and, on a GPU, batches.
 """
 
 import contextlib
-import json
 import os
 import signal
 import sys
@@ -22,37 +19,34 @@ import threading
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, Protocol
 
 from stemsplitter.audio.peaks import FILE_NAME
+from stemsplitter.child_processes import Message, Parent
 from stemsplitter.errors import DeviceError, RequestError, StemSplitterError
 from stemsplitter.library import Separator, StemFiles
 
-NICENESS = 10  # requests are answered first; separation takes what is left, which is nearly all
-OOM_SCORE = "800"  # where memory runs out, Linux takes this process and not the database's
-GREETING = 0  # the id of what is said without being asked
-
-Request = dict[str, Any]
+NICENESS = 10  # requests to the API come first; separation uses the remaining CPU time, which is most of it
+OOM_SCORE = "800"  # if memory runs out, Linux kills this process and not the database
+GREETING = 0  # id of the first message
 
 
 def main() -> None:
-    """Serve requests until the input ends."""
+    """Serve requests until the input closes."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(
-            number, signal.SIG_IGN
-        )  # a terminal's Ctrl-C reaches all of its processes: the parent decides
-    _yield_to_others()
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print must not get among the answers
+        # Ctrl-C in a terminal reaches all of its processes: the parent decides
+        signal.signal(number, signal.SIG_IGN)
+    _lower_priority()
+    parent = Parent()
     device, problem = find_device(sys.argv[1])
-    child = Child(answers, device, share_of_threads(int(sys.argv[2]), 1 if problem else int(sys.argv[3])))
-    child.tell(GREETING, {"device": device, "problem": problem})
-    child.run(sys.stdin)
-    os._exit(0)  # in the midst of a segment, too
+    threads = share_of_threads(int(sys.argv[2]), 1 if problem else int(sys.argv[3]))
+    parent.send({"id": GREETING, "device": device, "problem": problem})
+    SeparationServer(parent, device, threads).run(parent.requests())
+    os._exit(0)  # does not wait for a segment
 
 
 def find_device(wanted: str) -> tuple[str, str]:
-    """The device to use, and why it is not the one that is wanted: the CPU does what a GPU cannot."""
+    """Return the device to use, and the reason if it is not the wanted one: a GPU falls back to the CPU."""
     from stemsplitter.separation.runtimes.torch import find_gpu
 
     try:
@@ -62,25 +56,31 @@ def find_device(wanted: str) -> tuple[str, str]:
 
 
 def share_of_threads(threads: int, processes: int) -> int | None:
-    """How many CPU threads one of several processes uses; None for as many as there are cores."""
+    """Return the CPU threads for one of several processes; None for one per core."""
     from stemsplitter.separation.runtimes.openvino import usable_cores
 
     return threads or (max(usable_cores() // processes, 1) if processes > 1 else None)
 
 
-class Child:
-    """What is loaded, and which requests run, each in a thread of its own."""
+class Channel(Protocol):
+    """Sends messages to the parent process."""
 
-    def __init__(self, answers: IO[str], device: str, threads: int | None) -> None:
-        self._answers, self._device, self._threads = answers, device, threads
-        self._telling, self._loading = threading.Lock(), threading.Lock()
+    def send(self, message: Message) -> None:
+        """Write a message."""
+
+
+class SeparationServer:
+    """Runs each request in its own thread, with models that stay loaded."""
+
+    def __init__(self, parent: Channel, device: str, threads: int | None) -> None:
+        self._parent, self._device, self._threads = parent, device, threads
+        self._loading = threading.Lock()
         self._separators: dict[str, Separator] = {}
         self._stops: dict[int, threading.Event] = {}
 
-    def run(self, lines: Iterable[str]) -> None:
-        """Serve what the lines ask for."""
-        for line in lines:
-            request = json.loads(line)
+    def run(self, requests: Iterable[Message]) -> None:
+        """Start and stop requests as they arrive."""
+        for request in requests:
             number = request.pop("id")
             if "stop" not in request:
                 stop = self._stops[number] = threading.Event()
@@ -88,16 +88,8 @@ class Child:
             elif (running := self._stops.get(number)) is not None:
                 running.set()
 
-    def tell(self, number: int, message: dict[str, Any]) -> None:
-        """Say something about a request."""
-        try:
-            with self._telling:
-                self._answers.write(json.dumps({"id": number, **message}) + "\n")
-        except BrokenPipeError:
-            os._exit(0)  # nobody is left to hear it
-
-    def _serve(self, number: int, request: Request, stop: threading.Event) -> None:
-        answer: dict[str, Any]
+    def _serve(self, number: int, request: Message, stop: threading.Event) -> None:
+        response: Message
         try:
             result = self._separator(request).separate_to(
                 request["source"],
@@ -105,35 +97,33 @@ class Child:
                 format=request["format"],
                 max_seconds=request["max_seconds"],
                 peaks=True,
-                progress=lambda progress: self.tell(number, {"progress": progress.fraction}),
+                progress=lambda progress: self._parent.send({"id": number, "progress": progress.fraction}),
                 stop=stop.is_set,
             )
-            answer = {"done": _summary(result, _write_peaks(result, Path(request["folder"])))}
+            response = {"done": _summary(result, _write_peaks(result, Path(request["folder"])))}
         except StemSplitterError as error:
-            answer = {"error": type(error).__name__, "message": str(error)}
+            response = {"error": type(error).__name__, "message": str(error)}
         except MemoryError:
-            answer = {"error": "MemoryError", "message": "The separation needs more memory than there is."}
+            response = {"error": "MemoryError", "message": "The separation ran out of memory."}
         except Exception as error:
             traceback.print_exc()
-            answer = {"error": "Exception", "message": f"{type(error).__name__} in the separation"}
+            response = {"error": "Exception", "message": f"{type(error).__name__} in the separation"}
         del self._stops[number]
-        self.tell(number, answer)
-        if answer.get("error") == DeviceError.__name__:
-            os._exit(
-                1
-            )  # what a GPU that failed was used for is lost; another process looks whether it is there
+        self._parent.send({"id": number, **response})
+        if response.get("error") == DeviceError.__name__:
+            os._exit(1)  # the state on a failed GPU is lost; a new process looks for the GPU again
 
-    def _separator(self, request: Request) -> Separator:
+    def _separator(self, request: Message) -> Separator:
         name, stems = request["model"], request["stems"]
-        with self._loading:  # once, even for two songs that come at the same time
+        with self._loading:  # once, even for two concurrent requests
             if name not in self._separators:
                 self._separators[name] = Separator(name, device=self._device, threads=self._threads)
             return self._separators[name].with_stems(stems)
 
 
-def _yield_to_others() -> None:
+def _lower_priority() -> None:
     os.nice(NICENESS)
-    with contextlib.suppress(OSError):  # Linux has it
+    with contextlib.suppress(OSError):  # exists on Linux only
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
 
 
@@ -144,7 +134,6 @@ def _summary(result: StemFiles, peaks: Path) -> dict[str, Any]:
         "device": result.device,
         "seconds": round(result.elapsed, 3),
         "audio_seconds": result.seconds,
-        "warnings": list(result.warnings),
     }
 
 

@@ -1,6 +1,6 @@
-"""Which processes can make up one server: those on one database must share the store of files and the secret key.
+"""Membership of a server: all processes on one database must share the file storage and the secret key.
 
-A process tells of both by fingerprints, from which neither can be found out.
+Processes publish fingerprints of both, from which neither can be derived.
 """
 
 import hmac
@@ -21,13 +21,13 @@ _LOCK = 0x4D454D42  # "MEMB": any number that all processes agree on
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """What a process of the server tells of itself.
+class Identity:
+    """The data that a process publishes about itself.
 
     Attributes:
         role: :data:`WORKER` or :data:`API`.
         storage, secret: fingerprints.
-        in_folder: whether the store of files is a folder, which is there for one host only.
+        in_folder: true if the storage is a folder, which only one host can access.
     """
 
     role: str
@@ -37,9 +37,9 @@ class Mark:
     version: str = __version__
 
 
-def mark(role: str, storage_url: str, key: bytes) -> Mark:
-    """The mark of this process; ``key`` is derived from the server's secret key."""
-    return Mark(
+def identity(role: str, storage_url: str, key: bytes) -> Identity:
+    """Return the identity of this process; ``key`` is derived from the server's secret key."""
+    return Identity(
         role=role,
         storage=_fingerprint(key, f"storage {storage_url.rstrip('/')}"),
         secret=_fingerprint(key, "secret key"),
@@ -47,42 +47,45 @@ def mark(role: str, storage_url: str, key: bytes) -> Mark:
     )
 
 
-def take_turn(session: Session) -> None:
-    """Wait until no other process is being checked: two that do not fit must not both come in."""
+def lock(session: Session) -> None:
+    """Hold the membership lock until the transaction ends, so that two conflicting processes cannot both join."""
     one_at_a_time(session, _LOCK)
 
 
-def misfit(
-    session: Session, own: Mark, living: Sequence[str], *, is_sqlite: bool
+def find_conflict(
+    session: Session, own: Identity, live: Sequence[str], *, is_sqlite: bool
 ) -> tuple[Worker, str] | None:
-    """The first of the ``living`` processes that this one cannot be beside, and a sentence that says why and what to
-    do; None where it fits."""
-    for other in session.scalars(select(Worker).where(Worker.id.in_(living)).order_by(Worker.id)):
-        if complaint := _complaint(own, other, is_sqlite):
-            return other, complaint
+    """Return the first of the ``live`` processes that conflicts with this one, and the error message; None if none
+    does."""
+    for other in session.scalars(select(Worker).where(Worker.id.in_(live)).order_by(Worker.id)):
+        if message := _conflict(own, other, is_sqlite):
+            return other, message
     return None
 
 
-def _complaint(own: Mark, other: Worker, is_sqlite: bool) -> str:
-    who = f"{'an API' if other.role == API else 'a worker'} of this server on {other.host}"
-    elsewhere = other.host != socket.gethostname()
-    if is_sqlite and elsewhere:
+def _conflict(own: Identity, other: Worker, is_sqlite: bool) -> str:
+    process = f"{'an API' if other.role == API else 'a worker'} of this server on {other.host}"
+    is_remote = other.host != socket.gethostname()
+    if is_sqlite and is_remote:
         return (
-            f"There is {who}, and a SQLite database works on one host only: set STEMSPLITTER_DATABASE_URL to a "
+            f"There is {process}, but a SQLite database works on one host only: set STEMSPLITTER_DATABASE_URL to a "
             "PostgreSQL database, or stop that process."
         )
-    if other.secret not in (None, own.secret):
+    if other.secret != own.secret:
         return (
-            f"There is {who} with another secret key: give all processes the same STEMSPLITTER_SECRET_KEY, which is "
-            "what the file secret.key in that one's data folder holds unless it was set."
+            f"There is {process} with a different secret key: set STEMSPLITTER_SECRET_KEY to the same value for all "
+            "processes; if it is not set for that one, it is in the file secret.key of its data folder."
         )
-    if own.in_folder and elsewhere:
+    if own.in_folder and is_remote:
         return (
-            f"There is {who}, and files in a folder are there for one host only: set STEMSPLITTER_STORAGE_URL to the "
-            "same s3://BUCKET everywhere, or stop that process."
+            f"There is {process}, but files in a folder are available on one host only: set "
+            "STEMSPLITTER_STORAGE_URL to the same s3://BUCKET for all processes, or stop that process."
         )
-    if other.storage not in (None, own.storage):
-        return f"There is {who} with another store of files: give all processes the same STEMSPLITTER_STORAGE_URL."
+    if other.storage != own.storage:
+        return (
+            f"There is {process} with a different file storage: set STEMSPLITTER_STORAGE_URL to the same value "
+            "for all processes."
+        )
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Table of the processes of the server that are, or lately were, at work."""
+"""Table of the server's processes."""
 
 from datetime import datetime
 from typing import Any
@@ -10,11 +10,10 @@ from stemsplitter.database import Base, UtcDateTime
 
 
 class Worker(Base):
-    """A process of the server, a worker or an API. One whose heartbeat is old is dead, its splits up for grabs.
+    """A process of the server, a worker or an API. It is dead when its heartbeat is older than the lease.
 
-    ``version`` is the program's; ``storage`` and ``secret`` are fingerprints of what it must share with all others
-    (:mod:`stemsplitter.worker.membership`). The row outlives the process: as long
-    as it exists, it tells what ran where.
+    ``version`` is that of the package; ``storage`` and ``secret`` are fingerprints
+    (:mod:`stemsplitter.worker.membership`). The row is kept for a day after the last heartbeat.
     """
 
     __tablename__ = "workers"

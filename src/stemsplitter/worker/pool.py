@@ -1,4 +1,4 @@
-"""Separation in child processes, which may be killed, or run out of memory, and take nothing with them."""
+"""Separation in child processes: one that crashes or runs out of memory does not affect the worker."""
 
 import importlib.util
 import logging
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from stemsplitter.errors import Stopped
 from stemsplitter.worker.process import (
-    WATCH_SECONDS,
+    PROGRESS_SECONDS,
     OutOfMemory,
     Separated,
     SeparationFailed,
@@ -23,78 +23,76 @@ _log = logging.getLogger(__name__)
 class SeparationPool:
     """Separates up to ``concurrency`` songs at once, called from as many threads.
 
-    On a CPU each has a process of its own. A GPU has one process for all, which loads a model once and computes what
-    its songs ask for at the same time together; if it dies, all of them break off. Processes start when they are
-    needed and stay, with their models loaded.
+    On a CPU each song has its own process. On a GPU all songs share one process, which loads a model once and batches
+    their segments; if it dies, all of them fail. Processes start on demand and keep their models loaded.
 
     Attributes:
-        device: what songs are separated on, ``cpu`` or as torch names it; what was asked for until :meth:`open`.
-        concurrency: how many at once.
+        device: the device, ``cpu`` or torch's name; the requested one before :meth:`open`.
+        concurrency: the number of songs at once.
     """
 
     def __init__(self, concurrency: int = 1, device: str = "auto", threads: int | None = None) -> None:
-        """``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; ``threads`` bounds the CPU threads of each
-        process, by default the cores there are, divided among the processes."""
+        """``device`` is ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; ``threads`` limits the CPU threads of each
+        process, by default the cores divided by the number of processes."""
         self.concurrency, self.device = concurrency, device
         self._threads = threads
-        self._free = threading.Condition()
-        self._songs: dict[SeparationProcess, int] = {}  # how many each process is at
+        self._changed = threading.Condition()
+        self._songs: dict[SeparationProcess, int] = {}  # number of songs of each process
 
     def open(self) -> None:
-        """Find out what there is to run on.
+        """Detect the device.
 
-        A GPU that is named but cannot be used is told in the log, and the CPU does its work, one song at a time: what
-        a GPU has room for would be too much for it. It stays at that until the program starts again. ``auto`` takes
-        the CPU without a word.
+        If a named GPU is unusable, log a warning and use the CPU with a concurrency of 1 until the program restarts:
+        the concurrency of a GPU would overload it. ``auto`` falls back to the CPU without a warning.
 
         Raises:
-            SeparationFailed: no process can be started.
+            SeparationFailed: no process can start.
         """
         if self.device == "auto" and importlib.util.find_spec("torch") is None:
             self.device = "cpu"
         if self.device != "cpu":
-            with self._free:
+            with self._changed:
                 self._find()
 
-    def separate(self, request: SeparationRequest, watch: Callable[[float], bool]) -> Separated:
-        """Separate a song as :meth:`SeparationProcess.separate` does; one that is too many waits for its turn.
+    def separate(self, request: SeparationRequest, on_progress: Callable[[float], bool]) -> Separated:
+        """Separate a song like :meth:`SeparationProcess.separate`; wait while all processes are busy.
 
         Raises: the same.
         """
-        process = self._take(watch)
+        process = self._acquire(on_progress)
         try:
-            return process.separate(request, watch)
+            return process.separate(request, on_progress)
         finally:
-            with self._free:
+            with self._changed:
                 if process in self._songs:
                     self._songs[process] -= 1
-                self._free.notify()
+                self._changed.notify()
 
     def close(self) -> None:
-        """End the processes, at once."""
-        with self._free:
+        """Kill the processes."""
+        with self._changed:
             for process in self._songs:
                 process.close()
 
-    def _take(self, watch: Callable[[float], bool]) -> SeparationProcess:
+    def _acquire(self, on_progress: Callable[[float], bool]) -> SeparationProcess:
         while True:
-            with self._free:
+            with self._changed:
                 if (process := self._find()) is not None:
                     self._songs[process] += 1
                     return process
-                self._free.wait(WATCH_SECONDS)
-            if watch(0.0):
+                self._changed.wait(PROGRESS_SECONDS)
+            if on_progress(0.0):
                 raise Stopped("The separation was stopped.")
 
     def _find(self) -> SeparationProcess | None:
-        """A process that can take another song; None where all are busy."""
-        for process in [process for process in self._songs if not process.alive]:
+        """Return a process that has room for another song; None if all are busy."""
+        for process in [process for process in self._songs if not process.is_alive]:
             process.close()
             del self._songs[process]
         for process, songs in reversed(self._songs.items()):
-            if songs < (self.concurrency if _shares(self.device) else 1):
+            if songs < (self.concurrency if _is_shared(self.device) else 1):
                 return process
-        if self._songs and (_shares(self.device) or len(self._songs) >= self.concurrency):
+        if self._songs and (_is_shared(self.device) or len(self._songs) >= self.concurrency):
             return None
         return self._start()
 
@@ -104,19 +102,19 @@ class SeparationPool:
         except SeparationFailed as error:
             if self.device == "cpu":
                 raise
-            self._do_without_gpu(str(error))
+            self._fall_back_to_cpu(str(error))
             process = SeparationProcess("cpu", self._threads or 0)
         if process.problem:
-            self._do_without_gpu(process.problem)
+            self._fall_back_to_cpu(process.problem)
         self.device = process.device
         self._songs[process] = 0
         return process
 
-    def _do_without_gpu(self, problem: str) -> None:
+    def _fall_back_to_cpu(self, problem: str) -> None:
         self.concurrency = 1
-        _log.warning("songs are separated on the CPU, far more slowly, one at a time: %s", problem)
+        _log.warning("falling back to the CPU, one song at a time and much slower: %s", problem)
 
 
-def _shares(device: str) -> bool:
-    """Whether songs on this device have one process together."""
+def _is_shared(device: str) -> bool:
+    """Return true if all songs on this device share one process."""
     return device != "cpu"

@@ -1,41 +1,37 @@
-"""A child process that separates, seen from its parent: see :mod:`stemsplitter.worker.child`."""
+"""A child process that separates songs, as its parent sees it. :mod:`stemsplitter.worker.child` is the other end."""
 
 import contextlib
 import itertools
-import json
 import queue
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 from stemsplitter import errors
+from stemsplitter.child_processes import ChildDied, ChildProcess, Message
 from stemsplitter.errors import StemSplitterError, Stopped
 
-WATCH_SECONDS = 1.0
-START_SECONDS = 120.0  # importing torch and waking a GPU, on a machine that is busy
+PROGRESS_SECONDS = 1.0
+START_SECONDS = 120.0  # imports torch and initializes a GPU on a busy host
 STOP_SECONDS = 15.0  # a segment of the largest model on one slow core takes less
-STALL_SECONDS = 900.0  # loading a model for the first time, and each segment, take far less
+STALL_SECONDS = 900.0  # the first load of a model, and each segment, take far less
 
-Answer = dict[str, Any]
-Answers = queue.SimpleQueue[Answer | None]
+Responses = queue.SimpleQueue[Message | None]  # None: the process died
 
 
 class SeparationFailed(StemSplitterError):
-    """The separation broke off, which may not happen again."""
+    """The separation ended unexpectedly; a retry may succeed."""
 
 
 class OutOfMemory(SeparationFailed):
-    """The separation needs more memory than there is."""
+    """The separation ran out of memory."""
 
 
 @dataclass(frozen=True)
 class SeparationRequest:
-    """What to separate: the file ``source`` into ``folder``, by a model of the catalogue."""
+    """A separation of the file ``source`` into ``folder`` with a model of the catalogue."""
 
     model: str
     stems: tuple[str, ...]
@@ -47,184 +43,168 @@ class SeparationRequest:
 
 @dataclass(frozen=True)
 class Separated:
-    """What came of it: ``stems`` maps names to files, ``peaks`` is the file that their waveforms are drawn from;
-    ``seconds`` is the time it took."""
+    """Result of a separation.
+
+    ``stems`` maps names to files, ``peaks`` is the file with the peaks of their waveforms, ``seconds`` is the
+    processing time and ``audio_seconds`` the duration of the song.
+    """
 
     stems: dict[str, str]
     peaks: str
     device: str
     seconds: float
     audio_seconds: float
-    warnings: list[str]
 
 
 class SeparationProcess:
-    """A child process, with its models loaded, until it dies or is closed. Several threads may separate with it.
+    """A child process that keeps its models loaded until it dies or is closed. Several threads may separate with it.
 
     Attributes:
-        device: what it separates on, ``cpu`` or as torch names it.
-        problem: why that is not the device that was named, as a sentence; empty where it is.
+        device: the device it uses, ``cpu`` or torch's name.
+        problem: a sentence that says why this is not the given device; empty if it is.
     """
 
     def __init__(self, device: str = "cpu", threads: int = 0, processes: int = 1) -> None:
-        """``threads`` bounds its CPU threads; 0 is the cores there are, divided among ``processes``.
+        """Start the process. ``threads`` limits its CPU threads; 0 divides the cores among ``processes``.
 
         Raises:
             SeparationFailed: it did not start.
         """
         self._lock = threading.Lock()
         self._numbers = itertools.count(1)
-        greeting: Answers = queue.SimpleQueue()
-        self._waiting = {0: greeting}
-        self._ended = self._closed = False
-        self._heard = time.monotonic()
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "stemsplitter.worker.child", device, str(threads), str(processes)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )
-        threading.Thread(target=self._read, daemon=True).start()
+        greeting: Responses = queue.SimpleQueue()
+        self._pending = {0: greeting}
+        self._is_dead = self._is_closed = False
+        self._last_response = time.monotonic()
+        self._child = ChildProcess("stemsplitter.worker.child", device, str(threads), str(processes))
+        threading.Thread(target=self._receive, daemon=True).start()
         self.device, self.problem = self._greeted(greeting)
 
     @property
     def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
+        """Process id."""
+        return self._child.pid
 
     @property
-    def alive(self) -> bool:
-        """Whether it can be asked."""
-        return self._process.poll() is None
+    def is_alive(self) -> bool:
+        """True if it accepts requests."""
+        return self._child.is_alive
 
-    def separate(self, request: SeparationRequest, watch: Callable[[float], bool]) -> Separated:
+    def separate(self, request: SeparationRequest, on_progress: Callable[[float], bool]) -> Separated:
         """Separate a song.
 
-        ``watch`` is given the fraction that is done, 0 to 1, after each segment and at least once a second; where it
-        returns true, the separation stops, within a segment.
+        ``on_progress`` is called with the completed fraction, 0 to 1, after each segment and at least once a second. If
+        it returns true, the separation stops after the current segment.
 
         Raises:
-            Stopped: ``watch`` said so.
-            StemSplitterError: whatever :meth:`Separator.separate_to` raises.
-            SeparationFailed: the process died, was killed, hung, or met a fault of the program.
-            OutOfMemory: it died for want of memory.
+            Stopped: ``on_progress`` returned true.
+            StemSplitterError: as :meth:`Separator.separate_to`.
+            SeparationFailed: the process died, stalled, or met an unexpected error.
+            OutOfMemory: the process ran out of memory.
         """
-        number, answers = next(self._numbers), queue.SimpleQueue[Answer | None]()
-        self._send(number, asdict(request), answers)
-        over = False
+        number, responses = next(self._numbers), queue.SimpleQueue[Message | None]()
+        self._send(number, asdict(request), responses)
+        has_ended = False
         try:
-            answer = self._follow(answers, watch)
-            over = answer is not None
+            response = self._wait(responses, on_progress)
+            has_ended = response is not None
         finally:
-            if not over and self.alive:
-                self._stop(number, answers)
+            if not has_ended and self.is_alive:
+                self._stop(number, responses)
             with self._lock:
-                del self._waiting[number]
-        if answer is None:
+                del self._pending[number]
+        if response is None:
             raise Stopped("The separation was stopped.")
-        return _result(answer)
+        return _result(response)
 
     def close(self) -> None:
-        """End the process, at once."""
-        if self.alive:
-            self._closed = True
-            self._process.kill()
-        self._process.wait()
-        assert self._process.stdin is not None
-        with self._lock, contextlib.suppress(OSError):  # it cannot be flushed any more
-            self._process.stdin.close()
+        """Kill the process."""
+        if self.is_alive:
+            self._is_closed = True
+        self._child.close()
 
-    def _greeted(self, greeting: Answers) -> tuple[str, str]:
+    def _greeted(self, greeting: Responses) -> tuple[str, str]:
         try:
-            answer = greeting.get(timeout=START_SECONDS)
+            response = greeting.get(timeout=START_SECONDS)
         except queue.Empty:
             self.close()
             raise SeparationFailed("The separation process did not start.") from None
-        if answer is None:
+        if response is None:
             raise self._death()
-        del self._waiting[0]
-        return answer["device"], answer["problem"]
+        del self._pending[0]
+        return response["device"], response["problem"]
 
-    def _follow(self, answers: Answers, watch: Callable[[float], bool]) -> Answer | None:
-        """The answer that ends a request; None where ``watch`` ended it."""
-        fraction, answered = 0.0, time.monotonic()
-        while not watch(fraction):
+    def _wait(self, responses: Responses, on_progress: Callable[[float], bool]) -> Message | None:
+        """Return the final response to a request; None if ``on_progress`` stopped it."""
+        fraction, received = 0.0, time.monotonic()
+        while not on_progress(fraction):
             try:
-                answer = answers.get(timeout=WATCH_SECONDS)
+                response = responses.get(timeout=PROGRESS_SECONDS)
             except queue.Empty:
-                if time.monotonic() - answered > STALL_SECONDS:
+                if time.monotonic() - received > STALL_SECONDS:
                     self.close()
-                    raise SeparationFailed("The separation came to a standstill.") from None
+                    raise SeparationFailed("The separation stalled.") from None
                 continue
-            answered = time.monotonic()
-            if answer is None:
+            received = time.monotonic()
+            if response is None:
                 raise self._death()
-            if "progress" not in answer:
-                return answer
-            fraction = answer["progress"]
+            if "progress" not in response:
+                return response
+            fraction = response["progress"]
         return None
 
-    def _stop(self, number: int, answers: Answers) -> None:
-        """Stop what runs and keep the process, with its models, unless it does not listen."""
+    def _stop(self, number: int, responses: Responses) -> None:
+        """Stop a request and keep the process, with its models, unless it does not respond."""
         deadline = time.monotonic() + STOP_SECONDS
         with contextlib.suppress(SeparationFailed):
-            self._send(number, {"stop": True}, answers)
+            self._send(number, {"stop": True}, responses)
         while (left := deadline - time.monotonic()) > 0:
             with contextlib.suppress(queue.Empty):
-                answer = answers.get(timeout=left)
-                if answer is None or "progress" not in answer:
+                response = responses.get(timeout=left)
+                if response is None or "progress" not in response:
                     return
-        # as long as it goes on with other songs, it is kept for them: this one ends when it comes to it
-        if len(self._waiting) == 1 or time.monotonic() - self._heard > STOP_SECONDS:
+        # while it makes progress with other requests, it is kept for them; this one stops eventually
+        if len(self._pending) == 1 or time.monotonic() - self._last_response > STOP_SECONDS:
             self.close()
 
-    def _send(self, number: int, request: dict[str, Any], answers: Answers) -> None:
-        assert self._process.stdin is not None
-        try:
-            with self._lock:
-                self._waiting[number] = answers
-                if self._ended:
-                    answers.put(None)
-                self._process.stdin.write(json.dumps({"id": number, **request}) + "\n")
-                self._process.stdin.flush()
-        except (BrokenPipeError, ValueError) as error:  # its end of the pipe is closed, or ours
-            raise self._death() from error
-
-    def _read(self) -> None:
-        assert self._process.stdout is not None
-        with contextlib.suppress(ValueError), self._process.stdout as lines:  # killed in the midst of a line
-            for line in lines:
-                answer = json.loads(line)
-                with self._lock:
-                    self._heard = time.monotonic()
-                    if (waiting := self._waiting.get(answer["id"])) is not None:
-                        waiting.put(answer)
+    def _send(self, number: int, request: Message, responses: Responses) -> None:
         with self._lock:
-            self._ended = True
-            for waiting in self._waiting.values():
-                waiting.put(None)
+            self._pending[number] = responses
+            if self._is_dead:
+                responses.put(None)
+        try:
+            self._child.send({"id": number, **request})
+        except ChildDied as error:
+            raise self._death(error) from error
 
-    def _death(self) -> SeparationFailed:
-        code = self._process.wait()
+    def _receive(self) -> None:
+        with contextlib.suppress(ChildDied):
+            while True:
+                response = self._child.receive()
+                with self._lock:
+                    self._last_response = time.monotonic()
+                    if (pending := self._pending.get(response["id"])) is not None:
+                        pending.put(response)
+        with self._lock:
+            self._is_dead = True
+            for pending in self._pending.values():
+                pending.put(None)
+
+    def _death(self, died: ChildDied | None = None) -> SeparationFailed:
+        """Return the error of a request whose process died."""
+        died = died or self._child.wait()
         self.close()
-        if self._closed:
-            return SeparationFailed("The separation process was ended, for another song or for good.")
-        if code == -signal.SIGKILL:
-            return OutOfMemory(
-                "The separation was killed by the system, which mostly means that memory ran out."
-            )
-        return SeparationFailed(f"The separation process died ({_cause(code)}).")
+        if self._is_closed:
+            return SeparationFailed("The separation process was stopped.")
+        if died.code == -signal.SIGKILL:
+            return OutOfMemory("The operating system killed the separation, probably because memory ran out.")
+        return SeparationFailed(f"The separation process died ({died}).")
 
 
-def _result(answer: Answer) -> Separated:
-    if "done" in answer:
-        return Separated(**answer["done"])
-    kind, message = answer["error"], answer["message"]
+def _result(response: Message) -> Separated:
+    if "done" in response:
+        return Separated(**response["done"])
+    kind, message = response["error"], response["message"]
     if kind == "MemoryError":
         raise OutOfMemory(message)
     raise getattr(errors, kind, SeparationFailed)(message)
-
-
-def _cause(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit code {code}"

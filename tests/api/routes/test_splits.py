@@ -44,7 +44,7 @@ def finish(services: Services) -> Callable[[str], None]:
             stems[name] = {"key": key, "size": size, "mime": "audio/mpeg"}
         took = {"device": "cpu", "seconds": 1.5, "realtimeFactor": 0.5}
         with services.database.write() as session:
-            assert repository.begin(session, split_id, None, "run_1", "wrk_1")
+            assert repository.start(session, split_id, None, "run_1", "wrk_1")
             assert services.splits.endings.succeed(session, split_id, "run_1", stems, took)
 
     return end

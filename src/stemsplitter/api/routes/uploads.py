@@ -20,7 +20,7 @@ from stemsplitter.api.idempotency import IdempotencyDep
 from stemsplitter.idempotency.service import Record
 from stemsplitter.service_errors import ServiceError
 from stemsplitter.storage import StorageError
-from stemsplitter.uploads.chunks import SMALLEST
+from stemsplitter.uploads.chunks import MIN_CHUNK_BYTES
 from stemsplitter.uploads.errors import HeadersInvalid, Incomplete, OffsetMismatch, TypeMismatch
 from stemsplitter.uploads.receiving import Receiving
 from stemsplitter.uploads.schemas import UploadedFile, UploadFailure, UploadRequest, UploadReservation
@@ -160,7 +160,7 @@ _PROGRESS: dict[int | str, dict[str, Any]] = {
             "Upload-Limit": {
                 "description": "Smallest chunk in bytes, except the last, and seconds in which chunks may start.",
                 "schema": {"type": "string"},
-                "example": f"min-append-size={SMALLEST}, max-age=3541",
+                "example": f"min-append-size={MIN_CHUNK_BYTES}, max-age=3541",
             },
         },
     },
@@ -311,7 +311,7 @@ async def get_offset(
             "Upload-Offset": str(found.kept),
             "Upload-Length": str(found.length),
             "Upload-Complete": f"?{int(found.is_complete)}",
-            "Upload-Limit": f"min-append-size={SMALLEST}, max-age={found.left_s}",
+            "Upload-Limit": f"min-append-size={MIN_CHUNK_BYTES}, max-age={found.left_s}",
             "Cache-Control": "no-store",
         }
         return Response(headers=headers)

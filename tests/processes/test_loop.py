@@ -1,4 +1,4 @@
-"""Workers as processes: they take splits, share them out, take over from the dead, and stop with grace."""
+"""Worker processes: they share splits, requeue those of dead workers, and stop gracefully."""
 
 import contextlib
 import os
@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select, update
@@ -29,16 +30,16 @@ from stemsplitter.worker.membership import WORKER
 from stemsplitter.worker.models import Worker as WorkerRow
 from tests.conftest import OTHER_POSTGRES
 from tests.postgres import Postgres
+from tests.processes.worker_process import CHECK_SECONDS, LEASE_S
 from tests.splits.rows import new_split
-from tests.worker.worker_process import LEASE_S, LOOK_SECONDS
 
-PROGRAM = "tests.worker.worker_process"
+PROGRAM = "tests.processes.worker_process"
 ROOT = Path(__file__).parents[2]
 LIMIT_S = 60.0
 
 
 class Workers:
-    """Worker processes on one database, and the log they write."""
+    """Worker processes on one database, and their log."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.database, self.folder = database, folder
@@ -53,11 +54,11 @@ class Workers:
             ]
 
     def start(self, *, stop_seconds: float = LIMIT_S, concurrency: int = 1) -> subprocess.Popen[bytes]:
-        before = self.count("start")
+        before = self.count("worker started")
         arguments = (self.database.url, self.folder, stop_seconds, concurrency)
         process = subprocess.Popen([sys.executable, "-m", PROGRAM, *map(str, arguments)], cwd=ROOT)
         self.processes.append(process)
-        self.wait(lambda: self.count("start") > before)
+        self.wait(lambda: self.count("worker started") > before)
         return process
 
     def enqueue(self, *names: str, account: int = 0) -> None:
@@ -70,8 +71,8 @@ class Workers:
                 queue.place(session, split)
                 session.add(split)
 
-    def freeze(self, process: subprocess.Popen[bytes]) -> None:
-        """Stop a process at a moment at which it does not hold SQLite's only lock: nobody could take that from it."""
+    def suspend(self, process: subprocess.Popen[bytes]) -> None:
+        """Suspend a process while it does not hold SQLite's only lock, which nobody could release."""
         while True:
             os.kill(process.pid, signal.SIGSTOP)
             if not self.database.is_sqlite:
@@ -88,28 +89,28 @@ class Workers:
             os.kill(process.pid, signal.SIGCONT)
             time.sleep(0.05)
 
-    def silence(self, process: subprocess.Popen[bytes]) -> None:
-        """Have it that nothing was heard of a process, which is dead or frozen, for longer than its lease."""
+    def expire(self, process: subprocess.Popen[bytes]) -> None:
+        """Expire the lease of a process that is dead or suspended."""
         with self.database.write() as session:
-            its = update(WorkerRow).where(WorkerRow.pid == process.pid)
-            session.execute(its.values(heartbeat_at=now() - timedelta(seconds=LEASE_S + 1)))
+            rows = update(WorkerRow).where(WorkerRow.pid == process.pid)
+            session.execute(rows.values(heartbeat_at=now() - timedelta(seconds=LEASE_S + 1)))
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
-        """Kill a process, which is known to be dead when its lease has ended, as it has then."""
+        """Kill a process and expire its lease."""
         process.kill()
         process.wait()
-        self.silence(process)
+        self.expire(process)
 
     def go_on(self) -> None:
-        """Let go of the splits that are held."""
+        """Let held splits finish."""
         (self.folder / "go_on").touch()
 
     def row(self, name: str) -> Split:
         with self.database.read() as session:
             return session.get_one(Split, name)
 
-    def heard(self, process: subprocess.Popen[bytes]) -> datetime:
-        """When it has last told that it lives."""
+    def heartbeat_at(self, process: subprocess.Popen[bytes]) -> datetime:
+        """Return the time of the last heartbeat of a process."""
         with self.database.read() as session:
             return session.scalars(select(WorkerRow.heartbeat_at).where(WorkerRow.pid == process.pid)).one()
 
@@ -151,32 +152,32 @@ def workers(database: Database, tmp_path: Path) -> Iterator[Workers]:
     workers.close()
 
 
-def test_splits_come_to_an_end_once(workers: Workers) -> None:
+def test_splits_end_once(workers: Workers) -> None:
     workers.enqueue("split_1", "split_2_broken")
     workers.start()
     workers.wait(lambda: workers.ended("split_1") and workers.ended("split_2_broken"))
-    workers.wait_for("chore")
+    workers.wait_for("maintenance")
     time.sleep(1)
-    assert workers.count("begin split_1") == 1
-    assert workers.count("begin split_2_broken") == 2  # the first time its process died
+    assert workers.count("start split_1") == 1
+    assert workers.count("start split_2_broken") == 2  # the first time its process died
     assert workers.row("split_2_broken").attempts == 2
     assert workers.entries("split_1") == workers.entries("split_2_broken") == ["hold", "settle"]
 
 
-def test_chores_are_done_by_one_of_several_workers_and_by_another_when_that_dies(workers: Workers) -> None:
+def test_maintenance_runs_in_one_worker_and_in_another_after_it_died(workers: Workers) -> None:
     first = workers.start()
-    workers.wait_for("chore")
+    workers.wait_for("maintenance")
     for _ in range(2):
         workers.start()
-    time.sleep(2)  # each has looked several times whether the chore is its
-    assert workers.count("chore") == 1
+    time.sleep(2)  # each has checked several times whether it is the leader
+    assert workers.count("maintenance") == 1
     workers.kill(first)
-    workers.wait_for("chore", 2)
+    workers.wait_for("maintenance", 2)
     time.sleep(2)
-    assert workers.count("chore") == 2
+    assert workers.count("maintenance") == 2
 
 
-def test_an_account_with_many_splits_does_not_hold_up_another(workers: Workers) -> None:
+def test_account_with_many_splits_does_not_delay_another(workers: Workers) -> None:
     many = [f"split_{number:02}" for number in range(8)]
     workers.enqueue(*many)
     workers.enqueue("split_other", account=1)
@@ -186,44 +187,44 @@ def test_an_account_with_many_splits_does_not_hold_up_another(workers: Workers) 
     assert sum(before.count(f"end {split}") for split in many) <= 1
 
 
-def test_a_worker_works_at_several_at_once_up_to_the_accounts_cap(workers: Workers) -> None:
+def test_worker_runs_several_splits_up_to_the_cap_of_an_account(workers: Workers) -> None:
     workers.enqueue("split_endless_1", "split_endless_2", "split_endless_3")
     workers.enqueue("split_endless_4", account=1)
     workers.start(concurrency=4)
     for number in (1, 2, 4):
-        workers.wait_for(f"begin split_endless_{number}")
+        workers.wait_for(f"start split_endless_{number}")
     time.sleep(1)
-    assert workers.row("split_endless_3").status == "queued"  # two of an account is the most
+    assert workers.row("split_endless_3").status == "queued"  # the cap is two splits of an account
 
 
-def test_a_killed_workers_split_goes_to_another(workers: Workers) -> None:
+def test_split_of_a_killed_worker_runs_on_another(workers: Workers) -> None:
     first = workers.start()
     workers.enqueue("split_held")
-    workers.wait_for("begin split_held")
+    workers.wait_for("start split_held")
     workers.kill(first)
     workers.go_on()
     workers.start()
     workers.wait(lambda: workers.ended("split_held"))
-    assert workers.count("begin split_held") == 2
+    assert workers.count("start split_held") == 2
     assert workers.row("split_held").attempts == 2
 
 
-def test_a_living_workers_split_stays_with_it(workers: Workers) -> None:
+def test_split_of_a_live_worker_stays_with_it(workers: Workers) -> None:
     first = workers.start()
     workers.enqueue("split_endless")
-    workers.wait_for("begin split_endless")
+    workers.wait_for("start split_endless")
     workers.start()
     for _ in range(3):
-        begun = now()
-        workers.wait(lambda begun=begun: workers.heard(first) > begun)  # type: ignore[misc]
+        started = now()
+        workers.wait(lambda started=started: workers.heartbeat_at(first) > started)  # type: ignore[misc]
     time.sleep(1)
-    assert workers.count("begin split_endless") == 1
+    assert workers.count("start split_endless") == 1
 
 
-def test_a_split_that_can_finish_does_so_before_the_worker_ends(workers: Workers) -> None:
+def test_running_split_finishes_before_the_worker_stops(workers: Workers) -> None:
     process = workers.start()
     workers.enqueue("split_held")
-    workers.wait_for("begin split_held")
+    workers.wait_for("start split_held")
     workers.enqueue("split_1")
     process.terminate()
     workers.wait_for("stopping")
@@ -233,26 +234,26 @@ def test_a_split_that_can_finish_does_so_before_the_worker_ends(workers: Workers
     assert workers.row("split_1").status == "queued"
 
 
-def test_a_split_that_cannot_is_handed_back_at_once(workers: Workers) -> None:
+def test_split_that_does_not_finish_in_time_is_released(workers: Workers) -> None:
     process = workers.start(stop_seconds=0.2)
     workers.enqueue("split_endless")
-    workers.wait_for("begin split_endless")
+    workers.wait_for("start split_endless")
     process.terminate()
     process.terminate()  # a second signal changes nothing
     assert process.wait(LIMIT_S) == 0
-    assert workers.count("back split_endless") == 1
+    assert workers.count("stopped split_endless") == 1
     split = workers.row("split_endless")
     assert (split.status, split.attempts, split.worker_id) == ("queued", 0, None)
     workers.start()
-    workers.wait_for("begin split_endless", 2)  # though the lease is far from over
+    workers.wait_for("start split_endless", 2)  # long before the lease expires
 
 
-def test_a_worker_that_slept_does_not_end_the_split_that_was_taken_from_it(workers: Workers) -> None:
+def test_suspended_worker_does_not_end_a_requeued_split(workers: Workers) -> None:
     first = workers.start()
     workers.enqueue("split_held")
-    workers.wait_for("begin split_held")
-    workers.freeze(first)
-    workers.silence(first)
+    workers.wait_for("start split_held")
+    workers.suspend(first)
+    workers.expire(first)
     workers.go_on()
     workers.start()
     workers.wait(lambda: workers.ended("split_held"))
@@ -266,66 +267,64 @@ def test_a_worker_that_slept_does_not_end_the_split_that_was_taken_from_it(worke
 
 
 @pytest.mark.fleet
-@pytest.mark.skipif(bool(OTHER_POSTGRES), reason="another's server is not for us to stop")
-def test_a_database_that_is_away_for_a_while_costs_nobody_anything(
-    workers: Workers, own_postgres: Postgres | None
-) -> None:
+@pytest.mark.skipif(bool(OTHER_POSTGRES), reason="cannot stop an external server")
+def test_database_outage_fails_no_split(workers: Workers, own_postgres: Postgres | None) -> None:
     assert own_postgres is not None
     both = [workers.start() for _ in range(2)]
     workers.enqueue("split_held")
-    workers.wait_for("begin split_held")
+    workers.wait_for("start split_held")
     own_postgres.stop()
     for process in both:
-        workers.wait_for(f"away {process.pid}")
-    # for longer than a lease, and than the separation takes
+        workers.wait_for(f"unavailable {process.pid}")
+    # longer than a lease and than the separation
     (workers.folder / "ahead").write_text(str(2 * LEASE_S))
     workers.go_on()
     workers.wait_for("end split_held")
     own_postgres.start()
     workers.wait(lambda: workers.ended("split_held"))
-    assert (workers.row("split_held").attempts, workers.count("begin split_held")) == (1, 1)
+    assert (workers.row("split_held").attempts, workers.count("start split_held")) == (1, 1)
     workers.enqueue("split_1", "split_2")
     workers.wait(lambda: workers.ended("split_1") and workers.ended("split_2"))
     assert workers.entries("split_held") == ["hold", "settle"]
 
 
-class Faulty:
-    """Jobs whose surroundings fail: what is taken, and recovered, is written down."""
+class FaultyJobs:
+    """Jobs that fail to be claimed, and record calls."""
 
     def __init__(self, failures: int) -> None:
         self._failures = failures
-        self.done: list[str] = []
-        self.living: list[Collection[str]] = []
+        self.calls: list[str] = []
+        self.live: list[Collection[str]] = []
 
     def models(self) -> Sequence[str]:
-        return ["one"] if not self.done else ["one", "two"]
+        return ["one"] if not self.calls else ["one", "two"]
 
-    def take(self, worker_id: str) -> str | None:
+    def claim(self, worker_id: str) -> SimpleNamespace | None:
         self._failures -= 1
         if self._failures >= 0:
-            raise OSError("the database is away")
-        return None if self.done else worker_id
+            raise OSError("the database is unavailable")
+        return None if self.calls else SimpleNamespace(id=worker_id)
 
-    def process(self, job: str, abort: threading.Event) -> None:
-        self.done.append(job)
-        raise OSError("the database is away again")
+    def run(self, job: SimpleNamespace, abort: threading.Event) -> None:
+        self.calls.append(job.id)
+        raise OSError("the database is unavailable again")
 
-    def recover(self, worker_id: str) -> None:
+    def requeue_lost(self, worker_id: str) -> None:
         pass
 
-    def reap(self, living: Callable[[], Collection[str]]) -> None:
-        self.living.append(living())
+    def requeue_dead(self, live: Callable[[], Collection[str]]) -> None:
+        self.live.append(live())
 
-    def hand_back(self, worker_id: str) -> None:
-        self.done.append("handed back")
+    def requeue_own(self, worker_id: str) -> None:
+        self.calls.append("requeued")
 
 
-def test_a_worker_whose_surroundings_fail_goes_on(
+def test_worker_continues_after_failures_of_the_database(
     database: Database, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """And tells which models it takes when they change."""
-    monkeypatch.setattr(heartbeat, "BEATS_PER_LEASE", LEASE_S / LOOK_SECONDS)
-    monkeypatch.setattr("stemsplitter.worker.backoff.SECONDS", (0.01,))
+    """It also publishes its models when they change."""
+    monkeypatch.setattr(heartbeat, "HEARTBEATS_PER_LEASE", LEASE_S / CHECK_SECONDS)
+    monkeypatch.setattr("stemsplitter.worker.retry.DELAYS", (0.01,))
     ends: list[int] = []
 
     class Ended(Exception):
@@ -338,28 +337,28 @@ def test_a_worker_whose_surroundings_fail_goes_on(
     monkeypatch.setattr("os._exit", end)
     monkeypatch.setattr("logging.shutdown", lambda: None)
     settings = Settings(data_dir=tmp_path, database_url=database.url, lease_seconds=LEASE_S, stop_seconds=0)
-    services, jobs, stop = Services(settings), Faulty(3), threading.Event()
-    heart = services.heartbeat(WORKER, jobs.models())
-    monkeypatch.setattr(heart, "living", lambda: ["wrk_other"])
-    worker = Worker(heart, settings, jobs, Deliveries(database, services.webhooks))
+    services, jobs, stop = Services(settings), FaultyJobs(3), threading.Event()
+    own = services.heartbeat(WORKER, jobs.models())
+    monkeypatch.setattr(own, "live_workers", lambda: ["wrk_other"])
+    worker = Worker(own, settings, jobs, Deliveries(database, services.webhooks))
 
-    def look() -> None:
+    def wait_for_calls() -> None:
         deadline = time.monotonic() + LIMIT_S
         while time.monotonic() < deadline:
             with database.read() as session:
                 rows = session.scalars(select(WorkerRow)).all()
-            if jobs.done and jobs.living and [row.models for row in rows] == [["one", "two"]]:
+            if jobs.calls and jobs.live and [row.models for row in rows] == [["one", "two"]]:
                 break
             time.sleep(0.05)
         stop.set()
 
-    threading.Thread(target=look).start()
+    threading.Thread(target=wait_for_calls).start()
     with pytest.raises(Ended):
         worker.run(stop)
     services.close()
-    (taken, handed_back) = jobs.done
-    assert (handed_back, ends) == ("handed back", [0])
-    assert jobs.living[0] == {taken, "wrk_other"}  # itself, however late its own heart is
+    (claimed, requeued) = jobs.calls
+    assert (requeued, ends) == ("requeued", [0])
+    assert jobs.live[0] == {claimed, "wrk_other"}  # includes this worker, however late its heartbeat is
     with database.read() as session:
         (row,) = session.scalars(select(WorkerRow))
-    assert (row.id, row.state, row.models) == (taken, "stopped", ["one", "two"])
+    assert (row.id, row.state, row.models) == (claimed, "stopped", ["one", "two"])

@@ -95,7 +95,7 @@ def test_stems_come_in_the_layouts_order() -> None:
 
 @pytest.mark.parametrize(
     ("layout", "stems", "what"),
-    [("4s", ["guitar"], "4s has no stem 'guitar'"), ("2s", ["vocals", "vocals"], "twice")],
+    [("4s", ["guitar"], "4s has no stem 'guitar'"), ("2s", ["vocals", "vocals"], "is repeated")],
 )
 def test_stems_that_the_layout_has_not_are_refused(layout: str, stems: list[str], what: str) -> None:
     with pytest.raises(ValidationFailed, match=what):

@@ -1,4 +1,4 @@
-"""What the operator sees of the splits of all accounts."""
+"""Queries of splits of all accounts, for the operator."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -11,7 +11,7 @@ from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.service_errors import ValidationFailed
 from stemsplitter.splits.models import Split
-from stemsplitter.splits.queries import failures, failures_by_code, queue
+from stemsplitter.splits.repository import failed, failures_by_code, unfinished
 
 AT = now()
 
@@ -25,7 +25,7 @@ def session(database: Database) -> Iterator[Session]:
 
 
 def add(session: Session, name: str, status: str, minutes: int, code: str | None = None) -> None:
-    """A split that was created, and ended if it has, so many minutes ago."""
+    """Add a split that was created, and ended if it has, ``minutes`` ago."""
     at = AT - timedelta(minutes=minutes)
     session.add(
         Split(
@@ -42,32 +42,32 @@ def names(splits: list[Split]) -> list[str]:
     return [split.id.removeprefix("split_") for split in splits]
 
 
-def test_the_queue_begins_with_what_runs(session: Session) -> None:
+def test_running_splits_come_before_queued_ones(session: Session) -> None:
     for name, status, minutes in (
         ("wait1", "queued", 3), ("wait22", "queued", 2), ("run", "processing", 1), ("run2", "processing", 4),
         ("done", "succeeded", 5), ("failed", "failed", 5),
     ):  # fmt: skip
         add(session, name, status, minutes)
-    assert names(list(queue(session, 9))) == ["run2", "run", "wait1", "wait22"]
-    assert names(list(queue(session, 3))) == ["run2", "run", "wait1"]
+    assert names(list(unfinished(session, 9))) == ["run2", "run", "wait1", "wait22"]
+    assert names(list(unfinished(session, 3))) == ["run2", "run", "wait1"]
 
 
-def test_failures_come_in_pages_and_by_code(session: Session) -> None:
+def test_failed_splits_are_paged_and_filtered_by_code(session: Session) -> None:
     for number in range(5):
         add(session, f"s{number}", "failed", number, "SERVER_ERROR" if number % 2 else "CANCELED")
     add(session, "queued", "queued", 0)
-    found, cursor = failures(session, limit=3)
+    found, cursor = failed(session, limit=3)
     assert names(list(found)) == ["s0", "s1", "s2"] and cursor == "split_s2"
-    found, cursor = failures(session, limit=3, cursor=cursor)
+    found, cursor = failed(session, limit=3, cursor=cursor)
     assert names(list(found)) == ["s3", "s4"] and cursor is None
-    found, _ = failures(session, limit=3, code="SERVER_ERROR")
+    found, _ = failed(session, limit=3, code="SERVER_ERROR")
     assert names(list(found)) == ["s1", "s3"]
     for wrong in ("split_queued", "split_nothing"):
         with pytest.raises(ValidationFailed, match="cursor"):
-            failures(session, limit=3, cursor=wrong)
+            failed(session, limit=3, cursor=wrong)
 
 
-def test_failures_are_counted(session: Session) -> None:
+def test_failures_are_counted_by_code(session: Session) -> None:
     assert failures_by_code(session, AT) == {}
     for number, code in enumerate(["A", "B", "B", "A", "B"]):
         add(session, f"s{number}", "failed", number, code)

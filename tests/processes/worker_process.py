@@ -1,8 +1,7 @@
-"""A worker whose separations write down what happens to them: python worker_process.py DATABASE FOLDER STOP N.
+"""A worker that logs its separations: python worker_process.py DATABASE FOLDER STOP_SECONDS CONCURRENCY.
 
-Its lease is long enough for any machine, but it looks, and its heart beats, as often as if that were short. A test that
-needs a worker to be silent for long says so in the database, or puts the clock of all workers forward by what stands in
-the file ``ahead``.
+Its lease is long enough for any host, but checks and heartbeats are as frequent as with a short one. To expire a lease,
+a test changes the heartbeat in the database, or advances the clock of all workers by the number in the file ``ahead``.
 """
 
 import os
@@ -17,45 +16,46 @@ from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
-from stemsplitter import database
+from stemsplitter import clock
 from stemsplitter.errors import Stopped
 from stemsplitter.processes.loop import Worker
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
-from stemsplitter.splits.jobs import SplitWork
+from stemsplitter.splits.jobs import SplitJobs
 from stemsplitter.splits.processing import SplitProcessor
 from stemsplitter.webhooks.deliveries import Deliveries
 from stemsplitter.worker import heartbeat
+from stemsplitter.worker.maintenance import MaintenanceTask
 from stemsplitter.worker.membership import WORKER
 from stemsplitter.worker.pool import Separated, SeparationFailed, SeparationRequest
-from stemsplitter.worker.tasks import Chore
 
 LEASE_S = 60.0
-LOOK_SECONDS = 0.5
+CHECK_SECONDS = 0.5
 
 
 class Pool:
-    """Takes its time, as the name of the split says, and gives stems of a few bytes.
+    """Returns stems of a few bytes.
 
-    One that is ``held`` goes on until there is the file ``go_on``, and one that is ``endless`` until it is stopped.
+    A split with ``held`` in its id runs until the file ``go_on`` exists, one with ``endless`` until it is stopped, and
+    one with ``broken`` fails once.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._log, self._go_on = folder / "log", folder / "go_on"
+        self._log_path, self._go_on = folder / "log", folder / "go_on"
 
-    def note(self, line: str) -> None:
-        with self._log.open("a") as file:
+    def log(self, line: str) -> None:
+        with self._log_path.open("a") as file:
             file.write(f"{time.time():.3f} {line}\n")
 
-    def separate(self, request: SeparationRequest, watch: Callable[[float], bool]) -> Separated:
+    def separate(self, request: SeparationRequest, on_progress: Callable[[float], bool]) -> Separated:
         split_id = Path(request.source).parent.name
-        self.note(f"begin {split_id}")
-        if "broken" in split_id and f"failed {split_id}" not in self._log.read_text():
-            self.note(f"failed {split_id}")
+        self.log(f"start {split_id}")
+        if "broken" in split_id and f"failed {split_id}" not in self._log_path.read_text():
+            self.log(f"failed {split_id}")
             raise SeparationFailed("died")
         while "endless" in split_id or ("held" in split_id and not self._go_on.exists()):
-            if watch(0.5):
-                self.note(f"back {split_id}")
+            if on_progress(0.5):
+                self.log(f"stopped {split_id}")
                 raise Stopped("stopped")
             time.sleep(0.05)
         folder = Path(request.folder)
@@ -63,12 +63,12 @@ class Pool:
         stems = {name: str(folder / f"{name}.mp3") for name in request.stems}
         for path in (*stems.values(), folder / "peaks.json"):
             Path(path).write_bytes(b"{}")
-        self.note(f"end {split_id}")
-        return Separated(stems, str(folder / "peaks.json"), "cpu", 1.0, 1.0, [])
+        self.log(f"end {split_id}")
+        return Separated(stems, str(folder / "peaks.json"), "cpu", 1.0, 1.0)
 
 
-class Work(SplitWork):
-    """Notes when the database was found to be away."""
+class LoggingJobs(SplitJobs):
+    """Logs when the database is unavailable."""
 
     def __init__(self, pool: Pool, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -76,14 +76,14 @@ class Work(SplitWork):
 
     def recover(self, worker_id: str) -> None:
         try:
-            super().recover(worker_id)
+            super().requeue_lost(worker_id)
         except OperationalError:
-            self._pool.note(f"away {os.getpid()}")
+            self._pool.log(f"unavailable {os.getpid()}")
             raise
 
 
-class Posts(Deliveries):
-    """Notes when the worker has begun to stop."""
+class LoggingDeliveries(Deliveries):
+    """Logs when the worker starts to stop."""
 
     def __init__(self, pool: Pool, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -91,21 +91,21 @@ class Posts(Deliveries):
 
     def stop(self) -> None:
         super().stop()
-        self._pool.note("stopping")
+        self._pool.log("stopping")
 
 
-def clock(ahead: Path) -> Callable[[], datetime]:
+def clock_ahead(ahead: Path) -> Callable[[], datetime]:
     def now() -> datetime:
         seconds = float(ahead.read_text()) if ahead.exists() else 0
-        return database.now() + timedelta(seconds=seconds)
+        return clock.now() + timedelta(seconds=seconds)
 
     return now
 
 
 def main() -> None:
     url, folder, stop_seconds, concurrency = sys.argv[1:]
-    heartbeat.BEATS_PER_LEASE = LEASE_S / LOOK_SECONDS  # type: ignore[assignment]
-    heartbeat.now = clock(Path(folder) / "ahead")
+    heartbeat.HEARTBEATS_PER_LEASE = LEASE_S / CHECK_SECONDS  # type: ignore[assignment]
+    heartbeat.now = clock_ahead(Path(folder) / "ahead")
     settings = Settings(
         database_url=url,
         data_dir=Path(folder),
@@ -121,17 +121,17 @@ def main() -> None:
         services.splits.endings,
         pool,  # type: ignore[arg-type]
     )
-    work = Work(pool, services.database, processor, lambda: ["tiny_6s"], settings.max_running_splits)
+    splits = LoggingJobs(pool, services.database, processor, lambda: ["tiny_6s"], settings.max_running_splits)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    pool.note("start")
+    pool.log("worker started")
     Worker(
-        services.heartbeat(WORKER, work.models(), "cpu"),
+        services.heartbeat(WORKER, splits.models(), "cpu"),
         settings,
-        work,
-        Posts(pool, services.database, services.webhooks),
-        chores=[Chore("tidy", 3600, lambda: pool.note("chore"))],
+        splits,
+        LoggingDeliveries(pool, services.database, services.webhooks),
+        maintenance=[MaintenanceTask("tidy", 3600, lambda: pool.log("maintenance"))],
         concurrency=settings.concurrency,
     ).run(stop)
 

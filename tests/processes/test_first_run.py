@@ -1,4 +1,4 @@
-"""What a new server says."""
+"""Output of a server's start."""
 
 import re
 import shlex
@@ -11,7 +11,8 @@ from fastapi.testclient import TestClient
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.database import Database
 from stemsplitter.processes.app import create_app
-from stemsplitter.processes.first_run import first_account, welcome
+from stemsplitter.processes.first_account import create_first_account
+from stemsplitter.processes.first_run import startup_message
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from tests.acceptance.tiny_model import write_tiny_model
@@ -30,12 +31,12 @@ def services(database: Database, tmp_path: Path) -> Iterator[Services]:
     services.close()
 
 
-def test_the_first_start_gives_a_key_and_a_line_that_works(services: Services) -> None:
-    said = welcome(services)
-    key = re.search(r"ast_live_\w{32}", said)
+def test_first_start_prints_a_key_and_a_command_that_works(services: Services) -> None:
+    message = startup_message(services)
+    key = re.search(r"ast_live_\w{32}", message)
     assert key is not None
-    assert said.count(key[0]) == 3
-    line = re.search(r"^curl .* -d .*$", said, re.MULTILINE)
+    assert message.count(key[0]) == 3
+    line = re.search(r"^curl .* -d .*$", message, re.MULTILINE)
     assert line is not None
     _, url, _, authorization, _, content_type, _, body = shlex.split(line[0])
     headers = dict(header.split(": ") for header in (authorization, content_type))
@@ -49,15 +50,15 @@ def test_the_first_start_gives_a_key_and_a_line_that_works(services: Services) -
     assert (split.stem_model, split.filename) == ("6s", "demo.flac")
 
 
-def test_the_first_start_gives_a_link_that_signs_in_to_the_owners_account(services: Services) -> None:
-    link = re.search(r"^(http.*)/sign-in/link/(\S+)$", welcome(services), re.MULTILINE)
+def test_first_start_prints_a_link_that_signs_in_the_owner(services: Services) -> None:
+    link = re.search(r"^(http.*)/sign-in/link/(\S+)$", startup_message(services), re.MULTILINE)
     assert link is not None and link[1] == services.settings.base_url
     with services.database.read() as session:
         owner = services.sessions.link_owner(session, link[2])
     assert (owner.email, owner.role) == ("owner@example.com", "operator")
 
 
-def test_a_later_start_makes_nothing(services: Services) -> None:
-    assert first_account(services) is not None
-    assert first_account(services) is None
-    assert welcome(services) == f"Stem Splitter is running on {services.settings.base_url}"
+def test_later_start_creates_nothing(services: Services) -> None:
+    assert create_first_account(services) is not None
+    assert create_first_account(services) is None
+    assert startup_message(services) == f"Stem Splitter is running on {services.settings.base_url}"
