@@ -86,7 +86,7 @@ def test_keys_belong_to_an_account_and_a_route(
 def test_another_body_is_refused(database: Database, idempotency: IdempotencyService) -> None:
     creator = Creator(database)
     idempotency.run(REQUEST, creator)
-    with pytest.raises(ValidationFailed, match="another body"):
+    with pytest.raises(ValidationFailed, match="a different body"):
         idempotency.run(replace(REQUEST, body_hash="other"), creator)
     assert creator.calls == 1
 

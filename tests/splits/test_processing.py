@@ -503,4 +503,4 @@ def test_a_cause_is_told_with_what_caused_it() -> None:
     except SeparationFailed as error:
         told = processing._describe(error)
     assert told == "SeparationFailed: The stems could not be written.\nOSError: [Errno 28] No space� left"
-    assert len(processing._told(ModelError("x" * 5000))) == processing.LONGEST_CAUSE
+    assert len(processing._describe(ModelError("x" * 5000))) == processing.LONGEST_CAUSE

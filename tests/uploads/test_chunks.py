@@ -369,7 +369,7 @@ def test_chunks_that_are_gone_are_sent_again(server: Any, upload: dict[str, Any]
     server.services.storage.delete(sorted(server.stored())[0])
     answer = patch(upload, len(SONG), b"", last=True)
     fails(answer, 400, "UPLOAD_INCOMPLETE")
-    assert "from its beginning" in answer[2]["message"]
+    assert "from the start" in answer[2]["message"]
     assert head(upload) == (0, len(SONG), "?0")
     is_whole(server, upload, patch(upload, 0, SONG, last=True))
 
