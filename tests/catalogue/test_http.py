@@ -22,7 +22,7 @@ Handler = BaseHTTPRequestHandler
 def serve(
     data: bytes = DATA, cut: int | None = None, ranges: bool = True, tag: str = '"one"', shift: int = 0
 ) -> Callable[[Handler], None]:
-    """An answer with the file, or with the part asked for; ``cut`` ends it after so many bytes."""
+    """A response with the file or the requested range; ``cut`` is the number of bytes after which it ends."""
 
     def answer(handler: Handler) -> None:
         begin = 0

@@ -15,7 +15,7 @@ LIMIT_S = 60.0
 
 
 class Slow(ModelStore):
-    """A store whose pulls are halfway until they are told how to end."""
+    """A store whose pulls wait halfway until a test ends them."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -41,7 +41,7 @@ def store(tmp_path: Path) -> Iterator[Slow]:
 
 
 def ended(pulls: Pulls) -> Pull | None:
-    """What is known of the pull when it has ended."""
+    """Wait for the end of the pull and return its state."""
     end = time.monotonic() + LIMIT_S
     while (found := pulls.find(NAME)) is not None and found.error is None:
         assert time.monotonic() < end

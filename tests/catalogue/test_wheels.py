@@ -20,7 +20,7 @@ MEMBER = "tinyweights/model.ckpt"
 
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PackageSource:
-    """A package that pip finds in a folder and nowhere else."""
+    """A package in a folder that pip uses as its only index."""
     folder = tmp_path / "index"
     folder.mkdir()
     wheel = folder / "tinyweights-1.0-py3-none-any.whl"

@@ -18,7 +18,7 @@ from stemsplitter.checkpoints.readers import (
 )
 from stemsplitter.errors import ModelError
 
-# An assembler for pickles: each function gives the instructions that leave one value on the stack.
+# An assembler for pickles: each function returns the instructions that push one value.
 
 
 def name(module: str, attribute: str) -> bytes:

@@ -72,7 +72,7 @@ def test_one_registration_makes_an_architecture_usable(
     np.testing.assert_allclose(stems["instrumental"], 0.75 * mixture, atol=1e-5)
 
 
-def test_an_unregistered_architecture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unregistered_architecture_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = ModelStore(tmp_path / "models")
     toy = Architecture(
         "share", lambda runtime, files, _: ShareModel(runtime, files), checkpoint_class="Share"
