@@ -122,4 +122,6 @@ def test_new_server_provides_every_layout(new_server: Server, song: Path) -> Non
             assert split["model"] == {"name": MODEL, "licence": "MIT"}
             assert httpx2.get(split["stems"]["vocals"], timeout=60).status_code == 200
     log = new_server.log.read_text()
-    assert f"the model {VOCALS} cannot be downloaded; the server starts without it: pip could not fetch" in log
+    assert (
+        f"the model {VOCALS} cannot be downloaded; the server starts without it: pip could not fetch" in log
+    )
