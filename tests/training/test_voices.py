@@ -12,11 +12,14 @@ pytest.importorskip("scipy")
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", "pkg_resources is deprecated", UserWarning)
     pyworld = pytest.importorskip("pyworld")
+pytest.importorskip("soundfile")
 if shutil.which("flite") is None:
     pytest.skip("flite is not installed", allow_module_level=True)
 
-from training.voices import Vocal, VoicePlayer
-from training.voices.bank import PHONES, load_bank
+import soundfile
+
+from training.voices import Vocal, VoicePlayer, spoken
+from training.voices.bank import FRAMES_PER_SECOND, PHONES, analyse, load_bank
 
 PHRASE = (Note(0.4, 0.8, 55, 0.8), Note(1.2, 0.9, 62, 0.9), Note(2.1, 0.8, 59, 0.6))
 NEXT_PHRASE = (Note(4.2, 1.0, 64, 0.8),)
@@ -108,3 +111,23 @@ def test_a_bank_kept_is_the_bank_made(tmp_path: Path) -> None:
     again = load_bank(tmp_path, ("kal",), lines=2)["kal"]
     assert kept.stat().st_mtime_ns == before
     assert np.array_equal(made.envelopes, again.envelopes)
+
+
+def test_syllables_of_recorded_speech_are_found(tmp_path: Path) -> None:
+    rate, count = 16_000, 6
+    time = np.arange(rate * 3) / rate
+    rise = np.clip(np.sin(2 * np.pi * 2 * time), 0, None) ** 0.5  # a syllable each half second
+    harmonics = sum(np.sin(2 * np.pi * 140 * k * time) / k for k in range(1, 20))
+    hiss = np.random.default_rng(0).normal(0, 0.02, len(time)) * (rise == 0) * (time % 1 > 0.75)
+    path = tmp_path / "F_1-2-3.wav"
+    soundfile.write(path, 0.1 * rise * harmonics + np.diff(hiss, prepend=0) + 1e-5, rate)
+    segments = spoken.segments(path)
+    vowels = [phone for phone, _ in segments if phone in ("aa", "ah", "uw")]
+    assert len(vowels) == count
+    assert {phone for phone, _ in segments} - {"aa", "ah", "uw", "l", "m"}
+    ends = [end for _, end in segments]
+    assert ends == sorted(ends) and ends[-1] == pytest.approx(3.0, abs=0.02)
+    speaker = analyse([(path, segments)])
+    assert len(speaker.syllables) == count
+    middles = speaker.syllables[:, 1:3].mean(axis=1) / FRAMES_PER_SECOND
+    np.testing.assert_allclose(middles, 0.125 + 0.5 * np.arange(count), atol=0.06)
