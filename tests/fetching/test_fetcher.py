@@ -339,7 +339,7 @@ def test_a_full_disk_is_no_fault_of_the_server(fetcher: Fetcher, server: Any) ->
 
 
 def test_tls_is_checked_against_the_name(fetcher: Fetcher, server: Any) -> None:
-    """What does not speak TLS, or has no certificate for the name, is not talked to."""
+    """A server without TLS, or without a certificate for the name, is refused."""
     server.answers["/a"] = lambda r: r.reply(body=SONG)
     with pytest.raises(FetchFailed, match="certificate"):
         fetch(fetcher, server.url.replace("http:", "https:") + "/a")

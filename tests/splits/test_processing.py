@@ -200,6 +200,21 @@ def test_what_is_no_audio_fails_at_once(
     assert events(services, split_id) == ["audio.split.failed"]
 
 
+def test_a_error_of_the_decoder_names_the_users_file(
+    services: Services, create: Create, work: SplitWork, pool: FakePool
+) -> None:
+    """The worker's copy has a name of its own (fault A)."""
+    split_id = create()
+
+    def fail(request: SeparationRequest, _: Any) -> Separated:
+        raise AudioError(f"{Path(request.source).name} is damaged.")
+
+    pool.steps = [fail]
+    run(work)
+    split = row(services, split_id)
+    assert split.error_message == f"{split.filename} is damaged."
+
+
 @pytest.mark.parametrize(
     ("error", "code"),
     [

@@ -39,7 +39,7 @@ def s3_storage(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
 
 @pytest.fixture
 def proxy(s3: str) -> Iterator[Proxy]:
-    """What stands before the S3 server and can fail."""
+    """A proxy before the S3 server that can fail."""
     proxy = Proxy(s3)
     yield proxy
     proxy.close()

@@ -1,4 +1,4 @@
-"""How a bucket is found: its endpoint, region, credentials and the style of its URLs."""
+"""Lookup of a bucket: its endpoint, region, credentials and the style of its URLs."""
 
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit

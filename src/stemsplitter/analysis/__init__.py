@@ -1,1 +1,1 @@
-"""What a file that a stranger sent is: recognised by its first bytes, measured by decoding it in a limited process."""
+"""Analysis of untrusted files: by their first bytes, and by decoding them in a limited process."""

@@ -20,9 +20,11 @@ from av.container import InputContainer
 
 from stemsplitter.audio import opening
 from stemsplitter.audio.cover import cover_size
+from stemsplitter.audio.demuxed_track import DemuxedTrack
 from stemsplitter.audio.downmix import to_channels
+from stemsplitter.audio.frame_track import FrameTrack
 from stemsplitter.audio.ogg import Link, find_links
-from stemsplitter.audio.packets import Damage, DemuxedTrack, FrameTrack, Piece
+from stemsplitter.audio.pieces import Damage, Piece
 from stemsplitter.audio.resample import Resampler
 from stemsplitter.audio.riff import find_sound
 from stemsplitter.audio.tags import Tags, read_tags
@@ -92,6 +94,7 @@ class AudioSource:
         self._container: InputContainer | None = None
         # FFmpeg's objects must not be freed while another thread is inside them.
         self._reading = threading.Lock()
+        self._closed = False
         self._damages: list[Damage] = []
         self._links: list[Link] = []
         self._views: list[FileView] = []
@@ -224,6 +227,8 @@ class AudioSource:
                 )
             yield samples if resampler is None else resampler.push(_cleaned(samples)[0])
             with self._reading:
+                if self._closed:
+                    raise AudioError(f"{self._name} was closed while it was read.")
                 piece = next(self._pieces, None)
         if resampler is not None:
             yield resampler.flush()
@@ -278,6 +283,7 @@ class AudioSource:
             view.abort()
         if not self._reading.acquire(timeout=_CLOSE_TIMEOUT_S):
             return  # freed with the thread
+        self._closed = True
         try:
             if self._container is not None:
                 with contextlib.suppress(av.error.FFmpegError, OSError):

@@ -25,7 +25,7 @@ _ENCODER_ERRORS = (av.error.FFmpegError, soundfile.SoundFileError, RuntimeError,
 
 
 def encoding_error(path: Path, error: BaseException) -> BaseException:
-    """What to raise for ``error`` while writing ``path``: an :class:`OutputError` if a user can meet it."""
+    """Translate ``error`` while writing ``path``: an :class:`OutputError` if a user can cause it, else itself."""
     if isinstance(error, OSError) and error.errno and not isinstance(error, av.error.ArgumentError):
         return output_error(path, error)
     if isinstance(error, _ENCODER_ERRORS):
@@ -113,7 +113,7 @@ class StemWriter:
         self._pending.commit()
 
     def discard(self) -> None:
-        """Forget the file. Harmless after :meth:`commit` or a second time."""
+        """Delete the file. Does nothing after :meth:`commit` or a second time."""
         self._encoder.close()
         self._pending.discard()
 

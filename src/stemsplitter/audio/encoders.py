@@ -158,7 +158,7 @@ def open_muxer(sink: Sink, name: str, options: dict[str, str]) -> OutputContaine
 
 
 def mp4_options(rate: int) -> dict[str, str]:
-    """How MP4 is written so that delay and length are exact to the sample."""
+    """Options of the MP4 muxer that make delay and length exact to the sample."""
     # The unit of the edit list that tells both: its default, a millisecond, is too coarse.
     return {"movie_timescale": str(rate), "brand": "M4A "}
 

@@ -60,7 +60,7 @@ def _library() -> ctypes.CDLL | None:
 
 
 def available() -> bool:
-    """Whether :class:`Lame` can be used on this system."""
+    """True if :class:`Lame` can be used on this system."""
     return _library() is not None
 
 

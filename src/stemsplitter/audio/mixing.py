@@ -31,7 +31,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Mixed:
-    """What was written: ``samples`` per channel, and how hot it is.
+    """A mix that was written: ``samples`` per channel, and its level.
 
     ``peak`` is the largest absolute sample before encoding, 1 being full scale; ``over`` counts the samples above full
     scale, which wav and flac of integers cut, mp3 keeps though most players cut them, and float wav keeps.
@@ -90,7 +90,7 @@ def resampled(blocks: Iterable[Samples], from_rate: int, to_rate: int, channels:
 
 
 def pan_matrix(gain_db: float, pan: float, channels: int, inputs: int) -> Exact:
-    """What a part's ``inputs`` channels (1 or 2) are multiplied by, ``[channels, inputs]``.
+    """Matrix ``[channels, inputs]`` that places a part of 1 or 2 ``inputs`` channels in the mix.
 
     The law is that of the Web Audio API's StereoPannerNode for stereo input (equal power): what is panned away from
     one side is added to the other, and in the middle nothing changes. A mono part counts as two equal channels.

@@ -4,8 +4,8 @@ FFmpeg's parsers hand garbage to the decoder together with the frame behind it, 
 tags for damaged frames. Here a frame counts if another one of its kind follows it, and what lies between two frames
 is measured.
 
-Sources: ISO/IEC 11172-3 §2.4 and 13818-3 (MPEG audio), 13818-7 §6.2 (ADTS); id3.org for ID3v1, ID3v2 and Lyrics3;
-wiki.hydrogenaud.io for APEv2; gabriel.mp3-tech.org/mp3infotag.html for LAME's tag.
+Sources: ISO/IEC 11172-3 §2.4 and 13818-3 (MPEG audio), 13818-7 §6.2 (ADTS); gabriel.mp3-tech.org/mp3infotag.html for
+LAME's tag.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import IO, NamedTuple
 
-from stemsplitter.audio.views import file_size, read_at
+from stemsplitter.audio.mpeg_tags import tags_end
+from stemsplitter.audio.views import read_at
 
 _BITRATES = {
     (1, 1): (0, 32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -30,7 +31,6 @@ _WINDOW = 1 << 16
 _IN_A_ROW = 3
 _SEARCHED = 1 << 20
 _HEADER = 7
-_MAX_TAGS = 16
 # The decoder's own delay of layer III, which LAME's numbers leave out.
 _DECODER_DELAY = 528 + 1
 
@@ -106,67 +106,6 @@ def parse_adts(data: bytes, at: int) -> Frame | None:
         return None
     kind = (b1 & 0xF8, b2 >> 6, rate_index)
     return Frame(size, 1024 * ((b6 & 3) + 1), _AAC_RATES[rate_index], 8 if channels == 7 else channels, kind)
-
-
-def tags_end(file: IO[bytes], start: int = 0, *, zeros: bool = True) -> int:
-    """The position behind ID3v2 tags, and ``zeros``, at ``start``."""
-    end = file_size(file)
-    for _ in range(_MAX_TAGS):
-        head = read_at(file, start, 10)
-        if head[:3] == b"ID3" and len(head) == 10 and max(head[6:]) < 128 and head[3] < 255:
-            size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
-            start += 10 + size + (10 if head[5] & 16 else 0)
-        elif zeros and head[:1] == b"\0":
-            start = _behind_zeros(file, start, end)
-        else:
-            break
-    return start
-
-
-def _behind_zeros(file: IO[bytes], start: int, end: int) -> int:
-    while start < end:
-        data = read_at(file, start, _WINDOW)
-        kept = data.lstrip(b"\0")
-        start += len(data) - len(kept)
-        if kept or not data:
-            break
-    return start
-
-
-def tags_start(file: IO[bytes], start: int = 0) -> int:
-    """The position of the tags at the end of a file: ID3v1, APE, Lyrics3 and ID3v2 with a footer, and zeros."""
-    end = file_size(file)
-    for _ in range(_MAX_TAGS):
-        before = end
-        tail = read_at(file, max(start, end - 256), min(256, end - start))
-        size = _tag_size(file, tail, end)
-        if size and end - size >= start:
-            end -= size
-        while end > start and read_at(file, end - 1, 1) == b"\0":
-            piece = read_at(file, max(start, end - _WINDOW), min(_WINDOW, end - start))
-            end -= len(piece) - len(piece.rstrip(b"\0"))
-        if end == before:
-            break
-    return end
-
-
-def _tag_size(file: IO[bytes], tail: bytes, end: int) -> int:
-    """The length of the tag that ends a file, of which ``tail`` are the last bytes; 0 if there is none."""
-    if tail[-128:-125] == b"TAG" and len(tail) >= 128:
-        return 128 + (227 if read_at(file, max(0, end - 355), 4) == b"TAG+" else 0)
-    if tail[-32:-24] == b"APETAGEX":
-        size, flags = int.from_bytes(tail[-20:-16], "little"), int.from_bytes(tail[-12:-8], "little")
-        return size + (32 if flags & 1 << 31 else 0)
-    if tail[-9:] == b"LYRICS200" and tail[-15:-9].isdigit():
-        return int(tail[-15:-9]) + 15
-    if tail[-9:] == b"LYRICSEND":
-        text = read_at(file, max(0, end - 5200), 5200)
-        begin = text.rfind(b"LYRICSBEGIN")
-        return len(text) - begin if begin >= 0 else 0
-    if tail[-10:-7] == b"3DI":
-        a, b, c, d = tail[-4:]
-        return (a << 21 | b << 14 | c << 7 | d) + 20
-    return 0
 
 
 class FrameReader:
@@ -306,7 +245,7 @@ class FrameReader:
 
 
 def info_trim(frame: Frame, data: bytes) -> Trim | None:
-    """What a Xing, Info or VBRI frame says of its song; None for a frame of sound.
+    """Read the trim of a song from a Xing, Info or VBRI frame; None for a frame of sound.
 
     The delay and padding of LAME's tag are those of the encoder; decoders add 529 samples.
     """
@@ -326,68 +265,3 @@ def info_trim(frame: Frame, data: bytes) -> Trim | None:
         return Trim(0, 0, frames)
     delay, padding = tag[21] << 4 | tag[22] >> 4, (tag[22] & 15) << 8 | tag[23]
     return Trim(delay + _DECODER_DELAY, max(0, padding - _DECODER_DELAY), frames)
-
-
-class HoleFinder:
-    """Finds zeroed bytes in the main data of layer III frames, which have no checksum of it.
-
-    The data of a frame begins before it, in the space that earlier frames left; Huffman codes have no long runs of
-    zeros, while the space between the data of two frames may.
-    """
-
-    def __init__(self) -> None:
-        self._reservoir = b""
-        self._is_behind_damage = False
-
-    def is_damaged(self, found: Found) -> bool:
-        """True if the frame's own data has a hole; call for every frame in order."""
-        frame, data = found.frame, found.data
-        if frame.kind[1] != 3:
-            return False
-        if found.skipped and found.lost_frames:
-            self._reservoir, self._is_behind_damage = b"", True
-        side, low = _side_info(frame, data), frame.kind[0] != 3
-        begin = int.from_bytes(side[:2]) >> 7 if not low else side[0]
-        main = data[_side_start(data) + len(side) :]
-        available = len(self._reservoir)
-        own = self._reservoir[available - begin :] + main if begin <= available else main
-        bits = sum(_part_lengths(side, frame.channels, low))
-        used = own[: -(-bits // 8)]
-        self._reservoir = (self._reservoir + main)[-511:]
-        if begin > available:
-            return self._is_behind_damage
-        self._is_behind_damage = False
-        return bits > 8 * len(own) or bytes(24) in used
-
-
-def silenced(data: bytes) -> bytes:
-    """A layer III frame that decodes to silence and leaves its main data to the frames behind it."""
-    if not data[1] & 1:
-        # its checksum would not fit; the decoder then drops it
-        return data
-    frame = parse_mpeg(data, 0)
-    assert frame is not None
-    side = _side_info(frame, data)
-    start = _side_start(data)
-    return data[:start] + bytes(len(side)) + data[start + len(side) :]
-
-
-def _side_start(data: bytes) -> int:
-    return 4 if data[1] & 1 else 6
-
-
-def _side_info(frame: Frame, data: bytes) -> bytes:
-    low = frame.kind[0] != 3
-    size = (9 if frame.channels == 1 else 17) if low else (17 if frame.channels == 1 else 32)
-    start = _side_start(data)
-    return data[start : start + size].ljust(size, b"\0")
-
-
-def _part_lengths(side: bytes, channels: int, low: bool) -> Iterator[int]:
-    """The bits of main data of each granule and channel (ISO/IEC 11172-3 §2.4.1.7)."""
-    bits = int.from_bytes(side)
-    total = 8 * len(side)
-    at = (8 + (1 if channels == 1 else 2)) if low else (9 + (5 if channels == 1 else 3) + 4 * channels)
-    for _ in range(channels * (1 if low else 2)):
-        yield bits >> total - at - 12 & 0xFFF
-        at += 63 if low else 59

@@ -116,7 +116,7 @@ class NiStemWriter:
         self._pending.commit()
 
     def discard(self) -> None:
-        """Forget the file. Harmless after :meth:`commit` or a second time."""
+        """Delete the file. Does nothing after :meth:`commit` or a second time."""
         if not self._finished:
             with contextlib.suppress(Exception):
                 self._container.close()

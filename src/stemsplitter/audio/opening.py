@@ -18,6 +18,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from stemsplitter.audio import mpeg
+from stemsplitter.audio.mpeg_tags import tags_end, tags_start
 from stemsplitter.audio.views import FileView, file_size, read_at
 from stemsplitter.errors import AudioError
 from stemsplitter.files.names import shown
@@ -85,7 +86,7 @@ def find_start(file: IO[bytes]) -> int:
     head = read_at(file, 0, _SEARCHED)
     if _STARTS.match(head) or not _is_garbage(head):
         return 0
-    for tags in (mpeg.tags_end(file, zeros=False), mpeg.tags_end(file)):
+    for tags in (tags_end(file, zeros=False), tags_end(file)):
         if tags and (_STARTS.match(begin := read_at(file, tags, 16)) or begin[:2] == _AC3):
             # FFmpeg reads the ID3 tag of a FLAC file.
             return 0 if head[:3] == b"ID3" and begin[:4] == b"fLaC" else tags
@@ -105,7 +106,7 @@ def find_end(file: IO[bytes], start: int) -> int:
         return end - 128
     # Zeros may be sound's last bytes; so many of them are not.
     is_padded = not tail.strip(b"\0") and read_at(file, start, 4) != b"wvpk"
-    return mpeg.tags_start(file, start) if is_padded else end
+    return tags_start(file, start) if is_padded else end
 
 
 def _is_garbage(head: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""What waveforms are drawn from: the lowest and highest sample of every fiftieth of a second of every stem."""
+"""Peaks for waveforms: the lowest and highest sample of every fiftieth of a second of every stem."""
 
 import base64
 import json
@@ -49,7 +49,7 @@ class Peaks:
         self.samples += count
 
     def encode(self, gain: float = 1.0) -> bytes:
-        """What was measured, as JSON: ``{"sampleRate", "samples", "samplesPerPoint", "stems": {NAME: POINTS}}``.
+        """Encode the peaks as JSON: ``{"sampleRate", "samples", "samplesPerPoint", "stems": {NAME: POINTS}}``.
 
         POINTS is base64 of signed bytes, lowest and highest in turn, 127 being full scale; what is over it is at it.
         ``gain`` is what the stems were multiplied by after they were measured.

@@ -44,7 +44,7 @@ _UNCOMPRESSED_AIFF |= {b"42ni", b"23ni", b"ulaw", b"ULAW", b"alaw", b"ALAW"}
 
 @dataclass
 class Sound:
-    """Where the sound of a file is: ``parts`` make up a canonical file, ``seconds`` is its length if that is certain.
+    """The location of the sound in a file: ``parts`` make up a canonical file, ``seconds`` is its length if certain.
 
     ``missing`` is how many seconds the header states beyond the end of the file; ``unused`` how many bytes follow the
     sound that are no chunk.

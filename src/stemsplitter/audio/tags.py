@@ -1,4 +1,4 @@
-"""What a song says about itself."""
+"""Title, artist, album, comment and cover of a song."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which addresses belong to the public internet.
+"""Addresses of the public internet.
 
 The tables are the blocks of IANA's registries of special-purpose addresses (RFC 6890 and its updates) that are
 not globally reachable or that lead elsewhere than they say, with multicast and what is reserved. They stand
@@ -64,12 +64,12 @@ def parse_address(text: str) -> Address:
 
 
 def is_public(address: Address) -> bool:
-    """Whether ``address`` is on the public internet."""
+    """True if ``address`` is on the public internet."""
     if isinstance(address, ipaddress.IPv4Address):
         return not is_in(address, _NOT_PUBLIC_V4)
     return address in _GLOBAL_UNICAST_V6 and not is_in(address, _NOT_PUBLIC_V6)
 
 
 def is_in(address: Address, networks: Iterable[Network]) -> bool:
-    """Whether one of ``networks`` holds ``address``."""
+    """True if one of ``networks`` contains ``address``."""
     return any(address in network for network in networks)

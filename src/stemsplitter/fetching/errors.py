@@ -1,4 +1,4 @@
-"""Why a URL was not fetched. Both messages may be shown to whoever gave the URL."""
+"""Errors of fetching a URL. Their messages may be shown to the user who gave the URL."""
 
 from stemsplitter.errors import StemSplitterError
 

@@ -38,7 +38,7 @@ _AGENT = f"stemsplitter/{__version__}"
 
 @dataclass(frozen=True)
 class Fetched:
-    """What was downloaded: the name and type its server gave it, its size in bytes, SHA-256 in hex."""
+    """A downloaded file: the name and type its server gave it, its size in bytes, SHA-256 in hex."""
 
     filename: str
     content_type: str

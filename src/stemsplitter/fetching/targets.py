@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 @dataclass(frozen=True)
 class Target:
-    """Where a request goes: ``host`` is a lower-case ASCII name or an address, ``path`` what HTTP asks for.
+    """The target of a request: ``host`` is a lower-case ASCII name or an address, ``path`` what HTTP asks for.
 
     ``address`` is set where the URL names an address itself.
     """

@@ -13,7 +13,7 @@ from stemsplitter.files.names import shown
 def write_zip(path: Path, files: Sequence[Path]) -> None:
     """Put ``files`` under their names into the zip ``path``, uncompressed (audio hardly is), of any size.
 
-    The zip appears whole or not at all. Raises :class:`OutputError` when a file is missing, two have one
+    The zip is atomic. Raises :class:`OutputError` when a file is missing, two have one
     name, or writing fails.
     """
     names = [os.fsencode(file.name).decode("utf-8", "replace") for file in files]

@@ -1,4 +1,4 @@
-"""The folder a run writes into: made if missing, held against other runs, and taken away again on failure."""
+"""Output folders: created if missing, locked against other runs, removed again on failure."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _BUSY = (errno.EAGAIN, errno.EACCES)
 
 
 class OutputFolder:
-    """Holds ``path`` for one run by locking the folder itself: no file is left, and a killed run lets go.
+    """Locks ``path`` for one run. The lock is on the folder itself: it leaves no file, and ends with the process.
 
-    Some network file systems know no such lock; there two runs are not kept apart.
+    Some network file systems do not support such locks; there two runs are not kept apart.
 
     Raises :class:`OutputError` where the folder cannot be made or written, or another run holds it.
     """
@@ -48,7 +48,7 @@ class OutputFolder:
             missing.append(folder)
             folder = folder.parent
         for folder in reversed(missing):
-            with contextlib.suppress(FileExistsError):  # another run made it meanwhile
+            with contextlib.suppress(FileExistsError):  # another run created it meanwhile
                 folder.mkdir()
                 self._made.append(folder)
 
@@ -63,7 +63,7 @@ class OutputFolder:
                 ) from error
 
     def release(self, *, keep: bool) -> None:
-        """Let others in. Unless ``keep``, folders this run made are removed if they are empty."""
+        """Release the lock. Unless ``keep``, empty folders that this run created are removed."""
         if not keep:
             for folder in reversed(self._made):
                 with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What can go wrong with stored files, and what of it is worth another try."""
+"""Errors of the file store, and retries."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def failures(key: str) -> Iterator[None]:
 
 
 def again(key: str, call: Callable[[], Result]) -> Result:
-    """What ``call`` returns, which may be done twice without harm. It is tried again soon where it fails.
+    """Return the result of ``call``, which must be idempotent; retry it soon if it fails.
 
     The library tries again where a request fails, but not where an answer breaks off.
     """

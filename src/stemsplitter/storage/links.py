@@ -16,7 +16,7 @@ _DIGEST_BYTES = 32
 
 @dataclass(frozen=True)
 class Link:
-    """What a link leads to: the stored file's key, its type, and when the link ends (seconds since 1970)."""
+    """The target of a link: the stored file's key, its type, and when the link ends (seconds since 1970)."""
 
     key: str
     mime: str
@@ -37,7 +37,7 @@ class LinkSigner:
         return f"/files/{token}/{quote(name, safe='')}"
 
     def open(self, token: str, name: str) -> Link:
-        """What the link with this token and name leads to.
+        """Verify a link with this token and name and return its target.
 
         Raises:
             NotFound: the link has ended, or was not made here as it is.

@@ -112,7 +112,7 @@ class Bucket:
 
     @property
     def is_temporary(self) -> bool:
-        """Whether the credentials are a role's, with whose end signed URLs end, too."""
+        """True if the credentials are those of a role; signed URLs expire with them."""
         return bool(self._frozen().token)
 
     def get_url(self, key: str, filename: str, mime: str, seconds: float) -> str:
@@ -145,7 +145,7 @@ class Bucket:
         return given_up
 
     def explain(self, error: Exception) -> str | None:
-        """What of the settings is wrong, in a sentence, where that is why the store refused."""
+        """Explain in a sentence the setting that made the store refuse; None if no setting did."""
         said = str(error)
         code = found[1] if (found := _CODE.search(said)) else ""
         if code == "NoSuchBucket":

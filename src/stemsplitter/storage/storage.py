@@ -171,11 +171,11 @@ class Storage:
 
     @property
     def is_folder(self) -> bool:
-        """Whether the files are on this disk."""
+        """True if the files are on this disk."""
         return self._folder is not None
 
     def path_of(self, key: str) -> tuple[Path, os.stat_result]:
-        """Where in the folder a file is, and what the system says of it. FileMissing also for a store in S3."""
+        """Path and status of a file in the folder. Raises FileMissing also for a store in S3."""
         if self._folder is None:
             raise FileMissing("Files in S3 have links of their own.")
         path = self._folder / _checked(key)
@@ -187,7 +187,7 @@ class Storage:
         return self.look(key).size
 
     def look(self, key: str) -> StoredFile:
-        """What is known of the file."""
+        """Properties of the file."""
         _checked(key)
         found = again(key, lambda: obstore.head(self._store, key))
         return StoredFile(key, found["size"], found["last_modified"], found["e_tag"] or "")
@@ -263,7 +263,7 @@ class Storage:
         return 0 if self._bucket is None else self._bucket.abort_writes(now() - _UNFINISHED)
 
     def usage(self, deadline_s: float) -> "Usage":
-        """What is stored, counted file by file for ``deadline_s`` seconds at most."""
+        """Count what is stored, file by file, for ``deadline_s`` seconds at most."""
         end, folders = time.monotonic() + deadline_s, dict[str, tuple[int, int]]()
         is_whole = True
         for stored in self.list_prefix():

@@ -1,4 +1,4 @@
-"""Files on their way into the store: there whole from ``commit`` on, or not at all."""
+"""Writers of stored files: atomic, complete from ``commit`` on."""
 
 from abc import ABC, abstractmethod
 from contextlib import suppress
@@ -18,7 +18,7 @@ _PARTS_AT_ONCE = 2
 
 
 class FileWriter(ABC):
-    """A context manager, which forgets what was not committed. Methods raise StorageError."""
+    """A context manager that discards what was not committed. Methods raise StorageError."""
 
     @abstractmethod
     def write(self, data: bytes) -> None:
@@ -30,7 +30,7 @@ class FileWriter(ABC):
 
     @abstractmethod
     def discard(self) -> None:
-        """Forget the file. Harmless after :meth:`commit` or a second time."""
+        """Delete the file. Does nothing after :meth:`commit` or a second time."""
 
     def __enter__(self) -> "FileWriter":
         return self

@@ -1,0 +1,234 @@
+"""Tracks whose packets FFmpeg finds, each decoded at its time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from typing import IO, Any
+
+import av
+import av.error
+import numpy as np
+from av.audio.stream import AudioStream
+from av.codec.context import Flags2
+from av.container import InputContainer
+from av.packet import Packet
+from av.stream import Disposition, Stream
+
+from stemsplitter.audio import mp4, ogg
+from stemsplitter.audio.flac import split_frames
+from stemsplitter.audio.pieces import MAX_COVER, Damage, Decoder, Piece, Trimmer
+from stemsplitter.audio.views import read_at
+
+# Where the times of packets tell what is missing between them, and from how many seconds on.
+_EXACT_TIMES = {"flac": 0.0, "matroska": 0.005, "asf": 0.25, "mpegts": 0.25, "flv": 0.25}
+_LONGEST_GAP_S = 30.0
+# so many packets after a damaged one may be joined with it
+_JOINED_PACKETS = 4
+_ROUNDING_S = 0.002
+# Containers whose header states the length; in others FFmpeg estimates it.
+_STATED = {"flac", "matroska", "mov", "wv", "tta", "ape", "caf", "w64", "au", "avi", "flv"}
+# More than one Vorbis packet decodes to. A greater excess is a wrong position, or several songs in a row.
+_MOST_PADDING = 8192
+
+
+class DemuxedTrack:
+    """A track whose packets FFmpeg finds."""
+
+    def __init__(
+        self,
+        file: IO[bytes],
+        start: int,
+        container: InputContainer,
+        stream: AudioStream,
+        link: ogg.Link | None = None,
+    ) -> None:
+        self.damage = Damage()
+        self.cover: bytes | None = None
+        self._file, self._start, self._link = file, start, link
+        self._reached_byte = 0
+        self._began = 0  # the time of the first sample of an Ogg file
+        self._container, self._stream = container, stream
+        self._decoder = Decoder(stream, self.damage)
+        self._name = container.format.name.partition(",")[0]
+        codec = stream.codec_context.codec.name
+        self.track: mp4.Track | None = None
+        if self._name == "mov":
+            self.track = mp4.read_tracks(file, start).get(stream.id)
+            stream.codec_context.flags2 |= Flags2.skip_manual
+        self._is_vorbis = self._name == "ogg" and codec == "vorbis"
+        if self._is_vorbis:
+            stream.codec_context.flags2 |= Flags2.skip_manual
+        self._per_sample = codec.startswith("pcm_")
+        self.stated_s = self._stated()
+        self.states_length = self._name in _STATED
+
+    @property
+    def is_encrypted(self) -> bool:
+        """True if the track is copy-protected."""
+        return self.track is not None and self.track.is_encrypted
+
+    def _stated(self) -> float | None:
+        stream = self._stream
+        if stream.duration and stream.time_base:
+            return float(stream.duration * stream.time_base)
+        return self._container.duration / av.time_base if self._container.duration else None
+
+    def pieces(self) -> Iterator[Piece]:
+        if self.track is not None:
+            yield from self._edited(self._timed())
+        elif self._link is not None and self._name == "ogg":
+            pieces = self._paged(self._link)
+            yield from self._vorbis(pieces) if self._is_vorbis else pieces
+            self.damage.packets += self._link.damaged
+            self.damage.is_cut = self._link.is_cut
+        else:
+            yield from self._timed()
+
+    def _packets(self) -> Iterator[Packet[Any]]:
+        """The track's packets. A cover picture, which FFmpeg gives as a packet before them, is put aside."""
+        pictures = [s for s in self._container.streams.video if s.disposition & Disposition.attached_pic]
+        streams: list[Stream] = [self._stream, *pictures[:1]]
+        packets = self._container.demux(*streams)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except (av.error.FFmpegError, OSError, ValueError):
+                rest = read_at(self._file, self._start + self._reached_byte, 1 << 16)
+                self.damage.is_cut = bool(rest.strip(b"\0"))
+                return
+            if packet.pos is not None:
+                self._reached_byte = packet.pos + packet.size
+            if packet.stream is self._stream:
+                yield packet
+            elif self.cover is None and 0 < packet.size <= MAX_COVER:
+                self.cover = bytes(packet)
+
+    def _timed(self) -> Iterator[Piece]:
+        """Decoded pieces, and silence where packets are damaged or missing."""
+        slack = _EXACT_TIMES.get(self._name)
+        reached: float | None = None  # where the next packet should begin
+        for packet in self._whole_packets():
+            at = self._seconds(packet.pts)
+            gap = at - reached if at is not None and reached is not None else 0.0
+            if slack is not None and slack + _ROUNDING_S < gap < _LONGEST_GAP_S:
+                self._decoder.lose(round(gap * self._decoder.shape.rate))
+            if packet.is_corrupt:
+                self.damage.packets += 1
+            decoded = 0
+            # The time of the next packet tells what a damaged one leaves out, where there are exact times.
+            for piece in self._decoder.pieces(
+                packet, 0 if slack is not None else self._decoder.shape.packet_samples
+            ):
+                decoded += 0 if piece.is_silent else piece.samples.shape[1]
+                yield piece
+            reached = at if at is not None else reached
+            if reached is not None and self._decoder.shape.rate:
+                duration = 0 if self._decoder.failed else packet.duration or 0
+                # A packet without a duration is a piece of damaged data.
+                reached += self._seconds(duration) or decoded / self._decoder.shape.rate
+
+    def _paged(self, link: ogg.Link) -> Iterator[Piece]:
+        """Decoded pieces of an Ogg file; behind damage, the time at the end of a page tells what is missing."""
+        reached: int | None = None
+        page, held, count = -1, list[Piece](), 0
+
+        def settle() -> Iterator[Piece]:
+            nonlocal reached
+            end = link.ends.get(page)
+            rate = self._decoder.shape.rate
+            # Opus counts time at 48 kHz whatever the rate.
+            if page in link.after_damage and end is not None and reached is not None:
+                missing = end - count - reached
+                if 0 < missing < _LONGEST_GAP_S * rate:
+                    self.damage.silence_s += missing / rate
+                    yield self._decoder.shape.silence(missing)
+            if held and end is not None and reached is None:
+                self._began = end - count
+            yield from held
+            reached = end if end is not None else reached
+
+        for packet in self._packets():
+            if packet.pos is not None and packet.pos != page:
+                if page < 0 and packet.pos in link.after_damage:
+                    reached = 0  # unless the song was cut out of a stream, which is longer ago
+                yield from settle()
+                page, held, count = packet.pos, [], 0
+            for piece in self._decoder.pieces(packet, self._decoder.shape.packet_samples):
+                count += piece.samples.shape[1]
+                held.append(piece)
+        yield from settle()
+
+    def _whole_packets(self) -> Iterator[Packet[Any]]:
+        """The packets, with those of damaged FLAC data, which FFmpeg joins, split into frames."""
+        block, suspicious = 0, 0
+        for number, packet in enumerate(self._packets()):
+            if self._name == "flac" and packet.size:
+                if packet.pts is None or (number == 0 and packet.pts):
+                    self.damage.packets += packet.pts is None
+                    suspicious = _JOINED_PACKETS
+                if suspicious:
+                    suspicious -= 1
+                    block = block or packet.duration or 0
+                    for at, data in split_frames(bytes(packet), block):
+                        frame: Packet[Any] = Packet(data)
+                        frame.pts, frame.duration, frame.time_base = at, 0, packet.time_base
+                        yield frame
+                    continue
+                block = packet.duration or block
+            yield packet
+
+    def _seconds(self, ticks: int | None) -> float | None:
+        base = self._stream.time_base
+        return None if ticks is None or base is None else float(ticks * base)
+
+    def _edited(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        """The pieces that the edit list keeps."""
+        assert self.track is not None
+        segments: deque[mp4.Segment] | None = None
+        at = 0
+        for piece in pieces:
+            if segments is None:
+                packet = self._stream.codec_context.frame_size or piece.samples.shape[1]
+                packet = max(packet, piece.samples.shape[1])
+                segments = deque(self.track.segments(piece.rate, packet, per_sample=self._per_sample))
+                self.stated_s = (
+                    sum(s.end - max(s.start, 0) for s in segments if s.end is not None) / piece.rate
+                )
+            count = piece.samples.shape[1]
+            while segments:
+                segment = segments[0]
+                if segment.start < 0:
+                    yield Piece(
+                        np.zeros((len(piece.names), segment.end or 0), np.float32), piece.rate, piece.names
+                    )
+                    segments.popleft()
+                    continue
+                kept = piece.cut(
+                    max(0, segment.start - at), count if segment.end is None else max(0, segment.end - at)
+                )
+                if kept.samples.shape[1]:
+                    yield kept
+                if segment.end is None or segment.end > at + count:
+                    break
+                segments.popleft()
+            at += count
+
+    def _vorbis(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
+        """Trimmed to the last page's position, which FFmpeg gets wrong for files that begin at position 0."""
+        total = self._stream.duration
+        trimmer, count, is_primed, primed = Trimmer(end=_MOST_PADDING), 0, False, 0
+        for piece in pieces:
+            if not is_primed and not piece.is_silent:
+                # The first packet only primes the overlap (Vorbis I specification, 4.3.8).
+                is_primed, primed = True, piece.samples.shape[1]
+                continue
+            count += piece.samples.shape[1]
+            yield from trimmer.push(piece)
+        if self._link is not None and self._began > _MOST_PADDING:  # cut from a stream
+            total = max(self._link.ends.values()) - self._began - primed
+        excess = count - total if total is not None else 0
+        trimmer.end = excess if 0 < excess <= _MOST_PADDING else 0
+        yield from trimmer.finish(drop=True)

@@ -1,0 +1,190 @@
+"""Decoded pieces of a track, and silence in place of damage.
+
+Where a decoder can check what it decodes (FLAC's, WavPack's and other checksums) a damaged packet fails instead of
+becoming noise.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import av
+import av.error
+import numpy as np
+import numpy.typing as npt
+from av.audio.frame import AudioFrame
+from av.audio.stream import AudioStream
+from av.packet import Packet
+
+from stemsplitter.audio.downmix import channel_names
+
+Samples = npt.NDArray[np.float32]
+
+_FULL_SCALE = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63}
+_CHECKED = {"flac", "wavpack", "tta", "ape", "ac3", "eac3", "mp3float", "mp3", "mp2float", "mp1float"}
+# Entropy-coded data has no runs of zeros but as padding at the end: a run inside is a hole, from a bad disk or
+# download, that the decoder would turn into noise.
+_WITHOUT_CHECKSUM = {"aac", "alac", "vorbis"}  # Opus has unused bytes inside
+_HOLE = re.compile(rb"\0{24,}(?=.)", re.DOTALL)
+MAX_COVER = 16 << 20
+
+
+@dataclass
+class Damage:
+    """Defects of a track that were found while it was read."""
+
+    packets: int = 0
+    silence_s: float = 0.0
+    skipped_bytes: int = 0
+    unused_bytes: int = 0
+    missing_s: float = 0.0
+    is_cut: bool = False
+
+    def sentences(self, seconds: float) -> list[str]:
+        """Warnings; ``seconds`` is the length of the song as read."""
+        said = []
+        if self.packets or self.silence_s:
+            silent = (
+                f"{self.silence_s:.2g} s of it are silent"
+                if self.silence_s
+                else "what could be decoded is used"
+            )
+            said.append(f"The file is damaged (bad packets: {self.packets}); {silent}.")
+        if self.skipped_bytes:
+            said.append(f"The file is damaged: {self.skipped_bytes} bytes that are not audio were skipped.")
+        if self.unused_bytes:
+            said.append(
+                f"{self.unused_bytes} bytes follow the audio that the header states; they are not used."
+            )
+        if self.missing_s:
+            said.append(
+                f"The file ends after {seconds:.3g} s although its header states {self.missing_s:.2g} s more; it may "
+                "be cut short."
+            )
+        elif self.is_cut:
+            said.append("The file ends inside a packet; it may be cut short.")
+        return said
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Samples ``[channels, n]`` at ``rate`` Hz in the order of ``names``; ``is_silent`` in place of damage."""
+
+    samples: Samples
+    rate: int
+    names: tuple[str, ...]
+    is_silent: bool = False
+
+    def cut(self, start: int, end: int) -> Piece:
+        return Piece(self.samples[:, start:end], self.rate, self.names, self.is_silent)
+
+
+@dataclass
+class _Shape:
+    """The rate and channels of the last frame, which silence has, too."""
+
+    rate: int = 0
+    names: tuple[str, ...] = ()
+    packet_samples: int = 0
+
+    def silence(self, samples: int) -> Piece:
+        return Piece(np.zeros((len(self.names), samples), np.float32), self.rate, self.names, True)
+
+
+@dataclass
+class Trimmer:
+    """Drops ``start`` samples of a song, and holds back ``end`` of them until it is known whether they are its last."""
+
+    start: int = 0
+    end: int = 0
+    _held: deque[Piece] = field(default_factory=deque)
+    _count: int = 0
+
+    def push(self, piece: Piece) -> Iterator[Piece]:
+        dropped = min(self.start, piece.samples.shape[1])
+        self.start -= dropped
+        piece = piece.cut(dropped, piece.samples.shape[1])
+        self._held.append(piece)
+        self._count += piece.samples.shape[1]
+        while self._held and self._count - self._held[0].samples.shape[1] >= self.end:
+            self._count -= self._held[0].samples.shape[1]
+            yield self._held.popleft()
+
+    def finish(self, *, drop: bool) -> Iterator[Piece]:
+        keep = self._count - self.end if drop else self._count
+        while self._held:
+            piece = self._held.popleft()
+            if keep > 0:
+                yield piece.cut(0, keep)
+            keep -= piece.samples.shape[1]
+        self._count = 0
+
+
+def to_samples(frame: AudioFrame) -> Samples:
+    """A frame as float32 ``[channels, n]``; integers become fractions of full scale."""
+    data: npt.NDArray[Any] = frame.to_ndarray()
+    scale = _FULL_SCALE.get(data.dtype.str[1:])
+    if data.dtype == np.uint8:
+        data = data.astype(np.int16) - 128
+    if not frame.format.is_planar:
+        data = data.reshape(-1, frame.layout.nb_channels).T
+    with np.errstate(over="ignore", invalid="ignore"):  # a 64-bit float may not fit: it becomes infinite
+        samples = np.ascontiguousarray(data, dtype=np.float32)
+    return samples if scale is None else samples * np.float32(1 / scale)
+
+
+def has_zeros_inside(data: bytes) -> bool:
+    """True if entropy-coded data has a run of zeros that is no padding at its end."""
+    found = _HOLE.search(data.rstrip(b"\0"))
+    return found is not None
+
+
+class Decoder:
+    def __init__(self, stream: AudioStream, damage: Damage) -> None:
+        self._context = stream.codec_context
+        self._damage = damage
+        self.shape = _Shape()
+        self._lost = 0
+        self.failed = False
+        self._has_no_checksum = self._context.codec.name in _WITHOUT_CHECKSUM
+        if self._context.codec.name in _CHECKED:
+            self._context.options = {"err_detect": "crccheck+bitstream+buffer+explode"}
+
+    def decode(self, packet: Packet[Any] | None) -> list[Piece] | None:
+        """The pieces of a packet; None where it is damaged."""
+        self.failed = False
+        try:
+            frames = [frame for frame in self._context.decode(packet) if frame.samples]
+        except (av.error.FFmpegError, ValueError):
+            self._damage.packets += 1
+            self.failed = True
+            return None
+        return [self._piece(frame) for frame in frames]
+
+    def lose(self, samples: int) -> None:
+        """Note that ``samples`` are missing, which become silence if anything follows them."""
+        self._lost += max(0, samples)
+
+    def pieces(self, packet: Packet[Any] | None, lost: int) -> Iterator[Piece]:
+        """Decode a packet, after silence for what is missing before it; ``lost`` samples are, if it is damaged."""
+        has_hole = packet is not None and self._has_no_checksum and has_zeros_inside(bytes(packet))
+        if has_hole:
+            self._damage.packets += 1
+        decoded = None if has_hole else self.decode(packet)
+        if decoded is None:
+            self.lose(lost)
+        elif decoded:
+            if self._lost:
+                self._damage.silence_s += self._lost / self.shape.rate
+                yield self.shape.silence(self._lost)
+                self._lost = 0
+            yield from decoded
+
+    def _piece(self, frame: AudioFrame) -> Piece:
+        names = channel_names([channel.name for channel in frame.layout.channels])
+        self.shape = _Shape(frame.sample_rate, names, frame.samples)
+        return Piece(to_samples(frame), frame.sample_rate, names)
