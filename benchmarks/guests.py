@@ -38,7 +38,7 @@ Attack = Callable[["Scene"], None]
 
 @dataclass
 class Scene:
-    """What an attack has: the server, a folder, sites on loopback, and the time to stop."""
+    """Server under attack, a folder, sites on loopback, and an event that ends the attack."""
 
     server: Server
     folder: Path
@@ -172,7 +172,7 @@ ATTACKS: dict[str, Attack] = {
 
 @dataclass
 class Honest:
-    """What the honest clients met."""
+    """Seconds and failures of the honest clients."""
 
     polls: list[float] = field(default_factory=list)
     pages: list[float] = field(default_factory=list)

@@ -24,7 +24,7 @@ from tests.acceptance.songs import encode, sung
 LEASE_S = 3
 SONG_S = 40
 LIMIT_S = 120
-REFUSED = "taken over by another worker"  # log message about a refused result
+REFUSED = "lease lost"  # log message about a refused result
 
 
 def run(folder: Path, moments: list[str]) -> tuple[list[str], Problems]:
