@@ -201,7 +201,7 @@ def test_what_is_no_audio_fails_at_once(
 
 
 def test_a_error_of_the_decoder_names_the_users_file(
-    services: Services, create: Create, work: SplitWork, pool: FakePool
+    services: Services, create: Create, jobs: SplitJobs, pool: FakePool
 ) -> None:
     """The worker's copy has a name of its own (fault A)."""
     split_id = create()
@@ -210,7 +210,7 @@ def test_a_error_of_the_decoder_names_the_users_file(
         raise AudioError(f"{Path(request.source).name} is damaged.")
 
     pool.steps = [fail]
-    run(work)
+    run(jobs)
     split = row(services, split_id)
     assert split.error_message == f"{split.filename} is damaged."
 
