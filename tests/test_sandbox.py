@@ -29,7 +29,7 @@ def run_in_thread():
 
 thread = threading.Thread(target=run_in_thread)
 thread.start()
-filtered = sandbox.restrict(memory_bytes=1 << 29, file_bytes=1000)
+filtered = sandbox.restrict(memory_bytes=1 << 29, file_bytes=1000, open_files=64)
 begin.set()
 thread.join()
 

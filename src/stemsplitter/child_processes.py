@@ -6,7 +6,6 @@
 import contextlib
 import json
 import os
-import resource
 import selectors
 import signal
 import subprocess
@@ -14,7 +13,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
+
+from stemsplitter import sandbox
 
 Message = dict[str, Any]
 
@@ -40,24 +42,24 @@ class ChildProcess:
 
     Args:
         module: run as ``python -m module`` with ``arguments``.
-        environment: all of the child's variables; None for those of this process.
-        sandboxed: run in ``/`` and discard standard error.
+        environment: variables beside those of :func:`sandbox.environment`.
+        is_quiet: discard standard error.
     """
 
     def __init__(
         self,
         module: str,
         *arguments: str,
-        environment: Mapping[str, str] | None = None,
-        sandboxed: bool = False,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        is_quiet: bool = False,
     ) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL if sandboxed else None,
-            cwd="/" if sandboxed else None,
-            env=environment,
+            stderr=subprocess.DEVNULL if is_quiet else None,
+            cwd="/",
+            env={**sandbox.environment(), **environment},
         )
         assert self._process.stdin is not None and self._process.stdout is not None
         self._input, self._output = self._process.stdin, self._process.stdout
@@ -151,10 +153,3 @@ class Parent:
                 self._responses.write(json.dumps(message) + "\n")
         except BrokenPipeError:
             os._exit(0)
-
-
-def limit(what: int, value: int) -> None:
-    """Set a limit of this process, one of ``resource.RLIMIT_*``, as far as its hard limit allows."""
-    hard = resource.getrlimit(what)[1]
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(what, (value, value))

@@ -36,8 +36,6 @@ _NAMES = (
 )
 _PREFIXES = ("OMP_", "OPENBLAS_", "MKL_", "KMP_", "OV_", "CUDA_", "NVIDIA_", "PYTORCH_", "MALLOC_")
 
-MAX_OPEN_FILES = 1024
-
 _log = logging.getLogger(__name__)
 
 _PR_SET_NO_NEW_PRIVS = 38
@@ -72,23 +70,26 @@ def environment(source: Mapping[str, str] = os.environ) -> dict[str, str]:
     return {name: value for name, value in source.items() if name in _NAMES or name.startswith(_PREFIXES)}
 
 
-def restrict(*, memory_bytes: int, file_bytes: int, cpu_seconds: int | None = None) -> bool:
+def restrict(
+    *, memory_bytes: int, file_bytes: int, open_files: int, address_space_bytes: int | None = None
+) -> bool:
     """Restrict this process, for good.
 
     Args:
         memory_bytes: private memory that the process may have; beyond it, allocations fail.
         file_bytes: size of the largest file that it may write.
-        cpu_seconds: processor time after which it is killed; None for no limit.
+        open_files: files that it may have open at a time.
+        address_space_bytes: address space that it may have, mapped files included; None for no limit.
 
     Returns:
         Whether the kernel refuses it the Internet and other programs, too.
     """
     _limit(resource.RLIMIT_DATA, memory_bytes)
+    if address_space_bytes is not None:
+        _limit(resource.RLIMIT_AS, address_space_bytes)
     _limit(resource.RLIMIT_FSIZE, file_bytes)
     _limit(resource.RLIMIT_CORE, 0)
-    _limit(resource.RLIMIT_NOFILE, MAX_OPEN_FILES)
-    if cpu_seconds is not None:
-        _limit(resource.RLIMIT_CPU, cpu_seconds)
+    _limit(resource.RLIMIT_NOFILE, open_files)
     return sys.platform == "linux" and _filter_system_calls()
 
 

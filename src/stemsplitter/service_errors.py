@@ -88,3 +88,13 @@ class RateLimited(ServiceError):
 
     code = "RATE_LIMITED"
     status = 429
+
+
+class Busy(ServiceError):
+    """The server has no capacity for the request at present."""
+
+    code = "UNAVAILABLE"
+    status = 503
+
+    def __init__(self, message: str, retry_after_s: int = 10) -> None:
+        super().__init__(message, details={"retryAfter": retry_after_s})

@@ -18,7 +18,7 @@ from stemsplitter.analysis import probing
 from stemsplitter.analysis.probing import Probed, probe
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
-from stemsplitter.service_errors import ValidationFailed
+from stemsplitter.service_errors import Busy, ValidationFailed
 from stemsplitter.settings import Settings
 
 SETTINGS = Settings(max_source_seconds=60)
@@ -50,7 +50,7 @@ def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
 
 
 def pid(pool: Pool) -> int:
-    process = pool._free.queue[-1]
+    process = pool._idle[-1]
     assert process is not None
     return process.child.pid
 
@@ -115,7 +115,7 @@ def test_start_does_not_wait(pool: Pool, tmp_path: Path, monkeypatch: pytest.Mon
     silent.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(silent))
     probing.start()
-    (process,) = pool._free.queue
+    (process,) = pool._idle
     assert process is not None and process.child.is_alive
 
 
@@ -155,7 +155,7 @@ def test_a_crash_or_too_much_cpu_time_is_one_sentence(
         os.kill(process.child.pid, signal.SIGCONT)
 
     probe(song, SETTINGS)
-    (process,) = pool._free.queue
+    (process,) = pool._idle
     send = process.child.send
     monkeypatch.setattr(process.child, "send", send_and_kill)
     with pytest.raises(ValidationFailed, match=rf"^source\.wav {message}.*\.$"):
@@ -172,7 +172,6 @@ def test_a_file_that_needs_too_much_memory_is_one_sentence(
         probe(song, SETTINGS)
     monkeypatch.setattr(probing, "MEMORY_BYTES", 1 << 30)
     pool.close()
-    pool._free.put(None)
     assert probe(song, SETTINGS).samples == 66_150
 
 
@@ -190,13 +189,60 @@ def test_a_process_has_limits_and_no_secrets(pool: Pool, song: Path, monkeypatch
     assert int(limits["Max open files"]) == 32
 
 
+def test_h1_an_account_has_one_process_and_does_not_hold_up_others(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measure(account_id: str) -> None:
+        with pool.process(account_id):
+            pass
+
+    monkeypatch.setattr(probing, "PROCESSES", 3)
+    monkeypatch.setattr(probing, "QUEUE_SECONDS", 120.0)
+    with ThreadPoolExecutor(4) as threads:
+        with pool.process("attacker"):
+            waiting = [threads.submit(measure, "attacker") for _ in range(4)]
+            with pool.process("honest"), pool.process("other"):
+                pass
+            assert not any(each.done() for each in waiting)
+        for each in waiting:
+            each.result(60)
+
+
+def test_h1_waiting_for_a_process_is_not_the_time_of_a_probe(
+    pool: Pool, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probe(song, SETTINGS)
+    monkeypatch.setattr(probing, "QUEUE_SECONDS", 0.05)
+    with (
+        pool.process("attacker"),
+        pytest.raises(Busy, match=r"^The server is measuring other songs: send the request again later\.$"),
+    ):
+        probe(song, SETTINGS, "song.wav", "honest")
+    assert probe(song, SETTINGS, "song.wav", "honest").samples == 66_150
+
+
+def test_h1_the_samples_of_all_channels_are_limited(tmp_path: Path) -> None:
+    path = tmp_path / "wide.wav"
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(8)
+        file.setsampwidth(2)
+        file.setframerate(192_000)
+        file.writeframes(bytes(192_000 * 8 * 2))
+    with pytest.raises(
+        ValidationFailed,
+        match=r"^wide\.wav has too many samples, 8 channels at 192000 Hz: convert it to stereo",
+    ):
+        probe(path, Settings(max_source_seconds=4))
+    assert probe(path, Settings(max_source_seconds=60)).samples == 192_000
+
+
 def test_the_processes_end_with_the_server(song: Path) -> None:
     program = """if True:
         import sys
         from stemsplitter.analysis import probing
         from stemsplitter.settings import Settings
         probing.probe(sys.argv[1], Settings())
-        print(next(p for p in probing._pool._free.queue if p).child.pid, flush=True)
+        print(probing._pool._idle[0].child.pid, flush=True)
         import os, signal
         os.kill(os.getpid(), signal.SIGKILL)
     """

@@ -125,6 +125,14 @@ def test_who_has_too_few_credits_gets_no_split(services: Services, account: str,
     assert rows(services) == 0
 
 
+def test_h1_nothing_is_downloaded_without_credits(services: Services, account: str) -> None:
+    with services.database.write() as session:
+        services.credits.grant(session, account, -BALANCE)
+    body = {"input": {"type": "direct_url", "url": "http://10.0.0.1/would-be-refused.mp3"}}
+    with pytest.raises(InsufficientCredits):
+        services.splits.create(account, CreateSplit.model_validate(body), lambda *_: None)
+
+
 def test_an_upload_makes_one_split(services: Services, account: str, upload: Upload) -> None:
     body = CreateSplit.model_validate({"input": upload()})
     services.splits.create(account, body, lambda *_: None)

@@ -10,19 +10,18 @@ import signal
 import sys
 from typing import Any, NoReturn
 
-from stemsplitter.audio.decode import open_source
-from stemsplitter.child_processes import Parent, limit
+from stemsplitter import sandbox
+from stemsplitter.audio.decode import AudioInfo, open_source
+from stemsplitter.child_processes import Parent
 from stemsplitter.errors import AudioError
+from stemsplitter.files.names import shown
 
 
 def main() -> None:
     """Serve requests until standard input ends. Arguments: bytes of memory, CPU seconds for each request."""
     memory, cpu_seconds = (int(argument) for argument in sys.argv[1:])
     parent = Parent()
-    limit(resource.RLIMIT_AS, memory)
-    limit(resource.RLIMIT_FSIZE, 0)
-    limit(resource.RLIMIT_CORE, 0)
-    limit(resource.RLIMIT_NOFILE, 32)
+    sandbox.restrict(memory_bytes=memory, file_bytes=0, open_files=32, address_space_bytes=memory)
     signal.signal(signal.SIGXCPU, _out_of_time)
     for request in parent.requests():
         used = resource.getrusage(resource.RUSAGE_SELF)
@@ -36,9 +35,14 @@ def measure(path: str, max_seconds: float) -> dict[str, Any]:
     """Decode a file. Returns the fields of :class:`~stemsplitter.analysis.probing.Probed`, or ``error``, a sentence."""
     try:
         with open_source(path, max_seconds=max_seconds) as source:
-            for _ in source.blocks():
-                pass
             info = source.info
+            # what costs time is the number of samples, of all channels: an hour may have those of stereo at 96 kHz
+            allowed = max_seconds * 2 * 96_000 / info.source_channels
+            if (info.seconds or 0) * info.sample_rate > allowed:
+                raise _too_many(path, info)
+            for _ in source.blocks():
+                if source.samples > allowed:
+                    raise _too_many(path, info)
             tags = {"title": info.tags.title, "artist": info.tags.artist, "album": info.tags.album}
             return {
                 "samples": source.samples,
@@ -51,6 +55,13 @@ def measure(path: str, max_seconds: float) -> dict[str, Any]:
         if isinstance(error.__cause__, MemoryError):
             raise error.__cause__ from error  # the process ends, and the server reports it
         return {"error": str(error)}
+
+
+def _too_many(path: str, info: AudioInfo) -> AudioError:
+    return AudioError(
+        f"{shown(path)} has too many samples, {info.source_channels} channels at {info.sample_rate} Hz: convert it to "
+        "stereo at 48 kHz."
+    )
 
 
 def _out_of_time(*_: object) -> NoReturn:

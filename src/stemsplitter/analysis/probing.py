@@ -1,9 +1,9 @@
 """Probe files: decode them completely in a separate process."""
 
 import atexit
-import contextlib
 import os
-import queue
+import secrets
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,15 +13,15 @@ from typing import Any
 
 from stemsplitter.child_processes import ChildDied, ChildProcess
 from stemsplitter.files.names import shown
-from stemsplitter.service_errors import ValidationFailed
+from stemsplitter.service_errors import Busy, ValidationFailed
 from stemsplitter.settings import Settings
 
 MEMORY_BYTES = 1 << 30
 CPU_SECONDS = 25
 WALL_SECONDS = 30.0
+QUEUE_SECONDS = 15.0
 PROCESSES = max(1, min(4, os.cpu_count() or 1))
 _FILES_PER_PROCESS = 200  # then it is replaced, which bounds memory leaks of libraries
-_ENVIRONMENT = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "LANG", "LC_ALL", "TZ")
 
 
 @dataclass(frozen=True)
@@ -48,21 +48,22 @@ class Probed:
         return -(-self.samples // self.sample_rate)
 
 
-def probe(path: str | os.PathLike[str], settings: Settings, name: str = "") -> Probed:
+def probe(path: str | os.PathLike[str], settings: Settings, name: str = "", account_id: str = "") -> Probed:
     """Measure the song at ``path``; messages call it ``name``.
 
-    A pool of processes does it, each with limits on memory and time; one that fails is replaced.
+    A pool of processes does it, each with limits on memory and time; one that fails is replaced. An account has one
+    process at a time, and accounts take turns.
 
     Raises:
         ValidationFailed: the file cannot be decoded, is longer than ``settings.max_source_seconds``, or needs too much
             time or memory.
+        Busy: no process became free within ``QUEUE_SECONDS``.
     """
     called = shown(name) if name else shown(path)
     request = {"path": str(Path(path).absolute()), "max_seconds": settings.max_source_seconds}
-    deadline = time.monotonic() + WALL_SECONDS
     try:
-        with _pool.process(deadline) as process:
-            response = process.ask(request, deadline)
+        with _pool.process(account_id) as process:
+            response = process.ask(request, time.monotonic() + WALL_SECONDS)
     except TimeoutError as error:
         raise ValidationFailed(
             f"{called} takes too long to decode: convert it to wav, flac or mp3 first."
@@ -85,13 +86,12 @@ class _Process:
     """A child process. Not thread-safe: the pool lends it to one thread at a time."""
 
     def __init__(self) -> None:
-        environment = {name: os.environ[name] for name in _ENVIRONMENT if name in os.environ}
         self.child = ChildProcess(
             "stemsplitter.analysis.child",
             str(MEMORY_BYTES),
             str(CPU_SECONDS),
-            environment={**environment, "OPENBLAS_NUM_THREADS": "1"},  # each thread would reserve memory
-            sandboxed=True,
+            environment={"OPENBLAS_NUM_THREADS": "1"},  # each thread would reserve memory
+            is_quiet=True,
         )
         self._requests = 0
 
@@ -113,43 +113,70 @@ class _Process:
 
 
 class _Pool:
-    """Up to ``PROCESSES`` child processes, started on demand and reused."""
+    """Up to ``PROCESSES`` child processes, started on demand and reused.
+
+    Requests are served in the order of arrival, but those of an account that has a process wait until it is free.
+    """
 
     def __init__(self) -> None:
-        self._free: queue.LifoQueue[_Process | None] = queue.LifoQueue()
-        for _ in range(PROCESSES):
-            self._free.put(None)  # not started yet
+        self._idle: list[_Process] = []
+        self._running: set[str] = set()  # accounts
+        self._waiting: list[str] = []  # accounts, in the order of their requests
+        self._changed = threading.Condition()
 
     @contextmanager
-    def process(self, deadline: float) -> Iterator[_Process]:
-        """Lend a process for one file. Raises TimeoutError if all are busy until ``deadline``."""
-        try:
-            process = self._free.get(timeout=max(deadline - time.monotonic(), 0))
-        except queue.Empty as error:
-            raise TimeoutError from error
-        if process is not None and not process.is_reusable:
-            process.child.close()
-            process = None
+    def process(self, account_id: str) -> Iterator[_Process]:
+        """Lend a process for one file of an account. Raises Busy if none is free within ``QUEUE_SECONDS``."""
+        account = account_id or secrets.token_hex(8)  # without an account, each request is by itself
+        process = self._acquire(account)
         kept = None
         try:
+            if process is not None and not process.is_reusable:
+                process.child.close()
+                process = None
             process = process or _Process()
             yield process
             kept = process
         finally:
             if kept is None and process is not None:
                 process.child.close()
-            self._free.put(kept)
+            with self._changed:
+                self._running.discard(account)
+                if kept is not None:
+                    self._idle.append(kept)
+                self._changed.notify_all()
+
+    def _acquire(self, account: str) -> _Process | None:
+        """Wait for the account's turn; return an idle process, None if one is to be started."""
+        deadline = time.monotonic() + QUEUE_SECONDS
+        with self._changed:
+            self._waiting.append(account)
+            try:
+                while len(self._running) >= PROCESSES or self._next() != account:
+                    if not self._changed.wait(max(deadline - time.monotonic(), 0)) and (
+                        time.monotonic() >= deadline
+                    ):
+                        raise Busy("The server is measuring other songs: send the request again later.")
+                self._running.add(account)
+                return self._idle.pop() if self._idle else None
+            finally:
+                self._waiting.remove(account)
+                self._changed.notify_all()
+
+    def _next(self) -> str | None:
+        """Return the account whose turn it is."""
+        return next((account for account in self._waiting if account not in self._running), None)
 
     def start(self) -> None:
-        with contextlib.suppress(queue.Empty):
-            self._free.put(self._free.get_nowait() or _Process())
+        with self._changed:
+            if not self._idle and not self._running:
+                self._idle.append(_Process())
 
     def close(self) -> None:
         """End the idle processes; the others exit when their input closes."""
-        with contextlib.suppress(queue.Empty):
-            while True:
-                if process := self._free.get_nowait():
-                    process.child.close()
+        with self._changed:
+            while self._idle:
+                self._idle.pop().child.close()
 
 
 _pool = _Pool()

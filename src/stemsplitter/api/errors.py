@@ -14,7 +14,7 @@ from starlette.routing import Match
 
 from stemsplitter.api.envelope import failure
 from stemsplitter.errors import AudioError, RequestError
-from stemsplitter.service_errors import InsufficientCredits, RateLimited, ServiceError, Unauthorized
+from stemsplitter.service_errors import Busy, InsufficientCredits, RateLimited, ServiceError, Unauthorized
 from stemsplitter.storage import FileMissing, StorageError
 
 _log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def _service_error(request: Request, error: Exception) -> Response:
     headers = {}
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
-    elif isinstance(error, RateLimited):
+    elif isinstance(error, RateLimited | Busy):
         headers["Retry-After"] = str(error.details.get("retryAfter", 60))
     return answer(
         request,

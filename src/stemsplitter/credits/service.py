@@ -111,6 +111,11 @@ class CreditService:
         """True if the account has purchased credits."""
         return repository.has_purchase(session, account_id)
 
+    def check_some(self, session: Session, account_id: str) -> None:
+        """Raise InsufficientCredits if the account has no credits and splits cost some."""
+        if self._metering and (has := self.balance(session, account_id)) < 1:
+            raise InsufficientCredits(1, has)
+
     def hold(self, session: Session, account_id: str, split_id: str, cost: int) -> int:
         """Reserve the cost of a split and return it: ``cost``, or 0 if metering is off.
 

@@ -92,6 +92,7 @@ class SplitService:
         account_id = split.account_id
         with self._database.read() as session:
             self._check_queue(session, account_id)
+            self._credits.check_some(session, account_id)  # before anything is downloaded or measured
         with ExitStack() as stack:
             with tracing.span("obtain source"):
                 source = stack.enter_context(self._sources.obtain(account_id, split.id, input))

@@ -82,15 +82,16 @@ class Sources:
         Raises:
             ValidationFailed: it cannot be downloaded, was not uploaded, cannot be decoded, or exceeds a limit.
             Conflict: another split uses the upload.
+            Busy: too many other songs are being measured.
         """
         if isinstance(given, DirectUrl):
-            source = self._download(split_id, given)
+            source = self._download(account_id, split_id, given)
             with self._deleted_on_failure(source.key):
                 yield source
         elif isinstance(given, Stored):
             key = _source_key(split_id, given.filename)
             with self._deleted_on_failure(key):
-                yield self._copy(key, given)
+                yield self._copy(account_id, key, given)
         elif is_direct(upload := self._find(account_id, given)):
             key = _source_key(split_id, upload.filename)
             with self._deleted_on_failure(key):
@@ -106,7 +107,7 @@ class Sources:
             session, account_id, given.upload_id, given.file_url, given.storage_key, upload.sha256
         )
 
-    def _download(self, split_id: str, given: DirectUrl) -> Source:
+    def _download(self, account_id: str, split_id: str, given: DirectUrl) -> Source:
         limit = self._settings.max_source_bytes
         with tempfile.NamedTemporaryFile(prefix="stemsplitter-") as file:
             try:
@@ -116,21 +117,21 @@ class Sources:
             except FetchError as error:
                 raise ValidationFailed(str(error), param="input.url") from error
             file.flush()
-            probed = self._probe(Path(file.name), fetched.filename, "input.url")
+            probed = self._probe(account_id, Path(file.name), fetched.filename, "input.url")
             key = _source_key(split_id, fetched.filename)
             self._storage.put_file(key, file.name, "application/octet-stream")
         return Source(key, fetched.size, fetched.filename, probed, None)
 
-    def _copy(self, key: str, given: Stored) -> Source:
+    def _copy(self, account_id: str, key: str, given: Stored) -> Source:
         size = self._storage.copy(given.key, key)
         with self._storage.local_file(key) as path:
-            probed = self._probe(path, given.filename, "input")
+            probed = self._probe(account_id, path, given.filename, "input")
         return Source(key, size, given.filename, probed, None)
 
     def _received(self, upload: Upload, given: UploadedFile) -> Source:
         assert upload.storage_key is not None
         with self._storage.local_file(upload.storage_key) as path:
-            probed = self._probe(path, upload.filename, "input.uploadId")
+            probed = self._probe(upload.account_id, path, upload.filename, "input.uploadId")
         return Source(
             upload.storage_key, upload.content_length, upload.filename, probed, ClaimedUpload(given, None)
         )
@@ -150,7 +151,7 @@ class Sources:
         if kind := not_media(b"".join(self._storage.read(key, 0, HEAD_BYTES))):
             raise ValidationFailed(f"This is {kind}. Choose an audio or video file.", param="input.uploadId")
         with self._storage.local_file(key) as path:
-            probed = self._probe(path, upload.filename, "input.uploadId")
+            probed = self._probe(upload.account_id, path, upload.filename, "input.uploadId")
             with path.open("rb") as file:
                 sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         return Source(key, size, upload.filename, probed, ClaimedUpload(given, sha256))
@@ -170,9 +171,9 @@ class Sources:
                 self._storage.delete(key)
             raise
 
-    def _probe(self, path: Path, name: str, param: str) -> Probed:
+    def _probe(self, account_id: str, path: Path, name: str, param: str) -> Probed:
         try:
-            return probe(path, self._settings, name)
+            return probe(path, self._settings, name, account_id)
         except ValidationFailed as error:
             details: dict[str, Any] = error.details
             raise ValidationFailed(str(error), param=error.param or param, details=details) from error

@@ -21,6 +21,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
+from stemsplitter import sandbox
 from stemsplitter.audio.peaks import FILE_NAME
 from stemsplitter.child_processes import Message, Parent
 from stemsplitter.errors import DeviceError, RequestError, StemSplitterError
@@ -28,6 +29,10 @@ from stemsplitter.library import Separator, StemFiles
 
 NICENESS = 10  # requests to the API come first; separation uses the remaining CPU time, which is most of it
 OOM_SCORE = "800"  # if memory runs out, Linux kills this process and not the database
+# float stems of an hour in one file, many times over; models and stems open at a time
+MAX_FILE_BYTES = 64 << 30
+MAX_OPEN_FILES = 1024
+MIN_MEMORY_BYTES = 6 << 30
 GREETING = 0  # id of the first message
 
 
@@ -38,11 +43,18 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     _lower_priority()
     parent = Parent()
+    sandbox.restrict(memory_bytes=memory_limit(), file_bytes=MAX_FILE_BYTES, open_files=MAX_OPEN_FILES)
     device, problem = find_device(sys.argv[1])
     threads = share_of_threads(int(sys.argv[2]), 1 if problem else int(sys.argv[3]))
     parent.send({"id": GREETING, "device": device, "problem": problem})
     SeparationServer(parent, device, threads).run(parent.requests())
     os._exit(0)  # does not wait for a segment
+
+
+def memory_limit() -> int:
+    """Return the private memory that the process may have, in bytes: half of the machine, at least 6 GiB."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(physical // 2, MIN_MEMORY_BYTES)
 
 
 def find_device(wanted: str) -> tuple[str, str]:

@@ -76,7 +76,13 @@ class SeparationProcess:
         self._pending = {0: greeting}
         self._is_dead = self._is_closed = False
         self._last_response = time.monotonic()
-        self._child = ChildProcess("stemsplitter.worker.child", device, str(threads), str(processes))
+        self._child = ChildProcess(
+            "stemsplitter.worker.child",
+            device,
+            str(threads),
+            str(processes),
+            environment={"STEMSPLITTER_OFFLINE": "1"},  # it has no network
+        )
         threading.Thread(target=self._receive, daemon=True).start()
         self.device, self.problem = self._greeted(greeting)
 
