@@ -72,7 +72,7 @@ def test_changed_body_is_invalid(
 ) -> None:
     body.write_bytes(BODY + b"\n")
     assert run(monkeypatch, str(body), *signed()) == 1
-    assert "newline at the end" in capsys.readouterr().out
+    assert "trailing newline" in capsys.readouterr().out
 
 
 def test_tolerance_limits_age_of_delivery(

@@ -116,6 +116,6 @@ def test_unavailable_store_is_an_error_page(
     for path in ("files/drums.wav", "play/drums.wav", "archive"):
         answer = browser.get(f"/splits/{split_id}/{path}")
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
-        assert "does not answer" in answer.text and "<h1" in answer.text
+        assert "file storage of the server is unavailable" in answer.text and "<h1" in answer.text
     assert browser.get(f"/splits/{split_id}").status_code == 200
     assert browser.get("/readyz").json()["checks"] == {"database": "ok", "storage": "failed"}
