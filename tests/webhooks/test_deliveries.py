@@ -211,7 +211,7 @@ def test_attempt_with_an_unexpected_error_is_repeated(
     scene.wait_ended(delivery_id)
     assert worker.wait_idle(LIMIT_S)
     [said] = [each.message for each in caplog.records if each.name == module.__name__]
-    assert said == f"webhook delivery {delivery_id} met a fault; it is tried again when its lease ends"
+    assert said == f"webhook delivery {delivery_id} failed unexpectedly; retry when its lease expires"
 
 
 def test_deliveries_continue_after_a_database_outage(
