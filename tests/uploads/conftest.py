@@ -16,7 +16,7 @@ import pytest
 import uvicorn
 from sqlalchemy import update
 
-from stemsplitter.api.routes import uploads
+from stemsplitter.api import upload_body
 from stemsplitter.database import Database
 from stemsplitter.processes.app import create_app
 from stemsplitter.services import Services
@@ -132,7 +132,7 @@ def serve(folder: Path, **settings: Any) -> Iterator[Server]:
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Who is refused in the midst of sending gets the answer, however slow the machine is."""
-    monkeypatch.setattr(uploads, "DRAIN_SECONDS", LIMIT_S)
+    monkeypatch.setattr(upload_body, "DRAIN_SECONDS", LIMIT_S)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stemsplitter.accounts.models import Account
-from stemsplitter.api.routes import uploads
+from stemsplitter.api import upload_body
 from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.settings import Settings
@@ -195,7 +195,7 @@ def test_a_chunk_that_breaks_off_leaves_those_before_it(server: Any, upload: dic
 def test_a_chunk_that_falls_silent_is_told_to_go_on(
     server: Any, upload: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(upload_body, "IDLE_SECONDS", 0.2)
     with begin(server, upload, 0, PART, is_waited_for=False) as connection:
         answer = connection.recv(1 << 16)
     assert answer.startswith(b"HTTP/1.1 400") and b"UPLOAD_INCOMPLETE" in answer

@@ -9,7 +9,7 @@ from stemsplitter.api.middleware.admission import Admission
 from stemsplitter.api.middleware.request_log import RequestLog, UnexpectedErrors
 from stemsplitter.api.routes import credits as credits_endpoints
 from stemsplitter.api.routes import files as storage_endpoints
-from stemsplitter.api.routes import health, metrics, models
+from stemsplitter.api.routes import health, metrics, models, upload_url
 from stemsplitter.api.routes import splits as splits_endpoints
 from stemsplitter.api.routes import stripe as payments_endpoints
 from stemsplitter.api.routes import uploads as uploads_endpoints
@@ -23,6 +23,7 @@ from stemsplitter.version import __version__
 ROUTERS: tuple[APIRouter, ...] = (
     splits_endpoints.router,
     uploads_endpoints.router,
+    upload_url.router,
     credits_endpoints.router,
     models.router,
     webhooks_endpoints.router,
