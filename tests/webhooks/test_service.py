@@ -179,7 +179,7 @@ def test_redirects_are_not_followed(world: World, receiver: Site, status: int) -
     delivery_id = world.create(receiver.url)
     assert world.service.attempt(delivery_id) is not None
     assert len(receiver.requests) == 1
-    assert "redirects are not followed" in str(world.delivery(delivery_id).last_error)
+    assert "Redirects are not followed" in str(world.delivery(delivery_id).last_error)
 
 
 def test_refused_connection_is_retried(world: World) -> None:
