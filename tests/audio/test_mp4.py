@@ -149,3 +149,14 @@ def test_x_a_decoder_off_the_list_is_refused(tmp_path):
         container.mux(stream.encode(None))
     with pytest.raises(AudioError, match=r"is encoded as (adpcm_)?g722, which is not supported"):
         open_source(path)
+
+
+@pytest.mark.parametrize("codec", ["aac", "alac"])
+def test_l_padding_inside_packets_is_no_damage(tmp_path, mux, codec):
+    """AAC at a constant bit rate fills packets of tones and silence with zeros."""
+    tone = 0.3 * np.sin(2 * np.pi * 220 * np.arange(SAMPLES) / RATE)
+    for samples in (np.stack([tone, tone * 0.9]), np.stack([tone, tone * 0]) * 1e-3, np.zeros((2, SAMPLES))):
+        assert (
+            length(tmp_path, mux(tmp_path / "tone.m4a", samples.astype(np.float32), RATE, codec).read_bytes())
+            == SAMPLES
+        )

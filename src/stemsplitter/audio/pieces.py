@@ -6,7 +6,6 @@ becoming noise.
 
 from __future__ import annotations
 
-import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,10 +25,6 @@ Samples = npt.NDArray[np.float32]
 
 _FULL_SCALE = {"u1": 2.0**7, "i2": 2.0**15, "i4": 2.0**31, "i8": 2.0**63}
 _CHECKED = {"flac", "wavpack", "tta", "ape", "ac3", "eac3", "mp3float", "mp3", "mp2float", "mp1float"}
-# Entropy-coded data has no runs of zeros but as padding at the end: a run inside is a hole, from a bad disk or
-# download, that the decoder would turn into noise.
-_WITHOUT_CHECKSUM = {"aac", "alac", "vorbis"}  # Opus has unused bytes inside
-_HOLE = re.compile(rb"\0{24,}(?=.)", re.DOTALL)
 MAX_COVER = 16 << 20
 
 
@@ -137,12 +132,6 @@ def to_samples(frame: AudioFrame) -> Samples:
     return samples if scale is None else samples * np.float32(1 / scale)
 
 
-def has_zeros_inside(data: bytes) -> bool:
-    """True if entropy-coded data has a run of zeros that is no padding at its end."""
-    found = _HOLE.search(data.rstrip(b"\0"))
-    return found is not None
-
-
 class Decoder:
     def __init__(self, stream: AudioStream, damage: Damage) -> None:
         self._context = stream.codec_context
@@ -150,7 +139,6 @@ class Decoder:
         self.shape = _Shape()
         self._lost = 0
         self.failed = False
-        self._has_no_checksum = self._context.codec.name in _WITHOUT_CHECKSUM
         if self._context.codec.name in _CHECKED:
             self._context.options = {"err_detect": "crccheck+bitstream+buffer+explode"}
 
@@ -171,10 +159,7 @@ class Decoder:
 
     def pieces(self, packet: Packet[Any] | None, lost: int) -> Iterator[Piece]:
         """Decode a packet, after silence for what is missing before it; ``lost`` samples are, if it is damaged."""
-        has_hole = packet is not None and self._has_no_checksum and has_zeros_inside(bytes(packet))
-        if has_hole:
-            self._damage.packets += 1
-        decoded = None if has_hole else self.decode(packet)
+        decoded = self.decode(packet)
         if decoded is None:
             self.lose(lost)
         elif decoded:
