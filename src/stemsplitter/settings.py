@@ -106,6 +106,9 @@ class Settings(BaseSettings):
     signups_per_day: int = Field(
         20, ge=1, description="Accounts created per day from one address or one IPv6 /64."
     )
+    max_event_streams: int = Field(
+        10, ge=1, description="Event streams of one account that one API process has open."
+    )
     max_api_keys: int = Field(50, ge=1, description="Maximum active API keys of one account.")
     retention_days: float = Field(7, gt=0, description="Days until sources and stems are deleted.")
     stem_url_seconds: int = Field(86_400, ge=60, description="Lifetime of a stem's URL in seconds.")

@@ -14,7 +14,7 @@ from pydantic import Field
 from sqlalchemy.exc import DataError, OperationalError
 
 from stemsplitter.api.envelope import success
-from stemsplitter.api.middleware import admission
+from stemsplitter.api.middleware import admission, places
 from stemsplitter.api.middleware.admission import MAX_BODY_BYTES
 from stemsplitter.errors import AudioError, ModelError
 from stemsplitter.processes.app import create_app
@@ -227,14 +227,15 @@ def test_slow_body_times_out(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> N
     assert sent[0]["status"] == 422 and b"did not arrive" in sent[1]["body"]
 
 
-def test_concurrent_creates_of_one_caller_do_not_block_others(
-    app: FastAPI, account: Account, services: Services
+@pytest.mark.parametrize("path", ["/v1/slow", "/slow"])
+def test_h3_concurrent_creates_of_one_caller_do_not_block_others(
+    path: str, app: FastAPI, account: Account, services: Services
 ) -> None:
     """While slow creates use all places of a caller, other requests are served."""
     running, most, go = 0, 0, threading.Event()
     lock = threading.Lock()
 
-    @app.post("/v1/slow")
+    @app.post(path)
     def slow() -> Any:
         nonlocal running, most
         with lock:
@@ -249,10 +250,10 @@ def test_concurrent_creates_of_one_caller_do_not_block_others(
         other = services.accounts.create_account(session, "other@example.org")
         key = services.accounts.create_key(session, other.id, "")[1]
     with TestClient(app) as client, ThreadPoolExecutor(13) as pool:
-        waiting = [pool.submit(client.post, "/v1/slow", headers=account.headers) for _ in range(12)]
+        waiting = [pool.submit(client.post, path, headers=account.headers) for _ in range(12)]
         try:
             until = time.monotonic() + LIMIT_S
-            while running < admission.MAX_CREATES_PER_CALLER and time.monotonic() < until:
+            while running < places.PLACES_PER_ACCOUNT and time.monotonic() < until:
                 time.sleep(0.01)
             assert client.get("/v1/credits", headers=account.headers).status_code == 200
             body = {"input": {"url": "a"}}
@@ -260,11 +261,11 @@ def test_concurrent_creates_of_one_caller_do_not_block_others(
                 client.post("/v1/echo", json=body, headers={"Authorization": f"Bearer {key}"}).status_code
                 == 200
             )
-            assert running == most == admission.MAX_CREATES_PER_CALLER
+            assert running == most == places.PLACES_PER_ACCOUNT
         finally:
             go.set()
         assert [each.result(LIMIT_S).status_code for each in waiting] == [200] * 12
-    assert most == admission.MAX_CREATES_PER_CALLER
+    assert most == places.PLACES_PER_ACCOUNT
 
 
 def test_unavailable_database_during_admission_is_503(

@@ -174,6 +174,7 @@ def test_last_seen_is_updated(browser: Browser, services: Services, monkeypatch:
     token, later = browser.cookies[COOKIE], now() + timedelta(minutes=11)
     monkeypatch.setattr(sessions, "now", lambda: later)
     services.sessions.find(token)
+    assert services.sessions.uses.wait(60)
     found = services.sessions.find(token)
     assert found is not None and found.session.last_seen_at == later > found.session.created_at
 

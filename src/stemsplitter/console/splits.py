@@ -45,7 +45,7 @@ def stream_states(
     """Stream server-sent events ``state`` with ``{"id", "status", "progress"}`` of the splits, at first and at each
     change, until all have ended. One connection serves a whole page, as browsers limit their number."""
     account_id, wanted = signed_in.account.id, ids.split(",")
-    return event_stream(request, _events(lambda: services.splits.states(account_id, wanted)))
+    return event_stream(request, account_id, _events(lambda: services.splits.states(account_id, wanted)))
 
 
 @router.get("/splits/{split_id}")

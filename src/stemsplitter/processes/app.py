@@ -1,11 +1,17 @@
 """The ASGI application: routers, errors and middleware."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from anyio import to_thread
 from fastapi import APIRouter, FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from stemsplitter.api import errors
 from stemsplitter.api.description import reference
+from stemsplitter.api.event_stream import OpenStreams
 from stemsplitter.api.middleware.admission import Admission
+from stemsplitter.api.middleware.places import THREADS
 from stemsplitter.api.middleware.request_log import RequestLog, UnexpectedErrors
 from stemsplitter.api.routes import credits as credits_endpoints
 from stemsplitter.api.routes import files as storage_endpoints
@@ -15,6 +21,7 @@ from stemsplitter.api.routes import stripe as payments_endpoints
 from stemsplitter.api.routes import uploads as uploads_endpoints
 from stemsplitter.api.routes import webhooks as webhooks_endpoints
 from stemsplitter.console import routers as console
+from stemsplitter.console.access import COOKIE
 from stemsplitter.console.headers import SecurityHeaders
 from stemsplitter.services import Services
 from stemsplitter.version import __version__
@@ -37,6 +44,12 @@ ROUTERS: tuple[APIRouter, ...] = (
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
 
+@asynccontextmanager
+async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
+    to_thread.current_default_thread_limiter().total_tokens = THREADS
+    yield
+
+
 def create_app(services: Services) -> FastAPI:
     """Create the ASGI application of a server."""
     app = FastAPI(
@@ -47,9 +60,11 @@ def create_app(services: Services) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
         telemetry=NO_TELEMETRY,
+        lifespan=_lifespan,
     )
     services.prepare()
     app.state.services = services
+    app.state.open_streams = OpenStreams(services.settings.max_event_streams)
     errors.install(app)
     for router in ROUTERS:
         app.include_router(router)
@@ -57,7 +72,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.routes = [route for router in (*ROUTERS, *console.ROUTERS) for route in router.routes]
     # innermost first; the inner response to a fault still gets the headers of admission
     app.add_middleware(UnexpectedErrors)
-    app.add_middleware(Admission, services=services)
+    app.add_middleware(Admission, services=services, session_cookie=COOKIE)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestLog)

@@ -3,13 +3,14 @@
 import hashlib
 import secrets
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
 from stemsplitter.accounts.models import Account
 from stemsplitter.clock import now
 from stemsplitter.database import Database
+from stemsplitter.database.best_effort import BestEffort
 from stemsplitter.service_errors import Unauthorized
 from stemsplitter.sessions import repository
 from stemsplitter.sessions.models import BrowserSession, SignInLink
@@ -33,6 +34,7 @@ class SessionService:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self.uses = BestEffort()
 
     def begin(self, session: Session, account_id: str) -> str:
         """Create a session of 30 days and return its token."""
@@ -61,9 +63,12 @@ class SessionService:
         if found is None:
             return None
         if found[0].last_seen_at < at - USE_INTERVAL:
-            with self._database.write() as session:
-                repository.record_use(session, found[0].token_hash, at)
+            self.uses.run(lambda: self._record_use(found[0].token_hash, at))
         return SignedIn(account=found[1], session=found[0])
+
+    def _record_use(self, token_hash: str, at: datetime) -> None:
+        with self._database.write() as session:
+            repository.record_use(session, token_hash, at)
 
     def end(self, session: Session, signed_in: SignedIn) -> None:
         """End a session."""

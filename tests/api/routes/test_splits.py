@@ -9,9 +9,11 @@ import pytest
 from fastapi.testclient import TestClient
 
 from stemsplitter.api import event_stream
+from stemsplitter.api.event_stream import OpenStreams
 from stemsplitter.processes.app import create_app
 from stemsplitter.services import Services
 from stemsplitter.splits import repository
+from stemsplitter.splits.models import Split
 from stemsplitter.splits.schemas import SplitView
 from tests.splits.conftest import Create, account, create, services, settings, song, tiny_store, upload
 
@@ -139,6 +141,26 @@ def test_events_report_changes_until_the_split_ends(
     unfinished = [field for field in FIELDS if field != "stems"]
     assert all(list(split) == unfinished for split in splits[:-1])
     assert list(splits[-1]) == FIELDS
+
+
+def test_m4_an_account_has_a_bounded_number_of_event_streams(
+    client: TestClient, services: Services, create: Create, finish: Callable[[str], None]
+) -> None:
+    split_id = create()
+    finish(split_id)
+    open_streams: OpenStreams = client.app.state.open_streams  # type: ignore[attr-defined]
+    with services.database.read() as session:
+        account_id = session.get_one(Split, split_id).account_id
+    for _ in range(services.settings.max_event_streams):
+        open_streams.add(account_id)
+    refused = client.get(f"{PATH}/{split_id}/events")
+    assert refused.status_code == 429
+    assert refused.json()["error"]["message"] == (
+        "10 event streams of this account are open: close one first."
+    )
+    open_streams.remove(account_id)
+    for _ in range(3):  # a stream that has ended no longer counts
+        assert client.get(f"{PATH}/{split_id}/events").status_code == 200
 
 
 def test_events_end_when_the_server_stops(

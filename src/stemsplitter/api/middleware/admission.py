@@ -1,4 +1,4 @@
-"""Admission middleware of ``/v1``: API key, rate limit, size of the body and number of concurrent create requests.
+"""Admission middleware: API key, rate limit and body size for ``/v1``; a place for every request that creates.
 
 Most requests are polls of a split. The middleware answers them itself, in the batch that checks their keys: a request
 through the framework costs several times as much.
@@ -6,13 +6,12 @@ through the framework costs several times as much.
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from weakref import WeakValueDictionary
 
 from fastapi import Request
 from fastapi.routing import APIRoute
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,16 +21,16 @@ from stemsplitter.api.dependencies import ID
 from stemsplitter.api.envelope import success
 from stemsplitter.api.errors import NO_PATH, TOO_LARGE, answer
 from stemsplitter.api.middleware.batching import Batcher
+from stemsplitter.api.middleware.places import Places
 from stemsplitter.api.routes import splits
+from stemsplitter.database.best_effort import BestEffort
 from stemsplitter.rate_limits.service import Quota, network
 from stemsplitter.services import Services
 from stemsplitter.splits.schemas import SplitView
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 15.0
-# a create request may wait long for a source: polls need threads, and other callers need places
-MAX_CREATES = 32
-MAX_CREATES_PER_CALLER = 8
+_UPLOADS = "/uploads/"
 _READ_METHODS = ("GET", "HEAD", "OPTIONS")
 (_POLL,) = (
     route
@@ -67,18 +66,22 @@ class Admission:
     A request without a valid key counts for its address. Its route refuses it, unless there is no such path.
     """
 
-    def __init__(self, app: ASGIApp, services: Services) -> None:
+    def __init__(self, app: ASGIApp, services: Services, session_cookie: str) -> None:
         self._app = app
         self._services = services
-        self._creates = asyncio.Semaphore(MAX_CREATES)
-        self._creates_of: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._session_cookie = session_cookie
+        self._places = Places()
+        self._uses = BestEffort()
         self._admissions = Batcher(self._admit, "admission")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not scope["path"].startswith("/v1/"):
+        if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request = Request(scope, receive)
+        if not scope["path"].startswith("/v1/"):
+            await self._pass_page(request, send)
+            return
         admitted = await self._admissions.query(_admission_request(request))
         request.state.caller, quota = admitted.caller, admitted.quota
         headers = self._services.rate_limits.headers(quota)
@@ -115,14 +118,24 @@ class Admission:
         if body is None:
             await answer(request, *TOO_LARGE)(request.scope, request.receive, send)
             return
-        async with self._place(name):
+        async with self._places.place(name):
             await self._app(request.scope, _replayed(body, request.receive), send)
 
-    @asynccontextmanager
-    async def _place(self, name: str) -> AsyncIterator[None]:
-        own = self._creates_of.setdefault(name, asyncio.Semaphore(MAX_CREATES_PER_CALLER))
-        async with own, self._creates:
-            yield
+    async def _pass_page(self, request: Request, send: Send) -> None:
+        """Pass a request to a page on; one that changes something needs a place, as one to ``/v1`` does.
+
+        The content of uploads is received without a thread, and needs none.
+        """
+        if request.method in _READ_METHODS or request.scope["path"].startswith(_UPLOADS):
+            await self._app(request.scope, request.receive, send)
+            return
+        token = request.cookies.get(self._session_cookie)
+        signed_in = await run_in_threadpool(self._services.sessions.find, token) if token else None
+        account = (
+            signed_in.account.id if signed_in else network(request.client.host if request.client else "")
+        )
+        async with self._places.place(account):
+            await self._app(request.scope, request.receive, send)
 
     def _admit(self, requests: Sequence[AdmissionRequest]) -> list[Admitted]:
         services = self._services
@@ -135,7 +148,7 @@ class Admission:
             quotas = limits.count_all(session, list(zip(names, policies, strict=True)))
             polled = [(caller.account_id if caller else "", request.split_id) for caller, request in both]
             splits = services.splits.get_all(session, {each for each in polled if all(each)})
-        services.accounts.record_use([caller for caller in callers if caller])
+        self._uses.run(lambda: services.accounts.record_use([caller for caller in callers if caller]))
         return list(map(Admitted, callers, names, quotas, map(splits.get, polled)))
 
 

@@ -169,8 +169,10 @@ def stream_events(
 ) -> StreamingResponse:
     """Stream server-sent events: `split`, with the split as its data, at first and when status or progress change,
     until the split has ended. Reconnect if the stream ends before."""
-    view = services.splits.get(caller.account_id, split_id)
-    return event_stream(request, _events(view, lambda: services.splits.get(caller.account_id, split_id)))
+    account_id = caller.account_id
+    view = services.splits.get(account_id, split_id)
+    events = _events(view, lambda: services.splits.get(account_id, split_id))
+    return event_stream(request, account_id, events)
 
 
 def _events(view: SplitView, get: Callable[[], SplitView]) -> Iterator[Event | None]:
