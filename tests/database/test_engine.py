@@ -1,4 +1,4 @@
-"""Who falls silent in the midst of a transaction does not keep its locks from the others."""
+"""Locks of a process that is suspended in a transaction are released."""
 
 import time
 
@@ -13,7 +13,7 @@ LOCK = text("SELECT pg_try_advisory_xact_lock(1)")
 
 
 @pytest.mark.fleet
-def test_locks_of_a_frozen_process_are_free_in_time(
+def test_locks_of_a_suspended_process_are_released(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     frozen, other = Database(postgres_url), Database(postgres_url)
@@ -40,7 +40,7 @@ def test_locks_of_a_frozen_process_are_free_in_time(
 
 
 @pytest.mark.fleet
-def test_a_lock_is_its_holders(postgres_url: str) -> None:
+def test_lock_excludes_others(postgres_url: str) -> None:
     one, other = Database(postgres_url), Database(postgres_url)
     with one.write() as session, other.write() as others:
         assert session.scalar(LOCK) and not others.scalar(LOCK)

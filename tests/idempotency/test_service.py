@@ -1,4 +1,4 @@
-"""The same key with the same body creates once, whatever happens in between."""
+"""A request with the same key and body creates once."""
 
 import threading
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ def idempotency(database: Database) -> IdempotencyService:
 
 
 class Creator:
-    """Creates accounts, as something that can be counted, and answers with a number."""
+    """Creates accounts, which can be counted, and returns a number."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -59,7 +59,7 @@ class Creator:
 REQUEST = Request("acc_1", "POST /v1/audio/splits", "key", "hash")
 
 
-def test_the_second_request_gets_the_first_answer(
+def test_repeated_request_gets_the_stored_response(
     database: Database, idempotency: IdempotencyService
 ) -> None:
     creator = Creator(database)
@@ -74,7 +74,7 @@ def test_the_second_request_gets_the_first_answer(
 @pytest.mark.parametrize(
     "other", [{"account_id": "acc_2"}, {"route": "POST /v1/audio/uploads"}, {"key": "KEY"}]
 )
-def test_keys_belong_to_an_account_and_a_route(
+def test_keys_are_scoped_to_account_and_route(
     other: dict[str, str], database: Database, idempotency: IdempotencyService
 ) -> None:
     creator = Creator(database)
@@ -83,7 +83,7 @@ def test_keys_belong_to_an_account_and_a_route(
     assert creator.created == 2
 
 
-def test_another_body_is_refused(database: Database, idempotency: IdempotencyService) -> None:
+def test_different_body_is_refused(database: Database, idempotency: IdempotencyService) -> None:
     creator = Creator(database)
     idempotency.run(REQUEST, creator)
     with pytest.raises(ValidationFailed, match="a different body"):
@@ -91,7 +91,7 @@ def test_another_body_is_refused(database: Database, idempotency: IdempotencySer
     assert creator.calls == 1
 
 
-def test_a_request_under_way_is_a_conflict(database: Database, idempotency: IdempotencyService) -> None:
+def test_request_in_progress_is_a_conflict(database: Database, idempotency: IdempotencyService) -> None:
     creator = Creator(database)
 
     def slow(record: Record) -> Mapping[str, Any]:
@@ -103,7 +103,7 @@ def test_a_request_under_way_is_a_conflict(database: Database, idempotency: Idem
     assert creator.created == 1
 
 
-def test_a_failure_is_not_remembered(database: Database, idempotency: IdempotencyService) -> None:
+def test_failure_is_not_stored(database: Database, idempotency: IdempotencyService) -> None:
     def failing(record: Record) -> Mapping[str, Any]:
         with database.write() as session:
             record(session, {})
@@ -115,7 +115,7 @@ def test_a_failure_is_not_remembered(database: Database, idempotency: Idempotenc
     assert not idempotency.run(REQUEST, creator)[1]
 
 
-def test_what_a_dead_process_left_is_taken_over(database: Database, idempotency: IdempotencyService) -> None:
+def test_lease_of_a_dead_process_expires(database: Database, idempotency: IdempotencyService) -> None:
     creator = Creator(database)
 
     def overtaken(record: Record) -> Mapping[str, Any]:
@@ -130,7 +130,7 @@ def test_what_a_dead_process_left_is_taken_over(database: Database, idempotency:
     assert idempotency.run(REQUEST, creator) == ({"z": "é", "number": 1}, True)
 
 
-def test_answers_are_kept_for_a_day_at_least_and_not_for_ever(
+def test_responses_are_stored_for_the_retention_period(
     database: Database, idempotency: IdempotencyService
 ) -> None:
     creator = Creator(database)
@@ -141,7 +141,7 @@ def test_answers_are_kept_for_a_day_at_least_and_not_for_ever(
         assert idempotency.run(REQUEST, creator)[1] is replayed
 
 
-def test_one_of_many_at_once_creates(database: Database, idempotency: IdempotencyService) -> None:
+def test_one_of_concurrent_requests_creates(database: Database, idempotency: IdempotencyService) -> None:
     creator = Creator(database)
     start = threading.Barrier(8)
 

@@ -1,4 +1,4 @@
-"""A server's parts on a database of their own, with a model that gives six stems but separates nothing."""
+"""Services on their own database, with a model of six stems that separates nothing."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,7 +28,7 @@ def tiny_store(tmp_path_factory: pytest.TempPathFactory) -> ModelStore:
 
 @pytest.fixture(scope="session")
 def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two seconds and a bit: three credits."""
+    """A song of a little over two seconds: three credits."""
     return encode(tmp_path_factory.mktemp("song") / "Lied.flac", sung(90_000), 44_100, "flac")
 
 
@@ -61,7 +61,7 @@ def account(services: Services) -> str:
 
 @pytest.fixture
 def upload(services: Services, account: str, song: Path) -> Callable[[], dict[str, str]]:
-    """Uploads the song; returns the `input` of a request for a split of it."""
+    """Return a function that uploads the song and returns the `input` of a request."""
 
     def send() -> dict[str, str]:
         data = song.read_bytes()
@@ -85,7 +85,7 @@ Create = Callable[..., str]
 
 @pytest.fixture
 def create(services: Services, account: str, upload: Callable[[], dict[str, str]]) -> Create:
-    """Makes a split of the uploaded song, and returns its id."""
+    """Return a function that creates a split of the uploaded song and returns its id."""
 
     def make(**wanted: Any) -> str:
         body = CreateSplit.model_validate({"input": upload(), **wanted})
@@ -96,7 +96,7 @@ def create(services: Services, account: str, upload: Callable[[], dict[str, str]
 
 @pytest.fixture
 def ledger(services: Services) -> Callable[[str], list[tuple[str, int]]]:
-    """Kinds and amounts of a split's ledger entries."""
+    """Return a function that reads kinds and amounts of a split's ledger entries."""
     from sqlalchemy import select
 
     from stemsplitter.credits.models import LedgerEntry

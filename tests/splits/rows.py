@@ -1,4 +1,4 @@
-"""Rows of splits as tests need them: with no song behind them."""
+"""Rows of splits without a song."""
 
 from datetime import timedelta
 from typing import Any
@@ -11,7 +11,7 @@ MODEL = "tiny_6s"
 
 
 def new_split(account_id: str, **values: Any) -> Split:
-    """A queued split of one second, but for ``values``."""
+    """Return a queued split of one second with ``values``."""
     at = now()
     fields: dict[str, Any] = {
         "id": new_id("split"), "account_id": account_id, "status": "queued", "stem_model": "6s",

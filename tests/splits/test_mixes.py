@@ -1,4 +1,4 @@
-"""Mixes of a split: the right stems, settings that are refused, files that go with the split."""
+"""Mixes of a split: stems, invalid settings, retention."""
 
 import threading
 from collections.abc import Callable
@@ -35,7 +35,7 @@ def mixes(services: Services) -> Mixes:
 
 @pytest.fixture
 def finish(services: Services, tmp_path: Path) -> Callable[..., dict[str, npt.NDArray[np.int64]]]:
-    """Lets a split succeed with stems of noise, and tells their samples in steps of 24 bits."""
+    """Complete a split with stems of noise; return their samples in 24-bit steps."""
 
     def end(split_id: str, names: tuple[str, ...] = ("vocals", "drums")) -> dict[str, npt.NDArray[np.int64]]:
         values, stems = {}, {}
@@ -80,7 +80,7 @@ def read(services: Services, key: str, track: int | None = None) -> Samples:
         return np.concatenate(list(source.blocks()), axis=1)
 
 
-def test_a_mix_is_the_exact_sum_of_what_is_heard(
+def test_mix_is_the_exact_sum_of_audible_stems(
     services: Services, account: str, whole: tuple[str, dict[str, Samples]], mixes: Mixes
 ) -> None:
     split_id, values = whole
@@ -95,7 +95,9 @@ def test_a_mix_is_the_exact_sum_of_what_is_heard(
         assert (source.info.tags.title, source.info.tags.comment) == ("Lied", "")
 
 
-def test_gains_make_another_file(services: Services, account: str, split: str, mixes: Mixes) -> None:
+def test_different_gains_make_another_file(
+    services: Services, account: str, split: str, mixes: Mixes
+) -> None:
     plain = mixes.render(account, split, {}, "wav")
     again = mixes.render(account, split, {"vocals": Fader(), "drums": Fader()}, "wav")
     hot = mixes.render(account, split, {"vocals": Fader(gain_db=12), "drums": Fader(gain_db=12)}, "wav")
@@ -106,7 +108,7 @@ def test_gains_make_another_file(services: Services, account: str, split: str, m
     assert mixes.find(account, split, hottest.name).mime == "audio/mpeg"
 
 
-def test_solo_goes_before_mute(account: str, split: str, mixes: Mixes) -> None:
+def test_solo_overrides_mute(account: str, split: str, mixes: Mixes) -> None:
     alone = mixes.render(account, split, {"drums": Fader(muted=True)}, "wav")
     solo = mixes.render(account, split, {"vocals": Fader(muted=True, solo=True)}, "wav")
     both = mixes.render(account, split, {}, "wav")
@@ -124,14 +126,14 @@ def test_solo_goes_before_mute(account: str, split: str, mixes: Mixes) -> None:
         ({}, "wma", "not wma"),
     ],
 )
-def test_what_cannot_be_mixed_is_refused(
+def test_invalid_settings_are_refused(
     account: str, split: str, mixes: Mixes, faders: dict[str, Fader], format: str, message: str
 ) -> None:
     with pytest.raises(ValidationFailed, match=message):
         mixes.render(account, split, faders, format)
 
 
-def test_a_stem_file_has_four_parts_and_the_mixture(
+def test_stem_file_has_four_parts_and_the_mixture(
     services: Services, account: str, whole: tuple[str, dict[str, Samples]], mixes: Mixes
 ) -> None:
     split_id, values = whole
@@ -148,14 +150,14 @@ def test_a_stem_file_has_four_parts_and_the_mixture(
         assert int(np.argmax(likeness)) == track
 
 
-def test_a_stem_file_needs_a_whole_song(account: str, create: Create, split: str, mixes: Mixes) -> None:
+def test_stem_file_needs_all_stems(account: str, create: Create, split: str, mixes: Mixes) -> None:
     with pytest.raises(ValidationFailed, match="all stems of 4s or 6s"):
         mixes.render_stem_file(account, split)
     with pytest.raises(Conflict, match="is queued"):
         mixes.render_stem_file(account, create())
 
 
-def test_stems_are_found_by_their_names_and_nothing_else_is(account: str, split: str, mixes: Mixes) -> None:
+def test_only_stems_and_mixes_are_found(account: str, split: str, mixes: Mixes) -> None:
     found = mixes.find(account, split, "vocals.wav")
     assert (found.key, found.filename) == (f"splits/{split}/stems/vocals.wav", "Lied (vocals).wav")
     for name in (
@@ -171,7 +173,7 @@ def test_stems_are_found_by_their_names_and_nothing_else_is(account: str, split:
             mixes.find(account, split, name)
 
 
-def test_mixes_of_another_account_are_not_there(account: str, split: str, mixes: Mixes) -> None:
+def test_mixes_of_another_account_are_not_found(account: str, split: str, mixes: Mixes) -> None:
     done = mixes.render(account, split, {}, "wav")
     for action in (
         lambda: mixes.render("acc_other", split, {}, "wav"),
@@ -182,7 +184,7 @@ def test_mixes_of_another_account_are_not_there(account: str, split: str, mixes:
             action()
 
 
-def test_old_mixes_go_when_new_ones_come_and_all_with_the_split(
+def test_expired_mixes_are_deleted_and_all_with_the_split(
     services: Services, account: str, split: str, mixes: Mixes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = mixes.render(account, split, {}, "wav")
@@ -199,7 +201,7 @@ def test_old_mixes_go_when_new_ones_come_and_all_with_the_split(
     assert list(services.storage.list_prefix(f"splits/{split}")) == []
 
 
-def test_only_some_mixes_are_made_at_once(
+def test_concurrent_mixes_are_limited(
     account: str, split: str, mixes: Mixes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(mixes_module, "WAIT_SECONDS", 0.05)

@@ -1,4 +1,4 @@
-"""Which model a split gets, and which stems."""
+"""Selection of the model and the stems of a split."""
 
 import pytest
 
@@ -19,24 +19,24 @@ from stemsplitter.splits.model_selection import (
 from .conftest import MODEL
 
 
-def test_the_model_that_the_settings_name_is_taken(tiny_store: ModelStore) -> None:
+def test_model_of_the_settings_is_used(tiny_store: ModelStore) -> None:
     assert model_for("6s", Settings(model_6s=MODEL), tiny_store).name == MODEL
 
 
-def test_a_coarser_layout_can_be_had_from_the_model_of_a_finer_one(tiny_store: ModelStore) -> None:
+def test_model_of_a_finer_layout_serves_a_coarser_one(tiny_store: ModelStore) -> None:
     settings = Settings(model_6s=MODEL)
     assert model_for("2s", settings, tiny_store).name == MODEL
     assert ready_layouts(settings, tiny_store) == ["6s", "4s", "2s"]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_where_none_is_named_the_built_in_one_gives_every_layout(layout: str, tiny_store: ModelStore) -> None:
-    """And not the one that is here, but that nobody named and nobody gave away."""
+def test_built_in_model_serves_every_layout_by_default(layout: str, tiny_store: ModelStore) -> None:
+    """An installed model of unclear license is not used by default."""
     assert model_for(layout, Settings(), tiny_store).name == "builtin_6s"
     assert ready_layouts(Settings(), tiny_store) == ["6s", "4s", "2s"]
 
 
-def test_a_finer_layout_does_not_come_from_the_model_of_a_coarser_one(tiny_store: ModelStore) -> None:
+def test_model_of_a_coarser_layout_does_not_serve_a_finer_one(tiny_store: ModelStore) -> None:
     settings = Settings(model_4s=MODEL)
     assert [model_for(layout, settings, tiny_store).name for layout in LAYOUTS] == [
         "builtin_6s",
@@ -52,18 +52,18 @@ def broken(tiny_store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> ModelStor
     return tiny_store
 
 
-def test_without_any_model_it_is_for_the_operator(broken: ModelStore) -> None:
+def test_layout_without_a_model_refers_to_the_operator(broken: ModelStore) -> None:
     with pytest.raises(ValidationFailed, match="no model for 6s: ask its operator") as refused:
         model_for("6s", Settings(), broken)
     assert refused.value.param == "stemModel"
 
 
-def test_what_can_be_had_instead_is_told(broken: ModelStore) -> None:
+def test_layout_without_a_model_names_the_others(broken: ModelStore) -> None:
     with pytest.raises(ValidationFailed, match="no model for 6s: choose 4s or 2s"):
         model_for("6s", Settings(model_4s=MODEL), broken)
 
 
-def test_what_a_server_would_have(tiny_store: ModelStore) -> None:
+def test_wanted_models_are_listed_by_layout(tiny_store: ModelStore) -> None:
     def wanted(**settings: str) -> list[list[str]]:
         return [
             [entry.name for entry in models] for models in wanted_models(Settings(**settings), tiny_store)
@@ -81,14 +81,14 @@ def test_what_a_server_would_have(tiny_store: ModelStore) -> None:
         ({"model_6s": "htdemucs_6s"}, "models pull htdemucs_6s"),
     ],
 )
-def test_a_setting_that_names_a_model_of_no_use_is_refused(
+def test_setting_with_an_unusable_model_is_refused(
     tiny_store: ModelStore, settings: dict[str, str], what: str
 ) -> None:
     with pytest.raises(SettingsError, match=what):
         check_models(Settings(**settings), tiny_store)
 
 
-def test_stems_come_in_the_layouts_order() -> None:
+def test_stems_are_in_the_order_of_the_layout() -> None:
     assert choose_stems("4s", None) == ("vocals", "drums", "bass", "other")
     assert choose_stems("6s", ["instrumental", "piano", "vocals"]) == ("vocals", "piano", "instrumental")
 
@@ -97,12 +97,12 @@ def test_stems_come_in_the_layouts_order() -> None:
     ("layout", "stems", "what"),
     [("4s", ["guitar"], "4s has no stem 'guitar'"), ("2s", ["vocals", "vocals"], "is repeated")],
 )
-def test_stems_that_the_layout_has_not_are_refused(layout: str, stems: list[str], what: str) -> None:
+def test_invalid_stems_are_refused(layout: str, stems: list[str], what: str) -> None:
     with pytest.raises(ValidationFailed, match=what):
         choose_stems(layout, stems)
 
 
-def test_other_is_what_the_layout_says_it_is() -> None:
+def test_other_needs_all_stems_of_the_layout() -> None:
     six = ("vocals", "drums", "bass", "guitar", "piano", "other")
     assert separated_stems("6s", ("vocals",)) == ("vocals",)
     assert separated_stems("6s", ("other",)) == six

@@ -1,4 +1,4 @@
-"""What a worker does with a split, with a separation that does as it is told."""
+"""Runs of splits, with a simulated separation."""
 
 import contextlib
 import threading
@@ -34,7 +34,7 @@ RELEASED = [("hold", -COST), ("release", COST)]
 
 
 class FakePool:
-    """Separates nothing, and does before it what ``steps`` say, one at each call."""
+    """Writes fake stems after calling the next of ``steps``."""
 
     def __init__(self) -> None:
         self.steps: list[Step] = []
@@ -63,7 +63,7 @@ def fails(error: Exception) -> Step:
 
 
 def tells(*fractions: float) -> Step:
-    """Goes on like the real one: stops where it is told to."""
+    """Report progress like a real separation, and stop on request."""
 
     def step(_: SeparationRequest, on_progress: Callable[[float], bool]) -> None:
         for fraction in fractions:
@@ -114,7 +114,7 @@ def stored(services: Services, split_id: str) -> list[str]:
 
 
 def run(jobs: SplitJobs) -> bool:
-    """Process the next split; whether there was one."""
+    """Run the next split; return false if there is none."""
     split = jobs.claim("wrk_1")
     if split is not None:
         jobs.run(split, threading.Event())
@@ -122,14 +122,14 @@ def run(jobs: SplitJobs) -> bool:
 
 
 def begin(services: Services, split_id: str, lease: str) -> bool:
-    """Begin a split, whoever has it."""
+    """Start a run of a split, regardless of its lease."""
     with services.database.write() as session:
         found = repository.find(session, split_id)
         assert found is not None
         return repository.start(session, split_id, found.lease, lease, "wrk_0") is not None
 
 
-def test_a_split_succeeds(
+def test_split_succeeds(
     services: Services,
     account: str,
     create: Create,
@@ -157,7 +157,7 @@ def test_a_split_succeeds(
     assert not list((services.settings.data_dir / "work").iterdir())
 
 
-def test_a_split_that_has_ended_is_left_alone(
+def test_ended_split_is_not_claimed(
     services: Services, account: str, create: Create, jobs: SplitJobs, pool: FakePool
 ) -> None:
     canceled, _ = create(), create()
@@ -166,9 +166,7 @@ def test_a_split_that_has_ended_is_left_alone(
     assert len(pool.requests) == 1
 
 
-def test_progress_rises_and_never_falls(
-    services: Services, create: Create, jobs: SplitJobs, pool: FakePool
-) -> None:
+def test_progress_never_falls(services: Services, create: Create, jobs: SplitJobs, pool: FakePool) -> None:
     seen: list[int] = []
     split_id = create()
 
@@ -187,7 +185,7 @@ def test_progress_rises_and_never_falls(
     assert row(services, split_id).progress == 100
 
 
-def test_what_is_no_audio_fails_at_once(
+def test_undecodable_song_fails_in_the_first_attempt(
     services: Services, create: Create, jobs: SplitJobs, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create(webhookUrl="http://127.0.0.1:9/")
@@ -224,7 +222,7 @@ def test_a_error_of_the_decoder_names_the_users_file(
         (OSError(28, "No space left on device"), "SERVER_ERROR"),
     ],
 )
-def test_the_third_failure_is_the_last(
+def test_split_fails_after_three_attempts(
     services: Services,
     create: Create,
     jobs: SplitJobs,
@@ -245,7 +243,7 @@ def test_the_third_failure_is_the_last(
     assert len(pool.requests) == 3
 
 
-def test_the_second_attempt_may_succeed(
+def test_second_attempt_can_succeed(
     services: Services, create: Create, jobs: SplitJobs, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create()
@@ -255,7 +253,7 @@ def test_the_second_attempt_may_succeed(
     assert ledger(split_id) == SETTLED
 
 
-def test_a_split_whose_workers_died_three_times_fails(
+def test_split_whose_workers_died_three_times_fails(
     services: Services, create: Create, jobs: SplitJobs, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create()
@@ -270,7 +268,7 @@ def test_a_split_whose_workers_died_three_times_fails(
     assert pool.requests == []
 
 
-def test_a_canceled_separation_stops(
+def test_canceled_separation_stops(
     services: Services,
     account: str,
     create: Create,
@@ -292,7 +290,7 @@ def test_a_canceled_separation_stops(
     assert ledger(split_id) == RELEASED
 
 
-def test_a_split_canceled_while_its_stems_are_stored_keeps_none(
+def test_split_canceled_during_storing_keeps_no_stems(
     services: Services,
     account: str,
     create: Create,
@@ -313,7 +311,7 @@ def test_a_split_canceled_while_its_stems_are_stored_keeps_none(
     assert (ledger(split_id), stored(services, split_id)) == (RELEASED, [])
 
 
-def test_a_run_that_was_taken_over_changes_nothing(
+def test_run_that_lost_its_lease_changes_nothing(
     services: Services, create: Create, jobs: SplitJobs, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create(webhookUrl="http://127.0.0.1:9/")
@@ -332,7 +330,7 @@ def test_a_run_that_was_taken_over_changes_nothing(
 
 
 def fails_first(times: int, error: Exception, real: Callable[..., Any]) -> Callable[..., Any]:
-    """Raises so many times, and then is the real one."""
+    """Return a function that raises ``times`` times before it calls ``real``."""
     left = [error] * times
 
     def call(*arguments: Any, **options: Any) -> Any:
@@ -344,7 +342,7 @@ def fails_first(times: int, error: Exception, real: Callable[..., Any]) -> Calla
 
 
 @pytest.mark.parametrize("method", ["put_file", "local_file"])
-def test_a_store_that_is_away_costs_no_attempt(
+def test_storage_outage_counts_no_attempt(
     services: Services,
     create: Create,
     jobs: SplitJobs,
@@ -361,7 +359,7 @@ def test_a_store_that_is_away_costs_no_attempt(
     assert (len(pool.requests), ledger(split_id)) == (1, SETTLED)
 
 
-def test_patience_that_ends_is_an_attempt_and_the_third_is_the_last(
+def test_exhausted_retries_count_an_attempt(
     services: Services,
     create: Create,
     jobs: SplitJobs,
@@ -379,7 +377,7 @@ def test_patience_that_ends_is_an_attempt_and_the_third_is_the_last(
     assert (len(pool.requests), ledger(split_id)) == (3, RELEASED)
 
 
-def test_a_source_that_is_gone_is_not_waited_for(
+def test_missing_source_is_not_retried(
     services: Services, create: Create, jobs: SplitJobs, ledger: Ledger
 ) -> None:
     split_id = create()
@@ -389,7 +387,7 @@ def test_a_source_that_is_gone_is_not_waited_for(
     assert ledger(split_id) == RELEASED
 
 
-def test_a_worker_that_ends_while_the_store_is_away_hands_its_split_back(
+def test_worker_stopped_during_a_storage_outage_releases_its_split(
     services: Services, create: Create, jobs: SplitJobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split_id, abort, storage = create(), threading.Event(), services.storage
@@ -406,7 +404,7 @@ def test_a_worker_that_ends_while_the_store_is_away_hands_its_split_back(
     assert (row(services, split_id).status, row(services, split_id).attempts) == ("queued", 0)
 
 
-def test_a_database_that_is_away_stops_no_separation_and_costs_no_attempt(
+def test_database_outage_stops_no_separation_and_counts_no_attempt(
     services: Services,
     create: Create,
     jobs: SplitJobs,
@@ -429,7 +427,7 @@ def test_a_database_that_is_away_stops_no_separation_and_costs_no_attempt(
     assert (len(pool.requests), ledger(split_id)) == (1, SETTLED)
 
 
-def test_a_worker_that_ends_hands_its_split_back(
+def test_stopped_worker_releases_its_split(
     services: Services, create: Create, jobs: SplitJobs, pool: FakePool
 ) -> None:
     split_id, abort = create(), threading.Event()
@@ -451,7 +449,7 @@ def test_a_worker_that_ends_hands_its_split_back(
     assert row(services, split_id).status == "succeeded"
 
 
-def test_what_dead_runs_left_in_the_work_folder_goes(
+def test_files_of_dead_runs_are_deleted(
     services: Services, create: Create, processor: SplitProcessor
 ) -> None:
     work = services.settings.data_dir / "work"
@@ -474,7 +472,7 @@ ACTIONS = st.lists(
 
 @given(actions=ACTIONS)
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_credits_come_out_once_whatever_happens_in_whatever_order(
+def test_credits_are_settled_or_released_once_in_any_order(
     services: Services, account: str, create: Create, ledger: Ledger, actions: list[str]
 ) -> None:
     split_id = create(webhookUrl="http://127.0.0.1:9/")
@@ -509,7 +507,7 @@ def test_credits_come_out_once_whatever_happens_in_whatever_order(
         services.credits.grant(session, account, COST)
 
 
-def test_a_cause_is_told_with_what_caused_it() -> None:
+def test_cause_includes_chained_exceptions() -> None:
     try:
         try:
             raise OSError(28, "No space\0 left")

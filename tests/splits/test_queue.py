@@ -1,4 +1,4 @@
-"""The order of the queue against a model of it, and what it promises whoever asks."""
+"""Order of the queue: compared to a reference model, and its guarantees."""
 
 import threading
 import time
@@ -38,7 +38,7 @@ Add = Callable[..., str]
 
 @pytest.fixture
 def add(database: Database, accounts: None) -> Add:
-    """Queues a split; its id."""
+    """Return a function that queues a split and returns its id."""
 
     def make(
         account: str, seconds: int = 10, model: str = "one", priority: int = FREE, name: str | None = None
@@ -72,7 +72,7 @@ def end(database: Database, split: Split) -> None:
 
 @dataclass
 class Model:
-    """Start-time fair queueing, as its paper has it, with lists."""
+    """Reference model: start-time fair queueing as in the paper, with lists."""
 
     waiting: list[tuple[int, int, str, str, str, int]] = field(default_factory=list)
     running: dict[str, str] = field(default_factory=dict)
@@ -114,7 +114,9 @@ FORGET = st.tuples(st.just("forget"))
 
 @given(steps=st.lists(st.one_of(ADD, ADD, CLAIM, END, FORGET), max_size=40))
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_the_order_is_that_of_the_model(database: Database, add: Add, steps: list[tuple[Any, ...]]) -> None:
+def test_order_matches_the_reference_model(
+    database: Database, add: Add, steps: list[tuple[Any, ...]]
+) -> None:
     with database.write() as session:
         for table in (Split, SplitQueue, SplitFlow):
             session.execute(delete(table))
@@ -145,9 +147,9 @@ def test_the_order_is_that_of_the_model(database: Database, add: Add, steps: lis
     )
 )
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whoever_waits_gets_the_same_seconds(database: Database, add: Add, seconds: list[list[int]]) -> None:
-    """The bound of the paper, for accounts of the same weight: between any two of them that have something waiting,
-    the seconds taken differ by no more than one split of each."""
+def test_waiting_accounts_get_equal_seconds(database: Database, add: Add, seconds: list[list[int]]) -> None:
+    """The bound of the paper for equal weights: between any two accounts with queued splits, the claimed seconds differ
+    by at most one split of each."""
     with database.write() as session:
         for table in (Split, SplitQueue, SplitFlow):
             session.execute(delete(table))
@@ -167,7 +169,7 @@ def test_whoever_waits_gets_the_same_seconds(database: Database, add: Add, secon
     assert not left.total()
 
 
-def test_a_newcomer_is_not_behind_what_another_has_queued(database: Database, add: Add) -> None:
+def test_new_account_does_not_wait_behind_a_long_queue(database: Database, add: Add) -> None:
     for _ in range(50):
         add("acc_0")
     order = []
@@ -183,8 +185,8 @@ def test_a_newcomer_is_not_behind_what_another_has_queued(database: Database, ad
     assert max(accounts.index(account) for account in ACCOUNTS[1:5]) < 8
 
 
-def test_who_asks_again_and_again_does_not_starve_who_waits(database: Database, add: Add) -> None:
-    """One worker, five accounts that always have one split waiting, and one that has queued three before."""
+def test_frequent_accounts_do_not_starve_a_waiting_one(database: Database, add: Add) -> None:
+    """One worker, five accounts that always have one queued split, and one that queued three before."""
     for _ in range(3):
         add("acc_0", 100)
     for account in ACCOUNTS[1:]:
@@ -201,7 +203,7 @@ def test_who_asks_again_and_again_does_not_starve_who_waits(database: Database, 
     assert taken[:13].count("acc_0") >= 2
 
 
-def test_who_was_away_has_saved_nothing_up(database: Database, add: Add) -> None:
+def test_unused_share_is_not_saved_up(database: Database, add: Add) -> None:
     for _ in range(4):
         add("acc_0")
         split = claim(database)
@@ -214,21 +216,21 @@ def test_who_was_away_has_saved_nothing_up(database: Database, add: Add) -> None
     assert first == ["acc_1", "acc_0", "acc_1", "acc_1"]
 
 
-def test_who_pays_is_first_whoever_waited(database: Database, add: Add) -> None:
+def test_paying_accounts_come_first(database: Database, add: Add) -> None:
     waiting = [add("acc_0"), add("acc_1")]
     paying = [add("acc_2", priority=PAYING), add("acc_2", priority=PAYING)]
     order = [split.id for _ in range(4) if (split := claim(database))]
     assert order == paying + waiting
 
 
-def test_workers_take_what_they_can_run(database: Database, add: Add) -> None:
+def test_only_splits_of_the_given_models_are_claimed(database: Database, add: Add) -> None:
     split_id = add("acc_0", model="two")
     assert claim(database, ["one"]) is None
     taken = claim(database, ["one", "two"])
     assert taken is not None and taken.id == split_id
 
 
-def test_what_was_canceled_costs_its_account_no_turns(database: Database, add: Add) -> None:
+def test_canceled_splits_do_not_delay_their_account(database: Database, add: Add) -> None:
     many = [add("acc_0") for _ in range(10)]
     with database.write() as session:
         for split_id in many:
@@ -239,7 +241,7 @@ def test_what_was_canceled_costs_its_account_no_turns(database: Database, add: A
     assert first is not None and (first.account_id, first.turn) == ("acc_0", 0)
 
 
-def test_what_is_put_back_keeps_its_turn(database: Database, add: Add) -> None:
+def test_requeued_split_keeps_its_turn(database: Database, add: Add) -> None:
     first, second = add("acc_0"), add("acc_0")
     taken = claim(database)
     assert taken is not None and taken.id == first
@@ -250,7 +252,7 @@ def test_what_is_put_back_keeps_its_turn(database: Database, add: Add) -> None:
     assert other is not None and other.id == second
 
 
-def test_flows_that_the_clock_has_passed_are_forgotten(database: Database, add: Add) -> None:
+def test_flows_that_the_clock_has_passed_are_pruned(database: Database, add: Add) -> None:
     for account in ("acc_0", "acc_1", "acc_0"):
         add(account)
     for _ in range(3):
@@ -261,10 +263,8 @@ def test_flows_that_the_clock_has_passed_are_forgotten(database: Database, add: 
         assert list(session.scalars(select(SplitFlow.account_id))) == ["acc_0"]
 
 
-def test_claims_at_once_give_each_split_once_and_nobody_more_than_the_cap(
-    database: Database, add: Add
-) -> None:
-    """Eight workers, each with connections of its own, as processes have."""
+def test_concurrent_claims_give_each_split_once_within_the_cap(database: Database, add: Add) -> None:
+    """Eight workers with their own connections, like processes."""
     ids = {add(account, seconds) for account in ACCOUNTS for seconds in (1, 2, 3, 4)}
     together = threading.Barrier(8)
     taken: list[str] = []

@@ -1,4 +1,4 @@
-"""Creating, listing, canceling and deleting splits."""
+"""Create, list, cancel, retry and delete splits."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -48,7 +48,7 @@ def files(services: Services) -> list[str]:
 
 @pytest.fixture
 def web(song: Path) -> Iterator[str]:
-    """A web server on loopback that has the song, and at /text something else."""
+    """A web server on loopback with the song, and a text at /text."""
 
     class Web(Handler):
         def do_GET(self) -> None:
@@ -63,7 +63,7 @@ def from_url(services: Services, account: str, url: str, **wanted: Any) -> str:
     return str(services.splits.create(account, body, lambda session, data: None)["id"])
 
 
-def test_a_split_and_its_credits_are_there_together(
+def test_split_and_credit_hold_are_created_together(
     services: Services, account: str, upload: Upload, ledger: Ledger
 ) -> None:
     recorded: list[Any] = []
@@ -80,14 +80,14 @@ def test_a_split_and_its_credits_are_there_together(
     assert (split.model_name, split.priority, split.turn) == ("tiny_6s", FREE, 0)
 
 
-def test_who_has_bought_credits_is_served_first(services: Services, account: str, create: Create) -> None:
+def test_account_with_purchases_has_priority(services: Services, account: str, create: Create) -> None:
     assert row(services, create()).priority == FREE
     with services.database.write() as session:
         services.credits.purchase(session, account, 10, "pay_1")
     assert row(services, create()).priority == PAYING
 
 
-def test_a_failing_transaction_leaves_nothing(
+def test_failed_transaction_creates_nothing(
     services: Services, account: str, upload: Upload, web: str
 ) -> None:
     def refuse(*_: object) -> None:
@@ -100,13 +100,13 @@ def test_a_failing_transaction_leaves_nothing(
     assert [key.split("/")[0] for key in files(services)] == ["uploads"]
 
 
-def test_a_song_is_fetched_from_its_address(services: Services, account: str, web: str) -> None:
+def test_song_is_downloaded_from_its_url(services: Services, account: str, web: str) -> None:
     split = row(services, from_url(services, account, f"{web}/songs/Mein%20Lied.flac"))
     assert (split.filename, split.credits_used) == ("Mein Lied.flac", COST)
     assert files(services) == [f"splits/{split.id}/source.flac"]
 
 
-def test_what_is_no_song_is_refused_and_not_kept(services: Services, account: str, web: str) -> None:
+def test_invalid_song_is_refused_and_deleted(services: Services, account: str, web: str) -> None:
     with pytest.raises(ValidationFailed) as refused:
         from_url(services, account, f"{web}/text")
     assert refused.value.param == "input.url"
@@ -116,7 +116,7 @@ def test_what_is_no_song_is_refused_and_not_kept(services: Services, account: st
     assert (files(services), rows(services)) == ([], 0)
 
 
-def test_who_has_too_few_credits_gets_no_split(services: Services, account: str, upload: Upload) -> None:
+def test_insufficient_credits_are_refused(services: Services, account: str, upload: Upload) -> None:
     with services.database.write() as session:
         services.credits.grant(session, account, -(BALANCE - COST + 1))
     with pytest.raises(InsufficientCredits) as refused:
@@ -133,7 +133,7 @@ def test_h1_nothing_is_downloaded_without_credits(services: Services, account: s
         services.splits.create(account, CreateSplit.model_validate(body), lambda *_: None)
 
 
-def test_an_upload_makes_one_split(services: Services, account: str, upload: Upload) -> None:
+def test_upload_is_used_by_one_split(services: Services, account: str, upload: Upload) -> None:
     body = CreateSplit.model_validate({"input": upload()})
     services.splits.create(account, body, lambda *_: None)
     with pytest.raises(Conflict):
@@ -141,7 +141,7 @@ def test_an_upload_makes_one_split(services: Services, account: str, upload: Upl
     assert rows(services) == 1
 
 
-def test_only_so_many_splits_may_wait(create: Create) -> None:
+def test_unfinished_splits_are_limited(create: Create) -> None:
     for _ in range(5):
         create()
     with pytest.raises(RateLimited, match="5 of your splits are unfinished"):
@@ -158,7 +158,7 @@ def test_only_so_many_splits_may_wait(create: Create) -> None:
         ({"stems": ["instrumental", "vocals"]}, "6s", ["vocals", "instrumental"]),
     ],
 )
-def test_the_request_says_which_stems(
+def test_stems_are_those_of_the_request(
     services: Services, create: Create, wanted: dict[str, Any], layout: str, stems: list[str]
 ) -> None:
     split = row(services, create(**wanted))
@@ -175,7 +175,7 @@ def test_the_request_says_which_stems(
         ({"webhookUrl": "ftp://example.com"}, "webhookUrl"),
     ],
 )
-def test_what_does_not_fit_together_is_refused(create: Create, wanted: dict[str, Any], param: str) -> None:
+def test_inconsistent_request_is_refused(create: Create, wanted: dict[str, Any], param: str) -> None:
     with pytest.raises(ValidationFailed) as refused:
         create(**wanted)
     assert refused.value.param == param
@@ -186,9 +186,7 @@ def test_wav_has_three_bit_depths(services: Services, create: Create, depth: Any
     assert row(services, create(outputFormat="wav", bitDepth=depth)).bit_depth == kept
 
 
-def test_pages_hold_all_splits_once_the_newest_first(
-    services: Services, account: str, create: Create
-) -> None:
+def test_pages_contain_each_split_once_newest_first(services: Services, account: str, create: Create) -> None:
     ids = [create() for _ in range(5)]
     services.splits.cancel(account, ids[2])
     seen: list[str] = []
@@ -205,7 +203,7 @@ def test_pages_hold_all_splits_once_the_newest_first(
         services.splits.page(account, limit=2, cursor="split_none", status=None)
 
 
-def test_canceling_gives_the_credits_back_once_and_tells(
+def test_cancel_releases_credits_once_and_creates_a_webhook(
     services: Services, account: str, create: Create, ledger: Ledger
 ) -> None:
     split_id = create(webhookUrl="http://127.0.0.1:9/hook")
@@ -219,7 +217,7 @@ def test_canceling_gives_the_credits_back_once_and_tells(
     assert event.kind == "audio.split.failed"
 
 
-def test_deleting_takes_the_source_and_the_stems(services: Services, account: str, create: Create) -> None:
+def test_delete_removes_source_and_stems(services: Services, account: str, create: Create) -> None:
     split_id = create()
     with pytest.raises(Conflict, match="cancel it first"):
         services.splits.delete(account, split_id)
@@ -233,7 +231,7 @@ def test_deleting_takes_the_source_and_the_stems(services: Services, account: st
     assert services.splits.page(account, limit=9, cursor=None, status=None) == ([], None)
 
 
-def test_a_failed_split_is_tried_again_as_it_was_asked_for(
+def test_retry_keeps_the_options_of_the_failed_split(
     services: Services, account: str, create: Create, ledger: Ledger
 ) -> None:
     failed = create(
@@ -255,13 +253,13 @@ def test_a_failed_split_is_tried_again_as_it_was_asked_for(
     assert files(services) == [new.source_key]  # its own, which the old one's end leaves alone
 
 
-def test_states_are_told_of_ones_own_splits(services: Services, account: str, create: Create) -> None:
+def test_states_are_those_of_own_splits(services: Services, account: str, create: Create) -> None:
     split_id = create()
     assert services.splits.states(account, [split_id, "split_none"]) == {split_id: ("queued", 0)}
     assert services.splits.states("acc_other", [split_id]) == {}
 
 
-def test_another_accounts_split_is_not_there(services: Services, create: Create) -> None:
+def test_split_of_another_account_is_not_found(services: Services, create: Create) -> None:
     split_id = create()
     with services.database.write() as session:
         other = services.accounts.create_account(session, "other@example.com").id
@@ -273,12 +271,12 @@ def test_another_accounts_split_is_not_there(services: Services, create: Create)
         service.page(other, limit=1, cursor=split_id, status=None)
 
 
-def test_an_archive_is_of_splits_that_succeeded(services: Services, account: str, create: Create) -> None:
+def test_archive_needs_a_succeeded_split(services: Services, account: str, create: Create) -> None:
     with pytest.raises(Conflict, match="is queued"):
         services.splits.stems(account, create())
 
 
-def test_without_metering_splits_are_free(
+def test_splits_are_free_without_metering(
     services: Services, account: str, upload: Upload, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(services.credits, "_metering", False)

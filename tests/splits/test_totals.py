@@ -1,4 +1,4 @@
-"""Sums of what has ended."""
+"""Totals of ended splits."""
 
 from datetime import datetime, timedelta
 
@@ -35,7 +35,7 @@ def read(database: Database) -> tuple[Total, Total]:
     return found["succeeded"], found["failed"]
 
 
-def test_the_sums_are_those_of_the_rows_whenever_they_were_added_up(database: Database, account: str) -> None:
+def test_totals_match_the_rows_after_any_updates(database: Database, account: str) -> None:
     assert read(database) == (Total(0, 0), Total(0, 0))
     expected = [0, 0]
     for minutes in range(10, 0, -1):
@@ -53,7 +53,7 @@ def test_the_sums_are_those_of_the_rows_whenever_they_were_added_up(database: Da
     assert 0 < kept.splits < 10  # the last of them may still be followed by one that ended before
 
 
-def test_what_was_added_up_is_not_counted_again(database: Database, account: str) -> None:
+def test_totals_count_each_split_once(database: Database, account: str) -> None:
     with database.write() as session:
         end(session, "succeeded", 5, AT - timedelta(hours=1))
         totals.update(session, AT)

@@ -1,4 +1,4 @@
-"""A split's trace: from the request that makes it, through the worker, to its webhook."""
+"""The trace of a split, from its request through the worker to its webhook."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ def client(services: Services, account: str) -> Iterator[TestClient]:
 
 
 def run_all(services: Services, pool: FakePool) -> None:
-    """What a worker does, until nothing waits."""
+    """Run all queued splits."""
     processor = SplitProcessor(
         services.database,
         services.settings,
@@ -63,14 +63,14 @@ def run_all(services: Services, pool: FakePool) -> None:
 
 
 def tree(exporter: InMemorySpanExporter) -> Tree:
-    """The spans by their names, each with its parent's name."""
+    """Return the names of spans with the names of their parents."""
     tracing.stop()
     spans = exporter.get_finished_spans()
     names = {span.context.span_id: span.name for span in spans}
     return {span.name: (span, names.get(span.parent.span_id, "?") if span.parent else "") for span in spans}
 
 
-def test_the_way_of_a_split_is_one_trace(
+def test_split_is_one_trace(
     services: Services,
     client: TestClient,
     upload: Callable[[], dict[str, str]],
@@ -97,7 +97,7 @@ def test_the_way_of_a_split_is_one_trace(
     assert (attempt.attributes or {})["error.type"] == "unreachable"
 
 
-def test_spans_tell_what_and_not_who(
+def test_spans_contain_no_personal_data(
     services: Services,
     client: TestClient,
     account: str,
@@ -121,7 +121,7 @@ def test_spans_tell_what_and_not_who(
         assert secret not in text, secret
 
 
-def test_an_attempt_that_fails_is_told_by_its_kind(
+def test_failed_attempt_records_its_error_type(
     services: Services,
     client: TestClient,
     upload: Callable[[], dict[str, str]],
@@ -140,9 +140,7 @@ def test_an_attempt_that_fails_is_told_by_its_kind(
     assert sum(span.name == "wait" for span in exporter.get_finished_spans()) == 1
 
 
-def test_what_only_asks_whether_the_server_lives_is_not_traced(
-    client: TestClient, exporter: InMemorySpanExporter
-) -> None:
+def test_health_checks_are_not_traced(client: TestClient, exporter: InMemorySpanExporter) -> None:
     for path in ("/healthz", "/readyz", "/metrics"):
         assert client.get(path).status_code == 200
     assert client.get("/nothing").status_code == 404

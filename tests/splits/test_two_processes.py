@@ -1,4 +1,4 @@
-"""Two processes that answer on one database: what is told to one, the other knows."""
+"""Two API processes on one database share their state."""
 
 import json
 import threading
@@ -32,7 +32,7 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 def other(services: Services) -> Iterator[Services]:
-    """Another process's worth of the same server."""
+    """Services of another process of the same server."""
     made = Services(services.settings)
     made.__dict__["database"] = Database(services.database.url)
     made.__dict__["models"] = services.models
@@ -42,7 +42,7 @@ def other(services: Services) -> Iterator[Services]:
 
 @pytest.fixture
 def clients(services: Services, other: Services, account: str) -> Iterator[list[TestClient]]:
-    """One of each process, with the same key."""
+    """One client per process, with the same key."""
     with services.database.write() as session:
         _, key = services.accounts.create_key(session, account, "test")
     with ExitStack() as stack:
@@ -56,7 +56,7 @@ def clients(services: Services, other: Services, account: str) -> Iterator[list[
         ]
 
 
-def test_requests_are_counted_together(clients: list[TestClient]) -> None:
+def test_rate_limits_are_shared(clients: list[TestClient]) -> None:
     left = [client.get("/v1/credits").headers["x-ratelimit-remaining"] for client in clients * 10]
     assert left == [str(20 - number) for number in range(1, 21)]
     refused = [client.get("/v1/credits") for client in clients]
@@ -64,7 +64,7 @@ def test_requests_are_counted_together(clients: list[TestClient]) -> None:
     assert all(1 <= int(answer.headers["retry-after"]) <= 60 for answer in refused)
 
 
-def test_a_request_under_way_in_one_is_refused_in_the_other_and_replayed_after(
+def test_idempotency_keys_are_shared(
     services: Services, clients: list[TestClient], upload: Callable[[], dict[str, str]]
 ) -> None:
     began, go_on = threading.Event(), threading.Event()
@@ -95,9 +95,7 @@ def test_a_request_under_way_in_one_is_refused_in_the_other_and_replayed_after(
     assert len(clients[1].get(PATH).json()["data"]["items"]) == 1
 
 
-def test_who_signed_in_at_one_is_signed_in_at_the_other_and_out_of_both(
-    services: Services, clients: list[TestClient], account: str
-) -> None:
+def test_sessions_are_shared(services: Services, clients: list[TestClient], account: str) -> None:
     with services.database.write() as session:
         token = services.sessions.make_link(session, account)
     html = {"Accept": "text/html", "Origin": "http://testserver"}
@@ -124,7 +122,7 @@ def test_who_signed_in_at_one_is_signed_in_at_the_other_and_out_of_both(
         assert client.get("/account", headers=html).status_code == 303
 
 
-def test_events_of_one_show_what_a_worker_of_another_writes(
+def test_events_show_progress_written_by_another_process(
     other: Services, clients: list[TestClient], create: Create, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split_id = create()

@@ -1,4 +1,4 @@
-"""A server on a real socket: in-process clients neither cut connections nor send two requests at once."""
+"""A server on a real socket: in-process clients can neither close connections early nor send concurrent requests."""
 
 import json
 import socket
@@ -40,7 +40,7 @@ class Server:
     def call(
         self, method: str, url: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, Any]]:
-        """A request as the Python client sends it: status and JSON."""
+        """Send a request like the Python client; return status and JSON."""
         request = urllib.request.Request(url, data=body, headers=headers or {}, method=method)
         try:
             with urllib.request.urlopen(request, timeout=LIMIT_S) as answer:
@@ -96,7 +96,7 @@ class Server:
         return [file.key for file in self.services.storage.list_prefix()]
 
     def files(self) -> list[Path]:
-        """All files in the storage's folder, also those that the store would not list."""
+        """Return all files in the storage's folder, including those the storage does not list."""
         return [path for path in (self.services.settings.data_dir / "files").rglob("*") if path.is_file()]
 
     def wait(self, done: Callable[[], bool]) -> None:
@@ -108,7 +108,7 @@ class Server:
 
 @contextmanager
 def serve(folder: Path, **settings: Any) -> Iterator[Server]:
-    """A server that keeps its data in the folder."""
+    """Run a server with its data in ``folder``."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -131,7 +131,7 @@ def serve(folder: Path, **settings: Any) -> Iterator[Server]:
 
 @pytest.fixture(autouse=True)
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who is refused in the midst of sending gets the answer, however slow the machine is."""
+    """Read the response of a request that is refused while sending."""
     monkeypatch.setattr(upload_body, "DRAIN_SECONDS", LIMIT_S)
 
 
@@ -148,7 +148,7 @@ def running_server(
 def s3_server_running(
     databases: Callable[[], Database], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Server, Proxy]]:
-    """A server that keeps its files in S3, and what stands before that and can fail."""
+    """A server with files in S3, behind a proxy that can fail."""
     folder = tmp_path_factory.mktemp("s3")
     with s3_server(folder / "s3") as url, pytest.MonkeyPatch.context() as patched:
         proxy = Proxy(url)
@@ -162,7 +162,7 @@ def s3_server_running(
 
 @pytest.fixture
 def server(running_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    """The server, with nothing stored."""
+    """The server with an empty storage."""
     monkeypatch.setenv("NO_PROXY", "*")
     yield running_server
     running_server.services.storage.delete_prefix("uploads")
@@ -172,7 +172,7 @@ def server(running_server: Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 def on_s3(
     s3_server_running: tuple[Server, Proxy], monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[tuple[Server, Proxy]]:
-    """The server on S3, with nothing stored and nothing that fails."""
+    """The server on S3 with an empty storage and no failures."""
     server, proxy = s3_server_running
     monkeypatch.setenv("NO_PROXY", "*")
     yield server, proxy

@@ -1,4 +1,4 @@
-"""Uploads in chunks, as clients see them over real connections, with files in a folder and in S3."""
+"""Uploads in chunks over real connections, with files in a folder and in S3."""
 
 import hashlib
 import json
@@ -39,7 +39,7 @@ def lowered(answer: Any) -> dict[str, str]:
 
 
 def ask(method: str, upload: dict[str, Any], data: bytes | None = None, **headers: str) -> Answer:
-    """Status, headers and JSON of the answer."""
+    """Return status, headers and JSON of the response."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(
         upload["uploadUrl"], data, upload["uploadHeaders"] | named, method=method
@@ -64,7 +64,7 @@ def patch(upload: dict[str, Any], offset: int, data: bytes, last: bool = False, 
 
 
 def head(upload: dict[str, Any]) -> tuple[int, int, str]:
-    """The offset, the length, and whether the upload is complete."""
+    """Return offset, length and completeness of the upload."""
     status, headers, _ = ask("HEAD", upload)
     assert status == 200 and headers["cache-control"] == "no-store"
     return int(headers["upload-offset"]), int(headers["upload-length"]), headers["upload-complete"]
@@ -95,7 +95,7 @@ def upload(server: Any) -> dict[str, Any]:
 
 
 def is_whole(server: Any, upload: dict[str, Any], answer: Answer, content: bytes = SONG) -> None:
-    """The answer is as that of a POST, the file is the song, and it is all that is in the store."""
+    """Check that the response is that of a POST, and that the song is the only stored file."""
     key = server.row(upload).storage_key
     assert answer[0] == 200 and answer[2] == {
         "success": True,
@@ -133,7 +133,7 @@ def begin(
     return connection
 
 
-def test_chunks_become_the_file(server: Any, upload: dict[str, Any]) -> None:
+def test_chunks_are_joined(server: Any, upload: dict[str, Any]) -> None:
     assert head(upload) == (0, len(SONG), "?0")
     for start in range(0, 3 * PART, PART):
         status, headers, body = patch(upload, start, SONG[start : start + PART])
@@ -145,19 +145,19 @@ def test_chunks_become_the_file(server: Any, upload: dict[str, Any]) -> None:
     is_whole(server, upload, answer)
 
 
-def test_one_chunk_is_enough(server: Any, upload: dict[str, Any]) -> None:
+def test_single_chunk_is_accepted(server: Any, upload: dict[str, Any]) -> None:
     is_whole(server, upload, patch(upload, 0, SONG, last=True))
 
 
-def test_the_end_may_be_told_afterwards(server: Any, upload: dict[str, Any]) -> None:
+def test_completion_can_be_sent_after_the_last_bytes(server: Any, upload: dict[str, Any]) -> None:
     assert patch(upload, 0, SONG)[0] == 204
     assert head(upload) == (len(SONG), len(SONG), "?0")
     assert server.row(upload).status == "reserved"
     is_whole(server, upload, patch(upload, len(SONG), b"", last=True))
 
 
-def test_the_last_answer_is_given_again(server: Any, upload: dict[str, Any]) -> None:
-    """Whoever lost it would not know the file's key."""
+def test_final_response_is_repeated(server: Any, upload: dict[str, Any]) -> None:
+    """A client that lost it would not know the file's key."""
     first = patch(upload, 0, SONG, last=True)
     again = patch(upload, len(SONG), b"", last=True)
     assert again[2] == first[2]
@@ -172,7 +172,7 @@ def test_the_last_answer_is_given_again(server: Any, upload: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("offset", [0, 1, 2 * PART, len(SONG), 10**15 - 1])
-def test_a_wrong_offset_is_told_the_right_one(offset: int, server: Any, upload: dict[str, Any]) -> None:
+def test_wrong_offset_returns_the_right_one(offset: int, server: Any, upload: dict[str, Any]) -> None:
     assert patch(upload, 0, SONG[:PART])[0] == 204
     answer = patch(upload, offset, SONG[:PART])
     fails(answer, 409, "UPLOAD_OFFSET_MISMATCH")
@@ -181,7 +181,7 @@ def test_a_wrong_offset_is_told_the_right_one(offset: int, server: Any, upload: 
     is_whole(server, upload, patch(upload, PART, SONG[PART:], last=True))
 
 
-def test_a_chunk_that_breaks_off_leaves_those_before_it(server: Any, upload: dict[str, Any]) -> None:
+def test_interrupted_chunk_keeps_previous_ones(server: Any, upload: dict[str, Any]) -> None:
     assert patch(upload, 0, SONG[:PART])[0] == 204
     for last in (False, True):
         size = len(SONG) - PART if last else PART
@@ -192,7 +192,7 @@ def test_a_chunk_that_breaks_off_leaves_those_before_it(server: Any, upload: dic
     is_whole(server, upload, patch(upload, PART, SONG[PART:], last=True))
 
 
-def test_a_chunk_that_falls_silent_is_told_to_go_on(
+def test_stalled_chunk_can_be_continued(
     server: Any, upload: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(upload_body, "IDLE_SECONDS", 0.2)
@@ -204,7 +204,7 @@ def test_a_chunk_that_falls_silent_is_told_to_go_on(
 
 
 @pytest.mark.parametrize("offset", [0, PART])
-def test_only_one_sends_at_a_time(offset: int, server: Any, upload: dict[str, Any]) -> None:
+def test_concurrent_chunks_are_refused(offset: int, server: Any, upload: dict[str, Any]) -> None:
     if offset:
         assert patch(upload, 0, SONG[:offset])[0] == 204
     with begin(server, upload, offset, PART) as connection:
@@ -217,10 +217,10 @@ def test_only_one_sends_at_a_time(offset: int, server: Any, upload: dict[str, An
     is_whole(server, upload, patch(upload, offset + PART, SONG[offset + PART :], last=True))
 
 
-def test_a_chunk_that_was_overtaken_keeps_nothing(
+def test_replaced_chunk_keeps_nothing(
     server: Any, upload: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Though it ends later, and was of another size."""
+    """It ends later and has another size."""
     monkeypatch.setattr(receiving, "_RENEW_S", PATIENCE_S)
     with begin(server, upload, 0, 3 * PART) as connection:
         server.change(upload, receiving_until=now() - timedelta(seconds=1))
@@ -232,8 +232,8 @@ def test_a_chunk_that_was_overtaken_keeps_nothing(
     is_whole(server, upload, patch(upload, PART, SONG[PART:], last=True))
 
 
-def test_what_a_dead_request_wrote_does_not_count(server: Any, upload: dict[str, Any]) -> None:
-    """It was killed after it wrote its chunk, and before that was noted."""
+def test_chunk_of_a_dead_request_does_not_count(server: Any, upload: dict[str, Any]) -> None:
+    """It was killed after it wrote its chunk and before it committed."""
     storage, folder = server.services.storage, f"uploads/{upload['uploadId']}"
     assert patch(upload, 0, SONG[:PART])[0] == 204
     server.change(upload, attempt=9)
@@ -245,7 +245,7 @@ def test_what_a_dead_request_wrote_does_not_count(server: Any, upload: dict[str,
 
 
 @pytest.mark.parametrize("head_", [b"%PDF-1.7", b"<!doctype html>", b"PK\x03\x04"])
-def test_what_is_no_audio_is_refused_with_the_first_chunk(
+def test_other_media_are_refused_with_the_first_chunk(
     head_: bytes, server: Any, upload: dict[str, Any]
 ) -> None:
     fails(patch(upload, 0, head_.ljust(PART)), 415, "UPLOAD_TYPE_MISMATCH")
@@ -266,7 +266,7 @@ def test_what_is_no_audio_is_refused_with_the_first_chunk(
     ],
 )
 @pytest.mark.parametrize("is_announced", [True, False])
-def test_a_chunk_of_a_wrong_size_is_refused(
+def test_chunk_of_wrong_size_is_refused(
     offset: int, size: int, last: bool, is_announced: bool, server: Any, upload: dict[str, Any]
 ) -> None:
     if offset:
@@ -303,12 +303,12 @@ def test_wrong_headers_are_refused(
     assert server.stored() == [] and server.row(upload).attempt == 0
 
 
-def test_a_parameter_of_the_type_is_no_matter(server: Any, upload: dict[str, Any]) -> None:
+def test_parameter_of_the_media_type_is_ignored(server: Any, upload: dict[str, Any]) -> None:
     typed = "Application/Partial-Upload; a=b"
     is_whole(server, upload, patch(upload, 0, SONG, last=True, Content_Type=typed))
 
 
-def test_progress_is_told_to_who_has_the_token(server: Any, upload: dict[str, Any]) -> None:
+def test_progress_needs_the_token(server: Any, upload: dict[str, Any]) -> None:
     other = server.reserved()
     for wrong in (
         upload | {"uploadHeaders": other["uploadHeaders"]},
@@ -321,7 +321,7 @@ def test_progress_is_told_to_who_has_the_token(server: Any, upload: dict[str, An
     assert size == chunks.MIN_CHUNK_BYTES and 0 < age <= 3600
 
 
-def test_all_chunks_begin_before_the_reservation_ends(server: Any, upload: dict[str, Any]) -> None:
+def test_chunk_after_expiry_is_refused(server: Any, upload: dict[str, Any]) -> None:
     assert patch(upload, 0, SONG[:PART])[0] == 204
     server.change(upload, expires_at=now() - timedelta(seconds=1))
     fails(patch(upload, PART, SONG[PART:], last=True), 410, "UPLOAD_EXPIRED")
@@ -333,7 +333,7 @@ def test_all_chunks_begin_before_the_reservation_ends(server: Any, upload: dict[
     assert head(upload) == (len(SONG), len(SONG), "?1")
 
 
-def test_chunks_that_were_begun_give_way_to_the_whole_file(server: Any, upload: dict[str, Any]) -> None:
+def test_whole_file_replaces_chunks(server: Any, upload: dict[str, Any]) -> None:
     assert patch(upload, 0, SONG[:PART])[0] == 204
     assert patch(upload, PART, SONG[PART : 2 * PART])[0] == 204
     fails(ask("POST", upload, SONG[:PART], Content_Type="audio/mpeg"), 422, "UPLOAD_LENGTH_MISMATCH")
@@ -342,7 +342,7 @@ def test_chunks_that_were_begun_give_way_to_the_whole_file(server: Any, upload: 
     fails(patch(upload, 2 * PART, SONG[2 * PART :], last=True), 409, "UPLOAD_USED")
 
 
-def test_joining_that_failed_is_done_again(
+def test_failed_join_is_repeated(
     server: Any, upload: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert patch(upload, 0, SONG[:PART])[0] == 204
@@ -354,7 +354,7 @@ def test_joining_that_failed_is_done_again(
     is_whole(server, upload, patch(upload, len(SONG), b"", last=True))
 
 
-def test_joining_that_died_with_its_server_is_done_again(server: Any, upload: dict[str, Any]) -> None:
+def test_join_is_repeated_after_a_crash(server: Any, upload: dict[str, Any]) -> None:
     assert patch(upload, 0, SONG)[0] == 204
     server.change(upload, status="receiving", attempt=2, receiving_until=now() + timedelta(hours=1))
     assert head(upload) == (len(SONG), len(SONG), "?0")
@@ -363,7 +363,7 @@ def test_joining_that_died_with_its_server_is_done_again(server: Any, upload: di
     is_whole(server, upload, patch(upload, len(SONG), b"", last=True))
 
 
-def test_chunks_that_are_gone_are_sent_again(server: Any, upload: dict[str, Any]) -> None:
+def test_missing_chunks_must_be_sent_again(server: Any, upload: dict[str, Any]) -> None:
     assert patch(upload, 0, SONG[:PART])[0] == 204
     assert patch(upload, PART, SONG[PART:])[0] == 204
     server.services.storage.delete(sorted(server.stored())[0])
@@ -374,7 +374,7 @@ def test_chunks_that_are_gone_are_sent_again(server: Any, upload: dict[str, Any]
     is_whole(server, upload, patch(upload, 0, SONG, last=True))
 
 
-def test_chunks_of_an_upload_that_ended_are_swept_up(server: Any, upload: dict[str, Any]) -> None:
+def test_chunks_of_an_expired_upload_are_deleted(server: Any, upload: dict[str, Any]) -> None:
     assert patch(upload, 0, SONG[:PART])[0] == 204
     assert patch(upload, PART, SONG[PART : 2 * PART])[0] == 204
     assert len(server.stored()) == 2
@@ -383,7 +383,7 @@ def test_chunks_of_an_upload_that_ended_are_swept_up(server: Any, upload: dict[s
     assert server.stored() == []
 
 
-def test_a_store_that_fails_keeps_what_it_has(on_s3: Any) -> None:
+def test_storage_failure_keeps_received_chunks(on_s3: Any) -> None:
     server, proxy = on_s3
     upload = server.reserved(contentLength=len(SONG))
     assert patch(upload, 0, SONG[:PART])[0] == 204
@@ -409,7 +409,7 @@ _STEPS = st.lists(
 
 @settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=_STEPS, joined=st.sampled_from(["at once", "later", "second time"]))
-def test_however_it_is_cut_the_file_is_the_same(
+def test_any_chunking_yields_the_same_file(
     steps: list[tuple[str, int]], joined: str, database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     storage = Storage(tmp_path_factory.mktemp("files").as_uri(), b"k" * 32, "http://localhost")
@@ -425,7 +425,7 @@ def test_however_it_is_cut_the_file_is_the_same(
         return chunk
 
     def free() -> None:
-        """As when the time of whoever is sending is over."""
+        """As after the lease of the request expired."""
         with database.write() as session:
             session.get_one(Upload, upload.id).receiving_until = now() - timedelta(seconds=1)
 

@@ -1,4 +1,4 @@
-"""Uploads that clients send to the store itself, and those that pass through the server into it."""
+"""Uploads sent directly to the storage, and uploads proxied by the server."""
 
 import hashlib
 import http.client
@@ -54,7 +54,7 @@ def reserved(server: Any, data: bytes = SONG, **body: Any) -> dict[str, Any]:
 
 
 def put(upload: dict[str, Any], data: bytes = SONG, **headers: str) -> int:
-    """Send the file as the reservation says: the status of the store's answer."""
+    """Send the file to the storage; return the status of the response."""
     direct = upload["directUpload"]
     sent = direct["headers"] | {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(direct["url"], data, sent, method=direct["method"])
@@ -69,7 +69,7 @@ def put(upload: dict[str, Any], data: bytes = SONG, **headers: str) -> int:
 
 
 def create(server: Any, upload: dict[str, Any], **other: str) -> tuple[int, dict[str, Any]]:
-    """Create a split of the file that was sent to the store."""
+    """Create a split of the file sent to the storage."""
     direct = upload["directUpload"]
     source = {"type": "uploaded_file", "uploadId": upload["uploadId"]}
     source |= {"fileUrl": direct["fileUrl"], "storageKey": direct["storageKey"], **other}
@@ -91,7 +91,7 @@ def refused_as_taken(answer: tuple[int, dict[str, Any]]) -> None:
     refused(answer, 409, "Another split uses the file", None)
 
 
-def test_a_reservation_tells_of_both_ways(server: Any) -> None:
+def test_reservation_offers_both_ways(server: Any) -> None:
     upload = reserved(server)
     assert list(upload) == ["uploadId", "uploadUrl", "uploadHeaders", "expiresAt", "directUpload"]
     assert upload["uploadUrl"] == f"{server.url}/uploads/{upload['uploadId']}"
@@ -104,7 +104,7 @@ def test_a_reservation_tells_of_both_ways(server: Any) -> None:
     assert "X-Amz-Expires=3600" in direct["url"]
 
 
-def test_a_file_that_was_sent_to_the_store_is_split(server: Any) -> None:
+def test_file_sent_to_the_storage_is_split(server: Any) -> None:
     upload = reserved(server)
     assert put(upload) == 200
     status, answer = create(server, upload)
@@ -116,7 +116,7 @@ def test_a_file_that_was_sent_to_the_store_is_split(server: Any) -> None:
     assert (row.status, row.storage_key, row.sha256) == ("used", None, hashlib.sha256(SONG).hexdigest())
 
 
-def test_the_signature_is_for_this_type_and_length(server: Any) -> None:
+def test_signature_covers_type_and_length(server: Any) -> None:
     upload = reserved(server)
     assert put(upload, SONG + b"x") == 403
     assert put(upload, SONG[:-1]) == 403
@@ -125,7 +125,7 @@ def test_the_signature_is_for_this_type_and_length(server: Any) -> None:
     refused(create(server, upload), 422, "was not received")
 
 
-def test_what_was_not_sent_is_said(server: Any) -> None:
+def test_missing_file_is_reported(server: Any) -> None:
     upload = reserved(server)
     refused(create(server, upload), 422, "was not received")
     refused(create(server, upload, fileUrl="http://169.254.169.254/"), 422, "fileUrl", "input.fileUrl")
@@ -142,7 +142,7 @@ def test_what_was_not_sent_is_said(server: Any) -> None:
         (b"<html><body>".ljust(len(SONG)), "This is a web page. Choose an audio or video file."),
     ],
 )
-def test_what_a_careless_store_took_is_looked_at(stored: bytes, words: str, server: Any) -> None:
+def test_file_in_the_storage_is_checked(stored: bytes, words: str, server: Any) -> None:
     upload = reserved(server)
     server.services.storage.put_stream(upload["directUpload"]["storageKey"], [stored], "audio/wav")
     refused(create(server, upload), 422, words)
@@ -151,7 +151,7 @@ def test_what_a_careless_store_took_is_looked_at(stored: bytes, words: str, serv
     assert create(server, upload)[0] == 200
 
 
-def test_an_upload_is_used_once(server: Any) -> None:
+def test_upload_is_used_once(server: Any) -> None:
     upload = reserved(server)
     assert put(upload) == 200
     assert create(server, upload)[0] == 200
@@ -162,7 +162,7 @@ def test_an_upload_is_used_once(server: Any) -> None:
     assert (status, answer["error"]) == (409, "UPLOAD_USED")
 
 
-def test_of_several_splits_at_once_one_takes_it(server: Any) -> None:
+def test_one_of_concurrent_splits_uses_it(server: Any) -> None:
     upload = reserved(server)
     assert put(upload) == 200
     answers: list[int] = []
@@ -175,7 +175,7 @@ def test_of_several_splits_at_once_one_takes_it(server: Any) -> None:
     assert [key.rpartition("/")[2] for key in server.stored()] == ["source.wav"]
 
 
-def test_what_is_written_over_it_changes_nothing(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_overwritten_original_changes_nothing(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     upload = reserved(server)
     assert put(upload) == 200
     copy = server.services.storage.copy
@@ -193,7 +193,7 @@ def test_what_is_written_over_it_changes_nothing(server: Any, monkeypatch: pytes
     assert server.row(upload).sha256 == hashlib.sha256(SONG).hexdigest()
 
 
-def test_either_way_counts_but_not_both(server: Any) -> None:
+def test_file_is_sent_in_one_of_both_ways(server: Any) -> None:
     upload = reserved(server)
     assert put(upload) == 200
     status, sent = server.send(upload, SONG, Content_Type="audio/wav")
@@ -202,7 +202,7 @@ def test_either_way_counts_but_not_both(server: Any) -> None:
     assert create(server, upload, storageKey=sent["data"]["key"])[0] == 200
 
 
-def test_credits_that_do_not_suffice_leave_the_file(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_insufficient_credits_keep_the_file(server: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     upload = reserved(server)
     assert put(upload) == 200
     with monkeypatch.context() as patched:
@@ -212,7 +212,7 @@ def test_credits_that_do_not_suffice_leave_the_file(server: Any, monkeypatch: py
     assert create(server, upload)[0] == 200
 
 
-def test_expired_uploads_are_swept_up(server: Any) -> None:
+def test_expired_uploads_are_deleted(server: Any) -> None:
     never, late, taken = reserved(server), reserved(server), reserved(server)
     for upload in (late, taken):
         assert put(upload) == 200
@@ -230,14 +230,14 @@ def test_expired_uploads_are_swept_up(server: Any) -> None:
     assert [key.rpartition("/")[2] for key in server.stored()] == ["source.wav"]
 
 
-def test_a_file_that_came_in_time_may_be_used_a_while_later(server: Any) -> None:
+def test_received_file_is_usable_after_the_reservation_expired(server: Any) -> None:
     upload = reserved(server)
     assert put(upload) == 200
     server.change(upload, expires_at=now() - RETENTION + timedelta(minutes=1))
     assert create(server, upload)[0] == 200
 
 
-def test_the_manuals_example_works(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_example_of_the_manual_works(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     page = (Path(__file__).parents[2] / "docs" / "storage.md").read_text(encoding="utf-8")
     example = page.partition("```python\n")[2].partition("```")[0].replace("audio/mpeg", "audio/wav")
     (tmp_path / "song.mp3").write_bytes(SONG)
@@ -251,7 +251,7 @@ def test_the_manuals_example_works(server: Any, tmp_path: Path, monkeypatch: pyt
 # Through the server
 
 
-def test_a_file_passes_through_the_server(server: Any) -> None:
+def test_file_is_proxied_to_the_storage(server: Any) -> None:
     for method in ("POST", "PUT"):
         upload = reserved(server)
         status, answer = server.send(upload, SONG, method, Content_Type="audio/wav")
@@ -260,7 +260,7 @@ def test_a_file_passes_through_the_server(server: Any) -> None:
         assert server.row(upload).sha256 == hashlib.sha256(SONG).hexdigest()
 
 
-def test_a_large_file_passes_through_without_filling_memory_or_disk(
+def test_large_file_is_proxied_with_bounded_memory_and_disk(
     on_s3: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, proxy = on_s3
@@ -282,7 +282,7 @@ def test_a_large_file_passes_through_without_filling_memory_or_disk(
 
 
 class Watch:
-    """How much the memory of this process grows at most, in bytes."""
+    """Measures the maximum growth of this process's memory, in bytes."""
 
     def __enter__(self) -> "Watch":
         self.grown, self._end, self._start = 0, threading.Event(), _resident()
@@ -307,7 +307,7 @@ def _resident() -> int:
 # The store fails
 
 
-def test_a_store_that_fails_now_and_then_loses_no_upload(on_s3: Any) -> None:
+def test_transient_storage_errors_lose_no_upload(on_s3: Any) -> None:
     server, proxy = on_s3
     proxy.fail_sometimes(0.05)
     for number in range(12):
@@ -322,7 +322,7 @@ def test_a_store_that_fails_now_and_then_loses_no_upload(on_s3: Any) -> None:
     assert proxy.failed > 0
 
 
-def test_a_store_that_is_down_is_said(on_s3: Any) -> None:
+def test_storage_outage_is_reported(on_s3: Any) -> None:
     server, proxy = on_s3
     upload, direct = reserved(server), reserved(server)
     assert put(direct) == 200

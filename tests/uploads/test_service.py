@@ -65,7 +65,7 @@ def claim(database: Database, service: UploadService, upload: Upload, **other: s
         return service.claim_for_split(session, **{**names, **other})
 
 
-def test_a_split_takes_a_received_file(
+def test_split_uses_a_received_file(
     database: Database, service: UploadService, storage: Storage, received: Upload
 ) -> None:
     taken = claim(database, service, received)
@@ -74,7 +74,9 @@ def test_a_split_takes_a_received_file(
     assert (taken.filename, taken.content_length) == ("song.flac", len(SONG))
 
 
-def test_looking_takes_nothing(database: Database, service: UploadService, received: Upload) -> None:
+def test_find_does_not_mark_the_upload_as_used(
+    database: Database, service: UploadService, received: Upload
+) -> None:
     names = ("acc_1", received.id, service.url(received.id), received.storage_key or "")
     for _ in range(2):
         with database.read() as session:
@@ -84,13 +86,13 @@ def test_looking_takes_nothing(database: Database, service: UploadService, recei
         service.find_for_split(session, *names)
 
 
-def test_only_one_split_takes_it(database: Database, service: UploadService, received: Upload) -> None:
+def test_only_one_split_uses_it(database: Database, service: UploadService, received: Upload) -> None:
     claim(database, service, received)
     with pytest.raises(Conflict, match=r"^Another split uses the file of upl_\w+: .*\.$"):
         claim(database, service, received)
 
 
-def test_of_several_splits_at_once_one_takes_it(
+def test_one_of_concurrent_splits_uses_it(
     database: Database, service: UploadService, received: Upload
 ) -> None:
     taken: list[bool] = []
@@ -110,7 +112,7 @@ def test_of_several_splits_at_once_one_takes_it(
     assert sorted(taken) == [False] * 4 + [True]
 
 
-def test_a_split_that_is_not_made_leaves_the_file(
+def test_failed_split_leaves_the_upload_unused(
     database: Database, service: UploadService, received: Upload
 ) -> None:
     with pytest.raises(RuntimeError), database.write() as session:
@@ -135,7 +137,7 @@ def test_a_split_that_is_not_made_leaves_the_file(
         ({"storage_key": ""}, "input.storageKey"),
     ],
 )
-def test_what_does_not_belong_to_the_upload_is_refused(
+def test_wrong_url_or_key_is_refused(
     other: dict[str, str], param: str, database: Database, service: UploadService, received: Upload
 ) -> None:
     with pytest.raises(ValidationFailed) as caught:
@@ -144,7 +146,7 @@ def test_what_does_not_belong_to_the_upload_is_refused(
     claim(database, service, received)
 
 
-def test_a_file_that_was_not_received_is_not_taken(
+def test_unreceived_file_is_refused(
     database: Database, service: UploadService, reserve: Callable[..., tuple[Upload, str]]
 ) -> None:
     upload, token = reserve()
@@ -170,7 +172,7 @@ def test_a_file_that_was_not_received_is_not_taken(
         ("a.waytoolong", ""),
     ],
 )
-def test_the_ending_of_the_key_is_plain(
+def test_extension_of_the_key_is_sanitized(
     filename: str, ending: str, service: UploadService, reserve: Callable[..., tuple[Upload, str]]
 ) -> None:
     upload, token = reserve(filename)
@@ -179,7 +181,7 @@ def test_the_ending_of_the_key_is_plain(
     incoming.abandon()
 
 
-def test_a_file_is_recognised_though_it_comes_byte_by_byte(
+def test_media_type_is_detected_byte_by_byte(
     service: UploadService, storage: Storage, reserve: Callable[..., tuple[Upload, str]]
 ) -> None:
     upload, token = reserve()
@@ -196,7 +198,7 @@ def test_a_file_is_recognised_though_it_comes_byte_by_byte(
     incoming.abandon()
 
 
-def test_ended_uploads_are_forgotten(
+def test_expired_uploads_are_deleted(
     database: Database,
     service: UploadService,
     storage: Storage,
@@ -225,7 +227,7 @@ def test_ended_uploads_are_forgotten(
         assert session.get(Upload, received.id) is None
 
 
-def test_forgetting_goes_on_where_it_was_interrupted(
+def test_interrupted_deletion_is_completed(
     database: Database,
     service: UploadService,
     storage: Storage,

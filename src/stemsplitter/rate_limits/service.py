@@ -77,7 +77,7 @@ _LOCK = 0x52415445  # "RATE"
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How many requests of a kind a caller may make in any ``window_s`` seconds."""
+    """Maximum number of requests of a kind of a caller in any ``window_s`` seconds."""
 
     name: str
     limit: int

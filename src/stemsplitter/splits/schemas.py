@@ -1,4 +1,7 @@
-"""Splits in JSON. The order of fields is part of the contract: a client takes the first match of a key."""
+"""Request and response schemas of splits.
+
+The order of fields is part of the contract: a client uses the first match of a key.
+"""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,21 +20,21 @@ else:
     OutputFormat = Literal[tuple(FORMATS)]
     BitDepth = Literal[(*bit_depths(), *(int(depth) for depth in bit_depths() if depth.isdecimal()))]
 
-# PostgreSQL keeps no NUL
+# PostgreSQL cannot store NUL
 _TEXT = r"^[^\u0000]*$"
 _Key = Annotated[str, Field(min_length=1, max_length=64, pattern=_TEXT)]
 _Value = Annotated[str, Field(max_length=512, pattern=_TEXT)]
 
 
 class DirectUrl(RequestModel):
-    """A song at a public address; it is fetched before the answer."""
+    """A song at a public URL; it is downloaded before the response."""
 
     type: Literal["direct_url"]
     url: str = Field(max_length=8192, examples=["https://example.com/song.mp3"])
 
 
 class UploadedFile(RequestModel):
-    """A song that was uploaded; `fileUrl` and `storageKey` as the upload answered."""
+    """An uploaded song; `fileUrl` and `storageKey` are those of the response to the upload."""
 
     type: Literal["uploaded_file"]
     upload_id: str = Field(max_length=64, pattern=r"^[0-9A-Za-z_]+$")
@@ -40,11 +43,12 @@ class UploadedFile(RequestModel):
 
 
 class CreateSplit(RequestModel):
-    """What to take apart, and how."""
+    """A song to separate, and its options."""
 
     input: Annotated[DirectUrl | UploadedFile, Field(discriminator="type")]
     stem_model: Literal["6s", "4s", "2s", "htdemucs", "htdemucs_ft", "htdemucs_6s"] = Field(
-        "6s", description="Six, four or two stems. `htdemucs` and `htdemucs_ft` mean 4s, `htdemucs_6s` 6s."
+        "6s",
+        description="Six, four or two stems. `htdemucs` and `htdemucs_ft` mean 4s, `htdemucs_6s` means 6s.",
     )
     output_format: OutputFormat = "mp3"
     bit_depth: BitDepth | None = Field(
@@ -52,18 +56,21 @@ class CreateSplit(RequestModel):
     )
     stems: Annotated[list[StemName], Field(min_length=1, max_length=7)] | None = Field(
         None,
-        description="Some of the model's stems, or `instrumental` (everything but vocals); all by default.",
+        description="Some of the stems, or `instrumental` (everything except vocals); all stems by default.",
     )
     webhook_url: str | None = Field(
-        None, max_length=8192, description="Where to tell of the end.", examples=["https://example.com/hook"]
+        None,
+        max_length=8192,
+        description="URL that receives a webhook when the split has ended.",
+        examples=["https://example.com/hook"],
     )
     metadata: dict[_Key, _Value] = Field(
-        default_factory=dict, max_length=16, description="Up to 16 texts, given back with the split."
+        default_factory=dict, max_length=16, description="Up to 16 texts, returned with the split."
     )
 
 
 class CreatedSplit(CamelModel):
-    """A split that waits for its turn."""
+    """A queued split."""
 
     id: str
     status: Status
@@ -72,7 +79,7 @@ class CreatedSplit(CamelModel):
 
 
 class SplitError(CamelModel):
-    """Why a split failed. Its credits were given back."""
+    """The reason why a split failed. Its credits were released."""
 
     code: str = Field(examples=["CANCELED"])
     message: str
@@ -86,7 +93,7 @@ class ModelUsed(CamelModel):
 
 
 class Processing(CamelModel):
-    """What the separation took: `seconds`, and those for each second of the song (`realtimeFactor`)."""
+    """Processing time of the separation: `seconds`, and `realtimeFactor`, seconds per second of the song."""
 
     device: str
     seconds: float
@@ -94,7 +101,7 @@ class Processing(CamelModel):
 
 
 class SplitView(CamelModel):
-    """A split. `stems` has a URL for each stem; it is there only when the split has succeeded."""
+    """A split. `stems` has a URL for each stem; it is present only if the split has succeeded."""
 
     id: str
     status: Status
@@ -104,9 +111,9 @@ class SplitView(CamelModel):
     credits_used: int
     created_at: Time
     updated_at: Time
-    progress: int = Field(ge=0, le=100, description="Percent; never falls.")
+    progress: int = Field(ge=0, le=100, description="Percent; never decreases.")
     output_format: OutputFormat
-    expires_at: Time = Field(description="When its files are deleted.")
+    expires_at: Time = Field(description="Time at which its files are deleted.")
     stems: dict[str, str] | None = Field(None, exclude_if=lambda stems: stems is None)
     error: SplitError | None
     model: ModelUsed
@@ -115,14 +122,14 @@ class SplitView(CamelModel):
 
 
 class SplitPage(CamelModel):
-    """The newest first; `nextCursor` is null on the last page."""
+    """A page of splits, newest first; `nextCursor` is null on the last page."""
 
     items: list[SplitView]
     next_cursor: str | None
 
 
 class DeletedSplit(CamelModel):
-    """A split that is gone, with its source and stems."""
+    """A deleted split; its source and stems are deleted, too."""
 
     id: str
     deleted: Literal[True] = True
