@@ -48,7 +48,7 @@ def test_batch_continues_after_failed_songs(command: Command, tmp_path: Path, sh
     errors = [line for line in done.err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 3
     for line, words in zip(
-        errors, ["0 bad.mp3 is not audio", "no file missing.flac", "empty holds no songs"], strict=True
+        errors, ["0 bad.mp3 is not audio", "no file missing.flac", "empty contains no songs"], strict=True
     ):
         assert words in line
     assert done.out.splitlines()[-1] == "7 of 10 songs separated, 3 failed."

@@ -53,9 +53,10 @@ def new_user(command: Command, compiled: Path, closed_index: dict[str, str]) -> 
 def test_first_split_writes_six_stems(new_user: Command, song: Path) -> None:
     done = new_user("split", song)
     assert done.code == 0
-    fetching, warning, started = done.err.splitlines()
+    fetching, warning, started, *progress = done.err.splitlines()
     assert (fetching, warning) == (FETCHING, WARNING)
     assert started.startswith(f"Lied.flac: {MODEL} on cpu")
+    assert all(line.startswith("Lied.flac: ") for line in progress)
     assert "warning" not in done.out
     folder = new_user.folder / "stems" / "Lied"
     assert files_in(folder) == sorted(f"{stem}.wav" for stem in SIX_STEMS)
@@ -75,8 +76,9 @@ def test_two_and_four_stem_layouts(layout: str, new_user: Command, song: Path) -
 def test_offline_downloads_nothing(new_user: Command, song: Path) -> None:
     done = new_user("--offline", "split", song)
     assert done.code == 0
-    warning, started = done.err.splitlines()
+    warning, started, *progress = done.err.splitlines()
     assert warning == WARNING and started.startswith(f"Lied.flac: {MODEL} on cpu")
+    assert all(line.startswith("Lied.flac: ") for line in progress)
 
 
 def test_named_model_is_not_replaced(new_user: Command, song: Path) -> None:
