@@ -1,4 +1,4 @@
-"""Restrictions of the child processes that read strangers' files.
+"""Restrictions of the child processes that read untrusted files.
 
 A child is started with :func:`environment`, which holds no secret, and calls :func:`restrict` before it reads anything.
 Everywhere it has limits on memory, files and core dumps. On Linux, on x86-64 and AArch64, the kernel also refuses it

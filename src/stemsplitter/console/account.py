@@ -183,7 +183,7 @@ def _enter(
 def _throttle(request: Request, services: Services, email: str) -> None:
     """Count an attempt that takes a password.
 
-    Strangers cannot lock an owner out: a browser in which the account was signed in before is counted by itself.
+    Attempts of others do not lock the owner out: a browser that was signed in to the account has its own count.
 
     Raises:
         RateLimited: too many attempts.

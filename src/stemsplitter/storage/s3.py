@@ -116,7 +116,7 @@ class Bucket:
         return bool(self._frozen().token)
 
     def get_url(self, key: str, filename: str, mime: str, seconds: float) -> str:
-        """A URL by which whoever has it gets the file, with that name and type."""
+        """Return a URL that downloads the file with that name and type, without further authentication."""
         asked = {
             "ResponseContentDisposition": content_disposition(filename),
             "ResponseContentType": mime,
@@ -124,7 +124,7 @@ class Bucket:
         return self._signed("get_object", key, seconds, asked)
 
     def put_url(self, key: str, mime: str, length: int, seconds: float) -> str:
-        """A URL to which whoever has it may PUT a file of exactly that type and length."""
+        """Return a URL for a PUT of a file of exactly that type and length, without further authentication."""
         return self._signed("put_object", key, seconds, {"ContentType": mime, "ContentLength": length})
 
     def abort_writes(self, before: datetime) -> int:

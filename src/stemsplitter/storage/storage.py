@@ -229,7 +229,7 @@ class Storage:
                     raise
 
     def signed_url(self, key: str, filename: str, mime: str, seconds: float) -> str:
-        """A URL that gives the file to whoever has it, for ``seconds``, with that name and type.
+        """Return a URL that downloads the file with that name and type, without authentication, for ``seconds``.
 
         In S3 it is the store's own (:meth:`direct_url`) where that lives as long. With the credentials of a role, or
         for more than 7 days, it does not, and then the URL is ours, which leads on to the store's.
