@@ -187,8 +187,20 @@ def test_all_invalid_fields_are_reported(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize(
-    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
+    "content_type",
+    [None, "", "application/x-www-form-urlencoded", "Application/X-WWW-Form-URLencoded; charset=UTF-8"],
 )
+def test_n1_json_is_read_without_a_content_type_and_with_that_of_curl(
+    client: TestClient, content_type: str | None
+) -> None:
+    headers = {} if content_type is None else {"Content-Type": content_type}
+    response = client.post("/v1/echo", content=b'{"input": {"url": "a"}}', headers=headers)
+    assert (response.status_code, response.json()["data"]["z"]) == (200, "a"), response.text
+    no_json = client.post("/v1/echo", content=b"url=a", headers=headers)
+    assert error_of(no_json, 422, "VALIDATION_ERROR")["message"] == "The body is not valid JSON."
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "text/xml", "multipart/form-data"])
 def test_other_content_types_are_refused(client: TestClient, content_type: str) -> None:
     response = client.post(
         "/v1/echo", content=b'{"input": {"url": "a"}}', headers={"Content-Type": content_type}

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stemsplitter.accounts.service import Caller
 from stemsplitter.api.dependencies import ID
+from stemsplitter.api.documentation import JSON
 from stemsplitter.api.envelope import success
 from stemsplitter.api.errors import NO_PATH, TOO_LARGE, answer
 from stemsplitter.api.middleware.batching import Batcher
@@ -27,6 +28,7 @@ from stemsplitter.database.best_effort import BestEffort
 from stemsplitter.rate_limits.service import Quota, network
 from stemsplitter.services import Services
 from stemsplitter.splits.schemas import SplitView
+from stemsplitter.uploads.service import media_type
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 15.0
@@ -118,8 +120,13 @@ class Admission:
         if body is None:
             await answer(request, *TOO_LARGE)(request.scope, request.receive, send)
             return
+        scope = request.scope
+        # curl's default; a key authenticates, not a cookie, so a form of another site cannot send such a request
+        if media_type(request.headers.get("content-type", "")) in ("", "application/x-www-form-urlencoded"):
+            others = [pair for pair in scope["headers"] if pair[0] != b"content-type"]
+            scope["headers"] = [*others, (b"content-type", JSON.encode())]
         async with self._places.place(name):
-            await self._app(request.scope, _replayed(body, request.receive), send)
+            await self._app(scope, _replayed(body, request.receive), send)
 
     async def _pass_page(self, request: Request, send: Send) -> None:
         """Pass a request to a page on; one that changes something needs a place, as one to ``/v1`` does.
