@@ -2,7 +2,8 @@
 
 Prints the SDR of each stem over whole songs, in bands, as the median over the songs: alone, with the vocals that
 Spleeter finds, with the true vocals, and with the true vocals, drums and bass; each with shares for all stems,
-for the stems that the song has, and for those that the network finds in it. The last column is the energy of
+for the stems that the song has, for those that the network finds in it, and for those that the song has where
+what is given is kept as it is, and the rest shared out among the other stems. The last column is the energy of
 stems that the song does not have, against the mixture's. With ``--songs`` all songs are printed, too.
 """
 
@@ -18,14 +19,14 @@ from numpy.typing import NDArray
 
 from training import loss
 from training.examples import Example, load
-from training.given import WAYS, Way, batch, known
+from training.given import GIVEN, WAYS, Way, batch, known
 from training.network import BandNet
 from training.score import STEMS
 from training.shipped import begin_with
 
 FAINT: Final = -15.0  # dB of a stem beside the rest of its song below which it is not judged
 FOUND: Final = 0.1  # probability from which on an instrument counts as found: a faint one is to stay
-LISTS: Final = ("all", "listed", "found")
+LISTS: Final = ("all", "listed", "found", "kept")
 
 Floats = NDArray[np.float64]
 
@@ -58,6 +59,17 @@ class Sums:
         )
 
 
+def kept(listed: NDArray[np.bool_], way: Way) -> NDArray[np.bool_]:
+    """Which stems may have a share of each signal ``[4, 6]``, where a given stem is nothing but itself."""
+    given = {"alone": 0, "spleeter": 1, "vocals": 1, "three": 3}[way]
+    allowed = np.tile(listed, (1 + len(GIVEN), 1))
+    if listed[given:].any():
+        allowed[0, :given] = False
+    for number in range(given):
+        allowed[1 + number] = np.arange(len(STEMS)) == number
+    return allowed
+
+
 class Judge:
     """A network, and what it makes of songs."""
 
@@ -73,7 +85,12 @@ class Judge:
             features, *truth, _ = batch([known(each, way)])
             runs.append((*self._network(features), truth))
         found = torch.sigmoid(loss.presence(torch.cat([presence for _, presence, _ in runs], dim=1)))[0]
-        allowed = {"all": np.ones(len(STEMS), bool), "listed": listed, "found": found.numpy() > FOUND}
+        allowed = {
+            "all": np.ones(len(STEMS), bool),
+            "listed": listed,
+            "found": found.numpy() > FOUND,
+            "kept": kept(listed, way),
+        }
         sums = {name: Sums() for name in LISTS}
         for name, stems in allowed.items():
             only = torch.from_numpy(stems if stems.any() else ~stems)[None]

@@ -31,11 +31,12 @@ _PAIRS: Final = tuple(combinations_with_replacement(range(SIGNALS), 2))
 def masks(logits: Tensor, allowed: Tensor | None = None) -> Tensor:
     """From ``[B, 48, T, BANDS]`` to ``[B, 4, 6, 2, T, BANDS]``: shares of the four signals, which sum to 1.
 
-    Stems that are not ``allowed``, ``[B, 6]``, have none.
+    Stems that are not ``allowed``, ``[B, 6]`` or for each signal ``[B, 4, 6]``, have none.
     """
     shares = logits.float().reshape(len(logits), SIGNALS, len(STEMS), 2, *logits.shape[-2:])
     if allowed is not None:
-        shares = shares.masked_fill(~allowed[:, None, :, None, None, None], -torch.inf)
+        each = allowed if allowed.ndim == 3 else allowed[:, None]
+        shares = shares.masked_fill(~each[..., None, None, None], -torch.inf)
     return shares.softmax(2)
 
 

@@ -71,3 +71,16 @@ def test_the_loudest_absent_stem_counts(song):
     assert sums["all"].absent(listed) == pytest.approx(10 * np.log10(1 / 36), abs=0.1)
     assert sums["listed"].absent(listed) < -60
     assert np.isnan(sums["all"].absent(np.ones(6, bool)))
+
+
+def test_what_is_given_may_be_kept_as_it_is(song):
+    from training.judge import Judge, kept
+
+    listed = song[0].listed
+    three = kept(listed, "three")
+    assert [np.flatnonzero(row).tolist() for row in three] == [[3], [0], [1], [2]]
+    assert kept(listed, "alone").tolist() == [listed.tolist()] * 4
+    sums, _ = Judge(network_for([0.0] * 6, [0.0] * 6)).song(song, "three")
+    certain = [STEMS.index(stem) for stem in ("drums", "bass", "guitar")]
+    assert (sums["kept"].errors[certain] < 1e-4 * sums["kept"].mixture).all()
+    assert (sums["listed"].errors[certain] > 1e-3 * sums["listed"].mixture).all()
