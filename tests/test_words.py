@@ -1,4 +1,4 @@
-"""Docstrings, comments and texts of the package use standard words (CONTRIBUTING.md, "How we write")."""
+"""Docstrings, comments and texts use standard words, as CONTRIBUTING.md requires under "Style" and "Glossary"."""
 
 import ast
 import io
@@ -7,9 +7,8 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
-ROOT = Path(__file__).parents[1] / "src" / "stemsplitter"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "stemsplitter"
 FIRST_WORD = re.compile(r"(What|Who|Whose|How|Whether|Where|When|Which)\b")
 # pattern of a word that is not used → the standard word
 STANDARD = {
@@ -31,7 +30,13 @@ STANDARD = {
     r"behind (its|their) back": "directly",
 }
 BANNED = re.compile("|".join(rf"(?P<w{i}>\b{word}\b)" for i, word in enumerate(STANDARD)), re.IGNORECASE)
-MODULES = sorted(ROOT.rglob("*.py"))
+MODULES = sorted(PACKAGE.rglob("*.py"))
+OTHER_MODULES = sorted(
+    path
+    for folder in ("tests", "benchmarks", "evaluation", "examples", "scripts")
+    for path in (ROOT / folder).rglob("*.py")
+    if (ROOT / "tests" / "training") not in path.parents
+)
 
 
 def docstrings(tree: ast.Module) -> Iterator[tuple[int, str]]:
@@ -57,17 +62,21 @@ def standard_word(match: re.Match[str]) -> str:
     return next(word for i, word in enumerate(STANDARD.values()) if match[f"w{i}"])
 
 
-@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_texts_use_standard_words(path: Path) -> None:
-    source = path.read_text(encoding="utf-8")
+def test_docstrings_begin_with_verb_or_noun() -> None:
     problems = [
-        f"line {line}: a docstring begins with a verb or a noun, not {text.split()[0]!r}"
-        for line, text in docstrings(ast.parse(source))
+        f"{path.relative_to(ROOT)}:{line}: {text.split()[0]!r} begins a docstring"
+        for path in (*MODULES, *OTHER_MODULES)
+        for line, text in docstrings(ast.parse(path.read_text(encoding="utf-8")))
         if FIRST_WORD.match(text)
     ]
-    problems += [
-        f"line {line + text.count(chr(10), 0, match.start())}: {match[0]!r}; standard: {standard_word(match)}"
-        for line, text in texts(source)
+    assert not problems, "\n".join(problems)
+
+
+def test_package_uses_standard_words() -> None:
+    problems = [
+        f"{path.relative_to(ROOT)}:{line}: {match[0]!r}; standard: {standard_word(match)}"
+        for path in MODULES
+        for line, text in texts(path.read_text(encoding="utf-8"))
         for match in BANNED.finditer(text)
     ]
     assert not problems, "\n".join(problems)
