@@ -33,8 +33,7 @@ def upload(api: httpx.Client, song: Path) -> dict[str, Any]:
     declared = {"filename": song.name, "contentType": kind, "contentLength": song.stat().st_size}
     reserved = call(api, "POST", "/v1/audio/uploads", json=declared)
     with song.open("rb") as file:
-        headers = {"Content-Type": kind, **reserved["uploadHeaders"]}
-        sent = httpx.put(reserved["uploadUrl"], content=file, headers=headers, timeout=600)
+        sent = httpx.put(reserved["uploadUrl"], content=file, headers=reserved["uploadHeaders"], timeout=600)
     stored = sent.raise_for_status().json()["data"]
     return {
         "type": "uploaded_file",

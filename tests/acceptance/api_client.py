@@ -70,9 +70,10 @@ class ApiClient:
         in_s3 = ["directUpload"] if isinstance(self.server, Fleet) else []
         assert list(reservation) == ["uploadId", "uploadUrl", "uploadHeaders", "expiresAt", *in_s3]
         assert reservation["uploadId"].startswith("upl_")
-        assert list(reservation["uploadHeaders"]) == ["X-Upload-Token"]
+        assert list(reservation["uploadHeaders"]) == ["X-Upload-Token", "Content-Type"]
         assert TIME.fullmatch(reservation["expiresAt"])
-        headers = reservation["uploadHeaders"] | {"Content-Type": media_type}
+        assert reservation["uploadHeaders"]["Content-Type"] == media_type
+        headers = reservation["uploadHeaders"]
         sent = httpx2.request(
             method, reservation["uploadUrl"], content=content, headers=headers, timeout=REQUEST_S
         )

@@ -33,7 +33,7 @@ class DirectUpload(CamelModel):
 
 
 class UploadReservation(CamelModel):
-    """URL to which the file is sent once, and headers to send in addition to its Content-Type."""
+    """URL to which the file is sent once, and all headers to send with it."""
 
     upload_id: str
     upload_url: str

@@ -328,7 +328,8 @@ def _check(upload: Upload, content_type: str | None, content_length: int | None)
 
 def media_type(content_type: str) -> str:
     """Return a media type without its parameters (RFC 9110 §8.3.1)."""
-    return content_type.partition(";")[0].strip().lower()
+    # a client that sends the header twice may join both values with a comma
+    return re.split("[;,]", content_type, maxsplit=1)[0].strip().lower()
 
 
 def _hash(token: str) -> str:

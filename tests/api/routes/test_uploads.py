@@ -1,6 +1,9 @@
 import hashlib
+import json
 import re
+import subprocess
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +21,27 @@ def test_reservation_has_the_upload_url_and_headers(server: Any) -> None:
     assert list(data) == ["uploadId", "uploadUrl", "uploadHeaders", "expiresAt"]
     assert re.fullmatch(r"upl_[0-9A-Za-z]{22}", data["uploadId"])
     assert data["uploadUrl"] == f"{server.url}/uploads/{data['uploadId']}"
-    assert list(data["uploadHeaders"]) == ["X-Upload-Token"]
+    assert list(data["uploadHeaders"]) == ["X-Upload-Token", "Content-Type"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", data["expiresAt"])
     left = datetime.fromisoformat(data["expiresAt"]) - now()
     assert timedelta(minutes=55) < left <= timedelta(hours=1)
+
+
+def test_n2_file_is_sent_by_curl_with_the_upload_headers_alone(server: Any, tmp_path: Path) -> None:
+    song = tmp_path / "song.mp3"
+    song.write_bytes(server.song)
+    for how in (["-T", str(song)], ["-X", "PUT", "--data-binary", f"@{song}"], ["--data-binary", f"@{song}"]):
+        status, answer = server.reserve(contentType="Audio/MPEG; rate=44100")
+        assert (status, answer["data"]["uploadHeaders"]["Content-Type"]) == (200, "audio/mpeg")
+        headers = [f"-H{name}: {value}" for name, value in answer["data"]["uploadHeaders"].items()]
+        command = ["curl", "--fail-with-body", "-s", *how, *headers, answer["data"]["uploadUrl"]]
+        sent = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert sent.returncode == 0, sent.stdout
+        assert json.loads(sent.stdout)["data"]["key"]
+
+
+def test_n2_content_type_sent_in_addition_to_the_upload_headers_is_accepted(server: Any) -> None:
+    assert server.send(server.reserved(), Content_Type="audio/mpeg, audio/mpeg")[0] == 200
 
 
 def test_token_is_stored_as_a_hash(server: Any) -> None:

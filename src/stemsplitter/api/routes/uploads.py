@@ -19,7 +19,7 @@ _URL = f"https://stems.example.com/uploads/{_ID}"
 _RESERVED = {
     "uploadId": _ID,
     "uploadUrl": _URL,
-    "uploadHeaders": {"X-Upload-Token": "5r9vRZna0VbgxGggnqLzpkqWQ2Jd7MfT"},
+    "uploadHeaders": {"X-Upload-Token": "5r9vRZna0VbgxGggnqLzpkqWQ2Jd7MfT", "Content-Type": "audio/mpeg"},
     "expiresAt": "2026-05-03T11:20:30.000Z",
     "directUpload": {
         "method": "PUT",
@@ -49,8 +49,8 @@ _OF_UPLOAD = {
 def create_upload(
     body: UploadRequest, services: ServicesDep, caller: CallerDep, idempotency: IdempotencyDep
 ) -> JsonResponse:
-    """Reserve an upload. Then send the bytes of the file to `uploadUrl` with `uploadHeaders` and its Content-Type, or
-    as described by `directUpload`, if present."""
+    """Reserve an upload. Then send the bytes of the file to `uploadUrl` with `uploadHeaders`, or as described by
+    `directUpload`, if present."""
 
     def create(record: Record) -> Mapping[str, Any]:
         uploads = services.uploads
@@ -61,7 +61,7 @@ def create_upload(
             reservation = UploadReservation(
                 upload_id=upload.id,
                 upload_url=uploads.url(upload.id),
-                upload_headers={"X-Upload-Token": token},
+                upload_headers={"X-Upload-Token": token, "Content-Type": upload.content_type},
                 expires_at=upload.expires_at,
                 direct_upload=uploads.direct(upload),
             )
