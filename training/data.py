@@ -151,7 +151,7 @@ class VocalsFinder(Protocol):
 
 
 class Spleeter:
-    """What Spleeter finds, with its errors: voices missed, and instruments taken for voices."""
+    """Spleeter, with its errors: voices missed, and instruments taken for voices."""
 
     def __init__(self) -> None:
         """Raises ModelError where its weights are not here: ``stemsplitter models pull spleeter_2s``."""

@@ -1,6 +1,6 @@
 """Write a checkpoint as the file that the package ships: ``python -m training.export best.pt builtin_6s.safetensors``.
 
-Half precision, batch normalisation melted into the weights. Prints what the catalogue has to say of the file.
+Half precision, batch normalisation folded into the weights. Prints what the catalogue has to say of the file.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What is given to the network beside the mixture: vocals, drums and bass, each of any quality, or not at all.
+"""Stems given to the network beside the mixture: vocals, drums and bass, each of any quality, or not at all.
 
 A given stem is a sum of the mixture's signals, each with a factor that differs from band to band and from frame to
 frame. All that the network and its loss need of given stems follows from the products of the signals
@@ -130,7 +130,7 @@ def _combined(factors: Maps, maps: Maps) -> Maps:
 
 
 def features(mixture: Maps, flatness: Maps, panning: Maps, powers: Maps, flags: list[bool]) -> Maps:
-    """What the network is told: ``[FEATURES, T, BANDS]``.
+    """Compute the features: ``[FEATURES, T, BANDS]``.
 
     In this order: log power of the rest, of middle and side; the mixture's flatness, of both; its panning; log
     power of the given vocals, drums, bass, of both; log power of the mixture, of both; for vocals, drums and
@@ -163,7 +163,7 @@ def _found(example: Example) -> Maps:
 
 
 def _imagined(example: Example, stem: int, random: np.random.Generator) -> Maps:
-    """What a model might find: nothing but the stem, or found by a mask, or with leakage of 0 to 20 dB."""
+    """Imagine what a model finds: the stem alone, or by a mask, or with leakage of 0 to 20 dB."""
     if stem in example.stems and random.random() < TRUE:
         return _true(example, stem)
     return _masked(example, stem, random) if random.random() < MASKED else _leaking(example, stem, random)

@@ -60,7 +60,7 @@ class Sums:
 
 
 def kept(listed: NDArray[np.bool_], way: Way) -> NDArray[np.bool_]:
-    """Which stems may have a share of each signal ``[4, 6]``, where a given stem is nothing but itself."""
+    """Stems that may have a share of each signal, ``[4, 6]``, where a given stem is nothing but itself."""
     given = {"alone": 0, "spleeter": 1, "vocals": 1, "three": 3}[way]
     allowed = np.tile(listed, (1 + len(GIVEN), 1))
     if listed[given:].any():

@@ -4,7 +4,7 @@ After Choi et al., "Investigating U-Nets with various intermediate blocks for sp
 separation" (ISMIR 2020), whose TFC-TDF block this is in its later, residual form (Kim et al., "Sound demixing
 challenge 2023 music demixing track technical report: TFC-TDF-UNet v3"), with a small transformer at the
 bottom instead of more levels. Every convolution and linear layer is followed by batch normalisation, which
-`folded` melts into its weights: what is shipped has none.
+`folded` folds into its weights: what is shipped has none.
 """
 
 import itertools
@@ -190,7 +190,7 @@ class BandNet(nn.Module):
         return unprojected, self.presence(y)
 
     def folded(self) -> dict[str, NDArray[np.float32]]:
-        """The weights for `stemsplitter.separation.architectures.bandnet.network`, batch normalisation melted in."""
+        """The weights for `stemsplitter.separation.architectures.bandnet.network`, batch normalisation folded in."""
         state: dict[str, Tensor] = {"offset": self.offset, "scale": self.scale}
         for name in ("enter", "narrow", "widen"):
             state |= getattr(self, name).folded(name)

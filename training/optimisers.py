@@ -1,4 +1,4 @@
-"""What moves the weights: Muon for the matrices of the hidden layers, AdamW for all else.
+"""Optimizers: Muon for the matrices of the hidden layers, AdamW for all else.
 
 Muon (Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024) makes each step of a matrix
 orthogonal; scaled as by Liu et al. ("Muon is scalable for LLM training", 2025) it takes AdamW's learning rates.

@@ -113,7 +113,7 @@ def play(song: Song, job: Job, random: np.random.Generator) -> tuple[dict[str, A
 
 
 def player(stem: str, role: str, style: str, job: Job, random: np.random.Generator) -> Instrument:
-    """Somebody for the part."""
+    """Choose a player for the part."""
     if stem != "vocals":
         return choice.choose(stem, role, style, random, job.samples, job.split)
     return _voices(job.samples, job.split).choose(random, role, style)

@@ -1,4 +1,4 @@
-"""What the composer writes and the instruments play."""
+"""Notes, parts and songs, which the composer writes and the instruments play."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class Note:
 
 @dataclass(frozen=True)
 class Part:
-    """What one player plays.
+    """Notes of one player.
 
     Attributes:
         stem: one of `STEMS`.

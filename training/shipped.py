@@ -17,7 +17,7 @@ SECOND, THIRD = 2, 3  # of the signals: given drums, given bass
 def begin_with(network: BandNet, file: Path, features: Tensor) -> None:
     """Load the weights into a network, in which it computes from ``features`` what the file's does.
 
-    Batch normalisation, melted into the file's weights, is taken out again: its mean and variance are those that
+    Batch normalisation, folded into the file's weights, is taken out again: its mean and variance are those that
     the convolutions have on ``features``, ``[B, FEATURES, T, BANDS]``, one after the other.
     """
     state = {name: value.float() for name, value in load_file(file).items()}

@@ -1,4 +1,4 @@
-"""What is trained and what is shipped are the same network."""
+"""The network that is trained is the one that ships."""
 
 from pathlib import Path
 

@@ -81,7 +81,7 @@ def test_a_string_played_anew_falls_silent_and_other_strings_ring(samples: Path)
     guitar = instrument(samples, "guitar", "lead")
 
     def low_e_after(second: int) -> float:
-        """How much of a low E rings on while the second note sounds."""
+        """Level of a low E that rings on while the second note sounds."""
         audio = guitar.play(
             [Note(0.1, 2.0, 40, 0.8), Note(1.0, 1.0, second, 0.8)], 3.0, np.random.default_rng(2)
         )

@@ -80,7 +80,7 @@ def sections(bar_seconds: float, random: np.random.Generator) -> list[Section]:
 
 
 def band(style: Style, random: np.random.Generator) -> list[Player]:
-    """Who plays in the song; at least three stems."""
+    """Draw the players of the song, of at least three stems."""
     while True:
         stems = [stem for stem, share in style.stems.items() if chance(random, share)]
         if len(stems) >= 3:
@@ -140,7 +140,7 @@ def _cast(
 
 
 def _entry(section: Section, count: int, random: np.random.Generator) -> tuple[int, int]:
-    """Where in a section a player enters and leaves: mostly all of it, else a half, or without its last bar."""
+    """Draw the bars at which a player enters and leaves a section: mostly all, else a half, or all but the last."""
     if section.bars < 2 or count < 3:
         return 0, section.bars
     kind = draw(random, {"all": 0.8, "second": 0.09, "first": 0.04, "stop": 0.07})

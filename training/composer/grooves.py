@@ -1,4 +1,4 @@
-"""What bass drum, backbeat and riffs agree on, for each kind of section."""
+"""Rhythms shared by bass drum, backbeat and riffs, for each kind of section."""
 
 from typing import Final
 

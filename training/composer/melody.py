@@ -12,7 +12,7 @@ from training.composer.theory import Chord, ladder, near
 
 @dataclass(frozen=True)
 class Manner:
-    """How a melody goes.
+    """Parameters of a melody.
 
     Attributes:
         low, high: its range.

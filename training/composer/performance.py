@@ -12,7 +12,7 @@ from training.score import Note
 
 @dataclass(frozen=True)
 class Clock:
-    """Where beats lie in time.
+    """Times of the beats.
 
     Attributes:
         beats: bar lines in quarter notes, ascending.

@@ -70,7 +70,7 @@ def chords(sheet: Sheet, bars: Sequence[Bar], random: np.random.Generator) -> li
 def _places(
     kind: str, pattern: str, bar: Bar, start: float, end: float, random: np.random.Generator
 ) -> list[tuple[float, float, float]]:
-    """Where a chord is struck between two beats: start, length, strength."""
+    """Draw the strokes of a chord between two beats: start, length, strength."""
     length = end - start
     if kind in ("block", "octaves"):
         return [(start, length * 0.97, 1.0)]

@@ -35,13 +35,13 @@ class Span(NamedTuple):
 
     @property
     def end(self) -> float:
-        """Where the next chord starts."""
+        """Beat at which the next chord starts."""
         return self.start + self.beats
 
 
 @dataclass(frozen=True)
 class Groove:
-    """What the rhythm section agrees on for a kind of section; steps are sixteenths of a bar.
+    """Rhythm that the players share in a kind of section; steps are sixteenths of a bar.
 
     Attributes:
         kick: steps of the bass drum.
@@ -98,7 +98,7 @@ class Bar:
 
     @property
     def last(self) -> bool:
-        """Whether the section ends with it."""
+        """True if the section ends with it."""
         return self.place == self.section.bars - 1
 
     def chord(self, beat: float) -> Chord:
@@ -108,7 +108,7 @@ class Bar:
 
 @dataclass(frozen=True)
 class Sheet:
-    """What every player has in front of them.
+    """Everything that the players have in common.
 
     Attributes:
         style: as in `training.score.Song`.

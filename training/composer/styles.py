@@ -1,4 +1,4 @@
-"""What the nine styles have in common with themselves: tempo, modes, chords, who plays."""
+"""Tempo, modes, chords and players of the nine styles."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -62,7 +62,7 @@ class Chord:
 
     @property
     def minor(self) -> bool:
-        """Whether its third is minor."""
+        """True if its third is minor."""
         return 3 in self.intervals
 
     @property
@@ -117,7 +117,7 @@ def _voice(chord: Chord, centre: int, previous: tuple[int, ...], size: int) -> t
 
 @lru_cache(maxsize=4096)
 def fret(chord: Chord, position: int) -> tuple[int, ...]:
-    """What a guitarist in standard tuning strums for a chord near a fret, from the lowest string up.
+    """Pitches of a chord near a fret of a guitar in standard tuning, from the lowest string up.
 
     The root lies on one of the three lowest strings, every higher string sounds its first tone of the chord
     within four frets (or open in first position).

@@ -1,4 +1,4 @@
-"""What is sung."""
+"""Melodies of lead and harmony vocals."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What MP3 does to a song."""
+"""MP3 coding and decoding of a song."""
 
 import io
 

@@ -1,4 +1,4 @@
-"""Where a sound stands: panorama, width, echoes and rooms (stereo impulse responses made of noise)."""
+"""Position of a sound: panorama, width, echoes and rooms (stereo impulse responses made of noise)."""
 
 import numpy as np
 from scipy import fft

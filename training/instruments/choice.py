@@ -1,4 +1,4 @@
-"""Who plays a part: real recordings where there are some, soundfonts and synthesis for variety."""
+"""Choice of the instrument for a part: recordings, soundfonts, synthesis."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -23,7 +23,7 @@ TURNS: Final = 3  # strokes of one grade that differ a little
 
 @dataclass(frozen=True)
 class Place:
-    """How a piece sits in the kit.
+    """Level, position and decay of a piece in the kit.
 
     Attributes:
         level: dB of its loudest stroke's peak.

@@ -52,7 +52,7 @@ class Recording:
 
 
 def parse(path: Path, octaves: int) -> Recording | None:
-    """What a file's name says; None for what is no note (scrapes, knocks, finger noises)."""
+    """Read a file's name; None for what is no note (scrapes, knocks, finger noises)."""
     name = path.stem.lower().replace("close_", "close")
     words = re.split(r"[_\s-]+", name)
     articulation = next((ARTICULATIONS[word] for word in words if word in ARTICULATIONS), "sustain")

@@ -98,7 +98,7 @@ class Shouts:
 
 
 def spans(notes: Sequence[Note]) -> list[tuple[float, float]]:
-    """Where notes are, with pauses of up to `REST` seconds between them: start and end."""
+    """Start and end of each stretch with notes, which may have pauses of up to `REST` seconds."""
     found: list[tuple[float, float]] = []
     for note in sorted(notes, key=lambda each: each.start):
         end = note.start + note.duration
@@ -124,7 +124,7 @@ def choose(
 
 
 def shouts(random: np.random.Generator, samples: Path | None, split: Split) -> Shouts | None:
-    """Somebody who shouts, or None where there is nobody."""
+    """Choose shouts, or None where there are no recordings of any."""
     paths = _files(samples, SHOUTS) if samples and split == "training" else ()
     return Shouts(paths, float(random.uniform(-5, 4))) if paths else None
 

@@ -20,7 +20,7 @@ CHOKE: Final = 0.012  # seconds in which a string falls silent when it is played
 
 @dataclass(frozen=True)
 class Manner:
-    """How a player plays, and how the instrument is set up.
+    """Manner of playing, and set-up of the instrument.
 
     Attributes:
         tuning: semitones off concert pitch.
@@ -122,7 +122,7 @@ class RecordedInstrument:
         return events + self._noises(events, random)
 
     def _voice(self, note: Note, sounding: dict[int, _Event]) -> int:
-        """What the note sounds on: a key, or the highest string that has the pitch and is not in this chord."""
+        """Choose what the note sounds on: a key, or the highest string that has the pitch and is not in this chord."""
         fitting = [i for i, string in enumerate(self.strings) if string - self.manner.slack <= note.pitch]
         free = [i for i in fitting if i not in sounding or note.start - sounding[i].start > CHORD]
         return free[-1] if free else fitting[0] if fitting else note.pitch
@@ -242,7 +242,7 @@ def _add(out: Audio, audio: Audio, first: int, gain: float, fade: int) -> None:
 
 
 def _pedal_changes(notes: Sequence[Note], period: float) -> np.ndarray:
-    """When the pedal is changed: with the first chord that comes `period` seconds after the last change."""
+    """Times of the changes of the pedal: with the first chord that comes `period` seconds after the last change."""
     changes: list[float] = []
     for start in sorted(note.start for note in notes) if period else []:
         if not changes or start - changes[-1] >= period:

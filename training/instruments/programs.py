@@ -1,4 +1,4 @@
-"""Which General MIDI programs suit which part: the producer's taste, as weights."""
+"""General MIDI programs that suit each part, with weights."""
 
 from typing import Final, NamedTuple
 
@@ -7,7 +7,7 @@ Range = tuple[int, int]  # MIDI numbers between which the middle of a part sound
 
 
 class Manner(NamedTuple):
-    """How a program is played.
+    """Manner of playing a program.
 
     Attributes:
         pitches: where the instrument sounds like itself; a part is moved there by octaves. None: as written.

@@ -103,7 +103,7 @@ class _Synth:
             _set_generator(self.synth.synth, channel, generator, value)
 
     def render(self, events: list[Event], seconds: float) -> Audio:
-        """What the events sound like, ``[2, round(seconds * SAMPLE_RATE)]``."""
+        """Render the events: ``[2, round(seconds * SAMPLE_RATE)]``."""
         audio = np.zeros((2, round(seconds * SAMPLE_RATE)), np.float32)
         done = 0
         for moment, _, method, arguments in sorted(events):
@@ -157,7 +157,7 @@ class SoundFontPlayer:
 
     @property
     def amplifier(self) -> bool:
-        """Whether an amplifier suits it: not wooden guitars, nor those that have had one."""
+        """True if an amplifier suits it: not wooden guitars, nor those that have had one."""
         return self.program not in UNAMPLIFIED
 
     def play(self, notes: Sequence[Note], seconds: float, random: np.random.Generator) -> Audio:
@@ -247,7 +247,7 @@ def _bend(semitones: float) -> int:
 
 
 def _monophonic(notes: Sequence[Note]) -> bool:
-    """Whether at most one in ten notes begins while the one before is still clearly held."""
+    """Tell if at most one in ten notes begins while the one before is still clearly held."""
     overlaps = sum(b.start < a.start + 0.7 * a.duration for a, b in pairwise(notes))
     return bool(notes) and overlaps <= len(notes) / 10
 

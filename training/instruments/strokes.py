@@ -1,4 +1,4 @@
-"""Which recorded strokes there are for each drum, cymbal and percussion instrument.
+"""Recorded strokes of each drum, cymbal and percussion instrument.
 
 They are those of the Debian packages sonic-pi-samples and hydrogen-drumkits (its kit Audiophob), all CC0. The other
 kits of the latter are under the GPL or ShareAlike, or under a licence that asks for attribution; none is used.
@@ -142,6 +142,6 @@ def find(name: str) -> Path:
 
 
 def strokes(name: str, machine: bool) -> tuple[Strokes, ...]:
-    """What there is to choose from for a piece, of the packages that are installed."""
+    """Strokes to choose from for a piece, of the packages that are installed."""
     pool = ELECTRONIC.get(name, ACOUSTIC[name]) if machine else ACOUSTIC[name]
     return tuple(each for each in pool if all(find(file).is_file() for file in each))

@@ -1,4 +1,4 @@
-"""What a synthesizer's note is made of, as waveforms for `wavetable.oscillate`."""
+"""Timbres of synthesizers, as waveforms for `wavetable.oscillate`."""
 
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -14,7 +14,7 @@ DRAWBARS: Final = (0.5, 1.5, 1, 2, 3, 4, 5, 6, 8)
 
 
 class Timbre(Protocol):
-    """How a note sounds as it goes on."""
+    """Waveforms of a note as it goes on."""
 
     @property
     def times(self) -> Floats:

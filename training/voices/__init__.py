@@ -91,7 +91,7 @@ class VoicePlayer:
             self._bank |= load_bank(folder, speakers, lines)
 
     def choose(self, random: np.random.Generator, role: str = "lead", style: str = "pop") -> Instrument:
-        """Somebody for a part of this role (lead, harmony) in a song of this style."""
+        """Choose a singer for a part of this role (lead, harmony) in a song of this style."""
         kind = random.random()
         if kind < RECORDED[role]:
             found = recordings.choose("vocals", role, style, random, self._samples, self._split)

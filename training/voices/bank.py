@@ -66,7 +66,7 @@ GRID: Final = 700 * np.expm1(np.linspace(0, np.log1p(_TOP / 700), _POINTS))
 
 @dataclass(frozen=True)
 class Speaker:
-    """What one speaker said.
+    """Analysed speech of one speaker.
 
     Attributes:
         envelopes: ``[frames, len(GRID)]``, dB of power; 0 dB is the mean over the line's vowels.
@@ -84,14 +84,14 @@ class Speaker:
     lines: NDArray[np.int64]
 
     def runs(self, *phones: str) -> NDArray[np.int64]:
-        """Where one of the phones is held, ``[runs, 2]``, start and end in frames, the longest first."""
+        """Stretches in which one of the phones is held, ``[runs, 2]``, start and end in frames, the longest first."""
         inside = np.isin(self.phones, [PHONES.index(phone) for phone in phones])
         edges = np.flatnonzero(np.diff(inside, prepend=False, append=False)).reshape(-1, 2)
         return edges[np.argsort(edges[:, 0] - edges[:, 1], kind="stable")]
 
 
 def is_female(speaker: str) -> bool:
-    """Whether a speaker is a woman: the names of recorded ones begin with F_ or M_."""
+    """Tell if a speaker is a woman: the names of recorded ones begin with F_ or M_."""
     return speaker in FEMALE or speaker.startswith("F_")
 
 

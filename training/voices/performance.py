@@ -149,7 +149,7 @@ def _set_to_notes(
 def _sing(
     groups: Sequence[_Group], length: int, speaker: Speaker, delivery: Delivery, random: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Which of the speaker's frames is read when, and the gain that makes vowels equally loud."""
+    """Frames of the speaker to read at each time, and the gain that makes vowels equally loud."""
     source = np.zeros(length)
     gain = np.full(length, SILENCE)
     onset = int(groups[0].syllable[1] - groups[0].syllable[0])

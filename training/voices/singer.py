@@ -1,4 +1,4 @@
-"""Who sings, and how: everything about a performance that is drawn before the first note."""
+"""Traits of a singer in a song, drawn before the first note."""
 
 from dataclasses import dataclass, replace
 from typing import Final, Literal
@@ -159,7 +159,7 @@ def draw_singer(
 
 
 def _adapt(singer: Singer, random: np.random.Generator) -> Singer:
-    """What the delivery changes about the voice."""
+    """Adapt the voice to the delivery."""
     if singer.delivery == "screamed":
         return replace(
             singer,

@@ -46,7 +46,7 @@ def speaker_of(stem: str) -> str | None:
 
 
 def held_out(speaker: str) -> bool:
-    """Whether a speaker is kept from training."""
+    """Tell if a speaker is kept from training."""
     number = re.fullmatch(r"[FM]_(\d+)", speaker)
     return bool(number) and int(number[1]) % HELD_OUT_EACH == 0
 

@@ -25,7 +25,7 @@ _COLOUR_POINTS: Final = np.array([200.0, 600.0, 1700.0, 4500.0, 10_000.0])
 
 @dataclass
 class Frames:
-    """What to say, one row for every `HOP` samples.
+    """Control values of the vocoder, one row for every `HOP` samples.
 
     Attributes:
         envelopes: ``[frames, len(GRID)]``, dB of power.
