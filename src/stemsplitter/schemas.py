@@ -3,8 +3,14 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, field_validator, model_validator
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
+
+from stemsplitter.spelling import nearest
+
+UNKNOWN_FIELD = "unknown_field"
+_SHOWN = 64  # characters of the name of an unknown field
 
 
 def format_time(at: datetime) -> str:
@@ -24,7 +30,23 @@ class CamelModel(BaseModel):
 
 
 class RequestModel(CamelModel):
-    """The body of a request. Unknown fields are ignored, as clients may send more."""
+    """The body of a request. Unknown fields are errors, because a misspelt option would be ignored and charged."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, body: Any) -> Any:
+        known = [field.alias or name for name, field in cls.model_fields.items()]
+        for name in body if isinstance(body, dict) else ():
+            if name not in known and name not in cls.model_fields:
+                # JSON can hold lone surrogates, which the response cannot
+                shown = name[:_SHOWN].encode("utf-8", "replace").decode().replace("\0", "?")
+                match = nearest(shown, known)
+                rest = f"did you mean {match}?" if match else f"send only {', '.join(known)}."
+                message = "Unknown field {field}: {rest}"
+                raise PydanticCustomError(UNKNOWN_FIELD, message, {"field": shown, "rest": rest})
+        return body
 
     @field_validator("*", mode="after")
     @classmethod

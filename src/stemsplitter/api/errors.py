@@ -14,6 +14,7 @@ from starlette.routing import Match
 
 from stemsplitter.api.envelope import failure
 from stemsplitter.errors import AudioError, RequestError
+from stemsplitter.schemas import UNKNOWN_FIELD
 from stemsplitter.service_errors import Busy, InsufficientCredits, RateLimited, ServiceError, Unauthorized
 from stemsplitter.storage import FileMissing, StorageError
 
@@ -182,12 +183,18 @@ def _invalid(request: Request, error: Exception) -> Response:
         return answer(request, 422, "VALIDATION_ERROR", "The body is not valid JSON.")
     if isinstance(error.body, bytes):  # not parsed, as the Content-Type is not JSON
         return answer(request, *UNSUPPORTED_TYPE)
-    found = [(_param(each["loc"], error.body), _sentence(each["msg"])) for each in problems]
+    found = [(_param(_location(each), error.body), _sentence(each["msg"])) for each in problems]
     param, message = found[0]
     details = {"errors": [{"param": at, "message": text} for at, text in found]} if len(found) > 1 else None
-    if param:
+    if param and problems[0]["type"] != UNKNOWN_FIELD:
         message = f"{param}: {message}"
     return answer(request, 422, "VALIDATION_ERROR", message, param=param, details=details)
+
+
+def _location(problem: Mapping[str, Any]) -> tuple[str | int, ...]:
+    """Return the location of an error of pydantic, which for an unknown field is that of its object."""
+    location: tuple[str | int, ...] = problem["loc"]
+    return (*location, problem["ctx"]["field"]) if problem["type"] == UNKNOWN_FIELD else location
 
 
 def _param(location: Sequence[str | int], body: Any) -> str:
@@ -209,4 +216,4 @@ def _param(location: Sequence[str | int], body: Any) -> str:
 
 def _sentence(message: str) -> str:
     text = message.removeprefix("Value error, ")
-    return text if text.endswith(".") else f"{text}."
+    return text if text.endswith((".", "?")) else f"{text}."

@@ -60,13 +60,44 @@ def data(response: Any) -> Any:
 
 
 def test_idempotency_key_creates_once(client: TestClient, upload: Callable[[], dict[str, str]]) -> None:
-    body, headers = {"input": upload(), "stemModel": "4s", "unknown": 1}, {"Idempotency-Key": '"once"'}
+    body, headers = {"input": upload(), "stemModel": "4s"}, {"Idempotency-Key": '"once"'}
     first, second = (client.post(PATH, json=body, headers=headers) for _ in range(2))
     assert list(data(first)) == ["id", "status", "creditsUsed", "createdAt"]
     assert data(first) == data(second)
     assert "Idempotency-Replayed" not in first.headers
     assert second.headers["Idempotency-Replayed"] == "true"
     assert len(data(client.get(PATH))["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "param", "message"),
+    [
+        ({"stemmodel": "4s"}, "stemmodel", "Unknown field stemmodel: did you mean stemModel?"),
+        ({"webhook": "https://a.example"}, "webhook", "Unknown field webhook: did you mean webhookUrl?"),
+        ({"output_formt": "wav"}, "output_formt", "Unknown field output_formt: did you mean outputFormat?"),
+        (
+            {"input": {"type": "direct_url", "URL": "https://a.example"}},
+            "input.URL",
+            "Unknown field URL: did you mean url?",
+        ),
+        (
+            {"input": {"type": "direct_url", "url": "https://a.example", "zz": 1}},
+            "input.zz",
+            "Unknown field zz: send only type, url.",
+        ),
+        ({"a\ud800\0": 1}, "a??", None),
+        ({"x" * 1000: 1}, "x" * 64, None),
+    ],
+)
+def test_n13_unknown_field_is_refused_with_the_nearest_name(
+    client: TestClient, upload: Callable[[], dict[str, str]], change: dict[str, Any], param: str, message: str
+) -> None:
+    body = json.dumps({"input": upload()} | change)
+    response = client.post(PATH, content=body)
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (422, "VALIDATION_ERROR", param)
+    assert message is None or error["message"] == message
+    assert data(client.get(PATH))["items"] == []
 
 
 def test_fields_have_the_order_of_the_contract(
