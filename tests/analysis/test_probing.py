@@ -41,7 +41,7 @@ def song(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def pool(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
-    """Children of the test's own, one at a time."""
+    """A new pool of one process."""
     monkeypatch.setattr(probing, "PROCESSES", 1)
     pool = probing._Pool()
     monkeypatch.setattr(probing, "_pool", pool)
@@ -55,19 +55,19 @@ def pid(pool: Pool) -> int:
     return process.child.pid
 
 
-def test_a_song_is_measured_to_the_sample(song: Path) -> None:
+def test_duration_is_exact_to_the_sample(song: Path) -> None:
     found = probe(song, SETTINGS)
     assert found == Probed(66_150, 44_100, 2, {}, [])
     assert (found.seconds, found.whole_seconds) == (1.5, 2)
 
 
 @pytest.mark.parametrize(("samples", "cost"), [(1, 1), (44_099, 1), (44_100, 1), (44_101, 2), (88_200, 2)])
-def test_a_started_second_is_a_second(samples: int, cost: int, tmp_path: Path) -> None:
+def test_duration_is_rounded_up_to_seconds(samples: int, cost: int, tmp_path: Path) -> None:
     assert probe(write_wav(tmp_path / "a.wav", samples), SETTINGS).whole_seconds == cost
 
 
 @pytest.mark.parametrize("ending", ["mp3", "flac", "m4a", "ogg"])
-def test_what_was_encoded_is_measured_exactly(ending: str, tmp_path: Path) -> None:
+def test_duration_of_encoded_files_is_exact(ending: str, tmp_path: Path) -> None:
     path = tmp_path / f"a.{ending}"
     with StemWriter(path, OutputFormat.parse(ending), 44100, 2) as writer:
         writer.write(np.random.default_rng(0).uniform(-0.1, 0.1, (2, 50_000)).astype(np.float32))
@@ -75,7 +75,7 @@ def test_what_was_encoded_is_measured_exactly(ending: str, tmp_path: Path) -> No
     assert probe(path, SETTINGS).samples == 50_000
 
 
-def test_what_is_no_song_is_said_with_the_users_name_for_it(tmp_path: Path) -> None:
+def test_invalid_file_is_reported_with_the_users_name_for_it(tmp_path: Path) -> None:
     for name, data in {"empty": b"", "text": b"hello", "noise": bytes(range(256)) * 100}.items():
         (tmp_path / name).write_bytes(data)
         with pytest.raises(ValidationFailed, match=r"^my song\.mp3 .*\.$") as caught:
@@ -85,13 +85,13 @@ def test_what_is_no_song_is_said_with_the_users_name_for_it(tmp_path: Path) -> N
         probe(tmp_path / "gone", SETTINGS)
 
 
-def test_a_song_over_the_limit_is_refused(tmp_path: Path) -> None:
+def test_song_over_the_limit_is_refused(tmp_path: Path) -> None:
     path = write_wav(tmp_path / "a.wav", 8_000 * 61, 8_000)
     with pytest.raises(ValidationFailed, match=r"over the limit of 1 min 0 s"):
         probe(path, SETTINGS)
 
 
-def test_a_process_is_used_again(pool: Pool, song: Path, tmp_path: Path) -> None:
+def test_process_is_reused(pool: Pool, song: Path, tmp_path: Path) -> None:
     probe(song, SETTINGS)
     first = pid(pool)
     with pytest.raises(ValidationFailed):
@@ -100,7 +100,9 @@ def test_a_process_is_used_again(pool: Pool, song: Path, tmp_path: Path) -> None
     assert pid(pool) == first
 
 
-def test_a_process_is_not_used_for_ever(pool: Pool, song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_is_replaced_after_its_maximum_of_files(
+    pool: Pool, song: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(probing, "_FILES_PER_PROCESS", 2)
     pids = []
     for _ in range(4):
@@ -110,7 +112,7 @@ def test_a_process_is_not_used_for_ever(pool: Pool, song: Path, monkeypatch: pyt
 
 
 def test_start_does_not_wait(pool: Pool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not even for a process that says nothing for a minute."""
+    """The process is silent for a minute."""
     (silent := tmp_path / "silent").write_text("#!/bin/sh\nexec sleep 60\n")
     silent.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(silent))
@@ -119,19 +121,19 @@ def test_start_does_not_wait(pool: Pool, tmp_path: Path, monkeypatch: pytest.Mon
     assert process is not None and process.child.is_alive
 
 
-def test_what_was_started_ahead_is_used(pool: Pool, song: Path) -> None:
+def test_process_started_in_advance_is_used(pool: Pool, song: Path) -> None:
     probing.start()
     first = pid(pool)
     probe(song, SETTINGS)
     assert pid(pool) == first
 
 
-def test_a_file_that_takes_too_long_is_given_up(
+def test_file_that_exceeds_the_timeout_is_refused(
     pool: Pool, song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probe(song, SETTINGS)
     stuck = pid(pool)
-    os.kill(stuck, signal.SIGSTOP)  # as a decoder in a loop would be
+    os.kill(stuck, signal.SIGSTOP)  # like a decoder in an endless loop
     monkeypatch.setattr(probing, "WALL_SECONDS", 0.3)
     with pytest.raises(ValidationFailed, match=r"^source\.wav takes too long to decode: .*\.$"):
         probe(song, SETTINGS)
@@ -144,7 +146,7 @@ def test_a_file_that_takes_too_long_is_given_up(
 @pytest.mark.parametrize(
     ("number", "message"), [(signal.SIGSEGV, "cannot be decoded"), (signal.SIGXCPU, "takes too long")]
 )
-def test_a_crash_or_too_much_cpu_time_is_one_sentence(
+def test_crash_and_exceeded_cpu_time_are_reported_in_one_sentence(
     number: signal.Signals, message: str, pool: Pool, song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def send_and_kill(request: dict[str, Any]) -> None:
@@ -164,7 +166,7 @@ def test_a_crash_or_too_much_cpu_time_is_one_sentence(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space")
-def test_a_file_that_needs_too_much_memory_is_one_sentence(
+def test_exceeded_memory_is_reported_in_one_sentence(
     pool: Pool, song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probing, "MEMORY_BYTES", 60 << 20)  # less than the process has already
@@ -176,7 +178,7 @@ def test_a_file_that_needs_too_much_memory_is_one_sentence(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
-def test_a_process_has_limits_and_no_secrets(pool: Pool, song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_has_limits_and_no_secrets(pool: Pool, song: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STEMSPLITTER_SECRET_KEY", "a secret")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "a secret")
     probe(song, SETTINGS)
@@ -189,7 +191,7 @@ def test_a_process_has_limits_and_no_secrets(pool: Pool, song: Path, monkeypatch
     assert int(limits["Max open files"]) == 32
 
 
-def test_h1_an_account_has_one_process_and_does_not_hold_up_others(
+def test_h1_account_has_one_process_and_does_not_delay_others(
     pool: Pool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def measure(account_id: str) -> None:
@@ -208,7 +210,7 @@ def test_h1_an_account_has_one_process_and_does_not_hold_up_others(
             each.result(60)
 
 
-def test_h1_waiting_for_a_process_is_not_the_time_of_a_probe(
+def test_h1_wait_for_a_process_has_its_own_timeout(
     pool: Pool, song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     probe(song, SETTINGS)
@@ -221,7 +223,7 @@ def test_h1_waiting_for_a_process_is_not_the_time_of_a_probe(
     assert probe(song, SETTINGS, "song.wav", "honest").samples == 66_150
 
 
-def test_h1_the_samples_of_all_channels_are_limited(tmp_path: Path) -> None:
+def test_h1_samples_of_all_channels_are_limited(tmp_path: Path) -> None:
     path = tmp_path / "wide.wav"
     with wave.open(str(path), "wb") as file:
         file.setnchannels(8)
@@ -236,7 +238,7 @@ def test_h1_the_samples_of_all_channels_are_limited(tmp_path: Path) -> None:
     assert probe(path, Settings(max_source_seconds=60)).samples == 192_000
 
 
-def test_the_processes_end_with_the_server(song: Path) -> None:
+def test_processes_exit_with_the_server(song: Path) -> None:
     program = """if True:
         import sys
         from stemsplitter.analysis import probing
@@ -255,12 +257,12 @@ def test_the_processes_end_with_the_server(song: Path) -> None:
         except ProcessLookupError:
             return
         if Path(f"/proc/{child}/stat").exists() and " Z " in Path(f"/proc/{child}/stat").read_text():
-            return  # ended, and waits for whoever adopted it
+            return  # a zombie: it has exited
         time.sleep(0.05)
     pytest.fail("the child outlives the server")
 
 
-def test_many_files_at_once(song: Path, tmp_path: Path) -> None:
+def test_concurrent_files_are_probed(song: Path, tmp_path: Path) -> None:
     songs = [write_wav(tmp_path / f"{n}.wav", 1000 + n) for n in range(12)]
     with ThreadPoolExecutor(6) as threads:
         found = list(threads.map(lambda path: probe(path, SETTINGS).samples, songs))
@@ -268,11 +270,11 @@ def test_many_files_at_once(song: Path, tmp_path: Path) -> None:
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(at=st.integers(0, 43), rubbish=st.binary(min_size=1, max_size=40))
-def test_a_damaged_file_is_measured_or_refused(at: int, rubbish: bytes, song: Path) -> None:
+@given(at=st.integers(0, 43), noise=st.binary(min_size=1, max_size=40))
+def test_damaged_file_is_measured_or_refused(at: int, noise: bytes, song: Path) -> None:
     data = song.read_bytes()
     damaged = song.with_name("damaged.wav")
-    damaged.write_bytes(data[:at] + rubbish + data[at + len(rubbish) :])
+    damaged.write_bytes(data[:at] + noise + data[at + len(noise) :])
     try:
         assert probe(damaged, SETTINGS).samples > 0
     except ValidationFailed as error:

@@ -13,7 +13,7 @@ _TYPES = {"flt": "f4", "fltp": "f4", "s16": "i2", "s16p": "i2", "s32": "i4", "s3
 
 
 def encoded(container: str, codec: str, sample_format: str, rate: int = 44100) -> bytes:
-    """A fifth of a second of noise as FFmpeg writes it."""
+    """Return 0.2 s of noise encoded by FFmpeg."""
     file = io.BytesIO()
     with av.open(file, "w", format=container) as output:
         stream = output.add_stream(codec, rate=rate)
@@ -59,7 +59,7 @@ def encoded(container: str, codec: str, sample_format: str, rate: int = 44100) -
         ("asf", "wmav2", "fltp"),
     ],
 )
-def test_what_ffmpeg_writes_is_recognised(container: str, codec: str, sample_format: str) -> None:
+def test_media_files_written_by_ffmpeg_are_accepted(container: str, codec: str, sample_format: str) -> None:
     data = encoded(container, codec, sample_format, 48000 if codec == "libopus" else 44100)
     assert not_media(data[:HEAD_BYTES]) == ""
 
@@ -70,7 +70,7 @@ MP3 = b"\xff\xfb\x90\x64" + bytes(range(200))
 @pytest.mark.parametrize(
     "head", [MP3, b"ID3\x04" + bytes(600), bytes(1000) + MP3, b"\x9b\x01rest of a frame\xf7" * 9 + MP3]
 )
-def test_an_mp3_may_begin_with_anything(head: bytes) -> None:
+def test_mp3_with_leading_bytes_is_accepted(head: bytes) -> None:
     assert not_media(head) == ""
 
 
@@ -97,7 +97,7 @@ def test_an_mp3_may_begin_with_anything(head: bytes) -> None:
         (b"", "a text file"),
     ],
 )
-def test_what_is_no_audio_is_named(head: bytes, kind: str) -> None:
+def test_other_kind_of_file_is_named(head: bytes, kind: str) -> None:
     assert not_media(head) == kind
 
 
@@ -112,16 +112,16 @@ def test_what_is_no_audio_is_named(head: bytes, kind: str) -> None:
         bytes(10_000) + MP3,
     ],
 )
-def test_k_what_only_the_decoder_can_tell_is_left_to_it(head: bytes) -> None:
-    """Uploads, URLs and the command give one answer: the decoder's."""
+def test_k_unknown_file_is_left_to_the_decoder(head: bytes) -> None:
+    """So uploads, URLs and the command accept the same files."""
     assert not_media(head[:HEAD_BYTES]) == ""
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_are_judged(head: bytes) -> None:
+def test_any_bytes_are_classified(head: bytes) -> None:
     assert isinstance(not_media(head), str)
 
 
 @given(st.text())
-def test_ascii_text_never_passes(text: str) -> None:
+def test_ascii_text_is_refused(text: str) -> None:
     assert not_media(text.encode("ascii", "ignore").translate(None, bytes([*range(32), 127]))) != ""

@@ -1,4 +1,4 @@
-"""A web server on loopback that answers as badly as it is told to, and a network that can be watched."""
+"""A web server on loopback with configurable responses, and a recorder of DNS lookups and connections."""
 
 import socket
 import threading
@@ -15,7 +15,7 @@ Answer = Callable[["Handler"], None]
 
 
 class Handler(loopback.Handler):
-    """Answers each path with what the test put under it."""
+    """Answers each path with the response set by the test."""
 
     server: "Server"
     protocol_version = "HTTP/1.1"
@@ -29,7 +29,7 @@ class Handler(loopback.Handler):
     do_POST = _answer
 
     def raw(self, data: bytes) -> None:
-        """These bytes and no others."""
+        """Send these bytes only."""
         self.wfile.write(data)
         self.wfile.flush()
 
@@ -48,7 +48,7 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, *_: object) -> None:
-        """A client that hangs up is what many tests are about."""
+        """Ignore clients that disconnect, which many tests do."""
 
 
 @pytest.fixture
@@ -65,17 +65,17 @@ def server() -> Iterator[Server]:
 
 @dataclass
 class Network:
-    """The names that the fake DNS knows, with the answers it gives one after the other, and what was tried."""
+    """Names of the fake DNS with their successive answers, and the recorded lookups and connections."""
 
     names: dict[str, list[list[str]]] = field(default_factory=dict)
-    looked_up: list[str] = field(default_factory=list)  # by a thread of its own, as names are
+    looked_up: list[str] = field(default_factory=list)  # in the thread for lookups
     asked: list[str] = field(default_factory=list)
     connected: list[Any] = field(default_factory=list)
 
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> Network:
-    """Every look-up and every connection of this process, recorded; no look-up leaves it."""
+    """Record all lookups and connections of this process; answer lookups without the real DNS."""
     watched = Network()
     real_connect = socket.socket.connect
     real_getaddrinfo = socket.getaddrinfo
@@ -88,7 +88,7 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Network:
             answers = watched.names[host]
             found = answers.pop(0) if len(answers) > 1 else answers[0]
             return [entry for address in found for entry in real_getaddrinfo(address, *args, **kwargs)]
-        # numbers in any form inet_aton takes are still read; a name is unknown
+        # numeric notations are resolved like inet_aton does; names are unknown
         kwargs["flags"] = kwargs.get("flags", 0) | socket.AI_NUMERICHOST
         return real_getaddrinfo(host, *args, **kwargs)
 

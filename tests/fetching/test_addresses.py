@@ -31,7 +31,7 @@ def test_public_addresses_are_public(text: str) -> None:
 
 
 @given(st.ip_addresses())
-def test_nothing_that_python_calls_private_or_reserved_is_public(
+def test_addresses_that_python_calls_private_or_reserved_are_not_public(
     address: ipaddress.IPv4Address | ipaddress.IPv6Address,
 ) -> None:
     known = address.is_private or address.is_reserved or address.is_multicast or address.is_link_local
@@ -40,11 +40,11 @@ def test_nothing_that_python_calls_private_or_reserved_is_public(
 
 
 @given(st.ip_addresses(v=4))
-def test_a_mapped_address_is_judged_as_what_it_stands_for(address: ipaddress.IPv4Address) -> None:
+def test_mapped_address_becomes_the_ipv4_address(address: ipaddress.IPv4Address) -> None:
     assert parse_address(f"::ffff:{address}") == address
 
 
 @pytest.mark.parametrize("text", ["fe80::1%eth0", "127.1", "0177.0.0.1", "0x7f.0.0.1", "2130706433", "", "a"])
-def test_only_plain_addresses_are_addresses(text: str) -> None:
+def test_unusual_notations_are_refused(text: str) -> None:
     with pytest.raises(ValueError):
         parse_address(text)

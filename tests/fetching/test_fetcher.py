@@ -25,13 +25,13 @@ def make_fetcher(networks: str = "") -> Fetcher:
 
 @pytest.fixture(scope="module")
 def closed() -> Fetcher:
-    """As a server is by default."""
+    """A fetcher with the default settings."""
     return make_fetcher()
 
 
 @pytest.fixture(scope="module")
 def fetcher() -> Fetcher:
-    """One that may connect to loopback."""
+    """A fetcher that may connect to loopback."""
     return make_fetcher("127.0.0.0/8")
 
 
@@ -43,7 +43,7 @@ def fetch(
     return fetched, into.getvalue()
 
 
-# Nothing of the following may reach the server, whose port takes the place of {port}.
+# None of these URLs may reach the server; {port} is its port.
 FORMS = [
     f"http://{host}:{{port}}/"
     for host in """
@@ -88,7 +88,7 @@ NAMES = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_no_form_of_a_private_address_is_connected_to(
+def test_private_address_in_any_notation_is_refused(
     form: str, closed: Fetcher, server: Any, network: Any
 ) -> None:
     network.names |= {name: list(answers) for name, answers in NAMES.items()}
@@ -102,15 +102,15 @@ def test_no_form_of_a_private_address_is_connected_to(
 
 
 @pytest.mark.parametrize("port", [21, 22, 25, 81, 3306, 6379, 9200, 65535])
-def test_ports_of_other_services_are_not_connected_to(port: int, closed: Fetcher, network: Any) -> None:
+def test_ports_of_other_services_are_refused(port: int, closed: Fetcher, network: Any) -> None:
     network.names["public.test"] = [["93.184.215.14"]]
     with pytest.raises(FetchRefused, match=f"Port {port} may not be used"):
         fetch(closed, f"http://public.test:{port}/")
     assert network.connected == []
 
 
-def test_the_address_that_was_checked_is_the_one_connected_to(fetcher: Fetcher, network: Any) -> None:
-    """A name that is harmless when looked up and private a moment later (DNS rebinding)."""
+def test_connection_uses_the_checked_address(fetcher: Fetcher, network: Any) -> None:
+    """DNS rebinding: the name is public at the first lookup and private at the second."""
     public = make_fetcher("127.0.0.2/32")  # stands for the public internet, which tests do not use
     network.names["rebinds.test"] = [["127.0.0.2"], ["127.0.0.1"]]
     with pytest.raises(FetchFailed, match="cannot be connected to"):
@@ -122,7 +122,7 @@ def test_the_address_that_was_checked_is_the_one_connected_to(fetcher: Fetcher, 
     assert network.connected == [("127.0.0.2", 1)]
 
 
-def test_one_private_address_among_others_is_enough_to_refuse(network: Any) -> None:
+def test_host_with_one_private_address_is_refused(network: Any) -> None:
     network.names["mixed.test"] = [["127.0.0.2", "127.0.0.1"]]
     with pytest.raises(
         FetchRefused, match=r"^mixed\.test is not at a public address: .* allow its network\.$"
@@ -133,17 +133,17 @@ def test_one_private_address_among_others_is_enough_to_refuse(network: Any) -> N
 
 def test_all_addresses_are_tried(fetcher: Fetcher, server: Any, network: Any) -> None:
     server.answers["/a"] = lambda r: r.reply(body=SONG)
-    network.names["several.test"] = [["127.0.0.9", "127.0.0.1"]]  # the server listens at the second only
+    network.names["several.test"] = [["127.0.0.9", "127.0.0.1"]]  # the server listens on the second only
     assert fetch(fetcher, f"http://several.test:{server.server_port}/a")[1] == SONG
     assert [address for address, _ in network.connected] == ["127.0.0.9", "127.0.0.1"]
 
 
-def test_a_name_that_is_unknown_is_said(fetcher: Fetcher, network: Any) -> None:
+def test_unknown_host_is_reported(fetcher: Fetcher, network: Any) -> None:
     with pytest.raises(FetchFailed, match=r"^unknown\.test cannot be found: check the URL\.$"):
         fetch(fetcher, "http://unknown.test/")
 
 
-def test_a_look_up_that_hangs_is_given_up(fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dns_lookup_has_a_timeout(fetcher: Fetcher, monkeypatch: pytest.MonkeyPatch) -> None:
     over, answered = threading.Event(), threading.Event()
 
     def hang(*_: Any, **__: Any) -> list[Any]:
@@ -152,22 +152,22 @@ def test_a_look_up_that_hangs_is_given_up(fetcher: Fetcher, monkeypatch: pytest.
         return []
 
     monkeypatch.setattr("socket.getaddrinfo", hang)
-    # the second where this thread itself comes late to it
+    # the second message is for a late start of this thread
     with pytest.raises(FetchFailed, match=r"could not be looked up in time|was too slow to answer"):
         fetch(fetcher, "http://hangs.test/", deadline_s=0.2)
     assert not answered.is_set()
     over.set()
 
 
-def test_an_address_as_numbers_is_not_looked_up(fetcher: Fetcher, server: Any, network: Any) -> None:
-    """So that whoever checks one waits for nothing."""
+def test_ip_address_is_not_resolved(fetcher: Fetcher, server: Any, network: Any) -> None:
+    """So checks of IP addresses do not wait."""
     server.answers["/a"] = lambda r: r.reply(body=SONG)
     fetch(fetcher, server.url + "/a")
     fetcher.check(server.url)
     assert network.looked_up == [] and network.connected == [("127.0.0.1", server.server_port)]
 
 
-def test_check_refuses_without_connecting_or_looking_up(closed: Fetcher, network: Any) -> None:
+def test_check_neither_connects_nor_resolves(closed: Fetcher, network: Any) -> None:
     network.names["public.test"] = [["127.0.0.1"]]
     for url in ("http://127.0.0.1/", "ftp://public.test/", "http://[::1]/", "http://1.1.1.1:22/", "x"):
         with pytest.raises(FetchRefused):
@@ -177,10 +177,10 @@ def test_check_refuses_without_connecting_or_looking_up(closed: Fetcher, network
     assert network.asked == [] and network.connected == []
 
 
-# Downloads, from a server in an allowed network.
+# Downloads from a server in an allowed network
 
 
-def test_a_file_is_downloaded_whole(fetcher: Fetcher, server: Any) -> None:
+def test_file_is_downloaded_completely(fetcher: Fetcher, server: Any) -> None:
     server.answers["/music/song.mp3?key=1"] = lambda r: r.reply(body=SONG, Content_Type="audio/mpeg")
     fetched, data = fetch(fetcher, server.url + "/music/song.mp3?key=1#t=3")
     assert data == SONG
@@ -188,7 +188,7 @@ def test_a_file_is_downloaded_whole(fetcher: Fetcher, server: Any) -> None:
     assert (fetched.size, fetched.sha256) == (len(SONG), hashlib.sha256(SONG).hexdigest())
 
 
-def test_a_request_tells_nothing_it_need_not(
+def test_request_sends_only_required_headers(
     fetcher: Fetcher, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
@@ -202,26 +202,26 @@ def test_a_request_tells_nothing_it_need_not(
         assert headers["Accept-Encoding"] == "identity"
 
 
-def test_the_stated_name_is_taken(fetcher: Fetcher, server: Any) -> None:
+def test_name_of_the_content_disposition_is_used(fetcher: Fetcher, server: Any) -> None:
     server.answers["/a"] = lambda r: r.reply(
         body=SONG, Content_Disposition="inline; filename*=UTF-8''h%C3%A9.mp3"
     )
     assert fetch(fetcher, server.url + "/a")[0].filename == "hé.mp3"
 
 
-def test_chunks_are_put_together(fetcher: Fetcher, server: Any) -> None:
+def test_chunked_body_is_decoded(fetcher: Fetcher, server: Any) -> None:
     server.answers["/a"] = lambda r: r.raw(
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n"
     )
     assert fetch(fetcher, server.url + "/a")[1] == b"hello world"
 
 
-def test_a_body_that_ends_with_the_connection_is_taken(fetcher: Fetcher, server: Any) -> None:
+def test_body_without_length_ends_with_the_connection(fetcher: Fetcher, server: Any) -> None:
     server.answers["/a"] = lambda r: r.raw(b"HTTP/1.0 200 OK\r\n\r\nhello")
     assert fetch(fetcher, server.url + "/a")[1] == b"hello"
 
 
-def test_what_comes_after_the_stated_length_is_not_taken(fetcher: Fetcher, server: Any) -> None:
+def test_bytes_after_the_content_length_are_ignored(fetcher: Fetcher, server: Any) -> None:
     server.answers["/a"] = lambda r: r.reply(body=b"hello world", Content_Length="5")
     assert fetch(fetcher, server.url + "/a")[1] == b"hello"
 
@@ -239,20 +239,20 @@ def test_what_comes_after_the_stated_length_is_not_taken(fetcher: Fetcher, serve
         b"",
     ],
 )
-def test_answers_that_are_cut_or_no_http_fail(data: bytes, fetcher: Fetcher, server: Any) -> None:
+def test_incomplete_and_invalid_responses_fail(data: bytes, fetcher: Fetcher, server: Any) -> None:
     server.answers["/a"] = lambda r: r.raw(data)
     with pytest.raises(FetchFailed, match=r"^127\.0\.0\.1 broke the connection off .*\.$"):
         fetch(fetcher, server.url + "/a")
 
 
 @pytest.mark.parametrize("status", [204, 206, 304, 400, 401, 404, 500, 503])
-def test_another_status_than_200_fails(status: int, fetcher: Fetcher, server: Any) -> None:
+def test_status_other_than_200_fails(status: int, fetcher: Fetcher, server: Any) -> None:
     server.answers["/a"] = lambda r: r.reply(status)
     with pytest.raises(FetchFailed, match=f"status {status}"):
         fetch(fetcher, server.url + "/a")
 
 
-def test_an_empty_or_compressed_body_fails(fetcher: Fetcher, server: Any) -> None:
+def test_empty_or_compressed_body_fails(fetcher: Fetcher, server: Any) -> None:
     server.answers["/empty"] = lambda r: r.reply()
     server.answers["/gzip"] = lambda r: r.reply(body=gzip.compress(SONG), Content_Encoding="gzip")
     with pytest.raises(FetchFailed, match="empty"):
@@ -264,7 +264,7 @@ def test_an_empty_or_compressed_body_fails(fetcher: Fetcher, server: Any) -> Non
 @pytest.mark.parametrize(
     "coding", ["aws-chunked", "UTF-8", "binary", "none", "identity", "aws-chunked, identity"]
 )
-def test_w_content_encoding_that_is_no_compression_is_ignored(
+def test_w_content_encoding_without_compression_is_ignored(
     coding: str, fetcher: Fetcher, server: Any
 ) -> None:
     server.answers["/a"] = lambda r: r.reply(body=SONG, Content_Encoding=coding)
@@ -278,7 +278,7 @@ def test_w_compressed_body_is_refused(coding: str, fetcher: Fetcher, server: Any
         fetch(fetcher, server.url + "/a")
 
 
-def test_a_file_over_the_limit_is_refused_by_its_header(fetcher: Fetcher, server: Any) -> None:
+def test_file_over_the_limit_is_refused_by_its_content_length(fetcher: Fetcher, server: Any) -> None:
     server.answers["/a"] = lambda r: r.reply(body=b"x" * 10, Content_Length="1001")
     into = io.BytesIO()
     with pytest.raises(FetchRefused, match=r"larger than 1000 bytes"):
@@ -286,7 +286,7 @@ def test_a_file_over_the_limit_is_refused_by_its_header(fetcher: Fetcher, server
     assert into.getvalue() == b""
 
 
-def test_an_endless_file_is_stopped_at_the_limit(fetcher: Fetcher, server: Any) -> None:
+def test_endless_body_is_aborted_at_the_limit(fetcher: Fetcher, server: Any) -> None:
     def endless(reply: Any) -> None:
         reply.raw(b"HTTP/1.1 200 OK\r\n\r\n")
         while not server.stop.is_set():
@@ -299,13 +299,13 @@ def test_an_endless_file_is_stopped_at_the_limit(fetcher: Fetcher, server: Any) 
     assert len(into.getvalue()) <= 1_000_000
 
 
-def test_a_file_of_exactly_the_limit_is_taken(fetcher: Fetcher, server: Any) -> None:
+def test_file_of_exactly_the_limit_is_accepted(fetcher: Fetcher, server: Any) -> None:
     server.answers["/a"] = lambda r: r.reply(body=SONG)
     assert fetch(fetcher, server.url + "/a", max_bytes=len(SONG))[1] == SONG
 
 
 @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n"])
-def test_a_server_that_drips_is_stopped_at_the_deadline(start: bytes, fetcher: Fetcher, server: Any) -> None:
+def test_slow_response_is_aborted_at_the_deadline(start: bytes, fetcher: Fetcher, server: Any) -> None:
     def drip(reply: Any) -> None:
         reply.raw(start)
         while not server.stop.wait(0.05):
@@ -318,7 +318,7 @@ def test_a_server_that_drips_is_stopped_at_the_deadline(start: bytes, fetcher: F
     assert 0.4 < time.monotonic() - began < LIMIT_S
 
 
-def test_a_server_that_never_gets_beyond_continue_is_stopped(fetcher: Fetcher, server: Any) -> None:
+def test_endless_100_continue_is_aborted_at_the_deadline(fetcher: Fetcher, server: Any) -> None:
     def stall(reply: Any) -> None:
         while not server.stop.wait(0.01):
             reply.raw(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -328,7 +328,7 @@ def test_a_server_that_never_gets_beyond_continue_is_stopped(fetcher: Fetcher, s
         fetch(fetcher, server.url + "/a", deadline_s=0.5)
 
 
-def test_a_full_disk_is_no_fault_of_the_server(fetcher: Fetcher, server: Any) -> None:
+def test_full_disk_is_not_a_fetch_error(fetcher: Fetcher, server: Any) -> None:
     class Full(io.BytesIO):
         def write(self, _: object) -> int:
             raise OSError(28, "No space left on device")
@@ -338,7 +338,7 @@ def test_a_full_disk_is_no_fault_of_the_server(fetcher: Fetcher, server: Any) ->
         fetcher.download(server.url + "/a", Full(), max_bytes=1 << 20, deadline_s=LIMIT_S)
 
 
-def test_tls_is_checked_against_the_name(fetcher: Fetcher, server: Any) -> None:
+def test_tls_verifies_the_host_name(fetcher: Fetcher, server: Any) -> None:
     """A server without TLS, or without a certificate for the name, is refused."""
     server.answers["/a"] = lambda r: r.reply(body=SONG)
     with pytest.raises(FetchFailed, match="certificate"):
@@ -363,7 +363,7 @@ def test_three_redirects_are_followed(status: int, fetcher: Fetcher, server: Any
     assert fetched.filename == "3"
 
 
-def test_four_redirects_are_not(fetcher: Fetcher, server: Any) -> None:
+def test_fourth_redirect_is_refused(fetcher: Fetcher, server: Any) -> None:
     with pytest.raises(FetchFailed, match="more than 3 times"):
         fetch(fetcher, chain(server, 4))
     assert "/4" not in [path for _, path, _ in server.seen]
@@ -385,7 +385,7 @@ def test_four_redirects_are_not(fetcher: Fetcher, server: Any) -> None:
         ("", FetchFailed),
     ],
 )
-def test_a_redirect_is_checked_like_a_first_url(
+def test_redirect_is_checked_like_the_first_url(
     location: str, error: type[FetchError], fetcher: Fetcher, server: Any, network: Any
 ) -> None:
     network.names["private.test"] = [["192.168.1.1"]]
@@ -396,7 +396,7 @@ def test_a_redirect_is_checked_like_a_first_url(
     assert len(server.seen) == 1
 
 
-def test_the_deadline_holds_for_all_hops_together(fetcher: Fetcher, server: Any) -> None:
+def test_deadline_covers_all_redirects(fetcher: Fetcher, server: Any) -> None:
     def later(reply: Any) -> None:
         time.sleep(0.2)
         reply.reply(302, Location="/a")
@@ -409,7 +409,7 @@ def test_the_deadline_holds_for_all_hops_together(fetcher: Fetcher, server: Any)
 # Posts
 
 
-def test_a_post_sends_the_body_as_it_is(fetcher: Fetcher, server: Any) -> None:
+def test_post_sends_the_body_unchanged(fetcher: Fetcher, server: Any) -> None:
     bodies: list[bytes] = []
 
     def receive(reply: Any) -> None:
@@ -426,14 +426,14 @@ def test_a_post_sends_the_body_as_it_is(fetcher: Fetcher, server: Any) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_a_post_follows_no_redirect(status: int, fetcher: Fetcher, server: Any) -> None:
+def test_post_does_not_follow_redirects(status: int, fetcher: Fetcher, server: Any) -> None:
     server.answers["/hook"] = lambda r: r.reply(status, Location="/other")
     server.answers["/other"] = lambda r: r.reply()
     assert fetcher.post(server.url + "/hook", b"{}", {}, LIMIT_S).status == status
     assert len(server.seen) == 1
 
 
-def test_a_post_reads_a_kilobyte_at_most(fetcher: Fetcher, server: Any) -> None:
+def test_post_reads_at_most_one_kilobyte(fetcher: Fetcher, server: Any) -> None:
     def endless(reply: Any) -> None:
         reply.raw(b"HTTP/1.1 200 OK\r\n\r\n")
         while not server.stop.is_set():
@@ -444,7 +444,7 @@ def test_a_post_reads_a_kilobyte_at_most(fetcher: Fetcher, server: Any) -> None:
     assert (result.status, result.excerpt) == (200, "a" * 1024)
 
 
-def test_a_post_reads_what_drips_until_its_deadline(
+def test_post_reads_a_slow_body_until_its_deadline(
     fetcher: Fetcher, server: Any, until_the_body: UntilTheBody
 ) -> None:
     def drip(reply: Any) -> None:
@@ -460,7 +460,7 @@ def test_a_post_reads_what_drips_until_its_deadline(
     assert time.monotonic() - began < LIMIT_S
 
 
-def test_a_post_to_a_silent_server_ends_in_time(fetcher: Fetcher, server: Any) -> None:
+def test_post_to_a_silent_server_times_out(fetcher: Fetcher, server: Any) -> None:
     server.answers["/hook"] = lambda r: server.stop.wait(LIMIT_S)
     with pytest.raises(FetchFailed, match="too slow"):
         fetcher.post(server.url + "/hook", b"{}", {}, 0.3)

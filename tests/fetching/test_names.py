@@ -23,13 +23,13 @@ from stemsplitter.fetching.names import response_name
         ("", b"/" + b"a" * 300 + b".mp3", "a" * 196 + ".mp3"),
     ],
 )
-def test_the_name_is_the_stated_one_or_the_paths(header: str, path: bytes, name: str | None) -> None:
+def test_name_is_from_the_header_or_the_path(header: str, path: bytes, name: str | None) -> None:
     found = response_name(header, path)
     assert found == name if name else found
 
 
 @given(st.text(max_size=80), st.binary(max_size=80))
-def test_any_header_gives_a_name_without_folders(header: str, path: bytes) -> None:
+def test_any_header_yields_a_name_without_folders(header: str, path: bytes) -> None:
     for found in (response_name(f"attachment; filename={header}", path), response_name(header, path)):
         assert 0 < len(found) <= 200
         assert found.isprintable() and "/" not in found and "\\" not in found and found not in (".", "..")
@@ -38,10 +38,10 @@ def test_any_header_gives_a_name_without_folders(header: str, path: bytes) -> No
 @pytest.mark.parametrize(
     "charset", ["undefined", "idna", "punycode", "hex", "a%00b", "utf-16", "x" * 500, "\0"]
 )
-def test_h4_any_charset_gives_a_name(charset: str) -> None:
+def test_h4_any_charset_yields_a_name(charset: str) -> None:
     assert response_name(f"attachment; filename*={charset}''%ff%00%e2", b"/song.mp3")
 
 
-def test_h4_a_header_over_4096_characters_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_h4_header_over_4096_characters_is_not_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(names, "Message")
     assert response_name("attachment" + ";" * 95_000, b"/song.mp3") == "song.mp3"

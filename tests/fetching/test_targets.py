@@ -63,13 +63,13 @@ ODD_NUMBERS = """
 
 
 @pytest.mark.parametrize("url", MALFORMED + OTHER_SCHEMES + WITH_A_USER)
-def test_urls_in_any_odd_form_are_refused(url: str) -> None:
+def test_invalid_urls_are_refused(url: str) -> None:
     with pytest.raises(FetchRefused, match=r"^(?!.*password@).*\.$"):
         parse_url(url)
 
 
 @pytest.mark.parametrize("host", [*ODD_NUMBERS, "１２７.1", "１２７.０.０.１", "ⓛocalhost", "127。1"])
-def test_hosts_that_are_numbers_in_disguise_are_refused(host: str) -> None:
+def test_hosts_in_unusual_numeric_notation_are_refused(host: str) -> None:
     with pytest.raises(FetchRefused):
         parse_url(f"http://{host}/")
 
@@ -87,7 +87,7 @@ def test_hosts_that_are_numbers_in_disguise_are_refused(host: str) -> None:
         ("http://127。0。0。1/", "http", "127.0.0.1", 80, b"/", "127.0.0.1"),
     ],
 )
-def test_urls_are_taken_apart(
+def test_urls_are_parsed(
     url: str, scheme: str, host: str, port: int, path: bytes, header: str | None
 ) -> None:
     target = parse_url(url)
@@ -95,13 +95,13 @@ def test_urls_are_taken_apart(
     assert target.host_header == (header or host)
 
 
-def test_an_address_is_seen_as_one() -> None:
+def test_address_is_set_for_an_ip_address_only() -> None:
     assert str(parse_url("http://[::ffff:10.0.0.1]/").address) == "10.0.0.1"
     assert parse_url("http://example.com/").address is None
 
 
 @given(st.text(max_size=60), st.sampled_from(["", "http://", "https://", "http://127.0.0.1"]))
-def test_any_text_is_a_target_or_refused(text: str, start: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str, start: str) -> None:
     try:
         target = parse_url(start + text)
     except FetchRefused:

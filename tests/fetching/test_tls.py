@@ -1,4 +1,4 @@
-"""HTTPS to an address that was checked, with a certificate for the name in the URL."""
+"""HTTPS to a checked address, with a certificate for the host name of the URL."""
 
 import io
 import ssl
@@ -17,7 +17,7 @@ from stemsplitter.settings import Settings
 
 
 def write_certificate(folder: Path, host: str) -> Path:
-    """A certificate for ``host`` that signs itself, with its key, in one file."""
+    """Write a self-signed certificate for ``host`` and its key to one file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)
@@ -47,7 +47,7 @@ def write_certificate(folder: Path, host: str) -> Path:
 
 @pytest.fixture
 def tls_server(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The server, with a certificate for ``songs.test`` that is trusted."""
+    """The server with a trusted certificate for ``songs.test``."""
     certificate = write_certificate(tmp_path, "songs.test")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
@@ -57,7 +57,7 @@ def tls_server(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return server
 
 
-def test_the_name_is_verified_though_the_address_is_connected_to(tls_server: Any, network: Any) -> None:
+def test_certificate_is_verified_against_the_host_name(tls_server: Any, network: Any) -> None:
     fetcher = Fetcher(Settings(allowed_networks="127.0.0.0/8"))
     network.names |= {"songs.test": [["127.0.0.1"]], "other.test": [["127.0.0.1"]]}
     into = io.BytesIO()
@@ -71,7 +71,7 @@ def test_the_name_is_verified_though_the_address_is_connected_to(tls_server: Any
     assert len(tls_server.seen) == 1
 
 
-def test_a_certificate_of_nobody_known_is_refused(
+def test_untrusted_certificate_is_refused(
     tls_server: Any, network: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SSL_CERT_FILE")

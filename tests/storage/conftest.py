@@ -1,4 +1,4 @@
-"""The two kinds of store: a folder, and a bucket of a small S3 server that runs on loopback."""
+"""Both kinds of storage: a folder, and a bucket of a small S3 server on loopback."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -32,14 +32,12 @@ def s3_storage(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
     for stored in list(storage.list_prefix()):
         storage.delete(stored.key)
     assert storage._bucket is not None
-    storage._bucket.abort_writes(
-        now() + timedelta(minutes=1)
-    )  # what a failing store could not be told to forget
+    storage._bucket.abort_writes(now() + timedelta(minutes=1))  # left by tests of failures
 
 
 @pytest.fixture
 def proxy(s3: str) -> Iterator[Proxy]:
-    """A proxy before the S3 server that can fail."""
+    """A proxy of the S3 server that injects failures."""
     proxy = Proxy(s3)
     yield proxy
     proxy.close()

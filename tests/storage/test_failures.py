@@ -1,4 +1,4 @@
-"""A store that fails: nothing is lost, nothing is half there, and no call is without an end."""
+"""Failures of the store: no data is lost, no file is incomplete, and every call has a timeout."""
 
 import os
 import time
@@ -16,12 +16,12 @@ PART = 8 << 20
 
 @pytest.fixture
 def failing(s3_storage: Storage, proxy: Proxy, monkeypatch: pytest.MonkeyPatch) -> Storage:
-    """The store, through the proxy."""
+    """The storage behind the proxy."""
     use(proxy.url, monkeypatch)
     return Storage(f"s3://{BUCKET}", b"k" * 32, "http://127.0.0.1:8000")
 
 
-def test_a_store_that_fails_now_and_then_loses_nothing(failing: Storage, proxy: Proxy) -> None:
+def test_transient_failures_lose_no_data(failing: Storage, proxy: Proxy) -> None:
     proxy.fail_sometimes(0.05)
     expected = {}
     for number in range(40):
@@ -38,7 +38,7 @@ def test_a_store_that_fails_now_and_then_loses_nothing(failing: Storage, proxy: 
     assert proxy.failed > 8
 
 
-def test_a_large_file_gets_through_a_store_that_fails(failing: Storage, proxy: Proxy) -> None:
+def test_large_file_survives_transient_failures(failing: Storage, proxy: Proxy) -> None:
     data = [os.urandom(1 << 20) for _ in range(20)]
     kinds = iter(["busy", "lost", None, "busy", "lost", "busy"])
     proxy.fault = lambda method, path: next(kinds, None) if method == "PUT" else None
@@ -49,7 +49,7 @@ def test_a_large_file_gets_through_a_store_that_fails(failing: Storage, proxy: P
     assert proxy.failed == 8
 
 
-def test_what_is_not_written_to_its_end_is_not_there(failing: Storage, proxy: Proxy) -> None:
+def test_failed_write_keeps_the_previous_file(failing: Storage, proxy: Proxy) -> None:
     failing.put_stream("a.wav", [b"before"], "audio/wav")
     proxy.fault = lambda method, path: "busy" if "uploadId" in path else None
     started = time.monotonic()
@@ -60,12 +60,12 @@ def test_what_is_not_written_to_its_end_is_not_there(failing: Storage, proxy: Pr
     assert b"".join(failing.read("a.wav")) == b"before"
 
 
-def test_a_store_that_is_down_is_said_in_time(failing: Storage, proxy: Proxy) -> None:
+def test_unavailable_store_is_reported_after_few_retries(failing: Storage, proxy: Proxy) -> None:
     proxy.fault = lambda method, path: "lost"
     with pytest.raises(StorageError):
         failing.check()
-    assert proxy.failed <= 3  # a question that whoever watches the server waits for is not asked for long
-    failing.verify()  # it may be back soon
+    assert proxy.failed <= 3  # health checks must be fast
+    failing.verify()  # unavailability is not a wrong setting
     for use_it in (
         lambda: failing.put_stream("a", [b"x"], ""),
         lambda: failing.copy("a", "b"),
@@ -76,7 +76,7 @@ def test_a_store_that_is_down_is_said_in_time(failing: Storage, proxy: Proxy) ->
             use_it()
 
 
-def test_a_writer_that_is_given_up_keeps_no_parts(failing: Storage, proxy: Proxy) -> None:
+def test_aborted_writer_leaves_no_parts(failing: Storage, proxy: Proxy) -> None:
     def cut() -> Iterator[bytes]:
         yield from [bytes(1 << 20)] * 20
         raise ConnectionResetError
@@ -99,7 +99,7 @@ def test_a_writer_that_is_given_up_keeps_no_parts(failing: Storage, proxy: Proxy
         (403, "AccessDenied", "The credentials may not list the bucket stems: "),
     ],
 )
-def test_settings_that_cannot_work_are_refused(
+def test_wrong_settings_are_refused(
     status: int, code: str, said: str, failing: Storage, proxy: Proxy
 ) -> None:
     proxy.answer = status, f"<Error><Code>{code}</Code><Message>No.</Message></Error>".encode()
@@ -107,7 +107,7 @@ def test_settings_that_cannot_work_are_refused(
         failing.verify()
 
 
-def test_a_real_stores_refusals_are_understood(
+def test_refusals_of_a_real_store_are_explained(
     s3_storage: Storage, s3: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     s3_storage.verify()

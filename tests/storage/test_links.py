@@ -20,7 +20,7 @@ def parts(path: str) -> tuple[str, str]:
 
 
 @given(st.text(max_size=100))
-def test_a_link_opens_to_what_it_was_made_of(filename: str) -> None:
+def test_link_returns_its_target(filename: str) -> None:
     before = time.time()
     path = SIGNER.path("splits/split_1/vocals.mp3", filename, "audio/mpeg", 60)
     after = time.time()
@@ -31,14 +31,14 @@ def test_a_link_opens_to_what_it_was_made_of(filename: str) -> None:
     assert int(before) + 60 <= link.expires <= after + 60
 
 
-def test_a_link_ends() -> None:
+def test_link_expires() -> None:
     token, name = parts(SIGNER.path("a", "a.mp3", "audio/mpeg", 0))
     with pytest.raises(NotFound, match="has expired"):
         SIGNER.open(token, name)
 
 
 @given(st.integers(0, 1000), st.integers(1, 255))
-def test_no_byte_of_a_link_can_be_changed(at: int, flip: int) -> None:
+def test_modified_link_is_refused(at: int, flip: int) -> None:
     token, name = parts(SIGNER.path("a/b", "a.mp3", "audio/mpeg", 60))
     data = bytearray(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
     data[at % len(data)] ^= flip
@@ -47,12 +47,12 @@ def test_no_byte_of_a_link_can_be_changed(at: int, flip: int) -> None:
 
 
 @given(st.text(max_size=80), st.text(max_size=20))
-def test_what_is_no_link_is_refused(token: str, name: str) -> None:
+def test_invalid_link_is_refused(token: str, name: str) -> None:
     with pytest.raises(NotFound):
         SIGNER.open(token, name)
 
 
-def test_name_and_key_belong_to_the_link() -> None:
+def test_signature_covers_name_and_secret() -> None:
     token, name = parts(SIGNER.path("a/b", "a.mp3", "audio/mpeg", 60))
     with pytest.raises(NotFound):
         SIGNER.open(token, "a.html")

@@ -23,12 +23,12 @@ from stemsplitter.storage.names import content_disposition
         ("..", 'attachment; filename="file"'),
     ],
 )
-def test_a_name_becomes_a_header(name: str, header: str) -> None:
+def test_header_contains_the_name(name: str, header: str) -> None:
     assert content_disposition(name) == header
 
 
 @given(st.text(max_size=300))
-def test_any_name_survives_the_header(name: str) -> None:
+def test_any_name_round_trips_through_the_header(name: str) -> None:
     header = content_disposition(name)
     assert header.isascii() and header.isprintable()
     message = Message()

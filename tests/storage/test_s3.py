@@ -15,12 +15,12 @@ WEST = "eu-west-1.amazonaws.com"
 
 
 @pytest.fixture(autouse=True)
-def _nothing_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     use(MINIO, monkeypatch)
 
 
 def shown(bucket: Bucket) -> tuple[str, str, str]:
-    """Origin, path and region of a signed URL."""
+    """Return origin, path and region of a signed URL."""
     at = urlsplit(bucket.get_url("a/b.mp3", "b.mp3", "audio/mpeg", 60))
     return f"{at.scheme}://{at.netloc}", at.path, parse_qs(at.query)["X-Amz-Credential"][0].split("/")[2]
 
@@ -37,7 +37,7 @@ def shown(bucket: Bucket) -> tuple[str, str, str]:
         ("s3://stems", "auto", f"https://s3.{WEST}", f"https://stems.s3.{WEST}", "/a/b.mp3"),
     ],
 )  # fmt: skip
-def test_the_style_of_urls(
+def test_urls_have_the_style_of_the_setting(
     url: str, addressing: str, endpoint: str | None, origin: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if endpoint is None:
@@ -47,14 +47,14 @@ def test_the_style_of_urls(
     bucket = Bucket(url, addressing)
     assert shown(bucket)[:2] == (origin, path)
     assert bucket.origin == origin
-    # the servers' own requests go the same way
+    # requests of the server use the same style
     config = bucket.open().config
     by_host = not path.startswith(f"/{bucket.name}/")
     assert config["virtual_hosted_style_request"] == str(by_host).lower()
     assert (config["bucket"], config["endpoint_url_s3"]) == (bucket.name, origin)
 
 
-def test_the_variables_are_those_of_the_aws_tools(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_aws_variables_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_REGION")
     assert shown(Bucket("s3://stems"))[2] == "us-east-1"
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-2")
@@ -66,7 +66,7 @@ def test_the_variables_are_those_of_the_aws_tools(monkeypatch: pytest.MonkeyPatc
     assert shown(bucket)[0] == bucket.open().config["endpoint_url_s3"] == "https://other.internal"
 
 
-def test_a_profile_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_profile_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name)
     (tmp_path / "config").write_text(
@@ -87,14 +87,14 @@ def test_a_profile_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         Bucket("s3://stems")
 
 
-def test_a_roles_credentials_are_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_of_a_role_are_refreshed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
     bucket = Bucket("s3://stems")
     assert bucket.is_temporary
     assert bucket._credential()["expires_at"] is not None
 
 
-def test_clients_may_reach_the_store_elsewhere() -> None:
+def test_public_url_is_used_for_clients_only() -> None:
     bucket = Bucket("s3://stems", public_url="https://files.example.com")
     assert bucket.origin == "https://files.example.com"
     assert shown(bucket)[:2] == ("https://files.example.com", "/stems/a/b.mp3")
@@ -104,7 +104,7 @@ def test_clients_may_reach_the_store_elsewhere() -> None:
     assert by_host.origin == "https://stems.files.example.com"
 
 
-def test_settings_that_make_no_sense_are_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_invalid_settings_are_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "minio:9000")
     with pytest.raises(
         SettingsError, match=r"^The S3 store s3://stems cannot be used \(.*minio:9000.*\): .*\.$"

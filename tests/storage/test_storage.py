@@ -45,7 +45,7 @@ def read(storage: Storage, key: str, start: int = 0, end: int | None = None) -> 
     return b"".join(storage.read(key, start, end))
 
 
-def test_a_file_is_stored_and_read(storage: Storage, tmp_path: Path) -> None:
+def test_file_is_stored_and_read(storage: Storage, tmp_path: Path) -> None:
     (tmp_path / "a.mp3").write_bytes(DATA)
     assert storage.put_file(KEY, tmp_path / "a.mp3", "audio/mpeg", "vocals.mp3") == len(DATA)
     assert storage.size(KEY) == len(DATA)
@@ -58,23 +58,23 @@ def test_a_file_is_stored_and_read(storage: Storage, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("start", "end"), [(0, 1), (5, 10), (100, None), (0, 10**9), (len(DATA) - 1, None), (5, 5), (10**9, None)]
 )
-def test_a_part_is_read(start: int, end: int | None, storage: Storage) -> None:
+def test_range_is_read(start: int, end: int | None, storage: Storage) -> None:
     storage.put_stream(KEY, [DATA], "audio/mpeg")
     assert read(storage, KEY, start, end) == DATA[start:end]
 
 
-def test_a_later_file_takes_the_place_of_an_earlier(storage: Storage) -> None:
+def test_later_file_replaces_an_earlier_one(storage: Storage) -> None:
     storage.put_stream(KEY, [b"first, which is longer"], "audio/mpeg")
     assert storage.put_stream(KEY, [b"sec", b"", b"ond"], "audio/mpeg") == 6
     assert read(storage, KEY) == b"second"
 
 
-def test_an_empty_file_is_a_file(storage: Storage) -> None:
+def test_empty_file_is_stored(storage: Storage) -> None:
     assert storage.put_stream(KEY, [], "audio/mpeg") == 0
     assert read(storage, KEY) == b""
 
 
-def test_a_file_is_there_whole_or_not_at_all(storage: Storage) -> None:
+def test_failed_write_changes_nothing(storage: Storage) -> None:
     def cut() -> Iterator[bytes]:
         yield DATA
         assert keys(storage) == ["a"]
@@ -88,13 +88,13 @@ def test_a_file_is_there_whole_or_not_at_all(storage: Storage) -> None:
     assert read(storage, "a") == b"before"
 
 
-def test_what_is_not_committed_is_forgotten(storage: Storage) -> None:
+def test_uncommitted_file_is_discarded(storage: Storage) -> None:
     with storage.writer(KEY, "audio/mpeg") as file:
         file.write(DATA)
     assert keys(storage) == []
 
 
-def test_missing_files_are_said(storage: Storage) -> None:
+def test_missing_file_is_reported(storage: Storage) -> None:
     for use in (
         storage.size,
         lambda key: read(storage, key),
@@ -106,7 +106,7 @@ def test_missing_files_are_said(storage: Storage) -> None:
 
 
 @pytest.mark.parametrize("key", BAD_KEYS)
-def test_keys_lead_nowhere_else(key: str, storage: Storage) -> None:
+def test_invalid_key_is_refused(key: str, storage: Storage) -> None:
     uses = [
         storage.size,
         storage.delete,
@@ -123,7 +123,7 @@ def test_keys_lead_nowhere_else(key: str, storage: Storage) -> None:
                 use(key)
 
 
-def test_folders_are_listed_and_removed(storage: Storage) -> None:
+def test_folder_is_listed_and_deleted(storage: Storage) -> None:
     for key in ("splits/split_1/a.mp3", "splits/split_1/deep/b.mp3", "splits/split_11/a.mp3", "c"):
         storage.put_stream(key, [b"12345"], "audio/mpeg")
     stored = {found.key: found for found in storage.list_prefix("splits/split_1")}
@@ -137,13 +137,13 @@ def test_folders_are_listed_and_removed(storage: Storage) -> None:
     assert keys(storage) == ["splits/split_11/a.mp3"]
 
 
-def test_nothing_is_left_of_a_removed_folder(folder_storage: Storage, tmp_path: Path) -> None:
+def test_deleted_folder_leaves_nothing(folder_storage: Storage, tmp_path: Path) -> None:
     folder_storage.put_stream("splits/split_1/deep/b.mp3", [b"1"], "audio/mpeg")
     folder_storage.delete_prefix("splits/split_1")
     assert list((tmp_path / "files" / "splits").iterdir()) == []
 
 
-def test_the_folders_of_a_removed_file_are_removed(folder_storage: Storage, tmp_path: Path) -> None:
+def test_empty_folders_of_a_deleted_file_are_removed(folder_storage: Storage, tmp_path: Path) -> None:
     for key in ("splits/split_1/stems/a.mp3", "splits/split_1/stems/b.mp3", "splits/split_1/source"):
         folder_storage.put_stream(key, [b"1"], "audio/mpeg")
     folders = []
@@ -153,7 +153,7 @@ def test_the_folders_of_a_removed_file_are_removed(folder_storage: Storage, tmp_
     assert folders == [["split_1", "splits", "stems"], ["split_1", "splits"], ["splits"]]
 
 
-def test_a_file_whose_folder_was_removed_is_stored_all_the_same(folder_storage: Storage) -> None:
+def test_commit_succeeds_after_its_folder_was_removed(folder_storage: Storage) -> None:
     folder_storage.put_stream("uploads/upl_1/1.mp3", [b"1"], "audio/mpeg")
     with folder_storage.writer("uploads/upl_1/2.mp3", "audio/mpeg") as file:
         file.write(b"2")
@@ -162,7 +162,7 @@ def test_a_file_whose_folder_was_removed_is_stored_all_the_same(folder_storage: 
     assert read(folder_storage, "uploads/upl_1/2.mp3") == b"2"
 
 
-def test_a_killed_writer_leaves_nothing(folder_storage: Storage, tmp_path: Path) -> None:
+def test_killed_writer_leaves_no_file(folder_storage: Storage, tmp_path: Path) -> None:
     program = """if True:
         import sys, time
         from stemsplitter.storage import Storage
@@ -179,7 +179,7 @@ def test_a_killed_writer_leaves_nothing(folder_storage: Storage, tmp_path: Path)
     assert [path for path in (tmp_path / "files").rglob("*") if path.is_file()] == []
 
 
-def test_files_are_never_whole_in_memory(storage: Storage) -> None:
+def test_files_are_streamed(storage: Storage) -> None:
     size = 64 << 20
     tracemalloc.start()
     try:
@@ -191,7 +191,7 @@ def test_files_are_never_whole_in_memory(storage: Storage) -> None:
     assert peak < 4 * PART_BYTES
 
 
-def test_writers_at_once_leave_one_whole_file(folder_storage: Storage) -> None:
+def test_concurrent_writers_leave_one_complete_file(folder_storage: Storage) -> None:
     def write(letter: bytes) -> None:
         folder_storage.put_stream(KEY, [letter * 100_000] * 10, "audio/mpeg")
 
@@ -205,18 +205,18 @@ def test_writers_at_once_leave_one_whole_file(folder_storage: Storage) -> None:
     assert keys(folder_storage) == [KEY]
 
 
-def test_a_full_disk_is_one_sentence(folder_storage: Storage, tmp_path: Path) -> None:
+def test_write_error_is_reported_in_one_sentence(folder_storage: Storage, tmp_path: Path) -> None:
     (tmp_path / "files" / "splits").write_text("in the way")
     with pytest.raises(StorageError, match=r"^The file cannot be stored: .*\.$") as caught:
         folder_storage.put_stream(KEY, [b"x"], "audio/mpeg")
     assert caught.value.__cause__ is not None
 
 
-def test_a_store_that_answers_is_checked(storage: Storage) -> None:
+def test_check_accepts_an_available_store(storage: Storage) -> None:
     storage.check()
 
 
-def test_an_s3_store_that_does_not_answer_is_said(
+def test_s3_store_with_wrong_credentials_is_reported(
     s3_storage: Storage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong")
@@ -230,23 +230,23 @@ def test_an_s3_store_that_does_not_answer_is_said(
 @pytest.mark.parametrize(
     "url", ["", "files", "/files", "file://host/a", "http://a/b", "s3://", "gs://a", "memory:///"]
 )
-def test_other_urls_are_refused(url: str) -> None:
+def test_unsupported_urls_are_refused(url: str) -> None:
     with pytest.raises(SettingsError, match=r"must be file:///FOLDER or s3://BUCKET\.$"):
         Storage(url, b"k", "")
 
 
-def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_folder_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="cannot be made"):
         Storage((tmp_path / "file" / "folder").as_uri(), b"k", "")
 
 
-def test_a_folders_link_is_ours(folder_storage: Storage) -> None:
+def test_link_to_a_folder_is_served_by_this_server(folder_storage: Storage) -> None:
     url = folder_storage.signed_url(KEY, "söng.mp3", "audio/mpeg", 60)
     assert url.startswith("http://127.0.0.1:8000/files/") and url.endswith("/s%C3%B6ng.mp3")
 
 
-def test_a_link_to_s3_works_without_credentials(s3_storage: Storage) -> None:
+def test_link_to_s3_works_without_credentials(s3_storage: Storage) -> None:
     s3_storage.put_stream(KEY, [DATA], "audio/mpeg", "söng.mp3")
     url = s3_storage.signed_url(KEY, "söng.mp3", "audio/mpeg", 3600)
     with httpx.Client(trust_env=False, timeout=60) as client:
@@ -260,7 +260,9 @@ def test_a_link_to_s3_works_without_credentials(s3_storage: Storage) -> None:
     assert (part.status_code, part.content) == (206, DATA[5:10])
 
 
-def test_a_link_that_s3_cannot_make_is_ours(s3_storage: Storage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_link_longer_than_s3_allows_is_served_by_this_server(
+    s3_storage: Storage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     link = ("splits/split_1/vocals.mp3", "a.mp3", "audio/mpeg")
     assert "X-Amz-Expires=604800&" in s3_storage.signed_url(*link, 7 * 86_400)
     assert s3_storage.signed_url(*link, 7 * 86_400 + 1).startswith("http://127.0.0.1:8000/files/")
@@ -271,7 +273,7 @@ def test_a_link_that_s3_cannot_make_is_ours(s3_storage: Storage, monkeypatch: py
     assert "X-Amz-Security-Token=" in (of_a_role.direct_url(*link, 60) or "")
 
 
-def test_a_file_is_copied(storage: Storage) -> None:
+def test_file_is_copied(storage: Storage) -> None:
     storage.put_stream(KEY, [DATA], "audio/mpeg")
     assert storage.copy(KEY, "splits/split_2/source.mp3") == len(DATA)
     storage.put_stream(KEY, [b"other"], "audio/mpeg")
@@ -282,7 +284,7 @@ def test_a_file_is_copied(storage: Storage) -> None:
         storage.copy(KEY, "../b")
 
 
-def test_only_a_bucket_takes_files_from_clients(folder_storage: Storage, s3_storage: Storage) -> None:
+def test_only_a_bucket_accepts_direct_uploads(folder_storage: Storage, s3_storage: Storage) -> None:
     assert folder_storage.upload_url(KEY, "audio/mpeg", 5, 60) is None
     assert folder_storage.direct_url(KEY, "a.mp3", "audio/mpeg", 60) is None
     assert folder_storage.public_origin is None
@@ -290,7 +292,7 @@ def test_only_a_bucket_takes_files_from_clients(folder_storage: Storage, s3_stor
     assert s3_storage.upload_url(KEY, "audio/mpeg", (5 << 30) + 1, 60) is None
 
 
-def test_a_url_to_upload_is_for_one_key_type_and_length(s3_storage: Storage) -> None:
+def test_upload_url_is_bound_to_key_type_and_length(s3_storage: Storage) -> None:
     url = s3_storage.upload_url(KEY, "audio/mpeg", 5, 60) or ""
     right = {"Content-Type": "audio/mpeg"}
     with httpx.Client(trust_env=False, timeout=60) as client:
@@ -306,7 +308,7 @@ def test_a_url_to_upload_is_for_one_key_type_and_length(s3_storage: Storage) -> 
     assert read(s3_storage, KEY) == b"12345"
 
 
-def test_what_was_cut_off_is_swept_up(s3_storage: Storage, folder_storage: Storage) -> None:
+def test_incomplete_multipart_uploads_are_aborted(s3_storage: Storage, folder_storage: Storage) -> None:
     bucket = s3_storage._bucket
     assert bucket is not None
     bucket._api.create_multipart_upload(Bucket="stems", Key="uploads/upl_1/1.mp3")
@@ -316,7 +318,7 @@ def test_what_was_cut_off_is_swept_up(s3_storage: Storage, folder_storage: Stora
     assert folder_storage.abort_writes() == 0
 
 
-def test_what_is_used_is_counted(storage: Storage) -> None:
+def test_usage_counts_files_and_bytes(storage: Storage) -> None:
     for key, size in (("splits/split_1/a.mp3", 10), ("splits/split_2/a.mp3", 5), ("uploads/upl_1", 3)):
         storage.put_stream(key, [b"x" * size], "audio/mpeg")
     usage = storage.usage(60)

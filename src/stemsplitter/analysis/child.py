@@ -26,7 +26,7 @@ def main() -> None:
     for request in parent.requests():
         used = resource.getrusage(resource.RUSAGE_SELF)
         until = int(used.ru_utime + used.ru_stime) + 1 + cpu_seconds
-        # the soft limit sends a signal, which Python handles when FFmpeg has finished a packet
+        # Python handles the signal of the soft limit after FFmpeg finishes the current packet
         resource.setrlimit(resource.RLIMIT_CPU, (until, resource.getrlimit(resource.RLIMIT_CPU)[1]))
         parent.send(measure(**request))
 
@@ -36,7 +36,7 @@ def measure(path: str, max_seconds: float) -> dict[str, Any]:
     try:
         with open_source(path, max_seconds=max_seconds) as source:
             info = source.info
-            # what costs time is the number of samples, of all channels: an hour may have those of stereo at 96 kHz
+            # decoding time grows with the samples of all channels; the limit is that of stereo at 96 kHz
             allowed = max_seconds * 2 * 96_000 / info.source_channels
             if (info.seconds or 0) * info.sample_rate > allowed:
                 raise _too_many(path, info)

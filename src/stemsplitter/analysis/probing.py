@@ -1,4 +1,4 @@
-"""Probe files: decode them completely in a separate process."""
+"""Probing of files: complete decoding in a separate process."""
 
 import atexit
 import os
@@ -51,8 +51,8 @@ class Probed:
 def probe(path: str | os.PathLike[str], settings: Settings, name: str = "", account_id: str = "") -> Probed:
     """Measure the song at ``path``; messages call it ``name``.
 
-    A pool of processes does it, each with limits on memory and time; one that fails is replaced. An account has one
-    process at a time, and accounts take turns.
+    The work runs in a pool of processes with limits on memory and time; a failed process is replaced. An account uses
+    one process at a time.
 
     Raises:
         ValidationFailed: the file cannot be decoded, is longer than ``settings.max_source_seconds``, or needs too much
@@ -83,7 +83,7 @@ def start() -> None:
 
 
 class _Process:
-    """A child process. Not thread-safe: the pool lends it to one thread at a time."""
+    """A child process. Not thread-safe: the pool gives it to one thread at a time."""
 
     def __init__(self) -> None:
         self.child = ChildProcess(
@@ -126,8 +126,8 @@ class _Pool:
 
     @contextmanager
     def process(self, account_id: str) -> Iterator[_Process]:
-        """Lend a process for one file of an account. Raises Busy if none is free within ``QUEUE_SECONDS``."""
-        account = account_id or secrets.token_hex(8)  # without an account, each request is by itself
+        """Provide a process for one file of an account. Raises Busy if none is free within ``QUEUE_SECONDS``."""
+        account = account_id or secrets.token_hex(8)  # requests without an account do not limit each other
         process = self._acquire(account)
         kept = None
         try:
@@ -147,7 +147,7 @@ class _Pool:
                 self._changed.notify_all()
 
     def _acquire(self, account: str) -> _Process | None:
-        """Wait for the account's turn; return an idle process, None if one is to be started."""
+        """Wait for the account's turn; return an idle process, or None if the caller must start one."""
         deadline = time.monotonic() + QUEUE_SECONDS
         with self._changed:
             self._waiting.append(account)
@@ -164,7 +164,7 @@ class _Pool:
                 self._changed.notify_all()
 
     def _next(self) -> str | None:
-        """Return the account whose turn it is."""
+        """Return the account that is served next."""
         return next((account for account in self._waiting if account not in self._running), None)
 
     def start(self) -> None:

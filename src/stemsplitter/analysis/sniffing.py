@@ -1,4 +1,4 @@
-"""Recognition of files that are certainly no audio or video by their first bytes, whatever their name and type."""
+"""Detection of files that are neither audio nor video by their first bytes; names and media types are ignored."""
 
 import re
 
@@ -20,9 +20,9 @@ _OTHER = {
 
 
 def not_media(head: bytes) -> str:
-    """Name what a file certainly is, if it is neither audio nor video: ``a web page``, ``a program``, …; else empty.
+    """Return the kind of a file that is neither audio nor video (``a web page``, ``a program``, …), else ``""``.
 
-    ``head`` is its first 4096 bytes, or all of it. Only the decoder can tell whether any other file is a song.
+    ``head`` is the first ``HEAD_BYTES`` bytes of the file, or all of it. Any other file must be decoded to tell.
     """
     for kind, pattern in _OTHER.items():
         if pattern.match(head):

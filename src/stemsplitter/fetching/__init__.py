@@ -1,4 +1,4 @@
-"""Fetching what users name by URL, without being turned against the networks the server can reach."""
+"""Requests to URLs given by users, protected against server-side request forgery (SSRF)."""
 
 from stemsplitter.fetching.errors import FetchError, FetchFailed, FetchRefused
 from stemsplitter.fetching.fetcher import Fetched, Fetcher, PostResult

@@ -1,8 +1,8 @@
-"""Addresses of the public internet.
+"""Classification of IP addresses as public or not.
 
-The tables are the blocks of IANA's registries of special-purpose addresses (RFC 6890 and its updates) that are
-not globally reachable or that lead elsewhere than they say, with multicast and what is reserved. They stand
-here because ``ipaddress.is_global`` differs between the patch releases of Python.
+The tables hold the blocks of IANA's registries of special-purpose addresses (RFC 6890 and its updates) that are not
+globally reachable or that embed another address, and the multicast and reserved blocks. ``ipaddress.is_global`` is not
+used because it differs between patch releases of Python.
 """
 
 import ipaddress
@@ -18,8 +18,8 @@ _NOT_PUBLIC_V4 = tuple(
         "10.0.0.0/8",  # private
         "100.64.0.0/10",  # shared by carriers (CGNAT)
         "127.0.0.0/8",  # loopback
-        "168.63.129.16/32",  # public, but Azure's own service to its machines
-        "169.254.0.0/16",  # link-local, with the metadata services of the clouds
+        "168.63.129.16/32",  # public, but an internal service of Azure
+        "169.254.0.0/16",  # link-local, with cloud metadata services
         "172.16.0.0/12",  # private
         "192.0.0.0/24",  # protocol assignments
         "192.0.2.0/24",  # documentation
@@ -32,10 +32,10 @@ _NOT_PUBLIC_V4 = tuple(
         "198.51.100.0/24",  # documentation
         "203.0.113.0/24",  # documentation
         "224.0.0.0/4",  # multicast
-        "240.0.0.0/4",  # reserved, and broadcast
+        "240.0.0.0/4",  # reserved, with broadcast
     )
 )
-# Only global unicast is public in IPv6: that leaves out ::, ::1, IPv4-compatible ::/96, NAT64 64:ff9b::/96 and
+# Only global unicast is public in IPv6: this excludes ::, ::1, IPv4-compatible ::/96, NAT64 64:ff9b::/96 and
 # 64:ff9b:1::/48, discard-only 100::/64, unique local fc00::/7, link-local fe80::/10, multicast ff00::/8.
 _GLOBAL_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")
 _NOT_PUBLIC_V6 = tuple(
@@ -43,7 +43,7 @@ _NOT_PUBLIC_V6 = tuple(
     for block in (
         "2001::/23",  # protocol assignments, with Teredo 2001::/32 and ORCHID
         "2001:db8::/32",  # documentation
-        "2002::/16",  # 6to4, which holds an IPv4 address
+        "2002::/16",  # 6to4, which embeds an IPv4 address
         "2620:4f:8000::/48",  # AS112
         "3fff::/20",  # documentation
     )
@@ -51,9 +51,10 @@ _NOT_PUBLIC_V6 = tuple(
 
 
 def parse_address(text: str) -> Address:
-    """An address as numbers; an IPv4-mapped one (``::ffff:a.b.c.d``) becomes the IPv4 address it stands for.
+    """Parse an IP address; an IPv4-mapped one (``::ffff:a.b.c.d``) becomes the IPv4 address.
 
-    ValueError where ``text`` is anything else, also where it names an interface (``fe80::1%eth0``).
+    Raises:
+        ValueError: ``text`` is not an address, or has a scope (``fe80::1%eth0``).
     """
     address = ipaddress.ip_address(text)
     if isinstance(address, ipaddress.IPv6Address):

@@ -1,8 +1,7 @@
-"""Connections to checked addresses only, and not beyond a deadline.
+"""Connections to allowed addresses, with a deadline.
 
-The host is looked up once; every address it has must be allowed; the connection goes to one of those very
-addresses, as numbers. So an answer of the DNS that changes afterwards (rebinding) has no effect. TLS still
-checks the certificate against the name in the URL.
+The host is resolved once, all its addresses must be allowed, and the connection is made to one of these addresses; so
+DNS rebinding has no effect. TLS still verifies the certificate against the host name of the URL.
 """
 
 import queue
@@ -25,13 +24,13 @@ READ_SECONDS = 20.0
 
 
 class Deadline:
-    """A moment, ``seconds`` from now, after which nothing is waited for."""
+    """A deadline ``seconds`` from now."""
 
     def __init__(self, seconds: float) -> None:
         self._end = time.monotonic() + seconds
 
     def left(self, at_most: float) -> float:
-        """Seconds that may still be waited; httpcore.ReadTimeout when none are left."""
+        """Return the remaining seconds, at most ``at_most``. Raises httpcore.ReadTimeout if none remain."""
         left = self._end - time.monotonic()
         if left <= 0:
             raise httpcore.ReadTimeout("the time for the whole request is over")
@@ -39,10 +38,12 @@ class Deadline:
 
 
 def allowed_addresses(host: str, port: int, networks: Sequence[Network], deadline: Deadline) -> list[Address]:
-    """Look ``host`` up and check all its addresses and the port.
+    """Resolve ``host`` and check the port and all addresses.
 
-    Raises FetchRefused unless every address is public or in ``networks``, and the port is one of ``PORTS`` or
-    every address is in ``networks``; FetchFailed where the name is unknown.
+    Raises:
+        FetchRefused: an address is neither public nor in ``networks``, or the port is not one of ``PORTS`` and an
+            address is not in ``networks``.
+        FetchFailed: the name is unknown or could not be resolved in time.
     """
     addresses = _look_up(host, deadline)
     if not all(is_public(address) or is_in(address, networks) for address in addresses):
@@ -57,9 +58,9 @@ def allowed_addresses(host: str, port: int, networks: Sequence[Network], deadlin
 
 
 def _look_up(host: str, deadline: Deadline) -> list[Address]:
-    """All addresses of ``host``, without doubles. The system's resolver knows no time limit, so a thread waits."""
+    """Return the distinct addresses of ``host``. Runs in a thread because the system's resolver has no timeout."""
     with suppress(ValueError):
-        return [parse_address(host)]  # nobody need be asked
+        return [parse_address(host)]  # an address needs no lookup
     answers: queue.SimpleQueue[list[Any] | Exception] = queue.SimpleQueue()
 
     def ask() -> None:
@@ -85,7 +86,7 @@ def _look_up(host: str, deadline: Deadline) -> list[Address]:
 
 
 class CheckedBackend(httpcore.NetworkBackend):
-    """Opens httpcore's connections, to allowed addresses only."""
+    """Network backend of httpcore that connects to allowed addresses only."""
 
     def __init__(self, networks: Sequence[Network], deadline: Deadline) -> None:
         self._networks = networks

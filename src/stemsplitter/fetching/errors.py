@@ -1,15 +1,15 @@
-"""Errors of fetching a URL. Their messages may be shown to the user who gave the URL."""
+"""Errors of requests to URLs. Their messages may be shown to the user who gave the URL."""
 
 from stemsplitter.errors import StemSplitterError
 
 
 class FetchError(StemSplitterError):
-    """The URL was not fetched."""
+    """The request failed."""
 
 
 class FetchRefused(FetchError):
-    """The URL's form, address or port is one this server does not connect to; nothing was connected to."""
+    """The URL, its address or port is not allowed, or the file is larger than the limit."""
 
 
 class FetchFailed(FetchError):
-    """The server behind the URL cannot be reached, refused, was too slow, or sent what was not asked for."""
+    """The server of the URL cannot be reached, is too slow, or sends an error or an invalid response."""

@@ -1,4 +1,4 @@
-"""Downloads of sources and posts of webhooks, to URLs that anybody may have written."""
+"""Downloads of sources and POST requests of webhooks; their URLs are untrusted."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
@@ -19,7 +19,7 @@ from stemsplitter.version import __version__
 MAX_REDIRECTS = 3
 EXCERPT_BYTES = 1024
 _REDIRECTS = (301, 302, 303, 307, 308)
-# Some servers put other words there (aws-chunked, UTF-8, binary, none) for a body sent as it is.
+# Other values (aws-chunked, UTF-8, binary, none) are sent by some servers for an uncompressed body.
 _COMPRESSIONS = {
     "gzip",
     "x-gzip",
@@ -38,7 +38,7 @@ _AGENT = f"stemsplitter/{__version__}"
 
 @dataclass(frozen=True)
 class Fetched:
-    """A downloaded file: the name and type its server gave it, its size in bytes, SHA-256 in hex."""
+    """A downloaded file: name and media type given by its server, size in bytes, SHA-256 in hex."""
 
     filename: str
     content_type: str
@@ -48,7 +48,7 @@ class Fetched:
 
 @dataclass(frozen=True)
 class PostResult:
-    """An answer to a post: status, headers (names in lower case), the first kilobyte of its body as text."""
+    """The response to a POST: status, headers (names in lower case), first kilobyte of the body as text."""
 
     status: int
     headers: dict[str, str]
@@ -56,10 +56,10 @@ class PostResult:
 
 
 class Fetcher:
-    """Connects to the public internet and to ``settings.allowed_networks``, nowhere else. Thread-safe.
+    """HTTP client that connects only to public addresses and to ``settings.allowed_networks``. Thread-safe.
 
-    No proxy, cookie, password or other setting of the environment is used but the certificates to trust
-    (``SSL_CERT_FILE``, ``SSL_CERT_DIR``).
+    Of the environment it uses only ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``: no proxies, no credentials. It stores no
+    cookies.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -67,22 +67,25 @@ class Fetcher:
         self._tls = httpx.create_ssl_context()
 
     def check(self, url: str) -> None:
-        """Refuse a URL that could never be fetched, without looking its host up or connecting.
+        """Check a URL without resolving its host or connecting.
 
-        Raises FetchRefused: see :func:`~stemsplitter.fetching.targets.parse_url`; also for an address written
-        as numbers that is not allowed.
+        Raises:
+            FetchRefused: see :func:`~stemsplitter.fetching.targets.parse_url`; also if the host is an IP address that
+                is not allowed.
         """
         target = parse_url(url)
         if target.address is not None:
             allowed_addresses(str(target.address), target.port, self._networks, Deadline(1))
 
     def download(self, url: str, into: BinaryIO, *, max_bytes: int, deadline_s: float) -> Fetched:
-        """Write what ``url`` gives into ``into``; on an error some of it may be in there.
+        """Download ``url`` to ``into``, which may hold a part of the file after an error.
 
-        At most 3 redirects are followed, each checked like the first URL. ``deadline_s`` holds for all of it,
-        from the first look-up to the last byte.
+        Follows at most 3 redirects, each checked like the first URL. ``deadline_s`` limits the whole download, from
+        the first DNS lookup to the last byte.
 
-        Raises FetchRefused or FetchFailed; OSError where ``into`` cannot be written.
+        Raises:
+            FetchRefused, FetchFailed: the download is not allowed or failed.
+            OSError: ``into`` cannot be written.
         """
         deadline, target = Deadline(deadline_s), parse_url(url)
         for _ in range(MAX_REDIRECTS + 1):
@@ -93,9 +96,9 @@ class Fetcher:
         raise FetchFailed(f"The URL redirects more than {MAX_REDIRECTS} times: give the final one.")
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str], timeout_s: float) -> PostResult:
-        """Post ``body`` and take whatever status comes; a redirect is an answer like any other.
+        """Send ``body`` in a POST request and return the response, whatever its status. Redirects are not followed.
 
-        ``timeout_s`` holds for all of it. Raises FetchRefused or FetchFailed.
+        ``timeout_s`` limits the whole request. Raises FetchRefused or FetchFailed.
         """
         with self._request("POST", parse_url(url), headers, Deadline(timeout_s), body) as response:
             excerpt = _excerpt(response)
@@ -113,7 +116,7 @@ class Fetcher:
         deadline: Deadline,
         body: bytes | None = None,
     ) -> Iterator[httpcore.Response]:
-        """One request on a connection of its own, whose failures become one sentence."""
+        """Send a request on a new connection. Raises FetchFailed for network errors."""
         url = httpcore.URL(scheme=target.scheme, host=target.host, port=target.port, target=target.path)
         sent = [("Host", target.host_header), ("User-Agent", _AGENT), ("Accept", "*/*"), *headers.items()]
         backend = CheckedBackend(self._networks, deadline)
@@ -152,7 +155,7 @@ def _excerpt(response: httpcore.Response) -> bytes:
     excerpt = b""
     with suppress(
         httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError
-    ):  # the status counts
+    ):  # the status is known; the excerpt may be incomplete
         for part in response.iter_stream():
             excerpt += part[: EXCERPT_BYTES - len(excerpt)]
             if len(excerpt) == EXCERPT_BYTES:
@@ -170,7 +173,7 @@ def _redirected(target: Target, location: str) -> Target:
 
 
 def _header(response: httpcore.Response, name: bytes) -> str:
-    """The first header of that name, or empty. UTF-8 where it is, as many servers send it, else Latin-1."""
+    """Return the first header of that name, or an empty string; decoded as UTF-8 if valid, else as Latin-1."""
     value = next((value for key, value in response.headers if key.lower() == name), b"")
     try:
         return value.decode("utf-8")

@@ -1,4 +1,4 @@
-"""The file name that a response gives its body."""
+"""File names of downloads."""
 
 from email.message import Message
 from email.utils import collapse_rfc2231_value
@@ -6,14 +6,14 @@ from urllib.parse import unquote
 
 from stemsplitter.files.names import plain_name
 
-# the parser's time grows with the square of what it reads; a name of 200 characters, encoded, is far below
+# the parser takes quadratic time; an encoded name of 200 characters is much shorter
 _LONGEST_HEADER = 4096
 
 
 def response_name(content_disposition: str, path: bytes) -> str:
-    """The name in a Content-Disposition header (RFC 6266), else the last part of the URL's path, else ``source``.
+    """Return the name in a Content-Disposition header (RFC 6266), else the last segment of the path, else ``source``.
 
-    One line without folders, control characters or surrogates, of at most 200 characters.
+    The result is one line of at most 200 characters, without folders, control characters or surrogates.
     """
     address = unquote(path.partition(b"?")[0].decode("ascii", "replace"))
     return plain_name(_stated(content_disposition), default="") or plain_name(address, default="source")
@@ -27,9 +27,9 @@ def _stated(content_disposition: str) -> str:
     values = [
         value for key, value in message.get_params([], "Content-Disposition") if key.lower() == "filename"
     ]
-    # filename*, which can be any language, comes as a tuple and goes before filename
+    # filename*, which is a tuple here, takes precedence over filename
     values.sort(key=lambda value: not isinstance(value, tuple))
     try:
         return collapse_rfc2231_value(values[0]) if values else ""
-    except (LookupError, ValueError):  # a charset that is none, or that does not decode what is there
+    except (LookupError, ValueError):  # an unknown charset, or bytes it cannot decode
         return ""

@@ -1,4 +1,4 @@
-"""A URL taken apart once, by strict rules, so that nothing after it reads it differently."""
+"""Strict parsing of URLs, done once so that no later step interprets a URL differently."""
 
 import re
 from dataclasses import dataclass
@@ -15,15 +15,15 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _NAME = re.compile(
     r"(?!.{254})([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)*[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 )
-# What inet_aton and browsers take for an address: 2130706433, 0x7f000001, 127.1, 0177.0.0.1
+# Forms that inet_aton and browsers accept as an address: 2130706433, 0x7f000001, 127.1, 0177.0.0.1
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
 @dataclass(frozen=True)
 class Target:
-    """The target of a request: ``host`` is a lower-case ASCII name or an address, ``path`` what HTTP asks for.
+    """The target of a request: ``host`` is a lower-case ASCII name or an IP address, ``path`` the request target.
 
-    ``address`` is set where the URL names an address itself.
+    ``address`` is set if the host of the URL is an IP address.
     """
 
     url: httpx.URL
@@ -46,10 +46,11 @@ class Target:
 
 
 def parse_url(text: str) -> Target:
-    """Take a URL apart, without looking its host up.
+    """Parse a URL, without resolving its host.
 
-    Raises FetchRefused where it is not http or https, holds a user name, is malformed, or writes its host in a
-    form that programs read differently: anything but a plain name, four decimal numbers, or IPv6 in brackets.
+    Raises:
+        FetchRefused: the URL is malformed, is not http or https, contains user information, or its host is not a plain
+            name, four decimal numbers, or IPv6 in brackets (programs interpret other forms differently).
     """
     if len(text) > LONGEST_URL:
         raise FetchRefused(f"The URL has {len(text)} characters, over the limit of {LONGEST_URL}.")
@@ -61,7 +62,7 @@ def parse_url(text: str) -> Target:
 
 
 def target_of(url: httpx.URL) -> Target:
-    """The target of a URL that is in pieces already; refuses what :func:`parse_url` refuses."""
+    """Return the target of a parsed URL. Raises like :func:`parse_url`."""
     if url.scheme not in _DEFAULT_PORTS:
         raise FetchRefused("The URL must begin with http:// or https://.")
     if url.userinfo:

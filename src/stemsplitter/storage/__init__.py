@@ -1,4 +1,4 @@
-"""Files of users: sources, stems, archives. On disk or in S3, behind one interface."""
+"""Storage of users' files (sources, stems, archives) on disk or in S3."""
 
 from stemsplitter.storage.errors import FileMissing, StorageError
 from stemsplitter.storage.storage import Storage, StoredFile

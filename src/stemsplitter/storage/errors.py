@@ -11,9 +11,9 @@ from stemsplitter.errors import StemSplitterError
 
 Result = TypeVar("Result")
 
-# a store that is down has been asked several times by the library, and this is not to make it many more
-AGAIN_WITHIN_S = 5.0
-TIMES = 3
+# the library retries failed requests itself, so an unavailable store has already been asked several times
+RETRY_WITHIN_S = 5.0
+ATTEMPTS = 3
 
 
 class StorageError(StemSplitterError):
@@ -26,27 +26,27 @@ class FileMissing(StorageError):
 
 @contextmanager
 def failures(key: str) -> Iterator[None]:
-    """Failures of the store, as ours."""
+    """Convert failures of the store to :class:`StorageError`."""
     try:
         yield
     except (BaseError, OSError) as error:
-        # to write where there is no bucket is "not found", too
+        # a write to a bucket that does not exist also fails with "not found"
         if isinstance(error, FileNotFoundError) and "NoSuchBucket" not in str(error):
             raise FileMissing(f"There is no stored file {key}: it was deleted.") from error
         raise StorageError("The file store does not answer: ask the operator to look at it.") from error
 
 
-def again(key: str, call: Callable[[], Result]) -> Result:
-    """Return the result of ``call``, which must be idempotent; retry it soon if it fails.
+def retry(key: str, call: Callable[[], Result]) -> Result:
+    """Return the result of ``call``, which must be idempotent; retry it immediately if it fails.
 
-    The library tries again where a request fails, but not where an answer breaks off.
+    The library retries failed requests, but not interrupted responses.
     """
     started = time.monotonic()
     with failures(key):
-        for _ in range(TIMES - 1):
+        for _ in range(ATTEMPTS - 1):
             try:
                 return call()
             except GenericError:
-                if time.monotonic() - started > AGAIN_WITHIN_S:
+                if time.monotonic() - started > RETRY_WITHIN_S:
                     raise
         return call()

@@ -1,4 +1,4 @@
-"""Signed links to stored files, which work for some time and cannot be changed."""
+"""Signed links to stored files that expire."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ _DIGEST_BYTES = 32
 
 @dataclass(frozen=True)
 class Link:
-    """The target of a link: the stored file's key, its type, and when the link ends (seconds since 1970)."""
+    """The target of a link: key and media type of the file, and the expiry of the link (Unix time)."""
 
     key: str
     mime: str
@@ -24,13 +24,13 @@ class Link:
 
 
 class LinkSigner:
-    """Makes and checks ``/files/TOKEN/NAME``. HMAC-SHA256 covers key, type, end and name."""
+    """Creates and verifies links ``/files/TOKEN/NAME``. The HMAC-SHA256 covers key, media type, expiry and name."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
     def path(self, key: str, filename: str, mime: str, seconds: float) -> str:
-        """The path of a link that ends in ``seconds``."""
+        """Return the path of a link that expires in ``seconds``."""
         name = plain_name(filename)
         stated = json.dumps([key, mime, int(time.time() + seconds)], separators=(",", ":")).encode()
         token = base64.urlsafe_b64encode(self._digest(stated, name) + stated).decode().rstrip("=")
@@ -40,7 +40,7 @@ class LinkSigner:
         """Verify a link with this token and name and return its target.
 
         Raises:
-            NotFound: the link has ended, or was not made here as it is.
+            NotFound: the link has expired, or its signature is invalid.
         """
         try:
             data = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)

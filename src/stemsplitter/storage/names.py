@@ -10,7 +10,7 @@ _ATTRIBUTE = "!#$&+-.^_`|~"  # what RFC 5987 allows unescaped besides letters an
 def content_disposition(name: str) -> str:
     """Format the header that makes a browser save a body under ``name`` (RFC 6266).
 
-    A name that is not plain ASCII is given twice: exactly (RFC 5987), and with ``_`` for what old clients cannot read.
+    A name that is not plain ASCII is sent twice: exactly (RFC 5987), and with ``_`` for each other character.
     """
     name = plain_name(name)
     simple = "".join(c if c.isascii() and c not in '"\\%' else "_" for c in name)

@@ -1,4 +1,4 @@
-"""A bucket of S3, or of anything that speaks its protocol: where it is, with whose credentials, and signed URLs."""
+"""Buckets of S3 and compatible stores: endpoint, credentials and signed URLs."""
 
 import logging
 import os
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
     from obstore.store import ClientConfig, RetryConfig, S3Credential
 
 LONGEST_LINK_S = 7 * 86_400  # Signature Version 4 allows no more
-LARGEST_PUT = 5 << 30  # bytes that one PUT may have, and one copy
-# of a role's credentials, those are renewed that have less than 15 minutes left
+LARGEST_PUT = 5 << 30  # bytes of one PUT or one copy
+# botocore refreshes the credentials of a role when less than 15 minutes are left
 _CREDENTIALS_KEPT = timedelta(minutes=10)
 
-# no call is without an end: a part of 8 MB has a minute, a silent store as long, and then it is tried again
+# every call has a timeout: a part of 8 MB and a silent store are retried after a minute
 _CLIENT: "ClientConfig" = {"connect_timeout": "5s", "read_timeout": "60s", "timeout": "15m"}
 _RETRIES: "RetryConfig" = {"max_retries": 4, "retry_timeout": timedelta(seconds=30)}
 _QUICK_CLIENT: "ClientConfig" = {"connect_timeout": "3s", "timeout": "5s"}
 _QUICK_RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=5)}
 
-# says where it found credentials at every start, and at level debug what its signatures are made of
+# it logs the source of credentials at every start, and at level debug the inputs of signatures
 logging.getLogger("botocore").setLevel(logging.WARNING)
 
 _CODE = re.compile(r"<Code>(\w+)</Code>")
@@ -40,14 +40,14 @@ _CREDENTIAL_CODES = {
 
 
 class Bucket:
-    """A bucket, and a folder in it.
+    """A bucket, or a folder in a bucket.
 
     Args:
-        url: ``s3://BUCKET[/PREFIX]``. Endpoint, region and credentials are found as the AWS tools find them: in
+        url: ``s3://BUCKET[/PREFIX]``. Endpoint, region and credentials are found like the AWS tools do: in
             ``AWS_…`` variables, in a profile, or from the role of the machine, container or service account.
-        addressing: ``host`` (``https://BUCKET.HOST/KEY``), ``path`` (``https://HOST/BUCKET/KEY``), or ``auto``: host at
-            AWS itself, path elsewhere.
-        public_url: the endpoint by which clients reach the store, where it is not the servers' own.
+        addressing: ``host`` (``https://BUCKET.HOST/KEY``), ``path`` (``https://HOST/BUCKET/KEY``), or ``auto``: host on
+            AWS, path elsewhere.
+        public_url: the endpoint for clients, if it differs from the one for the server.
 
     Raises:
         SettingsError: there are no credentials, or the variables or the profile cannot be used.
@@ -56,7 +56,7 @@ class Bucket:
     def __init__(self, url: str, addressing: str = "auto", public_url: str = "") -> None:
         parts = urlsplit(url)
         self.name, self.prefix = parts.netloc, parts.path.strip("/")
-        # takes a fifth of a second, which those who keep their files in a folder need not wait
+        # the import takes 0.2 s, and storage in a folder does not need it
         import botocore.session
         from botocore.exceptions import BotoCoreError
 
@@ -84,7 +84,7 @@ class Bucket:
         self._credentials, self._endpoint = credentials, endpoint
 
     def open(self, quick: bool = False) -> S3Store:
-        """The files in it; ``quick`` gives up after seconds, and is for asking whether the store answers."""
+        """Return a client of the bucket; ``quick`` has short timeouts, for health checks."""
         at = urlsplit(self._endpoint)
         endpoint = (
             at._replace(netloc=f"{self.name}.{at.netloc}").geturl() if self._by_host else self._endpoint
@@ -93,7 +93,7 @@ class Bucket:
         return S3Store(
             self.name,
             prefix=self.prefix or None,
-            # named so, this wins over every variable; the bucket belongs into it where it is part of the host
+            # this name takes precedence over every variable; with virtual-hosted style it includes the bucket
             config={
                 "aws_endpoint_url_s3": endpoint.rstrip("/"),
                 "region": self.region,
@@ -116,7 +116,7 @@ class Bucket:
         return bool(self._frozen().token)
 
     def get_url(self, key: str, filename: str, mime: str, seconds: float) -> str:
-        """Return a URL that downloads the file with that name and type, without further authentication."""
+        """Return a signed URL that downloads the file with that name and media type."""
         asked = {
             "ResponseContentDisposition": content_disposition(filename),
             "ResponseContentType": mime,
@@ -124,13 +124,13 @@ class Bucket:
         return self._signed("get_object", key, seconds, asked)
 
     def put_url(self, key: str, mime: str, length: int, seconds: float) -> str:
-        """Return a URL for a PUT of a file of exactly that type and length, without further authentication."""
+        """Return a signed URL to PUT a file of exactly that media type and length."""
         return self._signed("put_object", key, seconds, {"ContentType": mime, "ContentLength": length})
 
     def abort_writes(self, before: datetime) -> int:
-        """Give up writes that began before then and never came to their end; how many they were.
+        """Abort multipart uploads that were initiated before that time; return their number.
 
-        Their parts are no files, so nobody sees them, but they take space.
+        Their parts are not listed as files, but use space.
         """
         given_up = 0
         with self._failures():
@@ -145,7 +145,7 @@ class Bucket:
         return given_up
 
     def explain(self, error: Exception) -> str | None:
-        """Explain in a sentence the setting that made the store refuse; None if no setting did."""
+        """Return a sentence on the setting that made the store refuse, None if no setting did."""
         said = str(error)
         code = found[1] if (found := _CODE.search(said)) else ""
         if code == "NoSuchBucket":
@@ -217,5 +217,5 @@ def _is_by_host(addressing: str, endpoint: str, bucket: str) -> bool:
     if addressing != "auto":
         return addressing == "host"
     host = urlsplit(endpoint).hostname or ""
-    # no certificate is for a host with the bucket's dots in it
+    # wildcard certificates do not match a bucket with dots in its name
     return host.endswith((".amazonaws.com", ".amazonaws.com.cn")) and "." not in bucket

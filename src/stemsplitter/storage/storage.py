@@ -1,4 +1,4 @@
-"""The store of files: a folder, or a bucket of S3 or anything that speaks its protocol."""
+"""Storage of files in a folder, or in a bucket of S3 or a compatible store."""
 
 import logging
 import os
@@ -19,7 +19,7 @@ from obstore.store import LocalStore, S3Store
 
 from stemsplitter.clock import now
 from stemsplitter.errors import SettingsError
-from stemsplitter.storage.errors import TIMES, FileMissing, StorageError, again, failures
+from stemsplitter.storage.errors import ATTEMPTS, FileMissing, StorageError, failures, retry
 from stemsplitter.storage.links import LinkSigner
 from stemsplitter.storage.names import content_disposition
 from stemsplitter.storage.s3 import LARGEST_PUT, LONGEST_LINK_S, Bucket
@@ -27,14 +27,14 @@ from stemsplitter.storage.writers import BucketWriter, FileWriter, FolderWriter
 
 BLOCK_BYTES = 1 << 20
 _KEY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}(/[A-Za-z0-9_][A-Za-z0-9_.-]{0,99}){0,7}")
-_UNFINISHED = timedelta(days=1)  # no write takes as long
+_UNFINISHED = timedelta(days=1)  # longer than any write takes
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class StoredFile:
-    """A file in the store: its key, size in bytes, when it was written (UTC), and the ETag of what it holds."""
+    """A stored file: key, size in bytes, time of the last write (UTC), and ETag."""
 
     key: str
     size: int
@@ -44,8 +44,13 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class Usage:
-    """``folders`` maps each uppermost folder to its number of files and their bytes; at least those, unless
-    ``is_whole``. ``free`` is how many bytes are left, None where that cannot be told."""
+    """Space used by stored files.
+
+    Attributes:
+        folders: number of files and bytes of each top-level folder; a lower bound unless ``is_whole``.
+        is_whole: true if all files were counted.
+        free: free bytes; None for a bucket.
+    """
 
     folders: dict[str, tuple[int, int]]
     is_whole: bool
@@ -53,18 +58,18 @@ class Usage:
 
 
 class Storage:
-    """Files under keys like ``splits/split_1/vocals.mp3``. Thread-safe; a file is there whole or not at all.
+    """Files under keys like ``splits/split_1/vocals.mp3``. Thread-safe; writes are atomic.
 
     Args:
         url: ``file:///FOLDER`` or ``s3://BUCKET[/PREFIX]``.
         secret: the key that signs links to files in a folder.
-        base_url: what those links begin with.
+        base_url: the base URL of those links.
         addressing, public_url: those of :class:`~stemsplitter.storage.s3.Bucket`.
 
-    Methods raise ValueError for a key that is none, FileMissing, or StorageError.
+    Methods raise ValueError for an invalid key, FileMissing, or StorageError.
 
     Raises:
-        SettingsError: the URL is of another kind, the folder cannot be made, or there are no credentials.
+        SettingsError: the URL is not supported, the folder cannot be created, or there are no credentials.
     """
 
     def __init__(
@@ -93,7 +98,7 @@ class Storage:
             raise SettingsError("STEMSPLITTER_STORAGE_URL must be file:///FOLDER or s3://BUCKET.")
 
     def verify(self) -> None:
-        """Refuse settings with which the store can never answer; one that only does not answer now is logged.
+        """Check the settings of the store. A store that is only unavailable now is logged.
 
         Raises:
             SettingsError: the bucket, its region or the credentials are wrong.
@@ -104,12 +109,12 @@ class Storage:
             reason = self._bucket.explain(error) if self._bucket else None
             if reason:
                 raise SettingsError(reason) from error
-            _log.warning("the store of files does not answer yet: %s", error)
+            _log.warning("the file storage is unavailable: %s", error)
 
     def writer(self, key: str, mime: str, filename: str = "") -> FileWriter:
-        """A file to be written piece by piece, which is in the store from its ``commit`` on.
+        """Return a writer of the file, which is stored by its ``commit``.
 
-        ``mime`` and ``filename`` are what downloads from S3 tell where their link does not.
+        ``mime`` and ``filename`` are the defaults of downloads from S3.
         """
         key = _checked(key)
         if self._folder is not None:
@@ -121,14 +126,14 @@ class Storage:
         return BucketWriter(self._store, key, attributes)
 
     def put_file(self, key: str, path: str | os.PathLike[str], mime: str, filename: str = "") -> int:
-        """Copy a file into the store, in place of what is there. Its size in bytes."""
+        """Copy a file to the store, replacing an existing one. Returns its size in bytes."""
         with Path(path).open("rb") as source:
             return self.put_stream(key, iter(lambda: source.read(BLOCK_BYTES), b""), mime, filename)
 
     def put_stream(self, key: str, parts: Iterable[bytes], mime: str, filename: str = "") -> int:
-        """Write what ``parts`` gives into the store, in place of what is there. Its size in bytes.
+        """Store the concatenation of ``parts``, replacing an existing file. Returns its size in bytes.
 
-        Where ``parts`` raises, nothing is changed.
+        If ``parts`` raises, nothing is changed.
         """
         with self.writer(key, mime, filename) as file:
             for part in parts:
@@ -136,16 +141,16 @@ class Storage:
             return file.commit()
 
     def copy(self, source: str, target: str) -> int:
-        """Copy a file, in place of what is at ``target``. Its size in bytes. S3 copies without its passing here."""
+        """Copy a file, replacing an existing one. Returns its size in bytes. S3 copies on the server side."""
         _checked(target)
         if self._folder is not None:
             return self.put_file(target, self.path_of(source)[0], "")
         _checked(source)
-        again(source, lambda: obstore.copy(self._store, source, target))
+        retry(source, lambda: obstore.copy(self._store, source, target))
         return self.size(target)
 
     def read(self, key: str, start: int = 0, end: int | None = None) -> Iterator[bytes]:
-        """The bytes from ``start`` up to and without ``end`` (the file's own end by default), in blocks."""
+        """Yield the bytes from ``start`` to ``end`` (exclusive; by default the end of the file), in blocks."""
         if start <= 0 and end is None:
             with failures(key):
                 yield from obstore.get(self._store, _checked(key)).stream(BLOCK_BYTES)
@@ -159,7 +164,7 @@ class Storage:
 
     @contextmanager
     def local_file(self, key: str) -> Iterator[Path]:
-        """The file as one on this disk, to be read within the block: itself, or a copy of what is in S3."""
+        """Provide a local path of the file within the block: its own path, or that of a temporary copy from S3."""
         if self._folder is not None:
             yield self.path_of(key)[0]
             return
@@ -175,7 +180,7 @@ class Storage:
         return self._folder is not None
 
     def path_of(self, key: str) -> tuple[Path, os.stat_result]:
-        """Path and status of a file in the folder. Raises FileMissing also for a store in S3."""
+        """Return path and status of a file in the folder. Raises FileMissing for storage in S3."""
         if self._folder is None:
             raise FileMissing("Files in S3 have links of their own.")
         path = self._folder / _checked(key)
@@ -183,25 +188,25 @@ class Storage:
             return path, path.stat()
 
     def size(self, key: str) -> int:
-        """The file's size in bytes."""
+        """Return the size of the file in bytes."""
         return self.look(key).size
 
     def look(self, key: str) -> StoredFile:
-        """Properties of the file."""
+        """Return the properties of the file."""
         _checked(key)
-        found = again(key, lambda: obstore.head(self._store, key))
+        found = retry(key, lambda: obstore.head(self._store, key))
         return StoredFile(key, found["size"], found["last_modified"], found["e_tag"] or "")
 
     def delete(self, key: str) -> None:
-        """Remove the file. Harmless where there is none."""
+        """Delete the file if it exists."""
         _checked(key)
         with suppress(FileMissing):
-            again(key, lambda: obstore.delete(self._store, key))
+            retry(key, lambda: obstore.delete(self._store, key))
         if self._folder is not None:
             _remove_empty_folders(self._folder, key)
 
     def delete_prefix(self, prefix: str) -> int:
-        """Remove every file under the folder ``prefix``. How many they were."""
+        """Delete all files in the folder ``prefix``. Returns their number."""
         keys = [stored.key for stored in self.list_prefix(prefix)]
         for key in keys:
             self.delete(key)
@@ -210,11 +215,11 @@ class Storage:
         return len(keys)
 
     def list_prefix(self, prefix: str = "") -> Iterator[StoredFile]:
-        """Every file under the folder ``prefix``, or all, in no order."""
+        """Yield the files in the folder ``prefix``, by default all, in no particular order."""
         if prefix:
             _checked(prefix)
         last: str | None = None
-        for tried in range(TIMES):
+        for tried in range(ATTEMPTS):
             try:
                 with failures(prefix):
                     for found in obstore.list(self._store, prefix or None, offset=last, chunk_size=1000):
@@ -225,14 +230,14 @@ class Storage:
                             last = entry["path"]
                 return
             except StorageError:
-                if tried == TIMES - 1:
+                if tried == ATTEMPTS - 1:
                     raise
 
     def signed_url(self, key: str, filename: str, mime: str, seconds: float) -> str:
-        """Return a URL that downloads the file with that name and type, without authentication, for ``seconds``.
+        """Return a signed URL that downloads the file with that name and media type, for ``seconds``.
 
-        In S3 it is the store's own (:meth:`direct_url`) where that lives as long. With the credentials of a role, or
-        for more than 7 days, it does not, and then the URL is ours, which leads on to the store's.
+        For S3 this is :meth:`direct_url` if that is valid long enough. With the credentials of a role, or for more
+        than 7 days, it is not; then it is a URL of this server, which redirects to the store.
         """
         _checked(key)
         if self._bucket is not None and seconds <= LONGEST_LINK_S and not self._bucket.is_temporary:
@@ -240,14 +245,18 @@ class Storage:
         return self._base_url + self.links.path(key, filename, mime, seconds)
 
     def direct_url(self, key: str, filename: str, mime: str, seconds: float) -> str | None:
-        """A URL of the store itself that gives the file, for ``seconds`` (7 days at most, and not longer than a role's
-        credentials); None for a folder."""
+        """Return a signed URL of the store that downloads the file, None for a folder.
+
+        It is valid for ``seconds``, at most 7 days, and not longer than the credentials of a role.
+        """
         _checked(key)
         return None if self._bucket is None else self._bucket.get_url(key, filename, mime, seconds)
 
     def upload_url(self, key: str, mime: str, length: int, seconds: float) -> str | None:
-        """A URL of the store itself to PUT a file of that type and length to, for ``seconds``; None where there is no
-        such way: to a folder, or for more than 5 GiB."""
+        """Return a signed URL of the store to PUT a file of that media type and length, valid for ``seconds``.
+
+        Returns None for a folder, and for more than 5 GiB.
+        """
         _checked(key)
         if self._bucket is None or length > LARGEST_PUT:
             return None
@@ -255,15 +264,15 @@ class Storage:
 
     @property
     def public_origin(self) -> str | None:
-        """Scheme, host and port of the store's own URLs; None for a folder."""
+        """Scheme, host and port of the store's URLs; None for a folder."""
         return None if self._bucket is None else self._bucket.origin
 
     def abort_writes(self) -> int:
-        """Give up what processes that died a day ago or more were writing to S3; how many files."""
+        """Abort multipart uploads to S3 that were initiated more than a day ago; return their number."""
         return 0 if self._bucket is None else self._bucket.abort_writes(now() - _UNFINISHED)
 
     def usage(self, deadline_s: float) -> "Usage":
-        """Count what is stored, file by file, for ``deadline_s`` seconds at most."""
+        """Count the stored files and their bytes, for at most ``deadline_s`` seconds."""
         end, folders = time.monotonic() + deadline_s, dict[str, tuple[int, int]]()
         is_whole = True
         for stored in self.list_prefix():
@@ -277,12 +286,12 @@ class Storage:
         return Usage(folders, is_whole, free)
 
     def check(self) -> None:
-        """Raise StorageError where the store does not answer within seconds."""
+        """Raise StorageError if the store does not respond within a few seconds."""
         with failures(""):
             self._ask()
 
     def _ask(self) -> None:
-        """A question that every store can answer, to a store that is given seconds for it."""
+        """Send a cheap request with a short timeout."""
         next(iter(obstore.list(self._quick, "check", chunk_size=1)), None)
 
 
@@ -293,7 +302,7 @@ def _checked(key: str) -> str:
 
 
 def _remove_empty_folders(root: Path, key: str) -> None:
-    """Remove the folders that only the file of ``key`` was in, but not the uppermost, which is shared."""
+    """Remove the empty parent folders of ``key``, except the top-level one."""
     for name in PurePosixPath(key).parents[:-2]:
         try:
             (root / name).rmdir()

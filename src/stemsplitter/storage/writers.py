@@ -12,7 +12,7 @@ from stemsplitter.errors import OutputError
 from stemsplitter.files.atomic import AtomicFile
 from stemsplitter.storage.errors import StorageError, failures
 
-# 10,000 parts make 80 GB; what is being written takes three of them of memory
+# S3 allows 10,000 parts, that is 80 GB; a writer holds three parts in memory
 PART_BYTES = 8 << 20
 _PARTS_AT_ONCE = 2
 
@@ -22,15 +22,15 @@ class FileWriter(ABC):
 
     @abstractmethod
     def write(self, data: bytes) -> None:
-        """Add to the end of the file."""
+        """Append to the file."""
 
     @abstractmethod
     def commit(self) -> int:
-        """Put the file into the store, in place of what is there. Its size in bytes."""
+        """Store the file, replacing an existing one. Returns its size in bytes."""
 
     @abstractmethod
     def discard(self) -> None:
-        """Delete the file. Does nothing after :meth:`commit` or a second time."""
+        """Discard the file. Does nothing after :meth:`commit` or :meth:`discard`."""
 
     def __enter__(self) -> "FileWriter":
         return self
@@ -47,7 +47,7 @@ class FolderWriter(FileWriter):
     def __init__(self, path: Path) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            # What the database refers to must survive a power failure.
+            # files that the database refers to must survive a power failure
             self._file = AtomicFile(path, durable=True)
         except (OSError, OutputError) as error:
             raise _unwritable() from error
@@ -69,10 +69,9 @@ class FolderWriter(FileWriter):
 
 
 class BucketWriter(FileWriter):
-    """Its bytes go to the store as they come, in parts, of which it makes the file at the end (multipart upload).
+    """Writes a file to S3 in a multipart upload; only a few parts are in memory.
 
-    Neither memory nor disk holds more than some parts. Parts of a process that was killed stay until they are swept
-    up (:meth:`Storage.abort_writes`).
+    The parts of a killed process remain until :meth:`Storage.abort_writes`.
     """
 
     def __init__(self, store: S3Store, key: str, attributes: dict[str, str]) -> None:
@@ -94,8 +93,8 @@ class BucketWriter(FileWriter):
     def discard(self) -> None:
         if self._is_open:
             self._is_open = False
-            given_up = StorageError("The file was given up.")
-            with suppress(StorageError), failures(self._key):  # what the store keeps then is swept up
+            given_up = StorageError("The upload was aborted.")
+            with suppress(StorageError), failures(self._key):  # remaining parts are aborted later
                 self._file.__exit__(type(given_up), given_up, None)
 
 
