@@ -1,6 +1,6 @@
 """Service of splits: create, list, retry, cancel and delete."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.clock import now
 from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database, new_id
+from stemsplitter.idempotency.service import Record
 from stemsplitter.service_errors import Conflict, NotFound, RateLimited, ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.splits import queue, repository
@@ -25,9 +26,6 @@ from stemsplitter.storage import Storage
 from stemsplitter.webhooks.service import WebhookService
 
 CANCELED = "CANCELED"
-
-# called in the transaction that creates the split, with the `data` of the response
-Record = Callable[[Session, Mapping[str, Any]], None]
 
 
 class SplitService:
