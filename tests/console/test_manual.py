@@ -29,6 +29,12 @@ def test_documentation_links_resolve(visitor: Browser, name: str) -> None:
     assert {link[1:] for link in here if link.startswith("#")} <= set(page.ids)
 
 
+def test_contents_show_the_titles_of_the_pages(visitor: Browser) -> None:
+    shown = visitor.get("/docs/storage").text
+    for name, title in {"fetching": "Outgoing requests", "model-card": "Model card: builtin_6s"}.items():
+        assert f'<a href="/docs/{name}">{title}</a>' in shown
+
+
 def test_unknown_guide_is_not_found(visitor: Browser) -> None:
     for name in ("README", "..%2Fsettings", "settings.md", "x"):
         assert visitor.get(f"/docs/{name}").status_code == 404

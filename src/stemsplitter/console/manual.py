@@ -20,28 +20,23 @@ from stemsplitter.service_errors import NotFound
 
 _HERE = Path(__file__).parent
 
-# section → page → label; the source is docs/PAGE.md
-SECTIONS: dict[str, dict[str, str]] = {
-    "Use the server": {
-        "getting-started": "Getting started",
-        "uploads": "Uploads",
-        "sdks": "Client libraries",
-        "webhooks": "Webhooks",
-    },
-    "Run the server": {
-        "operating": "Operating",
-        "settings": "Settings",
-        "deployment": "Deployment",
-        "storage": "Storage",
-        "backup": "Backup and restore",
-        "capacity": "Capacity planning",
-        "gpu": "GPUs",
-        "models": "Models",
-        "model-card": "The built-in model",
-        "fetching": "Downloads",
-    },
-    "Command and library": {"cli": "Command line", "library": "Python library", "formats": "Formats"},
-    "About": {"architecture": "Architecture", "changelog": "Changelog"},
+# section → pages; the source of a page is docs/PAGE.md
+SECTIONS = {
+    "Use the server": ("getting-started", "uploads", "sdks", "webhooks"),
+    "Run the server": (
+        "operating",
+        "settings",
+        "deployment",
+        "storage",
+        "backup",
+        "capacity",
+        "gpu",
+        "models",
+        "model-card",
+        "fetching",
+    ),
+    "Command and library": ("cli", "library", "formats"),
+    "About": ("architecture", "changelog"),
 }
 PAGES = {name for section in SECTIONS.values() for name in section}
 
@@ -61,20 +56,35 @@ def guide_page(request: Request, name: str) -> Response:
     """Show a documentation page."""
     if name not in PAGES:
         raise NotFound("There is no such documentation page.")
-    return page(request, "guide.html", guide=guide(name), name=name, sections=SECTIONS)
+    return page(request, "guide.html", guide=guide(name), name=name, sections=_contents())
 
 
 @cache
 def guide(name: str) -> Guide:
     """Render the page of that name. Raises KeyError for a link to a page that does not exist."""
-    path = _HERE / "CHANGELOG.md" if name == "changelog" else _HERE / "guides" / f"{name}.md"
-    tokens = _markdown.parse(path.read_text(encoding="utf-8"))
+    tokens = _markdown.parse(_source(name).read_text(encoding="utf-8"))
     _anchor(tokens)
     for token in tokens:
         _relink(token.children or ())
     _tidy(tokens)
     title = tokens[1].content
     return Guide(title, Markup(_markdown.renderer.render(tokens, _markdown.options, {})))
+
+
+@cache
+def _contents() -> dict[str, dict[str, str]]:
+    """Return the titles of the pages: section → page → title."""
+    return {section: {name: _title(name) for name in names} for section, names in SECTIONS.items()}
+
+
+def _title(name: str) -> str:
+    """Return the text of the first heading of a page."""
+    with _source(name).open(encoding="utf-8") as source:
+        return source.readline().removeprefix("# ").replace("`", "").strip()
+
+
+def _source(name: str) -> Path:
+    return _HERE / "CHANGELOG.md" if name == "changelog" else _HERE / "guides" / f"{name}.md"
 
 
 def _anchor(tokens: Sequence[Token]) -> None:
