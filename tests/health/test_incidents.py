@@ -53,8 +53,8 @@ def test_incident_reports_waits_and_failures() -> None:
     ]
     seen = [check(0, faults=1), check(1), check(2, faults=2), check(3, faults=3), check(4)]
     assert [each.text for each in incidents(seen, minute(5))] == [
-        "5 splits failed by a server error; their credits were refunded",
-        "1 split failed by a server error; its credits were refunded",
+        "5 splits failed because of a server error; their credits were refunded",
+        "1 split failed because of a server error; its credits were refunded",
     ]
 
 

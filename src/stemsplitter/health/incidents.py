@@ -60,7 +60,7 @@ def _runs(
 def _describe_faults(run: Sequence[HealthCheck]) -> str:
     count = sum(check.faults for check in run)
     splits, their = ("1 split", "its") if count == 1 else (f"{count} splits", "their")
-    return f"{splits} failed by a server error; {their} credits were refunded"
+    return f"{splits} failed because of a server error; {their} credits were refunded"
 
 
 _KINDS: tuple[tuple[Callable[[HealthCheck], bool], Callable[[Sequence[HealthCheck]], str]], ...] = (

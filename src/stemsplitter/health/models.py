@@ -8,7 +8,7 @@ from stemsplitter.database import Base, UtcDateTime
 
 
 class HealthCheck(Base):
-    """A health check. ``faults`` counts the splits that failed by a server error since the previous check."""
+    """A health check. ``faults`` counts the splits that failed because of a server error since the previous check."""
 
     __tablename__ = "health_checks"
 
