@@ -1,6 +1,6 @@
 """General MIDI soundfonts, played by FluidSynth inside this process.
 
-The soundfonts are the packages fluid-soundfont-gm and musescore-general-soundfont, both under the MIT licence.
+The soundfonts are the packages fluid-soundfont-gm and musescore-general-soundfont, both under the MIT license.
 """
 
 import ctypes

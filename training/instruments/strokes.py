@@ -1,7 +1,7 @@
 """Recorded strokes of each drum, cymbal and percussion instrument.
 
 They are those of the Debian packages sonic-pi-samples and hydrogen-drumkits (its kit Audiophob), all CC0. The other
-kits of the latter are under the GPL or ShareAlike, or under a licence that asks for attribution; none is used.
+kits of the latter are under the GPL or ShareAlike, or under a license that asks for attribution; none is used.
 """
 
 from collections.abc import Mapping

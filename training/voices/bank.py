@@ -1,7 +1,7 @@
 """A bank of spoken lines by several speakers, taken apart into spectral envelopes and phones.
 
 Speech comes from flite and festival; the envelopes are WORLD's (Morise, Yokomori and Ozawa 2016, "WORLD: a
-vocoder-based high-quality speech synthesis system"; CheapTrick: Morise 2015). The speakers' licences ask for
+vocoder-based high-quality speech synthesis system"; CheapTrick: Morise 2015). The speakers' licenses ask for
 nothing but the notice; see the model card.
 """
 

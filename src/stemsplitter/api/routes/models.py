@@ -15,7 +15,7 @@ EXAMPLE = {
     "title": "Built in, six stems",
     "stems": ["vocals", "drums", "bass", "guitar", "piano", "other"],
     "licence": "MIT",
-    "licenceNote": "Trained by this project on songs rendered from instruments, kits and voices whose licences allow "
+    "licenceNote": "Trained by this project on songs rendered from instruments, kits and voices whose licenses allow "
     "it; docs/model-card.md names them all.",
     "source": {
         "url": "",
