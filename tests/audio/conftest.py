@@ -19,7 +19,7 @@ from ..full_disk import limit_file_size
 
 Samples = npt.NDArray[np.float32]
 
-# FFmpeg's sample formats: what each encoder takes (planar float where not told), and their type and full scale
+# Sample format of each encoder (planar float by default), and the type and full scale of each format.
 _FORMATS = {
     "alac": "s32p",
     "flac": "s32",
@@ -35,7 +35,7 @@ _TYPES = {"flt": ("f4", 1), "dbl": ("f8", 1), "s16": ("i2", 2**15), "s32": ("i4"
 
 
 def _noise(samples: int, channels: int = 2, *, seed: int = 0) -> Samples:
-    """Low-pass noise with a peak of 0.5: every codec keeps it, and it matches itself at one place only."""
+    """Low-pass noise with a peak of 0.5, which every codec preserves and whose autocorrelation has one peak."""
     white = np.random.default_rng(seed).standard_normal((channels, samples + 32))
     window = np.hanning(33)
     smooth = np.stack([np.convolve(channel, window, "valid") for channel in white])
@@ -43,7 +43,7 @@ def _noise(samples: int, channels: int = 2, *, seed: int = 0) -> Samples:
 
 
 def _offset(reference: Samples, other: Samples) -> int:
-    """By how many samples ``other`` comes later than ``reference``: the peak of their cross-correlation."""
+    """Delay of ``other`` against ``reference`` in samples: the peak of their cross-correlation."""
     length = 1 << (reference.shape[1] + other.shape[1]).bit_length()
     spectrum = np.fft.rfft(other[0], length) * np.conj(np.fft.rfft(reference[0], length))
     at = int(np.argmax(np.fft.irfft(spectrum, length)))
@@ -51,7 +51,7 @@ def _offset(reference: Samples, other: Samples) -> int:
 
 
 def _decode(path: Path, **options: Any) -> Samples:
-    """A whole file, which must decode without a warning."""
+    """Decode a whole file; fail on a warning."""
     with open_source(path, **options) as source:
         blocks = list(source.blocks())
     assert source.warnings == []
@@ -61,7 +61,7 @@ def _decode(path: Path, **options: Any) -> Samples:
 
 
 def _mux(path: Path, samples: Samples, rate: int, codec: str, layout: str = "stereo") -> Path:
-    """Write a file as FFmpeg's muxers and encoders do when nobody asks for more."""
+    """Write a file with FFmpeg's muxers and encoders and their default options."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate)
         stream.layout = layout
@@ -87,7 +87,7 @@ def _write(path: Path, samples: Samples, fmt: str = "wav32f", rate: int = 44100)
 
 
 def _picture(codec: str) -> bytes:
-    """A black picture of 48 by 32 pixels: ``png`` or ``mjpeg``."""
+    """Encode a black picture of 48 by 32 pixels as ``png`` or ``mjpeg``."""
     context = av.CodecContext.create(codec, "w")
     context.width, context.height, context.time_base = 48, 32, Fraction(1)
     context.pix_fmt = "rgb24" if codec == "png" else "yuvj420p"

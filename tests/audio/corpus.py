@@ -1,4 +1,4 @@
-"""A corpus of small songs: containers × damage. Made with PyAV, soundfile and LAME, without FFmpeg's program."""
+"""A corpus of short songs: containers × damage. Generated with PyAV, soundfile and LAME, without the ffmpeg command."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,12 +29,12 @@ class Kind:
     codec: str
     frame: int
     write: Callable[[Path, Samples], None]
-    # the file states how many samples it has, so that a cut can be told
+    # The file states its number of samples, so that a cut is detected.
     states_length: bool = True
 
 
 def song(seconds: float = SECONDS, channels: int = 2) -> Samples:
-    """Smooth noise, which every codec keeps and in which a gap is heard."""
+    """Generate low-pass noise, which every codec preserves and in which gaps are audible."""
     white = np.random.default_rng(1).standard_normal((channels, round(seconds * RATE) + 32))
     smooth = np.stack([np.convolve(channel, np.hanning(33), "valid") for channel in white])
     return (smooth / np.abs(smooth).max() * PEAK).astype(np.float32)
@@ -106,7 +106,7 @@ KINDS = {
 
 
 def encoded(kind: Kind, folder: Path) -> bytes:
-    """The corpus's song as a whole file of that kind."""
+    """Encode the song of the corpus as an undamaged file of that kind."""
     path = folder / f"whole.{kind.name}"
     if not path.exists():
         kind.write(path, song())
@@ -114,14 +114,14 @@ def encoded(kind: Kind, folder: Path) -> bytes:
 
 
 def cuts(data: bytes) -> Iterator[tuple[float, bytes]]:
-    """The file cut at ten places: the share that is left, and the bytes."""
+    """Yield the file cut at ten positions: the share that is left, and the bytes."""
     for number in range(1, CUTS + 1):
         share = number / (CUTS + 1)
         yield share, data[: int(len(data) * share)]
 
 
 def holes(data: bytes, header: int = 0) -> Iterator[tuple[int, bytes]]:
-    """The file with 50 bytes zeroed at each of forty places behind its header: the place, and the bytes."""
+    """Yield the file with 50 bytes zeroed at each of 40 positions after its header: the position, and the bytes."""
     for number in range(HOLES):
         at = header + (len(data) - header - 50) * number // (HOLES - 1)
         yield at, data[:at] + bytes(50) + data[at + 50 :]

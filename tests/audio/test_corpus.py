@@ -1,4 +1,4 @@
-"""Every container with every damage: exact lengths, no noise, a warning where something is wrong (A, E, L, O)."""
+"""Every container with every kind of damage: exact length, no noise, a warning (faults A, E, L, O)."""
 
 from pathlib import Path
 
@@ -12,10 +12,10 @@ from stemsplitter.errors import AudioError
 from . import corpus
 from .corpus import KINDS, Kind, Samples
 
-# A codec's overshoot at an edge; noise would be several times as loud as the song.
+# Allows a codec's overshoot; decoded noise would be several times as loud as the song.
 LOUDEST = 1.1 * corpus.PEAK
 SAMPLES = corpus.SECONDS * corpus.RATE
-# Codecs and containers in which 50 zeros are found: by a checksum, or because entropy-coded data has none.
+# Codecs and containers in which 50 zeros are detected: by a checksum, or because entropy-coded data has no such run.
 CHECKED = [
     name for name in KINDS if name not in ("wav", "aiff", "w64", "caf", "webm", "wv", "mka", "alac.m4a")
 ]
@@ -27,7 +27,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def read(folder: Path, kind: Kind, data: bytes) -> tuple[Samples, list[str]]:
-    """Samples and warnings of a file, which the server's measurement agrees with."""
+    """Read samples and warnings of a file; the server's measurement must agree."""
     path = folder / f"song.{kind.name}"
     path.write_bytes(data)
     measured = measure(str(path), 3600)
@@ -43,7 +43,7 @@ def read(folder: Path, kind: Kind, data: bytes) -> tuple[Samples, list[str]]:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_whole_file_is_exact_without_a_warning(folder: Path, name: str) -> None:
+def test_undamaged_file_has_exact_length_and_no_warning(folder: Path, name: str) -> None:
     kind = KINDS[name]
     samples, warnings = read(folder, kind, corpus.encoded(kind, folder))
     assert warnings == []
@@ -52,7 +52,7 @@ def test_whole_file_is_exact_without_a_warning(folder: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_a_cut_file_is_read_as_far_as_it_goes_and_told(folder: Path, name: str) -> None:
+def test_cut_file_decodes_up_to_the_cut_and_warns(folder: Path, name: str) -> None:
     kind = KINDS[name]
     whole = corpus.encoded(kind, folder)
     song, _ = read(folder, kind, whole)
@@ -66,7 +66,7 @@ def test_a_cut_file_is_read_as_far_as_it_goes_and_told(folder: Path, name: str) 
             continue
         lengths.append(samples.shape[1])
         assert warnings or not kind.states_length
-        # What is there is the song's beginning, but for the packet that the cut ends.
+        # The decoded part equals the start of the song, except for the cut packet.
         same = samples.shape[1] - 4 * kind.frame - 4096
         if same > 0:
             np.testing.assert_allclose(samples[:, :same], song[:, :same], atol=1e-6)
@@ -75,12 +75,12 @@ def test_a_cut_file_is_read_as_far_as_it_goes_and_told(folder: Path, name: str) 
 
 
 @pytest.mark.parametrize("name", CHECKED)
-def test_e_a_hole_becomes_silence_of_its_length_and_is_told(folder: Path, name: str) -> None:
+def test_e_hole_becomes_silence_of_its_length_and_warns(folder: Path, name: str) -> None:
     kind = KINDS[name]
     whole = corpus.encoded(kind, folder)
     song, _ = read(folder, kind, whole)
-    silent_but_untold = 0
-    # Headers of files are refused or read; here are the packets, but for the last two.
+    silent_without_warning = 0
+    # Only holes in packets, except the last two; headers are tested elsewhere.
     first, last = len(whole) // 5, len(whole) - len(whole) // 8
     if kind.codec in ("vorbis", "opus"):
         last = len(whole) - len(whole) // 3  # one page
@@ -91,15 +91,15 @@ def test_e_a_hole_becomes_silence_of_its_length_and_is_told(folder: Path, name: 
         assert abs(samples.shape[1] - song.shape[1]) <= kind.frame, at
         if np.array_equal(samples, song):
             continue
-        silent_but_untold += not warnings
-        # The rest of the song is at its time. Opus needs a while to recover, and TTA's frames last a second.
+        silent_without_warning += not warnings
+        # The rest of the song is aligned. Opus recovers slowly, and a TTA frame has one second.
         assert name in ("opus", "tta") or np.mean(np.abs(samples[:, -2048:] - song[:, -2048:])) < 0.02, at
-    # Neither the side information of an MPEG frame nor AAC has a checksum.
-    assert silent_but_untold <= (4 if kind.codec in ("mp3", "aac") else 0)
+    # MPEG side information and AAC have no checksum.
+    assert silent_without_warning <= (4 if kind.codec in ("mp3", "aac") else 0)
 
 
 @pytest.mark.parametrize("name", ["wav", "aiff", "w64", "caf", "webm", "wv", "mka"])
-def test_e_a_hole_without_checksums_is_never_loud(folder: Path, name: str) -> None:
+def test_e_hole_without_checksums_stays_below_the_peak(folder: Path, name: str) -> None:
     kind = KINDS[name]
     whole = corpus.encoded(kind, folder)
     for at, data in corpus.holes(whole):
@@ -137,7 +137,7 @@ MPEG_TAGS = {
 
 @pytest.mark.parametrize("name", ["mp3", "av.mp3", "aac"])
 @pytest.mark.parametrize("tags", MPEG_TAGS)
-def test_l_tags_and_padding_around_frames_are_no_damage(folder: Path, name: str, tags: str) -> None:
+def test_l_tags_and_padding_around_frames_do_not_warn(folder: Path, name: str, tags: str) -> None:
     kind = KINDS[name]
     whole = corpus.encoded(kind, folder)
     song, _ = read(folder, kind, whole)
@@ -148,7 +148,7 @@ def test_l_tags_and_padding_around_frames_are_no_damage(folder: Path, name: str,
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_l_id3_tags_around_any_file_are_no_damage(folder: Path, name: str) -> None:
+def test_l_id3_tags_around_any_file_do_not_warn(folder: Path, name: str) -> None:
     kind = KINDS[name]
     whole = corpus.encoded(kind, folder)
     song, _ = read(folder, kind, whole)
@@ -159,7 +159,7 @@ def test_l_id3_tags_around_any_file_are_no_damage(folder: Path, name: str) -> No
 
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name not in ("ac3",)])
-def test_o_garbage_before_and_after_is_skipped(folder: Path, name: str) -> None:
+def test_o_garbage_before_and_after_the_audio_is_skipped(folder: Path, name: str) -> None:
     kind = KINDS[name]
     whole = corpus.encoded(kind, folder)
     song, _ = read(folder, kind, whole)
@@ -170,8 +170,8 @@ def test_o_garbage_before_and_after_is_skipped(folder: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["wav", "aiff", "flac", "av.flac", "mp3"])
 @pytest.mark.parametrize("factor", [2, 1000])
-def test_a_header_that_states_more_is_no_limit(folder: Path, name: str, factor: int) -> None:
-    """Only counted samples are: the server's limit is that of the command."""
+def test_stated_length_over_the_limit_is_not_refused(folder: Path, name: str, factor: int) -> None:
+    """The limit applies to decoded samples, in the server as in the command."""
     kind = KINDS[name]
     data = bytearray(corpus.encoded(kind, folder))
     if name == "wav":
@@ -185,7 +185,7 @@ def test_a_header_that_states_more_is_no_limit(folder: Path, name: str, factor: 
     else:
         at = 4 + 4 + 14
         data[at : at + 4] = (SAMPLES * factor).to_bytes(4)
-    path = folder / f"lies.{kind.name}"
+    path = folder / f"wrong.{kind.name}"
     path.write_bytes(data)
     with open_source(path, max_seconds=corpus.SECONDS + 0.1) as source:
         samples = sum(block.shape[1] for block in source.blocks())

@@ -1,4 +1,4 @@
-"""Cover pictures told by their first bytes."""
+"""Type and size of cover pictures, read from their header."""
 
 import struct
 
@@ -13,14 +13,14 @@ from stemsplitter.audio.formats import OutputFormat
 
 
 @pytest.mark.parametrize(("codec", "mime"), [("png", "image/png"), ("mjpeg", "image/jpeg")])
-def test_type_and_size(picture, codec, mime):
+def test_png_and_jpeg_have_type_and_size(picture, codec, mime):
     data = picture(codec)
     assert (cover_type(data), cover_size(data)) == (mime, (48, 32))
     assert cover_type(data[:12]) == ""
 
 
 @given(st.binary(), st.sampled_from([b"", b"\xff\xd8", b"\xff\xd8\xff\xe0\0\0", b"\x89PNG\r\n\x1a\n"]))
-def test_anything_else_is_none(data, start):
+def test_other_data_has_no_type(data, start):
     width, height = cover_size(start + data)
     assert width >= 0 and height >= 0
     assert cover_type(b"GIF89a" + data) == ""
@@ -37,7 +37,7 @@ def png(width, height):
     [(0, 48), (48, 0), (2**32 - 1, 48), (48, 2**32 - 1), (70_000, 70_000), (20_000, 20_000), (2**31, 2**31)],
 )
 @pytest.mark.parametrize("fmt", ["mp3", "flac", "m4a"])
-def test_d_cover_of_an_impossible_size_is_left_out_and_told(tmp_path, noise, fmt, width, height):
+def test_d_cover_of_an_impossible_size_is_omitted_and_warns(tmp_path, noise, fmt, width, height):
     assert cover_type(png(width, height)) == ""
     picture = png(width, height)
     song = tmp_path / "song.mp3"

@@ -1,4 +1,4 @@
-"""Reading songs: what they are, and what is refused."""
+"""Decoding of songs, and errors for other files."""
 
 import contextlib
 import os
@@ -23,14 +23,14 @@ OPEN_FILES = Path("/proc/self/fd")
 
 
 def drain(path, **options):
-    """The samples and warnings of a file."""
+    """Decode the samples and warnings of a file."""
     with open_source(path, **options) as source:
         samples = np.concatenate(list(source.blocks()), axis=1)
         return samples, source.warnings
 
 
 def refused(path, **options):
-    """The one sentence with which a file is refused."""
+    """The one-sentence error message for a file."""
     with pytest.raises(AudioError) as caught:
         drain(path, **options)
     message = str(caught.value)
@@ -39,7 +39,7 @@ def refused(path, **options):
 
 
 def wav_bytes(samples, rate=44100, *, channels=None, size=None, kind=3, bits=32):
-    """A plain WAV file by hand, so that its header can lie."""
+    """Build a plain WAV file whose header can be wrong."""
     data = np.ascontiguousarray(samples.T).tobytes()
     channels = channels or samples.shape[0]
     frame = channels * bits // 8
@@ -49,7 +49,7 @@ def wav_bytes(samples, rate=44100, *, channels=None, size=None, kind=3, bits=32)
     return b"RIFF" + struct.pack("<I", min(len(riff), 2**32 - 1)) + riff
 
 
-# --- what is read ---
+# --- decoded formats ---
 
 
 @pytest.mark.parametrize("channels", [1, 2])
@@ -66,7 +66,7 @@ def wav_bytes(samples, rate=44100, *, channels=None, size=None, kind=3, bits=32)
         ("alac", "m4a", 2**-23),
     ],
 )
-def test_lossless_formats_come_back(tmp_path, noise, mux, decode, codec, ending, tolerance, channels):
+def test_lossless_formats_round_trip(tmp_path, noise, mux, decode, codec, ending, tolerance, channels):
     signal = noise(3000, channels)
     stored = signal + 1 if codec == "pcm_u8" else signal
     layout = {1: "mono", 2: "stereo"}[channels]
@@ -76,7 +76,7 @@ def test_lossless_formats_come_back(tmp_path, noise, mux, decode, codec, ending,
     assert np.abs(decoded - signal).max() <= tolerance
 
 
-def test_what_a_source_is(tmp_path, noise, write):
+def test_info_describes_the_source(tmp_path, noise, write):
     with open_source(write(tmp_path / "song.flac", noise(22050, 1), "flac16", 22050)) as source:
         info = source.info
     assert (info.sample_rate, info.channels, info.source_channels) == (22050, 1, 1)
@@ -85,17 +85,17 @@ def test_what_a_source_is(tmp_path, noise, write):
 
 
 @pytest.mark.parametrize("rate", [8000, 96000, 192000])
-def test_rates_from_8_to_192_khz(tmp_path, noise, write, decode, rate):
+def test_rates_from_8_to_192_khz_are_decoded(tmp_path, noise, write, decode, rate):
     assert decode(write(tmp_path / "song.wav", noise(1000), rate=rate)).shape == (2, 1000)
 
 
 @pytest.mark.parametrize("rate", [4000, 384000])
-def test_other_rates_are_refused(tmp_path, noise, rate):
+def test_rates_outside_8_to_192_khz_are_refused(tmp_path, noise, rate):
     (tmp_path / "song.wav").write_bytes(wav_bytes(noise(1000), rate))
     assert f"{rate} Hz" in refused(tmp_path / "song.wav")
 
 
-def test_video_files_give_their_sound(tmp_path, noise, decode):
+def test_video_file_decodes_to_its_audio_track(tmp_path, noise, decode):
     signal = noise(48000)
     path = tmp_path / "film.mkv"
     with av.open(str(path), "w") as container:
@@ -119,7 +119,7 @@ def test_video_files_give_their_sound(tmp_path, noise, decode):
     assert np.abs(decoded - signal).max() <= 2**-15
 
 
-def test_a_track_can_be_chosen(tmp_path):
+def test_track_number_selects_the_track(tmp_path):
     path = tmp_path / "two.mka"
     with av.open(str(path), "w") as container:
         tracks = [container.add_stream("pcm_s16le", rate=44100, layout="mono") for _ in range(2)]
@@ -139,7 +139,7 @@ def test_a_track_can_be_chosen(tmp_path):
 
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(samples=st.integers(1, 5000), block=st.integers(1, 3000))
-def test_blocks_are_full_but_the_last_and_join_to_the_song(tmp_path, noise, write, samples, block):
+def test_all_blocks_but_the_last_are_full_and_contiguous(tmp_path, noise, write, samples, block):
     signal = noise(samples)
     with open_source(write(tmp_path / "song.wav", signal)) as source:
         blocks = list(source.blocks(block))
@@ -148,9 +148,9 @@ def test_blocks_are_full_but_the_last_and_join_to_the_song(tmp_path, noise, writ
     np.testing.assert_array_equal(np.concatenate(blocks, axis=1), signal)
 
 
-def test_surround_is_mixed_down(tmp_path, mux):
+def test_surround_is_mixed_down_to_stereo(tmp_path, mux):
     channels = np.zeros((6, 1000), np.float32)
-    channels[2] = 0.5  # the centre
+    channels[2] = 0.5  # the center channel
     path = mux(tmp_path / "song.wav", channels, 48000, "pcm_f32le", "5.1")
     with open_source(path) as source:
         assert (source.info.channels, source.info.source_channels) == (2, 6)
@@ -158,23 +158,23 @@ def test_surround_is_mixed_down(tmp_path, mux):
     np.testing.assert_allclose(samples, 0.5 * np.sqrt(0.5), rtol=1e-6)
 
 
-# --- odd sound that is taken as it is ---
+# --- unusual audio ---
 
 
-def test_ten_milliseconds(tmp_path, noise, write, decode):
+def test_song_of_ten_milliseconds_keeps_its_length(tmp_path, noise, write, decode):
     assert decode(write(tmp_path / "song.mp3", noise(441), "mp3")).shape == (2, 441)
 
 
-def test_silence(tmp_path, write, decode):
+def test_silent_song_decodes_to_zeros(tmp_path, write, decode):
     assert not decode(write(tmp_path / "song.flac", np.zeros((2, 9000), np.float32), "flac")).any()
 
 
-def test_over_full_scale_and_offset_are_kept(tmp_path, noise, write, decode):
+def test_samples_over_full_scale_and_dc_offset_are_kept(tmp_path, noise, write, decode):
     signal = noise(2000) * 8 + 0.25
     np.testing.assert_array_equal(decode(write(tmp_path / "song.wav", signal)), signal)
 
 
-def test_what_is_no_number_becomes_zero(tmp_path, noise):
+def test_nan_and_infinite_samples_become_zero_and_warn(tmp_path, noise):
     signal = noise(3000)
     signal[0, 10], signal[1, 20], signal[1, 2500] = np.nan, np.inf, -np.inf
     (tmp_path / "song.wav").write_bytes(wav_bytes(signal))
@@ -183,7 +183,7 @@ def test_what_is_no_number_becomes_zero(tmp_path, noise):
     assert len(warnings) == 1 and warnings[0].startswith("3 samples")
 
 
-def test_doubles_beyond_float32_become_zero(tmp_path):
+def test_doubles_out_of_float32_range_become_zero_and_warn(tmp_path):
     (tmp_path / "song.wav").write_bytes(wav_bytes(np.full((1, 100), 1e300), bits=64))
     samples, warnings = drain(tmp_path / "song.wav")
     assert not samples.any() and warnings[0].startswith("100 samples")
@@ -192,32 +192,32 @@ def test_doubles_beyond_float32_become_zero(tmp_path):
 # --- files that are not songs ---
 
 
-def test_missing(tmp_path):
+def test_missing_file_is_refused(tmp_path):
     assert "no file gone.mp3" in refused(tmp_path / "gone.mp3")
 
 
-def test_folder(tmp_path):
+def test_folder_is_refused(tmp_path):
     assert "is a folder" in refused(tmp_path)
 
 
-def test_empty(tmp_path):
+def test_empty_file_is_refused(tmp_path):
     (tmp_path / "song.mp3").touch()
     assert "is empty" in refused(tmp_path / "song.mp3")
 
 
-def test_pipe_does_not_block(tmp_path):
+def test_pipe_is_refused_without_blocking(tmp_path):
     os.mkfifo(tmp_path / "song.mp3")
     assert "not a regular file" in refused(tmp_path / "song.mp3")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_unreadable(tmp_path, noise, write):
+def test_unreadable_file_is_refused(tmp_path, noise, write):
     path = write(tmp_path / "song.wav", noise(100))
     path.chmod(0)
     assert "no permission" in refused(path)
 
 
-def test_permission_is_explained(tmp_path, noise, write, monkeypatch):
+def test_permission_error_has_a_message(tmp_path, noise, write, monkeypatch):
     path = write(tmp_path / "song.wav", noise(100))
 
     def deny(*_args):
@@ -228,17 +228,17 @@ def test_permission_is_explained(tmp_path, noise, write, monkeypatch):
 
 
 @pytest.mark.parametrize("ending", ["mp3", "wav", "txt", "aac"])
-def test_text(tmp_path, ending):
+def test_text_file_is_refused(tmp_path, ending):
     path = tmp_path / f"song.{ending}"
     path.write_text("This is not music. " * 500)
     assert path.name in refused(path)
 
 
-def test_path_with_a_null_byte():
+def test_path_with_a_null_byte_is_refused():
     assert "cannot be opened" in refused("song\0.mp3")
 
 
-def test_picture_only(tmp_path):
+def test_video_without_audio_is_refused(tmp_path):
     with av.open(str(tmp_path / "film.mp4"), "w") as container:
         video = container.add_stream("mpeg4", rate=25)
         video.width = video.height = 32
@@ -249,32 +249,32 @@ def test_picture_only(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [4, 20, 43])
-def test_cut_in_the_header(tmp_path, noise, keep):
+def test_file_cut_in_the_header_is_refused(tmp_path, noise, keep):
     (tmp_path / "song.wav").write_bytes(wav_bytes(noise(1000))[:keep])
     assert "song.wav" in refused(tmp_path / "song.wav")
 
 
-def test_no_samples(tmp_path):
+def test_file_without_samples_is_refused(tmp_path):
     (tmp_path / "song.wav").write_bytes(wav_bytes(np.zeros((2, 0), np.float32)))
     assert "song.wav" in refused(tmp_path / "song.wav")
 
 
 @pytest.mark.parametrize(("fmt", "ending"), [("wav32f", "wav"), ("flac", "flac"), ("ogg", "ogg")])
-def test_cut_in_the_middle_gives_what_there_is(tmp_path, noise, write, fmt, ending):
+def test_cut_file_decodes_up_to_the_cut(tmp_path, noise, write, fmt, ending):
     signal = noise(200_000)
     path = write(tmp_path / f"song.{ending}", signal, fmt)
     whole, _ = drain(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 6 // 10])
     samples, warnings = drain(path)
     assert 80_000 < samples.shape[1] < 150_000
-    # The last packet of a cut file may be a broken one.
+    # The last packet of a cut file may be incomplete.
     same = samples.shape[1] - 8192
     np.testing.assert_array_equal(samples[:, :same], whole[:, :same])
-    if fmt != "ogg":  # an Ogg file that ends at a page's end says nothing about what came after
+    if fmt != "ogg":  # An Ogg file cut between pages has no incomplete packet.
         assert warnings
 
 
-def test_cut_mp3_gives_what_there_is(tmp_path, noise, write):
+def test_cut_mp3_decodes_up_to_the_cut_and_warns(tmp_path, noise, write):
     path = write(tmp_path / "song.mp3", noise(200_000), "mp3")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     samples, warnings = drain(path)
@@ -283,7 +283,7 @@ def test_cut_mp3_gives_what_there_is(tmp_path, noise, write):
 
 
 def test_cut_m4a_is_refused(tmp_path, noise, write):
-    """Its table of contents comes last, so nothing can be decoded."""
+    """The movie box is at the end of the file, so nothing can be decoded."""
     path = write(tmp_path / "song.m4a", noise(100_000), "m4a")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert "song.m4a" in refused(path)
@@ -291,7 +291,7 @@ def test_cut_m4a_is_refused(tmp_path, noise, write):
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(seed=st.integers(0, 2**32 - 1), ending=st.sampled_from(["wav", "flac", "mp3", "ogg", "m4a"]))
-def test_damaged_files_are_read_or_refused(tmp_path, noise, write, seed, ending):
+def test_damaged_file_is_decoded_or_refused(tmp_path, noise, write, seed, ending):
     path = tmp_path / f"song.{ending}"
     good = tmp_path / f"good.{ending}"
     if not good.exists():
@@ -309,37 +309,37 @@ def test_damaged_files_are_read_or_refused(tmp_path, noise, write, seed, ending)
         assert np.isfinite(samples).all()
 
 
-# --- headers that lie, and limits ---
+# --- wrong headers, and limits ---
 
 
-def test_header_claims_more_than_there_is(tmp_path, noise):
+def test_header_stating_more_samples_warns(tmp_path, noise):
     (tmp_path / "song.wav").write_bytes(wav_bytes(noise(3000), size=2**31))
     samples, warnings = drain(tmp_path / "song.wav")
     assert samples.shape == (2, 3000)
     assert len(warnings) == 1 and "cut short" in warnings[0]
 
 
-def test_header_of_unknown_length(tmp_path, noise):
-    """As programs that write to a pipe leave it."""
+def test_header_of_unknown_length_decodes_to_the_end(tmp_path, noise):
+    """Programs that write to a pipe leave such headers."""
     (tmp_path / "song.wav").write_bytes(wav_bytes(noise(3000), size=2**32 - 1))
     samples, _ = drain(tmp_path / "song.wav", max_seconds=1)
     assert samples.shape == (2, 3000)
 
 
-def test_header_claims_less_than_there_is(tmp_path, noise):
+def test_header_stating_fewer_samples_limits_the_length(tmp_path, noise):
     (tmp_path / "song.wav").write_bytes(wav_bytes(noise(3000), size=1000 * 8))
     samples, _ = drain(tmp_path / "song.wav")
     assert samples.shape == (2, 1000)
 
 
-def test_header_claims_another_rate(tmp_path, noise):
-    """Nothing can tell: it is played faster."""
+def test_sample_rate_of_the_header_is_used(tmp_path, noise):
+    """The file has no other source of the rate."""
     (tmp_path / "song.wav").write_bytes(wav_bytes(noise(3000), 48000))
     with open_source(tmp_path / "song.wav") as source:
         assert source.info.sample_rate == 48000
 
 
-def test_a_day_is_refused_at_once(tmp_path):
+def test_song_of_one_day_is_refused_without_decoding(tmp_path):
     path = tmp_path / "song.wav"
     frames = 24 * 3600 * 8000
     with wave.open(str(path), "wb") as file:
@@ -350,14 +350,14 @@ def test_a_day_is_refused_at_once(tmp_path):
     head = bytearray(path.read_bytes())
     head[4:8], head[40:44] = struct.pack("<I", frames + 36), struct.pack("<I", frames)
     path.write_bytes(head)
-    os.truncate(path, frames + 44)  # a hole: takes no space
-    start = time.process_time()  # what else the machine does is not counted
+    os.truncate(path, frames + 44)  # sparse: uses no disk space
+    start = time.process_time()  # excludes the load of other processes
     message = refused(path, max_seconds=3600)
     assert time.process_time() - start < 2
     assert "24 h 0 min" in message and "1 h 0 min" in message
 
 
-def test_limit_holds_where_the_header_says_less(tmp_path, noise, write):
+def test_limit_applies_to_decoded_samples_over_the_header(tmp_path, noise, write):
     path = write(tmp_path / "song.flac", noise(44100 * 2), "flac16")
     data = bytearray(path.read_bytes())
     at = data.index(b"fLaC") + 8 + 14  # the number of samples in STREAMINFO: 0 is unknown
@@ -367,25 +367,25 @@ def test_limit_holds_where_the_header_says_less(tmp_path, noise, write):
     assert "over the limit of 1 s" in refused(path, max_seconds=1)
 
 
-def test_limit_is_not_taken_from_a_guess(tmp_path, noise, mux, decode):
-    """The length of bare AAC frames is guessed from the first ones, which here hold silence."""
+def test_estimated_length_over_the_limit_is_not_refused(tmp_path, noise, mux, decode):
+    """FFmpeg estimates the length of raw AAC from the first frames, which are silent here."""
     signal = np.concatenate([np.zeros((2, 44100), np.float32), noise(44100)], axis=1)
     assert decode(mux(tmp_path / "song.aac", signal, 44100, "aac"), max_seconds=3).shape[1] >= 88200
 
 
-def test_song_as_long_as_the_limit(tmp_path, noise, write, decode):
+def test_song_of_exactly_the_limit_is_decoded(tmp_path, noise, write, decode):
     assert decode(write(tmp_path / "song.wav", noise(44100)), max_seconds=1).shape == (2, 44100)
 
 
 @pytest.mark.parametrize("channels", [9, 500])
-def test_many_channels(tmp_path, channels):
+def test_more_than_eight_channels_are_refused(tmp_path, channels):
     data = wav_bytes(np.zeros((channels, 64), np.int16), kind=1, bits=16)
     (tmp_path / "song.wav").write_bytes(data)
     assert f"{channels} channels" in refused(tmp_path / "song.wav")
 
 
-def test_silence_that_unpacks_to_much_is_streamed(tmp_path, write):
-    """A few kilobytes of FLAC: blocks come one by one, and the limit ends it."""
+def test_highly_compressed_silence_is_streamed(tmp_path, write):
+    """A few kilobytes of FLAC decode to many samples, which are yielded block by block."""
     path = write(tmp_path / "song.flac", np.zeros((2, 44100 * 20), np.float32), "flac16")
     assert path.stat().st_size < 20_000
     with open_source(path) as source:
@@ -393,7 +393,7 @@ def test_silence_that_unpacks_to_much_is_streamed(tmp_path, write):
         assert first.shape == (2, 1000) and source.samples == 1000
 
 
-def test_f1_changing_rate_is_resampled_and_told(tmp_path, noise, mux):
+def test_f1_changing_sample_rate_is_resampled_and_warns(tmp_path, noise, mux):
     parts = [mux(tmp_path / f"{rate}.aac", noise(40000), rate, "aac").read_bytes() for rate in (44100, 22050)]
     path = tmp_path / "song.aac"
     path.write_bytes(b"".join(parts))
@@ -402,7 +402,7 @@ def test_f1_changing_rate_is_resampled_and_told(tmp_path, noise, mux):
     assert len(warnings) == 1 and "changes from 44100 to 22050 Hz" in warnings[0]
 
 
-def test_changing_channels_are_converted(tmp_path, noise, mux, decode):
+def test_changing_channel_count_is_converted(tmp_path, noise, mux, decode):
     parts = [
         mux(tmp_path / "stereo.aac", noise(40000), 44100, "aac").read_bytes(),
         mux(tmp_path / "mono.aac", noise(40000, 1), 44100, "aac", "mono").read_bytes(),
@@ -415,7 +415,7 @@ def test_changing_channels_are_converted(tmp_path, noise, mux, decode):
     assert samples[0, -20000:].any()
 
 
-# --- references to other places ---
+# --- references to other files and hosts ---
 
 REFERENCES = {
     "list.m3u8": "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{url}\n#EXT-X-ENDLIST\n",
@@ -435,7 +435,7 @@ REFERENCES = {
 
 
 class Trap:
-    """A port of this machine and a pipe: ``sprung`` is set when anybody connects to one or opens the other."""
+    """A local port and a pipe: ``sprung`` is set when the port gets a connection or the pipe a reader."""
 
     def __init__(self, folder):
         self.sprung = threading.Event()
@@ -457,7 +457,7 @@ class Trap:
         self.sprung.set()
 
     def close(self):
-        """Let the threads end; what they do then is not counted."""
+        """End the threads without changing ``sprung``."""
         seen, self.sprung = self.sprung, threading.Event()
         self._server.shutdown(socket.SHUT_RDWR)
         self._server.close()
@@ -487,8 +487,8 @@ def test_playlists_are_refused_and_nothing_is_opened(tmp_path, trap, name):
 
 
 @pytest.mark.parametrize("name", ["list.m3u8", "list.ffconcat"])
-def test_the_trap_works(tmp_path, trap, name):
-    """FFmpeg does follow these files if it may, so the test above can fail."""
+def test_trap_detects_a_followed_reference(tmp_path, trap, name):
+    """FFmpeg follows these files if allowed, so the test above can fail."""
     (tmp_path / name).write_text(references(name, trap))
     options = {"protocol_whitelist": "file,http,tcp"}
     with contextlib.suppress(av.error.FFmpegError), av.open(str(tmp_path / name), options=options):
@@ -512,13 +512,13 @@ def test_the_trap_works(tmp_path, trap, name):
         "lavfi:sine",
     ],
 )
-def test_protocols_are_only_file_names(tmp_path, noise, write, path):
+def test_urls_are_file_names(tmp_path, noise, write, path):
     song = write(tmp_path / "song.wav", noise(1000))
     assert "There is no file" in refused(path.format(song))
 
 
-def test_movie_that_refers_to_another_file(tmp_path, noise, mux, trap):
-    """QuickTime's data references may name other files: a known way to read what should not be read."""
+def test_movie_data_reference_is_not_followed(tmp_path, noise, mux, trap):
+    """QuickTime data references to other files are a known way to read files without permission."""
     path = mux(tmp_path / "song.mov", noise(20000), 44100, "pcm_s16le")
     path.write_bytes(with_data_reference(path.read_bytes(), f"file://{trap.pipe}"))
     with contextlib.suppress(AudioError):
@@ -527,7 +527,7 @@ def test_movie_that_refers_to_another_file(tmp_path, noise, mux, trap):
 
 
 def with_data_reference(movie, url):
-    """The movie with its track's data reference naming ``url`` instead of the movie itself."""
+    """Replace the data reference of the movie's track, which refers to the movie itself, by ``url``."""
     entry = b"url " + bytes(4) + url.encode() + b"\0"
     entry = struct.pack(">I", 4 + len(entry)) + entry
     new = b"dref" + bytes(4) + struct.pack(">I", 1) + entry
@@ -535,7 +535,7 @@ def with_data_reference(movie, url):
     at = movie.index(b"dref") - 4
     old = struct.unpack(">I", movie[at : at + 4])[0]
     data = bytearray(movie[:at] + new + movie[at + old :])
-    for box in (b"moov", b"trak", b"mdia", b"minf", b"dinf"):  # the boxes around it grow
+    for box in (b"moov", b"trak", b"mdia", b"minf", b"dinf"):  # update the sizes of the enclosing boxes
         start = movie.index(box) - 4
         size = struct.unpack(">I", movie[start : start + 4])[0]
         data[start : start + 4] = struct.pack(">I", size + len(new) - old)
@@ -549,26 +549,26 @@ def with_data_reference(movie, url):
     "name",
     ["Größe 🎸 音楽.wav", "two\nlines.wav", "a" * 251 + ".wav", "-rf.wav", "100%.wav", "a:b|c.wav"],
 )
-def test_names(tmp_path, noise, write, decode, name):
+def test_unusual_file_names_are_decoded_and_shown(tmp_path, noise, write, decode, name):
     path = write(tmp_path / name, noise(100))
     assert decode(path).shape == (2, 100)
     path.write_bytes(b"no music")
     assert "\n" not in refused(path)
 
 
-def test_name_that_is_not_utf8(tmp_path, noise, write, decode):
+def test_file_name_that_is_not_utf8_is_decoded_and_shown(tmp_path, noise, write, decode):
     path = tmp_path / os.fsdecode(b"caf\xe9.wav")
     try:
         path.touch()
     except OSError:
-        pytest.skip("this file system takes UTF-8 names only")
+        pytest.skip("this file system accepts UTF-8 names only")
     assert decode(write(path, noise(100))).shape == (2, 100)
     path.write_bytes(b"no music")
     assert "caf\ufffd.wav" in refused(path)
 
 
 @pytest.mark.skipif(not OPEN_FILES.is_dir(), reason="the system does not list open files")
-def test_a_source_is_closed_after_use(tmp_path, noise, write):
+def test_source_leaves_no_open_file(tmp_path, noise, write):
     before = len(list(OPEN_FILES.iterdir()))
     path = write(tmp_path / "song.wav", noise(100))
     for _ in range(5):
@@ -579,7 +579,7 @@ def test_a_source_is_closed_after_use(tmp_path, noise, write):
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100])
-def test_mp3_header_gives_the_length(tmp_path, noise, write, rate):
+def test_mp3_header_states_the_length(tmp_path, noise, write, rate):
     path = write(tmp_path / "song.mp3", noise(rate * 2), "mp3", rate)
     with open_source(path) as source:
         assert source.info.seconds == pytest.approx(2, abs=0.2)
@@ -588,11 +588,11 @@ def test_mp3_header_gives_the_length(tmp_path, noise, write, rate):
     assert "over the limit of 1 s" in refused(path, max_seconds=1)
 
 
-# --- stops ---
+# --- aborted reads ---
 
 
-def test_c_closing_ends_a_read_in_another_thread(tmp_path, noise, write):
-    """The decoder may search for minutes through a file: whoever stops need not wait for it."""
+def test_c_close_aborts_a_read_in_another_thread(tmp_path, noise, write):
+    """A decoder may search a file for minutes; close does not wait for it."""
     path = write(tmp_path / "song.flac", noise(44100 * 20), "flac16")
     source = open_source(path)
     slow, entered = threading.Event(), threading.Event()
@@ -624,8 +624,8 @@ def test_c_closing_ends_a_read_in_another_thread(tmp_path, noise, write):
     assert not thread.is_alive() and source.samples < 44100 * 20
 
 
-def test_a_limit_is_of_counted_samples(tmp_path, noise, write):
-    """Fault A: a file whose header states more than it has is not refused for it."""
+def test_a_limit_counts_decoded_samples(tmp_path, noise, write):
+    """Fault A: a file whose header states too many samples is not refused."""
     path = write(tmp_path / "song.flac", noise(44100 * 4), "flac16")
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     samples, warnings = drain(path, max_seconds=3)

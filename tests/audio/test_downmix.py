@@ -1,4 +1,4 @@
-"""Channel layouts to stereo and mono."""
+"""Downmix of channel layouts to stereo and mono."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from stemsplitter.audio.downmix import stereo_matrix, to_channels
 HALF_POWER = 2**-0.5
 
 
-def test_five_one_has_the_shares_of_bs_775():
+def test_matrix_for_5_1_is_that_of_bs_775():
     matrix = stereo_matrix(("FL", "FR", "FC", "LFE", "SL", "SR"))
     expected = [[1, 0, HALF_POWER, 0, HALF_POWER, 0], [0, 1, HALF_POWER, 0, 0, HALF_POWER]]
     np.testing.assert_allclose(matrix, expected, rtol=1e-6)
@@ -18,20 +18,20 @@ def test_five_one_has_the_shares_of_bs_775():
     "names",
     [("FL", "FR", "FC"), ("FL", "FR", "BL", "BR"), ("FL", "FR", "FC", "LFE", "BL", "BR", "SL", "SR")],
 )
-def test_left_and_right_mirror_each_other(names):
+def test_left_and_right_coefficients_are_symmetric(names):
     mirrored = [name.translate(str.maketrans("LR", "RL")) if name != "LFE" else name for name in names]
     order = [names.index(name) for name in mirrored]
     matrix = stereo_matrix(names)
     np.testing.assert_array_equal(matrix[0], matrix[1][order])
 
 
-def test_unknown_channels_are_taken_in_the_usual_order():
+def test_unknown_channels_use_the_default_layout():
     np.testing.assert_array_equal(
         stereo_matrix(("AMBI0", "AMBI1", "AMBI2")), stereo_matrix(("FL", "FR", "FC"))
     )
 
 
-def test_mono_and_stereo_become_each_other():
+def test_mono_and_stereo_are_converted_to_each_other():
     mono = np.array([[1, 2, 3]], np.float32)
     stereo = np.array([[1, 2, 3], [3, 2, 1]], np.float32)
     np.testing.assert_array_equal(to_channels(mono, ("FC",), 2), [[1, 2, 3], [1, 2, 3]])

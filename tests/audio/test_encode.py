@@ -1,4 +1,4 @@
-"""Writing stems: exact in every format, tagged, and whole or not there."""
+"""Encoding of stems: exact in every format, tagged, and atomic."""
 
 import io
 import shutil
@@ -12,12 +12,12 @@ import soundfile
 from stemsplitter.audio import encoders, lame
 from stemsplitter.audio.decode import open_source
 from stemsplitter.audio.encode import StemWriter
-from stemsplitter.audio.encoders import open_wav, quantise
+from stemsplitter.audio.encoders import open_wav, quantize
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.tags import Tags
 from stemsplitter.errors import OutputError, RequestError
 
-# Each format with the least signal-to-noise ratio in dB that decoding low-pass noise must give.
+# Each format with the minimum signal-to-noise ratio in dB for low-pass noise.
 FORMATS = {
     "wav16": 80,
     "wav24": 125,
@@ -55,15 +55,15 @@ def write_in_blocks(path, fmt, rate, signal, tags=None, block=7777):
 
 @pytest.fixture(params=[True, False], ids=["lame", "ffmpeg"])
 def either_lame(request, monkeypatch):
-    """LAME as lameenc has it, and what stands in for it where lameenc hides it."""
+    """Run with LAME from lameenc, and with the fallback for a lameenc that does not export it."""
     if request.param and not lame.available():
-        pytest.skip("lameenc does not show LAME's functions here")
+        pytest.skip("lameenc does not export LAME's functions here")
     monkeypatch.setattr(lame, "available", lambda: request.param)
 
 
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize(("fmt", "rate"), EVERY_RATE)
-def test_exact_at_every_rate(tmp_path, noise, decode, offset, fmt, rate, channels):
+def test_length_and_alignment_are_exact_at_every_rate(tmp_path, noise, decode, offset, fmt, rate, channels):
     signal = noise(30001, channels)
     path = write_in_blocks(tmp_path / f"stem.{OutputFormat.parse(fmt).extension}", fmt, rate, signal)
     decoded = decode(path)
@@ -75,7 +75,7 @@ def test_exact_at_every_rate(tmp_path, noise, decode, offset, fmt, rate, channel
 
 @pytest.mark.parametrize("samples", LENGTHS)
 @pytest.mark.parametrize("fmt", FORMATS)
-def test_exact_at_every_length(tmp_path, noise, decode, fmt, samples):
+def test_length_is_exact_and_error_is_bounded(tmp_path, noise, decode, fmt, samples):
     signal = noise(samples)
     path = write_in_blocks(tmp_path / f"stem.{OutputFormat.parse(fmt).extension}", fmt, 44100, signal)
     decoded = decode(path)
@@ -86,7 +86,7 @@ def test_exact_at_every_length(tmp_path, noise, decode, fmt, samples):
 
 @pytest.mark.parametrize("samples", [20480, 50001])
 @pytest.mark.parametrize("fmt", ["mp3", "mp3:128"])
-def test_both_ways_to_mp3_are_exact(tmp_path, noise, decode, offset, either_lame, picture, fmt, samples):
+def test_both_mp3_encoders_are_exact(tmp_path, noise, decode, offset, either_lame, picture, fmt, samples):
     signal = noise(samples)
     tags = Tags("Song", "Singer", "Album", picture("png"), "image/png")
     path = write_in_blocks(tmp_path / "stem.mp3", fmt, 44100, signal, tags)
@@ -100,8 +100,8 @@ def test_both_ways_to_mp3_are_exact(tmp_path, noise, decode, offset, either_lame
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg command is not installed")
 @pytest.mark.parametrize("samples", [20480, 50001])
 @pytest.mark.parametrize("fmt", FORMATS)
-def test_another_decoder_agrees(tmp_path, noise, fmt, samples):
-    """The ffmpeg command, of whatever version: old ones give the padding at an MP4's end as well."""
+def test_ffmpeg_command_decodes_the_same_length_and_samples(tmp_path, noise, fmt, samples):
+    """Old versions of ffmpeg also decode the padding at the end of an MP4."""
     signal = noise(samples)
     path = write_in_blocks(tmp_path / f"stem.{OutputFormat.parse(fmt).extension}", fmt, 44100, signal)
     other = tmp_path / "decoded.wav"
@@ -118,7 +118,7 @@ def test_another_decoder_agrees(tmp_path, noise, fmt, samples):
 
 
 @pytest.mark.parametrize("fmt", ["wav32f", "mp3", "mp3:128", "ogg"])
-def test_over_full_scale_is_not_clipped(tmp_path, noise, decode, fmt):
+def test_samples_over_full_scale_are_not_clipped(tmp_path, noise, decode, fmt):
     signal = noise(30000) * 8
     decoded = decode(write_in_blocks(tmp_path / f"s.{OutputFormat.parse(fmt).extension}", fmt, 44100, signal))
     assert np.abs(decoded).max() > 3.5
@@ -126,22 +126,22 @@ def test_over_full_scale_is_not_clipped(tmp_path, noise, decode, fmt):
 
 
 @pytest.mark.parametrize("fmt", ["wav16", "wav24", "flac16", "flac24"])
-def test_integers_saturate(tmp_path, decode, fmt):
+def test_integer_formats_saturate_at_full_scale(tmp_path, decode, fmt):
     signal = np.array([[2, -2, 1, -1, 0.5]], np.float32)
     decoded = decode(write_in_blocks(tmp_path / f"s.{fmt[:-2]}", fmt, 44100, signal))
     step = 2.0 ** (1 - int(fmt[-2:]))
     np.testing.assert_array_equal(decoded, np.array([[1 - step, -1, 1 - step, -1, 0.5]], np.float32))
 
 
-def test_integers_round_to_nearest():
+def test_quantize_rounds_to_nearest():
     values = np.array([[0.4, 0.6, -0.4, -0.6, 1.5, 2.5]], np.float32)
-    np.testing.assert_array_equal(quantise(values / 2**15, 16), [[0, 1, 0, -1, 2, 2]])
-    np.testing.assert_array_equal(quantise(values / 2**23, 24), np.array([[0, 1, 0, -1, 2, 2]]) << 8)
+    np.testing.assert_array_equal(quantize(values / 2**15, 16), [[0, 1, 0, -1, 2, 2]])
+    np.testing.assert_array_equal(quantize(values / 2**23, 24), np.array([[0, 1, 0, -1, 2, 2]]) << 8)
 
 
 @pytest.mark.parametrize("codec", ["png", "mjpeg"])
 @pytest.mark.parametrize("fmt", ["wav", "flac", "mp3", "ogg", "m4a"])
-def test_tags(tmp_path, noise, picture, fmt, codec):
+def test_tags_and_cover_are_written(tmp_path, noise, picture, fmt, codec):
     mime = {"png": "image/png", "mjpeg": "image/jpeg"}[codec]
     song = Tags("Süßes 🎵", "Bjørk & 音楽", "L'Été", picture(codec), mime)
     path = write_in_blocks(tmp_path / f"stem.{fmt}", fmt, 44100, noise(5000), song.for_stem("vocals"))
@@ -157,12 +157,12 @@ def test_tags(tmp_path, noise, picture, fmt, codec):
     ]
 
 
-def test_a_song_without_a_title_gets_the_stem_as_title():
+def test_stem_is_the_title_of_an_untitled_song():
     assert Tags().for_stem("bass").title == "bass"
 
 
-def test_wav_beyond_4_gib_is_rf64():
-    """Written into a file that keeps its head only."""
+def test_wav_over_4_gib_is_rf64():
+    """The file object stores only the first 4096 bytes."""
 
     class Head(io.RawIOBase):
         def __init__(self):
@@ -203,8 +203,8 @@ def test_wav_beyond_4_gib_is_rf64():
     assert int.from_bytes(head.data[at + 8 : at + 16], "little") == written * 4
 
 
-def test_three_minutes_of_vorbis_in_one_block(tmp_path):
-    """More than libsndfile survives in one call."""
+def test_vorbis_block_of_three_minutes_is_encoded(tmp_path):
+    """A single call of libsndfile with as many samples crashes."""
     signal = np.zeros((2, 44100 * 180), np.float32)
     with StemWriter(tmp_path / "stem.ogg", OutputFormat.parse("ogg"), 44100, 2) as writer:
         writer.write(signal)
@@ -213,7 +213,7 @@ def test_three_minutes_of_vorbis_in_one_block(tmp_path):
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
-def test_nothing_stays_without_commit(tmp_path, noise, fmt):
+def test_uncommitted_file_is_deleted(tmp_path, noise, fmt):
     path = tmp_path / f"stem.{OutputFormat.parse(fmt).extension}"
     with StemWriter(path, OutputFormat.parse(fmt), 44100, 2) as writer:
         writer.write(noise(5000))
@@ -227,7 +227,7 @@ def test_nothing_stays_without_commit(tmp_path, noise, fmt):
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
-def test_what_was_written_can_be_read_before_it_has_a_name(tmp_path, noise, fmt):
+def test_reread_yields_the_samples_before_commit(tmp_path, noise, fmt):
     signal = noise(20000)
     path = tmp_path / f"stem.{OutputFormat.parse(fmt).extension}"
     with StemWriter(path, OutputFormat.parse(fmt), 44100, 2) as writer:
@@ -238,10 +238,10 @@ def test_what_was_written_can_be_read_before_it_has_a_name(tmp_path, noise, fmt)
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
-def test_full_disk(tmp_path, noise, fmt, file_size_limit, capfd):
-    """A limit on the size of files fails in the same place as a full disk."""
+def test_full_disk_raises_and_keeps_the_old_file(tmp_path, noise, fmt, file_size_limit, capfd):
+    """A file size limit makes the same write fail as a full disk."""
     path = tmp_path / f"stem.{OutputFormat.parse(fmt).extension}"
-    path.write_text("what was there")
+    path.write_text("old content")
     signal = noise(60000)
     with file_size_limit(10_000), pytest.raises(OutputError) as caught:  # noqa: SIM117
         with StemWriter(path, OutputFormat.parse(fmt), 44100, 2) as writer:
@@ -250,25 +250,25 @@ def test_full_disk(tmp_path, noise, fmt, file_size_limit, capfd):
             writer.commit()
     assert "cannot be written because" in str(caught.value)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
-    assert path.read_text() == "what was there"
+    assert path.read_text() == "old content"
     del writer, caught
-    assert capfd.readouterr() == ("", "")  # FFmpeg's own exceptions too
+    assert capfd.readouterr() == ("", "")  # includes exceptions printed by PyAV
 
 
-def test_rates_a_format_does_not_have(tmp_path):
+def test_unsupported_sample_rate_is_refused(tmp_path):
     with pytest.raises(RequestError, match="resample to 48000 Hz"):
         StemWriter(tmp_path / "stem.mp3", OutputFormat.parse("mp3"), 96000, 2)
 
 
-def test_channels_a_stem_does_not_have(tmp_path):
+def test_more_than_two_channels_are_refused(tmp_path):
     with pytest.raises(RequestError, match="1 or 2 channels, not 6"):
         StemWriter(tmp_path / "stem.wav", OutputFormat.parse("wav"), 44100, 6)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 @pytest.mark.parametrize("fmt", ["wav", "wav32f", "mp3"])
-def test_what_is_no_number_is_refused(tmp_path, noise, fmt, value):
-    """LAME would end the process."""
+def test_nan_and_infinite_samples_are_refused(tmp_path, noise, fmt, value):
+    """LAME would abort the process."""
     signal = noise(2000)
     signal[1, 1000] = value
     path = tmp_path / f"stem.{OutputFormat.parse(fmt).extension}"
@@ -279,13 +279,13 @@ def test_what_is_no_number_is_refused(tmp_path, noise, fmt, value):
 
 
 @pytest.mark.parametrize("block", [np.zeros((1, 10), np.float32), np.zeros((2, 10))])
-def test_blocks_of_another_shape_or_type(tmp_path, block):
+def test_block_of_wrong_shape_or_type_is_refused(tmp_path, block):
     writer = StemWriter(tmp_path / "stem.wav", OutputFormat.parse("wav"), 44100, 2)
     with writer, pytest.raises(ValueError, match="a block is float32"):
         writer.write(block)
 
 
-def test_an_encoder_that_fails_is_explained(tmp_path, noise, monkeypatch):
+def test_encoder_error_becomes_an_output_error(tmp_path, noise, monkeypatch):
     def fail(*_args):
         raise RuntimeError("no more bits")
 

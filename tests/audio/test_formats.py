@@ -1,4 +1,4 @@
-"""The names of output formats and the sample rates they have."""
+"""Names, labels and sample rates of output formats."""
 
 from pathlib import Path
 
@@ -28,20 +28,20 @@ from stemsplitter.errors import RequestError
         ("m4a:96", "m4a:96", "m4a", "audio/mp4"),
     ],
 )
-def test_names(text, canonical, extension, mime):
+def test_name_parses_to_its_canonical_format(text, canonical, extension, mime):
     fmt = OutputFormat.parse(text)
     assert (str(fmt), fmt.extension, fmt.mime) == (canonical, extension, mime)
     assert OutputFormat.parse(str(fmt)) == fmt
 
 
 @pytest.mark.parametrize("text", ["", "wav8", "aiff", "mp3:", "mp3:abc", "wav:24", "ogg:5", "flac32"])
-def test_unknown_names_are_answered_with_the_list(text):
+def test_unknown_name_is_refused_with_the_list_of_names(text):
     with pytest.raises(RequestError, match=r"mp3 .*, wav \(wav16, wav24, wav32f\), flac .*, ogg, m4a"):
         OutputFormat.parse(text)
 
 
 @pytest.mark.parametrize("text", ["mp3:100", "mp3:0", "mp3:500", "m4a:8", "m4a:9999"])
-def test_bit_rates_that_do_not_exist(text):
+def test_unsupported_bit_rate_is_refused(text):
     with pytest.raises(RequestError, match="has no bit rate of"):
         OutputFormat.parse(text)
 
@@ -50,7 +50,7 @@ def test_bit_rates_that_do_not_exist(text):
     ("text", "integer", "lossless"),
     [("wav", True, True), ("flac16", True, True), ("wav32f", False, True), ("mp3", False, False)],
 )
-def test_sample_type_and_loss(text, integer, lossless):
+def test_format_has_sample_type_and_lossless_flag(text, integer, lossless):
     fmt = OutputFormat.parse(text)
     assert (fmt.is_integer, fmt.entry.is_lossless) == (integer, lossless)
 
@@ -141,12 +141,12 @@ def test_manual_lists_the_registered_formats():
         ("flac", 96000, 96000),
     ],
 )
-def test_supported_rates(text, rate, supported):
+def test_supported_rate_is_the_expected_rate(text, rate, supported):
     assert OutputFormat.parse(text).supported_rate(rate) == supported
 
 
 @given(st.integers(8000, 192000), st.sampled_from(["mp3", "m4a", "ogg", "wav"]))
-def test_a_supported_rate_stays(rate, text):
+def test_supported_rate_is_idempotent(rate, text):
     fmt = OutputFormat.parse(text)
     supported = fmt.supported_rate(rate)
     assert fmt.supported_rate(supported) == supported

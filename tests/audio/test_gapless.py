@@ -1,4 +1,4 @@
-"""Every container's own word on where the sound begins and ends is kept, to the sample."""
+"""Gapless decoding: start and end of the audio are exact to the sample in every container."""
 
 import shutil
 import subprocess
@@ -9,7 +9,7 @@ import soundfile
 
 LENGTHS = (441, 20480, 34560, 44100, 50001)
 
-# What FFmpeg writes that tells its exact length: codec, file ending
+# FFmpeg's formats that state their exact length: codec, file extension.
 EXACT = [
     ("libmp3lame", "mp3"),
     ("aac", "m4a"),
@@ -32,12 +32,12 @@ def test_length_and_start_are_exact(tmp_path, noise, mux, decode, offset, codec,
     signal = noise(samples)
     decoded = decode(mux(tmp_path / f"song.{ending}", signal, 48000, codec))
     assert decoded.shape == signal.shape
-    if samples > 1000:  # the codecs keep too little of ten milliseconds to align them
+    if samples > 1000:  # Ten milliseconds are too short to align.
         assert offset(signal, decoded) == 0
 
 
 @pytest.mark.parametrize("samples", [20480, 50001])
-def test_opus_in_webm(tmp_path, noise, mux, decode, offset, samples):
+def test_opus_in_webm_is_exact(tmp_path, noise, mux, decode, offset, samples):
     signal = noise(samples)
     decoded = decode(mux(tmp_path / "song.webm", signal, 48000, "libopus"))
     assert decoded.shape == signal.shape
@@ -46,7 +46,7 @@ def test_opus_in_webm(tmp_path, noise, mux, decode, offset, samples):
 
 @pytest.mark.parametrize("samples", LENGTHS)
 @pytest.mark.parametrize("channels", [1, 2])
-def test_ogg_vorbis_by_libvorbis(tmp_path, noise, decode, offset, samples, channels):
+def test_vorbis_encoded_by_libvorbis_is_exact(tmp_path, noise, decode, offset, samples, channels):
     signal = noise(samples, channels)
     path = tmp_path / "song.ogg"
     with soundfile.SoundFile(path, "w", 44100, channels, format="OGG", subtype="VORBIS") as file:
@@ -62,8 +62,8 @@ def test_ogg_vorbis_by_libvorbis(tmp_path, noise, decode, offset, samples, chann
 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="the ffmpeg command is not installed")
 @pytest.mark.parametrize("samples", LENGTHS)
-def test_ogg_vorbis_by_ffmpeg(tmp_path, noise, write, decode, offset, samples):
-    """Its positions begin at 0, which FFmpeg's own demuxer does not get right."""
+def test_vorbis_encoded_by_ffmpeg_is_exact(tmp_path, noise, write, decode, offset, samples):
+    """Granule positions begin at 0, which FFmpeg's demuxer misreads."""
     signal = noise(samples)
     wav = write(tmp_path / "song.wav", signal)
     command = ["ffmpeg", "-v", "error", "-i", wav, "-c:a", "libvorbis", tmp_path / "song.ogg"]
@@ -74,7 +74,7 @@ def test_ogg_vorbis_by_ffmpeg(tmp_path, noise, write, decode, offset, samples):
         assert offset(signal, decoded) == 0
 
 
-def test_two_vorbis_songs_in_a_row_are_not_cut(tmp_path, noise):
+def test_two_concatenated_vorbis_songs_are_not_cut(tmp_path, noise):
     from stemsplitter.audio.decode import open_source
 
     parts = []

@@ -8,7 +8,7 @@ import pytest
 
 from stemsplitter.audio import lame
 
-pytestmark = pytest.mark.skipif(not lame.available(), reason="lameenc does not show LAME's functions here")
+pytestmark = pytest.mark.skipif(not lame.available(), reason="lameenc does not export LAME's functions here")
 
 
 def encode(signal, rate=44100, bitrate=320):
@@ -22,7 +22,7 @@ def encode(signal, rate=44100, bitrate=320):
     return data, info
 
 
-def test_info_frame_tells_delay_and_padding(noise):
+def test_info_frame_states_delay_and_padding(noise):
     data, info = encode(noise(50001))
     assert b"Info" in info and b"LAME" in info
     gap = info[info.index(b"LAME") + 21 :][:3]  # 12 bits of delay, 12 of padding
@@ -32,13 +32,13 @@ def test_info_frame_tells_delay_and_padding(noise):
     assert data[:2] == info[:2] == b"\xff\xfb"
 
 
-def test_settings_lame_does_not_have():
+def test_unsupported_settings_raise_value_error():
     with pytest.raises(ValueError, match="LAME cannot write"):
         lame.Lame(12345, 2, 320)
 
 
-def test_nothing_is_printed_and_nothing_aborts():
-    """LAME writes its messages to the process's own standard error, so it takes a process to see them."""
+def test_lame_prints_nothing_and_does_not_abort():
+    """LAME writes messages to the process's standard error, so the test runs a child process."""
     program = (
         "import numpy as np; from stemsplitter.audio.lame import Lame\n"
         "try: Lame(12345, 2, 320)\n"
@@ -49,18 +49,18 @@ def test_nothing_is_printed_and_nothing_aborts():
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
-def test_silence_and_empty_blocks():
+def test_silent_and_empty_blocks_are_encoded():
     data, info = encode(np.zeros((1, 0), np.float32))
     assert info and data
     assert len(encode(np.zeros((2, 44100), np.float32))[0]) > 1000
 
 
-def test_missing_functions_are_noticed(monkeypatch, tmp_path):
+def test_missing_lameenc_makes_lame_unavailable(monkeypatch, tmp_path):
     monkeypatch.setattr(lame.importlib.util, "find_spec", lambda _name: None)
     lame._library.cache_clear()
     try:
         assert not lame.available()
-        with pytest.raises(RuntimeError, match="not to be found"):
+        with pytest.raises(RuntimeError, match="does not export"):
             lame.Lame(44100, 2, 320)
     finally:
         monkeypatch.undo()

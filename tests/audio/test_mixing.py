@@ -1,4 +1,4 @@
-"""Mixing: against sums made in integers, where every bit can be named."""
+"""Mixing, compared with bit-exact integer sums."""
 
 import math
 import tracemalloc
@@ -26,7 +26,7 @@ LENGTH = 150_001  # two whole blocks and a part of one
 
 
 def steps(seed: int, bits: int, share: float, channels: int = 2) -> npt.NDArray[np.int64]:
-    """Noise in steps of a format of ``bits``, up to ``share`` of full scale."""
+    """Generate noise as integers of ``bits``, up to ``share`` of full scale."""
     top = int(share * (1 << (bits - 1)))
     return np.random.default_rng(seed).integers(-top, top + 1, (channels, LENGTH))
 
@@ -56,7 +56,7 @@ def mix(parts: list[Part], path: Path, fmt: str) -> Mixed:
         (24, "wav", "wav32f"),
     ],
 )
-def test_at_zero_decibels_the_mix_is_the_sum_to_the_last_bit(
+def test_mix_at_zero_db_is_the_bit_exact_sum(
     tmp_path: Path, write: Write, decode: Decode, bits: int, stems: str, to: str
 ) -> None:
     values = [steps(seed, bits, 1 / 6) for seed in range(6)]
@@ -69,7 +69,7 @@ def test_at_zero_decibels_the_mix_is_the_sum_to_the_last_bit(
     assert done.peak == np.abs(total).max() / (1 << (bits - 1))
 
 
-def test_gain_and_pan_do_what_they_say(tmp_path: Path, write: Write, decode: Decode) -> None:
+def test_gain_and_pan_are_applied(tmp_path: Path, write: Write, decode: Decode) -> None:
     values = [steps(seed, 16, 0.4) for seed in range(3)]
     paths = stored(tmp_path, write, values, 16, "wav16")
     parts = [Part(paths[0], gain_db=-6), Part(paths[1], pan=-1), Part(paths[2], gain_db=3, pan=0.5)]
@@ -82,7 +82,7 @@ def test_gain_and_pan_do_what_they_say(tmp_path: Path, write: Write, decode: Dec
 
 
 @given(pan=st.floats(-1, 1), gain_db=st.floats(-60, 12))
-def test_panning_keeps_the_power_of_the_side_that_moves(pan: float, gain_db: float) -> None:
+def test_pan_law_keeps_the_power_of_the_moved_side(pan: float, gain_db: float) -> None:
     matrix = pan_matrix(gain_db, pan, 2, 2)
     moved = 0 if pan > 0 else 1
     assert np.sum(matrix[:, moved] ** 2) == pytest.approx(10 ** (gain_db / 10))
@@ -90,13 +90,13 @@ def test_panning_keeps_the_power_of_the_side_that_moves(pan: float, gain_db: flo
     np.testing.assert_allclose(mono[:, 0], matrix.sum(axis=1))
 
 
-def test_in_the_middle_at_zero_decibels_nothing_is_multiplied() -> None:
+def test_matrix_at_center_and_zero_db_is_the_identity() -> None:
     np.testing.assert_array_equal(pan_matrix(0.0, 0.0, 2, 2), np.eye(2))
     np.testing.assert_array_equal(pan_matrix(0.0, 0.0, 2, 1), np.ones((2, 1)))
     np.testing.assert_array_equal(pan_matrix(0.0, 0.0, 1, 1), np.ones((1, 1)))
 
 
-def test_mono_stays_mono_until_it_is_panned(tmp_path: Path, write: Write, decode: Decode) -> None:
+def test_mono_stays_mono_unless_panned(tmp_path: Path, write: Write, decode: Decode) -> None:
     (value,) = values = [steps(1, 24, 0.5, channels=1)]
     (stem,) = stored(tmp_path, write, values, 24, "wav")
     mix([Part(stem)], tmp_path / "mono.wav", "wav")
@@ -107,7 +107,7 @@ def test_mono_stays_mono_until_it_is_panned(tmp_path: Path, write: Write, decode
     np.testing.assert_allclose(right, 2 * value[0] / 2**23, atol=1e-7)
 
 
-def test_what_is_over_full_scale_is_told_and_cut_where_the_format_cuts(
+def test_samples_over_full_scale_are_counted_and_clipped_by_integers(
     tmp_path: Path, write: Write, decode: Decode
 ) -> None:
     value = np.array([[0.75, -0.75, 0.5, -0.5, 0.25]], np.float32)
@@ -116,14 +116,14 @@ def test_what_is_over_full_scale_is_told_and_cut_where_the_format_cuts(
     assert (done.peak, done.over) == (
         1.5,
         3,
-    )  # a sum of 1 is above the largest integer, of -1 it is the smallest
+    )  # a sum of 1 is above the largest integer; -1 is the smallest
     np.testing.assert_array_equal(decode(tmp_path / "mix.wav"), [[1 - 2**-23, -1, 1 - 2**-23, -1, 0.5]])
     kept = mix([Part(stem), Part(stem)], tmp_path / "float.wav", "wav32f")
     np.testing.assert_array_equal(decode(tmp_path / "float.wav"), value * 2)
     assert (kept.peak, kept.over) == (1.5, 2)
 
 
-def test_lossy_stems_and_mp3_come_out_in_place(
+def test_mix_of_mp3_stems_to_mp3_is_aligned(
     tmp_path: Path, write: Write, decode: Decode, noise: Callable[..., Samples], offset: Callable[..., int]
 ) -> None:
     voices = [noise(60_000, seed=seed) for seed in range(2)]
@@ -134,7 +134,7 @@ def test_lossy_stems_and_mp3_come_out_in_place(
     assert np.sqrt(np.mean((got - wanted) ** 2)) < 0.01 * np.sqrt(np.mean(wanted**2))
 
 
-def test_a_rate_that_mp3_has_not_is_converted(
+def test_rate_unsupported_by_mp3_is_converted(
     tmp_path: Path, write: Write, noise: Callable[..., Samples]
 ) -> None:
     stem = write(tmp_path / "stem.wav", noise(96_000), "wav", 96_000)
@@ -142,7 +142,7 @@ def test_a_rate_that_mp3_has_not_is_converted(
     assert (done.sample_rate, done.samples) == (48_000, 48_000)
 
 
-def test_stems_of_different_lengths_give_the_longest(tmp_path: Path, write: Write, decode: Decode) -> None:
+def test_mix_has_the_length_of_the_longest_stem(tmp_path: Path, write: Write, decode: Decode) -> None:
     value = (steps(3, 24, 0.4) / 2**23).astype(np.float32)
     long, short = (
         write(tmp_path / "a.wav", value, "wav"),
@@ -172,9 +172,7 @@ def test_memory_does_not_grow_with_the_length(tmp_path: Path, write: Write) -> N
     assert peak(40) < peak(10) * 1.2
 
 
-def test_a_stem_that_is_cut_short_leaves_no_file(
-    tmp_path: Path, write: Write, noise: Callable[..., Any]
-) -> None:
+def test_undecodable_stem_leaves_no_file(tmp_path: Path, write: Write, noise: Callable[..., Any]) -> None:
     stem = write(tmp_path / "stem.flac", noise(60_000), "flac")
     (tmp_path / "empty.flac").write_bytes(b"")
     with pytest.raises(AudioError):

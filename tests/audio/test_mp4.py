@@ -30,7 +30,7 @@ def edits(*entries: tuple[int, int]) -> bytes:
 
 
 def replace(data: bytes, path: tuple[bytes, ...], new: bytes) -> bytes:
-    """Put a box in the place of another one of a file whose ``moov`` comes last."""
+    """Replace a box of a file whose ``moov`` is last."""
     start, end, parents = 0, len(data), []
     for kind in path:
         at = start
@@ -56,7 +56,7 @@ EDTS, STTS = (b"moov", b"trak", b"edts"), (*PARENTS, b"stts")
 
 @pytest.fixture
 def song(tmp_path, noise, mux):
-    """An m4a of 50,000 samples behind 1,024 of priming, whose movie counts milliseconds."""
+    """An M4A of 50,000 samples after 1,024 priming samples, with a movie timescale of milliseconds."""
     return mux(tmp_path / "song.m4a", noise(SAMPLES), RATE, "aac").read_bytes()
 
 
@@ -68,7 +68,7 @@ def length(tmp_path, data: bytes) -> int:
     return samples
 
 
-def test_j1_durations_shorter_than_frames_do_not_cut(tmp_path, song):
+def test_j1_durations_shorter_than_frames_do_not_shorten_the_song(tmp_path, song):
     packets = -(-(SAMPLES + 1024) // 1024)
     assert length(
         tmp_path, replace(song, STTS, full(b"stts", struct.pack(">III", 1, packets, 1000)))
@@ -100,18 +100,18 @@ def test_j2_itunsmpb_without_an_edit_list_trims_both_ends(tmp_path, song, noise,
     [
         ([(1000, 1024)], 44_100),
         ([(500, 1024 + 4410)], 22_050),
-        ([(250, -1), (1000, 1024)], 44_100),  # silence first only delays the sound
+        ([(250, -1), (1000, 1024)], 44_100),  # silence at the start is dropped
         ([(500, 1024), (500, 1024 + 22_050)], 44_100),
         ([(200, 1024), (300, 1024 + 22_050)], 22_050),
         ([(200, 1024), (100, -1), (200, 1024 + 22_050)], 22_050),
-        ([(0, 1024)], SAMPLES),  # to the end, as fragmented files write it
+        ([(0, 1024)], SAMPLES),  # to the end, as in fragmented files
     ],
 )
 def test_j_edit_lists_are_exact(tmp_path, song, entries, samples):
     assert length(tmp_path, replace(song, EDTS, edits(*entries))) == samples
 
 
-def test_j_a_pause_between_edits_is_silent(tmp_path, song):
+def test_j_empty_edit_between_edits_is_silent(tmp_path, song):
     (tmp_path / "song.m4a").write_bytes(
         replace(song, EDTS, edits((200, 1024), (100, -1), (200, 1024 + 22_050)))
     )
@@ -121,7 +121,7 @@ def test_j_a_pause_between_edits_is_silent(tmp_path, song):
 
 
 @pytest.mark.parametrize("kind", [b"styp", b"uuid", b"free"])
-def test_k1_other_boxes_may_come_first(tmp_path, song, kind):
+def test_k1_boxes_before_the_file_type_are_skipped(tmp_path, song, kind):
     extra = box(kind, b"msdh", bytes(12))
     at = song.index(b"stco")
     count = struct.unpack_from(">I", song, at + 8)[0]
@@ -133,13 +133,13 @@ def test_k1_other_boxes_may_come_first(tmp_path, song, kind):
 
 
 @pytest.mark.parametrize("kind", [b"enca", b"drms"])
-def test_o_an_encrypted_song_is_named_as_such(tmp_path, song, kind):
+def test_o_encrypted_song_is_refused_with_the_reason(tmp_path, song, kind):
     (tmp_path / "song.m4a").write_bytes(song.replace(b"mp4a", kind))
     with pytest.raises(AudioError, match=r"song\.m4a is encrypted \(DRM\)"):
         open_source(tmp_path / "song.m4a")
 
 
-def test_x_a_decoder_off_the_list_is_refused(tmp_path):
+def test_x_codec_outside_the_allowlist_is_refused(tmp_path):
     path = tmp_path / "song.wav"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("g722", rate=16_000, layout="mono")
@@ -152,7 +152,7 @@ def test_x_a_decoder_off_the_list_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("codec", ["aac", "alac"])
-def test_l_padding_inside_packets_is_no_damage(tmp_path, mux, codec):
+def test_l_padding_inside_packets_does_not_warn(tmp_path, mux, codec):
     """AAC at a constant bit rate fills packets of tones and silence with zeros."""
     tone = 0.3 * np.sin(2 * np.pi * 220 * np.arange(SAMPLES) / RATE)
     for samples in (np.stack([tone, tone * 0.9]), np.stack([tone, tone * 0]) * 1e-3, np.zeros((2, SAMPLES))):

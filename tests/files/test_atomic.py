@@ -16,7 +16,7 @@ from stemsplitter.files.atomic import AtomicFile
 
 @pytest.fixture(params=["anonymous", "named"])
 def either_way(request, monkeypatch):
-    """Run with unnamed files of the system and with hidden ones."""
+    """Run with O_TMPFILE and with hidden temporary files."""
     if request.param == "named":
         monkeypatch.delattr(os, "O_TMPFILE", raising=False)
     elif not hasattr(os, "O_TMPFILE"):
@@ -128,7 +128,7 @@ def test_killed_process_leaves_nothing(tmp_path):
 
 
 def test_durable_commit_returns_the_size_and_recreates_the_folder(tmp_path, either_way):
-    """Nothing but an unnamed file in a folder does not keep others from removing it."""
+    """A folder that contains only an unnamed file can be removed by others."""
     (tmp_path / "new").mkdir()
     with AtomicFile(tmp_path / "new" / "a.bin", durable=True) as file:
         file.file.write(b"whole")

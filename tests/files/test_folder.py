@@ -1,4 +1,4 @@
-"""Output folders: made, held, and taken away again."""
+"""Output folders: created, locked, and removed."""
 
 import os
 import subprocess
@@ -10,19 +10,19 @@ from stemsplitter.errors import OutputError
 from stemsplitter.files.folder import OutputFolder
 
 
-def test_a_missing_folder_is_made_and_kept(tmp_path):
+def test_missing_folder_is_created_and_kept(tmp_path):
     folder = OutputFolder(tmp_path / "a" / "b")
     folder.release(keep=True)
     assert (tmp_path / "a" / "b").is_dir()
     assert list((tmp_path / "a" / "b").iterdir()) == []
 
 
-def test_a_folder_made_in_vain_is_removed(tmp_path):
+def test_created_folder_is_removed_without_keep(tmp_path):
     OutputFolder(tmp_path / "a" / "b").release(keep=False)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_not_ours_stays(tmp_path):
+def test_existing_folder_and_foreign_files_are_kept(tmp_path):
     (tmp_path / "there").mkdir()
     OutputFolder(tmp_path / "there").release(keep=False)
     assert (tmp_path / "there").is_dir()
@@ -32,7 +32,7 @@ def test_what_is_not_ours_stays(tmp_path):
     assert (tmp_path / "new" / "note.txt").read_text() == "mine"
 
 
-def test_the_second_run_is_refused(tmp_path):
+def test_second_run_is_refused_until_release(tmp_path):
     first = OutputFolder(tmp_path / "out")
     with pytest.raises(OutputError, match="Another run is writing into out"):
         OutputFolder(tmp_path / "out")
@@ -42,7 +42,7 @@ def test_the_second_run_is_refused(tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
 
 
-def test_another_process_is_refused_and_a_killed_one_lets_go(tmp_path):
+def test_lock_excludes_other_processes_and_ends_with_a_killed_one(tmp_path):
     program = (
         "import sys; from pathlib import Path; from stemsplitter.files.folder import OutputFolder\n"
         "folder = OutputFolder(Path(sys.argv[1])); print('ready', flush=True); sys.stdin.read()\n"
@@ -58,7 +58,7 @@ def test_another_process_is_refused_and_a_killed_one_lets_go(tmp_path):
     OutputFolder(tmp_path).release(keep=True)
 
 
-def test_a_file_in_the_way(tmp_path):
+def test_file_in_place_of_a_folder_is_refused(tmp_path):
     (tmp_path / "out").touch()
     for path in (tmp_path / "out", tmp_path / "out" / "deeper"):
         with pytest.raises(OutputError, match="is a file"):
@@ -66,7 +66,7 @@ def test_a_file_in_the_way(tmp_path):
 
 
 @pytest.mark.parametrize("missing", ["", "new"])
-def test_not_writable(tmp_path, monkeypatch, missing):
+def test_folder_that_is_not_writable_is_refused(tmp_path, monkeypatch, missing):
     if os.geteuid() == 0:
         monkeypatch.setattr(os, "access", lambda *_args: False)
     else:
@@ -79,7 +79,7 @@ def test_not_writable(tmp_path, monkeypatch, missing):
         tmp_path.chmod(0o700)
 
 
-def test_too_long_a_name(tmp_path):
+def test_name_over_the_maximum_is_refused(tmp_path):
     with pytest.raises(OutputError, match="name is too long"):
         OutputFolder(tmp_path / "a" / ("n" * 300))
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""File names: shown, joined and plain."""
+"""File names: formatted for messages, joined, and portable."""
 
 import os
 
@@ -20,7 +20,7 @@ from stemsplitter.files.names import file_name, plain_ending, plain_name, shown
         ("/", "/"),
     ],
 )
-def test_shown_is_the_last_part(path, text):
+def test_shown_is_the_printable_last_part(path, text):
     assert shown(path) == text
 
 
@@ -59,7 +59,7 @@ def test_file_name_fits_the_file_system(stem, name):
         ("", "file"),
     ],
 )
-def test_plain_name_is_valid_everywhere(name, plain):
+def test_plain_name_is_portable(name, plain):
     assert plain_name(name) == plain
 
 

@@ -42,7 +42,7 @@ def test_expected_bytes_get_the_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize("resume", [False, True])
 def test_other_bytes_are_deleted_and_the_old_file_stays(tmp_path: Path, data: bytes, resume: bool) -> None:
     (tmp_path / "file").write_bytes(b"old")
-    with pytest.raises(ModelError, match="not the file it should be"), part(tmp_path, resume) as file:
+    with pytest.raises(ModelError, match="not the expected file"), part(tmp_path, resume) as file:
         file.write(data)
         file.commit()
     assert names(tmp_path) == ["file"]

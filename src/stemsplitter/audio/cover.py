@@ -1,15 +1,15 @@
-"""Cover pictures: type and size, read from their first bytes without decoding."""
+"""Cover pictures: media type and size, read from the header without decoding."""
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
-# The JPEG markers that begin a frame and carry its size (ITU-T T.81, table B.1).
+# JPEG markers of frame headers, which contain the size (ITU-T T.81, table B.1).
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 # FFmpeg's av_image_check_size2
 _MAX_AREA = 2**31 // 8
 
 
 def cover_type(picture: bytes) -> str:
-    """The media type of a JPEG or PNG picture; empty for anything else and for a size that FFmpeg refuses."""
+    """The media type of a JPEG or PNG picture; empty for other data and sizes that FFmpeg rejects."""
     width, height = cover_size(picture)
     if not (width > 0 and height > 0 and (width + 128) * (height + 128) < _MAX_AREA):
         return ""

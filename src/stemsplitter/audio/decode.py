@@ -1,4 +1,4 @@
-"""Reading a song: any common audio or video file to float32 blocks, in bounded memory."""
+"""Decoding of any common audio or video file to float32 blocks, in bounded memory."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ MIN_RATE, MAX_RATE = 8_000, 192_000
 _LARGEST = np.float32(2.0**24)
 _LARGEST_BITS = np.uint32(_LARGEST.view(np.uint32) << np.uint32(1))
 _SMALLEST_NORMAL_BITS = np.uint32(0x00800000 << 1)
-# Missing at the end, in seconds, before it is told: writers round lengths.
+# A shorter missing end, in seconds, is not reported: writers round lengths.
 _MISSING_S = 0.1
-# An aborted read ends with the packet at hand.
+# An aborted read returns after the current packet.
 _CLOSE_TIMEOUT_S = 5.0
 
 
@@ -74,8 +74,8 @@ def _duration(seconds: float) -> str:
 class AudioSource:
     """A song being read. Create one with :func:`open_source`; use it as a context manager.
 
-    ``info`` describes it, ``samples`` is the number of samples per channel that :meth:`blocks` has delivered, and
-    ``warnings`` (complete when the blocks are) are sentences about damage.
+    ``info`` describes it, ``samples`` is the number of samples per channel that :meth:`blocks` has yielded, and
+    ``warnings`` (complete after the last block) are sentences about damage.
     """
 
     info: AudioInfo
@@ -92,7 +92,7 @@ class AudioSource:
         self._not_usable = 0
         self._file = file
         self._container: InputContainer | None = None
-        # FFmpeg's objects must not be freed while another thread is inside them.
+        # FFmpeg's objects must not be freed while another thread uses them.
         self._reading = threading.Lock()
         self._closed = False
         self._damages: list[Damage] = []
@@ -120,7 +120,7 @@ class AudioSource:
         return [FileView(self._file, [whole], self._suffix)]
 
     def _check_length(self) -> None:
-        """Refuse a song that is certainly too long. Only counted samples are: what a header states may be wrong."""
+        """Reject a song that is certainly too long. Only counted samples are certain: headers may be wrong."""
         seconds = self._sound.seconds if self._sound is not None else None
         if seconds is not None and self._max_seconds is not None and seconds > self._max_seconds:
             self._refuse_length(f"lasts {_duration(seconds)},")
@@ -132,7 +132,7 @@ class AudioSource:
         )
 
     def _read(self) -> Iterator[Piece]:
-        """The decoded pieces of all songs in the file, one after the other."""
+        """Yield the decoded pieces of all songs in the file, in order."""
         for number, view in enumerate(self._views):
             self._open(view, self._links[number] if self._links else None)
             yield from self._track.pieces()
@@ -190,7 +190,7 @@ class AudioSource:
         )
 
     def _most_channels(self, first: int) -> int:
-        """The most channels that any part of the file has: a mono jingle does not make a stereo song mono."""
+        """The largest number of channels in any part of the file: a mono jingle does not make a stereo song mono."""
         if first > 1:
             return first
         if isinstance(self._track, FrameTrack):
@@ -209,7 +209,7 @@ class AudioSource:
         return tags
 
     def _converted(self) -> Iterator[Samples]:
-        """The pieces at the rate and with the channels of ``info``."""
+        """Yield the pieces converted to the sample rate and channels of ``info``."""
         info = self.info
         resampler: Resampler | None = None
         piece = self._first
@@ -234,12 +234,12 @@ class AudioSource:
             yield resampler.flush()
 
     def blocks(self, block_samples: int = BLOCK_SAMPLES) -> Iterator[Samples]:
-        """The song as C-contiguous float32 blocks ``[channels, n]`` at its own rate, once.
+        """Yield the song once, as C-contiguous float32 blocks ``[channels, n]`` at its own sample rate.
 
         Every block has ``block_samples`` samples except the last, which may have fewer. Nothing is scaled or clipped
         (full scale is ±1 and may be exceeded). NaN, infinite samples and those above 2^24 become zero.
 
-        Raises :class:`AudioError` when more than ``max_seconds`` come.
+        Raises :class:`AudioError` when the song exceeds ``max_seconds``.
         """
         limit = None if self._max_seconds is None else self._max_seconds * self.info.sample_rate
         block = np.empty((self.info.channels, block_samples), np.float32)
@@ -278,11 +278,11 @@ class AudioSource:
             self.warnings += damage.sentences(self.samples / self.info.sample_rate)
 
     def close(self) -> None:
-        """Close the file, and end a read in progress in another thread. Does nothing a second time."""
+        """Close the file and abort a read in progress in another thread. Idempotent."""
         for view in self._views:
             view.abort()
         if not self._reading.acquire(timeout=_CLOSE_TIMEOUT_S):
-            return  # freed with the thread
+            return  # the reading thread still uses it
         self._closed = True
         try:
             if self._container is not None:
@@ -302,9 +302,9 @@ class AudioSource:
 
 
 def _cleaned(samples: Samples) -> tuple[Samples, int]:
-    """Samples with zero for those that cannot be used, and their number; subnormal ones, which are slow, become zero.
+    """Set unusable and subnormal samples to zero. Returns the samples and the number of unusable ones.
 
-    The bits of a float without its sign order it by size, and need no slow arithmetic of subnormal numbers.
+    The bits of a float without its sign are ordered by magnitude; comparing them avoids slow subnormal arithmetic.
     """
     bits = samples.view(np.uint32) << np.uint32(1)
     unusable = bits > _LARGEST_BITS
@@ -320,7 +320,7 @@ def _cleaned(samples: Samples) -> tuple[Samples, int]:
 def open_source(
     path: str | os.PathLike[str], *, max_seconds: float | None = None, track: int | None = None
 ) -> AudioSource:
-    """Open a song on disk. ``path`` is always a file's path, never a URL or protocol.
+    """Open a song on disk. ``path`` is always a file path, never a URL.
 
     ``track`` is the number of the audio track to read, from 0; by default the one that FFmpeg selects.
 

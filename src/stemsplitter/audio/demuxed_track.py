@@ -1,4 +1,4 @@
-"""Tracks whose packets FFmpeg finds, each decoded at its time."""
+"""Tracks demuxed by FFmpeg, with each packet decoded at its timestamp."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from stemsplitter.audio.flac import split_frames
 from stemsplitter.audio.pieces import MAX_COVER, Damage, Decoder, Piece, Trimmer
 from stemsplitter.audio.views import read_at
 
-# Where the times of packets tell what is missing between them, and from how many seconds on.
+# Containers whose timestamps show missing packets, with the shortest gap in seconds that counts.
 _EXACT_TIMES = {"flac": 0.0, "matroska": 0.005, "asf": 0.25, "mpegts": 0.25, "flv": 0.25}
 _LONGEST_GAP_S = 30.0
-# so many packets after a damaged one may be joined with it
+# FFmpeg may join this many packets with a damaged one.
 _JOINED_PACKETS = 4
 _ROUNDING_S = 0.002
 # Containers whose header states the length; in others FFmpeg estimates it.
 _STATED = {"flac", "matroska", "mov", "wv", "tta", "ape", "caf", "w64", "au", "avi", "flv"}
-# More than one Vorbis packet decodes to. A greater excess is a wrong position, or several songs in a row.
+# Larger than a decoded Vorbis packet. A larger excess means a wrong position or several songs in a row.
 _MOST_PADDING = 8192
 
 
 class DemuxedTrack:
-    """A track whose packets FFmpeg finds."""
+    """A track demuxed by FFmpeg."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class DemuxedTrack:
         self.cover: bytes | None = None
         self._file, self._start, self._link = file, start, link
         self._reached_byte = 0
-        self._began = 0  # the time of the first sample of an Ogg file
+        self._began = 0  # granule position of the first sample of an Ogg file
         self._container, self._stream = container, stream
         self._decoder = Decoder(stream, self.damage)
         self._name = container.format.name.partition(",")[0]
@@ -86,7 +86,7 @@ class DemuxedTrack:
             yield from self._timed()
 
     def _packets(self) -> Iterator[Packet[Any]]:
-        """The track's packets. A cover picture, which FFmpeg gives as a packet before them, is put aside."""
+        """Yield the track's packets. Stores the cover picture, which FFmpeg returns as a packet before them."""
         pictures = [s for s in self._container.streams.video if s.disposition & Disposition.attached_pic]
         streams: list[Stream] = [self._stream, *pictures[:1]]
         packets = self._container.demux(*streams)
@@ -107,9 +107,9 @@ class DemuxedTrack:
                 self.cover = bytes(packet)
 
     def _timed(self) -> Iterator[Piece]:
-        """Decoded pieces, and silence where packets are damaged or missing."""
+        """Yield decoded pieces, with silence in place of damaged or missing packets."""
         slack = _EXACT_TIMES.get(self._name)
-        reached: float | None = None  # where the next packet should begin
+        reached: float | None = None  # expected time of the next packet
         for packet in self._whole_packets():
             at = self._seconds(packet.pts)
             gap = at - reached if at is not None and reached is not None else 0.0
@@ -118,7 +118,7 @@ class DemuxedTrack:
             if packet.is_corrupt:
                 self.damage.packets += 1
             decoded = 0
-            # The time of the next packet tells what a damaged one leaves out, where there are exact times.
+            # With exact timestamps, the next packet shows the length of a damaged one.
             for piece in self._decoder.pieces(
                 packet, 0 if slack is not None else self._decoder.shape.packet_samples
             ):
@@ -127,11 +127,11 @@ class DemuxedTrack:
             reached = at if at is not None else reached
             if reached is not None and self._decoder.shape.rate:
                 duration = 0 if self._decoder.failed else packet.duration or 0
-                # A packet without a duration is a piece of damaged data.
+                # A packet without a duration is part of damaged data.
                 reached += self._seconds(duration) or decoded / self._decoder.shape.rate
 
     def _paged(self, link: ogg.Link) -> Iterator[Piece]:
-        """Decoded pieces of an Ogg file; behind damage, the time at the end of a page tells what is missing."""
+        """Yield decoded pieces of an Ogg file; after damage, a page's granule position shows the missing length."""
         reached: int | None = None
         page, held, count = -1, list[Piece](), 0
 
@@ -139,7 +139,7 @@ class DemuxedTrack:
             nonlocal reached
             end = link.ends.get(page)
             rate = self._decoder.shape.rate
-            # Opus counts time at 48 kHz whatever the rate.
+            # Opus granule positions are in 48 kHz samples at every sample rate.
             if page in link.after_damage and end is not None and reached is not None:
                 missing = end - count - reached
                 if 0 < missing < _LONGEST_GAP_S * rate:
@@ -153,7 +153,7 @@ class DemuxedTrack:
         for packet in self._packets():
             if packet.pos is not None and packet.pos != page:
                 if page < 0 and packet.pos in link.after_damage:
-                    reached = 0  # unless the song was cut out of a stream, which is longer ago
+                    reached = 0  # a later start means a song cut from a stream
                 yield from settle()
                 page, held, count = packet.pos, [], 0
             for piece in self._decoder.pieces(packet, self._decoder.shape.packet_samples):
@@ -162,7 +162,7 @@ class DemuxedTrack:
         yield from settle()
 
     def _whole_packets(self) -> Iterator[Packet[Any]]:
-        """The packets, with those of damaged FLAC data, which FFmpeg joins, split into frames."""
+        """Yield the packets; damaged FLAC data, which FFmpeg joins, is split into frames."""
         block, suspicious = 0, 0
         for number, packet in enumerate(self._packets()):
             if self._name == "flac" and packet.size:
@@ -185,7 +185,7 @@ class DemuxedTrack:
         return None if ticks is None or base is None else float(ticks * base)
 
     def _edited(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
-        """The pieces that the edit list keeps."""
+        """Yield the pieces that the edit list keeps."""
         assert self.track is not None
         segments: deque[mp4.Segment] | None = None
         at = 0
@@ -217,7 +217,7 @@ class DemuxedTrack:
             at += count
 
     def _vorbis(self, pieces: Iterator[Piece]) -> Iterator[Piece]:
-        """Trimmed to the last page's position, which FFmpeg gets wrong for files that begin at position 0."""
+        """Trim to the last page's position, which FFmpeg misreads in files that begin at position 0."""
         total = self._stream.duration
         trimmer, count, is_primed, primed = Trimmer(end=_MOST_PADDING), 0, False, 0
         for piece in pieces:

@@ -1,4 +1,4 @@
-"""From any channel layout to stereo or mono."""
+"""Downmix of any channel layout to stereo or mono."""
 
 import math
 from collections.abc import Sequence
@@ -10,9 +10,9 @@ Samples = npt.NDArray[np.float32]
 
 _MINUS_3_DB = math.sqrt(0.5)
 
-# Share of each channel in left and right: Recommendation ITU-R BS.775-3, Annex 4 (3/2 to stereo), where the
-# low-frequency effects channel has no share. Others count as the nearest one: rear and wide pairs as
-# surrounds, a single rear channel as one surround at -3 dB on either side.
+# Coefficients of each channel for left and right: Recommendation ITU-R BS.775-3, Annex 4 (3/2 to stereo), which
+# omits the low-frequency effects channel. Other channels use those of the nearest one: rear and wide pairs are
+# surrounds, a single rear channel is one surround at -3 dB on each side.
 _SHARES: dict[str, tuple[float, float]] = {
     "FL": (1, 0),
     "FR": (0, 1),
@@ -31,8 +31,8 @@ _SHARES: dict[str, tuple[float, float]] = {
     "DL": (1, 0),
     "DR": (0, 1),
 }
-# Channels without a known place, by their number, in the order of WAVEFORMATEX. None of them may be lost, so there is
-# no low-frequency effects channel among them: it counts as a center.
+# Layouts of channels without a known position, by their number, in the order of WAVEFORMATEX. No channel may be
+# lost, so the low-frequency effects channel is mixed as a center.
 _UNNAMED: dict[int, tuple[str, ...]] = {
     1: ("FC",),
     2: ("FL", "FR"),
@@ -46,7 +46,7 @@ _UNNAMED: dict[int, tuple[str, ...]] = {
 
 
 def channel_names(names: Sequence[str]) -> tuple[str, ...]:
-    """FFmpeg's names of channels; where one has no known place, those of the usual layout with as many channels."""
+    """FFmpeg's channel names; if one has no known position, those of the default layout with as many channels."""
     if all(name in _SHARES for name in names):
         return tuple(names)
     return _UNNAMED.get(len(names), tuple(names))
@@ -55,14 +55,14 @@ def channel_names(names: Sequence[str]) -> tuple[str, ...]:
 def stereo_matrix(names: Sequence[str]) -> Samples:
     """The ``[2, len(names)]`` matrix that mixes channels with these FFmpeg names to left and right.
 
-    The result is not scaled down, so a full 5.1 mix can exceed full scale, as float samples may. Channels without a
-    known place are those of the usual layout with as many channels: quad for four, 5.0 for five.
+    The result is not normalized, so a 5.1 mix can exceed full scale. Channels without a known position use the
+    default layout with as many channels: quad for four, 5.0 for five.
     """
     return np.array([_SHARES[name] for name in channel_names(names)], np.float32).T.copy()
 
 
 def to_channels(block: Samples, names: Sequence[str], channels: int) -> Samples:
-    """``[len(names), n]`` as ``[channels, n]`` with 1 or 2 ``channels``.
+    """Convert ``[len(names), n]`` to ``[channels, n]`` with 1 or 2 ``channels``.
 
     Mono becomes stereo as two equal channels; stereo becomes mono as the mean of the two.
     """

@@ -1,4 +1,4 @@
-"""Writing one stem."""
+"""Encoding of one stem to a file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ENCODER_ERRORS = (av.error.FFmpegError, soundfile.SoundFileError, RuntimeError,
 
 
 def encoding_error(path: Path, error: BaseException) -> BaseException:
-    """Translate ``error`` while writing ``path``: an :class:`OutputError` if a user can cause it, else itself."""
+    """Translate ``error`` while writing ``path`` to an :class:`OutputError` if a user can cause it."""
     if isinstance(error, OSError) and error.errno and not isinstance(error, av.error.ArgumentError):
         return output_error(path, error)
     if isinstance(error, _ENCODER_ERRORS):
@@ -34,15 +34,14 @@ def encoding_error(path: Path, error: BaseException) -> BaseException:
 
 
 class StemWriter:
-    """Writes one audio file that appears under its name on :meth:`commit`, and not before.
+    """Writes one audio file atomically: it appears under its name on :meth:`commit`.
 
-    A decoder that honours the encoder's delay and padding gives back exactly the samples written: as many,
-    from the same one on. Integer formats round to nearest and saturate at full scale (±1); float and lossy
-    ones do not clip.
+    A decoder that applies the encoder delay and padding returns as many samples as were written, aligned with
+    them. Integer formats round to nearest and saturate at full scale (±1); float and lossy formats do not clip.
 
-    As a context manager it discards what was not committed. Raises :class:`OutputError` when writing fails
-    (the file is then gone), :class:`RequestError` for a sample rate that the format does not have
-    (:meth:`OutputFormat.supported_rate`) or other than 1 or 2 channels.
+    As a context manager it discards an uncommitted file. Raises :class:`OutputError` when writing fails (the
+    file is then discarded), :class:`RequestError` for a sample rate that the format does not support
+    (:meth:`OutputFormat.supported_rate`) or for other than 1 or 2 channels.
     """
 
     def __init__(
@@ -86,7 +85,7 @@ class StemWriter:
         self.samples += block.shape[1]
 
     def finish(self) -> None:
-        """Encode what is left, so that the file is complete, still without its name."""
+        """Encode the remaining samples and complete the file, which stays unnamed."""
         if self._finished:
             return
         try:
@@ -99,7 +98,7 @@ class StemWriter:
         self._finished = True
 
     def reread(self) -> Iterator[Samples]:
-        """Finish, and give back what was written as blocks; only :meth:`discard` may follow."""
+        """Finish, and yield the decoded file as blocks; only :meth:`discard` may follow."""
         self.finish()
         if not self.samples:
             return
@@ -108,12 +107,12 @@ class StemWriter:
             yield from source.blocks()
 
     def commit(self) -> None:
-        """Give the finished file its name, in place of any file that has it."""
+        """Finish the file and give it its name, replacing any file of that name."""
         self.finish()
         self._pending.commit()
 
     def discard(self) -> None:
-        """Delete the file. Does nothing after :meth:`commit` or a second time."""
+        """Delete the file. Idempotent; does nothing after :meth:`commit`."""
         self._encoder.close()
         self._pending.discard()
 

@@ -1,4 +1,4 @@
-"""The encoders behind :class:`~stemsplitter.audio.encode.StemWriter`: float32 blocks to an open file."""
+"""Encoders used by :class:`~stemsplitter.audio.encode.StemWriter`: float32 blocks to an open file."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ Samples = npt.NDArray[np.float32]
 _Result = TypeVar("_Result", int, bytes)
 
 LAYOUTS = {1: "mono", 2: "stereo"}
-# libsndfile puts all samples of a call on the stack, and three minutes of sound crash it.
+# libsndfile puts all samples of a call on the stack: three minutes of audio overflow it.
 _VORBIS_CHUNK = 8192
-# libsndfile takes one minus the compression as the quality: this is Vorbis's quality 6.
+# libsndfile's quality is one minus the compression level: this is Vorbis quality 6.
 _VORBIS_COMPRESSION = 0.4
 _FLAC_LEVEL = "5"
 _FRAME_SAMPLES = 1 << 16
@@ -42,10 +42,10 @@ class Encoder(Protocol):
         """Encode a block."""
 
     def finish(self) -> None:
-        """Write what is left, and the header's final values."""
+        """Write the remaining data and the final header."""
 
     def close(self) -> None:
-        """Free what is held, whether finished or not."""
+        """Free the encoder's resources, finished or not."""
 
 
 class OpenEncoder(Protocol):
@@ -56,8 +56,8 @@ class OpenEncoder(Protocol):
     ) -> Encoder: ...
 
 
-def quantise(block: Samples, bits: int) -> npt.NDArray[np.int16] | npt.NDArray[np.int32]:
-    """Float samples as 16-bit, or as 24-bit in the upper bits of 32: rounded to nearest, saturating."""
+def quantize(block: Samples, bits: int) -> npt.NDArray[np.int16] | npt.NDArray[np.int32]:
+    """Convert float samples to 16-bit, or to 24-bit in the upper bits of 32: rounded to nearest, saturated."""
     scale = 1 << (bits - 1)
     scaled = np.rint(block.astype(np.float64) * scale)
     np.clip(scaled, -scale, scale - 1, out=scaled)
@@ -65,7 +65,7 @@ def quantise(block: Samples, bits: int) -> npt.NDArray[np.int16] | npt.NDArray[n
 
 
 class AvTrack:
-    """One audio track of an FFmpeg muxer: encodes blocks and gives the packets to the container."""
+    """One audio track of an FFmpeg muxer: encodes blocks and muxes the packets."""
 
     def __init__(
         self, container: OutputContainer, codec: str, rate: int, channels: int, sample_format: str
@@ -83,7 +83,7 @@ class AvTrack:
         self.stream.codec_context.time_base = Fraction(1, rate)
 
     def write(self, samples: npt.NDArray[Any]) -> None:
-        """Encode ``[channels, n]`` samples of the track's own type."""
+        """Encode ``[channels, n]`` samples of the track's sample type."""
         for start in range(0, samples.shape[1], _FRAME_SAMPLES):
             part = samples[:, start : start + _FRAME_SAMPLES]
             planar = self._format.endswith("p")
@@ -96,12 +96,12 @@ class AvTrack:
             self._container.mux(self.stream.encode(frame))
 
     def finish(self) -> None:
-        """Encode what is left."""
+        """Flush the encoder."""
         self._container.mux(self.stream.encode(None))
 
 
 def add_cover(container: OutputContainer, tags: Tags) -> Packet[Any] | None:
-    """Give a container a cover picture track; mux the packet before any sound."""
+    """Add a cover picture track; mux the returned packet before any audio."""
     if not tags.cover:
         return None
     width, height = cover_size(tags.cover)
@@ -115,10 +115,10 @@ def add_cover(container: OutputContainer, tags: Tags) -> Packet[Any] | None:
 
 
 class Sink:
-    """A file as FFmpeg's muxers and libsndfile see it: without its name, and never closed by them.
+    """File adapter for FFmpeg's muxers and libsndfile, which hides the name and is never closed by them.
 
-    They lose exceptions, or print them when they come again while closing: the first one is kept for
-    :meth:`check`, and from then on all is only pretended.
+    They lose exceptions of a file, or print them if closing raises again. The first exception is stored for
+    :meth:`check`; later calls do nothing and report success.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -127,15 +127,15 @@ class Sink:
         self.tell = file.tell
 
     def write(self, data: bytes) -> int:
-        """Write, or pretend to once anything has failed."""
+        """Write; after a failure, only report success."""
         return self._try(lambda: self._file.write(data), len(data))
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        """Move, which may write what is held in memory."""
+        """Seek, which may write buffered data."""
         return self._try(lambda: self._file.seek(offset, whence), max(offset, 0))
 
     def read(self, size: int = -1) -> bytes:
-        """Read back, which may write what is held in memory."""
+        """Read, which may write buffered data."""
         return self._try(lambda: self._file.read(size), b"")
 
     def _try(self, work: Callable[[], _Result], pretended: _Result) -> _Result:
@@ -147,24 +147,24 @@ class Sink:
         return pretended
 
     def check(self) -> None:
-        """Raise what a write failed with."""
+        """Raise the first exception of the file, if any."""
         if self._error is not None:
             raise self._error
 
 
 def open_muxer(sink: Sink, name: str, options: dict[str, str]) -> OutputContainer:
-    """FFmpeg's muxer of that name; ask ``sink`` after each call whether it could be written."""
+    """Open FFmpeg's muxer of that name; call ``sink.check`` after each use of it."""
     return av.open(sink, mode="w", format=name, options=options)
 
 
 def mp4_options(rate: int) -> dict[str, str]:
-    """Options of the MP4 muxer that make delay and length exact to the sample."""
-    # The unit of the edit list that tells both: its default, a millisecond, is too coarse.
+    """Options of the MP4 muxer for a sample-accurate delay and length."""
+    # The edit list states both in this unit; the default, one millisecond, is too coarse.
     return {"movie_timescale": str(rate), "brand": "M4A "}
 
 
 def set_tags(container: OutputContainer, tags: Tags) -> None:
-    """Write the text tags into a container not yet begun."""
+    """Set the text tags of a container before encoding starts."""
     texts = {"title": tags.title, "artist": tags.artist, "album": tags.album, "comment": tags.comment}
     container.metadata.update({key: text for key, text in texts.items() if text})
 
@@ -182,7 +182,7 @@ class AvSettings:
 
 
 class AvEncoder:
-    """An encoder and a muxer of FFmpeg."""
+    """An FFmpeg encoder and muxer."""
 
     def __init__(
         self, file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags, settings: AvSettings
@@ -206,7 +206,7 @@ class AvEncoder:
 
     def write(self, block: Samples) -> None:
         self._begin()
-        self._track.write(quantise(block, self._bits) if self._bits else block)
+        self._track.write(quantize(block, self._bits) if self._bits else block)
         self._sink.check()
 
     def finish(self) -> None:
@@ -221,7 +221,7 @@ class AvEncoder:
 
 
 class Mp3Encoder:
-    """mp3 by LAME: its tag at the head tells decoders the delay and the exact length."""
+    """MP3 encoded by LAME: the LAME tag in the first frame states the delay and the exact length."""
 
     def __init__(self, file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> None:
         self._file = file
@@ -243,7 +243,7 @@ class Mp3Encoder:
 
 
 class VorbisEncoder:
-    """ogg by libvorbis through libsndfile: PyAV's wheels have only FFmpeg's own encoder, which is poor."""
+    """Ogg Vorbis encoded by libvorbis through libsndfile: PyAV's wheels have only FFmpeg's poor encoder."""
 
     def __init__(self, file: BinaryIO, rate: int, channels: int, tags: Tags) -> None:
         self._file = Sink(file)
@@ -275,7 +275,7 @@ class VorbisEncoder:
 
 
 def open_wav(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
-    """wav, as RF64 (EBU Tech 3306) from 4 GiB on."""
+    """Open a WAV encoder, which writes RF64 (EBU Tech 3306) from 4 GiB on."""
     codec = "pcm_f32le" if fmt.is_float else f"pcm_s{fmt.bits}le"
     sample_format = "flt" if fmt.is_float else "s16" if fmt.bits == 16 else "s32"
     settings = AvSettings("wav", codec, sample_format, {"rf64": "auto"}, has_cover=False)
@@ -283,14 +283,14 @@ def open_wav(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: 
 
 
 def open_flac(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
-    """flac."""
+    """Open a FLAC encoder."""
     sample_format = "s16" if fmt.bits == 16 else "s32"
     settings = AvSettings("flac", "flac", sample_format, codec_options={"compression_level": _FLAC_LEVEL})
     return AvEncoder(file, fmt, rate, channels, tags, settings)
 
 
 def open_mp3(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
-    """mp3 by LAME, or by PyAV's build of it where lameenc does not export LAME's functions."""
+    """Open LAME, or PyAV's build of it if lameenc does not export LAME's functions."""
     if lame.available():
         return Mp3Encoder(file, fmt, rate, channels, tags)
     settings = AvSettings("mp3", "libmp3lame", "fltp", {"id3v2_version": "4"})
@@ -298,11 +298,11 @@ def open_mp3(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: 
 
 
 def open_m4a(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
-    """m4a by FFmpeg's AAC encoder."""
+    """Open FFmpeg's AAC encoder with the MP4 muxer."""
     settings = AvSettings("mp4", "aac", "fltp", mp4_options(rate))
     return AvEncoder(file, fmt, rate, channels, tags, settings)
 
 
 def open_vorbis(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
-    """ogg by libvorbis."""
+    """Open a libvorbis encoder."""
     return VorbisEncoder(file, rate, channels, tags)

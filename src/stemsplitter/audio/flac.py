@@ -1,4 +1,4 @@
-"""Frames inside damaged FLAC data (RFC 9639 §9.1), which FFmpeg's parser hands on as one packet."""
+"""Frames inside damaged FLAC data (RFC 9639 §9.1), which FFmpeg's parser returns as one packet."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ _CRC8 = _crc8_table()
 
 
 def split_frames(data: bytes, block_samples: int) -> Iterator[tuple[int, bytes]]:
-    """The position in samples and the bytes of each frame whose header is whole.
+    """Yield the position in samples and the bytes of each frame with a valid header.
 
-    ``block_samples`` is the size of blocks in a stream where all have one size.
+    ``block_samples`` is the block size of a stream with a fixed block size.
     """
     starts = []
     for match in _SYNC.finditer(data):
@@ -36,7 +36,7 @@ def split_frames(data: bytes, block_samples: int) -> Iterator[tuple[int, bytes]]
 
 
 def _position(head: bytes, block_samples: int) -> int | None:
-    """The sample at which the frame with this header begins; None where it is no header."""
+    """The first sample of the frame with this header; None if the header is invalid."""
     if len(head) < 6:
         return None
     size_code, rate_code = head[2] >> 4, head[2] & 15
@@ -58,6 +58,6 @@ def _position(head: bytes, block_samples: int) -> int | None:
 
 
 def _number_length(first: int) -> int:
-    """Bytes of a number in the coding of UTF-8, extended to 36 bits; 0 for a byte that begins none."""
+    """Length in bytes of a UTF-8 coded number, extended to 36 bits, by its first byte; 0 if invalid."""
     ones = 8 - (first ^ 0xFF).bit_length()
     return 1 if ones == 0 else 0 if ones in (1, 8) else ones

@@ -1,4 +1,4 @@
-"""Output formats: one entry of :data:`FORMATS` each, which everything that offers formats reads."""
+"""Output formats: :data:`FORMATS` is the only registry of them."""
 
 import math
 import pkgutil
@@ -21,9 +21,9 @@ _NAME = re.compile(r"([a-z0-9]+?)(?:(16|24|32f)|:([0-9]{1,4})k?)?")
 
 @dataclass(frozen=True)
 class Format:
-    """An output format as it is registered.
+    """A registered output format.
 
-    ``name`` is also the file name extension; ``label`` is for people. ``encoder`` names an
+    ``name`` is also the file name extension; ``label`` is its display name. ``encoder`` names an
     :class:`~stemsplitter.audio.encoders.OpenEncoder` as ``module:function``, imported on first use. ``depths`` are
     bit depths, the default first; ``bitrates`` are in kbit/s, as numbers or a range. ``rates`` are sample rates in Hz,
     ascending; empty means any. ``headroom`` is the largest absolute sample that survives encoding, 1 being full scale.
@@ -48,8 +48,8 @@ class Format:
         return f"{self.name} ({self.name}:192, …)" if self.bitrates else self.name
 
 
-# mp3 and Vorbis keep far more than full scale (measured to 64 times; at 10 000 times nothing is left). AAC loses
-# quality quickly above it (measured from 1.1 times on).
+# MP3 and Vorbis keep samples far above full scale (measured up to 64 times; at 10,000 times the signal is lost). AAC
+# loses quality quickly above it (measured from 1.1 times on).
 _LOUD = 32.0
 # The API lists formats in this order.
 FORMATS: dict[str, Format] = {
@@ -166,7 +166,7 @@ class OutputFormat:
 
     @property
     def label(self) -> str:
-        """The name for people: ``WAV, 24-bit``, ``MP3, 320 kbit/s``."""
+        """The display name: ``WAV, 24-bit``, ``MP3, 320 kbit/s``."""
         if self.bitrate:
             return f"{self.entry.label}, {self.bitrate} kbit/s"
         if self.is_float:
@@ -208,10 +208,10 @@ class OutputFormat:
         return cast("OpenEncoder", pkgutil.resolve_name(self.entry.encoder))
 
     def supported_rate(self, rate: int) -> int:
-        """The sample rate in Hz to write a ``rate`` Hz signal at: ``rate`` itself where the format supports it.
+        """The sample rate in Hz to write a ``rate`` Hz signal at: ``rate`` itself if the format supports it.
 
-        Another rate goes to the next higher one, so that nothing is lost; above the highest, to the highest one that
-        divides it (88.2 kHz to 44.1, 96 to 48), else to the highest.
+        An unsupported rate is converted to the next higher one, so that nothing is lost. A rate above the highest is
+        converted to the highest one that divides it (88.2 kHz to 44.1, 96 to 48), else to the highest.
         """
         rates = self.entry.rates
         if not rates or rate in rates:
@@ -222,7 +222,7 @@ class OutputFormat:
 
 
 def variants() -> Iterator[OutputFormat]:
-    """Every format at every bit depth, the default first, and at its default bit rate: the choices of a form."""
+    """Yield every format at every bit depth, the default first, and at its default bit rate."""
     for entry in FORMATS.values():
         for depth in entry.depths or ("",):
             yield OutputFormat(entry.name, depth, entry.default_bitrate)

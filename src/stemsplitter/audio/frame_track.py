@@ -1,4 +1,4 @@
-"""Tracks of MPEG audio and raw AAC, whose frames are found by their headers."""
+"""Tracks of MPEG audio and raw AAC, split into frames by their headers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from stemsplitter.audio.pieces import MAX_COVER, Damage, Decoder, Piece, Trimmer
 
 
 class FrameTrack:
-    """A track of MPEG audio or raw AAC whose frames are found by :class:`~stemsplitter.audio.mpeg.FrameReader`."""
+    """A track of MPEG audio or raw AAC, read by :class:`~stemsplitter.audio.mpeg.FrameReader`."""
 
     def __init__(self, file: IO[bytes], start: int, container: InputContainer, stream: AudioStream) -> None:
         self.damage = Damage()
@@ -29,7 +29,7 @@ class FrameTrack:
         self._begin = tags_end(file, start)
         self._end = tags_start(file, self._begin)
         self.stated_s = container.duration / av.time_base if container.duration else None
-        # The frames are counted below.
+        # Missing frames are reported by _note_missing instead.
         self.states_length = False
         self.cover = self._read_cover(container)
 
@@ -42,7 +42,7 @@ class FrameTrack:
         return bytes(packet) if packet is not None and 0 < packet.size <= MAX_COVER else None
 
     def most_channels(self) -> int:
-        """The largest number of channels that a frame has."""
+        """The largest number of channels of any frame."""
         return max((found.frame.channels for found in self._reader().frames()), default=0)
 
     def _reader(self) -> mpeg.FrameReader:

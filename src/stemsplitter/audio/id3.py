@@ -7,7 +7,7 @@ _FRONT_COVER = b"\x03"
 
 
 def _size(count: int) -> bytes:
-    """A 28-bit number in four bytes of seven bits each."""
+    """Encode a 28-bit number in four bytes of seven bits each."""
     return bytes(count >> shift & 0x7F for shift in (21, 14, 7, 0))
 
 
@@ -20,7 +20,7 @@ def _text(text: str) -> bytes:
 
 
 def tag(tags: Tags) -> bytes:
-    """The tag as bytes; empty when there is nothing to say."""
+    """Encode the tag; empty if no field is set."""
     texts = {"TIT2": tags.title, "TPE1": tags.artist, "TALB": tags.album}
     frames = b"".join(_frame(name, _UTF8 + _text(text)) for name, text in texts.items() if text)
     if tags.comment:

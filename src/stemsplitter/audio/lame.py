@@ -1,7 +1,7 @@
-"""LAME through the C functions that lameenc's extension module carries.
+"""Binding to LAME through the C functions that lameenc's extension module exports.
 
-lameenc's own Python class takes 16-bit samples only and writes no LAME tag: what it makes clips and has no
-exact length. The library inside takes floats, writes the tag, and is several times as fast as PyAV's build.
+lameenc's own Python class accepts 16-bit samples only and writes no LAME tag: its output clips and has no exact
+length. The library itself accepts floats, writes the tag, and is several times as fast as PyAV's build.
 """
 
 import ctypes
@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-# At 256 kbit/s and more, LAME's quicker search (7) is as near to the source as its default (5) or nearer, in
-# little more than half the time: docs/formats.md has the figures.
+# From 256 kbit/s on, quality 7 has the error of the default 5 or less, in little more than half the time (figures in
+# docs/formats.md).
 _FAST_QUALITY, _QUALITY = 7, 5
 _FAST_FROM_KBITS = 256
 _MONO, _JOINT_STEREO = 3, 1
 _CHUNK = 1152 * 64
-# LAME ends the whole process by an assertion on absurdly large samples (seen at 1e10) and on NaN.
+# An assertion in LAME aborts the process on very large samples (observed at 1e10) and on NaN.
 _LARGEST = 64.0
 _MESSAGE_HANDLERS = ("lame_set_errorf", "lame_set_debugf", "lame_set_msgf")
 _INTEGER_SETTERS = (
@@ -35,7 +35,7 @@ _INTEGER_SETTERS = (
 
 @functools.cache
 def _library() -> ctypes.CDLL | None:
-    """LAME's functions, or None where lameenc is missing or was built without making them visible."""
+    """Load LAME's functions; None if lameenc is missing or does not export them."""
     spec = importlib.util.find_spec("lameenc")
     if spec is None or spec.origin is None:
         return None
@@ -65,21 +65,21 @@ def available() -> bool:
 
 
 class Lame:
-    """One MP3 stream at a constant bit rate. The interpreter is free while it encodes.
+    """One MP3 stream at a constant bit rate. Encoding releases the GIL.
 
-    The stream begins with a frame that is filled in last: write what :meth:`encode` and :meth:`flush` return,
-    then overwrite the first bytes with :meth:`info_frame`, which tells decoders the delay and padding.
+    The stream begins with a placeholder frame: write the bytes from :meth:`encode` and :meth:`flush`, then
+    overwrite the first bytes with :meth:`info_frame`, which states the delay and padding.
     """
 
     def __init__(self, sample_rate: int, channels: int, bitrate: int) -> None:
         library = _library()
         if library is None:
-            raise RuntimeError("LAME's functions are not to be found in lameenc")
+            raise RuntimeError("lameenc does not export LAME's functions")
         self._library: Any = library
         self._channels = channels
         self._handle: int | None = library.lame_init()
         if not self._handle:
-            raise MemoryError("LAME cannot be started")
+            raise MemoryError("LAME cannot be initialized")
         for name in _MESSAGE_HANDLERS:
             getattr(library, name)(self._handle, None)
         quality = _FAST_QUALITY if bitrate >= _FAST_FROM_KBITS else _QUALITY
@@ -93,11 +93,11 @@ class Lame:
             raise ValueError(
                 f"LAME cannot write {channels} channels at {sample_rate} Hz and {bitrate} kbit/s"
             )
-        # lame.h: at most 1.25 bytes a sample, and 7200
+        # lame.h: at most 1.25 bytes per sample, plus 7200
         self._buffer = ctypes.create_string_buffer(_CHUNK * 5 // 4 + 7200)
 
     def encode(self, block: npt.NDArray[np.float32]) -> bytes:
-        """Encode finite float32 ``[channels, n]``, clipped at ±64; gives the bytes that are ready."""
+        """Encode finite float32 ``[channels, n]``, clipped at ±64. Returns the encoded bytes that are ready."""
         out = []
         for start in range(0, block.shape[1], _CHUNK):
             chunk = np.ascontiguousarray(block[:, start : start + _CHUNK], np.float32)
@@ -110,11 +110,11 @@ class Lame:
         return b"".join(out)
 
     def flush(self) -> bytes:
-        """The last frames."""
+        """Encode the remaining samples. Returns the last frames."""
         return self._take(self._library.lame_encode_flush(self._handle, self._buffer, len(self._buffer)))
 
     def info_frame(self) -> bytes:
-        """The finished first frame, after :meth:`flush`."""
+        """The complete first frame; call after :meth:`flush`."""
         size = self._library.lame_get_lametag_frame(self._handle, self._buffer, len(self._buffer))
         return self._take(min(size, len(self._buffer)))
 
@@ -124,7 +124,7 @@ class Lame:
         return ctypes.string_at(self._buffer, size)
 
     def close(self) -> None:
-        """Free the encoder. Harmless a second time."""
+        """Free the encoder. Idempotent."""
         if self._handle:
             self._library.lame_close(self._handle)
             self._handle = None

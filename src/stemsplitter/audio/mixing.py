@@ -1,4 +1,4 @@
-"""Mixing stems down to one file: decoded block by block, each with a gain and a place, and added up."""
+"""Mixing of stems to one file, block by block, each with a gain and a pan position."""
 
 import itertools
 import math
@@ -22,7 +22,7 @@ Exact = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Part:
-    """A stem in a mix: ``gain_db`` in decibels, 0 leaving it as it is, ``pan`` from -1 (left) to 1 (right)."""
+    """A stem in a mix: ``gain_db`` in decibels, 0 for unchanged, ``pan`` from -1 (left) to 1 (right)."""
 
     path: Path
     gain_db: float = 0.0
@@ -31,10 +31,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Mixed:
-    """A mix that was written: ``samples`` per channel, and its level.
+    """A written mix: ``samples`` per channel, and its level.
 
     ``peak`` is the largest absolute sample before encoding, 1 being full scale; ``over`` counts the samples above full
-    scale, which wav and flac of integers cut, mp3 keeps though most players cut them, and float wav keeps.
+    scale, which integer WAV and FLAC clip, MP3 keeps but most players clip, and float WAV keeps.
     """
 
     samples: int
@@ -44,14 +44,14 @@ class Mixed:
 
 
 def write_mix(parts: Sequence[Part], path: Path, fmt: OutputFormat, tags: Tags | None = None) -> Mixed:
-    """Write the sum of ``parts``, which have one sample rate, to ``path``. Nothing limits or dithers it.
+    """Write the sum of ``parts``, which have one sample rate, to ``path``, without a limiter or dither.
 
-    Where the parts are lossless and all gains 0 dB and pans 0, each sample of the mix is the exact sum, rounded once,
-    to the format. Mono stays mono unless a part is panned. Memory does not grow with the length.
+    If the parts are lossless, all gains 0 dB and all pans 0, each sample of the mix is the exact sum, rounded once, to
+    the output format. Mono stays mono unless a part is panned. Memory use does not depend on the length.
 
     Raises:
         AudioError: a part cannot be decoded.
-        OutputError: the file cannot be written; there is none then.
+        OutputError: the file cannot be written; none is left.
     """
     meter = _Meter(fmt)
     with ExitStack() as stack:
@@ -67,12 +67,12 @@ def write_mix(parts: Sequence[Part], path: Path, fmt: OutputFormat, tags: Tags |
 
 
 def mixed(parts: Sequence[Part], sources: Sequence[AudioSource], channels: int) -> Iterator[Samples]:
-    """The sum of ``parts``, which are read from ``sources``, as blocks ``[channels, n]``."""
+    """Yield the sum of ``parts``, read from ``sources``, as blocks ``[channels, n]``."""
     matrices = [
         pan_matrix(part.gain_db, part.pan, channels, source.info.channels)
         for part, source in _both(parts, sources)
     ]
-    # stems of one song are equally long, but for what a decoder may make of damaged files
+    # Stems of one song are equally long, unless a file is damaged.
     for blocks in itertools.zip_longest(*(source.blocks() for source in sources)):
         total = np.zeros((channels, max(block.shape[1] for block in blocks if block is not None)))
         for block, matrix in zip(blocks, matrices, strict=True):
@@ -82,7 +82,7 @@ def mixed(parts: Sequence[Part], sources: Sequence[AudioSource], channels: int) 
 
 
 def resampled(blocks: Iterable[Samples], from_rate: int, to_rate: int, channels: int) -> Iterator[Samples]:
-    """The blocks at another sample rate, or as they are."""
+    """Yield the blocks converted to ``to_rate``; unchanged if the rates are equal."""
     resampler = Resampler(from_rate, to_rate, channels)
     for block in blocks:
         yield resampler.push(block)
@@ -92,8 +92,8 @@ def resampled(blocks: Iterable[Samples], from_rate: int, to_rate: int, channels:
 def pan_matrix(gain_db: float, pan: float, channels: int, inputs: int) -> Exact:
     """Matrix ``[channels, inputs]`` that places a part of 1 or 2 ``inputs`` channels in the mix.
 
-    The law is that of the Web Audio API's StereoPannerNode for stereo input (equal power): what is panned away from
-    one side is added to the other, and in the middle nothing changes. A mono part counts as two equal channels.
+    The pan law is that of the Web Audio API's StereoPannerNode for stereo input (equal power): the signal removed from
+    one side is added to the other, and the center is unchanged. A mono part counts as two equal channels.
     """
     gain = 10 ** (gain_db / 20)
     if channels == 1:
@@ -109,7 +109,7 @@ def _both(parts: Sequence[Part], sources: Sequence[AudioSource]) -> Iterator[tup
 
 class _Meter:
     def __init__(self, fmt: OutputFormat) -> None:
-        # the largest integer is one step below full scale, and half a step above it still rounds to it
+        # The largest integer is one step below full scale; up to half a step above it rounds to it.
         step = 2.0 ** (1 - fmt.bits) if fmt.is_integer else 0.0
         self._highest, self._lowest = 1 - step / 2, -1 - step / 2
         self.peak = 0.0

@@ -1,7 +1,7 @@
-"""The tables of an MP4 or QuickTime file that tell where its sound begins and ends (ISO/IEC 14496-12).
+"""Tables of MP4 and QuickTime files that define the start and end of the audio (ISO/IEC 14496-12).
 
-FFmpeg applies edit lists to whole packets and believes durations that are shorter than what packets decode to. Its
-edits are switched off, and the tables read here are applied to decoded samples.
+FFmpeg applies edit lists to whole packets and trusts packet durations that are too short. Its edit lists are disabled,
+and the tables read here are applied to decoded samples.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _SMPB = re.compile(r"^\s*[0-9A-F]+((?:\s+[0-9A-F]+){3})", re.IGNORECASE)
 
 
 class Edit(NamedTuple):
-    """A piece of the presentation: ``start`` in the track's units (-1: silence), ``length`` in the movie's."""
+    """An entry of the edit list: ``start`` in the track's units (-1: silence), ``length`` in the movie's."""
 
     start: int
     length: int
 
 
 class Smpb(NamedTuple):
-    """iTunSMPB: samples before the song, after it, and of it."""
+    """iTunSMPB: encoder delay, padding and length of the song, in samples."""
 
     delay: int
     padding: int
@@ -36,7 +36,7 @@ class Smpb(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """Samples of the decoded track from ``start`` to ``end`` (None: all that come), or silence if ``start`` is -1."""
+    """Samples of the decoded track from ``start`` to ``end`` (None: to the last), or silence if ``start`` is -1."""
 
     start: int
     end: int | None
@@ -44,7 +44,7 @@ class Segment(NamedTuple):
 
 @dataclass
 class Track:
-    """The tables of one track; ``durations`` are pairs of a number of packets and the duration of each."""
+    """The tables of one track; ``durations`` are pairs of a number of packets and the duration of each one."""
 
     number: int = 0
     timescale: int = 0
@@ -57,8 +57,8 @@ class Track:
     def segments(self, rate: int, packet_samples: int, *, per_sample: bool) -> list[Segment]:
         """The samples to keep, in order, at ``rate`` Hz.
 
-        ``packet_samples`` is what a packet decodes to; ``per_sample`` says that packets in the table are samples, as
-        in PCM.
+        ``packet_samples`` is the number of samples of a decoded packet; with ``per_sample``, packets in the table are
+        single samples, as in PCM.
         """
         end = self._media_end(rate, packet_samples, per_sample)
         if not self.edits:
@@ -68,10 +68,10 @@ class Track:
         segments: list[Segment] = []
         at = 0
         for edit in self.edits:
-            # Most writers round to milliseconds; then the packets know better.
+            # Most writers round to milliseconds; the packet durations are then more exact.
             length = round(edit.length * rate / self.movie_timescale) if self.movie_timescale else 0
             if edit.start < 0:
-                # Silence before the song only places it beside a picture.
+                # Silence before the song only synchronizes it with video.
                 if segments and length:
                     segments.append(Segment(-1, length))
                 continue
@@ -81,7 +81,7 @@ class Track:
             if stop is None or (end is not None and abs(stop - end) <= rounding):
                 stop = end
             if start < at:
-                return [Segment(0, end)]  # played twice or backwards: not a song
+                return [Segment(0, end)]  # a repeated or reordered part: ignore the edit list
             segments.append(Segment(start, stop))
             at = stop if stop is not None else start
         while segments and segments[-1].start < 0:
@@ -89,7 +89,7 @@ class Track:
         return segments or [Segment(0, end)]
 
     def _media_end(self, rate: int, packet_samples: int, per_sample: bool) -> int | None:
-        """The end of the last packet in samples; None where the table does not tell."""
+        """The end of the last packet in samples; None if the table does not state it."""
         packets = sum(count for count, _ in self.durations)
         if not packets or not self.timescale or per_sample:
             return None
@@ -103,7 +103,7 @@ class Track:
 
 
 def read_tracks(file: IO[bytes], start: int = 0) -> dict[int, Track]:
-    """The tracks of the movie box of a file by their number; empty where there is none."""
+    """Read the tracks of a file's movie box by their number; empty if there is none."""
     for kind, content in _boxes(file, start, file_size(file)):
         if kind == b"moov" and content.length <= _MAX_MOVIE:
             try:

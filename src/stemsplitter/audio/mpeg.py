@@ -1,8 +1,8 @@
 """Frames of MPEG audio and raw AAC, found by their headers.
 
-FFmpeg's parsers hand garbage to the decoder together with the frame behind it, lose track of time over damage, and take
-tags for damaged frames. Here a frame counts if another one of its kind follows it, and what lies between two frames
-is measured.
+FFmpeg's parsers pass garbage to the decoder together with the next frame, lose the timing at damage, and treat tags as
+damaged frames. Here a frame is valid if another frame of the same stream follows it, and the bytes between two frames
+are counted.
 
 Sources: ISO/IEC 11172-3 §2.4 and 13818-3 (MPEG audio), 13818-7 §6.2 (ADTS); gabriel.mp3-tech.org/mp3infotag.html for
 LAME's tag.
@@ -27,16 +27,16 @@ _BITRATES[2, 3] = _BITRATES[2, 2]
 _RATES = (44100, 48000, 32000)
 _AAC_RATES = (96000, 88200, 64000, 48000, 44100, 32000, 24000, 22050, 16000, 12000, 11025, 8000, 7350)
 _WINDOW = 1 << 16
-# A header by chance in garbage is followed by another one of its kind at the right place once in some thousand times.
+# In garbage, a false header is followed by a matching one only about once in a thousand times.
 _IN_A_ROW = 3
 _SEARCHED = 1 << 20
 _HEADER = 7
-# The decoder's own delay of layer III, which LAME's numbers leave out.
+# Delay of a layer III decoder, which LAME's values do not include.
 _DECODER_DELAY = 528 + 1
 
 
 class Frame(NamedTuple):
-    """A frame as its header describes it; ``kind`` is equal for frames of one stream."""
+    """A frame header; ``kind`` is equal for all frames of one stream."""
 
     size: int
     samples: int
@@ -46,7 +46,7 @@ class Frame(NamedTuple):
 
 
 class Found(NamedTuple):
-    """A frame in a file: its bytes, and how many frames and bytes are missing before it."""
+    """A frame in a file: its bytes, and the numbers of lost frames and skipped bytes before it."""
 
     frame: Frame
     data: bytes
@@ -56,7 +56,7 @@ class Found(NamedTuple):
 
 
 class Trim(NamedTuple):
-    """Samples to drop at the start and the end of a song, and the number of its frames; -1 where it is not known."""
+    """Samples to drop at the start and the end of a song, and its number of frames, or -1 if unknown."""
 
     start: int
     end: int
@@ -67,7 +67,7 @@ Parse = Callable[[bytes, int], Frame | None]
 
 
 def parse_mpeg(data: bytes, at: int) -> Frame | None:
-    """The MPEG audio frame whose header is at ``at``; None if there is none, or one of free format."""
+    """Parse the MPEG audio frame header at ``at``; None if there is none or it is of free format."""
     if len(data) < at + 4 or data[at] != 0xFF or data[at + 1] & 0xE0 != 0xE0:
         return None
     b1, b2, b3 = data[at + 1 : at + 4]
@@ -85,7 +85,7 @@ def parse_mpeg(data: bytes, at: int) -> Frame | None:
 
 
 def is_free_format(data: bytes) -> bool:
-    """True if ``data`` begins with an MPEG audio frame of free format, whose size its header does not tell."""
+    """True if ``data`` begins with an MPEG audio frame of free format, whose header does not state its size."""
     return (
         len(data) > 3
         and data[0] == 0xFF
@@ -96,7 +96,7 @@ def is_free_format(data: bytes) -> bool:
 
 
 def parse_adts(data: bytes, at: int) -> Frame | None:
-    """The AAC frame whose ADTS header is at ``at``; None if there is none."""
+    """Parse the ADTS header of an AAC frame at ``at``; None if there is none."""
     if len(data) < at + _HEADER or data[at] != 0xFF or data[at + 1] & 0xF6 != 0xF0:
         return None
     b1, b2, b3, b4, b5, b6 = data[at + 1 : at + 7]
@@ -109,9 +109,9 @@ def parse_adts(data: bytes, at: int) -> Frame | None:
 
 
 class FrameReader:
-    """Reads the frames of a file from ``start`` to ``end``, over whatever lies between them.
+    """Reads the frames of a file from ``start`` to ``end`` and skips other bytes.
 
-    ``skipped`` counts the bytes before the first frame, between frames and behind the last one; ``cut`` is true if the
+    ``skipped`` counts the bytes before the first frame, between frames and after the last one; ``cut`` is true if the
     last frame is incomplete.
     """
 
@@ -123,7 +123,7 @@ class FrameReader:
         self.cut = False
 
     def frames(self) -> Iterator[Found]:
-        """The frames in order."""
+        """Yield the frames in order."""
         last: Frame | None = None
         while self._at < self._end:
             if self._end - self._at < _HEADER and last is not None:
@@ -148,7 +148,7 @@ class FrameReader:
             data = self._bytes(begin, min(frame.size, self._end - begin))
             following = self._header(begin + frame.size)
             if following is None and begin + frame.size < self._end:
-                # The header may be the damaged one: a frame that begins inside this one ends it.
+                # The header's size may be wrong: the next frame may begin inside this one.
                 inside = self._next_inside(begin, frame)
                 data = data[:inside]
             if len(data) < frame.size and begin + frame.size > self._end:
@@ -158,14 +158,14 @@ class FrameReader:
             last = frame
 
     def _tag(self) -> int:
-        """The length of the tag or zeros at the current position, between two songs; 0 if there is none."""
+        """The length of the tag or zero padding at the current position, between two songs; 0 if none."""
         head = self._bytes(self._at, 32)
         if head[:3] == b"TAG":
             return 128
         if head[:8] == b"APETAGEX":
             return int.from_bytes(head[12:16], "little") + 32
         if head[:3] == b"ID3" or head[:1] == b"\0":
-            # A few zeros may be damage to a frame's header.
+            # A few zeros may be a damaged frame header.
             size = tags_end(self._file, self._at) - self._at
             return size if head[:3] == b"ID3" or size > 256 else 0
         return 0
@@ -175,7 +175,7 @@ class FrameReader:
         self._at = self._end
 
     def _frame(self, at: int, last: Frame | None) -> Frame | None:
-        """The frame at ``at`` if it goes on with the stream or begins another one."""
+        """The frame at ``at`` if it continues the stream or begins another one."""
         frame = self._header(at)
         if frame is None:
             return None
@@ -184,12 +184,12 @@ class FrameReader:
         return frame if self._follows(at, frame) else None
 
     def _follows(self, at: int, frame: Frame) -> bool:
-        """True if frames of the same kind follow ``frame``, or the end does."""
+        """True if frames of the same kind, or the end of the file, follow ``frame``."""
         kind = frame.kind
         for number in range(_IN_A_ROW - 1):
             at += frame.size
             if at >= self._end - _HEADER:
-                # The last frame may be cut, but a header by chance must not leap over the end.
+                # The last frame may be cut, but a false header must not reach past the end.
                 return at <= self._end or number > 0
             following = self._header(at)
             if following is None or following.kind != kind:
@@ -198,7 +198,7 @@ class FrameReader:
         return True
 
     def _search(self, last: Frame | None) -> int:
-        """The position of the next frame, or -1."""
+        """Find the position of the next frame; -1 if there is none."""
         at = self._at
         while at < self._end:
             window = self._bytes(at, min(_WINDOW, self._end - at))
@@ -236,16 +236,16 @@ class FrameReader:
         return self._buffer[at - self._base : at - self._base + size]
 
     def _hold(self, at: int, size: int) -> None:
-        """Have ``size`` bytes from ``at`` on in the buffer, fewer only at the end."""
+        """Fill the buffer with ``size`` bytes from ``at`` on, fewer only at the end."""
         if at < self._base or min(at + size, self._end) > self._base + len(self._buffer):
-            # Searches look back to the frame at hand.
+            # Searches return to the current frame.
             self._base = min(at, self._at)
             wanted = max(at + size - self._base, 2 * _WINDOW)
             self._buffer = read_at(self._file, self._base, min(wanted, self._end - self._base))
 
 
 def info_trim(frame: Frame, data: bytes) -> Trim | None:
-    """Read the trim of a song from a Xing, Info or VBRI frame; None for a frame of sound.
+    """Read the trim of a song from a Xing, Info or VBRI frame; None for an audio frame.
 
     The delay and padding of LAME's tag are those of the encoder; decoders add 529 samples.
     """
@@ -253,7 +253,7 @@ def info_trim(frame: Frame, data: bytes) -> Trim | None:
         return Trim(0, 0, int.from_bytes(data[50:54]))
     low = frame.kind[0] != 3
     at = 4 + ((9 if frame.channels == 1 else 17) if low else (17 if frame.channels == 1 else 32))
-    # with a checksum behind the header
+    # with a checksum after the header
     at = at if data[at : at + 4] in (b"Xing", b"Info") else at + 2
     if data[at : at + 4] not in (b"Xing", b"Info"):
         return None

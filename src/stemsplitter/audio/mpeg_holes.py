@@ -8,10 +8,10 @@ from stemsplitter.audio.mpeg import Found, Frame, parse_mpeg
 
 
 class HoleFinder:
-    """Finds zeroed bytes in the main data of layer III frames, which have no checksum of it.
+    """Finds zeroed bytes in the main data of layer III frames.
 
-    The data of a frame begins before it, in the space that earlier frames left; Huffman codes have no long runs of
-    zeros, while the space between the data of two frames may.
+    The main data of a frame begins in the bit reservoir, which earlier frames left unused. Huffman codes have no long
+    runs of zeros; padding between the data of two frames may.
     """
 
     def __init__(self) -> None:
@@ -19,7 +19,7 @@ class HoleFinder:
         self._is_behind_damage = False
 
     def is_damaged(self, found: Found) -> bool:
-        """True if the frame's own data has a hole; call for every frame in order."""
+        """True if the frame's main data has a hole; call for every frame in order."""
         frame, data = found.frame, found.data
         if frame.kind[1] != 3:
             return False
@@ -40,9 +40,9 @@ class HoleFinder:
 
 
 def silenced(data: bytes) -> bytes:
-    """A layer III frame that decodes to silence and leaves its main data to the frames behind it."""
+    """Silence a layer III frame; its main data stays available to the frames after it."""
     if not data[1] & 1:
-        # its checksum would not fit; the decoder then drops it
+        # The checksum would be wrong; the decoder drops such a frame.
         return data
     frame = parse_mpeg(data, 0)
     assert frame is not None
@@ -63,7 +63,7 @@ def _side_info(frame: Frame, data: bytes) -> bytes:
 
 
 def _part_lengths(side: bytes, channels: int, low: bool) -> Iterator[int]:
-    """The bits of main data of each granule and channel (ISO/IEC 11172-3 §2.4.1.7)."""
+    """Yield the bits of main data of each granule and channel (ISO/IEC 11172-3 §2.4.1.7)."""
     bits = int.from_bytes(side)
     total = 8 * len(side)
     at = (8 + (1 if channels == 1 else 2)) if low else (9 + (5 if channels == 1 else 3) + 4 * channels)

@@ -1,4 +1,4 @@
-"""Tags and padding around MPEG audio.
+"""Tags and padding before and after MPEG audio.
 
 Sources: id3.org for ID3v1, ID3v2 and Lyrics3; wiki.hydrogenaud.io for APEv2.
 """
@@ -14,7 +14,7 @@ _MAX_TAGS = 16
 
 
 def tags_end(file: IO[bytes], start: int = 0, *, zeros: bool = True) -> int:
-    """The position behind ID3v2 tags, and ``zeros``, at ``start``."""
+    """The position after the ID3v2 tags at ``start``, and after zero bytes with ``zeros``."""
     end = file_size(file)
     for _ in range(_MAX_TAGS):
         head = read_at(file, start, 10)
@@ -56,7 +56,7 @@ def tags_start(file: IO[bytes], start: int = 0) -> int:
 
 
 def _tag_size(file: IO[bytes], tail: bytes, end: int) -> int:
-    """The length of the tag that ends a file, of which ``tail`` are the last bytes; 0 if there is none."""
+    """The length of the tag at the end of a file, whose last bytes are ``tail``; 0 if there is none."""
     if tail[-128:-125] == b"TAG" and len(tail) >= 128:
         return 128 + (227 if read_at(file, max(0, end - 355), 4) == b"TAG+" else 0)
     if tail[-32:-24] == b"APETAGEX":

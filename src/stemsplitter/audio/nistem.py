@@ -1,7 +1,7 @@
 """Native Instruments Stem files: one MP4 with the mixture and four stems, for DJ software.
 
-After Native Instruments' Stem file specification: five stereo tracks, the mixture first and the only one
-enabled, so that an ordinary player plays it, and a JSON description in the box ``moov/udta/stem``.
+Format per Native Instruments' Stem file specification: five stereo tracks and a JSON description in the box
+``moov/udta/stem``. The mixture is first and the only enabled track, so ordinary players play it.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ STEMS = ("drums", "bass", "other", "vocals")
 EXTENSION = "stem.mp4"
 
 _BITRATE = 256
-# Okabe and Ito's colours, which colour-blind people can tell apart
+# Okabe-Ito palette, which is distinguishable with color blindness
 _COLORS = ("#009E73", "#D55E00", "#CC79A7", "#56B4E9")
 _LONGEST_BOX = 64 << 20
 
 
 class NiStemWriter:
-    """Writes one ``.stem.mp4`` that appears under its name on :meth:`commit`, and not before.
+    """Writes one ``.stem.mp4`` atomically: it appears under its name on :meth:`commit`.
 
-    ``stems`` names its four parts in order; what a model gives beyond four has to be added to one of them.
-    Each track is AAC at 256 kbit/s and exactly as long as what was written.
+    ``stems`` names its four stems in order; the caller adds further stems of a model to one of them. Each track is
+    AAC at 256 kbit/s with exactly the samples written.
 
-    As a context manager it discards what was not committed. Raises :class:`OutputError` when writing fails,
-    :class:`RequestError` for other than four stems or a sample rate that AAC does not have.
+    As a context manager it discards an uncommitted file. Raises :class:`OutputError` when writing fails,
+    :class:`RequestError` for other than four stems or a sample rate that AAC does not support.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class NiStemWriter:
         for name in (MIXTURE, *self._stems):
             track = AvTrack(self._container, "aac", rate, 2, "fltp")
             track.stream.codec_context.bit_rate = _BITRATE * 1000
-            # FFmpeg enables the default tracks only.
+            # FFmpeg enables only tracks with the default disposition.
             track.stream.metadata["handler_name"] = name
             track.stream.disposition = Disposition.default if name == MIXTURE else Disposition(0)
             self._tracks[name] = track
@@ -85,7 +85,7 @@ class NiStemWriter:
     def write(self, blocks: Mapping[str, Samples]) -> None:
         """Append float32 ``[1 or 2, n]`` of ``mixture`` and of every stem; one channel becomes two."""
         if blocks.keys() != self._tracks.keys() or len({block.shape for block in blocks.values()}) != 1:
-            raise ValueError("the mixture and every stem need a block, and all blocks one shape")
+            raise ValueError("the mixture and every stem need a block, all of one shape")
         try:
             for name, block in blocks.items():
                 self._tracks[name].write(block if len(block) == 2 else np.repeat(block, 2, axis=0))
@@ -96,7 +96,7 @@ class NiStemWriter:
         self.samples += next(iter(blocks.values())).shape[1]
 
     def finish(self) -> None:
-        """Encode what is left and add the description."""
+        """Encode the remaining samples and add the description."""
         if self._finished:
             return
         try:
@@ -111,12 +111,12 @@ class NiStemWriter:
         self._finished = True
 
     def commit(self) -> None:
-        """Give the finished file its name, in place of any file that has it."""
+        """Finish the file and give it its name, replacing any file of that name."""
         self.finish()
         self._pending.commit()
 
     def discard(self) -> None:
-        """Delete the file. Does nothing after :meth:`commit` or a second time."""
+        """Delete the file. Idempotent; does nothing after :meth:`commit`."""
         if not self._finished:
             with contextlib.suppress(Exception):
                 self._container.close()
@@ -132,7 +132,7 @@ class NiStemWriter:
 
 
 def description(stems: Sequence[str]) -> bytes:
-    """The JSON of the ``stem`` box: names, colours, and the player's compressor and limiter, both off."""
+    """Encode the JSON of the ``stem`` box: names, colors, and the player's compressor and limiter, both off."""
     compressor = {
         "enabled": False,
         "input_gain": 0.5,
@@ -155,7 +155,7 @@ def description(stems: Sequence[str]) -> bytes:
 
 
 def insert_user_data(file: BinaryIO, kind: str, payload: bytes) -> None:
-    """Add a box to ``moov/udta`` of a finished MP4 whose ``moov`` comes last, so that no offset changes."""
+    """Add a box to ``moov/udta`` of a finished MP4 whose ``moov`` is last, so that no offset changes."""
     size = file.seek(0, 2)
     at = 0
     while True:
@@ -165,7 +165,7 @@ def insert_user_data(file: BinaryIO, kind: str, payload: bytes) -> None:
             break
         at += length
     if at + length != size or length > _LONGEST_BOX:
-        raise ValueError("the MP4 does not end with a movie box of a usual size")
+        raise ValueError("the MP4 does not end with a movie box of a supported size")
     file.seek(at)
     movie = file.read(length)
     box = _box(kind.encode("ascii"), payload)
@@ -175,7 +175,7 @@ def insert_user_data(file: BinaryIO, kind: str, payload: bytes) -> None:
 
 
 def _with_user_data(movie: bytes, box: bytes) -> bytes:
-    """The movie box's content with ``box`` at the end of its user data, which is made if missing."""
+    """Append ``box`` to the user data of a movie box's content; creates the user data if missing."""
     at = 0
     while at < len(movie):
         length, name = _header(movie[at : at + 16], len(movie) - at)
@@ -190,7 +190,7 @@ def _box(kind: bytes, payload: bytes) -> bytes:
 
 
 def _header(head: bytes, rest: int) -> tuple[int, bytes]:
-    """Length and kind of the box (ISO/IEC 14496-12, 4.2) that ``head`` begins, of ``rest`` bytes at most."""
+    """Parse length and kind of a box (ISO/IEC 14496-12, 4.2) of at most ``rest`` bytes from ``head``."""
     length = int.from_bytes(head[:4])
     if length == 1:
         length = int.from_bytes(head[8:16])

@@ -1,7 +1,7 @@
-"""Pages of Ogg files (RFC 3533): songs in a row, each with parameters of its own, and damaged pages.
+"""Pages of Ogg files (RFC 3533): chained songs, each with its own parameters, and damaged pages.
 
-FFmpeg reads the first of several songs only where their parameters differ, and leaves a page with a wrong checksum out
-without a word.
+If the parameters of chained songs differ, FFmpeg reads only the first one. It silently skips a page with a wrong
+checksum.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 @dataclass
 class Link:
-    """One of the songs of a file.
+    """One song of a chained file.
 
-    ``ends`` maps the position of each page, within the link, to the time at its end (its granule position), and
-    ``after_damage`` holds those with damage before them. ``is_cut`` is true if the last page is not marked as such.
+    ``ends`` maps the position of each page within the link to its granule position (the time at its end), and
+    ``after_damage`` has the positions of pages after damage. ``is_cut`` is true if no page is marked as the last.
     """
 
     range: Range
@@ -36,12 +36,12 @@ class Link:
 
 
 def find_links(file: IO[bytes], start: int = 0) -> list[Link]:
-    """The songs of an Ogg file that begins at ``start``, in order. Reads the file once."""
+    """Find the songs of an Ogg file that begins at ``start``, in order. Reads the file once."""
     return _Scan(file, start).links()
 
 
 def checksum(page: bytes) -> int:
-    """The CRC of a page whose checksum field is zero: that of zlib, with the bits of all bytes reversed."""
+    """Compute the CRC of a page whose checksum field is zero: zlib's, with the bits of all bytes reversed."""
     value = zlib.crc32(page.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{value:032b}"[::-1], 2)
 
@@ -59,7 +59,7 @@ class _Scan:
             if page is None:
                 before = self._at
                 self._at = self._next_page(before + 1)
-                # Tags and garbage behind the last page are no damage, nor is the page that a cut ends.
+                # Tags and garbage after the last page are not damage, nor is a page cut by the end of the file.
                 if self._at < self._end or (links[-1].is_cut and self._look(before, 4) == _CAPTURE):
                     links[-1].damaged += self._at < self._end and not is_damaged
                     is_damaged = True

@@ -1,7 +1,7 @@
-"""Opening a song for FFmpeg: one file, known demuxers and decoders, and the true reason where that fails.
+"""Opening of a song in FFmpeg, restricted to one file and to allowed demuxers and decoders.
 
-FFmpeg never opens anything itself: it reads one file through a Python object, knows no other, and may use only the
-demuxers and decoders listed here, so that playlists, ``concat:`` or ``http:`` references and the like are not followed.
+FFmpeg opens no file itself: it reads one file through a Python object and may use only the demuxers and decoders listed
+here, so that playlists and references such as ``concat:`` or ``http:`` are not followed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _DECODERS = frozenset(
 _AC3 = b"\x0b\x77"
 _RAW_FRAMES = {".aac", ".ac3", ".mp3"}
 _SEARCHED = 1 << 16
-# What a file can begin with, to be found behind garbage and foreign tags. MPEG frames are found by mpeg.py.
+# Signatures to search for after garbage and unsupported tags. mpeg.py finds MPEG frames.
 _STARTS = re.compile(
     rb"fLaC\0\0\0\x22|riff\x2e\x91\xcf\x11|OggS\0"
     rb"|RIFF....WAVE|RF64....WAVE|BW64....WAVE|FORM....AIF[FC]|wvpk|TTA1|MAC \x96"
@@ -59,10 +59,10 @@ _PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype|html|head|body|script|\?x
 
 
 def open_regular(path: Path) -> IO[bytes]:
-    """Open a regular file that is not empty; AudioError for anything else."""
+    """Open a regular file that is not empty. Raises AudioError otherwise."""
     name = shown(path)
     try:
-        # Not blocking: the name may be a pipe without a writer.
+        # Nonblocking: the path may be a pipe without a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
         raise AudioError(f"There is no file {name}: check the path.") from error
@@ -82,7 +82,7 @@ def open_regular(path: Path) -> IO[bytes]:
 
 
 def find_start(file: IO[bytes]) -> int:
-    """The position at which the song begins: 0, or behind tags and garbage that FFmpeg does not skip."""
+    """Find the start of the song: 0, or the position after tags and garbage that FFmpeg does not skip."""
     head = read_at(file, 0, _SEARCHED)
     if _STARTS.match(head) or not _is_garbage(head):
         return 0
@@ -97,30 +97,30 @@ def find_start(file: IO[bytes]) -> int:
 
 
 def find_end(file: IO[bytes], start: int) -> int:
-    """The position at which a song ends that FFmpeg reads to the last byte: before ID3v1 tags and zeros."""
+    """Find the end of the song: before ID3v1 tags and zeros that FFmpeg would decode, else the file's end."""
     end = file_size(file)
     if read_at(file, start, 4) not in (b"TTA1", b"wvpk", b"fLaC") and read_at(file, start, 2) != _AC3:
         return end
     tail = read_at(file, max(start, end - 128), 128)
     if tail[:3] == b"TAG":
         return end - 128
-    # Zeros may be sound's last bytes; so many of them are not.
+    # A few zeros may be audio; this many are padding.
     is_padded = not tail.strip(b"\0") and read_at(file, start, 4) != b"wvpk"
     return tags_start(file, start) if is_padded else end
 
 
 def _is_garbage(head: bytes) -> bool:
-    """True if no container that FFmpeg recognizes by its first bytes begins here."""
+    """True if ``head`` has no signature of a container that FFmpeg recognizes."""
     return not _OTHER_STARTS.match(head)
 
 
 def open_container(view: FileView, name: str) -> InputContainer:
-    """FFmpeg's demuxer for a file; AudioError, with the reason, where there is none."""
+    """Open FFmpeg's demuxer for a file. Raises AudioError with the reason if there is none."""
     options = {
         "format_whitelist": _CONTAINERS,
         "codec_whitelist": ",".join(sorted(_DECODERS)),
         "protocol_whitelist": "none",
-        # Edit lists are applied here, to the sample.
+        # mp4.py applies edit lists, exact to the sample.
         "ignore_editlist": "1",
     }
     try:
@@ -137,13 +137,13 @@ def open_container(view: FileView, name: str) -> InputContainer:
 
 
 def suffix_for(path: Path) -> str:
-    """The extension that FFmpeg may see, with its dot; empty where it has no use for it."""
+    """The extension to pass to FFmpeg, with its dot; empty if FFmpeg does not need it."""
     suffix = path.suffix.lower()
     return suffix if suffix in _RAW_FRAMES else ""
 
 
 def find_stream(container: InputContainer, name: str, track: int | None) -> AudioStream:
-    """The audio track with that number, from 0, or the default one. AudioError where it cannot be decoded."""
+    """Find the audio track with that number, from 0, or the default one. Raises AudioError if it is unsupported."""
     tracks = container.streams.audio[track or 0 :]
     if not tracks:
         number = "" if track is None else f" with the number {track}"
@@ -154,7 +154,7 @@ def find_stream(container: InputContainer, name: str, track: int | None) -> Audi
         context = stream.codec_context
         codec, channels = context.codec.name, context.channels
     except (AttributeError, av.error.FFmpegError) as error:
-        raise AudioError(f"{name} has an audio track of an unknown kind: {READABLE}.") from error
+        raise AudioError(f"{name} has an audio track in an unknown format: {READABLE}.") from error
     if codec not in _DECODERS:
         raise AudioError(f"{name} is encoded as {codec}, which is not supported: {READABLE}.")
     if channels > MAX_CHANNELS:
@@ -174,5 +174,5 @@ def _reason(view: FileView) -> str:
     if _PAGE.match(head):
         return "is a web page, not a song: download the file itself"
     if mpeg.is_free_format(head.lstrip(b"\0")):
-        return "is an mp3 of free format, which is not supported: convert it to another bit rate or format"
+        return "is a free-format MP3, which is not supported: convert it to another bit rate or format"
     return f"is not audio that can be read: {READABLE}"

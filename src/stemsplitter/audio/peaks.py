@@ -1,4 +1,4 @@
-"""Peaks for waveforms: the lowest and highest sample of every fiftieth of a second of every stem."""
+"""Waveform peaks: the minimum and maximum sample of every stem, 50 times per second."""
 
 import base64
 import json
@@ -12,13 +12,13 @@ Samples = npt.NDArray[np.float32]
 POINTS_PER_SECOND = 50
 FILE_NAME = "peaks.json"
 MIME = "application/json"
-_FULL_SCALE = 127  # a waveform is drawn some hundred pixels high: one byte a value is enough
+_FULL_SCALE = 127  # waveforms are about a hundred pixels high: one byte per value is enough
 
 
 class Peaks:
-    """Measures stems while they are written. An hour of six stems takes 9 MB.
+    """Measures stems while they are written. Six stems of one hour use 9 MB.
 
-    A point is ``samples_per_point`` samples, of all channels together; the last one has what is left.
+    A point covers ``samples_per_point`` samples of all channels; the last point may cover fewer.
     """
 
     def __init__(self, names: Sequence[str], sample_rate: int) -> None:
@@ -51,8 +51,8 @@ class Peaks:
     def encode(self, gain: float = 1.0) -> bytes:
         """Encode the peaks as JSON: ``{"sampleRate", "samples", "samplesPerPoint", "stems": {NAME: POINTS}}``.
 
-        POINTS is base64 of signed bytes, lowest and highest in turn, 127 being full scale; what is over it is at it.
-        ``gain`` is what the stems were multiplied by after they were measured.
+        POINTS is base64 of signed bytes, minimum and maximum alternating, clipped at full scale (127). ``gain`` is the
+        factor applied to the stems after they were measured.
         """
         described = {
             "sampleRate": self.sample_rate,

@@ -1,7 +1,6 @@
-"""Decoded pieces of a track, and silence in place of damage.
+"""Decoded pieces of a track, with silence in place of damage.
 
-Where a decoder can check what it decodes (FLAC's, WavPack's and other checksums) a damaged packet fails instead of
-becoming noise.
+Decoders that verify checksums (FLAC, WavPack and others) reject a damaged packet instead of decoding it to noise.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ MAX_COVER = 16 << 20
 
 @dataclass
 class Damage:
-    """Defects of a track that were found while it was read."""
+    """Defects of a track found during decoding."""
 
     packets: int = 0
     silence_s: float = 0.0
@@ -40,7 +39,7 @@ class Damage:
     is_cut: bool = False
 
     def sentences(self, seconds: float) -> list[str]:
-        """Warnings; ``seconds`` is the length of the song as read."""
+        """Format the warnings; ``seconds`` is the decoded length."""
         said = []
         if self.packets or self.silence_s:
             silent = (
@@ -80,7 +79,7 @@ class Piece:
 
 @dataclass
 class _Shape:
-    """The rate and channels of the last frame, which silence has, too."""
+    """Sample rate and channels of the last frame, used for silence."""
 
     rate: int = 0
     names: tuple[str, ...] = ()
@@ -92,7 +91,7 @@ class _Shape:
 
 @dataclass
 class Trimmer:
-    """Drops ``start`` samples of a song, and holds back ``end`` of them until it is known whether they are its last."""
+    """Drops the first ``start`` samples of a song and delays ``end`` samples until its end is known."""
 
     start: int = 0
     end: int = 0
@@ -120,14 +119,14 @@ class Trimmer:
 
 
 def to_samples(frame: AudioFrame) -> Samples:
-    """A frame as float32 ``[channels, n]``; integers become fractions of full scale."""
+    """Convert a frame to float32 ``[channels, n]``; integers become fractions of full scale."""
     data: npt.NDArray[Any] = frame.to_ndarray()
     scale = _FULL_SCALE.get(data.dtype.str[1:])
     if data.dtype == np.uint8:
         data = data.astype(np.int16) - 128
     if not frame.format.is_planar:
         data = data.reshape(-1, frame.layout.nb_channels).T
-    with np.errstate(over="ignore", invalid="ignore"):  # a 64-bit float may not fit: it becomes infinite
+    with np.errstate(over="ignore", invalid="ignore"):  # a large 64-bit float becomes infinite
         samples = np.ascontiguousarray(data, dtype=np.float32)
     return samples if scale is None else samples * np.float32(1 / scale)
 
@@ -143,7 +142,7 @@ class Decoder:
             self._context.options = {"err_detect": "crccheck+bitstream+buffer+explode"}
 
     def decode(self, packet: Packet[Any] | None) -> list[Piece] | None:
-        """The pieces of a packet; None where it is damaged."""
+        """Decode a packet to pieces; None if it is damaged."""
         self.failed = False
         try:
             frames = [frame for frame in self._context.decode(packet) if frame.samples]
@@ -154,11 +153,11 @@ class Decoder:
         return [self._piece(frame) for frame in frames]
 
     def lose(self, samples: int) -> None:
-        """Note that ``samples`` are missing, which become silence if anything follows them."""
+        """Record that ``samples`` are missing; they become silence before the next piece."""
         self._lost += max(0, samples)
 
     def pieces(self, packet: Packet[Any] | None, lost: int) -> Iterator[Piece]:
-        """Decode a packet, after silence for what is missing before it; ``lost`` samples are, if it is damaged."""
+        """Decode a packet, preceded by silence for missing samples; a damaged packet adds ``lost`` of them."""
         decoded = self.decode(packet)
         if decoded is None:
             self.lose(lost)

@@ -1,4 +1,4 @@
-"""Sample-rate conversion of a stream, exact in length and without delay."""
+"""Sample-rate conversion of a stream with an exact length and no delay."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +10,12 @@ Samples = npt.NDArray[np.float32]
 class Resampler:
     """libsoxr at very high quality (a linear-phase filter), with its delay compensated.
 
-    ``push`` takes and gives float32 ``[channels, n]`` blocks (what comes out may be empty); ``flush`` gives
-    the rest, so that the blocks together have exactly ``total`` samples where that is told, else
-    ``round(n * to_rate / from_rate)``, and sample k of the output is at the time k / to_rate of the input.
+    ``push`` accepts and returns float32 ``[channels, n]`` blocks (the result may be empty); ``flush`` returns the
+    rest. The output has exactly ``total`` samples if given, else ``round(n * to_rate / from_rate)``; sample k of
+    the output is at the time k / to_rate of the input.
 
-    Up to 0.7 of the lower Nyquist frequency a sine has an error under -145 dB; the response is down
-    by 0.0005 dB at 0.82 of it.
+    Up to 0.7 of the lower Nyquist frequency, a sine has an error under -145 dB; at 0.82 of it, the response is
+    -0.0005 dB.
     """
 
     def __init__(self, from_rate: int, to_rate: int, channels: int) -> None:
@@ -31,7 +31,7 @@ class Resampler:
         )
 
     def push(self, block: Samples) -> Samples:
-        """Convert a block; the last few milliseconds are kept until more comes."""
+        """Convert a block; the last few milliseconds are delayed until the next call."""
         self._taken += block.shape[1]
         if self._stream is None:
             self._given += block.shape[1]
@@ -41,12 +41,12 @@ class Resampler:
         return np.ascontiguousarray(out.T)
 
     def flush(self, total: int | None = None) -> Samples:
-        """End the stream. ``total`` is the length in samples that the whole output shall have."""
+        """End the stream and return its rest. ``total`` is the length of the whole output in samples."""
         if total is None:
             total = round(self._taken * self.to_rate / self.from_rate)
         wanted = total - self._given
         if wanted < 0:
-            raise ValueError(f"{self._given} samples were given already, {total} are wanted in all")
+            raise ValueError(f"the total of {total} samples is less than the {self._given} already returned")
         rest = np.zeros((self.channels, 0), np.float32)
         if self._stream is not None:
             tail = self._stream.resample_chunk(np.zeros((0, self.channels), np.float32), last=True)

@@ -1,7 +1,7 @@
-"""WAV and AIFF files whose headers other programs misread, presented with a header that says what is there.
+"""WAV and AIFF files, presented to FFmpeg with a canonical header.
 
-FFmpeg's demuxers trust chunk sizes, take 24 valid bits in 32 for floats and search for chunks behind the sound. The
-chunks are read here instead, and FFmpeg gets a view of the file: a canonical header, the tags and the sound.
+FFmpeg's demuxers trust chunk sizes, decode 24 valid bits in 32 as floats and search for chunks after the audio. The
+chunks are parsed here instead, and FFmpeg reads a view of the file: a canonical header, the tags and the audio.
 
 Sources: Microsoft, "Multiple Channel Audio Data and WAVE Files"; EBU Tech 3306 (RF64); Apple, "Audio Interchange File
 Format: AIFF".
@@ -25,7 +25,7 @@ _TAG_CHUNKS = (b"LIST", b"id3 ", b"ID3 ", b"bext", b"fact", b"NAME", b"AUTH", b"
 _MAX_TAG_CHUNK = 16 << 20
 _MAX_CHUNKS = 1000
 _MAX_TRAILING_CHUNKS = 64
-# Sizes of programs that cannot know the length when they write the header: FFmpeg, SoX and others.
+# Sizes written by programs that do not know the length in advance: FFmpeg, SoX and others.
 _STREAMED = frozenset([0xFFFFFFFF]) | frozenset(range(0x7FFF0000, 0x80000000))
 _UNCOMPRESSED_AIFF = {
     b"NONE",
@@ -44,10 +44,10 @@ _UNCOMPRESSED_AIFF |= {b"42ni", b"23ni", b"ulaw", b"ULAW", b"alaw", b"ALAW"}
 
 @dataclass
 class Sound:
-    """The location of the sound in a file: ``parts`` make up a canonical file, ``seconds`` is its length if certain.
+    """Location of the audio in a file: ``parts`` form a canonical file, ``seconds`` is its length if certain.
 
-    ``missing`` is how many seconds the header states beyond the end of the file; ``unused`` how many bytes follow the
-    sound that are no chunk.
+    ``missing`` is the length in seconds that the header states beyond the end of the file; ``unused`` is the number of
+    bytes after the audio that are not a chunk.
     """
 
     parts: list[bytes | Range] = field(default_factory=list)
@@ -64,7 +64,7 @@ class _Chunk(NamedTuple):
 
 
 def find_sound(file: IO[bytes], start: int = 0) -> Sound | None:
-    """The sound of the WAV or AIFF file that begins at ``start``; None for other files and those without sound."""
+    """Find the audio of the WAV or AIFF file that begins at ``start``; None for other files and without audio."""
     head = read_at(file, start, 12)
     if head[:4] in (b"RIFF", b"RF64", b"BW64") and head[8:] == b"WAVE":
         return _Wav(file, start).sound()
@@ -141,11 +141,11 @@ class _Wav:
         self._after = chunk.start + size + size % 2
 
     def _unused(self) -> int:
-        """Bytes behind the last chunk, other than zeros."""
+        """Number of bytes after the last chunk; 0 if they are zeros."""
         left = self._end - self._after
         if left <= 0:
             return 0
-        # Enough to tell padding from something: a file may be followed by gigabytes of zeros.
+        # Samples only both ends: padding may be gigabytes of zeros.
         head, tail = (
             read_at(self._file, self._after, 4096),
             read_at(self._file, self._end - min(left, 4096), 4096),
@@ -187,9 +187,10 @@ def _chunk_bytes(file: IO[bytes], chunk: _Chunk, order: str) -> bytes:
 
 
 def _canonical_format(fmt: bytes, sample: bytes) -> tuple[bytes, int, int]:
-    """A ``fmt `` chunk that cannot be misread, its format tag, and the bytes of one sample of all channels.
+    """Build a canonical ``fmt `` chunk. Returns it, its format tag, and the bytes of one sample of all channels.
 
-    Samples are stored in whole bytes, the valid bits first (Microsoft): valid bits do not change their value.
+    Samples are stored in whole bytes, the valid bits first (Microsoft): the number of valid bits does not change
+    their value.
     """
     tag, channels, rate, _, align, bits = struct.unpack("<HHIIHH", fmt[:16])
     mask = 0
@@ -202,7 +203,7 @@ def _canonical_format(fmt: bytes, sample: bytes) -> tuple[bytes, int, int]:
     if not 1 <= width <= 8:
         width = -(-bits // 8)
     if tag == _PCM and bits == 24 and width == 4 and _is_float24(sample):
-        return fmt, kind, align  # "24.0 float" of old editors, which FFmpeg knows
+        return fmt, kind, align  # "24.0 float" of old editors, which FFmpeg supports
     align = width * channels
     head = (channels, rate, rate * align & 0xFFFFFFFF, align, width * 8)
     if mask or channels > 2:
@@ -244,7 +245,7 @@ def _aiff(file: IO[bytes], start: int, kind: bytes) -> Sound | None:
             offset = int.from_bytes(read_at(file, chunk.start, 4)) if chunk.size else 0
             first = chunk.start + 8 + offset
             available = max(0, end - first)
-            # A program that was interrupted leaves the sizes at zero.
+            # An interrupted program leaves the sizes at zero.
             streamed = chunk.size <= 8 and available > 8
             stated = available if streamed else max(0, chunk.size - 8 - offset)
             data = Range(first, min(stated, available))
@@ -270,7 +271,7 @@ def _aiff(file: IO[bytes], start: int, kind: bytes) -> Sound | None:
 
 
 def _extended(number: bytes) -> float:
-    """An 80-bit float (IEEE 754 extended), as AIFF stores sample rates."""
+    """Decode an 80-bit float (IEEE 754 extended), in which AIFF stores sample rates."""
     exponent, mantissa = struct.unpack(">HQ", number)
     return (
         float(mantissa * 2.0 ** ((exponent & 0x7FFF) - 16383 - 63)) if exponent & 0x7FFF < 16383 + 64 else 0.0

@@ -1,4 +1,4 @@
-"""Writing all stems of a song in step: encoded in parallel, committed together, scaled together if at all."""
+"""Encoding of all stems of a song: in parallel, with one gain, committed together."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _SPOOL_SAMPLES = 1 << 16
 
 @dataclass(frozen=True)
 class WrittenStem:
-    """A stem on disk: ``samples`` per channel, ``peak`` the largest absolute sample, 1.0 being full scale."""
+    """A written stem: ``samples`` per channel; ``peak`` is the largest absolute sample, 1.0 being full scale."""
 
     name: str
     path: Path
@@ -37,14 +37,14 @@ class WrittenStem:
 class StemSet:
     """Writes ``folder/<name>.<ext>`` for every stem: all of them on :meth:`commit`, or none.
 
-    The stems keep their levels relative to each other, so that they still sum to the mixture. Where any stem
-    exceeds the format's headroom (:attr:`OutputFormat.headroom`: integers end at full scale, float wav
-    nowhere), one ``gain`` below 1 is applied to all: blocks are encoded as they come until the first such
-    sample, from there on kept as float32 in unnamed temporary files, and on :meth:`commit` all is written anew
-    with the gain that the highest peak asks for. Otherwise ``gain`` is 1.
+    The stems keep their relative levels, so that they still sum to the mixture. If any stem exceeds the format's
+    headroom (:attr:`OutputFormat.headroom`: full scale for integers, unlimited for float WAV), one ``gain`` below 1
+    is applied to all of them: blocks are encoded immediately until the first such sample and spooled as float32 to
+    unnamed temporary files from then on, and :meth:`commit` encodes all stems again with the gain for the highest
+    peak. Otherwise ``gain`` is 1.
 
-    As a context manager it discards what was not committed. Raises :class:`OutputError` where the folder
-    cannot be written or is held by another run, :class:`RequestError` for a sample rate the format has not.
+    As a context manager it discards uncommitted files. Raises :class:`OutputError` if the folder cannot be written
+    or is locked by another run, :class:`RequestError` for a sample rate that the format does not support.
     """
 
     def __init__(
@@ -89,12 +89,12 @@ class StemSet:
         return max(self._peaks.values(), default=0.0)
 
     def write(self, blocks: Mapping[str, Samples]) -> None:
-        """Take the next float32 ``[channels, n]`` of every stem, with one n for all.
+        """Append the next float32 ``[channels, n]`` of every stem, with one n for all.
 
-        The blocks are copied; encoding goes on after the call, and the next call waits for it.
+        The blocks are copied; encoding continues after the call, and the next call waits for it.
         """
         if blocks.keys() != self._writers.keys() or len({block.shape for block in blocks.values()}) != 1:
-            raise ValueError("every stem needs a block, and all blocks one shape")
+            raise ValueError("every stem needs a block, all of one shape")
         copies = {name: np.array(block, np.float32, order="C") for name, block in blocks.items()}
         if not next(iter(copies.values())).size:
             return
@@ -111,7 +111,7 @@ class StemSet:
     def _measure(self, name: str, block: Samples) -> None:
         high, low = float(block.max()), float(block.min())
         self._peaks[name] = max(self._peaks[name], high, -low)
-        # The largest integer is one step below full scale, the smallest at it; half a step rounds away.
+        # The largest integer is one step below full scale, the smallest at it; rounding removes half a step.
         step = 2.0 ** (1 - self._format.bits) if self._format.is_integer else 0.0
         for value, limit in ((high, self._format.headroom - step), (-low, self._format.headroom)):
             if value > limit + step / 2:
@@ -121,7 +121,7 @@ class StemSet:
         self._pending = [self._pool.submit(work, name, block) for name, block in blocks]
 
     def _wait(self) -> None:
-        """Wait for the blocks of the last call and raise what went wrong with them."""
+        """Wait for the blocks of the last call and raise their exception, if any."""
         pending, self._pending = self._pending, []
         wait(pending)
         for future in pending:
@@ -147,7 +147,7 @@ class StemSet:
             yield np.ascontiguousarray(np.frombuffer(data, np.float32).reshape(-1, self._channels).T)
 
     def commit(self) -> list[WrittenStem]:
-        """Finish all files and give them their names, replacing files of those names."""
+        """Finish all files and give them their names, replacing any files of those names."""
         self._wait()
         if self._spools:
             self.gain = 1 / self._overload
@@ -169,7 +169,7 @@ class StemSet:
         self._writers[name].finish()
 
     def _rewrite(self, name: str) -> None:
-        """Write a stem anew with the shared gain: what is encoded so far, then what is spooled."""
+        """Encode a stem again with the shared gain: first the encoded part, then the spooled part."""
         first, second = self._writers[name], self._writer(name)
         self._writers[name] = second
         try:
@@ -182,7 +182,7 @@ class StemSet:
         second.finish()
 
     def discard(self) -> None:
-        """Write nothing. Harmless after :meth:`commit` or a second time."""
+        """Delete all files. Idempotent; does nothing after :meth:`commit`."""
         self._release(keep=False)
 
     def _release(self, *, keep: bool) -> None:

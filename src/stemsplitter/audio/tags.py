@@ -25,13 +25,13 @@ class Tags:
     comment: str = ""
 
     def for_stem(self, stem: str) -> Tags:
-        """The same song's tags for a stem: title ``Title (vocals)``, comment ``stem: vocals``."""
+        """Derive the tags of a stem: title ``Title (vocals)``, comment ``stem: vocals``."""
         title = f"{self.title} ({stem})" if self.title else stem
         return dataclasses.replace(self, title=title, comment=f"stem: {stem}")
 
 
 def read_tags(container: InputContainer, stream: AudioStream, cover: bytes | None) -> Tags:
-    """The tags of an opened file; Ogg keeps them with the track, other containers with the file."""
+    """Read the tags of an opened file; Ogg stores them in the track, other containers in the file."""
     found = {key.lower(): value for key, value in {**stream.metadata, **container.metadata}.items()}
 
     def text(key: str) -> str:

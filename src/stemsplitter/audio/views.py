@@ -1,4 +1,4 @@
-"""Read-only views of a file: pieces of it and bytes in memory, one after the other."""
+"""Read-only views of a file: a sequence of byte ranges and bytes in memory."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class Range:
 
 
 class FileView:
-    """The parts of ``file`` (ranges) and of memory (bytes) as one file that FFmpeg can read.
+    """File object for FFmpeg that concatenates ranges of ``file`` and bytes in memory.
 
-    After :meth:`abort` every read fails, which ends a demuxer that is searching through the file.
+    After :meth:`abort` every read fails, which stops a demuxer that searches the file.
     """
 
     def __init__(self, file: IO[bytes], parts: Sequence[bytes | Range], suffix: str = "") -> None:
@@ -35,11 +35,11 @@ class FileView:
         self._aborted = False
 
     def abort(self) -> None:
-        """Make the read in progress the last one. Safe to call from another thread."""
+        """Make all later reads fail. Safe to call from another thread."""
         self._aborted = True
 
     def read(self, size: int = -1) -> bytes:
-        """Read up to ``size`` bytes, fewer at the end of a part; all that is left for -1."""
+        """Read up to ``size`` bytes, fewer at the end of a part; the rest of the file for -1."""
         if size < 0:
             return b"".join(iter(lambda: self.read(1 << 20), b""))
         if self._aborted:
@@ -58,10 +58,10 @@ class FileView:
         return data
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move as files do."""
+        """Set the position, like :meth:`io.IOBase.seek`."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._at, os.SEEK_END: self.size}[whence]
         if base + offset < 0:
-            raise OSError("a position before the start of the file")
+            raise OSError("the position is before the start of the file")
         self._at = base + offset
         return self._at
 
@@ -81,7 +81,7 @@ def file_size(file: IO[bytes]) -> int:
 
 
 def read_at(file: IO[bytes], at: int, size: int) -> bytes:
-    """Up to ``size`` bytes from position ``at`` on; fewer only at the end."""
+    """Read up to ``size`` bytes from position ``at`` on; fewer only at the end."""
     file.seek(at)
     data = b""
     while len(data) < size and (more := file.read(size - len(data))):

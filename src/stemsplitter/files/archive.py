@@ -1,4 +1,4 @@
-"""A zip of finished files."""
+"""ZIP archives of finished files."""
 
 import os
 import zipfile
@@ -11,10 +11,10 @@ from stemsplitter.files.names import shown
 
 
 def write_zip(path: Path, files: Sequence[Path]) -> None:
-    """Put ``files`` under their names into the zip ``path``, uncompressed (audio hardly is), of any size.
+    """Write ``files`` under their names to the ZIP archive ``path``, uncompressed and of any size.
 
-    The zip is atomic. Raises :class:`OutputError` when a file is missing, two have one
-    name, or writing fails.
+    The archive is written atomically. Raises :class:`OutputError` if a file is missing, two files have the same name,
+    or writing fails.
     """
     names = [os.fsencode(file.name).decode("utf-8", "replace") for file in files]
     if len(set(names)) != len(names):
@@ -31,7 +31,7 @@ def write_zip(path: Path, files: Sequence[Path]) -> None:
 
 def _add(archive: zipfile.ZipFile, file: Path, name: str) -> None:
     try:
-        # Times before 1980 cannot be told in a zip.
+        # ZIP cannot store times before 1980.
         entry = zipfile.ZipInfo.from_file(file, name, strict_timestamps=False)
         source = file.open("rb")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Atomic files: visible under their name when complete, or never."""
+"""Atomic files: complete under their name, or absent."""
 
 import contextlib
 import errno
@@ -39,13 +39,13 @@ class AtomicFile:
 
     Where the file system supports it (Linux: ``O_TMPFILE``), the file has no name until then, so that even a killed
     process leaves nothing behind; elsewhere it has a hidden temporary name, which :meth:`discard` removes. As a
-    context manager it discards what was not committed.
+    context manager it discards an uncommitted file.
 
     Args:
-        path: the name to be. A file of that name stays untouched until :meth:`commit` replaces it.
-        durable: commit only what would survive a power failure.
-        resume: write to ``PATH.part`` and continue what an earlier attempt left there; after an exception that file
-            stays, unless it is empty.
+        path: the final name. A file of that name stays untouched until :meth:`commit` replaces it.
+        durable: flush the file and its folder to disk on :meth:`commit`.
+        resume: write to ``PATH.part`` and continue the bytes of an earlier attempt; after an exception that file is
+            kept, unless it is empty.
 
     Raises:
         OutputError: the folder is missing or cannot be written.
@@ -84,7 +84,7 @@ class AtomicFile:
     def commit(self) -> int:
         """Give the file its name, replacing any file of that name. Returns its size in bytes.
 
-        Raises :class:`OutputError`; the file is then gone, and the file that had the name is untouched.
+        Raises :class:`OutputError`; the new file is then deleted, and an existing file of that name is untouched.
         """
         try:
             self.file.flush()
@@ -110,7 +110,7 @@ class AtomicFile:
     def _link(self, name: Path) -> bool:
         """Name the unnamed file; False if the name is in use."""
         try:
-            # A descriptor for the source's folder makes Python call linkat, which follows the /proc link.
+            # With src_dir_fd, Python calls linkat, which follows the /proc link.
             folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 os.link(f"/proc/self/fd/{self.file.fileno()}", name, src_dir_fd=folder, follow_symlinks=True)
@@ -121,7 +121,7 @@ class AtomicFile:
         return True
 
     def discard(self) -> None:
-        """Delete the file. Does nothing after :meth:`commit` or a second time."""
+        """Delete the file. Idempotent; does nothing after :meth:`commit`."""
         with contextlib.suppress(OSError):
             self.file.close()
         if self._hidden is not None:

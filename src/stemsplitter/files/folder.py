@@ -1,4 +1,4 @@
-"""Output folders: created if missing, locked against other runs, removed again on failure."""
+"""Output folders: created if missing, locked against other runs, removed on failure."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _BUSY = (errno.EAGAIN, errno.EACCES)
 
 
 class OutputFolder:
-    """Locks ``path`` for one run. The lock is on the folder itself: it leaves no file, and ends with the process.
+    """Locks ``path`` for one run. The lock is on the folder itself: it needs no file and ends with the process.
 
-    Some network file systems do not support such locks; there two runs are not kept apart.
+    On network file systems without such locks, two runs can write to the same folder.
 
-    Raises :class:`OutputError` where the folder cannot be made or written, or another run holds it.
+    Raises :class:`OutputError` if the folder cannot be created or written, or another run holds the lock.
     """
 
     def __init__(self, path: Path) -> None:

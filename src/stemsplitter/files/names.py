@@ -1,4 +1,4 @@
-"""File names: as messages show them, and as they are valid everywhere."""
+"""File names: formatted for messages, and reduced to portable names."""
 
 import os
 import re
@@ -22,14 +22,14 @@ def shown(path: str | os.PathLike[str]) -> str:
 
 
 def file_name(stem: str, ending: str) -> str:
-    """Join ``stem`` and ``ending``; cut the stem where the name would exceed the maximum of file systems."""
+    """Join ``stem`` and ``ending``; cut the stem if the name would exceed the maximum of file systems."""
     while len(os.fsencode(stem + ending)) > _LONGEST_FILE_NAME:
         stem = stem[:-1]
     return stem + ending
 
 
 def plain_name(name: str, default: str = "file") -> str:
-    """Reduce any text to a file name that is valid everywhere; ``default`` if nothing is left.
+    """Reduce any text to a portable file name; ``default`` if the result is empty.
 
     The result has no folders and no control characters, and at most 200 characters; a longer name keeps its extension.
     """

@@ -23,10 +23,10 @@ _LOCK_TIMEOUT_S = 1800.0
 
 
 class PartFile:
-    """An atomic file of a known size and SHA-256: no other bytes get its name.
+    """An atomic file of a known size and SHA-256; other content is never committed.
 
-    A context manager. With ``resume``, an exception leaves ``TARGET.part`` for a later attempt to continue, except
-    when its bytes are wrong or the disk is full. Methods raise :class:`ModelError`.
+    A context manager. With ``resume``, an exception keeps ``TARGET.part`` for a later attempt to continue, except
+    if its bytes are wrong or the disk is full. Methods raise :class:`ModelError`.
     """
 
     def __init__(self, target: Path, size: int, sha256: str, resume: bool = False) -> None:
@@ -65,9 +65,7 @@ class PartFile:
         """Append bytes; ModelError if they exceed the expected size or the disk is full."""
         if self.done + len(block) > self.size:
             self.discard()
-            raise ModelError(
-                f"{self.target.name} is not the file it should be: it is too large; it was deleted."
-            )
+            raise ModelError(f"{self.target.name} is not the expected file: it is too large; it was deleted.")
         with self._discarded_when_full(), disk_errors(self.target.parent):
             self._atomic.file.write(block)
         self._hash.update(block)
@@ -82,7 +80,7 @@ class PartFile:
         if not self.is_right():
             self.discard()
             raise ModelError(
-                f"{self.target.name} is not the file it should be (its SHA-256 is wrong) and was deleted: "
+                f"{self.target.name} is not the expected file (its SHA-256 is wrong) and was deleted: "
                 "try again, and report it if it happens again."
             )
         with self._discarded_when_full(), disk_errors(self.target.parent):
@@ -117,7 +115,7 @@ def disk_errors(folder: Path) -> Iterator[None]:
         if not isinstance(error, OSError):
             raise
         if error.errno in _FULL:
-            raise ModelError(f"There is no space left in {folder}: free some and try again.") from error
+            raise ModelError(f"There is no space left in {folder}: free some space and try again.") from error
         raise ModelError(
             f"The folder {folder} cannot be written ({error.strerror}): set STEMSPLITTER_CACHE_DIR."
         ) from error
@@ -130,7 +128,7 @@ def require_space(folder: Path, size: int) -> None:
         free = shutil.disk_usage(folder).free
     if free < size:
         raise ModelError(
-            f"{folder} has {free / 1e6:.0f} MB of space and {size / 1e6:.0f} MB are needed: free some."
+            f"{folder} has {free / 1e6:.0f} MB of space and {size / 1e6:.0f} MB are needed: free some space."
         )
 
 
