@@ -1,4 +1,4 @@
-"""Limits of connections (fault H5): slow clients are disconnected, idle ones make room."""
+"""Limits of connections (fault H5): slow clients are disconnected, and idle connections are closed for new ones."""
 
 import socket
 import threading
@@ -54,7 +54,7 @@ def served(limits: ConnectionLimits) -> Iterator[Connect]:
 
 
 def received(connection: socket.socket) -> bytes:
-    """All bytes until the server closes the connection."""
+    """Return all bytes until the server closes the connection."""
     parts = []
     try:
         while part := connection.recv(4096):
@@ -95,7 +95,7 @@ def test_h5_a_trickling_body_ends_with_408() -> None:
         assert received(connection).startswith(b"HTTP/1.1 408 Request Timeout\r\n")
 
 
-def test_a_steady_body_outlasts_its_period() -> None:
+def test_steady_body_may_exceed_one_period() -> None:
     with served(ConnectionLimits(100, header_seconds=60, body_seconds=0.2)) as connect:
         connection = connect()
         connection.sendall(b"POST / HTTP/1.1\r\nhost: x\r\ncontent-length: 600000\r\n\r\n")
@@ -113,7 +113,7 @@ def test_large_headers_end_with_431() -> None:
         assert received(connection).startswith(b"HTTP/1.1 431 ")
 
 
-def test_h5_the_longest_idle_connection_makes_room() -> None:
+def test_h5_longest_idle_connection_is_closed_for_a_new_one() -> None:
     limits = ConnectionLimits(3, header_seconds=60, body_seconds=60)
     with served(limits) as connect:
         idle = [connect() for _ in range(3)]
@@ -122,7 +122,7 @@ def test_h5_the_longest_idle_connection_makes_room() -> None:
         assert [received(each) for each in idle] == [b""] * 3
 
 
-def test_a_connection_is_refused_while_all_others_have_a_request_in_progress() -> None:
+def test_connection_is_refused_while_all_others_have_a_request_in_progress() -> None:
     limits = ConnectionLimits(2, header_seconds=60, body_seconds=60)
     with served(limits) as connect:
         busy = [connect() for _ in range(2)]
@@ -133,7 +133,7 @@ def test_a_connection_is_refused_while_all_others_have_a_request_in_progress() -
         assert exchange(busy[0], b"abc").endswith(b"3")
 
 
-def test_the_file_limit_leaves_room_for_other_files(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_limit_reserves_file_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:
     limits = {"now": (1024, 4096)}
     monkeypatch.setattr(connections.resource, "getrlimit", lambda _: limits["now"])
     monkeypatch.setattr(connections.resource, "setrlimit", lambda _, new: limits.update(now=new))
