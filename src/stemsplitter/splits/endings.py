@@ -64,6 +64,8 @@ class Endings:
         return SplitView.model_validate(
             {
                 **{name: getattr(split, name) for name in _COLUMNS},
+                # a failure releases the whole reservation
+                "credits_refunded": split.credits_used if split.status == FAILED else None,
                 "stems": self._stem_urls(split) if split.status == SUCCEEDED else None,
                 "error": SplitError(code=split.error_code or "", message=split.error_message or "")
                 if split.status == FAILED

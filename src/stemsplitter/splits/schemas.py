@@ -6,6 +6,7 @@ The order of fields is part of the contract: a client uses the first match of a 
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
 from stemsplitter.audio.formats import FORMATS, bit_depths
 from stemsplitter.schemas import CamelModel, RequestModel, Time
@@ -101,7 +102,10 @@ class Processing(CamelModel):
 
 
 class SplitView(CamelModel):
-    """A split. `stems` has a URL for each stem; it is present only if the split has succeeded."""
+    """A split. `stems` has a URL for each stem; it is present only if the split has succeeded.
+
+    `creditsRefunded` is present only if the split has failed or was canceled.
+    """
 
     id: str
     status: Status
@@ -114,6 +118,9 @@ class SplitView(CamelModel):
     progress: int = Field(ge=0, le=100, description="Percent; never decreases.")
     output_format: OutputFormat
     expires_at: Time = Field(description="Time at which its files are deleted.")
+    credits_refunded: int | SkipJsonSchema[None] = Field(
+        None, exclude_if=lambda refunded: refunded is None, description="Credits of `creditsUsed` given back."
+    )
     stems: dict[str, str] | None = Field(None, exclude_if=lambda stems: stems is None)
     error: SplitError | None
     model: ModelUsed

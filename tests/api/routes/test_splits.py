@@ -204,6 +204,21 @@ def test_events_end_when_the_server_stops(
     assert response.text.count("event: split") == 1
 
 
+def test_n14_canceled_split_shows_the_credits_that_came_back(client: TestClient, create: Create) -> None:
+    split_id = create()
+    assert "creditsRefunded" not in data(client.get(f"{PATH}/{split_id}"))
+    balance = data(client.get("/v1/credits"))["balance"]
+    canceled = data(client.post(f"{PATH}/{split_id}/cancel"))
+    assert canceled["creditsRefunded"] == canceled["creditsUsed"] == 3
+    assert data(client.get("/v1/credits"))["balance"] == balance + 3
+    # scalars first
+    expected = [field for field in FIELDS if field != "stems"]
+    expected.insert(expected.index("error"), "creditsRefunded")
+    assert list(canceled) == expected
+    for found in (data(client.get(f"{PATH}/{split_id}")), data(client.get(PATH))["items"][0]):
+        assert list(found) == expected and found["creditsRefunded"] == 3
+
+
 def test_split_is_canceled_then_deleted(client: TestClient, create: Create) -> None:
     split_id = create()
     assert client.delete(f"{PATH}/{split_id}").status_code == 409

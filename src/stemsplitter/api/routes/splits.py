@@ -1,7 +1,7 @@
 """Routes of splits."""
 
 from collections.abc import Callable, Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import StreamingResponse
@@ -29,7 +29,7 @@ router = APIRouter(tags=["Splits"])
 _ID = "split_0Yx3kQpAb2Jd7MfTn5Rv8W"
 _STEMS = ("vocals", "drums", "bass", "guitar", "piano", "other")
 _CREATED = "2026-05-03T10:20:30.000Z"
-EXAMPLE = {
+EXAMPLE: dict[str, Any] = {
     "id": _ID,
     "status": "succeeded",
     "stemModel": "6s",
@@ -47,12 +47,14 @@ EXAMPLE = {
     "processing": {"device": "cpu", "seconds": 43.1, "realtimeFactor": 0.2},
     "metadata": {"album": "demo"},
 }
-FAILED_EXAMPLE = EXAMPLE | {
+FAILED_EXAMPLE = {name: value for name, value in EXAMPLE.items() if not isinstance(value, dict | None)} | {
     "status": "failed",
     "progress": 40,
-    "stems": None,
+    "creditsRefunded": 214,
     "error": {"code": "CANCELED", "message": "The split was canceled; its credits were given back."},
+    "model": EXAMPLE["model"],
     "processing": None,
+    "metadata": EXAMPLE["metadata"],
 }
 _REQUEST = {
     "input": {"type": "direct_url", "url": "https://example.com/song.mp3"},
