@@ -154,7 +154,7 @@ def test_framework_errors_use_the_envelope(client: TestClient) -> None:
     error_of(wrong, 405, "METHOD_NOT_ALLOWED")
     assert wrong.headers["allow"] == "POST"
     assert wrong.json()["error"]["message"] == "Method not allowed. Allowed: POST."
-    assert client.patch("/v1/audio/splits").headers["allow"] == "GET, POST"
+    assert client.patch("/v1/audio/splits").headers["allow"] == "GET, HEAD, POST"
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,15 @@ def not_allowed(methods: str) -> str:
     return f"Method not allowed. Allowed: {methods}."
 
 
+def methods_of(request: Request) -> set[str]:
+    """Return the methods of all routes of the request's path: the framework reports those of one route."""
+    methods: set[str] = set()
+    for route in request.app.state.routes:
+        if route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods
+    return methods
+
+
 def request_id(request: Request) -> str:
     """Return the id of the request, which its response and log lines have."""
     return str(getattr(request.state, "request_id", ""))
@@ -168,11 +177,9 @@ def _framework_error(request: Request, error: Exception) -> Response:
 
 
 def _allowed_methods(request: Request) -> str:
-    """Return all methods of the request's path: the framework reports those of one route."""
-    methods: set[str] = set()
-    for route in request.app.state.routes:
-        if route.matches(request.scope)[0] is not Match.NONE:
-            methods |= route.methods
+    methods = methods_of(request)
+    if "GET" in methods:
+        methods.add("HEAD")
     return ", ".join(sorted(methods))
 
 

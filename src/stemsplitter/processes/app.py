@@ -11,6 +11,7 @@ from stemsplitter.api import errors
 from stemsplitter.api.description import reference
 from stemsplitter.api.event_stream import OpenStreams
 from stemsplitter.api.middleware.admission import Admission
+from stemsplitter.api.middleware.head import Head
 from stemsplitter.api.middleware.places import THREADS
 from stemsplitter.api.middleware.request_log import RequestLog, UnexpectedErrors
 from stemsplitter.api.routes import credits as credits_endpoints
@@ -71,6 +72,7 @@ def create_app(services: Services) -> FastAPI:
     console.install(app)
     app.state.routes = [route for router in (*ROUTERS, *console.ROUTERS) for route in router.routes]
     # innermost first; the inner response to a fault still gets the headers of admission
+    app.add_middleware(Head)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(Admission, services=services, session_cookie=COOKIE)
     app.add_middleware(UnexpectedErrors)
