@@ -63,4 +63,4 @@ def test_restored_server_finishes_its_splits(tmp_path: Path, song: Path) -> None
     assert sorted(ends) == sorted(
         (each, kind, 1) for each in (done, *unfinished) for kind in ("hold", "settle")
     )
-    assert server.command("credits", "audit") == "Every balance is the sum of its ledger."
+    assert server.command("credits", "audit") == "Every balance equals the sum of its ledger."
