@@ -76,6 +76,9 @@ class Settings(BaseSettings):
         (),
         description="Private networks that sources and webhooks may use: 10.0.0.0/8,127.0.0.0/8.",
     )
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Origins whose pages may call the API in browsers: https://shop.example.com; or *."
+    )
     signup_open: bool = Field(True, description="Whether anybody may create an account.")
     metering: bool = Field(True, description="Whether splits cost credits.")
     free_credits: int = Field(
@@ -123,12 +126,19 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("info", description="debug, info, warning or error.")
 
-    @field_validator("allowed_networks", "worker_models", mode="before")
+    @field_validator("allowed_networks", "cors_origins", "worker_models", mode="before")
     @classmethod
     def _list(cls, value: Any) -> Any:
         return (
             [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
         )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(each == "*" or re.fullmatch(r"https?://[^/?#@\s]+", each) for each in value):
+            raise ValueError("must be origins such as https://shop.example.com, without a path, or *")
+        return tuple(each.lower() for each in value)
 
     @field_validator("log_level")
     @classmethod

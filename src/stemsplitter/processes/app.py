@@ -11,6 +11,7 @@ from stemsplitter.api import errors
 from stemsplitter.api.description import reference
 from stemsplitter.api.event_stream import OpenStreams
 from stemsplitter.api.middleware.admission import Admission
+from stemsplitter.api.middleware.cors import Cors
 from stemsplitter.api.middleware.head import Head
 from stemsplitter.api.middleware.places import THREADS
 from stemsplitter.api.middleware.request_log import RequestLog, UnexpectedErrors
@@ -77,5 +78,6 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(Admission, services=services, session_cookie=COOKIE)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(SecurityHeaders)
+    app.add_middleware(Cors, origins=services.settings.cors_origins)
     app.add_middleware(RequestLog)
     return app
