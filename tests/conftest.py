@@ -56,6 +56,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if is_wanted(item)]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _only_known_variables() -> Iterator[None]:
+    """Hide the variable of the tests from the server, which refuses unknown ones."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.delenv("STEMSPLITTER_TEST_POSTGRES", raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def own_postgres(request: pytest.FixtureRequest) -> Iterator[Postgres | None]:
     """Local PostgreSQL server; None without ``--fleet`` or if an existing server is selected."""

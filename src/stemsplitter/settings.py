@@ -3,6 +3,7 @@
 import ipaddress
 import os
 import re
+import tomllib
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,9 +20,14 @@ from pydantic_settings import (
 
 from stemsplitter.credit_packs import parse_packs, smallest_units
 from stemsplitter.errors import SettingsError
+from stemsplitter.spelling import nearest
 
 PREFIX = "STEMSPLITTER_"
 FILE_VARIABLE = f"{PREFIX}SETTINGS"
+# variables of the command, and of clients in the manual and the examples
+_OTHER_VARIABLES = tuple(
+    f"{PREFIX}{name}" for name in ("SETTINGS", "CACHE_DIR", "OFFLINE", "LOG", "URL", "KEY", "WEBHOOK_SECRET")
+)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -217,12 +223,13 @@ def load_settings(**overrides: Any) -> Settings:
     """Read and validate the settings. ``overrides`` (of the command line) override variables, which override the file.
 
     Raises:
-        SettingsError: a setting is invalid; the message names the variable and the allowed values.
+        SettingsError: a setting is invalid or unknown; the message names it and the allowed values or names.
     """
     file = os.environ.get(FILE_VARIABLE)
     if file and not Path(file).is_file():
         raise SettingsError(f"{FILE_VARIABLE} names {file}, which is not a file: correct the path.")
     try:
+        _check_names(Path(file) if file else None)
         return Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
@@ -232,3 +239,22 @@ def load_settings(**overrides: Any) -> Settings:
         ) from error
     except ValueError as error:  # the file is not TOML
         raise SettingsError(f"The settings file {file} cannot be read: {error}.") from error
+
+
+def _check_names(file: Path | None) -> None:
+    """Refuse unknown variables, and unknown keys of the file."""
+    names = list(Settings.model_fields)
+    variables = [f"{PREFIX}{name.upper()}" for name in names] + list(_OTHER_VARIABLES)
+    for name in sorted(os.environ):
+        # settings are read regardless of case
+        if name.upper().startswith(PREFIX) and name.upper() not in variables:
+            raise SettingsError(_unknown("variable", name, variables))
+    for name in tomllib.loads(file.read_text(encoding="utf-8")) if file else ():
+        if name not in names:
+            raise SettingsError(_unknown(f"key of {file}:", name, names))
+
+
+def _unknown(kind: str, name: str, known: list[str]) -> str:
+    match = nearest(name, known)
+    rest = f"did you mean {match}?" if match else "correct or remove it; the manual lists the settings."
+    return f"Unknown {kind} {name}: {rest}"
