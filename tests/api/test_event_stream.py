@@ -6,7 +6,7 @@ from fastapi.testclient import TestClient
 from starlette.responses import Response
 
 from stemsplitter.api import event_stream as module
-from stemsplitter.api.event_stream import WAIT, Event, event_stream
+from stemsplitter.api.event_stream import WAIT, Event, OpenStreams, event_stream
 
 
 @pytest.fixture
@@ -17,6 +17,7 @@ def polls() -> list[int]:
 @pytest.fixture
 def client(monkeypatch: pytest.MonkeyPatch, polls: list[int]) -> TestClient:
     app = FastAPI()
+    app.state.open_streams = OpenStreams(limit=1)
     monkeypatch.setattr(module, "POLL_SECONDS", 0.001)
 
     def events(count: int) -> Iterator[Event | None]:
@@ -28,7 +29,7 @@ def client(monkeypatch: pytest.MonkeyPatch, polls: list[int]) -> TestClient:
 
     @app.get("/{count}")
     def stream(request: Request, count: int) -> Response:
-        return event_stream(request, events(count))
+        return event_stream(request, "acc_1", events(count))
 
     return TestClient(app)
 
