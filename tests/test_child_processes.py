@@ -33,8 +33,8 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     started: list[ChildProcess] = []
 
-    def make(sandboxed: bool = True) -> ChildProcess:
-        started.append(ChildProcess("echo_child", sandboxed=sandboxed))
+    def make() -> ChildProcess:
+        started.append(ChildProcess("echo_child", is_quiet=True))
         return started[-1]
 
     yield make

@@ -15,6 +15,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from stemsplitter.catalogue.entries import PACKAGE_FOLDER
+from stemsplitter.checkpoints.readers import read_safetensors
 from stemsplitter.errors import DeviceError, RequestError
 from stemsplitter.separation.architectures.bandnet.network import BANDS, FEATURES, BandNet
 from stemsplitter.separation.architectures.htdemucs.model import HTDemucsModel
@@ -84,15 +86,9 @@ def spleeter() -> Spleeter:
 
 
 def bandnet() -> BandNet:
-    """BandNet with the weights that training starts with."""
-    import torch
-
-    from training.network import BandNet as Trained
-
-    torch.manual_seed(1)
-    network = Trained()
-    network.train()(torch.randn(2, FEATURES, 32, BANDS))  # fills the running statistics
-    return BandNet(network.eval().folded(), 32)
+    """BandNet with the weights that are included."""
+    weights = PACKAGE_FOLDER / "catalogue" / "weights" / "builtin_6s.safetensors"
+    return BandNet(read_safetensors(weights).state, 32)
 
 
 def noise(samples: int, seed: int) -> Array:
