@@ -274,13 +274,15 @@ def test_database_outage_fails_no_split(workers: Workers, own_postgres: Postgres
     workers.enqueue("split_held")
     workers.wait_for("start split_held")
     own_postgres.stop()
-    for process in both:
-        workers.wait_for(f"unavailable {process.pid}")
-    # longer than a lease and than the separation
-    (workers.folder / "ahead").write_text(str(2 * LEASE_S))
-    workers.go_on()
-    workers.wait_for("end split_held")
-    own_postgres.start()
+    try:
+        for process in both:
+            workers.wait_for(f"unavailable {process.pid}")
+        # longer than a lease and than the separation
+        (workers.folder / "ahead").write_text(str(2 * LEASE_S))
+        workers.go_on()
+        workers.wait_for("end split_held")
+    finally:
+        own_postgres.start()
     workers.wait(lambda: workers.ended("split_held"))
     assert (workers.row("split_held").attempts, workers.count("start split_held")) == (1, 1)
     workers.enqueue("split_1", "split_2")

@@ -74,7 +74,7 @@ class LoggingJobs(SplitJobs):
         super().__init__(*arguments)
         self._pool = pool
 
-    def recover(self, worker_id: str) -> None:
+    def requeue_lost(self, worker_id: str) -> None:
         try:
             super().requeue_lost(worker_id)
         except OperationalError:
