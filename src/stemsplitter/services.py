@@ -27,6 +27,8 @@ from stemsplitter.webhooks.service import WebhookService
 from stemsplitter.worker import membership
 from stemsplitter.worker.heartbeat import Heartbeat
 
+LAST_WRITES_S = 5.0
+
 
 class Services:
     """The services of a server, each created on first use, so that a command creates only what it uses."""
@@ -168,7 +170,10 @@ class Services:
                 getattr(self, name)
 
     def close(self) -> None:
-        """Close the services that were created."""
+        """Close the services that were created, after their last writes."""
+        for name in ("accounts", "sessions"):
+            if name in self.__dict__:
+                getattr(self, name).uses.wait(LAST_WRITES_S)
         for name in ("rate_limits", "database"):
             if name in self.__dict__:
                 getattr(self, name).close()

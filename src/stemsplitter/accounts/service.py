@@ -12,6 +12,7 @@ from stemsplitter.accounts import keys, passwords, repository
 from stemsplitter.accounts.models import ROLES, Account, ApiKey
 from stemsplitter.clock import now
 from stemsplitter.database import Database
+from stemsplitter.database.best_effort import BestEffort
 from stemsplitter.service_errors import Conflict, NotFound, Unauthorized, ValidationFailed
 from stemsplitter.settings import Settings
 
@@ -45,6 +46,7 @@ class AccountService:
         grant_free_credits: Callable[[Session, str], object],
     ) -> None:
         self._database = database
+        self.uses = BestEffort()
         self._signup_open = settings.signup_open
         self._max_api_keys = settings.max_api_keys
         self._grant_free_credits = grant_free_credits
@@ -236,6 +238,10 @@ class AccountService:
         hashes = [keys.hash_key(key) if keys.is_key(key) else "" for key in api_keys]
         found = repository.keys_of_hashes(session, set(hashes) - {""}) if any(hashes) else {}
         return [None if key_hash not in found else Caller(*found[key_hash]) for key_hash in hashes]
+
+    def record_use_later(self, callers: Collection[Caller]) -> None:
+        """Record that keys are used now, as :meth:`record_use` does, without waiting for the database."""
+        self.uses.run(lambda: self.record_use(callers))
 
     def record_use(self, callers: Collection[Caller]) -> None:
         """Record that keys are used now, at most once a minute for each, in transactions of their own."""

@@ -24,7 +24,6 @@ from stemsplitter.api.errors import NO_PATH, TOO_LARGE, answer
 from stemsplitter.api.middleware.batching import Batcher
 from stemsplitter.api.middleware.places import Places
 from stemsplitter.api.routes import splits
-from stemsplitter.database.best_effort import BestEffort
 from stemsplitter.rate_limits.service import Quota, network
 from stemsplitter.services import Services
 from stemsplitter.splits.schemas import SplitView
@@ -73,7 +72,6 @@ class Admission:
         self._services = services
         self._session_cookie = session_cookie
         self._places = Places()
-        self._uses = BestEffort()
         self._admissions = Batcher(self._admit, "admission")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -155,7 +153,7 @@ class Admission:
             quotas = limits.count_all(session, list(zip(names, policies, strict=True)))
             polled = [(caller.account_id if caller else "", request.split_id) for caller, request in both]
             splits = services.splits.get_all(session, {each for each in polled if all(each)})
-        self._uses.run(lambda: services.accounts.record_use([caller for caller in callers if caller]))
+        services.accounts.record_use_later([caller for caller in callers if caller])
         return list(map(Admitted, callers, names, quotas, map(splits.get, polled)))
 
 
