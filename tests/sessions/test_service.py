@@ -77,6 +77,7 @@ def test_use_is_recorded_at_most_every_ten_minutes(
         with monkeypatch.context() as patched:
             move_clock(patched, by)
             assert sessions.find(token)
+        assert sessions.uses.wait(60)
         with database.read() as session:
             seen.append(session.scalar(select(BrowserSession.last_seen_at)))
     assert seen[0] == seen[1] != seen[2]
