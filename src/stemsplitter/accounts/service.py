@@ -241,13 +241,14 @@ class AccountService:
 
     def record_use_later(self, callers: Collection[Caller]) -> None:
         """Record that keys are used now, as :meth:`record_use` does, without waiting for the database."""
-        self.uses.run(lambda: self.record_use(callers))
+        if any(_is_use_due(caller, now()) for caller in callers):
+            self.uses.run(lambda: self.record_use(callers))
 
     def record_use(self, callers: Collection[Caller]) -> None:
         """Record that keys are used now, at most once a minute for each, in transactions of their own."""
         at = now()
         for caller in set(callers):
-            if caller.last_used_at is None or caller.last_used_at < at - USE_INTERVAL:
+            if _is_use_due(caller, at):
                 with self._database.write() as session:
                     repository.record_use(session, caller.key_id, at, at - USE_INTERVAL)
 
@@ -256,6 +257,10 @@ class AccountService:
         if key is None or key.account_id != account_id:
             raise NotFound(f"There is no API key {key_id}: check the id.")
         return key
+
+
+def _is_use_due(caller: Caller, at: datetime) -> bool:
+    return caller.last_used_at is None or caller.last_used_at < at - USE_INTERVAL
 
 
 def _checked_email(email: str) -> str:
