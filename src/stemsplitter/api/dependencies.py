@@ -9,6 +9,7 @@ from fastapi import Depends, Query, Request, Security
 from fastapi.security import HTTPBearer
 
 from stemsplitter.accounts.service import Caller
+from stemsplitter.rate_limits.service import network
 from stemsplitter.service_errors import Unauthorized
 from stemsplitter.services import Services
 
@@ -41,3 +42,8 @@ async def get_caller(request: Request, _: Annotated[object, Security(_bearer)]) 
 
 ServicesDep = Annotated[Services, Depends(get_services)]
 CallerDep = Annotated[Caller, Depends(get_caller)]
+
+
+def client_network(request: Request) -> str:
+    """Return what a request without an account is counted under: the client's address, or its IPv6 /64."""
+    return network(request.client.host if request.client else "")

@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from stemsplitter.accounts.models import Account
 from stemsplitter.accounts.secret_box import derive_key
-from stemsplitter.api.dependencies import ServicesDep
+from stemsplitter.api.dependencies import ServicesDep, client_network
 from stemsplitter.console.access import COOKIE, SignedInDep, local_path, see_other, set_cookie
 from stemsplitter.console.rendering import page
-from stemsplitter.rate_limits.service import DAY_S, Policy, network
+from stemsplitter.rate_limits.service import DAY_S, Policy
 from stemsplitter.service_errors import RateLimited, ServiceError, Unauthorized
 from stemsplitter.services import Services
 from stemsplitter.sessions.service import SignedIn
@@ -73,7 +73,7 @@ def sign_up(
     try:
         _throttle(request, services, email)
         sign_ups = Policy("sign-up", services.settings.signups_per_day, DAY_S)
-        services.rate_limits.check(_client(request), sign_ups)
+        services.rate_limits.check(client_network(request), sign_ups)
         account = services.accounts.sign_up(email, password)
     except ServiceError as error:
         return page(
@@ -188,7 +188,7 @@ def _throttle(request: Request, services: Services, email: str) -> None:
     Raises:
         RateLimited: too many attempts.
     """
-    client, account = _client(request), _digest(email)
+    client, account = client_network(request), _digest(email)
     limits = services.rate_limits
     limits.check(client, FROM_ADDRESS)
     if hmac.compare_digest(request.cookies.get(KNOWN_BROWSER, "").encode(), _mark(services, email).encode()):
@@ -196,10 +196,6 @@ def _throttle(request: Request, services: Services, email: str) -> None:
     else:
         limits.check(_digest(f"{client} {account}"), FROM_ADDRESS_TO_ACCOUNT)
         limits.check(account, TO_ACCOUNT)
-
-
-def _client(request: Request) -> str:
-    return network(request.client.host if request.client else "")
 
 
 def _digest(text: str) -> str:

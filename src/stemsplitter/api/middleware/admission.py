@@ -17,14 +17,14 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stemsplitter.accounts.service import Caller
-from stemsplitter.api.dependencies import ID
+from stemsplitter.api.dependencies import ID, client_network
 from stemsplitter.api.documentation import JSON
 from stemsplitter.api.envelope import success
 from stemsplitter.api.errors import NO_PATH, TOO_LARGE, answer
 from stemsplitter.api.middleware.batching import Batcher
 from stemsplitter.api.middleware.places import Places
 from stemsplitter.api.routes import splits
-from stemsplitter.rate_limits.service import Quota, network
+from stemsplitter.rate_limits.service import Quota
 from stemsplitter.services import Services
 from stemsplitter.splits.schemas import SplitView
 from stemsplitter.uploads.service import media_type
@@ -46,7 +46,7 @@ class AdmissionRequest:
     """The facts of a request that admission depends on. ``split_id`` is set for the poll of a split, else empty."""
 
     key: str
-    address: str
+    network: str
     policy: str
     split_id: str
 
@@ -136,9 +136,7 @@ class Admission:
             return
         token = request.cookies.get(self._session_cookie)
         signed_in = await run_in_threadpool(self._services.sessions.find, token) if token else None
-        account = (
-            signed_in.account.id if signed_in else network(request.client.host if request.client else "")
-        )
+        account = signed_in.account.id if signed_in else client_network(request)
         async with self._places.place(account):
             await self._app(request.scope, request.receive, send)
 
@@ -147,7 +145,7 @@ class Admission:
         with services.database.read() as session:
             callers = services.accounts.authenticate(session, [request.key for request in requests])
             both = list(zip(callers, requests, strict=True))
-            names = [caller.account_id if caller else network(request.address) for caller, request in both]
+            names = [caller.account_id if caller else request.network for caller, request in both]
             limits = services.rate_limits
             policies = [limits.read if request.policy == "read" else limits.create for request in requests]
             quotas = limits.count_all(session, list(zip(names, policies, strict=True)))
@@ -162,7 +160,7 @@ def _admission_request(request: Request) -> AdmissionRequest:
     polled = _POLL_PATH.fullmatch(request.scope["path"]) if request.method == "GET" else None
     return AdmissionRequest(
         key=key.strip() if scheme.lower() == "bearer" else "",
-        address=request.client.host if request.client else "",
+        network=client_network(request),
         policy="read" if request.method in _READ_METHODS else "create",
         split_id=polled[1] if polled else "",
     )
