@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import soundfile
 from typer.testing import CliRunner
 
 from stemsplitter.audio.encode import StemWriter
@@ -103,7 +104,14 @@ def test_unexpected_error_does_not_end_batch(toy: ToyModel, caplog: pytest.LogCa
 
 
 @pytest.mark.parametrize(
-    "option", [["--format", "xm"], ["--rate", "1"], ["--stems", "choir"], ["--device", "abacus"]]
+    "option",
+    [
+        ["--format", "xm"],
+        ["--rate", "1"],
+        ["--stems", "choir"],
+        ["--instruments", "choir"],
+        ["--device", "abacus"],
+    ],
 )
 def test_invalid_option_is_reported_before_download(
     option: list[str], toy: ToyModel, monkeypatch: pytest.MonkeyPatch
@@ -126,6 +134,14 @@ def test_repeated_stems_options_are_combined(toy: ToyModel) -> None:
     done = run("Lied.wav", "--stems", "vocals", "--stems", "drums,bass")
     assert done.exit_code == 0
     assert sorted(path.stem for path in (STEMS / "Lied").iterdir()) == ["bass", "drums", "vocals"]
+
+
+def test_stems_of_absent_instruments_are_silent(toy: ToyModel) -> None:
+    write(Path("Lied.wav"))
+    done = run("Lied.wav", "--instruments", "vocals", "--instruments", "drums,bass")
+    assert done.exit_code == 0
+    heard = {path.stem for path in (STEMS / "Lied").iterdir() if soundfile.read(path)[0].any()}
+    assert heard == {"bass", "drums", "vocals"}
 
 
 def test_zip_replaces_only_previous_zip(toy: ToyModel) -> None:

@@ -74,6 +74,25 @@ def test_instrumental_is_the_mixture_minus_vocals(make: Make, noise: Noise) -> N
     np.testing.assert_allclose(stems["instrumental"], mixture - stems["vocals"], atol=1e-5)
 
 
+@pytest.mark.parametrize("instruments", ["drums, vocals", ["vocals", "drums"]])
+def test_stems_of_absent_instruments_are_silent(
+    make: Make, song: Path, tmp_path: Path, instruments: str | list[str]
+) -> None:
+    result = make(stems="4s").separate(song, instruments=instruments)
+    assert {name for name, stem in result.stems.items() if stem.any()} == {"vocals", "drums"}
+    np.testing.assert_allclose(sum(result.stems.values()), _read(song)[0], atol=1e-5)
+    files = make(stems="4s").separate_to(song, tmp_path / "out", instruments=instruments).files
+    assert {file.name for file in files if _read(file.path)[0].any()} == {"vocals", "drums"}
+
+
+def test_an_unknown_instrument_is_rejected(make: Make, song: Path, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="There is no instrument 'choir'"):
+        make().separate(song, instruments="vocals,choir")
+    with pytest.raises(RequestError, match="There is no instrument 'choir'"):
+        make().separate_to(song, tmp_path / "out", instruments=["choir"])
+    assert not (tmp_path / "out").exists()
+
+
 def test_one_dimension_is_mono(make: Make, noise: Noise) -> None:
     result = make(stems="vocals").separate(noise(5_000, 1)[0])
     assert result.stems["vocals"].shape == (1, 5_000)

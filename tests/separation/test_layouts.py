@@ -6,7 +6,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stemsplitter.errors import ModelError, RequestError
-from stemsplitter.separation.layouts import LAYOUTS, STEM_NAMES, StemPlan, parse_stems, plan_stems, rest_stem
+from stemsplitter.separation.layouts import (
+    LAYOUTS,
+    STEM_NAMES,
+    StemPlan,
+    absent_stems,
+    parse_instruments,
+    parse_stems,
+    plan_stems,
+    rest_stem,
+)
 
 PARTITIONS = [
     *LAYOUTS.values(),
@@ -170,3 +179,36 @@ def test_the_rest_stem_is_other_or_instrumental():
     for stems in itertools.permutations(LAYOUTS["4s"]):
         assert stems[rest_stem(stems)] == "other"
     assert rest_stem(("instrumental", "vocals")) == 0
+
+
+def test_the_rest_stem_is_present():
+    assert LAYOUTS["6s"][rest_stem(LAYOUTS["6s"], ("vocals", "guitar"))] == "guitar"
+    assert LAYOUTS["4s"][rest_stem(LAYOUTS["4s"], ("vocals", "guitar"))] == "other"
+    assert LAYOUTS["2s"][rest_stem(LAYOUTS["2s"], ("vocals",))] == "vocals"
+
+
+def test_instruments_are_ordered_as_the_six_stems():
+    assert parse_instruments("Guitar, vocals,guitar") == ("vocals", "guitar")
+
+
+@pytest.mark.parametrize("text", ["", "vocals,", "vocals,violin", "instrumental", "6s"])
+def test_an_unknown_instrument_is_rejected(text):
+    with pytest.raises(
+        RequestError, match=r"^There is no instrument '.*': list some of vocals, drums, bass,"
+    ):
+        parse_instruments(text)
+
+
+@pytest.mark.parametrize(
+    ("layout", "instruments", "absent"),
+    [
+        ("6s", ("vocals", "guitar"), {"drums", "bass", "piano", "other"}),
+        ("4s", ("vocals", "guitar"), {"drums", "bass"}),  # the guitar is in other
+        ("2s", ("vocals",), {"instrumental"}),
+        ("2s", ("drums",), {"vocals"}),
+        ("6s", LAYOUTS["6s"], set()),
+    ],
+)
+def test_a_stem_without_any_of_the_instruments_is_absent(layout, instruments, absent):
+    stems = LAYOUTS[layout]
+    assert {stems[i] for i in absent_stems(stems, instruments)} == absent

@@ -56,6 +56,27 @@ def test_stems_do_not_depend_on_blocks_or_concurrency(noise: Noise) -> None:
     np.testing.assert_array_equal(one, many)
 
 
+def test_absent_stems_are_silent_and_the_others_sum_to_the_song(noise: Noise) -> None:
+    song = noise(20_000)
+    pieces = separate_stream(ToyModel(), [song], 44_100, 2, ("vocals", "drums"))
+    drums, bass, other, vocals = _join(list(pieces))
+    assert not bass.any() and not other.any()
+    np.testing.assert_allclose(drums, song * (0.4 + 0.4 * 0.8), atol=1e-5)  # energies of 0.4² and 0.2²
+    np.testing.assert_allclose(drums + vocals, song, atol=1e-6)
+
+
+def test_the_network_is_told_the_instruments(noise: Noise) -> None:
+    told: list[tuple[str, ...]] = []
+
+    class Listening(ToyModel):
+        def for_instruments(self, instruments: tuple[str, ...]) -> "Listening":
+            told.append(instruments)
+            return self
+
+    list(separate_stream(Listening(), [noise(10_000)], 44_100, 2, ("drums",)))
+    assert told == [("drums",)]
+
+
 def test_mono_is_separated_as_two_equal_channels(noise: Noise) -> None:
     song = noise(12_000, 1)
     mono = _join(_run(ToyModel(), song))

@@ -29,6 +29,7 @@ class OutputOptions:
     rate: int | None
     zip: bool
     verify: bool
+    instruments: str | None
 
 
 def split(
@@ -45,6 +46,14 @@ def split(
             metavar="6s|4s|2s|NAME,…",
             help="A layout, or stem names separated by commas or given by several options: "
             "vocals, drums, bass, guitar, piano, other, instrumental. Default: all six, or all of the named model.",
+        ),
+    ] = None,
+    instruments: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME,…",
+            help="The instruments of the songs, separated by commas or given by several options: vocals, drums, bass, "
+            "guitar, piano, other. The other stems are silent. Default: all six.",
         ),
     ] = None,
     model: Annotated[
@@ -81,7 +90,7 @@ def split(
     songs = find_songs(sources, output)
     folders = output_folders(songs, output)
     report = (JsonReport if as_json else TextReport)(len(songs))
-    options = OutputOptions(format, rate, zip, verify)
+    options = OutputOptions(format, rate, zip, verify, ",".join(instruments) if instruments else None)
     separator = _load(report, options, model, ",".join(stems or ()), device, precision, threads)
     failed = 0
     for song in songs:
@@ -115,9 +124,11 @@ def _load(
     from stemsplitter.catalogue.store import ModelStore
     from stemsplitter.library import Separator
     from stemsplitter.library.outputs import output_rate
-    from stemsplitter.separation.layouts import parse_stems, plan_stems
+    from stemsplitter.separation.layouts import parse_instruments, parse_stems, plan_stems
 
     # reject invalid options before a download
+    if options.instruments is not None:
+        parse_instruments(options.instruments)
     output_rate(options.format, 44_100 if options.rate is None else options.rate)
     store = ModelStore()
     if model is not None:
@@ -154,7 +165,12 @@ def _separate(
         if is_folder(song):
             raise AudioError(f"The folder {shown(song)} contains no songs: name another folder, or songs.")
         stems = separator.separate_to(
-            song, folder, format=options.format, sample_rate=options.rate, progress=progress
+            song,
+            folder,
+            format=options.format,
+            sample_rate=options.rate,
+            instruments=options.instruments,
+            progress=progress,
         )
     paths = list(dict.fromkeys(file.path for file in stems.files))
     if not options.verify:

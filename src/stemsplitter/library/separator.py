@@ -21,7 +21,7 @@ from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import AudioError, Stopped
 from stemsplitter.library.outputs import open_output, output_rate
 from stemsplitter.library.results import OnProgress, Progress, ShouldStop, StemFiles, Stems
-from stemsplitter.separation.layouts import parse_stems, plan_stems
+from stemsplitter.separation.layouts import SIX_STEMS, parse_instruments, parse_stems, plan_stems
 from stemsplitter.separation.model import SegmentModel
 from stemsplitter.separation.pipeline import separate_stream
 
@@ -118,6 +118,7 @@ class Separator:
         source: str | os.PathLike[str] | Waveform,
         *,
         sample_rate: int | None = None,
+        instruments: str | Sequence[str] | None = None,
         progress: OnProgress | None = None,
         stop: ShouldStop | None = None,
     ) -> Stems:
@@ -126,22 +127,26 @@ class Separator:
         Args:
             source: a file, or an array of floats ``[C, n]`` or ``[n]``, C being 1 or 2, full scale being ±1.
             sample_rate: of the array in hertz, 8,000 to 192,000; by default 44,100.
+            instruments: those of the six stems that the song has, by default all; the others are silent, and what
+                sounds like them goes to the instruments that the song has.
             progress: called after each segment.
             stop: called after each segment; the separation stops when it returns true.
 
         Raises:
+            RequestError: an instrument is unknown.
             AudioError: the source cannot be read, or the array has another shape or type.
             Stopped: ``stop`` returned true.
         """
+        known = _instruments(instruments)
         if not isinstance(source, np.ndarray):
             with open_source(source) as file:
                 info = file.info
-                run = _Run(self, info.sample_rate, info.channels, info.seconds, progress, stop)
+                run = _Run(self, info.sample_rate, info.channels, info.seconds, known, progress, stop)
                 pieces = list(run.pieces(file.blocks()))
                 return self._collect(run, pieces, tuple(file.warnings))
         rate = 44_100 if sample_rate is None else sample_rate
         array, warnings = _checked(source, rate)
-        run = _Run(self, rate, len(array), array.shape[1] / rate, progress, stop)
+        run = _Run(self, rate, len(array), array.shape[1] / rate, known, progress, stop)
         blocks = (array[:, start : start + BLOCK] for start in range(0, array.shape[1], BLOCK))
         return self._collect(run, list(run.pieces(blocks)), warnings)
 
@@ -152,6 +157,7 @@ class Separator:
         *,
         format: str = "wav",
         sample_rate: int | None = None,
+        instruments: str | Sequence[str] | None = None,
         max_seconds: float | None = None,
         peaks: bool = False,
         progress: OnProgress | None = None,
@@ -168,21 +174,24 @@ class Separator:
                 after the song, and needs the stems ``4s``.
             sample_rate: of the stems in hertz, 8,000 to 192,000, or the nearest that the format supports; by default
                 that of the source.
+            instruments: those of the six stems that the song has, by default all; the others are silent, and what
+                sounds like them goes to the instruments that the song has.
             max_seconds: limit of the length of the source.
             peaks: measure the peaks of the stems, to draw their waveforms.
             progress: called after each segment.
             stop: called after each segment; the separation stops when it returns true.
 
         Raises:
-            RequestError: the format is unknown or cannot contain the stems.
+            RequestError: an instrument or the format is unknown, or the format cannot contain the stems.
             AudioError: the source cannot be read or is longer than ``max_seconds``.
             OutputError: the stems cannot be written.
             Stopped: ``stop`` returned true.
         """
+        known = _instruments(instruments)
         with open_source(source, max_seconds=max_seconds) as file:
             info = file.info
             rate = output_rate(format, info.sample_rate if sample_rate is None else sample_rate)
-            run = _Run(self, rate, info.channels, info.seconds, progress, stop)
+            run = _Run(self, rate, info.channels, info.seconds, known, progress, stop)
             blocks = resampled(file.blocks(), info.sample_rate, rate, info.channels)
             song = Path(source).stem
             measured = Peaks(self.stems, rate) if peaks else None
@@ -210,12 +219,13 @@ class _Run:
         sample_rate: int,
         channels: int,
         expected: float | None,
+        instruments: tuple[str, ...],
         progress: OnProgress | None,
         stop: ShouldStop | None,
     ) -> None:
         self._separator = separator
         self._rate, self._channels = sample_rate, channels
-        self._expected = expected
+        self._expected, self._instruments = expected, instruments
         self._progress, self._stop = progress, stop
         self._samples = 0
         self._residual = 0.0
@@ -224,7 +234,8 @@ class _Run:
     def pieces(self, blocks: Iterable[Waveform]) -> Generator[Waveform, None, None]:
         """Yield the requested stems ``[R, C, n]`` piece by piece."""
         separator = self._separator
-        with closing(separate_stream(separator._model, blocks, self._rate, self._channels)) as pieces:
+        stream = separate_stream(separator._model, blocks, self._rate, self._channels, self._instruments)
+        with closing(stream) as pieces:
             for piece in pieces:
                 if self._stop is not None and self._stop():
                     raise Stopped("The separation was stopped; nothing was written.")
@@ -259,6 +270,12 @@ def _requested(stems: str | Sequence[str] | None) -> tuple[str, ...] | None:
     if stems is None:
         return None
     return parse_stems(stems if isinstance(stems, str) else ",".join(stems))
+
+
+def _instruments(names: str | Sequence[str] | None) -> tuple[str, ...]:
+    if names is None:
+        return SIX_STEMS
+    return parse_instruments(names if isinstance(names, str) else ",".join(names))
 
 
 def _checked(array: Waveform, rate: int) -> tuple[Waveform, tuple[str, ...]]:

@@ -49,6 +49,20 @@ def parse_stems(text: str) -> tuple[str, ...]:
     return names
 
 
+def parse_instruments(text: str) -> tuple[str, ...]:
+    """Parse a comma-separated list of the instruments that a song has, in the order of `SIX_STEMS`.
+
+    The names are those of the six stems; case and space around a name are ignored.
+
+    Raises:
+        RequestError: a name is empty or unknown.
+    """
+    names = {name.strip().lower() for name in text.split(",")}
+    for name in sorted(names - set(SIX_STEMS)):
+        raise RequestError(f"There is no instrument {name!r}: list some of {', '.join(SIX_STEMS)}.")
+    return tuple(name for name in SIX_STEMS if name in names)
+
+
 @dataclass(frozen=True)
 class StemPlan:
     """The sums of a model's stems that make the requested stems; see `plan_stems`.
@@ -107,12 +121,22 @@ def plan_stems(model_stems: tuple[str, ...], requested: tuple[str, ...]) -> Stem
     return StemPlan(requested, model_stems, sources)
 
 
-def rest_stem(model_stems: tuple[str, ...]) -> int:
-    """Return the index of the stem that gets the remainder: `other`, else `instrumental`, else the last."""
+def absent_stems(model_stems: tuple[str, ...], instruments: tuple[str, ...]) -> list[int]:
+    """Return the indexes of a model's stems that contain none of the `instruments` (from `parse_instruments`)."""
+    return [i for i, parts in enumerate(_partition(model_stems)) if not parts & set(instruments)]
+
+
+def rest_stem(model_stems: tuple[str, ...], instruments: tuple[str, ...] = SIX_STEMS) -> int:
+    """Return the index of the stem that gets the remainder: `other`, else `instrumental`, else the last.
+
+    Stems that contain none of the `instruments` are left out.
+    """
+    absent = absent_stems(model_stems, instruments)
+    present = [name for i, name in enumerate(model_stems) if i not in absent]
     for name in ("other", INSTRUMENTAL):
-        if name in model_stems:
+        if name in present:
             return model_stems.index(name)
-    return len(model_stems) - 1
+    return model_stems.index(present[-1])
 
 
 def _parts(stem: str, beside: tuple[str, ...]) -> frozenset[str]:

@@ -1,6 +1,6 @@
 """The interface of a model: a network with the transforms from waveforms to its input and from its output to stems."""
 
-from typing import Protocol
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,3 +31,11 @@ class SegmentModel(Protocol):
 
     def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:
         """Separate ``[2, segment]`` into ``[S, 2, segment]``; up to ``concurrency`` threads may call it at once."""
+
+
+@runtime_checkable
+class InstrumentsModel(SegmentModel, Protocol):
+    """A model whose estimate improves if it knows which instruments a song has."""
+
+    def for_instruments(self, instruments: tuple[str, ...]) -> Self:
+        """Return a model for songs with these of the six stems only; it shares the loaded network."""

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from stemsplitter.audio.resample import Resampler
 from stemsplitter.separation.consistency import MixtureConsistency
-from stemsplitter.separation.layouts import rest_stem
-from stemsplitter.separation.model import SegmentModel
+from stemsplitter.separation.layouts import SIX_STEMS, absent_stems, rest_stem
+from stemsplitter.separation.model import InstrumentsModel, SegmentModel
 from stemsplitter.separation.segments import OverlapAdd, Segment, Segmenter
 
 Waveform = NDArray[np.float32]
@@ -44,14 +44,23 @@ class Piece:
 
 
 def separate_stream(
-    model: SegmentModel, blocks: Iterable[Waveform], sample_rate: int, channels: int
+    model: SegmentModel,
+    blocks: Iterable[Waveform],
+    sample_rate: int,
+    channels: int,
+    instruments: tuple[str, ...] = SIX_STEMS,
 ) -> Generator[Piece, None, None]:
     """Separate a song given as blocks ``[C, n]``, C being 1 or 2, at ``sample_rate`` hertz.
 
     Yields pieces of a second or two, in order, at the same rate and with the same total number of samples. A mono song
     is separated as stereo with two equal channels and mixed down. Closing the generator stops within one segment.
+
+    Stems that contain none of the ``instruments`` are silent. An ``InstrumentsModel`` does not estimate them; what
+    another model finds in them is divided among the other stems by their energy, as the residual is.
     """
-    song = _Song(model, sample_rate, channels)
+    if isinstance(model, InstrumentsModel) and instruments != SIX_STEMS:
+        model = model.for_instruments(instruments)
+    song = _Song(model, sample_rate, channels, instruments)
     # not a with statement: an early exit must not wait for segments that have not started
     pool = ThreadPoolExecutor(model.concurrency, thread_name_prefix="segment")
     in_flight: deque[tuple[Segment, Future[Waveform]]] = deque()
@@ -77,8 +86,11 @@ def _next(in_flight: deque[tuple[Segment, Future[Waveform]]]) -> tuple[Segment, 
 class _Song:
     """The state of one song between blocks and pieces."""
 
-    def __init__(self, model: SegmentModel, sample_rate: int, channels: int) -> None:
+    def __init__(
+        self, model: SegmentModel, sample_rate: int, channels: int, instruments: tuple[str, ...]
+    ) -> None:
         count = len(model.stems)
+        self._absent = absent_stems(model.stems, instruments)
         self._channels = channels
         self._mixture: deque[Waveform] = deque()
         self._samples = 0
@@ -86,7 +98,7 @@ class _Song:
         self._segmenter = Segmenter(2, model.segment, model.hop)
         self._overlap_add = OverlapAdd(model.window, model.hop)
         self._from_model = Resampler(model.sample_rate, sample_rate, count * channels)
-        self._consistency = MixtureConsistency(count, channels, rest_stem(model.stems))
+        self._consistency = MixtureConsistency(count, channels, rest_stem(model.stems, instruments))
         self._unsummed: deque[Waveform] = deque()  # mixture of the stems that the consistency step holds
 
     def segments(self, blocks: Iterable[Waveform]) -> Iterator[Segment]:
@@ -98,6 +110,7 @@ class _Song:
         yield from self._segmenter.flush()
 
     def add(self, segment: Segment, stems: Waveform) -> Iterator[Piece]:
+        stems[self._absent] = 0
         yield from self._convert(self._overlap_add.add(segment, stems))
 
     def finish(self) -> Iterator[Piece]:

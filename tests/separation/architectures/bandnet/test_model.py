@@ -108,6 +108,16 @@ def test_equal_logits_give_equal_stems(make: Make) -> None:
         np.testing.assert_allclose(stem, mixture / 6, atol=1e-6)
 
 
+@pytest.mark.parametrize("instruments", [("guitar", "piano"), ("vocals",), ("drums", "other")])
+def test_shares_of_absent_instruments_go_to_the_others(make: Make, instruments: tuple[str, ...]) -> None:
+    model = make(lambda features: np.zeros((2, 6, 2, FRAMES, bands.BANDS)), 0.5)
+    mixture = noise(model.segment)
+    for name, samples in given(model.for_instruments(instruments), mixture).items():
+        expected = mixture / len(instruments) if name in instruments else np.zeros_like(mixture)
+        np.testing.assert_allclose(samples, expected, atol=1e-6)
+    assert all(stem.any() for stem in model.separate(mixture))  # the model itself is unchanged
+
+
 def test_extracted_vocals_have_masks_of_their_own(make: Make) -> None:
     mixture = None
     for to, expected in (("vocals", {"vocals": 0.25, "drums": 0.75}), ("drums", {"drums": 1.0})):

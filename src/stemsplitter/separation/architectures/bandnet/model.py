@@ -1,8 +1,10 @@
 """BandNet on waveforms: six stems, with or without the vocals of another model."""
 
+import copy
 from functools import reduce
 from operator import iadd
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +15,7 @@ from stemsplitter.files.verified import hash_file
 from stemsplitter.separation.architectures.bandnet import bands
 from stemsplitter.separation.architectures.bandnet.network import BANDS, FEATURES, BandNet
 from stemsplitter.separation.architectures.spectral import FRAMES, N_FFT, SpectralModel, VocalsMask
-from stemsplitter.separation.layouts import SIX_STEMS
+from stemsplitter.separation.layouts import SIX_STEMS, absent_stems
 from stemsplitter.separation.runtimes import Runtime
 from stemsplitter.separation.stft import Spectrum
 
@@ -43,6 +45,7 @@ class BandNetModel(SpectralModel):
         super().__init__(runtime)
         self.notes: tuple[str, ...] = () if vocals else (ALONE,)
         self._vocals = vocals
+        self._absent: list[int] = []
         self._network = runtime.compile(
             lambda: BandNet(_read(weights), FRAMES),
             {"features": (1, FEATURES, FRAMES, BANDS)},
@@ -50,18 +53,26 @@ class BandNetModel(SpectralModel):
             cache / f"bandnet-{hash_file(weights)[:12]}",
         )
 
+    def for_instruments(self, instruments: tuple[str, ...]) -> Self:
+        """Return a model that divides the shares of absent instruments among the others."""
+        other = copy.copy(self)
+        other._absent = absent_stems(self.stems, instruments)
+        return other
+
     def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:
         parts = self._parts(self._spectrum(mixture))
         (logits,) = self._network(_features(*parts)[None])
         masks = self._masks(logits.reshape(2, len(self.stems), 2, FRAMES, BANDS))
-        stems = np.empty((len(self.stems), *mixture.shape), np.float32)
-        stems[-1] = mixture
-        for number, stem in enumerate(stems[:-1]):
+        stems = np.zeros((len(self.stems), *mixture.shape), np.float32)
+        *masked, last = (number for number in range(len(stems)) if number not in self._absent)
+        stems[last] = mixture
+        for number in masked:
+            stem = stems[number]
             middle, side = self._masked(parts, masks[:, number])
             np.add(middle, side, out=stem[0])
             np.subtract(middle, side, out=stem[1])
             stem *= HALF
-            stems[-1] -= stem
+            stems[last] -= stem
         return stems
 
     def _parts(self, spectrum: Spectrum) -> list[Spectrum]:
@@ -86,7 +97,8 @@ class BandNetModel(SpectralModel):
         return self._unpadded(self._stft.inverse_of(rows, *parts[0].shape[:2]))
 
     def _masks(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn logits into masks ``[2, 6, 2, FRAMES, BANDS]``, which sum to 1 over the stems (softmax)."""
+        """Turn logits into masks ``[2, 6, 2, FRAMES, BANDS]``, which sum to 1 over the present stems (softmax)."""
+        logits[:, self._absent] = -np.inf
         masks: NDArray[np.float32] = np.exp(logits - logits.max(axis=1, keepdims=True))
         masks /= masks.sum(axis=1, keepdims=True)
         return masks
