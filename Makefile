@@ -44,7 +44,7 @@ test-fleet: $(VENV)/installed-dev $(NODE_CLIENT)/node_modules ## run the tests o
 weights: $(VENV)/installed
 	$(BIN)/stemsplitter models pull spleeter_2s
 
-test-torch: $(TORCH_VENV)/installed ## run the tests that need torch and demucs, in .venv-torch
+test-torch: $(TORCH_VENV)/installed ## run the tests that need torch, demucs and msst, in .venv-torch
 	$(TORCH_VENV)/bin/python -m pytest -m torch $(ARGS)
 	$(TORCH_VENV)/bin/python -m pytest -m 'not torch' tests/training
 
@@ -98,6 +98,7 @@ $(TORCH_VENV)/installed: pyproject.toml constraints.txt
 	test -x $(TORCH_VENV)/bin/python || $(PYTHON) -m venv $(TORCH_VENV)
 	$(TORCH_VENV)/bin/python $(PIP) install torch==2.13.0
 	$(TORCH_VENV)/bin/python $(PIP) install --constraint constraints.txt --editable '.[dev,torch,parity]'
+	$(TORCH_VENV)/bin/python $(PIP) install --no-deps msst==0.1.0
 	touch $@
 
 clean: ## delete everything that the other targets made
