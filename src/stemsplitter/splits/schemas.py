@@ -5,7 +5,7 @@ The order of fields is part of the contract: a client uses the first match of a 
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from stemsplitter.audio.formats import FORMATS, bit_depths
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     BitDepth = str | int
 else:
     OutputFormat = Literal[tuple(FORMATS)]
-    BitDepth = Literal[(*bit_depths(), *(int(depth) for depth in bit_depths() if depth.isdecimal()))]
+    _NUMBERS = [int(depth) for depth in bit_depths() if depth.isdecimal()]
+    # generators of clients do not support an enum of strings and numbers
+    _BIT_DEPTH = {
+        "anyOf": [{"type": "string", "enum": list(bit_depths())}, {"type": "integer", "enum": _NUMBERS}]
+    }
+    BitDepth = Annotated[Literal[(*bit_depths(), *_NUMBERS)], WithJsonSchema(_BIT_DEPTH)]
 
 # PostgreSQL cannot store NUL
 _TEXT = r"^[^\u0000]*$"

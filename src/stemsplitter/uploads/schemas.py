@@ -46,7 +46,7 @@ class UploadReservation(CamelModel):
     )
 
 
-class UploadedFile(CamelModel):
+class ReceivedFile(CamelModel):
     """The received file; a split refers to it with `fileUrl` and `storageKey`."""
 
     url: str

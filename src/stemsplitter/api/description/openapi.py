@@ -81,7 +81,8 @@ def describe(app: FastAPI) -> Spec:
     components["schemas"]["Error"] = _error_schema()
     components["headers"] = {name: _header(*what) for name, what in _HEADERS.items()}
     components["headers"]["Retry-After"] = _header("Seconds until a retry.", "integer", 30)
-    components["responses"] = {code: _error_response(code) for code in ERRORS}
+    # no described operation responds with METHOD_NOT_ALLOWED
+    components["responses"] = {code: error_response(code) for code in ERRORS if code != "METHOD_NOT_ALLOWED"}
     extras = {
         route.operation_id: route.openapi_extra
         for route in app.state.routes
@@ -94,8 +95,9 @@ def describe(app: FastAPI) -> Spec:
     spec["webhooks"] = {name: {"post": _webhook(name)} for name in WEBHOOKS}
     create = spec["paths"].get("/v1/audio/splits", {}).get("post")
     if create:
-        ended = {name: {"{$request.body#/webhookUrl}": {"post": _webhook(name)}} for name in WEBHOOKS}
-        create["callbacks"] = ended
+        create["callbacks"] = {
+            name: {"{$request.body#/webhookUrl}": {"post": _callback(name)}} for name in WEBHOOKS
+        }
     return spec
 
 
@@ -166,7 +168,8 @@ def _error_schema() -> Spec:
     }
 
 
-def _error_response(code: str) -> Spec:
+def error_response(code: str) -> Spec:
+    """Return the response with the error ``code``."""
     status, when, error = ERRORS[code]
     headers = _references("headers", _HEADERS)
     if status == 429:
@@ -201,6 +204,11 @@ def _webhook(event: str) -> Spec:
             "410": {"description": "Stop: the event is not delivered again."},
         },
     }
+
+
+def _callback(event: str) -> Spec:
+    """Return the webhook without its id, as ids are unique."""
+    return {key: value for key, value in _webhook(event).items() if key != "operationId"}
 
 
 _SIGNATURES = (

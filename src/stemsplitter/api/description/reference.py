@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
 from stemsplitter.api.description import openapi, postman
+from stemsplitter.api.documentation import ERRORS
 from stemsplitter.api.envelope import JsonResponse
 
 _PAGES = Path(__file__).parent / "pages"
@@ -70,7 +71,8 @@ def render(spec: openapi.Spec) -> str:
     by_tag: dict[str, list[Any]] = {tag["name"]: [] for tag in spec["tags"]}
     for path, method, operation in openapi.operations(spec):
         by_tag.setdefault(operation["tags"][0], []).append((path, method, operation))
-    return pages.get_template("reference.html").render(spec=spec, by_tag=by_tag, style=_STYLE)
+    errors = {code: openapi.error_response(code) for code in ERRORS}
+    return pages.get_template("reference.html").render(spec=spec, by_tag=by_tag, errors=errors, style=_STYLE)
 
 
 def _description(app: FastAPI) -> openapi.Spec:

@@ -148,7 +148,12 @@ def delete_split(services: ServicesDep, caller: CallerDep, split_id: SplitId) ->
 @router.get(
     "/v1/audio/splits/{split_id}/archive",
     response_class=StreamingResponse,
-    responses={200: {"content": {"application/zip": {}}, "description": "A ZIP archive."}},
+    responses={
+        200: {
+            "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
+            "description": "A ZIP archive.",
+        }
+    },
     operation_id="getSplitArchive",
     openapi_extra=documented(errors=("CONFLICT",)),
 )
@@ -163,7 +168,12 @@ def get_archive(services: ServicesDep, caller: CallerDep, split_id: SplitId) -> 
 @router.get(
     "/v1/audio/splits/{split_id}/events",
     response_class=StreamingResponse,
-    responses={200: {"content": {"text/event-stream": {}}, "description": "Server-sent events."}},
+    responses={
+        200: {
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "description": "Server-sent events.",
+        }
+    },
     operation_id="streamSplitEvents",
 )
 def stream_events(

@@ -15,7 +15,7 @@ from stemsplitter.api.documentation import documented
 from stemsplitter.api.envelope import Envelope, success
 from stemsplitter.uploads.chunks import MIN_CHUNK_BYTES
 from stemsplitter.uploads.errors import HeadersInvalid, TypeMismatch
-from stemsplitter.uploads.schemas import UploadedFile, UploadFailure
+from stemsplitter.uploads.schemas import ReceivedFile, UploadFailure
 from stemsplitter.uploads.service import media_type
 
 _log = logging.getLogger(__name__)
@@ -26,8 +26,16 @@ UploadToken = Annotated[str, Header(description="From `uploadHeaders`.")]
 _ID = "upl_0Yx3kQpAb2Jd7MfTn5Rv8W"
 _URL = f"https://stems.example.com/uploads/{_ID}"
 _SENT = documented(response={"url": _URL, "key": f"uploads/{_ID}/source"})
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+# a header of uploadHeaders authorizes the requests
+_PUBLIC: dict[str, Any] = {"security": []}
+# generators of clients know no other type of binary bodies; the description names the real one
 _BODY = {
-    "requestBody": {"required": True, "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}
+    "requestBody": {
+        "required": True,
+        "description": "The file. Send the `Content-Type` of `uploadHeaders`, which is the reserved `contentType`.",
+        "content": {"application/octet-stream": _BINARY},
+    }
 }
 # media type of a chunk, of draft-ietf-httpbis-resumable-upload
 CHUNK_TYPE = "application/partial-upload"
@@ -74,7 +82,7 @@ _COMPLETE = {
 _CHUNK = {
     "requestBody": {
         "required": True,
-        "content": {CHUNK_TYPE: {"schema": {"type": "string", "format": "binary"}}},
+        "content": {CHUNK_TYPE: _BINARY},
     },
     "parameters": [
         {
@@ -144,16 +152,16 @@ _PROGRESS: dict[int | str, dict[str, Any]] = {
 
 @router.put(
     "/uploads/{upload_id}",
-    response_model=Envelope[UploadedFile],
+    response_model=Envelope[ReceivedFile],
     responses=_ANSWERS,
-    openapi_extra=_SENT | _BODY,
+    openapi_extra=_PUBLIC | _SENT | _BODY,
     operation_id="putFile",
 )
 @router.post(
     "/uploads/{upload_id}",
-    response_model=Envelope[UploadedFile],
+    response_model=Envelope[ReceivedFile],
     responses=_ANSWERS,
-    openapi_extra=_SENT | _BODY,
+    openapi_extra=_PUBLIC | _SENT | _BODY,
     operation_id="sendFile",
 )
 async def receive_file(
@@ -179,16 +187,16 @@ async def receive_file(
             upload_body.IDLE_SECONDS,
             _RETRY_FILE,
         )
-        return success(UploadedFile(url=services.uploads.url(upload_id), key=incoming.key))
+        return success(ReceivedFile(url=services.uploads.url(upload_id), key=incoming.key))
 
     return await upload_body.flat_response(request, upload_id, receive(), _RETRY_FILE)
 
 
 @router.patch(
     "/uploads/{upload_id}",
-    response_model=Envelope[UploadedFile],
+    response_model=Envelope[ReceivedFile],
     responses=_CHUNK_ANSWERS,
-    openapi_extra=_SENT | _CHUNK,
+    openapi_extra=_PUBLIC | _SENT | _CHUNK,
     operation_id="sendChunk",
 )
 async def receive_chunk(
@@ -225,7 +233,7 @@ async def receive_chunk(
         return done(incoming.key)
 
     def done(key: str) -> Response:
-        return success(UploadedFile(url=uploads.url(upload_id), key=key), {"Upload-Complete": "?1"})
+        return success(ReceivedFile(url=uploads.url(upload_id), key=key), {"Upload-Complete": "?1"})
 
     return await upload_body.flat_response(request, upload_id, receive(), _RETRY_CHUNK)
 
@@ -234,6 +242,7 @@ async def receive_chunk(
     "/uploads/{upload_id}",
     response_class=Response,
     responses=_PROGRESS,
+    openapi_extra=_PUBLIC,
     operation_id="getUploadOffset",
 )
 async def get_offset(
