@@ -154,7 +154,22 @@ def test_split_succeeds(
     assert events(services, split_id) == ["audio.split.completed"]
     (request,) = pool.requests
     assert (request.model, request.stems, request.format) == ("tiny_6s", ("vocals", "instrumental"), "wav16")
+    assert request.instruments is None
     assert not list((services.settings.data_dir / "work").iterdir())
+
+
+def test_worker_is_told_the_instruments(
+    services: Services, account: str, create: Create, jobs: SplitJobs, pool: FakePool
+) -> None:
+    split_id = create(instruments=["guitar", "vocals"])
+    run(jobs)
+    (request,) = pool.requests
+    assert request.instruments == ["vocals", "guitar"]
+    view = services.splits.get(account, split_id).model_dump(by_alias=True)
+    assert view["instruments"] == {
+        "vocals": 1, "drums": 0, "bass": 0, "guitar": 1, "piano": 0, "other": 0
+    }  # fmt: skip
+    assert list(view)[-2:] == ["instruments", "metadata"]  # after the stems, whose names it repeats
 
 
 def test_ended_split_is_not_claimed(

@@ -235,8 +235,9 @@ def test_retry_keeps_the_options_of_the_failed_split(
     services: Services, account: str, create: Create, ledger: Ledger
 ) -> None:
     failed = create(
-        stemModel="4s", stems=["vocals", "drums"], outputFormat="wav", bitDepth=16, metadata={"a": "b"}
-    )
+        stemModel="4s", stems=["vocals", "drums"], outputFormat="wav", bitDepth=16, metadata={"a": "b"},
+        instruments=["vocals", "bass"],
+    )  # fmt: skip
     with pytest.raises(Conflict, match="is queued"):
         services.splits.retry(account, failed)
     services.splits.cancel(account, failed)
@@ -244,7 +245,7 @@ def test_retry_keeps_the_options_of_the_failed_split(
     with services.database.read() as session:
         old, new = (session.get_one(Split, split_id) for split_id in (failed, again))
     for column in (
-        "stem_model", "requested_stems", "output_format", "bit_depth", "filename", "duration_seconds",
+        "stem_model", "requested_stems", "instruments", "output_format", "bit_depth", "filename", "duration_seconds",
         "credits_used", "source_bytes", "user_metadata",
     ):  # fmt: skip
         assert getattr(old, column) == getattr(new, column)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,9 @@ def test_consecutive_songs_are_separated_by_one_process(
     assert (peaks["samples"], list(peaks["stems"])) == (88_200, ["vocals", "instrumental"])
     assert done.audio_seconds == 2.0
     assert fractions == sorted(fractions) and fractions[-1] > 0
+    request = replace(request_for(short_song), instruments=["drums"])
+    with open_source(process.separate(request, lambda _: False).stems["vocals"]) as stem:
+        assert not any(block.any() for block in stem.blocks())
     again = process.separate(request_for(short_song, ("drums",)), lambda _: False)
     assert (list(again.stems), process.pid) == (["drums"], first)
 

@@ -72,6 +72,7 @@ class Endings:
                 else None,
                 "model": ModelUsed.model_validate(split.model),
                 "processing": Processing.model_validate(split.processing) if split.processing else None,
+                "instruments": split.instruments,
                 "metadata": split.user_metadata,
             }
         )

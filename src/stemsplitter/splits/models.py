@@ -34,10 +34,12 @@ def _index(name: str, *columns: str, where: str) -> Index:
 class Split(Base):
     """The separation of a song.
 
-    ``stems`` maps a stem's name to its ``{"key", "size", "mime"}``. ``lease`` identifies the run that may change the
-    split while it is processing, and ``worker_id`` its worker. A run whose lease is no longer in the row has lost the
-    split, because it was canceled or requeued. ``attempts`` counts the runs. ``deleted_at`` is set when the files are
-    deleted.
+    ``stems`` maps a stem's name to its ``{"key", "size", "mime"}``. ``instruments`` maps each of the six stems to the
+    probability that the song has it, 1 or 0; it is null unless the request lists them.
+
+    ``lease`` identifies the run that may change the split while it is processing, and ``worker_id`` its worker. A run
+    whose lease is no longer in the row has lost the split, because it was canceled or requeued. ``attempts`` counts the
+    runs. ``deleted_at`` is set when the files are deleted.
 
     ``model_name``, ``priority`` (PAYING before FREE) and ``turn`` are the split's place in the queue
     (:mod:`stemsplitter.splits.queue`).
@@ -96,13 +98,14 @@ class Split(Base):
     worker_id: Mapped[str | None] = mapped_column(String(32))
     # W3C traceparent of the request that created it, if tracing is enabled
     trace: Mapped[str | None] = mapped_column(String(64))
+    instruments: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
 
 
 # columns that clients see
 SHOWN = (
     "id", "status", "stem_model", "filename", "duration_seconds", "credits_used", "created_at", "updated_at",
     "progress", "output_format", "expires_at", "stems", "error_code", "error_message", "model", "processing",
-    "user_metadata",
+    "instruments", "user_metadata",
 )  # fmt: skip
 
 # Conditions of the partial indexes, with literal values: with parameters, a database cannot use the index.

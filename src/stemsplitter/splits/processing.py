@@ -24,7 +24,7 @@ from stemsplitter.splits import repository
 from stemsplitter.splits.endings import Endings
 from stemsplitter.splits.model_selection import separated_stems
 from stemsplitter.splits.models import FAILED, Split, peaks_key, stems_folder
-from stemsplitter.splits.service import output_format
+from stemsplitter.splits.service import output_format, present
 from stemsplitter.splits.watch import Watch
 from stemsplitter.storage import Storage, StorageError
 from stemsplitter.worker.pool import OutOfMemory, Separated, SeparationPool, SeparationRequest
@@ -161,6 +161,7 @@ class SplitProcessor:
                 folder=str(folder / "stems"),
                 format=output_format(split),
                 max_seconds=split.duration_seconds + SLACK_SECONDS,
+                instruments=present(split),
             )
             try:
                 with tracing.span("separate"):

@@ -14,6 +14,7 @@ from stemsplitter.schemas import CamelModel, RequestModel, Time
 Status = Literal["queued", "processing", "succeeded", "failed"]
 Layout = Literal["2s", "4s", "6s"]
 StemName = Literal["vocals", "drums", "bass", "guitar", "piano", "other", "instrumental"]
+Instrument = Literal["vocals", "drums", "bass", "guitar", "piano", "other"]
 if TYPE_CHECKING:
     OutputFormat = str
     BitDepth = str | int
@@ -64,6 +65,10 @@ class CreateSplit(RequestModel):
         None,
         description="Some of the stems, or `instrumental` (everything except vocals); all stems by default.",
     )
+    instruments: Annotated[list[Instrument], Field(min_length=1, max_length=6)] | None = Field(
+        None,
+        description="The instruments that the song has; the stems of the others are silent. All six by default.",
+    )
     webhook_url: str | None = Field(
         None,
         max_length=8192,
@@ -109,7 +114,8 @@ class Processing(CamelModel):
 class SplitView(CamelModel):
     """A split. `stems` has a URL for each stem; it is present only if the split has succeeded.
 
-    `creditsRefunded` is present only if the split has failed or was canceled.
+    `creditsRefunded` is present only if the split has failed or was canceled. `instruments` is present only if the
+    request lists them.
     """
 
     id: str
@@ -130,6 +136,11 @@ class SplitView(CamelModel):
     error: SplitError | None
     model: ModelUsed
     processing: Processing | None
+    instruments: dict[str, float] | SkipJsonSchema[None] = Field(
+        None,
+        exclude_if=lambda instruments: instruments is None,
+        description="Probability that the song has each instrument: 1 or 0 if the request lists them.",
+    )
     metadata: dict[str, str]
 
 

@@ -14,6 +14,7 @@ from stemsplitter.clock import now
 from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database, new_id
 from stemsplitter.idempotency.service import Record
+from stemsplitter.separation.layouts import SIX_STEMS
 from stemsplitter.service_errors import Conflict, NotFound, RateLimited, ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.splits import queue, repository
@@ -77,6 +78,7 @@ class SplitService:
             output_format=failed.output_format,
             bit_depth=failed.bit_depth,
             stems=failed.requested_stems,
+            instruments=present(failed),
             webhook_url=failed.webhook_url,
             metadata=failed.user_metadata,
         )
@@ -215,6 +217,7 @@ class SplitService:
             status=QUEUED,
             stem_model=layout,
             requested_stems=list(stems),
+            instruments=_probabilities(request.instruments),
             output_format=request.output_format,
             bit_depth=depth,
             model={"name": model.name, "licence": model.licence},
@@ -233,9 +236,20 @@ class SplitService:
             raise RateLimited(f"{limit} of your splits are unfinished: create more when some have ended.")
 
 
+def present(split: Split) -> list[str] | None:
+    """Return the instruments that the song has; None if the request does not list them."""
+    if split.instruments is None:
+        return None
+    return [name for name, probability in split.instruments.items() if probability]
+
+
 def output_format(split: Split) -> str:
     """Return the format in the notation of :class:`OutputFormat`."""
     return str(OutputFormat.parse(f"{split.output_format}{split.bit_depth or ''}"))
+
+
+def _probabilities(instruments: Sequence[str] | None) -> dict[str, float] | None:
+    return None if instruments is None else {name: float(name in instruments) for name in SIX_STEMS}
 
 
 def _fill(split: Split, source: Source, settings: Settings) -> None:

@@ -39,6 +39,7 @@ class SeparationRequest:
     folder: str
     format: str
     max_seconds: float
+    instruments: list[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,7 @@ _REQUEST = {
     "input": {"type": "direct_url", "url": "https://example.com/song.mp3"},
     "stemModel": "6s",
     "outputFormat": "mp3",
+    "instruments": ["vocals", "drums", "bass", "guitar"],
     "webhookUrl": "https://example.com/webhooks/stems",
     "metadata": {"album": "demo"},
 }
