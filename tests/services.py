@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 
 from stemsplitter.accounts.service import AccountService, Caller
+from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database
+from stemsplitter.quotas.disk import Disk
+from stemsplitter.quotas.service import Quotas
 from stemsplitter.service_errors import Unauthorized
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
@@ -22,6 +25,11 @@ def services(settings: Settings) -> Iterator[Services]:
     made = Services(settings)
     yield made
     made.close()
+
+
+def quotas(settings: Settings) -> Quotas:
+    """Return quotas with no regard for the disk."""
+    return Quotas(settings, CreditService(settings), Disk([], 0))
 
 
 def authenticate(accounts: AccountService, database: Database, key: str) -> Caller:

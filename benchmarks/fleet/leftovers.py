@@ -26,7 +26,9 @@ def _expire(made: Fleet, table: str) -> None:
     """Expire all rows of a table and run the maintenance that deletes files."""
     made.execute(f"UPDATE {table} SET expires_at = 1")
     services = made.services
-    tasks = maintenance.SplitMaintenance(services.database, services.storage, services.splits)
+    tasks = maintenance.SplitMaintenance(
+        services.database, services.storage, services.splits, services.quotas
+    )
     # modification times in the store are whole seconds
     with mock.patch.object(maintenance, "ORPHAN_AGE", timedelta(seconds=-2)):
         while tasks.delete_expired():

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from stemsplitter import refusals
 from stemsplitter.errors import StemSplitterError
 
 
@@ -83,18 +84,49 @@ class InvalidCursor(ValidationFailed):
         )
 
 
-class RateLimited(ServiceError):
-    """The rate limit of the key or the limit of queued splits is exceeded."""
+class LimitReached(ServiceError):
+    """A limit refuses the request. Each error is counted as a refusal by ``limit``."""
+
+    def __init__(self, message: str, limit: str, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message, details=details)
+        refusals.count(limit)
+
+
+class RateLimited(LimitReached):
+    """The account or the client has sent, or has, as many of something as it may have."""
 
     code = "RATE_LIMITED"
     status = 429
 
 
-class Busy(ServiceError):
+class QuotaExceeded(LimitReached):
+    """The files of the account would exceed its quota. All are in bytes."""
+
+    code = "CONFLICT"
+    status = 409
+
+    def __init__(self, used: int, needed: int, limit: int) -> None:
+        super().__init__(
+            f"Your files use {_size(used)} of {_size(limit)} and this needs {_size(needed)} more: delete splits that "
+            "you no longer need, or wait until unused uploads, mixes and splits expire.",
+            "bytes",
+            {"usedBytes": used, "neededBytes": needed, "limitBytes": limit},
+        )
+
+
+class Busy(LimitReached):
     """The server has no capacity for the request at present."""
 
     code = "UNAVAILABLE"
     status = 503
 
-    def __init__(self, message: str, retry_after_s: int = 10) -> None:
-        super().__init__(message, details={"retryAfter": retry_after_s})
+    def __init__(self, message: str, limit: str, retry_after_s: int = 10) -> None:
+        super().__init__(message, limit, {"retryAfter": retry_after_s})
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes in the largest decimal unit, such as ``1.9 GB``."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count} bytes"

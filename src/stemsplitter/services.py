@@ -15,6 +15,8 @@ from stemsplitter.fetching import Fetcher
 from stemsplitter.health.service import HealthService
 from stemsplitter.idempotency.service import IdempotencyService
 from stemsplitter.payments.service import PaymentService
+from stemsplitter.quotas.disk import Disk
+from stemsplitter.quotas.service import Quotas
 from stemsplitter.rate_limits.service import RateLimits
 from stemsplitter.sessions.service import SessionService
 from stemsplitter.settings import Settings
@@ -105,9 +107,22 @@ class Services:
         return storage
 
     @cached_property
+    def disk(self) -> Disk:
+        """The disks of the data folder and of the file storage, if that is a folder."""
+        folders = [self.settings.data_dir]
+        if self.storage.folder is not None:
+            folders.append(self.storage.folder)
+        return Disk(folders, self.settings.min_free_bytes)
+
+    @cached_property
+    def quotas(self) -> Quotas:
+        """Stored bytes of accounts."""
+        return Quotas(self.settings, self.credits, self.disk)
+
+    @cached_property
     def uploads(self) -> UploadService:
         """Uploads of clients."""
-        return UploadService(self.database, self.storage, self.settings)
+        return UploadService(self.database, self.storage, self.settings, self.quotas)
 
     @cached_property
     def webhooks(self) -> WebhookService:
@@ -137,7 +152,7 @@ class Services:
     @cached_property
     def splits(self) -> SplitService:
         """Splits."""
-        sources = Sources(self.database, self.storage, self.fetcher, self.uploads, self.settings)
+        sources = Sources(self.database, self.storage, self.fetcher, self.uploads, self.quotas, self.settings)
         return SplitService(
             self.database,
             self.settings,
@@ -146,12 +161,13 @@ class Services:
             sources,
             self.credits,
             self.webhooks,
+            self.quotas,
         )
 
     @cached_property
     def mixes(self) -> Mixes:
         """Mixes of stems."""
-        return Mixes(self.splits, self.storage)
+        return Mixes(self.database, self.splits, self.storage, self.quotas, self.settings)
 
     @cached_property
     def health(self) -> HealthService:

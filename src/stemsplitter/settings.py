@@ -105,6 +105,28 @@ class Settings(BaseSettings):
     max_source_seconds: int = Field(3600, ge=1, description="Maximum duration of a source in seconds.")
     max_running_splits: int = Field(2, ge=1, description="Maximum running splits of one account.")
     max_queued_splits: int = Field(100, ge=1, description="Maximum queued splits of one account.")
+    max_sample_rate: int = Field(
+        48_000,
+        ge=44_100,
+        le=192_000,
+        description="Maximum sample rate of stems in hertz; a song with a higher one is converted.",
+    )
+    quota_bytes: int = Field(
+        2_000_000_000,
+        ge=1,
+        description="Maximum bytes of the files of an account that has bought no credits.",
+    )
+    paid_quota_bytes: int = Field(
+        100_000_000_000, ge=1, description="Maximum bytes of the files of an account that has bought credits."
+    )
+    min_free_bytes: int = Field(
+        1_000_000_000,
+        ge=0,
+        description="Free bytes on the server's disk below which nothing new is stored; 0 for no limit.",
+    )
+    max_mixes: int = Field(
+        10, ge=1, description="Mixes of one split that are kept; a new one replaces the oldest."
+    )
     read_limit: int = Field(600, ge=1, description="Read requests per minute and account.")
     create_limit: int = Field(60, ge=1, description="Create requests per minute and account.")
     max_connections: int = Field(1000, ge=10, description="Maximum open connections of one API process.")
@@ -120,6 +142,7 @@ class Settings(BaseSettings):
     )
     max_api_keys: int = Field(50, ge=1, description="Maximum active API keys of one account.")
     retention_days: float = Field(7, gt=0, description="Days until sources and stems are deleted.")
+    mix_seconds: int = Field(3600, ge=60, description="Seconds until a mix is deleted.")
     stem_url_seconds: int = Field(86_400, ge=60, description="Lifetime of a stem's URL in seconds.")
     upload_seconds: int = Field(3600, ge=60, description="Lifetime of an upload URL in seconds.")
     lease_seconds: float = Field(

@@ -18,7 +18,7 @@ from .conftest import Create
 
 @pytest.fixture
 def maintenance(services: Services) -> SplitMaintenance:
-    return SplitMaintenance(services.database, services.storage, services.splits)
+    return SplitMaintenance(services.database, services.storage, services.splits, services.quotas)
 
 
 def change(services: Services, split_id: str, **values: object) -> None:

@@ -1,5 +1,6 @@
 """Mixes of a split: stems, invalid settings, retention."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 from datetime import timedelta
@@ -8,15 +9,20 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from sqlalchemy import update
 
 from stemsplitter.audio.decode import open_source
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.tags import Tags
-from stemsplitter.service_errors import Conflict, NotFound, RateLimited, ValidationFailed
+from stemsplitter.clock import now
+from stemsplitter.errors import AudioError
+from stemsplitter.quotas.models import StoredBytes
+from stemsplitter.service_errors import Conflict, NotFound, QuotaExceeded, RateLimited, ValidationFailed
 from stemsplitter.services import Services
 from stemsplitter.splits import mixes as mixes_module
 from stemsplitter.splits import repository
+from stemsplitter.splits.maintenance import SplitMaintenance
 from stemsplitter.splits.mixes import Fader, Mixes
 
 from .conftest import Create
@@ -30,7 +36,7 @@ SIX = ("vocals", "drums", "bass", "guitar", "piano", "other")
 
 @pytest.fixture
 def mixes(services: Services) -> Mixes:
-    return Mixes(services.splits, services.storage)
+    return services.mixes
 
 
 @pytest.fixture
@@ -55,7 +61,9 @@ def finish(services: Services, tmp_path: Path) -> Callable[..., dict[str, npt.ND
         took = {"device": "cpu", "seconds": 1.5, "realtimeFactor": 0.5}
         with services.database.write() as session:
             assert repository.start(session, split_id, None, "run_1", "wrk_1")
-            assert services.splits.endings.succeed(session, split_id, "run_1", stems, took)
+            assert services.splits.endings.succeed(
+                session, split_id, "run_1", stems, took, sum(stem["size"] for stem in stems.values())
+            )
         return values
 
     return end
@@ -184,21 +192,97 @@ def test_mixes_of_another_account_are_not_found(account: str, split: str, mixes:
             action()
 
 
+def mix_files(services: Services, split: str) -> list[str]:
+    return sorted(
+        stored.key.rpartition("/")[2] for stored in services.storage.list_prefix(f"splits/{split}/mixes")
+    )
+
+
+def stored_bytes(services: Services, account: str) -> int:
+    with services.database.read() as session:
+        return services.quotas.used(session, account)
+
+
 def test_expired_mixes_are_deleted_and_all_with_the_split(
-    services: Services, account: str, split: str, mixes: Mixes, monkeypatch: pytest.MonkeyPatch
+    services: Services, account: str, split: str, mixes: Mixes
 ) -> None:
     first = mixes.render(account, split, {}, "wav")
     second = mixes.render(account, split, {}, "flac")
     assert mixes.find(account, split, first.name)
-    monkeypatch.setattr(mixes_module, "RETENTION", timedelta(hours=-1))  # everything has expired
-    mixes.render(account, split, {}, "mp3")
-    for name in (first.name, second.name):
-        with pytest.raises(NotFound):
-            mixes.find(account, split, name)
-    monkeypatch.undo()
-    mixes.render(account, split, {}, "wav")
+    with services.database.write() as session:
+        query = update(StoredBytes).where(StoredBytes.name == first.name)
+        session.execute(query.values(expires_at=now() - timedelta(seconds=1)))
+    used = stored_bytes(services, account)
+    maintenance = SplitMaintenance(services.database, services.storage, services.splits, services.quotas)
+    assert maintenance.delete_expired_mixes() == 1
+    assert stored_bytes(services, account) == used - first.size
+    assert mix_files(services, split) == [second.name]
+    with pytest.raises(NotFound):
+        mixes.find(account, split, first.name)
     services.splits.delete(account, split)
     assert list(services.storage.list_prefix(f"splits/{split}")) == []
+    assert stored_bytes(services, account) == 0
+
+
+def test_h2_a_split_keeps_a_bounded_number_of_mixes(
+    services: Services, account: str, split: str, mixes: Mixes
+) -> None:
+    limit = services.settings.max_mixes
+    names = [
+        mixes.render(account, split, {"vocals": Fader(gain_db=-number / 2)}, "mp3").name
+        for number in range(2 * limit)
+    ]
+    assert mix_files(services, split) == sorted(names[-limit:])
+    mixes.render(account, split, {"vocals": Fader(gain_db=-(limit + 1) / 2)}, "mp3")
+    assert mix_files(services, split) == sorted(names[-limit:])
+
+
+def test_h2_mix_over_the_quota_is_refused_before_it_is_rendered(
+    services: Services, account: str, split: str, mixes: Mixes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = mixes.render(account, split, {}, "wav")
+    monkeypatch.setattr(mixes_module, "write_mix", None)
+    own = services.settings.model_copy(update={"quota_bytes": stored_bytes(services, account) + 1})
+    monkeypatch.setattr(services.quotas, "_settings", own)
+    with pytest.raises(QuotaExceeded):
+        mixes.render(account, split, {}, "flac")
+    assert mix_files(services, split) == [kept.name]
+
+
+def test_h2_failed_mix_gives_its_bytes_back(
+    services: Services, account: str, split: str, mixes: Mixes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = stored_bytes(services, account)
+
+    def fail(*_: object) -> None:
+        raise OSError("no space")
+
+    monkeypatch.setattr(mixes_module, "write_mix", fail)
+    with pytest.raises(OSError):
+        mixes.render(account, split, {}, "flac")
+    assert stored_bytes(services, account) == used
+
+
+def test_h2_mix_of_a_split_that_is_deleted_meanwhile_is_not_kept(
+    services: Services, account: str, split: str, mixes: Mixes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = mixes_module.write_mix
+
+    def slow(*arguments: object) -> object:
+        services.splits.delete(account, split)
+        return write(*arguments)  # type: ignore[arg-type]
+
+    def render() -> None:
+        # the stems are open; a file system keeps them until they are closed
+        with contextlib.ExitStack() as stack:
+            monkeypatch.setattr(mixes_module, "write_mix", slow)
+            stack.callback(monkeypatch.undo)
+            mixes.render(account, split, {}, "flac")
+
+    with pytest.raises((NotFound, AudioError)):
+        render()
+    assert list(services.storage.list_prefix(f"splits/{split}")) == []
+    assert stored_bytes(services, account) == 0
 
 
 def test_concurrent_mixes_are_limited(

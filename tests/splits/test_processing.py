@@ -501,7 +501,7 @@ def test_credits_are_settled_or_released_once_in_any_order(
         with services.database.write() as session:
             match action.removeprefix("late "):
                 case "succeed":
-                    endings.succeed(session, split_id, lease, stems, took)
+                    endings.succeed(session, split_id, lease, stems, took, 1)
                 case "fail":
                     endings.fail(session, split_id, lease, "SERVER_ERROR", "It failed.")
                 case "hand back":

@@ -26,6 +26,7 @@ from stemsplitter.uploads.errors import InProgress, OffsetMismatch
 from stemsplitter.uploads.models import Upload
 from stemsplitter.uploads.receiving import Incoming
 from stemsplitter.uploads.service import UploadService
+from tests.services import quotas
 
 SONG = b"ID3\x04\0\0\0\0\0\0" + random.Random(1).randbytes(399_990)
 PART = 100_000
@@ -413,7 +414,8 @@ def test_any_chunking_yields_the_same_file(
     steps: list[tuple[str, int]], joined: str, database: Database, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     storage = Storage(tmp_path_factory.mktemp("files").as_uri(), b"k" * 32, "http://localhost")
-    service = UploadService(database, storage, Settings(public_url="http://localhost"))
+    own = Settings(public_url="http://localhost", quota_bytes=10**12)
+    service = UploadService(database, storage, own, quotas(own))
     with database.write() as session:
         session.merge(Account(id="acc_1", email="someone@example.org"))
         upload, token = service.reserve(session, "acc_1", "song.mp3", "audio/mpeg", len(SONG))

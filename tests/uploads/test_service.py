@@ -15,6 +15,7 @@ from stemsplitter.storage import Storage
 from stemsplitter.uploads.errors import TypeMismatch
 from stemsplitter.uploads.models import Upload
 from stemsplitter.uploads.service import UploadService
+from tests.services import quotas
 
 SONG = b"fLaC" + bytes(5000)
 
@@ -28,7 +29,8 @@ def storage(tmp_path: Path) -> Storage:
 def service(database: Database, storage: Storage) -> UploadService:
     with database.write() as session:
         session.add_all([Account(id=name, email=name) for name in ("acc_1", "acc_2")])
-    return UploadService(database, storage, Settings(public_url="http://localhost"))
+    settings = Settings(public_url="http://localhost")
+    return UploadService(database, storage, settings, quotas(settings))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from stemsplitter import refusals
 from stemsplitter.accounts import keys, passwords, repository
 from stemsplitter.accounts.models import ROLES, Account, ApiKey
 from stemsplitter.clock import now
@@ -200,6 +201,7 @@ class AccountService:
         """
         account = repository.lock_account(session, account_id)
         if sum(key.revoked_at is None for key in repository.keys(session, account_id)) >= self._max_api_keys:
+            refusals.count("API keys")
             raise Conflict(f"The account has {self._max_api_keys} API keys: revoke one that is not used.")
         shown = keys.new_key()
         key = ApiKey(

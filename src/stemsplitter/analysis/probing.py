@@ -156,7 +156,9 @@ class _Pool:
                     if not self._changed.wait(max(deadline - time.monotonic(), 0)) and (
                         time.monotonic() >= deadline
                     ):
-                        raise Busy("The server is measuring other songs: send the request again later.")
+                        raise Busy(
+                            "The server is measuring other songs: send the request again later.", "measuring"
+                        )
                 self._running.add(account)
                 return self._idle.pop() if self._idle else None
             finally:

@@ -58,7 +58,9 @@ class OpenStreams:
         """Count a stream. Raises RateLimited if the account has as many as it may have."""
         with self._lock:
             if self._open[account_id] >= self._limit:
-                raise RateLimited(f"{self._limit} event streams of this account are open: close one first.")
+                raise RateLimited(
+                    f"{self._limit} event streams of this account are open: close one first.", "event streams"
+                )
             self._open[account_id] += 1
 
     def remove(self, account_id: str) -> None:

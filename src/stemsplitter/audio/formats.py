@@ -51,6 +51,9 @@ class Format:
 # MP3 and Vorbis keep samples far above full scale (measured up to 64 times; at 10,000 times the signal is lost). AAC
 # loses quality quickly above it (measured from 1.1 times on).
 _LOUD = 32.0
+# Vorbis needs up to 5.1 bits for a sample of noise at full scale; flac up to 4 % more bits than the samples have
+_VORBIS_BITS, _CONTAINER = 6, 1.06
+_HEADER_BYTES = 64 << 10
 # The API lists formats in this order.
 FORMATS: dict[str, Format] = {
     entry.name: entry
@@ -206,6 +209,11 @@ class OutputFormat:
     def open_encoder(self) -> "OpenEncoder":
         """The function that opens this format's encoder."""
         return cast("OpenEncoder", pkgutil.resolve_name(self.entry.encoder))
+
+    def max_bytes(self, rate: int, channels: int, seconds: float) -> int:
+        """The largest size of a file, without a cover: measured on noise, with room to spare."""
+        bits_per_second = self.bitrate * 1000 or rate * channels * (self.bits or _VORBIS_BITS)
+        return round(bits_per_second / 8 * seconds * _CONTAINER) + _HEADER_BYTES
 
     def supported_rate(self, rate: int) -> int:
         """The sample rate in Hz to write a ``rate`` Hz signal at: ``rate`` itself if the format supports it.

@@ -1,6 +1,7 @@
 """The documentation, rendered from Markdown files of the package."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -88,10 +89,13 @@ def _source(name: str) -> Path:
 
 
 def _anchor(tokens: Sequence[Token]) -> None:
-    """Give each heading an ID made from its text, as GitHub does."""
+    """Give each heading an ID made from its text, as GitHub does; repeated ones get a number."""
+    seen: Counter[str] = Counter()
     for heading, text in pairwise(tokens):
         if heading.type == "heading_open":
-            heading.attrSet("id", re.sub(r"[^\w -]", "", text.content.lower()).replace(" ", "-"))
+            name = re.sub(r"[^\w -]", "", text.content.lower()).replace(" ", "-")
+            heading.attrSet("id", f"{name}-{seen[name]}" if seen[name] else name)
+            seen[name] += 1
 
 
 def _relink(tokens: Sequence[Token]) -> None:

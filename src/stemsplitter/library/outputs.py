@@ -53,6 +53,18 @@ def output_rate(format: str, sample_rate: int) -> int:
     return OutputFormat.parse(name).supported_rate(sample_rate)
 
 
+def limited_rate(sample_rate: int, highest: int) -> int:
+    """Return the sample rate in hertz at which to write a song with a limit of the rate.
+
+    A rate over the limit is converted to one that divides it and is close to the limit (88.2 kHz to 44.1), else to the
+    limit.
+    """
+    if sample_rate <= highest:
+        return sample_rate
+    divided = (sample_rate // by for by in range(2, 25) if sample_rate % by == 0)
+    return next((rate for rate in divided if 0.9 * highest <= rate <= highest), highest)
+
+
 def open_output(
     folder: Path, song: str, stems: tuple[str, ...], format: str, sample_rate: int, source: AudioInfo
 ) -> Output:

@@ -19,7 +19,7 @@ from stemsplitter.catalogue.loading import load_model
 from stemsplitter.catalogue.selection import default_model_for
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import AudioError, Stopped
-from stemsplitter.library.outputs import open_output, output_rate
+from stemsplitter.library.outputs import limited_rate, open_output, output_rate
 from stemsplitter.library.results import OnProgress, Progress, ShouldStop, StemFiles, Stems
 from stemsplitter.separation.layouts import SIX_STEMS, parse_instruments, parse_stems, plan_stems
 from stemsplitter.separation.model import SegmentModel
@@ -158,6 +158,7 @@ class Separator:
         format: str = "wav",
         sample_rate: int | None = None,
         instruments: str | Sequence[str] | None = None,
+        max_sample_rate: int | None = None,
         max_seconds: float | None = None,
         peaks: bool = False,
         progress: OnProgress | None = None,
@@ -176,6 +177,7 @@ class Separator:
                 that of the source.
             instruments: those of the six stems that the song has, by default all; the others are silent, and what
                 sounds like them goes to the instruments that the song has.
+            max_sample_rate: limit of the default of ``sample_rate``.
             max_seconds: limit of the length of the source.
             peaks: measure the peaks of the stems, to draw their waveforms.
             progress: called after each segment.
@@ -190,7 +192,9 @@ class Separator:
         known = _instruments(instruments)
         with open_source(source, max_seconds=max_seconds) as file:
             info = file.info
-            rate = output_rate(format, info.sample_rate if sample_rate is None else sample_rate)
+            if sample_rate is None:
+                sample_rate = limited_rate(info.sample_rate, max_sample_rate or info.sample_rate)
+            rate = output_rate(format, sample_rate)
             run = _Run(self, rate, info.channels, info.seconds, known, progress, stop)
             blocks = resampled(file.blocks(), info.sample_rate, rate, info.channels)
             song = Path(source).stem

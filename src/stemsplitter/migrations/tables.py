@@ -5,6 +5,7 @@ from stemsplitter.credits import models as credits
 from stemsplitter.health import models as health
 from stemsplitter.idempotency import models as idempotency
 from stemsplitter.payments import models as payments
+from stemsplitter.quotas import models as quotas
 from stemsplitter.sessions import models as sessions
 from stemsplitter.splits import models as splits
 from stemsplitter.uploads import models as uploads
@@ -17,6 +18,7 @@ __all__ = [
     "health",
     "idempotency",
     "payments",
+    "quotas",
     "sessions",
     "splits",
     "uploads",

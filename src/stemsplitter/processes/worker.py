@@ -76,7 +76,7 @@ def runnable_models(settings: Settings, store: ModelStore) -> list[str]:
 
 
 def _maintenance(services: Services) -> list[MaintenanceTask]:
-    splits = SplitMaintenance(services.database, services.storage, services.splits)
+    splits = SplitMaintenance(services.database, services.storage, services.splits, services.quotas)
 
     def delete_webhooks() -> None:
         with services.database.write() as session:

@@ -181,7 +181,7 @@ class RateLimits:
         """
         quota = self.count(caller, policy)
         if quota.exceeded:
-            raise RateLimited(quota.message, details={"retryAfter": quota.wait_s})
+            raise RateLimited(quota.message, policy.name, {"retryAfter": quota.wait_s})
 
     def count(self, caller: str, policy: Policy) -> Quota:
         """Count a request of ``caller``: the id of an account, or what :func:`network` returns for an address."""

@@ -6,6 +6,7 @@ from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
 from stemsplitter.credits.service import CreditService
+from stemsplitter.quotas.service import Quotas
 from stemsplitter.settings import Settings
 from stemsplitter.splits import repository
 from stemsplitter.splits.models import FAILED, SUCCEEDED, Split
@@ -18,9 +19,14 @@ class Endings:
     """Ends splits in the caller's transaction, and renders them for clients."""
 
     def __init__(
-        self, credits: CreditService, webhooks: WebhookService, storage: Storage, settings: Settings
+        self,
+        credits: CreditService,
+        webhooks: WebhookService,
+        quotas: Quotas,
+        storage: Storage,
+        settings: Settings,
     ) -> None:
-        self._credits, self._webhooks = credits, webhooks
+        self._credits, self._webhooks, self._quotas = credits, webhooks, quotas
         self._storage, self._settings = storage, settings
 
     def succeed(
@@ -30,13 +36,18 @@ class Endings:
         lease: str,
         stems: dict[str, dict[str, Any]],
         processing: dict[str, Any],
+        size: int,
     ) -> bool:
-        """Settle the credits and create the webhook; False, without a change, if the run has lost its lease."""
+        """Settle the credits and create the webhook; False, without a change, if the run has lost its lease.
+
+        ``size`` is that of the stored stems and peaks, in bytes.
+        """
         values = {"status": SUCCEEDED, "progress": 100, "stems": stems, "processing": processing}
         split = repository.finish(session, split_id, lease, values)
         if split is None:
             return False
         self._credits.settle(session, split_id)
+        self._quotas.record(session, split_id, split.source_bytes + size)
         self._create_webhook(session, split)
         return True
 
@@ -56,6 +67,7 @@ class Endings:
         if split is None:
             return None
         self._credits.release(session, split_id)
+        self._quotas.record(session, split_id, split.source_bytes)
         self._create_webhook(session, split)
         return split
 

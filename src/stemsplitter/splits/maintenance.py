@@ -6,7 +6,9 @@ from datetime import timedelta
 
 from stemsplitter.clock import now
 from stemsplitter.database import Database
+from stemsplitter.quotas.service import Quotas
 from stemsplitter.splits import queue, repository, totals
+from stemsplitter.splits.models import FAILED, mixes_folder, stems_folder
 from stemsplitter.splits.service import SplitService
 from stemsplitter.storage import Storage
 from stemsplitter.worker.maintenance import MaintenanceTask
@@ -21,13 +23,14 @@ _log = logging.getLogger(__name__)
 class SplitMaintenance:
     """Maintenance tasks of splits. Each may run twice at once, and may be interrupted at any point."""
 
-    def __init__(self, database: Database, storage: Storage, splits: SplitService) -> None:
-        self._database, self._storage, self._splits = database, storage, splits
+    def __init__(self, database: Database, storage: Storage, splits: SplitService, quotas: Quotas) -> None:
+        self._database, self._storage, self._splits, self._quotas = database, storage, splits, quotas
 
     def tasks(self) -> Sequence[MaintenanceTask]:
         """Return all tasks, for the leader."""
         return (
             MaintenanceTask("delete expired splits", 60, self.delete_expired),
+            MaintenanceTask("delete expired mixes", 60, self.delete_expired_mixes),
             MaintenanceTask("delete orphaned files", 3600, self.delete_orphans),
             MaintenanceTask("prune queue flows", 600, self.prune_flows),
             MaintenanceTask("update split totals", 60, self.update_totals),
@@ -41,19 +44,39 @@ class SplitMaintenance:
             self._splits.delete_files(split)
         return len(expired)
 
+    def delete_expired_mixes(self) -> int:
+        """Delete expired mixes, and what interrupted requests have stored. Returns their number."""
+        with self._database.read() as session:
+            expired = self._quotas.expired(session, BATCH)
+        for split_id, name in expired:
+            if name:
+                self._storage.delete(f"{mixes_folder(split_id)}/{name}")
+            else:
+                self._storage.delete_prefix(f"splits/{split_id}")
+            with self._database.write() as session:
+                self._quotas.release_expired(session, split_id, name)
+        return len(expired)
+
     def delete_orphans(self) -> int:
-        """Delete old files under ``splits/`` whose split does not exist or was deleted. Returns the number of files."""
+        """Delete old files under ``splits/`` whose split does not exist or was deleted, and stems of failed splits.
+        Returns the number of files."""
         old = now() - ORPHAN_AGE
         keys: dict[str, list[str]] = {}
         for stored in self._storage.list_prefix("splits"):
             if stored.modified < old:
                 keys.setdefault(stored.key.split("/")[1], []).append(stored.key)
         ids = list(keys)
-        existing: set[str] = set()
+        existing: dict[str, str] = {}
         for start in range(0, len(ids), BATCH):
             with self._database.read() as session:
                 existing |= repository.existing(session, ids[start : start + BATCH])
-        orphans = [key for split_id, found in keys.items() if split_id not in existing for key in found]
+        orphans = [
+            key
+            for split_id, found in keys.items()
+            for key in found
+            if split_id not in existing
+            or (existing[split_id] == FAILED and key.startswith(stems_folder(split_id)))
+        ]
         for key in orphans:
             self._storage.delete(key)
         if orphans:

@@ -5,30 +5,39 @@ import hashlib
 import json
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from stemsplitter.audio.decode import open_source
 from stemsplitter.audio.formats import OutputFormat, known_names
-from stemsplitter.audio.mixing import Part, write_mix
-from stemsplitter.audio.nistem import EXTENSION
+from stemsplitter.audio.mixing import Mixed, Part, write_mix
+from stemsplitter.audio.nistem import EXTENSION, STEMS
 from stemsplitter.audio.tags import Tags
 from stemsplitter.clock import now
+from stemsplitter.database import Database
 from stemsplitter.errors import RequestError
+from stemsplitter.library.outputs import StemFile
+from stemsplitter.quotas.service import Quotas
 from stemsplitter.service_errors import NotFound, RateLimited, ValidationFailed
+from stemsplitter.settings import Settings
 from stemsplitter.splits.models import Split, mixes_folder
 from stemsplitter.splits.service import SplitService
-from stemsplitter.splits.stem_file import can_have_stem_file, write_stem_file
+from stemsplitter.splits.sizes import stem_bytes
+from stemsplitter.splits.stem_file import SONG, can_have_stem_file, write_stem_file
 from stemsplitter.storage import Storage
 from stemsplitter.storage.errors import FileMissing
 
 LOWEST_DB, HIGHEST_DB = -60.0, 12.0
-RETENTION = timedelta(hours=1)
 RENDERED_AT_ONCE = 2
 WAIT_SECONDS = 30.0
+STEM_FILE = f"{SONG}.{EXTENSION}"
+TRACKS = len(STEMS) + 1  # with the mixture
+
+Written = TypeVar("Written")
 
 
 @dataclass(frozen=True)
@@ -70,8 +79,16 @@ class Download:
 class Mixes:
     """Renders mixes, at most two at a time: each uses a core for some seconds."""
 
-    def __init__(self, splits: SplitService, storage: Storage) -> None:
-        self._splits, self._storage = splits, storage
+    def __init__(
+        self,
+        database: Database,
+        splits: SplitService,
+        storage: Storage,
+        quotas: Quotas,
+        settings: Settings,
+    ) -> None:
+        self._database, self._splits, self._storage = database, splits, storage
+        self._quotas, self._settings = quotas, settings
         self._slots = threading.BoundedSemaphore(RENDERED_AT_ONCE)
 
     def render(self, account_id: str, split_id: str, faders: Mapping[str, Fader], format: str) -> Rendered:
@@ -82,6 +99,7 @@ class Mixes:
             Conflict: it has not succeeded.
             ValidationFailed: a stem, a setting or the format does not exist, or every stem is muted.
             RateLimited: too many mixes are being rendered.
+            QuotaExceeded, Busy: the account or the disk has too little space.
         """
         split = self._splits.succeeded(account_id, split_id)
         audible = _audible(split, faders)
@@ -90,12 +108,13 @@ class Mixes:
             json.dumps([audible, format], default=asdict, sort_keys=True).encode()
         ).hexdigest()
         name = f"mix-{digest[:16]}.{fmt.extension}"
-        with self._slot(), tempfile.TemporaryDirectory(prefix="stemsplitter-") as folder:
-            path = Path(folder) / name
-            with self._stems(split, list(audible)) as stems:
-                parts = [Part(stems[stem], fader.gain_db, fader.pan) for stem, fader in audible.items()]
-                mixed = write_mix(parts, path, fmt, _song_tags(next(iter(stems.items()))))
-            return Rendered(name, self._keep(split, path, fmt.mime), mixed.peak, mixed.over)
+
+        def write(folder: Path, stems: Mapping[str, Path], tags: Tags) -> Mixed:
+            parts = [Part(stems[stem], fader.gain_db, fader.pan) for stem, fader in audible.items()]
+            return write_mix(parts, folder / name, fmt, tags)
+
+        mixed, size = self._made(split, list(audible), name, fmt, write)
+        return Rendered(name, size, mixed.peak, mixed.over)
 
     def render_stem_file(self, account_id: str, split_id: str) -> Rendered:
         """Write the stems to one Native Instruments Stem file, for DJ software.
@@ -105,16 +124,20 @@ class Mixes:
             Conflict: it has not succeeded.
             ValidationFailed: it does not have all stems of 4s or 6s.
             RateLimited: too many mixes are being rendered.
+            QuotaExceeded, Busy: the account or the disk has too little space.
         """
         split = self._splits.succeeded(account_id, split_id)
         if not can_have_stem_file(split.stem_model, split.requested_stems):
             raise ValidationFailed(
                 "A .stem.mp4 needs all stems of 4s or 6s: split the song with one of these.", param="format"
             )
-        with self._slot(), tempfile.TemporaryDirectory(prefix="stemsplitter-") as folder:
-            with self._stems(split, split.requested_stems) as stems:
-                path = write_stem_file(stems, Path(folder), _song_tags(next(iter(stems.items()))))
-            return Rendered(path.name, self._keep(split, path, "audio/mp4"))
+
+        def write(folder: Path, stems: Mapping[str, Path], tags: Tags) -> None:
+            write_stem_file(stems, folder, tags)
+
+        fmt = OutputFormat.parse(f"m4a:{StemFile.BITRATE}")
+        _, size = self._made(split, split.requested_stems, STEM_FILE, fmt, write, TRACKS)
+        return Rendered(STEM_FILE, size)
 
     def find(self, account_id: str, split_id: str, name: str) -> Download:
         """Return the split's file with that name: a stem (``vocals.mp3``), a mix or a Stem file.
@@ -142,7 +165,7 @@ class Mixes:
     @contextmanager
     def _slot(self) -> Iterator[None]:
         if not self._slots.acquire(timeout=WAIT_SECONDS):
-            raise RateLimited("Too many mixes are being rendered: try again in a minute.")
+            raise RateLimited("Too many mixes are being rendered: try again in a minute.", "mixes")
         try:
             yield
         finally:
@@ -154,14 +177,53 @@ class Mixes:
             stored = split.stems or {}
             yield {name: stack.enter_context(self._storage.local_file(stored[name]["key"])) for name in names}
 
-    def _keep(self, split: Split, path: Path, mime: str) -> int:
-        """Store a file and delete expired ones. The folder is deleted with the split."""
-        folder = mixes_folder(split.id)
-        size = self._storage.put_file(f"{folder}/{path.name}", path, mime, path.name)
-        for stored in list(self._storage.list_prefix(folder)):
-            if stored.modified < now() - RETENTION:
-                self._storage.delete(stored.key)
-        return size
+    def _made(
+        self,
+        split: Split,
+        stems: Sequence[str],
+        name: str,
+        fmt: OutputFormat,
+        write: Callable[[Path, Mapping[str, Path], Tags], Written],
+        tracks: int = 1,
+    ) -> tuple[Written, int]:
+        """Write a file called ``name`` and store it within the account's quota. Returns the result of ``write`` and the
+        size in bytes."""
+        key = f"{mixes_folder(split.id)}/{name}"
+        with self._slot(), self._stems(split, stems) as paths:
+            first = next(iter(paths.items()))
+            with open_source(first[1]) as source:
+                info = source.info
+            largest = tracks * stem_bytes(
+                fmt, info.sample_rate, info.channels, split.duration_seconds, split.source_bytes
+            )
+            self._reserve(split, name, 2 * largest)  # the temporary file and its copy
+            try:
+                with tempfile.TemporaryDirectory(prefix="stemsplitter-") as folder:
+                    written = write(Path(folder), paths, _song_tags(first[0], info.tags))
+                    size = self._storage.put_file(key, Path(folder) / name, fmt.mime, name)
+                with self._database.write() as session:
+                    is_kept = self._quotas.record(session, split.id, size, name=name)
+                if not is_kept:
+                    raise NotFound(f"The split {split.id} was deleted: create another one.")
+            except BaseException:
+                self._storage.delete(key)
+                with self._database.write() as session:
+                    self._quotas.release_name(session, split.id, name)
+                raise
+        return written, size
+
+    def _reserve(self, split: Split, name: str, size: int) -> None:
+        """Reserve the bytes of a mix, and delete the mixes that expire first where the split would have too many."""
+        with self._database.read() as session:
+            others = [other for other in self._quotas.names(session, split.id) if other != name]
+        excess = others[: max(len(others) + 1 - self._settings.max_mixes, 0)]
+        for other in excess:
+            self._storage.delete(f"{mixes_folder(split.id)}/{other}")
+        expires_at = now() + timedelta(seconds=self._settings.mix_seconds)
+        with self._database.write() as session:
+            for other in excess:
+                self._quotas.release_name(session, split.id, other)
+            self._quotas.reserve(session, split.account_id, split.id, size, name=name, expires_at=expires_at)
 
 
 def _output_format(name: str) -> OutputFormat:
@@ -194,10 +256,7 @@ def _audible(split: Split, faders: Mapping[str, Fader]) -> dict[str, Fader]:
     return audible
 
 
-def _song_tags(stem: tuple[str, Path]) -> Tags:
-    """Return the tags of the song, derived from those of a stem."""
-    name, path = stem
-    with open_source(path) as source:
-        tags = source.info.tags
+def _song_tags(name: str, tags: Tags) -> Tags:
+    """Return the tags of the song, derived from those of the stem ``name``."""
     title = "" if tags.title == name else tags.title.removesuffix(f" ({name})")
     return dataclasses.replace(tags, title=title, comment="")

@@ -25,6 +25,7 @@ from stemsplitter.splits.endings import Endings
 from stemsplitter.splits.model_selection import separated_stems
 from stemsplitter.splits.models import FAILED, Split, peaks_key, stems_folder
 from stemsplitter.splits.service import output_format, present
+from stemsplitter.splits.sizes import SLACK_SECONDS
 from stemsplitter.splits.watch import Watch
 from stemsplitter.storage import Storage, StorageError
 from stemsplitter.worker.pool import OutOfMemory, Separated, SeparationPool, SeparationRequest
@@ -33,8 +34,6 @@ from stemsplitter.worker.retry import is_transient, retry
 MAX_ATTEMPTS = 3
 PAUSES = (2.0, 10.0)  # seconds before the second and the third attempt
 LONGEST_CAUSE = 2000  # characters
-# the limit was checked by counting samples; this only bounds a file that decodes differently here
-SLACK_SECONDS = 1.0
 
 _log = logging.getLogger(__name__)
 
@@ -132,7 +131,7 @@ class SplitProcessor:
         with self._folder(lease) as folder:
             separated = self._separate(split, folder, abort)
             with tracing.span("store"):
-                stems = self._store(split, separated, abort)
+                stems, size = self._store(split, separated, abort)
         processing = {
             "device": separated.device.partition(" ")[0],
             "seconds": separated.seconds,
@@ -141,7 +140,7 @@ class SplitProcessor:
 
         def succeed() -> bool:
             with self._database.write() as session:
-                return self._endings.succeed(session, split.id, lease, stems, processing)
+                return self._endings.succeed(session, split.id, lease, stems, processing, size)
 
         with tracing.span("settle"):
             succeeded = retry(succeed, abort)
@@ -162,6 +161,7 @@ class SplitProcessor:
                 format=output_format(split),
                 max_seconds=split.duration_seconds + SLACK_SECONDS,
                 instruments=present(split),
+                max_sample_rate=self._settings.max_sample_rate,
             )
             try:
                 with tracing.span("separate"):
@@ -181,8 +181,11 @@ class SplitProcessor:
             change(session, split.id, split.lease or "")
         raise Released
 
-    def _store(self, split: Split, separated: Separated, abort: threading.Event) -> dict[str, dict[str, Any]]:
-        """Store stems and peaks under keys of the split, which another run of it overwrites with the same content."""
+    def _store(
+        self, split: Split, separated: Separated, abort: threading.Event
+    ) -> tuple[dict[str, dict[str, Any]], int]:
+        """Store stems and peaks under keys of the split, which another run of it overwrites with the same content.
+        Returns the stems and the bytes of all."""
 
         def put(key: str, path: Path, mime: str, name: str = "") -> int:
             with self._database.read() as session:
@@ -191,14 +194,15 @@ class SplitProcessor:
             return self._storage.put_file(key, path, mime, name)
 
         mime = OutputFormat.parse(output_format(split)).mime
-        stems = {}
+        stems: dict[str, dict[str, Any]] = {}
         for name in split.requested_stems:
             path = Path(separated.stems[name])
             key = f"{stems_folder(split.id)}/{path.name}"
             size = retry(partial(put, key, path, mime, path.name), abort)
             stems[name] = {"key": key, "size": size, "mime": mime}
-        retry(partial(put, peaks_key(split.id), Path(separated.peaks), PEAKS_MIME), abort)
-        return stems
+            path.unlink()  # a song that is stored twice would need twice the space
+        peaks = retry(partial(put, peaks_key(split.id), Path(separated.peaks), PEAKS_MIME), abort)
+        return stems, peaks + sum(stem["size"] for stem in stems.values())
 
     def _fail(self, split: Split, code: str, message: str, cause: str | None = None) -> None:
         def fail() -> None:

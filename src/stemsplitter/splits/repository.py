@@ -157,9 +157,10 @@ def expired(session: Session, limit: int) -> Sequence[Split]:
     return session.scalars(query.order_by(Split.expires_at).limit(limit)).all()
 
 
-def existing(session: Session, split_ids: Sequence[str]) -> set[str]:
-    """Return those of the ids whose splits exist and were not deleted."""
-    return set(session.scalars(select(Split.id).where(Split.id.in_(split_ids), Split.deleted_at.is_(None))))
+def existing(session: Session, split_ids: Sequence[str]) -> dict[str, str]:
+    """Return those of the ids whose splits exist and were not deleted, with their status."""
+    query = select(Split.id, Split.status).where(Split.id.in_(split_ids), Split.deleted_at.is_(None))
+    return {row.id: row.status for row in session.execute(query)}
 
 
 def leases(session: Session) -> set[str]:

@@ -14,6 +14,7 @@ from stemsplitter.clock import now
 from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database, new_id
 from stemsplitter.idempotency.service import Record
+from stemsplitter.quotas.service import Quotas
 from stemsplitter.separation.layouts import SIX_STEMS
 from stemsplitter.service_errors import Conflict, NotFound, RateLimited, ValidationFailed
 from stemsplitter.settings import Settings
@@ -22,6 +23,7 @@ from stemsplitter.splits.endings import Endings
 from stemsplitter.splits.model_selection import ALIASES, choose_stems, model_for
 from stemsplitter.splits.models import FAILED, FREE, PAYING, QUEUED, SUCCEEDED, UNFINISHED, Split
 from stemsplitter.splits.schemas import CreatedSplit, CreateSplit, DirectUrl, SplitView, UploadedFile
+from stemsplitter.splits.sizes import stems_bytes
 from stemsplitter.splits.sources import Source, Sources, Stored
 from stemsplitter.storage import Storage
 from stemsplitter.webhooks.service import WebhookService
@@ -41,11 +43,12 @@ class SplitService:
         sources: Sources,
         credits: CreditService,
         webhooks: WebhookService,
+        quotas: Quotas,
     ) -> None:
         self._database, self._settings, self._storage = database, settings, storage
         self._models, self._sources, self._credits = models, sources, credits
-        self._webhooks = webhooks
-        self.endings = Endings(credits, webhooks, storage, settings)
+        self._webhooks, self._quotas = webhooks, quotas
+        self.endings = Endings(credits, webhooks, quotas, storage, settings)
 
     def create(self, account_id: str, request: CreateSplit, record: Record) -> Mapping[str, Any]:
         """Obtain the song, and create and queue the split and hold its credits in one transaction.
@@ -58,6 +61,7 @@ class SplitService:
             InsufficientCredits: the balance does not cover the duration of the song.
             RateLimited: too many of the account's splits are unfinished.
             Conflict: another split uses the upload.
+            QuotaExceeded, Busy: the account or the disk has too little space for the song and its stems.
         """
         return self._create(self._new_split(account_id, request), request.input, record)
 
@@ -67,7 +71,7 @@ class SplitService:
         Raises:
             NotFound: the account has no such split.
             Conflict: it has not failed.
-            ValidationFailed, InsufficientCredits, RateLimited: as :meth:`create`.
+            ValidationFailed, InsufficientCredits, RateLimited, QuotaExceeded, Busy: as :meth:`create`.
         """
         with self._database.read() as session:
             failed = _owned(session, account_id, split_id)
@@ -83,7 +87,9 @@ class SplitService:
             metadata=failed.user_metadata,
         )
         return self._create(
-            self._new_split(account_id, request), Stored(failed.source_key, failed.filename), lambda *_: None
+            self._new_split(account_id, request),
+            Stored(failed.source_key, failed.filename, failed.source_bytes),
+            lambda *_: None,
         )
 
     def _create(
@@ -92,7 +98,9 @@ class SplitService:
         account_id = split.account_id
         with self._database.read() as session:
             self._check_queue(session, account_id)
-            self._credits.check_some(session, account_id)  # before anything is downloaded or measured
+            # before anything is downloaded or measured
+            self._credits.check_some(session, account_id)
+            self._quotas.check_some(session, account_id)
         with ExitStack() as stack:
             with tracing.span("obtain source"):
                 source = stack.enter_context(self._sources.obtain(account_id, split.id, input))
@@ -101,6 +109,9 @@ class SplitService:
             if source.upload is not None:
                 self._sources.claim(session, account_id, source.upload)
             _fill(split, source, self._settings)
+            self._quotas.reserve(
+                session, account_id, split.id, source.size + self._stems_bytes(split, source)
+            )
             split.credits_used = self._credits.hold(session, account_id, split.id, source.seconds)
             self._place(session, split)
             session.add(split)
@@ -109,6 +120,18 @@ class SplitService:
             data = created.model_dump(mode="json", by_alias=True)
             record(session, data)
         return data
+
+    def _stems_bytes(self, split: Split, source: Source) -> int:
+        """Return the largest size of the stems."""
+        return stems_bytes(
+            split.requested_stems,
+            output_format(split),
+            source.probed.sample_rate,
+            source.probed.channels,
+            source.seconds,
+            source.size,
+            self._settings.max_sample_rate,
+        )
 
     def _place(self, session: Session, split: Split) -> None:
         """Add the split to the queue."""
@@ -178,6 +201,7 @@ class SplitService:
         self._storage.delete(split.source_key)
         with self._database.write() as session:
             repository.mark_deleted(session, split.id)
+            self._quotas.release(session, split.id)
 
     def succeeded(self, account_id: str, split_id: str) -> Split:
         """Return the account's split, which has succeeded.
@@ -233,7 +257,9 @@ class SplitService:
     def _check_queue(self, session: Session, account_id: str) -> None:
         limit = self._settings.max_queued_splits
         if repository.count_unfinished(session, account_id) >= limit:
-            raise RateLimited(f"{limit} of your splits are unfinished: create more when some have ended.")
+            raise RateLimited(
+                f"{limit} of your splits are unfinished: create more when some have ended.", "queued splits"
+            )
 
 
 def present(split: Split) -> list[str] | None:

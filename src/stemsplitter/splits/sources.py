@@ -3,19 +3,23 @@
 import contextlib
 import hashlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from stemsplitter.analysis.probing import Probed, probe
 from stemsplitter.analysis.sniffing import HEAD_BYTES, not_media
+from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.fetching import Fetcher, FetchError
 from stemsplitter.files.names import plain_ending
+from stemsplitter.quotas.service import Quotas
 from stemsplitter.service_errors import ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.splits.schemas import DirectUrl, UploadedFile
@@ -25,6 +29,9 @@ from stemsplitter.uploads.models import Upload
 from stemsplitter.uploads.service import UploadService, is_direct, not_received
 
 DOWNLOAD_SECONDS = 15.0  # plus at most 30 s of probing, so creating a split takes at most 45 s
+CREATING = timedelta(hours=1)  # far longer than that
+# a download reserves at most this much in advance, in a transaction of a few milliseconds
+STEP_BYTES = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -53,10 +60,11 @@ class Source:
 
 @dataclass(frozen=True)
 class Stored:
-    """The song of another split: storage key and file name."""
+    """The song of another split: storage key, file name and size in bytes."""
 
     key: str
     filename: str
+    size: int
 
 
 class Sources:
@@ -68,10 +76,11 @@ class Sources:
         storage: Storage,
         fetcher: Fetcher,
         uploads: UploadService,
+        quotas: Quotas,
         settings: Settings,
     ) -> None:
         self._database, self._storage, self._fetcher = database, storage, fetcher
-        self._uploads, self._settings = uploads, settings
+        self._uploads, self._quotas, self._settings = uploads, quotas, settings
 
     @contextmanager
     def obtain(
@@ -79,22 +88,25 @@ class Sources:
     ) -> Iterator[Source]:
         """Yield the song that a request names. A downloaded or copied file is deleted if the block raises.
 
+        Its bytes are reserved for the split while it is downloaded, and released if the block raises.
+
         Raises:
             ValidationFailed: it cannot be downloaded, was not uploaded, cannot be decoded, or exceeds a limit.
             Conflict: another split uses the upload.
-            Busy: too many other songs are being measured.
+            QuotaExceeded: the account has too little space for it.
+            Busy: too many other songs are being measured, or the disk is almost full.
         """
         if isinstance(given, DirectUrl):
-            source = self._download(account_id, split_id, given)
-            with self._deleted_on_failure(source.key):
-                yield source
+            with self._deleted_on_failure(split_id):
+                yield self._download(account_id, split_id, given)
         elif isinstance(given, Stored):
-            key = _source_key(split_id, given.filename)
-            with self._deleted_on_failure(key):
-                yield self._copy(account_id, key, given)
+            with self._deleted_on_failure(split_id):
+                self._reserve(account_id, split_id, given.size)
+                yield self._copy(account_id, _source_key(split_id, given.filename), given)
         elif is_direct(upload := self._find(account_id, given)):
             key = _source_key(split_id, upload.filename)
-            with self._deleted_on_failure(key):
+            with self._deleted_on_failure(split_id):
+                self._reserve(account_id, split_id, upload.content_length)
                 yield self._copy_direct(key, upload, given)
             self._uploads.delete_direct(given.storage_key)
         else:
@@ -110,14 +122,18 @@ class Sources:
     def _download(self, account_id: str, split_id: str, given: DirectUrl) -> Source:
         limit = self._settings.max_source_bytes
         with tempfile.NamedTemporaryFile(prefix="stemsplitter-") as file:
+            counted = _CountedFile(
+                cast(BinaryIO, file), lambda size: self._reserve(account_id, split_id, size)
+            )
             try:
                 fetched = self._fetcher.download(
-                    given.url, cast(BinaryIO, file), max_bytes=limit, deadline_s=DOWNLOAD_SECONDS
+                    given.url, cast(BinaryIO, counted), max_bytes=limit, deadline_s=DOWNLOAD_SECONDS
                 )
             except FetchError as error:
                 raise ValidationFailed(str(error), param="input.url") from error
             file.flush()
             probed = self._probe(account_id, Path(file.name), fetched.filename, "input.url")
+            self._reserve(account_id, split_id, 2 * fetched.size)  # until the temporary file is deleted
             key = _source_key(split_id, fetched.filename)
             self._storage.put_file(key, file.name, "application/octet-stream")
         return Source(key, fetched.size, fetched.filename, probed, None)
@@ -162,13 +178,24 @@ class Sources:
                 session, account_id, given.upload_id, given.file_url, given.storage_key
             )
 
+    def _reserve(self, account_id: str, split_id: str, size: int) -> None:
+        """Reserve the bytes of a source. They expire if this process dies before the split is created."""
+        with self._database.write() as session:
+            expires_at = now() + CREATING
+            self._quotas.reserve(session, account_id, split_id, size, expires_at=expires_at)
+
     @contextmanager
-    def _deleted_on_failure(self, key: str) -> Iterator[None]:
+    def _deleted_on_failure(self, split_id: str) -> Iterator[None]:
         try:
             yield
         except BaseException:
-            with contextlib.suppress(StorageError):  # maintenance deletes it otherwise
-                self._storage.delete(key)
+            with contextlib.suppress(StorageError, SQLAlchemyError):  # maintenance does it otherwise
+                with self._database.read() as session:
+                    is_reserved = self._quotas.reserved(session, split_id) > 0
+                if is_reserved:
+                    self._storage.delete_prefix(f"splits/{split_id}")
+                    with self._database.write() as session:
+                        self._quotas.release(session, split_id)
             raise
 
     def _probe(self, account_id: str, path: Path, name: str, param: str) -> Probed:
@@ -177,6 +204,21 @@ class Sources:
         except ValidationFailed as error:
             details: dict[str, Any] = error.details
             raise ValidationFailed(str(error), param=error.param or param, details=details) from error
+
+
+class _CountedFile:
+    """A file whose bytes are reserved before they are written."""
+
+    def __init__(self, file: BinaryIO, reserve: Callable[[int], None]) -> None:
+        self._file, self._reserve = file, reserve
+        self._written = self._reserved = 0
+
+    def write(self, data: bytes) -> int:
+        self._written += len(data)
+        if self._written > self._reserved:
+            self._reserved = self._written + min(self._written, STEP_BYTES)
+            self._reserve(self._reserved)
+        return self._file.write(data)
 
 
 def _source_key(split_id: str, filename: str) -> str:

@@ -175,6 +175,11 @@ class Storage:
             yield path
 
     @property
+    def folder(self) -> Path | None:
+        """The folder of the files; None for a bucket."""
+        return self._folder
+
+    @property
     def is_folder(self) -> bool:
         """True if the files are on this disk."""
         return self._folder is not None

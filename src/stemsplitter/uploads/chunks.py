@@ -47,11 +47,14 @@ def read(storage: Storage, chunks: Sequence[StoredFile]) -> Iterator[bytes]:
         yield from storage.read(chunk.key)
 
 
-def delete(storage: Storage, upload_id: str) -> None:
-    """Delete all chunks of an upload; those that cannot be deleted now are deleted with the upload."""
+def delete(storage: Storage, upload_id: str) -> bool:
+    """Delete all chunks of an upload. Those that cannot be deleted now, when it returns false, are deleted with the
+    upload."""
     with suppress(StorageError):
         for stored, *_ in list(_find(storage, upload_id)):
             storage.delete(stored.key)
+        return True
+    return False
 
 
 def _find(storage: Storage, upload_id: str) -> Iterator[tuple[StoredFile, int, int]]:

@@ -9,6 +9,7 @@ from stemsplitter.analysis.sniffing import HEAD_BYTES, not_media
 from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.files.names import plain_ending
+from stemsplitter.quotas.service import Quotas
 from stemsplitter.storage import Storage, StorageError
 from stemsplitter.uploads import chunks, repository
 from stemsplitter.uploads.errors import InProgress, LengthMismatch, TypeMismatch
@@ -111,8 +112,11 @@ class Receiving(ABC):
 class Incoming(Receiving):
     """Receives the whole file."""
 
-    def __init__(self, database: Database, storage: Storage, upload: Upload, attempt: int) -> None:
+    def __init__(
+        self, database: Database, storage: Storage, quotas: Quotas, upload: Upload, attempt: int
+    ) -> None:
         super().__init__(database, storage, upload, attempt, f"{attempt}{plain_ending(upload.filename)}")
+        self._quotas = quotas
         self._digest = hashlib.sha256()
 
     def write(self, data: bytes) -> None:
@@ -126,13 +130,16 @@ class Incoming(Receiving):
             )
         self._check_media()
         self._file.commit()
+        upload = self._upload
         with self._database.write() as session:
             is_current = repository.finish(
-                session, self._upload.id, self._attempt, self.key, self._digest.hexdigest(), now()
+                session, upload.id, self._attempt, self.key, self._digest.hexdigest(), now()
             )
+            has_chunks = self._quotas.reserved(session, upload.id) > upload.content_length
         self._delete_unless(is_current)
-        if self._upload.kept:
-            chunks.delete(self._storage, self._upload.id)
+        if has_chunks and chunks.delete(self._storage, upload.id):
+            with self._database.write() as session:
+                self._quotas.record(session, upload.id, upload.content_length)
 
 
 class IncomingChunk(Receiving):

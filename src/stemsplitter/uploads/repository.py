@@ -82,9 +82,12 @@ def use_direct(session: Session, upload_id: str, sha256: str) -> bool:
     return session.scalar(used.returning(Upload.id)) is not None
 
 
-def lock_expired(session: Session, before: datetime, limit: int) -> Sequence[Upload]:
-    """Lock and return uploads that expired before then, oldest first."""
-    expired = select(Upload).where(Upload.expires_at < before).order_by(Upload.expires_at).limit(limit)
+def lock_expired(session: Session, before: datetime, unsent_before: datetime, limit: int) -> Sequence[Upload]:
+    """Lock and return uploads that expired before then, oldest first; those that were not received if they expired
+    before ``unsent_before``."""
+    is_unsent = and_(Upload.status.in_((RESERVED, RECEIVING)), Upload.expires_at < unsent_before)
+    expired = select(Upload).where(or_(Upload.expires_at < before, is_unsent))
+    expired = expired.order_by(Upload.expires_at).limit(limit)
     return session.scalars(expired.with_for_update(skip_locked=True)).all()
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.files.names import plain_ending
+from stemsplitter.quotas.service import Quotas
 from stemsplitter.service_errors import Conflict, ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.storage import Storage, StorageError
@@ -56,10 +57,11 @@ class Progress:
 class UploadService:
     """Reserves uploads, receives their files, and marks them as used by splits."""
 
-    def __init__(self, database: Database, storage: Storage, settings: Settings) -> None:
+    def __init__(self, database: Database, storage: Storage, settings: Settings, quotas: Quotas) -> None:
         self._database = database
         self._storage = storage
         self._settings = settings
+        self._quotas = quotas
 
     def reserve(
         self, session: Session, account_id: str, filename: str, content_type: str, content_length: int
@@ -68,6 +70,7 @@ class UploadService:
 
         Raises:
             ValidationFailed: the type is not audio or video, or the length exceeds the limit.
+            QuotaExceeded, Busy: the account or the disk has too little space.
         """
         essence = media_type(content_type)
         if not _TYPE.fullmatch(essence):
@@ -92,6 +95,7 @@ class UploadService:
         )
         session.add(upload)
         session.flush()
+        self._quotas.reserve(session, account_id, upload.id, content_length)
         return upload, token
 
     def direct(self, upload: Upload) -> DirectUpload | None:
@@ -124,7 +128,7 @@ class UploadService:
             upload = _find(session, upload_id, token)
             _check(upload, content_type, content_length)
             attempt = _attempt(session, upload_id)
-        return Incoming(self._database, self._storage, upload, attempt)
+        return self._incoming(upload, attempt)
 
     def progress(self, upload_id: str, token: str) -> Progress:
         """Return the progress of the upload.
@@ -153,6 +157,7 @@ class UploadService:
 
         Raises:
             UploadError: one of its subclasses; nothing was changed.
+            QuotaExceeded, Busy: as in :meth:`reserve`.
         """
         with self._database.write() as session:
             upload = _find(session, upload_id, token)
@@ -165,6 +170,8 @@ class UploadService:
                 if upload.kept != offset and upload.status == RESERVED:
                     raise OffsetMismatch(offset, upload.kept)
                 raise _in_progress()
+            # while chunks are joined, they are stored beside the file
+            self._quotas.reserve(session, upload.account_id, upload_id, 2 * upload.content_length)
         return IncomingChunk(self._database, self._storage, upload, attempt, offset, is_last)
 
     def begin_joining(self, upload_id: str, token: str) -> tuple[Incoming, Iterator[bytes]]:
@@ -179,14 +186,17 @@ class UploadService:
         with self._database.write() as session:
             upload = _find(session, upload_id, token)
             attempt = _attempt(session, upload_id, kept=upload.content_length)
-        incoming = Incoming(self._database, self._storage, upload, attempt)
-        return incoming, self._joined(upload, attempt)
+        return self._incoming(upload, attempt), self._joined(upload, attempt)
+
+    def _incoming(self, upload: Upload, attempt: int) -> Incoming:
+        return Incoming(self._database, self._storage, self._quotas, upload, attempt)
 
     def _joined(self, upload: Upload, attempt: int) -> Iterator[bytes]:
         found = chunks.in_order(self._storage, upload.id, upload.content_length)
         if found is None:
             with self._database.write() as session:
                 repository.lose_chunks(session, upload.id, attempt)
+            chunks.delete(self._storage, upload.id)
             raise Incomplete("Chunks of this file are missing in the storage: send it again from the start.")
         yield from chunks.read(self._storage, found)
 
@@ -213,6 +223,9 @@ class UploadService:
         )
         if not used:
             raise _used(upload_id)
+        if sha256 is None:
+            # its bytes are those of the split now; a client can overwrite a file that it sent directly
+            self._quotas.release(session, upload_id)
         return upload
 
     def find_for_split(
@@ -251,10 +264,16 @@ class UploadService:
     def delete_expired(self, limit: int = 100) -> int:
         """Delete uploads a day after they expired, with unused files and interrupted writes. Returns their number.
 
+        An upload to a folder that was not received is deleted as soon as no request can send it any more.
+
         If it is interrupted, the next call completes it.
         """
+        before = unsent_before = now() - RETENTION
+        if self._storage.is_folder:
+            # a request that began in time may send for as long as the reservation was valid
+            unsent_before = max(before, now() - timedelta(seconds=self._settings.upload_seconds) - LEASE)
         with self._database.write() as session:
-            expired = repository.lock_expired(session, now() - RETENTION, limit)
+            expired = repository.lock_expired(session, before, unsent_before, limit)
             for upload in expired:
                 if upload.status != USED:
                     upload.status = RESERVED  # so that no split can use it
@@ -265,6 +284,7 @@ class UploadService:
                     self._storage.delete(stored.key)
         with self._database.write() as session:
             repository.remove(session, [upload.id for upload in expired])
+            self._quotas.release(session, *(upload.id for upload in expired))
         self._storage.abort_writes()
         return len(expired)
 

@@ -3,11 +3,11 @@
 Arguments: the device, the number of CPU threads (0 for all), and the number of processes that share the CPU. Its first
 message is ``{"id": 0, "device": …, "problem": …}``: the device it uses, and the reason if that is not the given one.
 
-A request is ``{"id", "model", "stems", "source", "folder", "format", "max_seconds", "instruments"}``. The responses are
-any number of ``{"id", "progress": 0…1}`` and finally ``{"id", "done": {…}}`` or ``{"id", "error": CLASS, "message":
-…}``, where CLASS is the name of a class in :mod:`stemsplitter.errors`, ``MemoryError``, or ``Exception`` for an
-unexpected error. ``{"id", "stop": true}`` stops the request after its current segment. The process exits when its input
-closes.
+A request is ``{"id", "model", "stems", "source", "folder", "format", "max_seconds", "instruments",
+"max_sample_rate"}``. The responses are any number of ``{"id", "progress": 0…1}`` and finally ``{"id", "done": {…}}`` or
+``{"id", "error": CLASS, "message": …}``, where CLASS is the name of a class in :mod:`stemsplitter.errors`,
+``MemoryError``, or ``Exception`` for an unexpected error. ``{"id", "stop": true}`` stops the request after its current
+segment. The process exits when its input closes.
 
 Concurrent requests share loaded models and, on a GPU, batches.
 """
@@ -110,6 +110,7 @@ class SeparationServer:
                 format=request["format"],
                 max_seconds=request["max_seconds"],
                 instruments=request["instruments"],
+                max_sample_rate=request["max_sample_rate"],
                 peaks=True,
                 progress=lambda progress: self._parent.send({"id": number, "progress": progress.fraction}),
                 stop=stop.is_set,

@@ -40,6 +40,7 @@ class SeparationRequest:
     format: str
     max_seconds: float
     instruments: list[str] | None = None
+    max_sample_rate: int | None = None
 
 
 @dataclass(frozen=True)

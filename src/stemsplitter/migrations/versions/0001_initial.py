@@ -295,6 +295,21 @@ def upgrade() -> None:
         postgresql_where=sa.text("status IN ('queued', 'processing')"),
     )
     op.create_table(
+        "stored_bytes",
+        sa.Column("owner_id", sa.String(length=32), nullable=False),
+        sa.Column("name", sa.String(length=64), nullable=False),
+        sa.Column("account_id", sa.String(), nullable=False),
+        sa.Column("bytes", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=True),
+        sa.CheckConstraint("bytes >= 0", name=op.f("ck_stored_bytes_bytes")),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_stored_bytes_account_id_accounts")
+        ),
+        sa.PrimaryKeyConstraint("owner_id", "name", name=op.f("pk_stored_bytes")),
+    )
+    op.create_index("ix_stored_bytes_account", "stored_bytes", ["account_id", "bytes"])
+    op.create_index("ix_stored_bytes_expires_at", "stored_bytes", ["expires_at"])
+    op.create_table(
         "uploads",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("account_id", sa.String(), nullable=False),

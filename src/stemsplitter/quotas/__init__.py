@@ -1,0 +1,1 @@
+"""Quotas of bytes: the files that an account may have the server store."""

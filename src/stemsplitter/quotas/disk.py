@@ -1,0 +1,38 @@
+"""Free space of the server's disks."""
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from stemsplitter.service_errors import Busy
+
+RETRY_AFTER_S = 60
+
+
+def free_bytes(folder: Path) -> int:
+    """Return the bytes that this process may still write on the disk of a folder."""
+    return shutil.disk_usage(folder).free
+
+
+class Disk:
+    """The disks of some folders, of which ``floor`` bytes stay free for the database and for deletions.
+
+    Args:
+        free: returns the free bytes of a folder. Raises OSError.
+    """
+
+    def __init__(self, folders: Sequence[Path], floor: int, free: Callable[[Path], int] = free_bytes) -> None:
+        self._folders, self._floor, self._free = folders, floor, free
+
+    def check(self, size: int = 0) -> None:
+        """Raise Busy if ``size`` more bytes would leave less than the floor."""
+        if self._floor and self.free() - size < self._floor:
+            raise Busy(
+                "The disk of the server is almost full: send the request again later.",
+                "free space",
+                RETRY_AFTER_S,
+            )
+
+    def free(self) -> int:
+        """Return the free bytes of the fullest disk."""
+        return min(self._free(folder) for folder in self._folders)
