@@ -58,7 +58,9 @@ def separate(path: Path, song: Path, folder: Path) -> None:
     names = ["drums", "bass", "other", "vocals", "guitar", "piano"]
     with (
         open_source(song) as source,
-        StemSet(folder, names, OutputFormat.parse("wav16"), 44_100, 2) as files,
+        StemSet(
+            {name: folder / f"{name}.wav" for name in names}, OutputFormat.parse("wav16"), 44_100, 2
+        ) as files,
     ):
         segmenter, overlap_add = Segmenter(2, SEGMENT, hop), OverlapAdd(triangle(SEGMENT), hop)
 

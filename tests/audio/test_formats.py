@@ -104,7 +104,7 @@ def test_one_registration_adds_a_format(tmp_path, noise, monkeypatch):
     assert (str(fmt), fmt.extension, fmt.mime, fmt.label) == ("toy", "toy", "audio/x-toy", "Toy")
     assert fmt in list(variants()) and fmt.supported_rate(16000) == 44100
     signal = noise(3000)
-    with StemSet(tmp_path, ["vocals"], fmt, 44100, 2) as stems:
+    with StemSet({"vocals": tmp_path / "vocals.toy"}, fmt, 44100, 2) as stems:
         stems.write({"vocals": signal})
         (written,) = stems.commit()
     assert written.path == tmp_path / "vocals.toy"

@@ -19,7 +19,9 @@ NAMES = ("vocals", "drums", "bass")
 
 
 def stem_set(folder, fmt="wav24", names=NAMES, **options):
-    return StemSet(folder, names, OutputFormat.parse(fmt), 44100, 2, Tags(title="Song"), **options)
+    format = OutputFormat.parse(fmt)
+    paths = {name: folder / f"{name}.{format.extension}" for name in names}
+    return StemSet(paths, format, 44100, 2, Tags(title="Song"), **options)
 
 
 def write_all(stems, signals, block=9999):
@@ -170,7 +172,7 @@ def test_folder_of_a_stem_name_is_refused_when_opened(tmp_path):
 
 def test_unsupported_sample_rate_is_refused(tmp_path):
     with pytest.raises(RequestError, match="resample to 48000 Hz"):
-        StemSet(tmp_path / "out", NAMES, OutputFormat.parse("mp3"), 96000, 2)
+        StemSet({"vocals": tmp_path / "out" / "vocals.mp3"}, OutputFormat.parse("mp3"), 96000, 2)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -22,6 +22,7 @@ from stemsplitter.audio import opening
 from stemsplitter.audio.cover import cover_size
 from stemsplitter.audio.demuxed_track import DemuxedTrack
 from stemsplitter.audio.downmix import to_channels
+from stemsplitter.audio.excerpt import Excerpt
 from stemsplitter.audio.frame_track import FrameTrack
 from stemsplitter.audio.ogg import Link, find_links
 from stemsplitter.audio.pieces import Damage, Piece
@@ -135,8 +136,8 @@ class AudioSource:
         """Yield the decoded pieces of all songs in the file, in order."""
         for number, view in enumerate(self._views):
             self._open(view, self._links[number] if self._links else None)
-            yield from self._track.pieces()
             self._damages.append(self._track.damage)
+            yield from self._track.pieces()
             self._note_missing()
 
     def _open(self, view: FileView, link: Link | None) -> None:
@@ -225,7 +226,7 @@ class AudioSource:
                 self.warnings.append(
                     f"The sample rate changes from {info.sample_rate} to {piece.rate} Hz; that part is resampled."
                 )
-            yield samples if resampler is None else resampler.push(_cleaned(samples)[0])
+            yield samples if resampler is None else resampler.push(cleaned(samples)[0])
             with self._reading:
                 if self._closed:
                     raise AudioError(f"{self._name} was closed while it was read.")
@@ -233,18 +234,19 @@ class AudioSource:
         if resampler is not None:
             yield resampler.flush()
 
-    def blocks(self, block_samples: int = BLOCK_SAMPLES) -> Iterator[Samples]:
-        """Yield the song once, as C-contiguous float32 blocks ``[channels, n]`` at its own sample rate.
+    def blocks(self, block_samples: int = BLOCK_SAMPLES, excerpt: Excerpt | None = None) -> Iterator[Samples]:
+        """Yield the song or an excerpt once, as C-contiguous float32 blocks ``[channels, n]`` at its own sample rate.
 
         Every block has ``block_samples`` samples except the last, which may have fewer. Nothing is scaled or clipped
         (full scale is ±1 and may be exceeded). NaN, infinite samples and those above 2^24 become zero.
 
-        Raises :class:`AudioError` when the song exceeds ``max_seconds``.
+        Raises :class:`AudioError` when the song exceeds ``max_seconds`` or ends before the excerpt.
         """
         limit = None if self._max_seconds is None else self._max_seconds * self.info.sample_rate
         block = np.empty((self.info.channels, block_samples), np.float32)
         filled = 0
-        for samples in self._converted():
+        whole = self._converted()
+        for samples in excerpt.cut(whole, self.info.sample_rate, self._name) if excerpt else whole:
             done = 0
             while done < samples.shape[1]:
                 count = min(block_samples - filled, samples.shape[1] - done)
@@ -263,7 +265,7 @@ class AudioSource:
 
     def _deliver(self, block: Samples) -> Samples:
         self.samples += block.shape[1]
-        block, unusable = _cleaned(block)
+        block, unusable = cleaned(block)
         self._not_usable += unusable
         return block
 
@@ -301,8 +303,8 @@ class AudioSource:
         self.close()
 
 
-def _cleaned(samples: Samples) -> tuple[Samples, int]:
-    """Set unusable and subnormal samples to zero. Returns the samples and the number of unusable ones.
+def cleaned(samples: Samples) -> tuple[Samples, int]:
+    """Set unusable and subnormal samples to zero, in place. Returns the samples and the number of unusable ones.
 
     The bits of a float without its sign are ordered by magnitude; comparing them avoids slow subnormal arithmetic.
     """

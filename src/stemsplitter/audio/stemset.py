@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ class WrittenStem:
 
 
 class StemSet:
-    """Writes ``folder/<name>.<ext>`` for every stem: all of them on :meth:`commit`, or none.
+    """Writes the file ``paths[stem]`` for every stem: all of them on :meth:`commit`, or none.
 
     The stems keep their relative levels, so that they still sum to the mixture. If any stem exceeds the format's
     headroom (:attr:`OutputFormat.headroom`: full scale for integers, unlimited for float WAV), one ``gain`` below 1
@@ -49,8 +49,7 @@ class StemSet:
 
     def __init__(
         self,
-        folder: Path,
-        names: Sequence[str],
+        paths: Mapping[str, Path],
         fmt: OutputFormat,
         sample_rate: int,
         channels: int,
@@ -63,25 +62,29 @@ class StemSet:
         self._rate = sample_rate
         self._channels = channels
         self._tags = tags or Tags()
-        self._peaks = dict.fromkeys(names, 0.0)
+        self._paths = dict(paths)
+        self._peaks = dict.fromkeys(paths, 0.0)
         self._overload = 0.0
         self._spools: dict[str, IO[bytes]] = {}
         self._pending: list[Future[None]] = []
         self._writers: dict[str, StemWriter] = {}
-        self._folder = OutputFolder(folder)
+        self._folders: list[OutputFolder] = []
         self._pool = ThreadPoolExecutor(
-            max_workers=max(1, min(threads, len(names))), thread_name_prefix="encode"
+            max_workers=max(1, min(threads, len(paths))), thread_name_prefix="encode"
         )
         try:
-            for name in names:
+            for parent in dict.fromkeys(path.parent for path in self._paths.values()):
+                self._folders.append(OutputFolder(parent))
+            for name in paths:
                 self._writers[name] = self._writer(name)
         except BaseException:
             self.discard()
             raise
 
     def _writer(self, name: str) -> StemWriter:
-        path = self._folder.path / f"{name}.{self._format.extension}"
-        return StemWriter(path, self._format, self._rate, self._channels, self._tags.for_stem(name))
+        return StemWriter(
+            self._paths[name], self._format, self._rate, self._channels, self._tags.for_stem(name)
+        )
 
     @property
     def peak(self) -> float:
@@ -130,7 +133,7 @@ class StemSet:
     def _open_spools(self) -> None:
         for name in self._writers:
             try:
-                self._spools[name] = tempfile.TemporaryFile(dir=self._folder.path)  # noqa: SIM115
+                self._spools[name] = tempfile.TemporaryFile(dir=self._paths[name].parent)  # noqa: SIM115
             except OSError as error:
                 raise output_error(self._writers[name].path, error) from error
 
@@ -193,7 +196,8 @@ class StemSet:
             writer.discard()
         for spool in self._spools.values():
             spool.close()
-        self._folder.release(keep=keep)
+        for folder in reversed(self._folders):
+            folder.release(keep=keep)
 
     def __enter__(self) -> StemSet:
         return self

@@ -17,6 +17,7 @@ from stemsplitter.errors import RequestError
 from stemsplitter.files.atomic import output_error
 from stemsplitter.files.folder import OutputFolder
 from stemsplitter.files.names import file_name
+from stemsplitter.files.templates import fill_template, template_fields
 
 Waveform = NDArray[np.float32]
 
@@ -66,17 +67,56 @@ def limited_rate(sample_rate: int, highest: int) -> int:
 
 
 def open_output(
-    folder: Path, song: str, stems: tuple[str, ...], format: str, sample_rate: int, source: AudioInfo
+    folder: Path,
+    filename: str | None,
+    song: str,
+    stems: tuple[str, ...],
+    format: str,
+    sample_rate: int,
+    source: AudioInfo,
 ) -> Output:
-    """Open the output of a song's stems; RequestError if the format cannot contain them."""
+    """Open the output of the stems of ``song``.
+
+    Raises:
+        RequestError: the format cannot contain the stems, or ``filename`` gives two stems one path or has an unknown
+            field.
+    """
     if format == EXTENSION:
-        return StemFile(folder, song, stems, sample_rate, source)
+        return StemFile(folder / stem_file_path(filename, song), stems, sample_rate, source)
     fmt = OutputFormat.parse(format)
-    return StemSet(folder, stems, fmt, sample_rate, source.channels, source.tags)
+    paths = stem_paths(filename, song, stems, fmt.extension)
+    absolute = {stem: folder / path for stem, path in paths.items()}
+    return StemSet(absolute, fmt, sample_rate, source.channels, source.tags)
+
+
+def stem_paths(filename: str | None, song: str, stems: tuple[str, ...], extension: str) -> dict[str, Path]:
+    """Return the path of each stem's file in the output folder.
+
+    Raises:
+        RequestError: ``filename`` has an unknown field, or gives two stems one path.
+    """
+    filename = filename or "{stem}.{ext}"
+    template_fields(filename, ("track", "stem", "ext"))
+    paths = {stem: fill_template(filename, track=song, stem=stem, ext=extension) for stem in stems}
+    if len(set(paths.values())) < len(stems):
+        raise RequestError(f"The file name {filename!r} is the same for several stems: add {{stem}}.")
+    return paths
+
+
+def stem_file_path(filename: str | None, song: str) -> Path:
+    """Return the path of the one file that contains all stems, in the output folder.
+
+    Raises:
+        RequestError: ``filename`` has an unknown field.
+    """
+    if filename is None:
+        return Path(file_name(song, f".{EXTENSION}"))
+    template_fields(filename, ("track", "ext"))
+    return fill_template(filename, track=song, ext=EXTENSION)
 
 
 class StemFile:
-    """Writes all stems and their mixture to ``folder/<song>.stem.mp4``.
+    """Writes all stems and their mixture to one Native Instruments Stem file.
 
     AAC distorts samples over full scale. So the tracks are also kept as float32 in an unnamed temporary file; if one
     exceeds full scale, all are encoded again with one gain.
@@ -84,20 +124,18 @@ class StemFile:
 
     BITRATE = 256
 
-    def __init__(
-        self, folder: Path, song: str, stems: tuple[str, ...], sample_rate: int, source: AudioInfo
-    ) -> None:
+    def __init__(self, path: Path, stems: tuple[str, ...], sample_rate: int, source: AudioInfo) -> None:
         if set(stems) != set(STEMS):
             raise RequestError(f"A {EXTENSION} file contains the stems {', '.join(STEMS)}: choose 4s.")
         self.gain = 1.0
         self._peaks = dict.fromkeys((MIXTURE, *STEMS), 0.0)
         self._channels = source.channels
-        self._path = folder / file_name(song, f".{EXTENSION}")
+        self._path = path
         self._rate, self._tags = sample_rate, source.tags
-        self._folder = OutputFolder(folder)
+        self._folder = OutputFolder(path.parent)
         try:
             self._writer = self._new_writer()
-            self._spool = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
+            self._spool = tempfile.TemporaryFile(dir=path.parent)  # noqa: SIM115
         except OSError as error:
             self._writer.discard()
             self._folder.release(keep=False)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemsplitter.audio.decode import AudioInfo
+from stemsplitter.audio.excerpt import Excerpt
 from stemsplitter.audio.peaks import Peaks
 from stemsplitter.audio.stemset import WrittenStem
 
@@ -87,10 +88,12 @@ class StemFiles(Separation):
         source: the song's file.
         files: the files in the order of the stems.
         gain: factor applied to all stems so that none clips; 1 if none would.
+        excerpt: the part of the source that was separated.
         peaks: peaks of the stems before the gain; None if not requested.
     """
 
     source: AudioInfo
     files: tuple[WrittenStem, ...]
     gain: float
+    excerpt: Excerpt = field(default_factory=Excerpt)
     peaks: Peaks | None = field(default=None, repr=False)

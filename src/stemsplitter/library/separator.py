@@ -6,19 +6,20 @@ import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stemsplitter.audio.decode import MAX_RATE, MIN_RATE, open_source
+from stemsplitter.audio.excerpt import Excerpt, Seconds
 from stemsplitter.audio.mixing import resampled
 from stemsplitter.audio.peaks import Peaks
 from stemsplitter.catalogue.entries import ModelEntry
 from stemsplitter.catalogue.loading import load_model
 from stemsplitter.catalogue.selection import default_model_for
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.errors import AudioError, Stopped
+from stemsplitter.errors import RequestError, Stopped
+from stemsplitter.library.inputs import ArrayLike, Data, FilePath, is_file, open_song, read_array, song_name
 from stemsplitter.library.outputs import limited_rate, open_output, output_rate
 from stemsplitter.library.results import OnProgress, Progress, ShouldStop, StemFiles, Stems
 from stemsplitter.separation.layouts import SIX_STEMS, parse_instruments, parse_stems, plan_stems
@@ -48,6 +49,8 @@ class Separator:
         device: str = "auto",
         precision: str = "auto",
         threads: int | None = None,
+        overlap: float | None = None,
+        shifts: int = 1,
         store: ModelStore | None = None,
     ) -> None:
         """Load a model.
@@ -60,14 +63,20 @@ class Separator:
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
             precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``.
             threads: limit of CPU threads; by default the cores that this process may use.
+            overlap: share of a segment that overlaps with the next, 0 to 0.95; by default that of the model.
+            shifts: number of predictions, each of the song shifted by another part of 0.5 s, that are averaged, as in
+                demucs; the time grows in proportion.
             store: the models on this machine; by default the user's cache.
 
         Raises:
-            RequestError: the model cannot provide the stems, or the device or precision is not available.
+            RequestError: the model cannot provide the stems, the device or precision is not available, or ``overlap``
+                or ``shifts`` is out of range.
             ModelError: the model is unknown, or its weights are missing or damaged.
         """
         from stemsplitter.separation.runtimes import open_runtime
 
+        check_quality(overlap, shifts)
+        self._overlap, self._shifts = overlap, shifts
         store = store or ModelStore()
         requested = _requested(stems)
         if model is None:
@@ -115,50 +124,60 @@ class Separator:
 
     def separate(
         self,
-        source: str | os.PathLike[str] | Waveform,
+        source: FilePath | Data | ArrayLike,
         *,
         sample_rate: int | None = None,
         instruments: str | Sequence[str] | None = None,
+        start: Seconds = 0,
+        duration: Seconds | None = None,
         progress: OnProgress | None = None,
         stop: ShouldStop | None = None,
     ) -> Stems:
         """Separate a file or an array, in memory.
 
         Args:
-            source: a file, or an array of floats ``[C, n]`` or ``[n]``, C being 1 or 2, full scale being ±1.
+            source: a path, the bytes of a file, a binary file object, or an array ``[C, n]``, ``[n]`` or ``[n, C]``
+                (if n is above 2) of NumPy, torch or another library, C being 1 or 2: floats, full scale being ±1, or
+                integers of 16 or 32 bits.
             sample_rate: of the array in hertz, 8,000 to 192,000; by default 44,100.
             instruments: those of the six stems that the song has, by default all; the others are silent, and what
                 sounds like them goes to the instruments that the song has.
+            start: seconds; only the part from there on is separated, exact to the sample.
+            duration: seconds of that part; by default to the end.
             progress: called after each segment.
             stop: called after each segment; the separation stops when it returns true.
 
         Raises:
-            RequestError: an instrument is unknown.
-            AudioError: the source cannot be read, or the array has another shape or type.
+            AudioError: the source cannot be read, ends before ``start``, or the array has another shape or type.
+            RequestError: an instrument is unknown, or ``start`` or ``duration`` is out of range.
             Stopped: ``stop`` returned true.
         """
-        known = _instruments(instruments)
-        if not isinstance(source, np.ndarray):
-            with open_source(source) as file:
+        excerpt, known = Excerpt(start, duration), _instruments(instruments)
+        if is_file(source):
+            with open_song(cast("FilePath | Data", source)) as file:
                 info = file.info
-                run = _Run(self, info.sample_rate, info.channels, info.seconds, known, progress, stop)
-                pieces = list(run.pieces(file.blocks()))
+                expected = excerpt.seconds(info.seconds)
+                run = _Run(self, info.sample_rate, info.channels, expected, known, progress, stop)
+                pieces = list(run.pieces(file.blocks(excerpt=excerpt)))
                 return self._collect(run, pieces, tuple(file.warnings))
         rate = 44_100 if sample_rate is None else sample_rate
-        array, warnings = _checked(source, rate)
-        run = _Run(self, rate, len(array), array.shape[1] / rate, known, progress, stop)
-        blocks = (array[:, start : start + BLOCK] for start in range(0, array.shape[1], BLOCK))
-        return self._collect(run, list(run.pieces(blocks)), warnings)
+        array, warnings = read_array(cast("ArrayLike", source), rate)
+        run = _Run(self, rate, len(array), excerpt.seconds(array.shape[1] / rate), known, progress, stop)
+        blocks = (array[:, first : first + BLOCK] for first in range(0, array.shape[1], BLOCK))
+        return self._collect(run, list(run.pieces(excerpt.cut(blocks, rate, "The array"))), warnings)
 
     def separate_to(
         self,
-        source: str | os.PathLike[str],
+        source: FilePath | Data,
         folder: str | os.PathLike[str],
         *,
         format: str = "wav",
+        filename: str | None = None,
         sample_rate: int | None = None,
         instruments: str | Sequence[str] | None = None,
         max_sample_rate: int | None = None,
+        start: Seconds = 0,
+        duration: Seconds | None = None,
         max_seconds: float | None = None,
         peaks: bool = False,
         progress: OnProgress | None = None,
@@ -166,40 +185,46 @@ class Separator:
     ) -> StemFiles:
         """Separate a file into ``folder/<stem>.<extension>``, in memory that does not grow with its length.
 
-        Either all files appear, complete, or none.
+        Either all files appear, complete, or none. Files of the same names are replaced.
 
         Args:
-            source: a file.
+            source: a path, the bytes of a file, or a binary file object.
             folder: created if it does not exist.
             format: an output format, see ``docs/formats.md``. ``stem.mp4`` is one Native Instruments Stem file, named
                 after the song, and needs the stems ``4s``.
+            filename: path of a stem's file in ``folder``, with the fields ``{track}`` (the name of the source without
+                its extension), ``{stem}`` and ``{ext}``; by default ``{stem}.{ext}``, or ``{track}.{ext}`` for
+                ``stem.mp4``.
             sample_rate: of the stems in hertz, 8,000 to 192,000, or the nearest that the format supports; by default
                 that of the source.
             instruments: those of the six stems that the song has, by default all; the others are silent, and what
                 sounds like them goes to the instruments that the song has.
             max_sample_rate: limit of the default of ``sample_rate``.
+            start: seconds; only the part from there on is separated, exact to the sample.
+            duration: seconds of that part; by default to the end.
             max_seconds: limit of the length of the source.
             peaks: measure the peaks of the stems, to draw their waveforms.
             progress: called after each segment.
             stop: called after each segment; the separation stops when it returns true.
 
         Raises:
-            RequestError: an instrument or the format is unknown, or the format cannot contain the stems.
-            AudioError: the source cannot be read or is longer than ``max_seconds``.
+            RequestError: an instrument or the format is unknown, the format cannot contain the stems, ``filename`` has
+                another field or no ``{stem}``, or ``start`` or ``duration`` is out of range.
+            AudioError: the source cannot be read, ends before ``start``, or is longer than ``max_seconds``.
             OutputError: the stems cannot be written.
             Stopped: ``stop`` returned true.
         """
-        known = _instruments(instruments)
-        with open_source(source, max_seconds=max_seconds) as file:
+        excerpt, known = Excerpt(start, duration), _instruments(instruments)
+        with open_song(source, max_seconds) as file:
             info = file.info
             if sample_rate is None:
                 sample_rate = limited_rate(info.sample_rate, max_sample_rate or info.sample_rate)
             rate = output_rate(format, sample_rate)
-            run = _Run(self, rate, info.channels, info.seconds, known, progress, stop)
-            blocks = resampled(file.blocks(), info.sample_rate, rate, info.channels)
-            song = Path(source).stem
+            run = _Run(self, rate, info.channels, excerpt.seconds(info.seconds), known, progress, stop)
+            blocks = resampled(file.blocks(excerpt=excerpt), info.sample_rate, rate, info.channels)
+            song = Path(song_name(source)).stem
             measured = Peaks(self.stems, rate) if peaks else None
-            with open_output(Path(folder), song, self.stems, format, rate, info) as output:
+            with open_output(Path(folder), filename, song, self.stems, format, rate, info) as output:
                 for piece in run.pieces(blocks):
                     stems = dict(zip(self.stems, piece, strict=True))
                     output.write(stems)
@@ -207,7 +232,9 @@ class Separator:
                         measured.add(stems)
                 files = tuple(output.commit())
             summary = run.summary(tuple(file.warnings))
-            return StemFiles(**summary, source=info, files=files, gain=output.gain, peaks=measured)
+            return StemFiles(
+                **summary, source=info, files=files, gain=output.gain, excerpt=excerpt, peaks=measured
+            )
 
     def _collect(self, run: "_Run", pieces: list[Waveform], warnings: tuple[str, ...]) -> Stems:
         whole = np.concatenate(pieces, axis=-1)
@@ -238,7 +265,15 @@ class _Run:
     def pieces(self, blocks: Iterable[Waveform]) -> Generator[Waveform, None, None]:
         """Yield the requested stems ``[R, C, n]`` piece by piece."""
         separator = self._separator
-        stream = separate_stream(separator._model, blocks, self._rate, self._channels, self._instruments)
+        stream = separate_stream(
+            separator._model,
+            blocks,
+            self._rate,
+            self._channels,
+            self._instruments,
+            overlap=separator._overlap,
+            shifts=separator._shifts,
+        )
         with closing(stream) as pieces:
             for piece in pieces:
                 if self._stop is not None and self._stop():
@@ -270,6 +305,14 @@ class _Run:
         }
 
 
+def check_quality(overlap: float | None, shifts: int) -> None:
+    """Raise RequestError if ``overlap`` or ``shifts`` is out of range."""
+    if overlap is not None and not 0 <= overlap <= 0.95:
+        raise RequestError(f"Segments cannot overlap by {overlap:g}: choose an overlap from 0 to 0.95.")
+    if shifts < 0:
+        raise RequestError(f"There cannot be {shifts} shifts: choose a number from 0 on.")
+
+
 def _requested(stems: str | Sequence[str] | None) -> tuple[str, ...] | None:
     if stems is None:
         return None
@@ -280,25 +323,3 @@ def _instruments(names: str | Sequence[str] | None) -> tuple[str, ...]:
     if names is None:
         return SIX_STEMS
     return parse_instruments(names if isinstance(names, str) else ",".join(names))
-
-
-def _checked(array: Waveform, rate: int) -> tuple[Waveform, tuple[str, ...]]:
-    """Return the array as finite float32 ``[C, n]``, with warnings."""
-    if not MIN_RATE <= rate <= MAX_RATE:
-        raise AudioError(f"Audio cannot have {rate} Hz: give a sample rate from {MIN_RATE} to {MAX_RATE} Hz.")
-    if array.ndim == 1:
-        array = array[None]
-    if array.ndim != 2 or len(array) not in (1, 2) or not array.shape[1]:
-        raise AudioError(
-            f"An array of shape {array.shape} is not audio: give [samples], [1, samples] or [2, samples]."
-        )
-    if not np.issubdtype(array.dtype, np.floating):
-        raise AudioError(f"An array of {array.dtype} is not audio: give floats, full scale being ±1.")
-    array = array.astype(np.float32, copy=False)
-    finite = np.isfinite(array)
-    if finite.all():
-        return array, ()
-    count = array.size - int(np.count_nonzero(finite))
-    return np.where(finite, array, np.float32(0)), (
-        f"{count} samples were not numbers (NaN or infinite) and are taken as zero.",
-    )

@@ -42,7 +42,9 @@ def verify_files(song: Path, result: StemFiles) -> Verification:
         mixture = stack.enter_context(open_source(song))
         stems = {name: stack.enter_context(source) for name, source in _stems(result)}
         info, power = mixture.info, 0.0
-        song_blocks = resampled(mixture.blocks(), info.sample_rate, result.sample_rate, info.channels)
+        song_blocks = resampled(
+            mixture.blocks(excerpt=result.excerpt), info.sample_rate, result.sample_rate, info.channels
+        )
         parts = zip_longest(_rechunked(song_blocks), *(_rechunked(stem.blocks()) for stem in stems.values()))
         for expected, *given in parts:
             if expected is None or any(part is None or part.shape[1] != expected.shape[1] for part in given):

@@ -51,7 +51,7 @@ def write_stem_file(stems: Mapping[str, Path], folder: Path, tags: Tags) -> Path
             )
             for name in STEMS
         ]
-        output = stack.enter_context(StemFile(folder, SONG, STEMS, rate, source))
+        output = stack.enter_context(StemFile(folder / f"{SONG}.{EXTENSION}", STEMS, rate, source))
         for blocks in _aligned(tracks, info.channels):
             output.write(dict(zip(STEMS, blocks, strict=True)))
         (path,) = {written.path for written in output.commit()}
