@@ -1,7 +1,7 @@
 """Separate all songs of a folder and write a report: python batch_folder.py SONGS STEMS [OPTIONS OF SPLIT].
 
 Runs `stemsplitter split --json`, which prints one JSON object per line, and writes STEMS/report.csv. A song that fails
-does not stop the others; the exit code is 1 if any failed.
+does not stop the others; the exit code is 1 if any failed. Add --skip-existing to continue an earlier run.
 """
 
 import csv
@@ -29,6 +29,8 @@ def main() -> int:
                 row = [event["song"], "ok", event["seconds"], event["speed"], event["folder"], warnings]
             elif event["event"] == "failed":
                 row = [event["song"], "failed", "", "", "", event["error"]]
+            elif event["event"] == "skipped":
+                row = [event["song"], "skipped", "", "", event["folder"], ""]
             else:
                 continue
             report.writerow(row)

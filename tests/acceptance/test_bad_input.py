@@ -69,7 +69,7 @@ def refused(
         with pytest.raises(TimeoutError):
             server.accept()
     assert (done.code, done.err) == (1, "")
-    assert done.events[-1] == {"event": "finished", "separated": 0, "failed": len(names)}
+    assert done.events[-1] == {"event": "finished", "separated": 0, "skipped": 0, "failed": len(names)}
     assert not (folder / "out").exists()
     return {event["song"]: event["error"] for event in done.events if event["event"] == "failed"}
 

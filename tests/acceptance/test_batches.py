@@ -43,8 +43,9 @@ def test_batch_continues_after_failed_songs(command: Command, tmp_path: Path, sh
         "split", "album", "missing.flac", "album/empty", "album/1.wav", "other.wav", "-o", "album/stems"
     )
     assert done.code == 1
-    written = {path.parent.name for path in (tmp_path / "album" / "stems").glob("*/vocals.wav")}
-    assert written == {"1", "1.aiff", "1.wav", "1 2", "2", "3", "old", "other"}
+    stems = tmp_path / "album" / "stems"
+    written = {str(path.parent.relative_to(stems)) for path in stems.rglob("vocals.wav")}
+    assert written == {"1", "b/1", "b/1.wav", "b/2", "b/3", "c/1", "old", "other"}
     errors = [line for line in done.err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 3
     for line, words in zip(
@@ -68,7 +69,7 @@ def test_json_reports_each_song(command: Command, tmp_path: Path, short: bytes) 
         ("finished", None),
     ]
     assert done.named("failed")["b.wav"]["error"] == "b.wav is empty (0 bytes): copy or download it again."
-    assert done.events[-1] == {"event": "finished", "separated": 2, "failed": 1}
+    assert done.events[-1] == {"event": "finished", "separated": 2, "skipped": 0, "failed": 1}
 
 
 NAMES = {

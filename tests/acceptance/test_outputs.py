@@ -129,16 +129,23 @@ def test_stem_mp4_requires_four_stems(command: Command, tmp_path: Path) -> None:
 
 
 def test_zip_contains_all_stems(command: Command, song: Path, tmp_path: Path) -> None:
-    earlier = tmp_path / "stems" / "Lied" / "vocals.wav"
+    earlier, notes = (tmp_path / "stems" / "Lied" / name for name in ("vocals.wav", "notes.txt"))
     earlier.parent.mkdir(parents=True)
-    earlier.write_text("from another run")
-    done = command("split", song, "--zip", "--verify", "--json")
+    for path in (earlier, notes):
+        path.write_text("from another run")
+    refused = command("split", song, "--zip", "--verify")
+    assert (
+        refused.code == 1
+        and "stems/Lied has stems of an earlier run (vocals.wav): add --overwrite" in refused.err
+    )
+    assert earlier.read_text() == "from another run"
+    done = command("split", song, "--zip", "--verify", "--json", "--overwrite")
     assert (done.code, done.err) == (0, "")
     told = done.named("separated")["Lied.flac"]
     assert told["files"] == ["stems/Lied/Lied.zip"]
     assert {stem["path"] for stem in told["stems"].values()} == {"stems/Lied/Lied.zip"}
-    assert files_in(tmp_path) == ["stems", "stems/Lied", "stems/Lied/Lied.zip", "stems/Lied/vocals.wav"]
-    assert earlier.read_text() == "from another run"
+    assert files_in(tmp_path) == ["stems", "stems/Lied", "stems/Lied/Lied.zip", "stems/Lied/notes.txt"]
+    assert notes.read_text() == "from another run"
     with zipfile.ZipFile(tmp_path / "stems/Lied/Lied.zip") as archive:
         assert archive.testzip() is None
         assert archive.namelist() == [f"{stem}.wav" for stem in SIX_STEMS]
@@ -235,5 +242,5 @@ def test_json_events_are_in_order(command: Command, tmp_path: Path) -> None:
     fractions = [event["fraction"] for event in done.events if event["event"] == "progress"]
     assert len(fractions) > 6 and fractions == sorted(fractions) and fractions[-1] == 1
     assert fractions[0] < 0.2
-    assert done.events[-1] == {"event": "finished", "separated": 1, "failed": 0}
+    assert done.events[-1] == {"event": "finished", "separated": 1, "skipped": 0, "failed": 0}
     assert json.loads(done.out.splitlines()[0])["song"] == str(minute)

@@ -1,8 +1,10 @@
+import re
 import sys
 
 import pytest
 
 from stemsplitter.cli import progress as module
+from stemsplitter.library import Progress
 
 
 def test_progress_lines_are_throttled(
@@ -25,3 +27,28 @@ def test_terminal_gets_progress_bar(
         progress(4_000_000, 4_000_000)
     err = capsys.readouterr().err
     assert "there" in err and "4.0" in err and "MB" in err
+
+
+def test_row_17_bar_shows_percentage_and_time_before_first_segment(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    with module.separation_progress("Lied", "cpu"):
+        pass
+    drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    assert re.search(r"Lied ━+ +0% +0:00:00 elapsed", drawn)
+
+
+def test_row_17_bar_of_undeclared_length_shows_elapsed_time(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    with module.separation_progress("Lied", "cpu") as show:
+        show(Progress(0.0, 10.0, 2.0))
+    drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    last = drawn.rsplit("Lied", 1)[1]
+    assert "5.0× real time" in last and "elapsed" in last and "%" not in last

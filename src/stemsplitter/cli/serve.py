@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from stemsplitter.cli import completion
 from stemsplitter.cli.admin import DataDir
 from stemsplitter.cli.output import print_message
 from stemsplitter.cli.progress import download_progress
@@ -70,7 +71,10 @@ def api(host: Host = None, port: Port = None, data_dir: DataDir = None) -> None:
 
 def worker(
     device: Annotated[
-        str | None, typer.Option(metavar="DEVICE", help="auto, cpu, cuda, cuda:1 or mps.")
+        str | None,
+        typer.Option(
+            metavar="DEVICE", autocompletion=completion.devices, help="auto, cpu, cuda, cuda:1 or mps."
+        ),
     ] = None,
     concurrency: Annotated[
         int | None, typer.Option(metavar="N", help="Number of splits to process at once, 1 to 64.")
@@ -79,6 +83,7 @@ def worker(
         str | None,
         typer.Option(
             metavar="NAMES",
+            autocompletion=completion.models,
             help="Process splits of these models only, such as htdemucs,spleeter_2s. Default: all models.",
         ),
     ] = None,

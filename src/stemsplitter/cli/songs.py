@@ -1,9 +1,9 @@
-"""Songs to separate, and an output folder for each."""
+"""Songs to separate."""
 
 import os
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from stemsplitter.errors import RequestError
@@ -15,10 +15,33 @@ AUDIO_SUFFIXES = frozenset(
         *(".wav", ".weba", ".webm", ".wma", ".wv"),
     ]
 )
+STANDARD_INPUT = Path("-")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)  # a Path has one slash for several
 
 
-def find_songs(sources: Iterable[Path], output: Path) -> list[Path]:
+@dataclass(frozen=True)
+class Song:
+    """A song.
+
+    ``folder`` is the path of its folder in the folder that was searched, ``.`` for a song that was named. ``label``
+    replaces the path in reports.
+    """
+
+    path: Path
+    folder: Path = Path()
+    is_named: bool = True
+    label: Path | None = None
+
+    @property
+    def shown(self) -> Path:
+        return self.label or self.path
+
+
+# Returns the files that a run may have written for each song.
+FilesOf = Callable[[list[Song]], dict[Song, tuple[Path, ...]]]
+
+
+def find_songs(sources: Iterable[Path], output: Path, files_of: FilesOf) -> list[Song]:
     """Return the songs among ``sources`` and in the folders among them, without duplicates.
 
     Hidden files and the stems that an earlier run wrote to ``output`` are skipped, whatever path leads to it. A folder
@@ -27,37 +50,21 @@ def find_songs(sources: Iterable[Path], output: Path) -> list[Path]:
     Raises:
         RequestError: a source is a URL.
     """
-    named: set[Path] = set()
-    found: dict[Path, None] = {}
+    found: dict[Path, Song] = {}
     for source in sources:
-        if (match := _URL.fullmatch(str(source))) and not _exists(source):
+        if (match := _URL.fullmatch(str(source))) and not os.path.lexists(source):
             raise RequestError(
                 f"{match[1]}://{match[2]} is a URL: download the file and name its path, or create a split from the "
                 "URL on a server."
             )
-        songs = list(_songs_in(source, output)) if is_folder(source) else []
-        if not songs:
-            named.add(source)
-        found.update(dict.fromkeys(songs or [source]))
-    written = _folders_written(found, output)
-    return [song for song in found if song in named or not _is_stem(song, written)]
-
-
-def output_folders(songs: Iterable[Path], output: Path) -> dict[Path, Path]:
-    """Return a folder in ``output`` for each song, named after it.
-
-    Of songs with equal names, later ones keep their extension or get a number. Names that some file system considers
-    equal count as equal.
-    """
-    folders: dict[Path, Path] = {}
-    taken = {"", ".", ".."}
-    songs = list(songs)
-    for song in songs:
-        names = (song.stem, song.name, *(f"{song.stem} {number}" for number in range(2, len(songs) + 2)))
-        name = next(name for name in names if _folded(name) not in taken)
-        taken.add(_folded(name))
-        folders[song] = output / name
-    return folders
+        songs = [
+            Song(path, path.parent.relative_to(source), is_named=False)
+            for path in (_songs_in(source, output) if is_folder(source) else ())
+        ]
+        for song in songs or [Song(source)]:
+            if song.is_named or song.path not in found:
+                found[song.path] = song
+    return _without_stems(list(found.values()), output, files_of)
 
 
 def is_folder(path: Path) -> bool:
@@ -65,11 +72,19 @@ def is_folder(path: Path) -> bool:
     return os.path.isdir(path)  # noqa: PTH112 a Path raises if the name is too long
 
 
+def is_same(path: Path, other: Path) -> bool:
+    """Compare two files or folders, not their paths: either may be a symbolic link or contain ``..``."""
+    try:
+        return path.samefile(other)
+    except OSError:
+        return False
+
+
 def _songs_in(folder: Path, output: Path) -> Iterator[Path]:
     for root, folders, files in os.walk(folder):
         here = Path(root)
         folders[:] = sorted(
-            name for name in folders if not name.startswith(".") and not _is_same(here / name, output)
+            name for name in folders if not name.startswith(".") and not is_same(here / name, output)
         )
         for name in sorted(files):
             path = here / name
@@ -78,34 +93,20 @@ def _songs_in(folder: Path, output: Path) -> Iterator[Path]:
                 yield path
 
 
-def _folders_written(songs: Iterable[Path], output: Path) -> set[Path]:
-    """Return the folders of ``songs`` that lie in ``output`` and are named after a song that is not in them."""
-    folders = {song.parent for song in songs if _is_same(song.parent.parent, output)}
-    named_after = {_folded(folder.name): song for song, folder in output_folders(songs, output).items()}
-    return {
-        folder
-        for folder in folders
-        if (song := named_after.get(_folded(folder.name))) is not None and song.parent != folder
-    }
+def _without_stems(songs: list[Song], output: Path, files_of: FilesOf) -> list[Song]:
+    """Leave out the songs of searched folders that are the stems of another song."""
+    inside = os.path.join(os.path.realpath(output), "")  # noqa: PTH118 with a slash at its end
+    if not any(_real(song.path).startswith(inside) for song in songs if not song.is_named):
+        return songs
+    written_for: dict[str, set[Song]] = {}
+    for song, files in files_of(songs).items():
+        for path in files:
+            written_for.setdefault(_real(path), set()).add(song)
+    return [song for song in songs if song.is_named or not written_for.get(_real(song.path), set()) - {song}]
 
 
-def _is_stem(song: Path, written: set[Path]) -> bool:
-    from stemsplitter.separation.layouts import STEM_NAMES  # imports NumPy
+def _real(path: Path) -> str:
+    """Return the path without symbolic links of folders, and its name in the form that compares equal."""
+    from stemsplitter.cli.targets import folded
 
-    return song.parent in written and (song.stem in STEM_NAMES or song.name.endswith(".stem.mp4"))
-
-
-def _is_same(folder: Path, other: Path) -> bool:
-    """Compare two folders by file, not by path: either may be a symbolic link or contain ``..``."""
-    try:
-        return folder.samefile(other)
-    except OSError:
-        return False
-
-
-def _exists(path: Path) -> bool:
-    return os.path.lexists(path)
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
+    return os.path.join(os.path.realpath(path.parent), folded(path.name))  # noqa: PTH118

@@ -1,49 +1,63 @@
 """``stemsplitter split``: separate songs into a folder of stems each."""
 
-import logging
-import secrets
-import shutil
-from dataclasses import dataclass, replace
+from contextlib import ExitStack
+from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from stemsplitter.audio.formats import known_names
-from stemsplitter.cli.report import JsonReport, SeparatedSong, TextReport
-from stemsplitter.cli.songs import find_songs, is_folder, output_folders
-from stemsplitter.errors import AudioError, RequestError, StemSplitterError
-from stemsplitter.files.names import file_name, shown
+from stemsplitter.audio.excerpt import Excerpt
+from stemsplitter.audio.formats import OutputFormat, known_names
+from stemsplitter.audio.nistem import EXTENSION
+from stemsplitter.cli import completion
+from stemsplitter.cli.batch import OutputOptions, separate_songs, standard_input, standard_output
+from stemsplitter.cli.report import JsonReport, TextReport
+from stemsplitter.cli.songs import STANDARD_INPUT, Song, find_songs
+from stemsplitter.cli.targets import ONE_FILE_EXTENSIONS, Naming, check_earlier
+from stemsplitter.cli.times import parse_time
+from stemsplitter.errors import RequestError
 
 if TYPE_CHECKING:
-    from stemsplitter.library import Separator
+    from stemsplitter.catalogue.entries import ModelEntry
+    from stemsplitter.catalogue.store import ModelStore
 
-_log = logging.getLogger("stemsplitter")
-
-
-@dataclass(frozen=True)
-class OutputOptions:
-    """Options for writing the stems of a song."""
-
-    format: str
-    rate: int | None
-    zip: bool
-    verify: bool
-    instruments: str | None
+STANDARD_OUTPUT = Path("-")
 
 
 def split(
     sources: Annotated[
         list[Path],
-        typer.Argument(metavar="SONG|FOLDER…", help="Songs, or folders to search for songs."),
+        typer.Argument(
+            metavar="SONG|FOLDER…", help="Songs, folders to search for songs, or - for standard input."
+        ),
     ],
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Write stems to DIR/<song name>/.")
+        Path,
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Output folder, or - to write one file to standard output."
+        ),
     ] = Path("stems"),
+    filename: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEMPLATE",
+            help="Path of a file in the output folder, with the fields {folder}, {track}, {trackext}, {stem} and "
+            "{ext}. Default: {folder}/{track}/{stem}.{ext}.",
+        ),
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the stems of earlier runs.")
+    ] = False,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Skip songs whose stems are complete.")
+    ] = False,
     stems: Annotated[
         list[str] | None,
         typer.Option(
             metavar="6s|4s|2s|NAME,…",
+            autocompletion=completion.stems,
             help="A layout, or stem names separated by commas or given by several options: "
             "vocals, drums, bass, guitar, piano, other, instrumental. Default: all six, or all of the named model.",
         ),
@@ -52,22 +66,37 @@ def split(
         list[str] | None,
         typer.Option(
             metavar="NAME,…",
+            autocompletion=completion.instruments,
             help="The instruments of the songs, separated by commas or given by several options: vocals, drums, bass, "
             "guitar, piano, other. The other stems are silent. Default: all six.",
         ),
     ] = None,
     model: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Model; see `stemsplitter models list`.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.models,
+            help="Model; see `stemsplitter models list`.",
+        ),
     ] = None,
     format: Annotated[
         str,
         typer.Option(
             metavar="FORMAT",
+            autocompletion=completion.formats,
             help=f"{known_names()}, stem.mp4.",
         ),
     ] = "wav",
     rate: Annotated[
         int | None, typer.Option(metavar="HZ", help="Sample rate of the stems. Default: that of the song.")
+    ] = None,
+    start: Annotated[
+        Fraction | None,
+        typer.Option(metavar="TIME", parser=parse_time, help="Start there, in seconds or mm:ss."),
+    ] = None,
+    duration: Annotated[
+        Fraction | None,
+        typer.Option(metavar="TIME", parser=parse_time, help="Separate this much, in seconds or mm:ss."),
     ] = None,
     zip: Annotated[bool, typer.Option("--zip", help="Write the stems of a song as one ZIP file.")] = False,
     verify: Annotated[
@@ -76,9 +105,25 @@ def split(
             "--verify", help="Decode the stems, check their length and measure the residual of their sum."
         ),
     ] = False,
-    device: Annotated[str, typer.Option(metavar="auto|cpu|cuda|mps", help="Compute device.")] = "auto",
+    overlap: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Overlap of segments, 0 to 0.95; more is slower. Default: 0.25."),
+    ] = None,
+    shifts: Annotated[
+        int,
+        typer.Option(metavar="N", help="Average N predictions of the shifted song, N times slower."),
+    ] = 1,
+    device: Annotated[
+        str,
+        typer.Option(metavar="auto|cpu|cuda|mps", autocompletion=completion.devices, help="Compute device."),
+    ] = "auto",
     precision: Annotated[
-        str, typer.Option(metavar="auto|fp32|bf16|fp16", help="Compute precision.")
+        str,
+        typer.Option(
+            metavar="auto|fp32|bf16|fp16",
+            autocompletion=completion.precisions,
+            help="Compute precision.",
+        ),
     ] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: all cores.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
@@ -87,122 +132,109 @@ def split(
 
     A failed song does not stop the others. The exit code is 1 if any song failed.
     """
-    songs = find_songs(sources, output)
-    folders = output_folders(songs, output)
-    report = (JsonReport if as_json else TextReport)(len(songs))
-    options = OutputOptions(format, rate, zip, verify, ",".join(instruments) if instruments else None)
-    separator = _load(report, options, model, ",".join(stems or ()), device, precision, threads)
-    failed = 0
-    for song in songs:
-        try:
-            separated = _split_one(report, separator, song, folders[song], options)
-        except RequestError:
-            raise  # every song would fail with it
-        except Exception as error:
-            failed += 1
-            report.failed(
-                song, error if isinstance(error, StemSplitterError) else _internal_error(song, error)
-            )
-            _log.debug("cause:", exc_info=error)
-        else:
-            report.separated(separated)
-    report.finished(len(songs) - failed, failed)
-    if failed:
-        raise typer.Exit(1)
-
-
-def _load(
-    report: TextReport,
-    options: OutputOptions,
-    model: str | None,
-    stems: str,
-    device: str,
-    precision: str,
-    threads: int | None,
-) -> "Separator":
-    from stemsplitter.catalogue.selection import ModelDownloader, candidates_for
     from stemsplitter.catalogue.store import ModelStore
     from stemsplitter.library import Separator
     from stemsplitter.library.outputs import output_rate
-    from stemsplitter.separation.layouts import parse_instruments, parse_stems, plan_stems
+    from stemsplitter.library.separator import check_quality
+
+    options = OutputOptions(
+        format,
+        rate,
+        zip,
+        verify,
+        ",".join(instruments) if instruments else None,
+        overwrite,
+        skip_existing,
+        Excerpt(start or 0, duration),
+    )
+    from stemsplitter.separation.layouts import parse_instruments
 
     # reject invalid options before a download
-    if options.instruments is not None:
-        parse_instruments(options.instruments)
-    output_rate(options.format, 44_100 if options.rate is None else options.rate)
+    if instruments:
+        parse_instruments(",".join(instruments))
+    output_rate(format, 44_100 if rate is None else rate)
+    check_quality(overlap, shifts)
     store = ModelStore()
-    if model is not None:
-        candidates = [store.entry(model)]
-        plan_stems(candidates[0].stems, parse_stems(stems) if stems else candidates[0].stems)
-    else:
-        candidates = candidates_for(parse_stems(stems or "6s"), store.entries())
-    entry = candidates[0]
-    # only permissively licensed weights are downloaded automatically
-    if entry.permissive:
-        entry = ModelDownloader(store, report.fetching).first_available(candidates)
-    with report.status(f"Loading {entry.name}"):
-        separator = Separator(
-            entry.name, stems=stems or None, device=device, precision=precision, threads=threads, store=store
-        )
-    report.loaded(separator)
-    return separator
+    candidates, requested = _candidates(store, model, ",".join(stems or ()))
+    with ExitStack() as stack:
+        if is_piped := output == STANDARD_OUTPUT:
+            _check_standard_output(options, requested, as_json)
+            output = stack.enter_context(standard_output())
+        naming = Naming(output, filename, requested, _extension(options))
+        songs = _songs(sources, output, naming, stack)
+        if is_piped and len(songs) != 1:
+            raise RequestError("Standard output takes the stems of one song: name one, or an output folder.")
+        targets = naming.targets(songs)
+        if not overwrite:
+            check_earlier(target for target in targets.values() if not (skip_existing and target.is_done()))
+        report = JsonReport(len(songs)) if as_json else TextReport(len(songs), to_stderr=is_piped)
+        entry = _downloaded(report, store, candidates)
+        with report.status(f"Loading {entry.name}"):
+            separator = Separator(
+                entry.name,
+                stems=requested,
+                device=device,
+                precision=precision,
+                threads=threads,
+                overlap=overlap,
+                shifts=shifts,
+                store=store,
+            )
+        report.loaded(separator)
+        if not separate_songs(targets.values(), separator, report, options):
+            raise typer.Exit(1)
 
 
-def _split_one(
-    report: TextReport, separator: "Separator", song: Path, folder: Path, options: OutputOptions
-) -> SeparatedSong:
+def _candidates(
+    store: "ModelStore", model: str | None, stems: str
+) -> tuple[list["ModelEntry"], tuple[str, ...]]:
+    """Return the models to choose from and the requested stems.
+
+    Raises:
+        RequestError: no model, or not the named one, provides the stems.
+    """
+    from stemsplitter.catalogue.selection import candidates_for
+    from stemsplitter.separation.layouts import parse_stems, plan_stems
+
+    if model is None:
+        requested = parse_stems(stems or "6s")
+        return candidates_for(requested, store.entries()), requested
+    entry = store.entry(model)
+    requested = parse_stems(stems) if stems else entry.stems
+    plan_stems(entry.stems, requested)
+    return [entry], requested
+
+
+def _downloaded(report: TextReport, store: "ModelStore", candidates: list["ModelEntry"]) -> "ModelEntry":
+    """Return the first available model; only permissively licensed weights are downloaded automatically."""
+    from stemsplitter.catalogue.selection import ModelDownloader
+
+    if not candidates[0].permissive:
+        return candidates[0]
+    return ModelDownloader(store, report.fetching).first_available(candidates)
+
+
+def _extension(options: OutputOptions) -> str:
     if options.zip:
-        return _separate_into_zip(report, separator, song, folder, options)
-    return _separate(report, separator, song, folder, options)
+        return "zip"
+    return EXTENSION if options.format == EXTENSION else OutputFormat.parse(options.format).extension
 
 
-def _separate(
-    report: TextReport, separator: "Separator", song: Path, folder: Path, options: OutputOptions
-) -> SeparatedSong:
-    from stemsplitter.library.verification import verify_files
-
-    with report.separating(song, separator) as progress:
-        if is_folder(song):
-            raise AudioError(f"The folder {shown(song)} contains no songs: name another folder, or songs.")
-        stems = separator.separate_to(
-            song,
-            folder,
-            format=options.format,
-            sample_rate=options.rate,
-            instruments=options.instruments,
-            progress=progress,
+def _check_standard_output(options: OutputOptions, stems: tuple[str, ...], as_json: bool) -> None:
+    if as_json:
+        raise RequestError("Both --json and -o - write to standard output: name an output folder.")
+    if len(stems) > 1 and _extension(options) not in ONE_FILE_EXTENSIONS:
+        raise RequestError(
+            "Standard output takes one file: choose one stem, such as --stems vocals, or add --zip."
         )
-    paths = list(dict.fromkeys(file.path for file in stems.files))
-    if not options.verify:
-        return SeparatedSong(song, folder, stems, paths)
-    with report.status("Verifying the stems"):
-        return SeparatedSong(song, folder, stems, paths, verify_files(song, stems))
 
 
-def _separate_into_zip(
-    report: TextReport, separator: "Separator", song: Path, folder: Path, options: OutputOptions
-) -> SeparatedSong:
-    """Write the stems into a temporary folder first, so that stems already in ``folder`` stay unchanged."""
-    from stemsplitter.files.archive import write_zip
-    from stemsplitter.files.folder import OutputFolder
-
-    archive = folder / file_name(song.stem, ".zip")
-    held = OutputFolder(folder)
-    temporary = folder / f".stemsplitter-{secrets.token_hex(8)}"
-    finished = False
-    try:
-        separated = _separate(report, separator, song, temporary, options)
-        with report.status("Writing the ZIP file"):
-            write_zip(archive, separated.paths)
-        finished = True
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        held.release(keep=finished)
-    return replace(separated, folder=folder, paths=[archive])
-
-
-def _internal_error(song: Path, error: Exception) -> StemSplitterError:
-    return StemSplitterError(
-        f"{shown(song)} cannot be separated because of an internal error ({type(error).__name__}): "
-        "run `stemsplitter --verbose split …` again and report the output."
-    )
+def _songs(sources: list[Path], output: Path, naming: Naming, stack: ExitStack) -> list[Song]:
+    if STANDARD_INPUT not in sources:
+        return find_songs(sources, output, naming.possible_files)
+    copied = stack.enter_context(standard_input())
+    sources = [copied if source == STANDARD_INPUT else source for source in sources]
+    return [
+        replace(song, label=Path(copied.name)) if song.path == copied else song
+        for song in find_songs(sources, output, naming.possible_files)
+    ]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 _LONGEST_SHOWN = 80
 _LONGEST_PLAIN = 200
-_LONGEST_FILE_NAME = 255  # bytes, on every common file system
+LONGEST_FILE_NAME = 255  # bytes, on every common file system
 _ENDING = re.compile(r"\.[a-z0-9]{1,5}$")
 
 
@@ -23,7 +23,7 @@ def shown(path: str | os.PathLike[str]) -> str:
 
 def file_name(stem: str, ending: str) -> str:
     """Join ``stem`` and ``ending``; cut the stem if the name would exceed the maximum of file systems."""
-    while len(os.fsencode(stem + ending)) > _LONGEST_FILE_NAME:
+    while len(os.fsencode(stem + ending)) > LONGEST_FILE_NAME:
         stem = stem[:-1]
     return stem + ending
 

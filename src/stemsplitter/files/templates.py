@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Collection
-from pathlib import Path, PurePath
+from pathlib import Path
 from string import Formatter
 
 from stemsplitter.errors import RequestError
-from stemsplitter.files.names import file_name
+from stemsplitter.files.names import LONGEST_FILE_NAME
 
 
 def template_fields(template: str, known: Collection[str]) -> set[str]:
@@ -20,11 +20,10 @@ def template_fields(template: str, known: Collection[str]) -> set[str]:
         parts = list(Formatter().parse(template))
     except ValueError as error:
         raise RequestError(f"The file name {template!r} has an unmatched brace: {choice}.") from error
-    fields = {name for _, name, _, _ in parts if name is not None}
     for _, name, spec, conversion in parts:
         if name is not None and (name not in known or spec or conversion):
             raise RequestError(f"The file name {template!r} has an unknown field {{{name}}}: {choice}.")
-    return fields
+    return {name for _, name, _, _ in parts if name is not None}
 
 
 def escaped(text: str) -> str:
@@ -32,20 +31,35 @@ def escaped(text: str) -> str:
     return text.replace("{", "{{").replace("}", "}}")
 
 
+def fill_fields(template: str, **values: str) -> str:
+    """Return the template with some of its fields filled in and the others left open."""
+    filled = []
+    for literal, name, _, _ in Formatter().parse(template):
+        filled.append(escaped(literal))
+        if name is not None:
+            filled.append(escaped(values[name]) if name in values else f"{{{name}}}")
+    return "".join(filled)
+
+
 def fill_template(template: str, **values: str) -> Path:
-    """Return the relative path that a template gives; a name over the limit of file systems is cut before its ending.
+    """Return the relative path that a template gives.
 
     Raises:
         RequestError: the path leads out of its folder.
     """
-    path = PurePath(template.format(**values))
+    path = Path(template.format(**values))
     if path.is_absolute() or ".." in path.parts or not path.name:
         raise RequestError(
             f"The file name {template!r} leads out of the output folder: leave out .. and the first /."
         )
-    return Path(*(file_name(part, "") for part in path.parts[:-1]), _cut(path.name))
+    return path
 
 
-def _cut(name: str) -> str:
-    stem, ending = os.path.splitext(name)  # noqa: PTH122 a Path has no name of two dots
-    return file_name(stem, ending)
+def fitting_track(template: str, track: str, **values: str) -> str:
+    """Return ``track``, cut until no name in the path exceeds the maximum of file systems."""
+    while len(track) > 1 and any(
+        len(os.fsencode(part)) > LONGEST_FILE_NAME
+        for part in Path(template.format(track=track, **values)).parts
+    ):
+        track = track[:-1]
+    return track

@@ -17,7 +17,7 @@ from stemsplitter.errors import RequestError
 from stemsplitter.files.atomic import output_error
 from stemsplitter.files.folder import OutputFolder
 from stemsplitter.files.names import file_name
-from stemsplitter.files.templates import fill_template, template_fields
+from stemsplitter.files.templates import fill_template, fitting_track, template_fields
 
 Waveform = NDArray[np.float32]
 
@@ -97,7 +97,9 @@ def stem_paths(filename: str | None, song: str, stems: tuple[str, ...], extensio
     """
     filename = filename or "{stem}.{ext}"
     template_fields(filename, ("track", "stem", "ext"))
-    paths = {stem: fill_template(filename, track=song, stem=stem, ext=extension) for stem in stems}
+    longest = max(stems, key=len)
+    track = fitting_track(filename, song, stem=longest, ext=extension)
+    paths = {stem: fill_template(filename, track=track, stem=stem, ext=extension) for stem in stems}
     if len(set(paths.values())) < len(stems):
         raise RequestError(f"The file name {filename!r} is the same for several stems: add {{stem}}.")
     return paths
@@ -112,7 +114,8 @@ def stem_file_path(filename: str | None, song: str) -> Path:
     if filename is None:
         return Path(file_name(song, f".{EXTENSION}"))
     template_fields(filename, ("track", "ext"))
-    return fill_template(filename, track=song, ext=EXTENSION)
+    track = fitting_track(filename, song, ext=EXTENSION)
+    return fill_template(filename, track=track, ext=EXTENSION)
 
 
 class StemFile:
