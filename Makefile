@@ -29,7 +29,7 @@ else
 endif
 
 demo: $(VENV)/installed ## fetch the demo song and separate it
-	@song=$$($(BIN)/python scripts/demo_song.py) && $(BIN)/stemsplitter split "$$song" --output "$(OUT)"
+	@song=$$($(BIN)/python scripts/demo_song.py) && $(BIN)/stemsplitter split "$$song" --output "$(OUT)" --overwrite
 
 test: $(VENV)/installed-dev weights clients ## run the tests that need neither torch nor a browser (ARGS="-k mp3 -x")
 	$(BIN)/python -m slipcover --source src --json --out coverage.json -m pytest $(ARGS)

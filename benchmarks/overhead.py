@@ -36,7 +36,18 @@ def main() -> None:
         ModelStore(cache / "models", offline=True).add(SIGNATURE, random_checkpoint(folder / "weights"))
     source = song(folder, options.seconds, "mp3")
     environment = {"STEMSPLITTER_CACHE_DIR": str(cache), "STEMSPLITTER_OFFLINE": "1"}
-    command = [sys.executable, "-m", "stemsplitter", "split", source, "-o", folder / "out", "--device", "cpu"]
+    command = [
+        sys.executable,
+        "-m",
+        "stemsplitter",
+        "split",
+        source,
+        "-o",
+        folder / "out",
+        "--device",
+        "cpu",
+        "--overwrite",
+    ]
     command += ["--model", SIGNATURE, "--format", "mp3:320"]
     ratios = []
     with tempfile.TemporaryDirectory() as name:

@@ -31,6 +31,7 @@ def contenders(folder: Path, source: Path, mp3: bool) -> dict[str, tuple[Command
         "stemsplitter",
         "split",
         source,
+        "--overwrite",
         "-o",
         out,
         "--model",

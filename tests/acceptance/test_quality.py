@@ -54,5 +54,5 @@ def peak_memory(command: Command, *arguments: str) -> int:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0
-    assert json.loads(last) == {"event": "finished", "separated": 1, "failed": 0}
+    assert json.loads(last) == {"event": "finished", "separated": 1, "skipped": 0, "failed": 0}
     return usage.ru_maxrss

@@ -74,7 +74,9 @@ def test_progress_bar_fits_width_and_is_erased(
     columns: int, folder: Path, command_in: Callable[[Path], Command]
 ) -> None:
     (song,) = (path.name for path in folder.glob("*.wav"))
-    written = on_terminal(command_in(folder), columns, "split", song, "missing.mp3", "--verify")
+    written = on_terminal(
+        command_in(folder), columns, "split", song, "missing.mp3", "--verify", "--overwrite"
+    )
     assert COLOR.search(written)
     assert "━" in written and "1/2 A " in written and f"Loading {MODEL}" in written
     drawn = [part for part in re.split(r"[\r\n]", ESCAPE.sub("", written)) if "━" in part]
@@ -95,12 +97,12 @@ def test_progress_bar_fits_width_and_is_erased(
 
 def test_no_color_setting_disables_color(folder: Path, command_in: Callable[[Path], Command]) -> None:
     (song,) = (path.name for path in folder.glob("*.wav"))
-    plain = on_terminal(command_in(folder), 60, "split", song, NO_COLOR="1")
+    plain = on_terminal(command_in(folder), 60, "split", song, "--overwrite", NO_COLOR="1")
     assert "━" in plain and not COLOR.search(plain)
 
 
 def test_dumb_terminal_gets_no_escape_sequences(folder: Path, command_in: Callable[[Path], Command]) -> None:
     (song,) = (path.name for path in folder.glob("*.wav"))
-    written = on_terminal(command_in(folder), 80, "split", song, TERM="dumb")
+    written = on_terminal(command_in(folder), 80, "split", song, "--overwrite", TERM="dumb")
     assert "\x1b" not in written
     assert f"{song}: 1 min 0 s of audio in " in written

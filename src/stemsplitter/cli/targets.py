@@ -9,6 +9,7 @@ from itertools import chain, count, islice, product
 from pathlib import Path
 
 from stemsplitter.audio.formats import FORMATS
+from stemsplitter.cli.output import printable
 from stemsplitter.cli.songs import Song, is_same
 from stemsplitter.errors import OutputError, RequestError
 from stemsplitter.files.names import shown
@@ -68,7 +69,7 @@ class Target:
                 f"The stems of {shown(self.song.path)} would replace it: choose another output folder."
             )
         earlier = [] if overwrite else self.earlier()
-        return OutputError(f"{self.folder} has {_what(earlier)}: {CHOICE}.") if earlier else None
+        return OutputError(f"{_shown(self.folder)} has {_what(earlier)}: {CHOICE}.") if earlier else None
 
     def remove_earlier(self) -> None:
         """Delete the files of earlier runs that this run has not replaced."""
@@ -79,8 +80,12 @@ class Target:
 CHOICE = "add --overwrite to replace them or --skip-existing to keep the stems that are complete"
 
 
+def _shown(folder: Path) -> str:
+    return printable(str(folder))
+
+
 def _what(files: list[Path]) -> str:
-    names = ", ".join(path.name for path in files[:2])
+    names = ", ".join(shown(path) for path in files[:2])
     return f"stems of an earlier run ({names}{', …' if len(files) > 2 else ''})"
 
 
@@ -96,7 +101,7 @@ def check_earlier(targets: Iterable[Target]) -> None:
     if refused:
         first = refused[0][0].folder
         raise RequestError(
-            f"{len(refused)} songs, the first in {first}, have stems of an earlier run: {CHOICE}."
+            f"{len(refused)} songs, the first in {_shown(first)}, have stems of an earlier run: {CHOICE}."
         )
 
 
