@@ -3,13 +3,16 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING
 
 from stemsplitter.errors import AudioError, RequestError
 
-Samples = npt.NDArray[np.float32]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Samples = npt.NDArray[np.float32]
+
 Seconds = float | Fraction
 
 
@@ -39,7 +42,7 @@ class Excerpt:
             return rest
         return float(self.duration) if rest is None else min(rest, float(self.duration))
 
-    def cut(self, blocks: Iterable[Samples], rate: int, name: str) -> Iterator[Samples]:
+    def cut(self, blocks: "Iterable[Samples]", rate: int, name: str) -> "Iterator[Samples]":
         """Yield the excerpt of a song given as blocks ``[C, n]``; blocks after it are not read.
 
         Raises:

@@ -12,6 +12,9 @@ from stemsplitter.errors import RequestError
 if TYPE_CHECKING:
     from stemsplitter.audio.encoders import OpenEncoder
 
+STEM_FILE = "stem.mp4"
+"""Extension of a Native Instruments Stem file, which contains all stems."""
+
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _AAC_RATES = (*_MP3_RATES, 64000, 88200, 96000)
 # ISO/IEC 11172-3 (MPEG-1 layer III)

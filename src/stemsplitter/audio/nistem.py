@@ -19,7 +19,7 @@ from av.stream import Disposition
 
 from stemsplitter.audio.encode import encoding_error
 from stemsplitter.audio.encoders import AvTrack, Sink, add_cover, mp4_options, open_muxer, set_tags
-from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.formats import STEM_FILE, OutputFormat
 from stemsplitter.audio.tags import Tags
 from stemsplitter.errors import RequestError
 from stemsplitter.files.atomic import AtomicFile
@@ -28,7 +28,7 @@ Samples = npt.NDArray[np.float32]
 
 MIXTURE = "mixture"
 STEMS = ("drums", "bass", "other", "vocals")
-EXTENSION = "stem.mp4"
+EXTENSION = STEM_FILE
 
 _BITRATE = 256
 # Okabe-Ito palette, which is distinguishable with color blindness

@@ -8,11 +8,10 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 def formats(incomplete: str) -> list[str]:
     """Complete an output format."""
-    from stemsplitter.audio.formats import FORMATS
-    from stemsplitter.audio.nistem import EXTENSION
+    from stemsplitter.audio.formats import FORMATS, STEM_FILE
 
     names = [name + depth for name, entry in FORMATS.items() for depth in ("", *sorted(entry.depths))]
-    return _starting(incomplete, (*names, EXTENSION))
+    return _starting(incomplete, (*names, STEM_FILE))
 
 
 def stems(incomplete: str) -> list[str]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from stemsplitter.audio.excerpt import Excerpt
-from stemsplitter.audio.formats import OutputFormat, known_names
-from stemsplitter.audio.nistem import EXTENSION
+from stemsplitter.audio.formats import STEM_FILE, OutputFormat, known_names
 from stemsplitter.cli import completion
 from stemsplitter.cli.batch import OutputOptions, separate_songs, standard_input, standard_output
 from stemsplitter.cli.report import JsonReport, TextReport
@@ -217,7 +216,7 @@ def _downloaded(report: TextReport, store: "ModelStore", candidates: list["Model
 def _extension(options: OutputOptions) -> str:
     if options.zip:
         return "zip"
-    return EXTENSION if options.format == EXTENSION else OutputFormat.parse(options.format).extension
+    return STEM_FILE if options.format == STEM_FILE else OutputFormat.parse(options.format).extension
 
 
 def _check_standard_output(options: OutputOptions, stems: tuple[str, ...], as_json: bool) -> None:

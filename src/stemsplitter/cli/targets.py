@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import chain, count, islice, product
 from pathlib import Path
 
-from stemsplitter.audio.formats import FORMATS
+from stemsplitter.audio.formats import FORMATS, STEM_FILE
 from stemsplitter.cli.output import printable
 from stemsplitter.cli.songs import Song, is_same
 from stemsplitter.errors import OutputError, RequestError
@@ -18,7 +18,7 @@ from stemsplitter.files.templates import fill_fields, fill_template, fitting_tra
 FIELDS = ("folder", "track", "trackext", "stem", "ext")
 PER_STEM = "{folder}/{track}/{stem}.{ext}"
 ONE_FILE = "{folder}/{track}/{track}.{ext}"
-ONE_FILE_EXTENSIONS = ("zip", "stem.mp4")
+ONE_FILE_EXTENSIONS = ("zip", STEM_FILE)
 
 
 @dataclass(frozen=True)
