@@ -16,7 +16,7 @@ from evaluation.datasets import SAMPLE_RATE, Audio, songs
 from evaluation.metrics import sdr
 from evaluation.scores import scored_truths
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.separation.architectures.bandnet.model import BandNetModel
+from stemsplitter.separation.architectures.bandnet.model import BandNetModel, softmax
 from stemsplitter.separation.architectures.spleeter.model import SpleeterMask
 from stemsplitter.separation.layouts import SIX_STEMS
 from stemsplitter.separation.pipeline import separate_stream
@@ -29,13 +29,9 @@ VOCALS = SIX_STEMS.index("vocals")
 class First(BandNetModel):
     """A network that keeps Spleeter's vocals unchanged."""
 
-    def _masks(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        logits = logits.copy()
-        logits[0, VOCALS] = -np.inf
-        masks = super()._masks(logits)
-        masks[1] = 0
-        masks[1, VOCALS] = 1
-        return masks
+    def _masks(self, signal: int, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        kept = [VOCALS] if signal else [stem for stem in range(len(SIX_STEMS)) if stem != VOCALS]
+        return softmax(logits, kept)
 
 
 def ways(weights: Path | None) -> dict[str, BandNetModel]:

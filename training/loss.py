@@ -85,10 +85,14 @@ def presence(logits: Tensor) -> Tensor:
 
 def presence_loss(logits: Tensor, inputs: Tensor, energies: Tensor) -> Tensor:
     """Cross-entropy of which stems are heard in the segment; `HEARD` and `UNHEARD` say which those are."""
-    share = energies / mixture(inputs).clamp(min=1e-12)
-    clear = (share > HEARD) | (share < UNHEARD)
+    return cross_entropy(logits, energies / mixture(inputs).clamp(min=1e-12))
+
+
+def cross_entropy(logits: Tensor, shares: Tensor) -> Tensor:
+    """The same of the stems' shares of the mixture's energy, ``[B, 6]``."""
+    clear = (shares > HEARD) | (shares < UNHEARD)
     wrong = functional.binary_cross_entropy_with_logits(
-        presence(logits), (share > HEARD).float(), reduction="none"
+        presence(logits), (shares > HEARD).float(), reduction="none"
     )
     return torch.where(clear, wrong, 0).sum() / clear.sum().clamp(min=1)
 

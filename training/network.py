@@ -168,6 +168,15 @@ class BandNet(nn.Module):
         self.presence = nn.Linear(WIDTH, len(STEMS))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x, y, skips = self.encode(x)
+        context = self.unproject(y).unflatten(2, (NARROW, -1)).transpose(1, 2)
+        x = self.widen(torch.cat((x, context), 1))
+        for up, block, skip in zip(reversed(self.up), reversed(self.decoder), reversed(skips), strict=True):
+            x = block(torch.cat((up(x), skip), 1))
+        return self.leave(x), self.presence(y)
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
+        """Return the last level, what the transformer makes of it ``[B, T / 8, WIDTH]``, and the other levels."""
         x = self.enter((x + self.offset) * self.scale)
         skips: list[Tensor] = []
         for block, down in zip(self.encoder, [*self.down, None], strict=True):
@@ -175,19 +184,10 @@ class BandNet(nn.Module):
             if down is not None:
                 skips.append(x)
                 x = down(x)
-        context, presence = self.context(self.narrow(x))
-        x = self.widen(torch.cat((x, context), 1))
-        for up, block, skip in zip(reversed(self.up), reversed(self.decoder), reversed(skips), strict=True):
-            x = block(torch.cat((up(x), skip), 1))
-        return self.leave(x), presence
-
-    def context(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        batch, channels, frames, bands = x.shape
-        y = self.project(x.permute(0, 2, 1, 3).reshape(batch, frames, -1))
+        y = self.project(self.narrow(x).transpose(1, 2).flatten(2))
         for layer in self.layers:
             y = layer(y)
-        unprojected = self.unproject(y).view(batch, frames, channels, bands).permute(0, 2, 1, 3)
-        return unprojected, self.presence(y)
+        return x, y, skips
 
     def folded(self) -> dict[str, NDArray[np.float32]]:
         """The weights for `stemsplitter.separation.architectures.bandnet.network`, batch normalisation folded in."""

@@ -1,16 +1,12 @@
-"""Begin with the weights of the file that ships, which knows no given drums and bass and no presence."""
+"""Begin with the weights of the file that ships."""
 
 from pathlib import Path
-from typing import Final
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from training.network import BandNet
-
-OWN: Final = 3.0  # logit of a given stem's share for that stem, to begin with
-SECOND, THIRD = 2, 3  # of the signals: given drums, given bass
 
 
 @torch.no_grad()
@@ -29,16 +25,12 @@ def begin_with(network: BandNet, file: Path, features: Tensor) -> None:
         if f"{module}.norm.weight" in own and kind == "bias":
             biases[module] = value
         elif f"{module}.conv.{kind}" in own:
-            own[f"{module}.conv.{kind}"].copy_(_fitted(value, own[f"{module}.conv.{kind}"]))
-        elif name in ("leave.weight", "leave.bias", "offset", "scale"):
-            _extend(own[name], value)
+            own[f"{module}.conv.{kind}"].copy_(value)
         else:
             scale = (
                 (network.layers[0].q.in_features / 4) ** 0.5 if kind != "" and module.endswith(".q") else 1.0
             )
             own[name].copy_(value * scale)
-    own["leave.bias"].view(4, 6, 2)[SECOND, 1] = OWN
-    own["leave.bias"].view(4, 6, 2)[THIRD, 2] = OWN
     network.load_state_dict(own)
 
     def restore(norm: nn.BatchNorm2d, bias: Tensor, x: Tensor) -> None:
@@ -59,19 +51,3 @@ def begin_with(network: BandNet, file: Path, features: Tensor) -> None:
     for hook in hooks:
         hook.remove()
     network.train()
-
-
-def _fitted(value: Tensor, own: Tensor) -> Tensor:
-    """With zeros for the features that the file's network does not have."""
-    if value.shape == own.shape:
-        return value
-    out = torch.zeros_like(own)
-    out[:, : value.shape[1]] = value
-    return out
-
-
-def _extend(own: Tensor, value: Tensor) -> None:
-    """The file's rows first; those that it does not have stay, weights as zeros."""
-    if own.ndim == 4:
-        own.zero_()
-    own[: len(value)] = value

@@ -1,15 +1,17 @@
 """Train the built-in model: ``python -m training.train --examples DIR --out DIR [--device cuda]``.
 
-Resumes from the last checkpoint in ``--out``. The learning rate is constant, then falls to nothing over the
-last part of the steps, so a run may be given more or fewer steps while it is in its first part (Hägele et al.,
-"Scaling laws and compute-optimal training beyond fixed training durations", 2024). What is kept is the moving
-average of the weights that did best on songs held out of the same kind; the songs that the model is judged on
-in the end are not looked at here. Examples that are made while the run goes on are used as they come.
+Resumes from the last checkpoint in ``--out``; SIGTERM writes one after the current step and ends the run. The
+learning rate is constant, then falls to nothing over the last part of the steps, so a run may be given more or
+fewer steps while it is in its first part (Hägele et al., "Scaling laws and compute-optimal training beyond
+fixed training durations", 2024). What is kept is the moving average of the weights that did best on songs held
+out of the same kind; the songs that the model is judged on in the end are not looked at here. Examples that are
+made while the run goes on are used as they come.
 """
 
 import argparse
 import json
 import math
+import signal
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -85,6 +87,11 @@ class Run:
         self.optimisers = Optimisers(self.network)
         self.recent: deque[Tensor] = deque(maxlen=RECENT)
         self.step, self.seconds, self.best = 0, 0.0, -math.inf
+        self.ended = False
+
+    def end(self, *_: object) -> None:
+        """End the run after the current step; a signal handler."""
+        self.ended = True
 
     def _parts(self) -> dict[str, Any]:
         return {"network": self.network, "average": self.average, "optimisers": self.optimisers}
@@ -136,11 +143,14 @@ class Run:
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.half)
 
-    @torch.no_grad()
-    def validate(self, batches: list[list[Tensor]]) -> list[float]:
-        """Median SDR of each stem, in dB, of the averaged weights."""
+    def normalize(self) -> None:
+        """Set the statistics of batch normalization of the averaged weights."""
         if self.recent:
             torch.optim.swa_utils.update_bn(self.recent, self.average)
+
+    @torch.no_grad()
+    def validate(self, batches: list[list[Tensor]]) -> list[float]:
+        """Median SDR of each stem, in dB, of the averaged weights; see `normalize`."""
         self.average.eval()
         found = []
         for tensors in batches:
@@ -165,7 +175,7 @@ def train(
     """Step until the end; log, validate and save on the way."""
     losses: list[tuple[float, float]] = []
     started = saved = time.monotonic() - run.seconds
-    while run.step < options.steps:
+    while run.step < options.steps and not run.ended:
         losses.append(run.learn(next(batches), options.steps))
         run.seconds = time.monotonic() - started
         checked = run.step % options.validate_every == 0 or run.step == options.steps
@@ -182,6 +192,7 @@ def train(
         }
         losses.clear()
         if checked:
+            run.normalize()
             for name, examples in held_out.items():
                 row[name] = dict(zip(STEMS, run.validate(examples), strict=True))
             mean = float(np.nanmean([value for name in held_out for value in row[name].values()]))
@@ -193,6 +204,8 @@ def train(
         with (run.out / "log.jsonl").open("a") as log:
             print(json.dumps(row), file=log)
         print(_told(row), flush=True)
+    run.normalize()
+    run.save("last")
 
 
 def _told(row: dict[str, Any]) -> str:
@@ -242,6 +255,7 @@ def main() -> None:
     if options.start and not last.exists():
         run.begin_with(options.start, torch.cat([next(batches)[0] for _ in range(BEGINNING)]))
     held_out = {way: validation(options.held_out, way, options.validate_on) for way in WAYS}
+    signal.signal(signal.SIGTERM, run.end)
     train(run, batches, held_out, options)
 
 

@@ -11,64 +11,11 @@ from stemsplitter.errors import ModelError
 from stemsplitter.separation.architectures.bandnet import bands
 from stemsplitter.separation.architectures.bandnet import model as bandnet
 from stemsplitter.separation.architectures.bandnet.model import ALONE, BandNetModel
-from stemsplitter.separation.architectures.spleeter.model import SpleeterMask
 from stemsplitter.separation.layouts import SIX_STEMS
 
-FRAMES = 512
+from .conftest import FRAMES, SILENT, LogitsRuntime, Make, noise, only
+
 BIN = 44_100 / 4096  # Hz
-SILENT = -100.0  # a logit whose mask is 0 beside one of 0
-Logits = Callable[[np.ndarray], np.ndarray]
-
-
-class LogitsRuntime:
-    """A runtime whose BandNet returns ``logits(features)`` and whose Spleeter returns the mask ``vocals``."""
-
-    concurrency = 1
-    device = "test"
-
-    def __init__(self, logits: Logits, vocals: float = 0.0) -> None:
-        self._logits, self._vocals = logits, vocals
-
-    def compile(self, network: Callable[[], Any], inputs: Mapping[str, tuple[int, ...]], cache: Path) -> Any:
-        ((name, shape),) = inputs.items()
-        if name == "magnitude":
-            return lambda magnitude: (np.full_like(magnitude, self._vocals),)
-        assert shape == (1, 7, FRAMES, bands.BANDS)
-
-        def run(features: np.ndarray) -> tuple[np.ndarray]:
-            assert features.shape == shape and features.dtype == np.float32
-            return (self._logits(features).astype(np.float32).reshape(1, 24, FRAMES, bands.BANDS),)
-
-        return run
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Callable[..., BandNetModel]:
-    """Call it for a model; ``vocals`` is the mask of Spleeter, None without Spleeter."""
-
-    def make(logits: Logits, vocals: float | None = None) -> BandNetModel:
-        runtime = LogitsRuntime(logits, vocals or 0.0)
-        weights = tmp_path / "w.safetensors"
-        weights.write_bytes(b"weights")
-        mask = None if vocals is None else SpleeterMask(runtime, [], tmp_path)
-        return BandNetModel(runtime, weights, tmp_path, mask)
-
-    return make
-
-
-Make = Callable[..., BandNetModel]
-
-
-def only(instrumental: str, vocals: str = "vocals") -> Logits:
-    """Assign the instrumental to one stem and the vocals to another."""
-    logits = np.full((2, 6, 2, FRAMES, bands.BANDS), SILENT)
-    logits[0, SIX_STEMS.index(instrumental)] = 0
-    logits[1, SIX_STEMS.index(vocals)] = 0
-    return lambda features: logits
-
-
-def noise(samples: int) -> np.ndarray:
-    return np.random.default_rng(0).standard_normal((2, samples), dtype=np.float32) * np.float32(0.1)
 
 
 def sine(hertz: float, samples: int) -> np.ndarray:
@@ -171,6 +118,11 @@ def test_a_sine_at_full_scale_has_a_power_of_one(make: Make) -> None:
     assert instrumental[40] == pytest.approx(np.log10(0.25), abs=1e-3)
     assert vocals[40] == pytest.approx(np.log10(0.25), abs=1e-3)
     np.testing.assert_allclose(seen[0][0, 1, 256], np.log10(bands.FLOOR), atol=1e-3)  # nothing in the side
+    assert seen[0][0, 11, 256, 40] == pytest.approx(0, abs=1e-3)  # the mixture
+    np.testing.assert_array_equal(seen[0][0, 7:11], np.float32(-8))  # neither drums nor bass
+    assert (
+        [plane.min() for plane in seen[0][0, 13:]] == [plane.max() for plane in seen[0][0, 13:]] == [1, 0, 0]
+    )
 
 
 @pytest.mark.parametrize("vocals", [None, 0.5])

@@ -6,6 +6,7 @@ Hann window of 92.9 ms every 23.2 ms (4,096 and 1,024 samples at 44.1 kHz), scal
 magnitude of 1; bins are 10.8 Hz apart.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -32,17 +33,27 @@ def summed(maps: Maps) -> Maps:
     return out
 
 
-def features(instrumental: Maps, cross: Maps, vocals: Maps) -> Maps:
-    """Compute the input of the network, ``[7, T, BANDS]``.
+def features(mixture: Maps, cross: Maps, signals: Sequence[Maps | None]) -> Maps:
+    """Compute the input of the network, ``[16, T, BANDS]``.
+
+    In this order: log power of the rest, of middle and side; flatness of the mixture, of both; its panning; log powers
+    of the given vocals, drums and bass, of both; log power of the mixture, of both; for vocals, drums and bass 1 where
+    they are given, 0 where not.
 
     Args:
-        instrumental: powers of middle and side of the instrumental, ``[2, T, BINS]``.
+        mixture: powers of its middle and side, ``[2, T, BINS]``.
         cross: real part of the product of its middle and the conjugate of its side, ``[T, BINS]``.
-        vocals: powers of middle and side of the vocals from another model, ``[2, T, BINS]``; zeros without one.
+        signals: powers of the rest, which is the mixture minus what is given, and of the given vocals, drums and bass,
+            each as those of the mixture; None if not given.
     """
-    power, vocals_power = summed(instrumental) / WIDTHS, summed(vocals) / WIDTHS
+    power = summed(mixture) / WIDTHS
     level = np.log10(power + FLOOR)
     # 0 where a band is as flat as noise, far below 0 where one partial dominates
-    flatness = summed(np.log10(instrumental + FLOOR)) / WIDTHS - level
+    flatness = summed(np.log10(mixture + FLOOR)) / WIDTHS - level
     panning = 2 * summed(cross) / WIDTHS / (power.sum(axis=0) + FLOOR)
-    return np.concatenate((level, flatness, panning[None], np.log10(vocals_power + FLOOR)))
+    rest, *given = (
+        np.full_like(level, np.log10(FLOOR)) if each is None else np.log10(summed(each) / WIDTHS + FLOOR)
+        for each in signals
+    )
+    flags = (np.full_like(panning, each is not None) for each in signals[1:])
+    return np.concatenate((rest, flatness, panning[None], *given, level, np.stack(list(flags))))

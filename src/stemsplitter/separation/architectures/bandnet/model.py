@@ -1,10 +1,11 @@
-"""BandNet on waveforms: six stems, with or without the vocals of another model."""
+"""BandNet on waveforms: six stems, of a mixture alone or of a mixture and stems that other models have found."""
 
 import copy
+from collections.abc import Mapping
 from functools import reduce
 from operator import iadd
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,27 +14,32 @@ from stemsplitter.checkpoints.readers import read_safetensors
 from stemsplitter.errors import ModelError
 from stemsplitter.files.verified import hash_file
 from stemsplitter.separation.architectures.bandnet import bands
-from stemsplitter.separation.architectures.bandnet.network import BANDS, FEATURES, BandNet
+from stemsplitter.separation.architectures.bandnet.network import BANDS, FEATURES, SIGNALS, BandNet
 from stemsplitter.separation.architectures.spectral import FRAMES, N_FFT, SpectralModel, VocalsMask
 from stemsplitter.separation.layouts import SIX_STEMS, absent_stems
 from stemsplitter.separation.runtimes import Runtime
-from stemsplitter.separation.stft import Spectrum
+from stemsplitter.separation.stft import Spectrum, Waveform
 
 ALONE = (
     "The vocals are found by the built-in network alone, which is worse at it than Spleeter: "
     "run `stemsplitter models pull spleeter_2s` once."
 )
+GIVEN: Final = ("vocals", "drums", "bass")
+"""Stems that other models may have found."""
 POWER_SCALE = np.float32(4 / N_FFT) ** 2  # a sine at full scale has a power of 1
 HALF = np.float32(np.sqrt(0.5))
 # the band of each bin; bins above the last band, at 11 kHz, have its mask
 BAND_OF_BIN = np.minimum(np.searchsorted(bands.EDGES, np.arange(N_FFT // 2 + 1), side="right") - 1, BANDS - 1)
 
+Masks = NDArray[np.float32]
+
 
 class BandNetModel(SpectralModel):
-    """Six stems as sums of masked instrumental and masked vocals, both split into middle and side.
+    """Six stems as sums of masked signals: stems that other models have found, and what they leave of the mixture.
 
-    Another model's mask extracts the vocals first. Without it the whole mixture counts as instrumental, and the network
-    separates the vocals from it. The masks of the stems sum to 1, so the stems sum to the mixture.
+    `separate` uses the vocals that another model's mask extracts, and may assign parts of them to any stem. Without a
+    mask the whole mixture is what is left. `separate_rest` keeps stems of other models as they are. Middle and side
+    have masks of their own. The masks of the stems sum to 1, so the stems sum to the mixture.
 
     Raises:
         ModelError: the file is not a checkpoint of BandNet.
@@ -59,49 +65,98 @@ class BandNetModel(SpectralModel):
         other._absent = absent_stems(self.stems, instruments)
         return other
 
-    def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:
-        parts = self._parts(self._spectrum(mixture))
-        (logits,) = self._network(_features(*parts)[None])
-        masks = self._masks(logits.reshape(2, len(self.stems), 2, FRAMES, BANDS))
+    def separate(self, mixture: Waveform) -> Waveform:
+        spectrum = self._spectrum(mixture)
+        given: dict[str, Spectrum] = {}
+        if self._vocals is not None:
+            vocals = spectrum.copy()
+            self._vocals.apply(vocals)
+            given["vocals"] = _middle_and_side(vocals)
+        signals, logits = self._estimate(_middle_and_side(spectrum), given)
+        masks = {signal: self._masks(signal, logits[signal]) for signal in signals}
         stems = np.zeros((len(self.stems), *mixture.shape), np.float32)
         *masked, last = (number for number in range(len(stems)) if number not in self._absent)
         stems[last] = mixture
         for number in masked:
-            stem = stems[number]
-            middle, side = self._masked(parts, masks[:, number])
-            np.add(middle, side, out=stem[0])
-            np.subtract(middle, side, out=stem[1])
-            stem *= HALF
-            stems[last] -= stem
+            parts = [(signals[signal], masks[signal][number]) for signal in signals]
+            stems[last] -= self._masked(parts, stems[number])
         return stems
 
-    def _parts(self, spectrum: Spectrum) -> list[Spectrum]:
-        """Split a spectrum into instrumental and, with another model's mask, vocals: middle and side of each."""
-        if self._vocals is None:
-            return [_middle_and_side(spectrum)]
-        vocals = spectrum.copy()
-        self._vocals.apply(vocals)
-        spectrum -= vocals
-        return [_middle_and_side(spectrum), _middle_and_side(vocals)]
+    def separate_rest(self, mixture: Waveform, given: Mapping[str, Waveform]) -> dict[str, Waveform]:
+        """Separate what given stems leave of a mixture; all waveforms are ``[2, segment]``.
 
-    def _masked(self, parts: list[Spectrum], masks: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Sum the parts times their masks ``[2, 2, FRAMES, BANDS]``: middle and side of a stem, ``[2, segment]``."""
+        Behind a model that is better at them, stems are better kept than divided anew. Absent instruments are silent;
+        if all others are given or absent, the rest is in ``other``.
+
+        Args:
+            mixture: the mixture.
+            given: stems of `GIVEN` that another model has found, at least one.
+
+        Returns:
+            The other stems. They and the given ones sum to the mixture.
+        """
+        spectra = {name: _middle_and_side(self._spectrum(stem)) for name, stem in given.items()}
+        signals, logits = self._estimate(_middle_and_side(self._spectrum(mixture)), spectra)
+        stems = {name: np.zeros_like(mixture) for name in self.stems if name not in given}
+        numbers = [self.stems.index(name) for name in stems]
+        *masked, last = [number for number in numbers if number not in self._absent] or [numbers[-1]]
+        masks = softmax(logits[0], [*masked, last])
+        rest = stems[self.stems[last]]
+        rest[...] = mixture - sum(given.values())
+        for number in masked:
+            rest -= self._masked([(signals[0], masks[number])], stems[self.stems[number]])
+        return stems
+
+    def _estimate(
+        self, mixture: Spectrum, given: dict[str, Spectrum]
+    ) -> tuple[dict[int, Spectrum], NDArray[np.float32]]:
+        """Run the network on middle and side of the mixture, which is changed, and of given stems.
+
+        Returns the signals, of which there is the rest, 0, and each given stem, and logits
+        ``[SIGNALS, stems, 2, FRAMES, BANDS]``.
+        """
+        low = mixture[..., : bands.BINS]
+        power, cross = _power(low), low[0].real * low[1].real + low[0].imag * low[1].imag
+        for stem in given.values():
+            mixture -= stem
+        signals = {0: mixture} | {1 + GIVEN.index(name): stem for name, stem in given.items()}
+        powers = [
+            _power(signals[number][..., : bands.BINS]) if number in signals else None
+            for number in range(SIGNALS)
+        ]
+        features = bands.features(power, cross * POWER_SCALE, powers)
+        logits, _ = self._network(features[None])
+        return signals, logits.reshape(SIGNALS, len(self.stems), 2, FRAMES, BANDS)
+
+    def _masks(self, signal: int, logits: NDArray[np.float32]) -> Masks:
+        """Turn logits of a signal into masks, both ``[stems, 2, FRAMES, BANDS]``; absent stems have none."""
+        return softmax(logits, [number for number in range(len(self.stems)) if number not in self._absent])
+
+    def _masked(self, parts: list[tuple[Spectrum, Masks]], out: Waveform) -> Waveform:
+        """Sum signals times their masks ``[2, FRAMES, BANDS]``, into ``out`` ``[2, segment]``."""
 
         def rows(channel: int, block: slice) -> Spectrum:
             masked = (
-                part[channel, block] * mask[channel, block].take(BAND_OF_BIN, axis=-1)
-                for part, mask in zip(parts, masks, strict=False)
+                signal[channel, block] * mask[channel, block].take(BAND_OF_BIN, axis=-1)
+                for signal, mask in parts
             )
             return reduce(iadd, masked)
 
-        return self._unpadded(self._stft.inverse_of(rows, *parts[0].shape[:2]))
+        middle, side = self._unpadded(self._stft.inverse_of(rows, 2, FRAMES))
+        np.add(middle, side, out=out[0])
+        np.subtract(middle, side, out=out[1])
+        out *= HALF
+        return out
 
-    def _masks(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Turn logits into masks ``[2, 6, 2, FRAMES, BANDS]``, which sum to 1 over the present stems (softmax)."""
-        logits[:, self._absent] = -np.inf
-        masks: NDArray[np.float32] = np.exp(logits - logits.max(axis=1, keepdims=True))
-        masks /= masks.sum(axis=1, keepdims=True)
-        return masks
+
+def softmax(logits: NDArray[np.float32], stems: list[int]) -> Masks:
+    """Return the masks of logits ``[S, …]``: those of ``stems`` sum to 1, the others are 0."""
+    masks = np.zeros_like(logits)
+    chosen = logits[stems]
+    chosen -= chosen.max(axis=0)
+    np.exp(chosen, out=chosen)
+    masks[stems] = chosen / chosen.sum(axis=0)
+    return masks
 
 
 def _middle_and_side(spectrum: Spectrum) -> Spectrum:
@@ -114,16 +169,9 @@ def _middle_and_side(spectrum: Spectrum) -> Spectrum:
     return spectrum
 
 
-def _features(instrumental: Spectrum, vocals: Spectrum | None = None) -> NDArray[np.float32]:
-    low = instrumental[..., : bands.BINS]
-    power = _power(low)
-    cross = low[0].real * low[1].real + low[0].imag * low[1].imag
-    vocals_power = np.zeros_like(power) if vocals is None else _power(vocals[..., : bands.BINS])
-    return bands.features(power * POWER_SCALE, cross * POWER_SCALE, vocals_power * POWER_SCALE)
-
-
 def _power(spectrum: Spectrum) -> NDArray[np.float32]:
     power: NDArray[np.float32] = spectrum.real**2 + spectrum.imag**2
+    power *= POWER_SCALE
     return power
 
 

@@ -1,4 +1,4 @@
-"""BandNet on the operations of `separation.ops`: masks of six stems in bands of frequency.
+"""BandNet on the operations of `separation.ops`: masks of six stems in bands of frequency, and their presence.
 
 A U-Net with fully connected layers along frequency (Choi et al., "Investigating U-Nets with various intermediate
 blocks for spectrogram-based singing voice separation", ISMIR 2020) and a small transformer along time at its bottom.
@@ -14,10 +14,10 @@ from stemsplitter.separation.ops import Array, Ops, Tensor
 BANDS = 160
 STEMS = 6
 CHANNELS = 2  # middle and side
-# of the instrumental: log power of middle and side, flatness of each, panning; of the vocals: log powers
-FEATURES = 7
-# for each stem, its share of the middle and side of the instrumental and of the vocals
-MASKS = 2 * STEMS * CHANNELS
+GIVEN = 3  # vocals, drums and bass, which other models may have found
+SIGNALS = 1 + GIVEN  # the rest, which is the mixture minus what is given, and the given stems
+FEATURES = 16  # see `bands.features`
+MASKS = SIGNALS * STEMS * CHANNELS
 LEVELS = 4
 LAYERS = 2
 HEADS = 4
@@ -25,15 +25,16 @@ NORM_EPS = 1e-5
 
 
 class BandNet:
-    """Maps features ``[batch, FEATURES, T, BANDS]`` to the logits of the masks ``[batch, MASKS, T, BANDS]``.
+    """Maps features ``[batch, FEATURES, T, BANDS]`` to logits of the masks and of the presence of the instruments.
 
-    T, a multiple of 8, is ``frames``. The order of the masks is (instrumental, vocals) × stems × (middle, side).
+    T, a multiple of 8, is ``frames``. The masks, ``[batch, MASKS, T, BANDS]``, are in the order (rest, vocals, drums,
+    bass) × stems × (middle, side): the share of each stem in each signal. The presence is ``[batch, T / 8, STEMS]``.
     """
 
     def __init__(self, state: Mapping[str, Array], frames: int) -> None:
         self._state, self._frames = state, frames
 
-    def __call__(self, ops: Ops, x: Tensor) -> tuple[Tensor]:
+    def __call__(self, ops: Ops, x: Tensor) -> tuple[Tensor, Tensor]:
         state = self._state
         x = ops.multiply(ops.add(x, ops.constant(state["offset"][None])), ops.constant(state["scale"][None]))
         x = self._conv(ops, "enter", x)
@@ -43,12 +44,13 @@ class BandNet:
             if level < LEVELS - 1:
                 skips.append(x)
                 x = self._conv(ops, f"down.{level}", x, stride=2)
-        x = self._conv(ops, "widen", ops.concat([x, self._context(ops, self._conv(ops, "narrow", x))], 1))
+        context, presence = self._context(ops, self._conv(ops, "narrow", x))
+        x = self._conv(ops, "widen", ops.concat([x, context], 1))
         for level in reversed(range(LEVELS - 1)):
             weight, bias = state[f"up.{level}.weight"], state[f"up.{level}.bias"]
             up = ops.relu(ops.conv_transpose2d(x, weight, bias, stride=(2, 2), crop=(0, 0, 0, 0)))
             x = self._block(ops, f"decoder.{level}", ops.concat([up, skips[level]], 1))
-        return (ops.conv2d(x, state["leave.weight"], state["leave.bias"]),)
+        return ops.conv2d(x, state["leave.weight"], state["leave.bias"]), presence
 
     def _conv(self, ops: Ops, name: str, x: Tensor, *, stride: int = 1, active: bool = True) -> Tensor:
         weight = self._state[f"{name}.weight"]
@@ -66,15 +68,16 @@ class BandNet:
         y = self._conv(ops, f"{name}.second", y)
         return ops.add(y, self._conv(ops, f"{name}.shortcut", x, active=False))
 
-    def _context(self, ops: Ops, x: Tensor) -> Tensor:
-        """Apply the transformer along time to ``[batch, C, T / 8, BANDS / 8]``."""
+    def _context(self, ops: Ops, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Apply the transformer along time to ``[batch, C, T / 8, BANDS / 8]``; return its output and the presence."""
         frames, bands = self._frames >> (LEVELS - 1), BANDS >> (LEVELS - 1)
         x = ops.reshape(ops.transpose(x, (0, 2, 1, 3)), (ops.batch, frames, -1))
         x = self._linear(ops, "project", x)
         for number in range(LAYERS):
             x = self._layer(ops, f"layers.{number}", x)
+        presence = self._linear(ops, "presence", x)
         x = ops.reshape(self._linear(ops, "unproject", x), (ops.batch, frames, -1, bands))
-        return ops.transpose(x, (0, 2, 1, 3))
+        return ops.transpose(x, (0, 2, 1, 3)), presence
 
     def _layer(self, ops: Ops, name: str, x: Tensor) -> Tensor:
         x = ops.add(x, self._position(ops, f"{name}.position", x))
