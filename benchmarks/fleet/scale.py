@@ -26,6 +26,7 @@ CLIENTS = 8
 QUEUED_ACCOUNTS = 100
 WANTED = 2.0
 CAP = 2
+FREE_EVERY = 5
 
 
 @dataclass
@@ -88,7 +89,7 @@ def claim(each: System, times: int) -> None:
             session.add(queued_split(each.account_ids[number % QUEUED_ACCOUNTS]))
         began = time.perf_counter()
         with database.write() as session:
-            claimed = queue.claim(session, [TINY_MODEL], CAP, "wrk_benchmark", new_id("run"))
+            claimed = queue.claim(session, [TINY_MODEL], CAP, FREE_EVERY, "wrk_benchmark", new_id("run"))
         each.claims.append(time.perf_counter() - began)
         assert claimed is not None
         with database.write() as session:

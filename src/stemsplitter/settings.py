@@ -105,6 +105,9 @@ class Settings(BaseSettings):
     max_source_seconds: int = Field(3600, ge=1, description="Maximum duration of a source in seconds.")
     max_running_splits: int = Field(2, ge=1, description="Maximum running splits of one account.")
     max_queued_splits: int = Field(100, ge=1, description="Maximum queued splits of one account.")
+    free_turn_every: int = Field(
+        5, ge=0, description="One turn of the queue in this many goes to a free account; 0 for none."
+    )
     max_sample_rate: int = Field(
         48_000,
         ge=44_100,

@@ -38,7 +38,7 @@ def add(database: Database) -> Add:
 
 
 def make_jobs(database: Database, models: Callable[[], list[str]] = lambda: [MODEL]) -> SplitJobs:
-    return SplitJobs(database, None, models, 100)  # type: ignore[arg-type]
+    return SplitJobs(database, None, models, 100, 5)  # type: ignore[arg-type]
 
 
 def row(database: Database, split_id: str) -> Split:

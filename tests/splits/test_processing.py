@@ -95,7 +95,7 @@ def processor(services: Services, pool: FakePool, monkeypatch: pytest.MonkeyPatc
 
 @pytest.fixture
 def jobs(services: Services, processor: SplitProcessor) -> SplitJobs:
-    return SplitJobs(services.database, processor, lambda: [MODEL], 100)
+    return SplitJobs(services.database, processor, lambda: [MODEL], 100, 5)
 
 
 def row(services: Services, split_id: str) -> Split:

@@ -17,13 +17,15 @@ from sqlalchemy.orm import Session
 from stemsplitter.accounts.models import Account
 from stemsplitter.database import Database
 from stemsplitter.splits import queue, repository
-from stemsplitter.splits.models import FREE, PAYING, Split, SplitFlow, SplitQueue
+from stemsplitter.splits.models import FREE, PAYING, Split, SplitFlow, SplitQueue, SplitShare
 
 from .rows import new_split
 
 ACCOUNTS = tuple(f"acc_{number}" for number in range(6))
 MODELS = ("one", "two")
 CAP = 2
+FREE_EVERY = 3
+TABLES = (Split, SplitQueue, SplitFlow, SplitShare)
 LIMIT_S = 60.0
 
 
@@ -59,7 +61,7 @@ def claim(
     database: Database, models: Sequence[str] = ("one",), cap: int = CAP, worker: str = "wrk_1"
 ) -> Split | None:
     with database.write() as session:
-        return queue.claim(session, models, cap, worker, f"run_{next(_runs)}")
+        return queue.claim(session, models, cap, FREE_EVERY, worker, f"run_{next(_runs)}")
 
 
 _runs = count()
@@ -72,10 +74,12 @@ def end(database: Database, split: Split) -> None:
 
 @dataclass
 class Model:
-    """Reference model: start-time fair queueing as in the paper, with lists."""
+    """Reference model: start-time fair queueing as in the paper, with lists, and every third contested turn for a free
+    account."""
 
     waiting: list[tuple[int, int, str, str, str, int]] = field(default_factory=list)
     running: dict[str, str] = field(default_factory=dict)
+    paying_turns: int = 0
     clock: defaultdict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
     finish: defaultdict[tuple[str, int, str], int] = field(default_factory=lambda: defaultdict(int))
 
@@ -93,7 +97,21 @@ class Model:
                 heads.append((min(fit)[0], place, min(fit)))
         if not heads:
             return None
+        is_free_waiting = any(
+            each[0] == FREE and each[4] in models and each[3] not in full for each in self.waiting
+        )
         priority, _, chosen = min(heads)
+        if priority == PAYING and is_free_waiting and self.paying_turns + 1 >= FREE_EVERY:
+            place, chosen = min(
+                (models.index(each[4]), each)
+                for each in self.waiting
+                if each[0] == FREE and each[4] in models and each[3] not in full
+            )
+            priority = FREE
+        if priority == FREE:
+            self.paying_turns = 0
+        elif is_free_waiting:
+            self.paying_turns += 1
         self.waiting.remove(chosen)
         self.running[chosen[2]] = chosen[3]
         self.clock[chosen[4], priority] = max(self.clock[chosen[4], priority], chosen[1])
@@ -118,7 +136,7 @@ def test_order_matches_the_reference_model(
     database: Database, add: Add, steps: list[tuple[Any, ...]]
 ) -> None:
     with database.write() as session:
-        for table in (Split, SplitQueue, SplitFlow):
+        for table in TABLES:
             session.execute(delete(table))
     model, running = Model(), dict[str, Split]()
     for number, (step, *arguments) in enumerate(steps):
@@ -151,7 +169,7 @@ def test_waiting_accounts_get_equal_seconds(database: Database, add: Add, second
     """The bound of the paper for equal weights: between any two accounts with queued splits, the claimed seconds differ
     by at most one split of each."""
     with database.write() as session:
-        for table in (Split, SplitQueue, SplitFlow):
+        for table in TABLES:
             session.execute(delete(table))
     left, longest, taken = Counter[str](), dict[str, int](), Counter[str]()
     for account, lengths in zip(ACCOUNTS, seconds, strict=False):
@@ -223,6 +241,50 @@ def test_paying_accounts_come_first(database: Database, add: Add) -> None:
     assert order == paying + waiting
 
 
+@given(
+    adds=st.lists(st.tuples(st.sampled_from((PAYING, FREE)), st.sampled_from(MODELS)), max_size=40),
+    workers=st.lists(st.sampled_from((MODELS, MODELS[::-1], MODELS[:1], MODELS[1:])), max_size=60),
+)
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_one_contested_turn_in_a_few_is_of_a_free_account(
+    database: Database, add: Add, adds: list[tuple[int, str]], workers: list[tuple[str, ...]]
+) -> None:
+    """Of the claims for which splits of both kinds wait, no FREE_EVERY in a row are of paying accounts."""
+    with database.write() as session:
+        for table in TABLES:
+            session.execute(delete(table))
+    waiting = Counter[tuple[int, str]]()
+    for number, (priority, model) in enumerate(adds):
+        add(ACCOUNTS[number % 3 + 3 * (priority == FREE)], 10, model, priority)
+        waiting[priority, model] += 1
+    in_a_row = 0
+    for models in workers:
+        is_contested = all(any(waiting[priority, model] for model in models) for priority in (PAYING, FREE))
+        split = claim(database, models, cap=99)
+        if split is None:
+            assert not any(waiting[priority, model] for priority in (PAYING, FREE) for model in models)
+            continue
+        waiting[split.priority, str(split.model_name)] -= 1
+        if split.priority == FREE:
+            in_a_row = 0
+        elif is_contested:
+            in_a_row += 1
+        assert in_a_row < FREE_EVERY
+
+
+def test_free_accounts_can_have_no_share(database: Database, add: Add) -> None:
+    add("acc_0")
+    for _ in range(6):
+        add("acc_1", priority=PAYING)
+    order = []
+    for number in range(7):
+        with database.write() as session:
+            split = queue.claim(session, ["one"], 99, 0, "wrk_1", f"run_none_{number}")
+        assert split is not None
+        order.append(split.priority)
+    assert order == [PAYING] * 6 + [FREE]
+
+
 def test_only_splits_of_the_given_models_are_claimed(database: Database, add: Add) -> None:
     split_id = add("acc_0", model="two")
     assert claim(database, ["one"]) is None
@@ -278,7 +340,9 @@ def test_concurrent_claims_give_each_split_once_within_the_cap(database: Databas
             misses, end_at = 0, time.monotonic() + LIMIT_S
             while misses < 3 or len(taken) < len(ids):
                 with own.write() as session:
-                    split = queue.claim(session, ["one"], CAP, f"wrk_{number}", f"run_{number}_{len(taken)}")
+                    split = queue.claim(
+                        session, ["one"], CAP, FREE_EVERY, f"wrk_{number}", f"run_{number}_{len(taken)}"
+                    )
                     if split is not None:
                         most.append(_running(session, split.account_id))
                 if split is None:

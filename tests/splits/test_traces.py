@@ -53,7 +53,7 @@ def run_all(services: Services, pool: FakePool) -> None:
         services.splits.endings,
         pool,  # type: ignore[arg-type]
     )
-    jobs = SplitJobs(services.database, processor, lambda: [MODEL], 100)
+    jobs = SplitJobs(services.database, processor, lambda: [MODEL], 100, 5)
     while (split := jobs.claim("wrk_1")) is not None:
         jobs.run(split, threading.Event())
     with services.database.write() as session:

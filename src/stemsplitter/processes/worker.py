@@ -43,6 +43,7 @@ def run(settings: Settings) -> None:
         processor,
         lambda: runnable_models(settings, services.models),
         settings.max_running_splits,
+        settings.free_turn_every,
     )
     worker = Worker(
         services.heartbeat(WORKER, splits.models(), pool.device),

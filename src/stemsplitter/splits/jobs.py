@@ -23,12 +23,19 @@ class SplitJobs:
     Args:
         models: returns the names of the models that can run.
         cap: number of splits of one account that may run at once.
+        free_every: one of this many claims is of a free account where one waits.
     """
 
     def __init__(
-        self, database: Database, processor: SplitProcessor, models: Callable[[], Sequence[str]], cap: int
+        self,
+        database: Database,
+        processor: SplitProcessor,
+        models: Callable[[], Sequence[str]],
+        cap: int,
+        free_every: int,
     ) -> None:
-        self._database, self._processor, self._cap = database, processor, cap
+        self._database, self._processor = database, processor
+        self._cap, self._free_every = cap, free_every
         self._find_models, self._find_models_at = models, 0.0
         self._models: list[str] = []
         # leases of the runs in this process, each added before it is in the database
@@ -59,7 +66,7 @@ class SplitJobs:
         self._leases.add(lease)
         try:
             with self._database.write() as session:
-                split = queue.claim(session, models, self._cap, worker_id, lease)
+                split = queue.claim(session, models, self._cap, self._free_every, worker_id, lease)
         except BaseException:
             self._leases.discard(lease)  # if it was committed all the same, `requeue_lost` finds it
             raise

@@ -124,6 +124,15 @@ class SplitQueue(Base):
     clock: Mapped[int] = mapped_column(BigInteger)
 
 
+class SplitShare(Base):
+    """Number of turns of paying accounts, while a free one waited, since the last turn of a free account. One row."""
+
+    __tablename__ = "split_shares"
+
+    priority: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    turns: Mapped[int] = mapped_column(BigInteger)
+
+
 class SplitFlow(Base):
     """Virtual end time of the last split claimed of an account. See ``splits/queue.py``."""
 

@@ -1,6 +1,7 @@
 """The queue of splits: rows of the table ``splits`` in a fair order.
 
-Paying accounts come before the others. Within each priority, and for each model, the order is start-time fair queueing
+Paying accounts come before the others, but of the turns for which splits of both wait, every n-th is that of a free
+account, so that none waits forever. Within each priority, and for each model, the order is start-time fair queueing
 (Goyal and Vin, SIGCOMM 1996) over seconds of audio: a split's ``turn`` is its virtual start time, which is the virtual
 end time of the account's previous split, but at least the queue's clock, the largest turn claimed so far. Accounts with
 queued splits therefore get the same seconds each, however much each has queued, and unused share is not saved up. All
@@ -18,12 +19,15 @@ from sqlalchemy.orm import Session
 from stemsplitter.database import one_at_a_time
 from stemsplitter.splits import repository
 from stemsplitter.splits.models import (
+    FREE,
     IS_PROCESSING,
     IS_QUEUED,
     IS_UNFINISHED,
+    PAYING,
     Split,
     SplitFlow,
     SplitQueue,
+    SplitShare,
 )
 
 _LOCK = 0x51554555  # "QUEU": any number that all processes agree on
@@ -44,20 +48,32 @@ def place(session: Session, split: Split) -> None:
 
 def has_next(session: Session, models: Sequence[str], cap: int) -> bool:
     """Return true if :func:`claim` would probably find a split, without a lock."""
-    return _next(session, models, cap) is not None
+    return bool(_heads(session, models, cap))
 
 
-def claim(session: Session, models: Sequence[str], cap: int, worker_id: str, lease: str) -> Split | None:
+def claim(
+    session: Session, models: Sequence[str], cap: int, free_every: int, worker_id: str, lease: str
+) -> Split | None:
     """Claim the next split for the run ``lease``, among accounts that run fewer than ``cap`` splits.
 
     Within a priority, models are served in the order of ``models``. Claims are serialized, so that no account exceeds
-    the cap.
+    the cap, and that one of ``free_every`` claims is of a free account where one waits (0: only if no other waits).
     """
     one_at_a_time(session, _LOCK)
-    found = _next(session, models, cap)
-    split = repository.start(session, found.id, None, lease, worker_id) if found else None
+    heads = _heads(session, models, cap)
+    if not heads:
+        return None
+    is_contested = {head.priority for head in heads} == {PAYING, FREE}
+    priority = min(head.priority for head in heads)
+    if is_contested and free_every and _paying_turns(session) + 1 >= free_every:
+        priority = FREE
+    found = min(
+        (head for head in heads if head.priority == priority), key=lambda head: models.index(head.model_name)
+    )
+    split = repository.start(session, found.id, None, lease, worker_id)
     if split is not None:
         _advance(session, split)
+        _count_turn(session, split, is_contested)
     return split
 
 
@@ -80,23 +96,42 @@ def running_by(session: Session, worker_id: str, excluded: Collection[str] = ())
     return [row for row in session.execute(query) if row.lease not in excluded]
 
 
-def _next(session: Session, models: Sequence[str], cap: int) -> Row[Any] | None:
+def _heads(session: Session, models: Sequence[str], cap: int) -> Sequence[Row[Any]]:
+    """Return the first split of each priority of the queues of the models, of accounts below the cap."""
     full = select(Split.account_id).where(IS_PROCESSING).group_by(Split.account_id)
     full = full.having(func.count() >= cap)
-    heads = (_head(model, full.scalar_subquery()) for model in models)
-    rows = session.execute(union_all(*heads)).all()
-    return min(rows, key=lambda row: (row.priority, models.index(row.model_name)), default=None)
+    heads = (
+        _head(model, priority, full.scalar_subquery()) for model in models for priority in (PAYING, FREE)
+    )
+    return session.execute(union_all(*heads)).all()
 
 
-def _head(model: str, full: Any) -> Any:
-    """Select the first split of a model's queue: the first entry of an index, unless its account is at the cap."""
+def _head(model: str, priority: int, full: Any) -> Any:
+    """Select the first split of a queue: the first entry of an index, unless its account is at the cap."""
     first = (
         select(Split.id, Split.model_name, Split.priority)
-        .where(IS_QUEUED, Split.model_name == model, Split.account_id.not_in(full))
-        .order_by(Split.priority, Split.turn, Split.id)
+        .where(
+            IS_QUEUED, Split.model_name == model, Split.priority == priority, Split.account_id.not_in(full)
+        )
+        .order_by(Split.turn, Split.id)
         .limit(1)
     )
     return select(first.subquery())
+
+
+def _paying_turns(session: Session) -> int:
+    """Return the number of contested turns of paying accounts since the last turn of a free one."""
+    return session.scalar(select(SplitShare.turns).where(SplitShare.priority == PAYING)) or 0
+
+
+def _count_turn(session: Session, split: Split, is_contested: bool) -> None:
+    share = session.get(SplitShare, PAYING) or SplitShare(priority=PAYING, turns=0)
+    if split.priority == FREE:
+        share.turns = 0
+    elif is_contested:
+        share.turns += 1
+    session.add(share)
+    session.flush()
 
 
 def _advance(session: Session, split: Split) -> None:

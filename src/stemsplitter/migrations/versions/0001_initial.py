@@ -44,6 +44,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("model_name", "priority", name=op.f("pk_split_queues")),
     )
     op.create_table(
+        "split_shares",
+        sa.Column("priority", sa.SmallInteger(), nullable=False),
+        sa.Column("turns", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("priority", name=op.f("pk_split_shares")),
+    )
+    op.create_table(
         "split_totals",
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("until", sa.BigInteger(), nullable=False),
