@@ -1,4 +1,6 @@
-from collections.abc import Iterator
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from typing import Any
 
 import pytest
 from fastapi import FastAPI, Request
@@ -6,7 +8,7 @@ from fastapi.testclient import TestClient
 from starlette.responses import Response
 
 from stemsplitter.api import event_stream as module
-from stemsplitter.api.event_stream import WAIT, Event, OpenStreams, event_stream
+from stemsplitter.api.event_stream import WAIT, Event, OpenStreams, SplitKey, SplitPoller, event_stream
 
 
 @pytest.fixture
@@ -15,12 +17,11 @@ def polls() -> list[int]:
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch, polls: list[int]) -> TestClient:
+def client(polls: list[int]) -> TestClient:
     app = FastAPI()
     app.state.open_streams = OpenStreams(limit=1)
-    monkeypatch.setattr(module, "POLL_SECONDS", 0.001)
 
-    def events(count: int) -> Iterator[Event | None]:
+    async def events(count: int) -> AsyncIterator[Event | None]:
         for number in range(count):
             polls.append(number)
             if number % 2 == 0:
@@ -60,3 +61,77 @@ def test_stream_ends_after_its_longest_duration(
     monkeypatch.setattr(module, "MAX_SECONDS", -1.0)
     client.get("/100")
     assert polls == [0]
+
+
+class View:
+    """The part of a split that matters to a stream."""
+
+    def __init__(self, status: str) -> None:
+        self.status = status
+
+
+class Splits:
+    """Splits in memory; each of ``ending`` ends before the poll of its number."""
+
+    def __init__(self, ending: dict[SplitKey, int]) -> None:
+        self.ending = ending
+        self.reads: list[set[SplitKey]] = []
+
+    def read(self, keys: Collection[SplitKey]) -> Any:
+        self.reads.append(set(keys))
+        number = len(self.reads)
+        return {
+            key: View("processing" if number < self.ending[key] else "succeeded")
+            for key in keys
+            if key in self.ending
+        }
+
+
+@pytest.mark.parametrize("streams", [1, 50])
+def test_m4_one_query_serves_all_streams(streams: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+    one, two = ("acc_1", "split_1"), ("acc_2", "split_2")
+    splits = Splits({one: 3, two: 5})
+    poller = SplitPoller(splits.read)
+
+    async def follow(*keys: SplitKey) -> list[dict[SplitKey, str]]:
+        seen = []
+        async for views in poller.follow(keys):
+            seen.append({key: view.status for key, view in views.items()})
+            if all(status == "succeeded" for status in seen[-1].values()):
+                break
+        return seen
+
+    async def main() -> list[list[dict[SplitKey, str]]]:
+        return await asyncio.gather(*(follow(one, two) for _ in range(streams)))
+
+    histories = asyncio.run(main())
+    # one read for each poll, however many streams; a split that has ended is not read again
+    assert splits.reads == [{one, two}] * 3 + [{two}] * 2
+    for history in histories:
+        assert history == [{one: "processing", two: "processing"}] * 2 + [
+            {one: "succeeded", two: "processing"}
+        ] * 2 + [{one: "succeeded", two: "succeeded"}]
+
+
+def test_m4_streams_that_have_ended_are_not_polled_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
+    one, two = ("acc_1", "split_1"), ("acc_1", "split_2")
+    splits = Splits({one: 99, two: 4})
+    poller = SplitPoller(splits.read)
+
+    async def leave() -> None:
+        await anext(poller.follow([one]))
+
+    async def main() -> None:
+        leaving = asyncio.create_task(leave())
+        canceled = asyncio.create_task(leave())
+        await asyncio.sleep(0)
+        canceled.cancel()  # while it waits for the poll that others share
+        async for views in poller.follow([two]):
+            if views[two].status == "succeeded":
+                break
+        await leaving
+
+    asyncio.run(main())
+    assert splits.reads[0] == {one, two} and splits.reads[-1] == {two}

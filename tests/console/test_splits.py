@@ -1,7 +1,8 @@
 """The list of splits and its actions."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
+from typing import Any
 
 import pytest
 from fastapi import FastAPI
@@ -125,16 +126,16 @@ def test_events_report_changes_until_all_splits_end(
 
     # At most one change per query of the stream, however slow the machine.
     happenings = iter([go_on, None, end])
-    look = services.splits.states
+    look = services.splits.get_all
 
-    def look_and_go_on(account: str, wanted: Sequence[str]) -> dict[str, tuple[str, int]]:
-        states = look(account, wanted)
+    def look_and_go_on(session: Session, wanted: Collection[tuple[str, str]]) -> Any:
+        views = look(session, wanted)
         if happening := next(happenings, None):
-            with services.database.write() as session:
-                happening(session)
-        return states
+            with services.database.write() as writing:
+                happening(writing)
+        return views
 
-    monkeypatch.setattr(services.splits, "states", look_and_go_on)
+    monkeypatch.setattr(services.splits, "get_all", look_and_go_on)
     answer = browser.get(f"/splits/events?ids={one},{two}")
     assert answer.headers["content-type"].startswith("text/event-stream")
     events = [event.split("\n") for event in answer.text.split("\n\n") if event.startswith("event")]

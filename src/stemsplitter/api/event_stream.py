@@ -1,19 +1,21 @@
-"""Streams of server-sent events that follow a changing state by polling it."""
+"""Streams of server-sent events about splits. One query per second reads the splits of all streams of the process."""
 
+import asyncio
 import json
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from typing import Any, Final
 
-import anyio
 from fastapi import Request
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
 from stemsplitter.service_errors import RateLimited
+from stemsplitter.splits.models import UNFINISHED
+from stemsplitter.splits.schemas import SplitView
 
 POLL_SECONDS = 1.0
 # proxies close connections that are silent for a minute, and only a write detects a closed one
@@ -22,17 +24,19 @@ MAX_SECONDS = 3600.0
 
 WAIT: Final = None
 Event = tuple[str, Any]
-_END: Event = ("", None)
+SplitKey = tuple[str, str]  # account and id
+Views = Mapping[SplitKey, SplitView]
 
 
-def event_stream(request: Request, account_id: str, events: Iterator[Event | None]) -> EventSourceResponse:
-    """Send events as they come from an iterator, which reads the state.
+def event_stream(
+    request: Request, account_id: str, events: AsyncIterator[Event | None]
+) -> EventSourceResponse:
+    """Send events as they come from an iterator.
 
     The stream ends with the iterator, after an hour, or when the server stops; clients open a new one.
 
     Args:
-        events: pairs of a name and JSON data, or :data:`WAIT` where the state is to be polled again after
-            :data:`POLL_SECONDS`. Runs in threads.
+        events: pairs of a name and JSON data, or :data:`WAIT` after each poll.
 
     Raises:
         RateLimited: the account has as many streams open on this process as it may have.
@@ -70,6 +74,61 @@ class OpenStreams:
             if not self._open[account_id]:
                 del self._open[account_id]
 
+    def count(self) -> int:
+        """Return the number of open streams."""
+        with self._lock:
+            return self._open.total()
+
+
+class SplitPoller:
+    """Reads the splits that streams follow: those of all streams in one query, :data:`POLL_SECONDS` after the last.
+
+    To be used from one event loop at a time.
+
+    Args:
+        read: returns the views of those of the splits that exist. Runs in a thread.
+    """
+
+    def __init__(self, read: Callable[[Collection[SplitKey]], Views]) -> None:
+        self._read = read
+        self._followed: Counter[SplitKey] = Counter()
+        self._poll: asyncio.Task[Views] | None = None
+
+    async def follow(self, keys: Collection[SplitKey]) -> AsyncGenerator[Views]:
+        """Yield the views of those of the splits that exist, after each poll. Splits that have ended are not read
+        again."""
+        unfinished, ended = set(keys), dict[SplitKey, SplitView]()
+        self._followed.update(unfinished)
+        try:
+            while True:
+                views = await self._next()
+                found = {key: views[key] for key in unfinished if key in views}
+                yield {**ended, **found}
+                now_ended = {key: view for key, view in found.items() if view.status not in UNFINISHED}
+                ended |= now_ended
+                unfinished -= now_ended.keys()
+                self._unfollow(list(now_ended))
+        finally:
+            self._unfollow(unfinished)
+
+    async def _next(self) -> Views:
+        """Return the result of the next poll, which all streams that wait share."""
+        poll = self._poll
+        if poll is None or poll.done() or poll.get_loop() is not asyncio.get_running_loop():
+            poll = self._poll = asyncio.create_task(self._run())
+        return await asyncio.shield(poll)  # a stream that ends does not cancel the poll of the others
+
+    async def _run(self) -> Views:
+        await asyncio.sleep(POLL_SECONDS)
+        keys = list(self._followed)
+        return await run_in_threadpool(self._read, keys) if keys else {}
+
+    def _unfollow(self, keys: Collection[SplitKey]) -> None:
+        self._followed.subtract(keys)
+        for key in keys:
+            if self._followed[key] <= 0:
+                del self._followed[key]
+
 
 class _CountedResponse(EventSourceResponse):
     """A stream that calls ``close`` when it has ended, however it ends."""
@@ -85,14 +144,15 @@ class _CountedResponse(EventSourceResponse):
             self._close()
 
 
-async def _encoded(events: Iterator[Event | None], is_stopping: Callable[[], bool]) -> AsyncIterator[bytes]:
+async def _encoded(
+    events: AsyncIterator[Event | None], is_stopping: Callable[[], bool]
+) -> AsyncIterator[bytes]:
     last_write = time.monotonic()
     end = last_write + MAX_SECONDS
-    while (event := await run_in_threadpool(next, events, _END)) is not _END:
+    async for event in events:
         if event is WAIT:
             if is_stopping() or time.monotonic() > end:
                 return
-            await anyio.sleep(POLL_SECONDS)
             if time.monotonic() - last_write < KEEPALIVE_SECONDS:
                 continue
             yield KEEPALIVE_COMMENT

@@ -1,13 +1,14 @@
 """The list of splits, and the page of a split."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from stemsplitter.api.dependencies import Cursor, ServicesDep
-from stemsplitter.api.event_stream import WAIT, Event, event_stream
+from stemsplitter.api.event_stream import WAIT, Event, SplitPoller, event_stream
 from stemsplitter.api.routes.splits import SplitId
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.player import player_page
@@ -44,8 +45,9 @@ def stream_states(
 ) -> StreamingResponse:
     """Stream server-sent events ``state`` with ``{"id", "status", "progress"}`` of the splits, at first and at each
     change, until all have ended. One connection serves a whole page, as browsers limit their number."""
-    account_id, wanted = signed_in.account.id, ids.split(",")
-    return event_stream(request, account_id, _events(lambda: services.splits.states(account_id, wanted)))
+    account_id = signed_in.account.id
+    states = services.splits.states(account_id, ids.split(","))
+    return event_stream(request, account_id, _events(request.app.state.poller, account_id, states))
 
 
 @router.get("/splits/{split_id}")
@@ -80,15 +82,17 @@ def delete(services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> 
     return see_other("/splits")
 
 
-def _events(states: Callable[[], States]) -> Iterator[Event | None]:
+async def _events(poller: SplitPoller, account_id: str, states: States) -> AsyncIterator[Event | None]:
     sent: States = {}
-    while True:
-        current = states()
-        for split_id, (status, progress) in current.items():
-            if sent.get(split_id) != (status, progress):
-                yield "state", {"id": split_id, "status": status, "progress": progress}
-        if not any(status in UNFINISHED for status, _ in current.values()):
-            yield "end", {}
-            return
-        sent = current
-        yield WAIT
+    keys = [(account_id, split_id) for split_id, (status, _) in states.items() if status in UNFINISHED]
+    async with aclosing(poller.follow(keys)) as polls:
+        while True:
+            for split_id, (status, progress) in states.items():
+                if sent.get(split_id) != (status, progress):
+                    yield "state", {"id": split_id, "status": status, "progress": progress}
+            if not any(status in UNFINISHED for status, _ in states.values()):
+                yield "end", {}
+                return
+            sent = states
+            yield WAIT
+            states = {view.id: (view.status, view.progress) for view in (await anext(polls)).values()}

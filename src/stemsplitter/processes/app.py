@@ -1,6 +1,6 @@
 """The ASGI application: routers, errors and middleware."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 from anyio import to_thread
@@ -9,7 +9,7 @@ from fastapi.telemetry import TelemetryConfig
 
 from stemsplitter.api import errors
 from stemsplitter.api.description import reference
-from stemsplitter.api.event_stream import OpenStreams
+from stemsplitter.api.event_stream import OpenStreams, SplitKey, SplitPoller, Views
 from stemsplitter.api.middleware.admission import Admission
 from stemsplitter.api.middleware.cors import Cors
 from stemsplitter.api.middleware.head import Head
@@ -26,6 +26,7 @@ from stemsplitter.console import routers as console
 from stemsplitter.console.access import COOKIE
 from stemsplitter.console.headers import SecurityHeaders
 from stemsplitter.services import Services
+from stemsplitter.splits.schemas import SplitView
 from stemsplitter.version import __version__
 
 # all endpoints; their paths are complete (`/v1/…`), so that a search finds them
@@ -42,6 +43,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     metrics.router,
 )
+MAX_SPLITS = 1000  # in one statement of the poll for event streams
 # the framework's telemetry records whole paths, and those of files contain signatures: see stemsplitter.tracing
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
@@ -50,6 +52,15 @@ NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fal
 async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     to_thread.current_default_thread_limiter().total_tokens = THREADS
     yield
+
+
+def _read_splits(services: Services, keys: Collection[SplitKey]) -> Views:
+    views: dict[SplitKey, SplitView] = {}
+    ordered = sorted(keys)
+    with services.database.read() as session:
+        for start in range(0, len(ordered), MAX_SPLITS):
+            views |= services.splits.get_all(session, ordered[start : start + MAX_SPLITS])
+    return views
 
 
 def create_app(services: Services) -> FastAPI:
@@ -67,6 +78,7 @@ def create_app(services: Services) -> FastAPI:
     services.prepare()
     app.state.services = services
     app.state.open_streams = OpenStreams(services.settings.max_event_streams)
+    app.state.poller = SplitPoller(lambda keys: _read_splits(services, keys))
     errors.install(app)
     for router in ROUTERS:
         app.include_router(router)

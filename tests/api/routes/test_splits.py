@@ -1,12 +1,13 @@
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy.orm import Session
 
 from stemsplitter.api import event_stream
 from stemsplitter.api.event_stream import OpenStreams
@@ -14,7 +15,6 @@ from stemsplitter.processes.app import create_app
 from stemsplitter.services import Services
 from stemsplitter.splits import repository
 from stemsplitter.splits.models import Split
-from stemsplitter.splits.schemas import SplitView
 from tests.splits.conftest import Create, account, create, services, settings, song, tiny_store, upload
 
 __all__ = ["account", "create", "services", "settings", "song", "tiny_store", "upload"]
@@ -156,15 +156,15 @@ def test_events_report_changes_until_the_split_ends(
     split_id = create()
     # the split ends after the third poll of the stream, on a slow machine too
     happenings = iter([None, None, finish])
-    get = services.splits.get
+    get_all = services.splits.get_all
 
-    def look_and_go_on(account: str, wanted: str) -> SplitView:
-        view = get(account, wanted)
-        if happening := next(happenings, None):
-            happening(wanted)
-        return view
+    def look_and_go_on(session: Session, wanted: Collection[tuple[str, str]]) -> Any:
+        views = get_all(session, wanted)
+        if wanted and (happening := next(happenings, None)):
+            happening(split_id)
+        return views
 
-    monkeypatch.setattr(services.splits, "get", look_and_go_on)
+    monkeypatch.setattr(services.splits, "get_all", look_and_go_on)
     response = client.get(f"{PATH}/{split_id}/events")
     assert response.headers["content-type"].startswith("text/event-stream")
     events = [event.split("\n") for event in response.text.strip().split("\n\n")]

@@ -1,6 +1,7 @@
 """Routes of splits."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -9,9 +10,8 @@ from starlette.responses import StreamingResponse
 from stemsplitter.api.dependencies import ID, CallerDep, Cursor, ServicesDep
 from stemsplitter.api.documentation import documented
 from stemsplitter.api.envelope import Envelope, JsonResponse, success
-from stemsplitter.api.event_stream import WAIT, Event, event_stream
+from stemsplitter.api.event_stream import WAIT, Event, SplitPoller, event_stream
 from stemsplitter.api.idempotency import IdempotencyDep
-from stemsplitter.service_errors import NotFound
 from stemsplitter.splits.archive import stream_zip
 from stemsplitter.splits.models import UNFINISHED
 from stemsplitter.splits.schemas import (
@@ -184,21 +184,21 @@ def stream_events(
     until the split has ended. Reconnect if the stream ends before."""
     account_id = caller.account_id
     view = services.splits.get(account_id, split_id)
-    events = _events(view, lambda: services.splits.get(account_id, split_id))
-    return event_stream(request, account_id, events)
+    return event_stream(request, account_id, _events(request.app.state.poller, account_id, view))
 
 
-def _events(view: SplitView, get: Callable[[], SplitView]) -> Iterator[Event | None]:
+async def _events(poller: SplitPoller, account_id: str, view: SplitView) -> AsyncIterator[Event | None]:
     yield _event(view)
-    while view.status in UNFINISHED:
-        yield WAIT
-        try:
-            current = get()
-        except NotFound:  # deleted meanwhile
-            return
-        if (current.status, current.progress) != (view.status, view.progress):
-            yield _event(current)
-        view = current
+    key = account_id, view.id
+    async with aclosing(poller.follow([key])) as polls:
+        while view.status in UNFINISHED:
+            yield WAIT
+            current = (await anext(polls)).get(key)
+            if current is None:  # deleted meanwhile
+                return
+            if (current.status, current.progress) != (view.status, view.progress):
+                yield _event(current)
+            view = current
 
 
 def _event(view: SplitView) -> Event:
