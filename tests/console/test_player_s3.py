@@ -118,4 +118,4 @@ def test_unavailable_store_is_an_error_page(
         assert (answer.status_code, answer.headers["retry-after"]) == (503, "10")
         assert "file storage of the server is unavailable" in answer.text and "<h1" in answer.text
     assert browser.get(f"/splits/{split_id}").status_code == 200
-    assert browser.get("/readyz").json()["checks"] == {"database": "ok", "storage": "failed"}
+    assert browser.get("/readyz").json()["checks"] == {"database": "ok", "storage": "failed", "disk": "ok"}

@@ -3,6 +3,7 @@ import secrets
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from stemsplitter.database import Database
 from stemsplitter.rate_limits import service
+from stemsplitter.rate_limits.counts import open_engine
 from stemsplitter.rate_limits.service import DAY_S, Policy, RateLimits, network
 from stemsplitter.service_errors import RateLimited
 from stemsplitter.services import Services
@@ -207,3 +209,29 @@ def test_cleanup_skips_rows_locked_by_another_process(
             assert pool.submit(limits.count, "key_1", limits.read).result(60).used == 1
         finally:
             connection.rollback()  # ends the wait if there is one
+
+
+def test_h2_counts_continue_in_memory_while_their_file_cannot_be_written(
+    database: Database, services: Services, tmp_path: Path
+) -> None:
+    if not database.is_sqlite:
+        pytest.skip("counts are in the database")
+    limits, policy = services.rate_limits, Policy("any", 2)
+    limits._engine.dispose()
+    limits._engine = open_engine(f"sqlite:///{tmp_path / 'missing' / 'rate_limits.db'}")
+    limits.check("acc_1", policy)
+    with ThreadPoolExecutor(1) as other_thread:
+        other_thread.submit(limits.check, "acc_1", policy).result()
+    with pytest.raises(RateLimited):
+        limits.check("acc_1", policy)
+    limits.check("acc_2", policy)
+
+
+def test_damaged_file_of_counts_is_replaced(database: Database, services: Services) -> None:
+    if not database.is_sqlite:
+        pytest.skip("counts are in the database")
+    services.settings.data_dir.mkdir(exist_ok=True)
+    path = services.settings.data_dir / "rate_limits.db"
+    path.write_bytes(b"SQLite format 3\0" + bytes(range(256)) * 64)
+    services.rate_limits.check("acc_1", Policy("any", 2))
+    assert path.read_bytes().startswith(b"SQLite format 3\0")

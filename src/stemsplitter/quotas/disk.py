@@ -1,12 +1,14 @@
 """Free space of the server's disks."""
 
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stemsplitter.service_errors import Busy
 
 RETRY_AFTER_S = 60
+_TRIED_BYTES = 64 << 10
 
 
 def free_bytes(folder: Path) -> int:
@@ -36,3 +38,22 @@ class Disk:
     def free(self) -> int:
         """Return the free bytes of the fullest disk."""
         return min(self._free(folder) for folder in self._folders)
+
+    def problem(self) -> str:
+        """Return a sentence on why nothing new is stored, after trying to write; empty if something is."""
+        try:
+            for folder in self._folders:
+                with tempfile.TemporaryFile(dir=folder) as file:
+                    file.write(bytes(_TRIED_BYTES))
+                    file.flush()
+            free = self.free()
+        except OSError as error:
+            return (
+                f"The disk of the server cannot be written ({error.strerror}): free some space or replace it."
+            )
+        if free < self._floor:
+            return (
+                f"The disk of the server has {free} bytes left, and nothing new is stored below {self._floor} "
+                "(STEMSPLITTER_MIN_FREE_BYTES): free some space."
+            )
+        return ""

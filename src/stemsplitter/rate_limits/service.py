@@ -7,36 +7,29 @@ the window before weighted by the part of it that lies in the last minute. One r
 
 import ipaddress
 import json
+import logging
 import math
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy import Connection, Row, StaticPool, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from stemsplitter.database import Database, one_at_a_time
-from stemsplitter.database.engine import enable_wal
+from stemsplitter.database import Database
+from stemsplitter.rate_limits.counts import create_table, open_engine, open_file
 from stemsplitter.service_errors import RateLimited
 from stemsplitter.settings import Settings
 
 MINUTE_S, DAY_S = 60, 86_400
+_log = logging.getLogger(__name__)
 _CLEAN_UP_S = 60
 
-_CREATE_TABLE = """
-CREATE {unlogged} TABLE IF NOT EXISTS request_counts (
-    bucket VARCHAR(80) PRIMARY KEY,
-    started DOUBLE PRECISION NOT NULL,
-    used INTEGER NOT NULL,
-    before INTEGER NOT NULL,
-    allowed INTEGER NOT NULL,
-    expires DOUBLE PRECISION NOT NULL
-)
-"""
 # Adds to the count of each bucket, after its window was moved to the one that :now is in. Requests that were refused
 # do not weigh on the next window. Where the clock was set back, the window begins again.
 _COUNT = """
@@ -72,7 +65,6 @@ _DELETE_UNLOCKED = (
     "DELETE FROM request_counts WHERE bucket IN "
     "(SELECT bucket FROM request_counts WHERE expires <= :now FOR UPDATE SKIP LOCKED)"
 )
-_LOCK = 0x52415445  # "RATE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +142,8 @@ class RateLimits:
     """Counts requests. A caller that is over its limit is refused for one window at most.
 
     With SQLite the counts are in a separate file that is not synced, so that polls wait neither for the disk nor for
-    other transactions. With PostgreSQL they are in an unlogged table.
+    other transactions. While that cannot be written, as on a full disk, this process counts in memory. With PostgreSQL
+    the counts are in an unlogged table.
     """
 
     def __init__(self, database: Database, settings: Settings) -> None:
@@ -160,18 +153,15 @@ class RateLimits:
         # one statement at a time: SQLite waits by sleeping, which is not fair
         self._lock = threading.Lock() if database.is_sqlite else None
         if database.is_sqlite:
-            self._engine = _open(f"sqlite:///{settings.data_dir / 'rate_limits.db'}")
+            self._engine = open_file(settings.data_dir / "rate_limits.db")
+            self._memory = open_engine("sqlite://", poolclass=StaticPool)
+            create_table(self._memory)
         else:
             self._engine = database.engine
+            create_table(self._engine)
         self._own_engine = database.is_sqlite
         self._upsert = text(_COUNT_ON_SQLITE if database.is_sqlite else _COUNT_ON_POSTGRESQL)
         self._delete = text(_DELETE if database.is_sqlite else _DELETE_UNLOCKED)
-        with self._engine.begin() as connection:
-            # concurrent CREATE TABLE IF NOT EXISTS can fail on PostgreSQL
-            one_at_a_time(connection, _LOCK)
-            connection.exec_driver_sql(
-                _CREATE_TABLE.format(unlogged="" if database.is_sqlite else "UNLOGGED")
-            )
 
     def check(self, caller: str, policy: Policy) -> None:
         """Count a request and refuse it if it is over the limit. Takes the arguments of :meth:`count`.
@@ -228,6 +218,7 @@ class RateLimits:
         """Close the database of the counts, if it is a separate one."""
         if self._own_engine:
             self._engine.dispose()
+            self._memory.dispose()
 
     def _add(
         self,
@@ -239,28 +230,31 @@ class RateLimits:
         """Add to the counts of buckets, each with its limit, and return the new count of each."""
         # in a fixed order, so that processes do not deadlock
         values = {"counts": json.dumps(counts, sort_keys=True), "now": at, "window": window_s}
-        with self._lock or nullcontext(), nullcontext(on) if on else self._engine.begin() as connection:
-            rows = connection.execute(self._upsert, values).all()
+        if self._lock is None:
+            with nullcontext(on) if on else self._engine.begin() as connection:
+                rows = connection.execute(self._upsert, values).all()
+        else:
+            with self._lock:
+                rows = self._count_on_sqlite(values)
         if time.monotonic() - self._cleaned > _CLEAN_UP_S:
             self._cleaned = time.monotonic()
-            with self._lock or nullcontext(), self._engine.begin() as connection:
-                connection.execute(self._delete, {"now": at})
+            self._clean_up(at)
         return {row.bucket: _Count(row.started, row.used, row.before) for row in rows}
+
+    def _count_on_sqlite(self, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        try:
+            with self._engine.begin() as connection:
+                return connection.execute(self._upsert, values).all()
+        except DBAPIError as error:
+            _log.warning("requests are counted in memory, as their file cannot be written: %s", error.orig)
+        with self._memory.begin() as connection:
+            return connection.execute(self._upsert, values).all()
+
+    def _clean_up(self, at: float) -> None:
+        for engine in (self._engine, self._memory) if self._own_engine else (self._engine,):
+            with suppress(DBAPIError), self._lock or nullcontext(), engine.begin() as connection:
+                connection.execute(self._delete, {"now": at})
 
 
 def _bucket(caller: str, policy: Policy) -> str:
     return f"{policy.name}:{caller}"[:80]
-
-
-def _open(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": 30})
-
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _: Any) -> None:
-        connection.isolation_level = None  # autocommit
-        cursor = connection.cursor()
-        enable_wal(cursor)
-        cursor.execute("PRAGMA synchronous=OFF")
-        cursor.close()
-
-    return engine

@@ -1,9 +1,13 @@
+import errno
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
 from stemsplitter.database import Database
+from stemsplitter.quotas.disk import Disk
 from stemsplitter.services import Services
 from stemsplitter.storage import StorageError
 
@@ -31,4 +35,28 @@ def test_not_ready_without_file_storage(
 
     monkeypatch.setattr(services.storage, "check", fail)
     ready = client.get("/readyz")
-    assert (ready.status_code, ready.json()["checks"]) == (503, {"database": "ok", "storage": "failed"})
+    assert ready.status_code == 503
+    assert ready.json()["checks"] == {"database": "ok", "storage": "failed", "disk": "ok"}
+    assert ready.json()["reasons"] == {"storage": "The file storage does not answer."}
+
+
+def test_h2_not_ready_below_the_floor_of_free_space(client: TestClient, services: Services) -> None:
+    services.disk = Disk([services.settings.data_dir], 10**9, lambda folder: 10**9 - 1)
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json()["checks"]["disk"]) == (503, "failed")
+    assert ready.json()["reasons"]["disk"] == (
+        "The disk of the server has 999999999 bytes left, and nothing new is stored below 1000000000 "
+        "(STEMSPLITTER_MIN_FREE_BYTES): free some space."
+    )
+
+
+def test_h2_not_ready_if_a_write_fails(
+    client: TestClient, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    ready = client.get("/readyz")
+    assert ready.status_code == 503
+    assert "(No space left on device)" in ready.json()["reasons"]["disk"]

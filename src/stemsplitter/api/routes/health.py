@@ -1,6 +1,7 @@
 """Health checks of the process: ``/healthz`` (liveness) and ``/readyz`` (readiness)."""
 
 import logging
+from typing import Any
 
 from fastapi import APIRouter
 from sqlalchemy import text
@@ -22,26 +23,28 @@ async def healthz() -> JsonResponse:
 
 @router.get("/readyz", include_in_schema=False)
 def readyz(services: ServicesDep) -> JsonResponse:
-    """Return 200 if database and file storage are available, else 503 and the failed checks."""
-    checks = {
-        "database": _is_database_available(services),
-        "storage": services.health.is_storage_available(),
+    """Return 200 if the database and the file storage are available and the disk can be written, else 503, the failed
+    checks and their reasons."""
+    problems = {
+        "database": _database_problem(services),
+        "storage": "" if services.health.is_storage_available() else "The file storage does not answer.",
+        "disk": services.disk.problem(),
     }
-    ready = all(checks.values())
-    return JsonResponse(
-        {
-            "status": "ok" if ready else "unavailable",
-            "checks": {k: "ok" if v else "failed" for k, v in checks.items()},
-        },
-        status_code=200 if ready else 503,
-    )
+    reasons = {name: problem for name, problem in problems.items() if problem}
+    content: dict[str, Any] = {
+        "status": "unavailable" if reasons else "ok",
+        "checks": {name: "failed" if problem else "ok" for name, problem in problems.items()},
+    }
+    if reasons:
+        content["reasons"] = reasons
+    return JsonResponse(content, status_code=503 if reasons else 200)
 
 
-def _is_database_available(services: Services) -> bool:
+def _database_problem(services: Services) -> str:
     try:
         with services.database.read() as session:
             session.execute(text("SELECT 1"))
     except SQLAlchemyError:
         _log.exception("database is unavailable")
-        return False
-    return True
+        return "The database does not answer."
+    return ""
