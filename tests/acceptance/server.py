@@ -1,7 +1,9 @@
 """``stemsplitter serve`` in processes of its own, on a free port of loopback."""
 
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -27,7 +29,7 @@ class Server:
     """``stemsplitter serve`` with a small model with random weights. ``settings`` are named without their prefix."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        port = free_port()
+        self.port = port = free_port()
         self.url = f"http://127.0.0.1:{port}"
         self.log = folder / "server.log"
         self.database = folder / "data" / "stemsplitter.db"
@@ -127,6 +129,15 @@ class Server:
                 pass
             time.sleep(0.1)
         raise AssertionError(f"the server did not start:\n{self.log.read_text()}")
+
+    def is_listening(self) -> bool:
+        """Return True if the server accepts connections."""
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self.port), timeout=START_S),
+        ):
+            return True
+        return False
 
     @property
     def pid(self) -> int:

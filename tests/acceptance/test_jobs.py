@@ -12,6 +12,8 @@ import httpx2
 import numpy as np
 import pytest
 
+from stemsplitter.stopping import EXIT_STOPPED
+
 from ..waiting import wait_until
 from .account import Account
 from .api_client import SPLIT_S
@@ -156,6 +158,32 @@ def test_stopped_worker_requeues_its_split(
     assert account.wait_for_end(split_id)["status"] == "succeeded"
     assert spent() == LONG_S
     wait_until(lambda: worker not in account.workers(), "the worker did not stop", SPLIT_S)
+
+
+def test_c_second_signal_ends_the_server_and_its_split_runs_again(
+    tmp_path: Path, songs: dict[str, Path]
+) -> None:
+    server = Server(tmp_path, lease_seconds=LEASE_S, free_credits=BALANCE, stop_seconds=50)
+    server.start()
+    account = Account(server)
+    split_id = account.start_split(songs["long"])
+    account.wait_for_progress(split_id)
+    workers = account.workers()
+    processes = workers | {child for worker in workers for child in children(worker)}
+    os.kill(server.pid, signal.SIGTERM)
+    wait_until(lambda: not server.is_listening(), "the server does not stop", SPLIT_S)
+    assert server.stop() == EXIT_STOPPED
+    wait_until(
+        lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), "a process is left", SPLIT_S
+    )
+    server.expire_leases(*workers)
+    server.start()
+    try:
+        assert account.wait_for_end(split_id)["status"] == "succeeded"
+        assert account.balance() == BALANCE - LONG_S
+        account.close()
+    finally:
+        assert server.stop() == 0
 
 
 def test_no_process_outlives_the_supervisor(tmp_path: Path, songs: dict[str, Path]) -> None:

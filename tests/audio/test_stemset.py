@@ -85,7 +85,8 @@ def test_integer_stems_sum_to_the_scaled_mixture(tmp_path, noise, decode, peaks,
     mixture = sum(signal.astype(np.float64) for signal in signals.values())
     # Full scale (+1) is one step above the largest integer.
     assert np.abs(total - mixture * stems.gain).max() <= 2 * len(NAMES) * 2.0**-15
-    assert (stems.gain < 1) == (stems.peak > 1)
+    high, low = max(map(np.max, signals.values())), min(map(np.min, signals.values()))
+    assert (stems.gain < 1) == (high > 1 - 2.0**-16 or low < -1 - 2.0**-16)  # rounding removes half a step
 
 
 def test_aac_over_full_scale_gets_a_gain(tmp_path, signals, decode):

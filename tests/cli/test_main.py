@@ -12,6 +12,7 @@ from stemsplitter import __version__
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.cli import main as module
 from stemsplitter.errors import ModelError, Stopped
+from stemsplitter.stopping import SIGNALS, watched
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +20,7 @@ def _restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Restore the process state that commands change."""
     monkeypatch.setenv("STEMSPLITTER_OFFLINE", "")
     monkeypatch.delenv("STEMSPLITTER_LOG", raising=False)
-    handlers = {number: signal.getsignal(number) for number in module.STOPPING}
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     level = logging.getLogger("stemsplitter").level
     yield
     for number, handler in handlers.items():
@@ -29,8 +30,8 @@ def _restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["stemsplitter", *arguments])
-    with pytest.raises(SystemExit) as caught:
-        module.main()
+    with pytest.raises(SystemExit) as caught, watched():
+        module.run()
     return int(caught.value.code or 0)
 
 
@@ -108,7 +109,7 @@ def test_unknown_log_level_is_an_error(
     assert "STEMSPLITTER_LOG is 'loud'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("number", module.STOPPING)
+@pytest.mark.parametrize("number", SIGNALS)
 def test_signal_stops_command(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: signal.Signals
 ) -> None:
@@ -121,7 +122,7 @@ def test_signal_stops_command(
     assert capsys.readouterr().err == "stopped\n"
 
 
-def test_second_signal_does_not_interrupt_cleanup(
+def test_signal_that_arrives_twice_does_not_interrupt_cleanup(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     tidied = []

@@ -1,8 +1,6 @@
 import io
 import re
-import signal
 import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -16,12 +14,8 @@ BODY = '{"event":"audio.split.completed","data":{"filename":"Größe ♫.wav"}}'
 
 
 @pytest.fixture(autouse=True)
-def _environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STEMSPLITTER_WEBHOOK_SECRET", SECRET)
-    handlers = {number: signal.getsignal(number) for number in module.STOPPING}
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
 
 
 @pytest.fixture
@@ -39,7 +33,7 @@ def signed(age: float = 0) -> list[str]:
 def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
     monkeypatch.setattr(sys, "argv", ["stemsplitter", "webhooks", "verify", *arguments])
     with pytest.raises(SystemExit) as caught:
-        module.main()
+        module.run()
     return int(caught.value.code or 0)
 
 

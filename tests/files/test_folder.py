@@ -32,6 +32,16 @@ def test_existing_folder_and_foreign_files_are_kept(tmp_path):
     assert (tmp_path / "new" / "note.txt").read_text() == "mine"
 
 
+def test_c_next_run_removes_what_a_killed_run_left(tmp_path):
+    for name in ("0123456789abcdef", "fedcba9876543210"):
+        (tmp_path / f".stemsplitter-{name}").mkdir()
+        (tmp_path / f".stemsplitter-{name}" / "vocals.wav").write_text("half")
+    (tmp_path / ".stemsplitter-0123456789abcdef.part").write_text("half")
+    (tmp_path / ".stemsplitter-notes").write_text("mine")
+    OutputFolder(tmp_path).release(keep=True)
+    assert [path.name for path in tmp_path.iterdir()] == [".stemsplitter-notes"]
+
+
 def test_second_run_is_refused_until_release(tmp_path):
     first = OutputFolder(tmp_path / "out")
     with pytest.raises(OutputError, match="Another run is writing into out"):

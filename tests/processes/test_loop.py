@@ -24,6 +24,7 @@ from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.splits import queue
 from stemsplitter.splits.models import Split
+from stemsplitter.stopping import EXIT_STOPPED
 from stemsplitter.webhooks.deliveries import Deliveries
 from stemsplitter.worker import heartbeat
 from stemsplitter.worker.membership import WORKER
@@ -239,13 +240,26 @@ def test_split_that_does_not_finish_in_time_is_released(workers: Workers) -> Non
     workers.enqueue("split_endless")
     workers.wait_for("start split_endless")
     process.terminate()
-    process.terminate()  # a second signal changes nothing
     assert process.wait(LIMIT_S) == 0
     assert workers.count("stopped split_endless") == 1
     split = workers.row("split_endless")
     assert (split.status, split.attempts, split.worker_id) == ("queued", 0, None)
     workers.start()
     workers.wait_for("start split_endless", 2)  # long before the lease expires
+
+
+def test_c_second_signal_ends_a_worker_that_waits_for_its_split(workers: Workers) -> None:
+    process = workers.start()
+    workers.enqueue("split_endless")
+    workers.wait_for("start split_endless")
+    process.terminate()
+    workers.wait_for("stopping")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(LIMIT_S / 2) == EXIT_STOPPED
+    assert workers.count("stopped split_endless") == 0
+    workers.expire(process)
+    workers.start()
+    workers.wait_for("start split_endless", 2)
 
 
 def test_suspended_worker_does_not_end_a_requeued_split(workers: Workers) -> None:

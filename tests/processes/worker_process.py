@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy.exc import OperationalError
 
-from stemsplitter import clock
+from stemsplitter import clock, stopping
 from stemsplitter.errors import Stopped
 from stemsplitter.processes.loop import Worker
 from stemsplitter.services import Services
@@ -103,6 +103,11 @@ def clock_ahead(ahead: Path) -> Callable[[], datetime]:
 
 
 def main() -> None:
+    with stopping.watched():
+        run()
+
+
+def run() -> None:
     url, folder, stop_seconds, concurrency = sys.argv[1:]
     heartbeat.HEARTBEATS_PER_LEASE = LEASE_S / CHECK_SECONDS  # type: ignore[assignment]
     heartbeat.now = clock_ahead(Path(folder) / "ahead")
@@ -123,7 +128,7 @@ def main() -> None:
     )
     splits = LoggingJobs(pool, services.database, processor, lambda: ["tiny_6s"], settings.max_running_splits)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in stopping.SIGNALS:
         signal.signal(number, lambda *_: stop.set())
     pool.log("worker started")
     Worker(

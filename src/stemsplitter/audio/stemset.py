@@ -22,6 +22,7 @@ from stemsplitter.files.folder import OutputFolder
 Samples = npt.NDArray[np.float32]
 
 _SPOOL_SAMPLES = 1 << 16
+_JOIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -125,8 +126,8 @@ class StemSet:
 
     def _wait(self) -> None:
         """Wait for the blocks of the last call and raise their exception, if any."""
+        wait(self._pending)
         pending, self._pending = self._pending, []
-        wait(pending)
         for future in pending:
             future.result()
 
@@ -155,7 +156,8 @@ class StemSet:
         if self._spools:
             self.gain = 1 / self._overload
         finish = self._rewrite if self._spools else self._finish
-        list(self._pool.map(finish, self._peaks))
+        self._pending = [self._pool.submit(finish, name) for name in self._peaks]
+        self._wait()
         written: list[WrittenStem] = []
         try:
             for name, writer in self._writers.items():
@@ -191,11 +193,14 @@ class StemSet:
     def _release(self, *, keep: bool) -> None:
         for future in self._pending:
             future.cancel()
-        self._pool.shutdown(wait=True)
-        for writer in self._writers.values():
-            writer.discard()
-        for spool in self._spools.values():
-            spool.close()
+        # a thread that still writes to a disk that does not respond keeps its file, which has no name
+        is_done = not wait(self._pending, _JOIN_SECONDS).not_done
+        self._pool.shutdown(wait=is_done)
+        if is_done:
+            for writer in self._writers.values():
+                writer.discard()
+            for spool in self._spools.values():
+                spool.close()
         for folder in reversed(self._folders):
             folder.release(keep=keep)
 

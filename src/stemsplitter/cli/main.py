@@ -3,13 +3,12 @@
 import io
 import logging
 import os
-import signal
 import sys
-from types import FrameType
 from typing import Annotated, NoReturn
 
 import typer
 
+from stemsplitter import stopping
 from stemsplitter.cli import (
     accounts,
     credits,
@@ -26,8 +25,7 @@ from stemsplitter.version import __version__
 
 EXIT_FAILED = 1
 EXIT_INTERNAL = 70  # EX_SOFTWARE of sysexits.h
-EXIT_STOPPED = 128 + signal.SIGINT
-STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+EXIT_STOPPED = stopping.EXIT_STOPPED
 
 _log = logging.getLogger("stemsplitter")
 
@@ -91,15 +89,25 @@ def main() -> None:
     Exit codes: 0 success, 1 error (one line on standard error), 2 usage error, 70 internal error, 130 interrupted by
     Ctrl-C, SIGTERM or a closed terminal.
     """
-    for number in STOPPING:
-        if signal.getsignal(number) != signal.SIG_IGN:  # nohup ignores SIGHUP
-            signal.signal(number, _stop)
+    try:
+        with stopping.watched():
+            run()
+    except SystemExit as error:
+        if error.code == EXIT_STOPPED:
+            sys.stdout.flush()
+            os._exit(EXIT_STOPPED)  # does not wait for threads
+        raise
+
+
+def run() -> NoReturn:
+    """Run the command. Raises SystemExit."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(
             errors="backslashreplace"
         )  # as standard error does, whatever the terminal can show
     try:
         app(prog_name="stemsplitter")
+        raise SystemExit
     except SystemExit as error:
         if error.code == EXIT_STOPPED:
             print("stopped", file=sys.stderr)
@@ -121,13 +129,6 @@ def main() -> None:
             EXIT_INTERNAL,
             error,
         )
-
-
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
-    """Stop, and ignore further signals, which would interrupt the cleanup."""
-    for each in STOPPING:
-        signal.signal(each, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 def _fail(line: str, code: int, error: Exception | None = None) -> NoReturn:

@@ -38,7 +38,7 @@ def serve(
 
     All settings are in docs/settings.md.
     """
-    from stemsplitter import logs
+    from stemsplitter import logs, stopping
     from stemsplitter.migrations.upgrade import upgrade
     from stemsplitter.processes.api import check_port
     from stemsplitter.processes.supervisor import Supervisor
@@ -54,7 +54,7 @@ def serve(
     check_models(settings, services.models)
     _fetch_models(services)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in stopping.SIGNALS:
         signal.signal(number, lambda *_: stop.set())
     threading.Thread(target=_greet, args=(services, stop), daemon=True).start()
     Supervisor(settings.workers, _variables(host, port, data_dir)).run(stop)

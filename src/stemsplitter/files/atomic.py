@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from stemsplitter.errors import OutputError
-from stemsplitter.files.names import shown
+from stemsplitter.files.names import TEMPORARY, shown
 
 _BUFFER = 1 << 20
 _NO_ANONYMOUS_FILES = (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL)
@@ -79,7 +79,7 @@ class AtomicFile:
 
     def _hidden_name(self) -> Path:
         # Not derived from the final name, which may already have the maximum length.
-        return self.path.parent / f".stemsplitter-{secrets.token_hex(8)}.part"
+        return self.path.parent / f"{TEMPORARY}{secrets.token_hex(8)}.part"
 
     def commit(self) -> int:
         """Give the file its name, replacing any file of that name. Returns its size in bytes.

@@ -6,11 +6,12 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 from pathlib import Path
 
 from stemsplitter.errors import OutputError
 from stemsplitter.files.atomic import output_error
-from stemsplitter.files.names import shown
+from stemsplitter.files.names import TEMPORARY, shown
 
 _BUSY = (errno.EAGAIN, errno.EACCES)
 
@@ -18,7 +19,8 @@ _BUSY = (errno.EAGAIN, errno.EACCES)
 class OutputFolder:
     """Locks ``path`` for one run. The lock is on the folder itself: it needs no file and ends with the process.
 
-    On network file systems without such locks, two runs can write to the same folder.
+    On network file systems without such locks, two runs can write to the same folder. Otherwise temporary files that a
+    killed run has left in it are removed.
 
     Raises :class:`OutputError` if the folder cannot be created or written, or another run holds the lock.
     """
@@ -61,6 +63,17 @@ class OutputFolder:
                 raise OutputError(
                     f"Another run is writing into {shown(self.path)}: wait for it or choose another folder."
                 ) from error
+        else:
+            self._remove_leftovers()
+
+    def _remove_leftovers(self) -> None:
+        """Remove temporary files of runs that were killed: nobody else writes here."""
+        for path in self.path.glob(f"{TEMPORARY}{'[0-9a-f]' * 16}*"):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                with contextlib.suppress(OSError):
+                    path.unlink()
 
     def release(self, *, keep: bool) -> None:
         """Release the lock. Unless ``keep``, empty folders that this run created are removed."""

@@ -4,6 +4,9 @@ import os
 import re
 from pathlib import Path
 
+TEMPORARY = (
+    ".stemsplitter-"  # prefix of the names of temporary files and folders, before 16 hexadecimal digits
+)
 _LONGEST_SHOWN = 80
 _LONGEST_PLAIN = 200
 LONGEST_FILE_NAME = 255  # bytes, on every common file system

@@ -1,12 +1,16 @@
 """The API process: it serves HTTP requests."""
 
 import errno
+import signal
 import socket
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
-from stemsplitter import logs, tracing
+from stemsplitter import logs, stopping, tracing
 from stemsplitter.analysis import probing
 from stemsplitter.errors import SettingsError
 from stemsplitter.migrations.upgrade import upgrade
@@ -21,6 +25,17 @@ GRACE_S = 50
 PORT_S = 5.0
 # longer than the keep-alive of proxies (60 s): the side that sends requests must close first
 KEEP_ALIVE_S = 75
+
+
+class Server(uvicorn.Server):
+    """The HTTP server. A signal shuts it down, and is not raised again afterwards: the process exits with 0."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is threading.main_thread():
+            for number in stopping.SIGNALS:
+                signal.signal(number, self.handle_exit)
+        yield
 
 
 def run(settings: Settings) -> None:
@@ -51,7 +66,7 @@ def _serve(services: Services) -> None:
     )
     probing.start()  # ready for the first split
     app = create_app(services)
-    server = uvicorn.Server(
+    server = Server(
         uvicorn.Config(
             app,
             host=settings.host,

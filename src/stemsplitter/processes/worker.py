@@ -3,7 +3,7 @@
 import signal
 import threading
 
-from stemsplitter import logs, tracing
+from stemsplitter import logs, stopping, tracing
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import ModelError, SettingsError
 from stemsplitter.migrations.upgrade import upgrade
@@ -28,7 +28,7 @@ def run(settings: Settings) -> None:
     """
     logs.configure(settings.log_level)
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    for number in stopping.SIGNALS:
         signal.signal(number, lambda *_: stop.set())
     services = Services(settings)
     upgrade(services.database)

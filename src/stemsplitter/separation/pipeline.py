@@ -8,7 +8,7 @@ import queue
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from dataclasses import dataclass
 from typing import TypeVar
@@ -57,9 +57,9 @@ def separate_stream(
     """Separate a song given as blocks ``[C, n]``, C being 1 or 2, at ``sample_rate`` hertz.
 
     Yields pieces of a second or two, in order, at the same rate and with the same total number of samples. A mono song
-    is separated as stereo with two equal channels and mixed down. Closing the generator stops within one segment.
-    ``overlap`` is the share of a segment that overlaps with the next, by default that of the model; the result is the
-    average of ``shifts`` predictions.
+    is separated as stereo with two equal channels and mixed down. Closing the generator waits for running segments for
+    a second at most. ``overlap`` is the share of a segment that overlaps with the next, by default that of the model;
+    the result is the average of ``shifts`` predictions.
 
     Stems that contain none of the ``instruments`` are silent. An ``InstrumentsModel`` does not estimate them; what
     another model finds in them is divided among the other stems by their energy, as the residual is.
@@ -82,7 +82,8 @@ def separate_stream(
             yield from song.add(*_next(in_flight))
         yield from song.finish()
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+        running = [future for _, _, future in in_flight if not future.cancel()]
+        pool.shutdown(wait=not wait(running, JOIN_TIMEOUT_S).not_done)
 
 
 class _Prediction:

@@ -21,6 +21,7 @@ from stemsplitter.worker.membership import WORKER, Identity
 from stemsplitter.worker.models import Worker
 
 HEARTBEATS_PER_LEASE = 3
+STOP_SECONDS = 5.0
 WORKING, STOPPED = "working", "stopped"
 RETENTION = timedelta(days=1)
 
@@ -81,7 +82,7 @@ class Heartbeat:
     def stop(self) -> None:
         """Mark the process as stopped. If the database is unavailable, its lease expires instead."""
         self._stopped.set()
-        self._thread.join()
+        self._thread.join(STOP_SECONDS)  # it may wait for a locked database
         try:
             with self._database.write() as session:
                 session.execute(self._update().values(state=STOPPED))
