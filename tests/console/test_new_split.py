@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
 
+from stemsplitter import refusals
 from stemsplitter.accounts.models import Account
 from stemsplitter.audio import formats
 from stemsplitter.audio.formats import OutputFormat
@@ -207,3 +208,33 @@ class TestTasks:
         assert {fmt.container for fmt in FORMATS.values()} == set(formats.FORMATS)
         for name, fmt in FORMATS.items():
             assert OutputFormat.parse(name) == fmt
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/new", "/new/upload", "/splits/split_1/retry", "/splits/split_1/mix", "/splits/split_1/stem-file",
+        "/splits/split_1/delete", "/developer/keys",
+    ],
+)  # fmt: skip
+def test_h3_every_way_in_counts_for_the_limit_of_the_account(
+    app: FastAPI,
+    browser: Browser,
+    services: Services,
+    account_id: str,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str,
+) -> None:
+    with services.database.write() as session:
+        _, key = services.accounts.create_key(session, account_id, "test")
+    monkeypatch.setattr(services.rate_limits, "create", Policy("create", 2))
+    before = refusals.counts()["create"]
+    fields = {"csrf": browser.csrf}
+    api = {"Authorization": f"Bearer {key}"}
+    assert browser.post("/v1/audio/splits", json={}, headers=api).status_code == 422
+    assert browser.post(path, data=fields).status_code != 429
+    refused = browser.post(path, data=fields)
+    assert refused.status_code == 429 and int(refused.headers["retry-after"]) > 0
+    assert browser.post("/v1/audio/splits", json={}, headers=api).status_code == 429
+    assert refusals.counts()["create"] == before + 2
+    assert browser.get("/splits").status_code == 200

@@ -82,6 +82,11 @@ def start() -> None:
     _pool.start()
 
 
+def in_use() -> int:
+    """Return the number of songs that are being measured."""
+    return _pool.in_use()
+
+
 class _Process:
     """A child process. Not thread-safe: the pool gives it to one thread at a time."""
 
@@ -168,6 +173,10 @@ class _Pool:
     def _next(self) -> str | None:
         """Return the account that is served next."""
         return next((account for account in self._waiting if account not in self._running), None)
+
+    def in_use(self) -> int:
+        with self._changed:
+            return len(self._running)
 
     def start(self) -> None:
         with self._changed:

@@ -58,7 +58,6 @@ add_task_pages(router, TASKS)
 @router.post("/new/upload")
 def reserve(services: ServicesDep, signed_in: SignedInDep, body: UploadRequest) -> Response:
     """Reserve an upload for the script of the form, which then sends the file to ``path``."""
-    services.rate_limits.check(signed_in.account.id, services.rate_limits.create)
     with services.database.write() as session:
         upload, token = services.uploads.reserve(
             session, signed_in.account.id, body.filename, body.content_type, body.content_length
@@ -87,7 +86,6 @@ def create(
             raise NotFound(f"There is no tool {task}.")
         source = _source(services, url.strip(), upload_id, storage_key)
         wanted = _wanted(source, chosen.layout if chosen else layout, format, chosen, webhook_url.strip())
-        services.rate_limits.check(signed_in.account.id, services.rate_limits.create)
         created = services.splits.create(signed_in.account.id, wanted, lambda *_: None)
     except ServiceError as error:
         if not wants_page(request):

@@ -79,6 +79,7 @@ def _serve(services: Services) -> None:
             timeout_graceful_shutdown=GRACE_S,
         )
     )
+    app.state.count_connections = lambda: len(server.server_state.connections)
     app.state.is_stopping = lambda: server.should_exit  # ends streams
     try:
         server.run()

@@ -13,7 +13,7 @@ from stemsplitter.api.event_stream import OpenStreams, SplitKey, SplitPoller, Vi
 from stemsplitter.api.middleware.admission import Admission
 from stemsplitter.api.middleware.cors import Cors
 from stemsplitter.api.middleware.head import Head
-from stemsplitter.api.middleware.places import THREADS
+from stemsplitter.api.middleware.places import THREADS, Places
 from stemsplitter.api.middleware.request_log import RequestLog, UnexpectedErrors
 from stemsplitter.api.routes import credits as credits_endpoints
 from stemsplitter.api.routes import files as storage_endpoints
@@ -78,6 +78,7 @@ def create_app(services: Services) -> FastAPI:
     services.prepare()
     app.state.services = services
     app.state.open_streams = OpenStreams(services.settings.max_event_streams)
+    app.state.places = Places()
     app.state.poller = SplitPoller(lambda keys: _read_splits(services, keys))
     errors.install(app)
     for router in ROUTERS:
@@ -87,7 +88,7 @@ def create_app(services: Services) -> FastAPI:
     # innermost first; the inner response to a fault still gets the headers of admission
     app.add_middleware(Head)
     app.add_middleware(UnexpectedErrors)
-    app.add_middleware(Admission, services=services, session_cookie=COOKIE)
+    app.add_middleware(Admission, services=services, session_cookie=COOKIE, places=app.state.places)
     app.add_middleware(UnexpectedErrors)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(Cors, origins=services.settings.cors_origins)

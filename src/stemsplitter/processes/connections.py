@@ -14,6 +14,8 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from stemsplitter import refusals
+
 # the parser itself has no bound; long cookies and signed URLs stay far below
 MAX_HEADER_BYTES = 64 * 1024
 # what a body must bring in each period of its deadline: 1 kB/s over 30 s
@@ -47,6 +49,7 @@ class ConnectionLimits:
         """Close the connection that has waited longest where too many are open; return whether there is room."""
         if open_connections <= self.max_connections:
             return True
+        refusals.count("connections")
         longest = next(iter(self.waiting), None)
         if longest is None:
             return False
@@ -83,6 +86,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._header_bytes += len(data)
         super().data_received(data)
         if (self._header_bytes or 0) > MAX_HEADER_BYTES and not self.transport.is_closing():
+            refusals.count("headers")
             self._refuse(
                 b"431 Request Header Fields Too Large", b"The headers are too large: send at most 64 KiB."
             )
@@ -135,6 +139,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _headers_are_late(self) -> None:
         if self.cycle is None or self.cycle.response_complete:
+            refusals.count("headers")
             self._refuse(
                 b"408 Request Timeout", b"The headers did not arrive in time: send the request again."
             )
@@ -147,7 +152,9 @@ class BoundedProtocol(HttpToolsProtocol):
         if enough or self.flow.read_paused:
             self._body_bytes = 0
             self._arm(self._limits.body_seconds, self._check_body)
-        elif self.cycle.response_started:
+            return
+        refusals.count("body")
+        if self.cycle.response_started:
             self.transport.abort()
         else:
             self._refuse(b"408 Request Timeout", b"The body did not arrive in time: send the request again.")

@@ -1,11 +1,15 @@
 import re
 from pathlib import Path
+from typing import Any
 
+import pytest
 from fastapi.testclient import TestClient
 from prometheus_client.parser import text_string_to_metric_families
 
+from stemsplitter import refusals
 from stemsplitter.clock import now
 from stemsplitter.database import new_id
+from stemsplitter.service_errors import QuotaExceeded
 from stemsplitter.services import Services
 from stemsplitter.splits.models import Split
 from stemsplitter.webhooks.models import WebhookDelivery, WebhookEvent
@@ -115,3 +119,25 @@ def test_documentation_lists_every_metric(client: TestClient) -> None:
     page = (Path(__file__).parents[3] / "docs" / "operating.md").read_text(encoding="utf-8")
     told = set(re.findall(r"`(stemsplitter_\w+?)(?:_total)?(?:\{[\w,]+\})?`", page))
     assert told == names
+
+
+def test_limits_report_refusals_and_use(client: TestClient, services: Services, account: Account) -> None:
+    app: Any = client.app
+    app.state.count_connections = lambda: 7
+    app.state.open_streams.add(account.id)
+    before = samples(client)
+    assert {labels[0] for name, labels in before if name == "stemsplitter_refusals_total"} == set(
+        refusals.LIMITS
+    )
+    with services.database.write() as session, pytest.raises(QuotaExceeded):
+        services.quotas.reserve(session, account.id, "upl_1", 123)
+        services.quotas.reserve(session, account.id, "upl_2", services.settings.quota_bytes)
+    with services.database.write() as session:
+        services.quotas.reserve(session, account.id, "upl_1", 123)
+    after = samples(client)
+    refused = ("stemsplitter_refusals_total", ("bytes",))
+    assert after[refused] == before[refused] + 1
+    assert after["stemsplitter_stored_bytes", ()] == 123
+    assert after["stemsplitter_free_bytes", ()] > 0
+    in_use = {labels[0]: value for (name, labels), value in after.items() if name == "stemsplitter_in_use"}
+    assert in_use == {"create": 0, "measuring": 0, "event streams": 1, "connections": 7}

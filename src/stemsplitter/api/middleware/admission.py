@@ -16,6 +16,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from stemsplitter import refusals
 from stemsplitter.accounts.service import Caller
 from stemsplitter.api.dependencies import ID, client_network
 from stemsplitter.api.documentation import JSON
@@ -67,11 +68,11 @@ class Admission:
     A request without a valid key counts for its address. Its route refuses it, unless there is no such path.
     """
 
-    def __init__(self, app: ASGIApp, services: Services, session_cookie: str) -> None:
+    def __init__(self, app: ASGIApp, services: Services, session_cookie: str, places: Places) -> None:
         self._app = app
         self._services = services
         self._session_cookie = session_cookie
-        self._places = Places()
+        self._places = places
         self._admissions = Batcher(self._admit, "admission")
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -94,6 +95,7 @@ class Admission:
         if "\0" in scope["path"]:  # a database cannot look it up
             await answer(request, *NO_PATH)(scope, receive, send_with_quota)
         elif quota.exceeded:
+            refusals.count(quota.policy.name)
             await answer(request, 429, "RATE_LIMITED", quota.message)(scope, receive, send_with_quota)
         elif admitted.split is not None:
             scope["route"], scope["path_params"] = _POLL, {"split_id": admitted.split.id}
@@ -127,7 +129,9 @@ class Admission:
             await self._app(scope, _replayed(body, request.receive), send)
 
     async def _pass_page(self, request: Request, send: Send) -> None:
-        """Pass a request to a page on; one that changes something needs a place, as one to ``/v1`` does.
+        """Pass a request to a page on; one that changes something counts and needs a place, as one to ``/v1`` does.
+
+        Without a session it is counted by its page: a sign-in by address and account.
 
         The content of uploads is received without a thread, and needs none.
         """
@@ -135,10 +139,23 @@ class Admission:
             await self._app(request.scope, request.receive, send)
             return
         token = request.cookies.get(self._session_cookie)
-        signed_in = await run_in_threadpool(self._services.sessions.find, token) if token else None
-        account = signed_in.account.id if signed_in else client_network(request)
-        async with self._places.place(account):
+        account, quota = await run_in_threadpool(self._admit_page, token) if token else (None, None)
+        if quota is not None and quota.exceeded:
+            refusals.count(quota.policy.name)
+            headers = {"Retry-After": str(quota.wait_s)}
+            refused = answer(request, 429, "RATE_LIMITED", quota.message, headers=headers)
+            await refused(request.scope, request.receive, send)
+            return
+        async with self._places.place(account or client_network(request)):
             await self._app(request.scope, request.receive, send)
+
+    def _admit_page(self, token: str) -> tuple[str | None, Quota | None]:
+        """Return the account of a session, and its quota after this request."""
+        signed_in = self._services.sessions.find(token)
+        if signed_in is None:
+            return None, None
+        limits = self._services.rate_limits
+        return signed_in.account.id, limits.count(signed_in.account.id, limits.create)
 
     def _admit(self, requests: Sequence[AdmissionRequest]) -> list[Admitted]:
         services = self._services

@@ -17,6 +17,7 @@ class Places:
     without a thread."""
 
     def __init__(self) -> None:
+        self.in_use = 0
         self._all = asyncio.Semaphore(PLACES)
         self._of_account: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
@@ -25,4 +26,8 @@ class Places:
         """Wait for a place of ``account``: an account's id, or a client's network if it has none."""
         own = self._of_account.setdefault(account, asyncio.Semaphore(PLACES_PER_ACCOUNT))
         async with own, self._all:
-            yield
+            self.in_use += 1
+            try:
+                yield
+            finally:
+                self.in_use -= 1

@@ -6,7 +6,7 @@ this process; a scraper adds up those of all.
 
 from collections.abc import Iterator, Mapping
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Request, Response
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
@@ -16,7 +16,10 @@ from prometheus_client import (
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
+from starlette.datastructures import State
 
+from stemsplitter import refusals
+from stemsplitter.analysis import probing
 from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.clock import now
 from stemsplitter.health import statistics
@@ -37,10 +40,11 @@ router = APIRouter()
 
 
 @router.get("/metrics", include_in_schema=False)
-def metrics(services: ServicesDep) -> Response:
+def metrics(request: Request, services: ServicesDep) -> Response:
     """Return all metrics in the text format of Prometheus."""
     service = CollectorRegistry()
     service.register(_Service(services))
+    service.register(_Limits(request.app.state))
     return Response(
         generate_latest(service) + generate_latest(REQUESTS), headers={"Content-Type": CONTENT_TYPE_LATEST}
     )
@@ -56,6 +60,7 @@ class _Service(Collector):
     def collect(self) -> Iterator[Metric]:
         with self._services.database.read() as session:
             figures = statistics.read(session, now(), self._services.settings.lease_seconds)
+            stored = self._services.quotas.used_by_all(session)
         splits = GaugeMetricFamily("stemsplitter_splits", "Splits by status.", labels=["status"])
         for status, count in figures.splits.items():
             splits.add_metric([status], count)
@@ -77,6 +82,41 @@ class _Service(Collector):
             deliveries.add_metric([status], count)
         yield deliveries
         yield GaugeMetricFamily("stemsplitter_workers", "Running workers.", value=figures.workers)
+        yield GaugeMetricFamily(
+            "stemsplitter_stored_bytes",
+            "Bytes of the files of all accounts, with reserved ones.",
+            value=stored,
+        )
+        yield GaugeMetricFamily(
+            "stemsplitter_free_bytes", "Free bytes on the disk.", value=self._services.disk.free()
+        )
+
+
+class _Limits(Collector):
+    """Limits of this process."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def describe(self) -> list[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        refused = CounterMetricFamily(
+            "stemsplitter_refusals", "Requests refused by a limit.", labels=["limit"]
+        )
+        for limit, count in refusals.counts().items():
+            refused.add_metric([limit], count)
+        yield refused
+        in_use = GaugeMetricFamily(
+            "stemsplitter_in_use", "Places of a limit that are in use.", labels=["limit"]
+        )
+        state = self._state
+        in_use.add_metric(["create"], state.places.in_use)
+        in_use.add_metric(["measuring"], probing.in_use())
+        in_use.add_metric(["event streams"], state.open_streams.count())
+        in_use.add_metric(["connections"], getattr(state, "count_connections", lambda: 0)())
+        yield in_use
 
 
 def _loads(loads: Mapping[str, Load]) -> Iterator[Metric]:
