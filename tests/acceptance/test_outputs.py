@@ -223,7 +223,7 @@ def test_printed_report(command: Command, song: Path) -> None:
     done = command("split", song, "--verify")
     assert done.code == 0
     first, *paths, checked, sums = done.out.splitlines()
-    assert first.startswith("Lied.flac: 2.0 s of audio in ") and f"{MODEL} on cpu" in first
+    assert first.startswith("Lied.flac: 2.0 s of audio in ") and f"{MODEL} (MIT)" in first
     assert [path.strip() for path in paths] == [f"stems/Lied/{stem}.wav" for stem in SIX_STEMS]
     assert all((command.folder / path.strip()).is_file() for path in paths)
     assert checked == "  Verified: every stem decodes to 88200 samples."

@@ -15,7 +15,7 @@ from stemsplitter.cli import report as module
 from stemsplitter.cli.output import duration, printable
 from stemsplitter.cli.report import JsonReport, SeparatedSong, TextReport
 from stemsplitter.errors import AudioError, OutputError
-from stemsplitter.library import Progress, StemFiles
+from stemsplitter.library import ModelUsed, Progress, StemFiles
 from stemsplitter.library.verification import Verification
 
 SONG = Path("songs/Lied.flac")
@@ -23,6 +23,7 @@ FOLDER = Path("stems/Lied")
 PATHS = [FOLDER / "vocals.wav", FOLDER / "instrumental.wav"]
 RESULT = StemFiles(
     model="spleeter_2s",
+    models=(ModelUsed("spleeter_2s", "MIT"),),
     device="cpu (one)",
     sample_rate=44_100,
     samples=441_000,
@@ -87,6 +88,7 @@ def test_json_events_of_song(capsys: pytest.CaptureFixture[str]) -> None:
                 "instrumental": {"path": "stems/Lied/instrumental.wav", "peak": 0.25},
             },
             "model": "spleeter_2s",
+            "models": [{"name": "spleeter_2s", "licence": "MIT"}],
             "device": "cpu (one)",
             "samples": 441_000,
             "sample_rate": 44_100,
@@ -134,7 +136,7 @@ def test_text_of_song(capsys: pytest.CaptureFixture[str]) -> None:
     report.finished(1, 0)
     out, err = capsys.readouterr()
     assert out.splitlines() == [
-        "Lied.flac: 10.0 s of audio in 0.5 s (20.0× real time), spleeter_2s on cpu (one)",
+        "Lied.flac: 10.0 s of audio in 0.5 s (20.0× real time), spleeter_2s (MIT) on cpu (one)",
         "  stems/Lied/vocals.wav",
         "  stems/Lied/instrumental.wav",
     ]
@@ -225,3 +227,15 @@ def test_download_message_has_size_and_license(
     with report.fetching(entry) as fetched:
         assert fetched == "spleeter_2s"
     assert capsys.readouterr().err == "Downloading the model spleeter_2s (118 MB, license MIT) …\n"
+
+
+def test_row_19_both_models_are_named_with_license(capsys: pytest.CaptureFixture[str]) -> None:
+    models = (ModelUsed("builtin_6s", "MIT"), ModelUsed("spleeter_2s", "MIT"))
+    song = SeparatedSong(SONG, FOLDER, replace(RESULT, model="builtin_6s", models=models), PATHS)
+    TextReport(1).separated(song)
+    assert "builtin_6s (MIT) with vocals by spleeter_2s (MIT) on cpu (one)\n" in capsys.readouterr().out
+    JsonReport(1).separated(song)
+    assert lines(capsys)[0]["models"] == [
+        {"name": "builtin_6s", "licence": "MIT"},
+        {"name": "spleeter_2s", "licence": "MIT"},
+    ]

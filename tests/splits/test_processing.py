@@ -39,6 +39,7 @@ class FakePool:
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.requests: list[SeparationRequest] = []
+        self.vocals_from: dict[str, str] | None = None
 
     def separate(self, request: SeparationRequest, on_progress: Callable[[float], bool]) -> Separated:
         self.requests.append(request)
@@ -52,7 +53,7 @@ class FakePool:
             Path(path).write_bytes(b"a stem")
         peaks = folder / "peaks.json"
         peaks.write_bytes(b"{}")
-        return Separated(stems, str(peaks), "cpu (a fast one)", 1.0, 2.0)
+        return Separated(stems, str(peaks), "cpu (a fast one)", 1.0, 2.0, self.vocals_from)
 
 
 def fails(error: Exception) -> Step:
@@ -156,6 +157,20 @@ def test_split_succeeds(
     assert (request.model, request.stems, request.format) == ("tiny_6s", ("vocals", "instrumental"), "wav16")
     assert request.instruments is None
     assert not list((services.settings.data_dir / "work").iterdir())
+
+
+def test_row_19_model_of_the_vocals_is_named(
+    services: Services, account: str, create: Create, jobs: SplitJobs, pool: FakePool
+) -> None:
+    split_id = create()
+    tiny = {"name": "tiny_6s", "licence": "unknown, added by you"}
+    assert services.splits.get(account, split_id).model_dump(by_alias=True)["model"] == tiny
+    pool.vocals_from = {"name": "spleeter_2s", "licence": "MIT"}
+    run(jobs)
+    assert services.splits.get(account, split_id).model_dump(by_alias=True)["model"] == {
+        **tiny,
+        "vocalsFrom": {"name": "spleeter_2s", "licence": "MIT"},
+    }
 
 
 def test_worker_is_told_the_instruments(

@@ -33,9 +33,15 @@ def _files(entry: ModelEntry, store: ModelStore) -> ModelFiles:
     return ModelFiles(store.weights(entry.name), store.cache_dir(entry.name))
 
 
-def _vocals_mask(entry: ModelEntry, store: ModelStore, runtime: "Runtime") -> "VocalsMask | None":
+def vocals_source(entry: ModelEntry, store: ModelStore) -> ModelEntry | None:
+    """Return the installed model that extracts the vocals for another one, if any."""
     if entry.vocals_from is None or not store.is_ready(entry.vocals_from):
         return None
     source = store.entry(entry.vocals_from)
-    load = ARCHITECTURES[source.architecture].load_vocals_mask
-    return load(runtime, _files(source, store)) if load else None
+    return source if ARCHITECTURES[source.architecture].load_vocals_mask else None
+
+
+def _vocals_mask(entry: ModelEntry, store: ModelStore, runtime: "Runtime") -> "VocalsMask | None":
+    source = vocals_source(entry, store)
+    load = ARCHITECTURES[source.architecture].load_vocals_mask if source else None
+    return load(runtime, _files(source, store)) if source and load else None

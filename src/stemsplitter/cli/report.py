@@ -4,7 +4,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,7 +69,7 @@ class TextReport:
         stems = song.stems
         self._print(
             f"{printable(song.song.name)}: {duration(stems.seconds)} of audio in {duration(stems.elapsed)} "
-            f"({stems.speed:.1f}× real time), {stems.model} on {stems.device}"
+            f"({stems.speed:.1f}× real time), {_models(stems)} on {stems.device}"
         )
         for path in song.paths:
             self._print(f"  {printable(str(path))}")
@@ -154,6 +154,7 @@ class JsonReport(TextReport):
                 for file in stems.files
             },
             model=stems.model,
+            models=[asdict(model) for model in stems.models],
             device=stems.device,
             samples=stems.samples,
             sample_rate=stems.sample_rate,
@@ -174,6 +175,11 @@ class JsonReport(TextReport):
 
     def finished(self, done: int, failed: int, skipped: int = 0) -> None:
         print_event("finished", separated=done, skipped=skipped, failed=failed)
+
+
+def _models(stems: "StemFiles") -> str:
+    model, *vocals = (f"{used.name} ({used.licence})" for used in stems.models)
+    return f"{model} with vocals by {vocals[0]}" if vocals else model
 
 
 def _one_line(error: Exception) -> str:

@@ -6,7 +6,7 @@
 >>> result.stems["vocals"]
 """
 
-from stemsplitter.library.results import Progress, Separation, StemFiles, Stems
+from stemsplitter.library.results import ModelUsed, Progress, Separation, StemFiles, Stems
 from stemsplitter.library.separator import Separator
 
-__all__ = ["Progress", "Separation", "Separator", "StemFiles", "Stems"]
+__all__ = ["ModelUsed", "Progress", "Separation", "Separator", "StemFiles", "Stems"]

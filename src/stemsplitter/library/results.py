@@ -39,11 +39,20 @@ ShouldStop = Callable[[], bool]
 
 
 @dataclass(frozen=True)
+class ModelUsed:
+    """Name and license of a model."""
+
+    name: str
+    licence: str
+
+
+@dataclass(frozen=True)
 class Separation:
     """The result of separating a song.
 
     Attributes:
         model: name of the model.
+        models: the model and, if another one extracts the vocals for it, that one.
         device: name of the device in use.
         sample_rate: of the stems, in hertz.
         samples: length of the song and of each stem, at ``sample_rate``.
@@ -54,6 +63,7 @@ class Separation:
     """
 
     model: str
+    models: tuple[ModelUsed, ...]
     device: str
     sample_rate: int
     samples: int

@@ -15,13 +15,13 @@ from stemsplitter.audio.excerpt import Excerpt, Seconds
 from stemsplitter.audio.mixing import resampled
 from stemsplitter.audio.peaks import Peaks
 from stemsplitter.catalogue.entries import ModelEntry
-from stemsplitter.catalogue.loading import load_model
+from stemsplitter.catalogue.loading import load_model, vocals_source
 from stemsplitter.catalogue.selection import default_model_for
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import RequestError, Stopped
 from stemsplitter.library.inputs import ArrayLike, Data, FilePath, is_file, open_song, read_array, song_name
 from stemsplitter.library.outputs import limited_rate, open_output, output_rate
-from stemsplitter.library.results import OnProgress, Progress, ShouldStop, StemFiles, Stems
+from stemsplitter.library.results import ModelUsed, OnProgress, Progress, ShouldStop, StemFiles, Stems
 from stemsplitter.separation.layouts import SIX_STEMS, parse_instruments, parse_stems, plan_stems
 from stemsplitter.separation.model import SegmentModel
 from stemsplitter.separation.pipeline import separate_stream
@@ -85,6 +85,7 @@ class Separator:
         else:
             self.entry = store.entry(model)
         self._plan = plan_stems(self.entry.stems, requested or self.entry.stems)
+        self._vocals_source = vocals_source(self.entry, store)
         self._model: SegmentModel = load_model(self.entry, store, open_runtime(device, precision, threads))
 
     @property
@@ -96,6 +97,12 @@ class Separator:
     def device(self) -> str:
         """Name of the device in use."""
         return self._model.device
+
+    @property
+    def models(self) -> tuple[ModelUsed, ...]:
+        """The model and, if another one extracts the vocals for it, that one, with their licenses."""
+        entries = (self.entry, self._vocals_source)
+        return tuple(ModelUsed(entry.name, entry.licence) for entry in entries if entry)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -295,6 +302,7 @@ class _Run:
     def summary(self, warnings: tuple[str, ...]) -> dict[str, Any]:
         return {
             "model": self._separator.entry.name,
+            "models": self._separator.models,
             "device": self._separator.device,
             "sample_rate": self._rate,
             "samples": self._samples,

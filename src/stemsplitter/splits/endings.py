@@ -37,12 +37,15 @@ class Endings:
         stems: dict[str, dict[str, Any]],
         processing: dict[str, Any],
         size: int,
+        model: dict[str, Any] | None = None,
     ) -> bool:
         """Settle the credits and create the webhook; False, without a change, if the run has lost its lease.
 
-        ``size`` is that of the stored stems and peaks, in bytes.
+        ``size`` is that of the stored stems and peaks, in bytes. ``model`` replaces that of the split.
         """
         values = {"status": SUCCEEDED, "progress": 100, "stems": stems, "processing": processing}
+        if model is not None:
+            values["model"] = model
         split = repository.finish(session, split_id, lease, values)
         if split is None:
             return False

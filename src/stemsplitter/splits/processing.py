@@ -138,9 +138,11 @@ class SplitProcessor:
             "realtimeFactor": round(separated.seconds / max(separated.audio_seconds, 1e-3), 4),
         }
 
+        model = split.model | {"vocalsFrom": separated.vocals_from} if separated.vocals_from else None
+
         def succeed() -> bool:
             with self._database.write() as session:
-                return self._endings.succeed(session, split.id, lease, stems, processing, size)
+                return self._endings.succeed(session, split.id, lease, stems, processing, size, model)
 
         with tracing.span("settle"):
             succeeded = retry(succeed, abort)

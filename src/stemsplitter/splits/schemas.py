@@ -96,11 +96,22 @@ class SplitError(CamelModel):
     message: str
 
 
-class ModelUsed(CamelModel):
-    """The model that separates the song."""
+class VocalsModel(CamelModel):
+    """The model that extracted the vocals."""
 
     name: str
     licence: str
+
+
+class ModelUsed(CamelModel):
+    """The model that separates the song.
+
+    `vocalsFrom` is present only if the split has succeeded and another model extracted the vocals.
+    """
+
+    name: str
+    licence: str
+    vocals_from: VocalsModel | SkipJsonSchema[None] = Field(None, exclude_if=lambda model: model is None)
 
 
 class Processing(CamelModel):

@@ -19,6 +19,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -146,6 +147,7 @@ def _summary(result: StemFiles, peaks: Path) -> dict[str, Any]:
     return {
         "stems": {file.name: str(file.path) for file in result.files},
         "peaks": str(peaks),
+        "vocals_from": asdict(result.models[1]) if len(result.models) > 1 else None,
         "device": result.device,
         "seconds": round(result.elapsed, 3),
         "audio_seconds": result.seconds,

@@ -48,7 +48,8 @@ class Separated:
     """Result of a separation.
 
     ``stems`` maps names to files, ``peaks`` is the file with the peaks of their waveforms, ``seconds`` is the
-    processing time and ``audio_seconds`` the duration of the song.
+    processing time and ``audio_seconds`` the duration of the song. ``vocals_from`` has the name and license of another
+    model that extracted the vocals, if any.
     """
 
     stems: dict[str, str]
@@ -56,6 +57,7 @@ class Separated:
     device: str
     seconds: float
     audio_seconds: float
+    vocals_from: dict[str, str] | None = None
 
 
 class SeparationProcess:

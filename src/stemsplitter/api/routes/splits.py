@@ -43,7 +43,11 @@ EXAMPLE: dict[str, Any] = {
     "expiresAt": "2026-05-10T10:20:30.000Z",
     "stems": {name: f"https://stems.example.com/files/MTc3ODQw…/{name}.mp3" for name in _STEMS},
     "error": None,
-    "model": {"name": "builtin_6s", "licence": "MIT"},
+    "model": {
+        "name": "builtin_6s",
+        "licence": "MIT",
+        "vocalsFrom": {"name": "spleeter_2s", "licence": "MIT"},
+    },
     "processing": {"device": "cpu", "seconds": 43.1, "realtimeFactor": 0.2},
     "metadata": {"album": "demo"},
 }
