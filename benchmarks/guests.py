@@ -1,15 +1,17 @@
 """Availability for honest clients while one guest attacks: creates, polls and pages beside each known attack.
 
-    .venv/bin/python -m benchmarks.guests             # starts a server on SQLite with one worker
+    .venv/bin/python -m benchmarks.guests             # starts a server on SQLite with one worker; 5 minutes
     .venv/bin/python -m benchmarks.guests --only H5 M4 --seconds 20
 
 Eight honest clients poll, open pages and create splits from uploads. The attacker has one free account. All of it
-runs on this machine, on the same cores.
+runs on this machine, on the same cores. The last column is the most that the attacker had on disk, beside its quota.
 """
 
 import argparse
 import http.server
+import itertools
 import json
+import random
 import resource
 import socket
 import tempfile
@@ -29,6 +31,8 @@ from tests.acceptance.server import Server
 from tests.acceptance.songs import encode, sung
 from tests.loopback import listening
 
+ATTACKER = "attacker@example.org"
+UPLOAD_BYTES = 400 << 20
 PAUSE_S = 0.5
 HALF_SENT = 1150
 STREAMS = 1100
@@ -38,13 +42,14 @@ Attack = Callable[["Scene"], None]
 
 @dataclass
 class Scene:
-    """Server under attack, a folder, sites on loopback, and an event that ends the attack."""
+    """Server under attack, a folder, sites on loopback, the attacker's keys and account, and an event that ends it."""
 
     server: Server
     folder: Path
     hanging: str
     semicolons: str
     keys: list[str]
+    account: str
     stop: threading.Event = field(default_factory=threading.Event)
 
     def repeat(self, threads: int, call: Callable[[int], Any]) -> None:
@@ -63,12 +68,39 @@ class Scene:
         for thread in running:
             thread.join(30)
 
+    def browser_link(self) -> str:
+        """Return the path of a new sign-in link of the attacker."""
+        link = self.server.command("accounts", "sign-in-link", ATTACKER).split()[-1]
+        return "/" + link.split("/", 3)[3]
+
+    def held(self) -> int:
+        """Return the bytes of the attacker's files on disk."""
+        files = self.folder / "data" / "files"
+        owners = (
+            "SELECT id FROM splits WHERE account_id = :id UNION SELECT id FROM uploads WHERE account_id = :id"
+        )
+        total = 0
+        for (owner,) in self.server.query(owners, id=self.account):
+            for kind in ("splits", "uploads"):
+                for path in (files / kind / owner).rglob("*"):
+                    with suppress(OSError):
+                        total += path.stat().st_size if path.is_file() else 0
+        return total
+
     def create(self, key: str, url: str) -> int:
         """Create a split of a URL. Returns the status of the response."""
         body = {"input": {"type": "direct_url", "url": url}}
         headers = {"Authorization": f"Bearer {key}"}
         response = httpx2.post(f"{self.server.url}/v1/audio/splits", json=body, headers=headers, timeout=60)
         return response.status_code
+
+
+def signed_in(scene: Scene, link: Callable[[], str]) -> tuple[httpx2.Client, str]:
+    """Return a browser in which the attacker is signed in, and its CSRF token."""
+    browser = httpx2.Client(base_url=scene.server.url, headers={"Origin": scene.server.url}, timeout=60)
+    browser.post(link())
+    page = browser.get("/account").text
+    return browser, page.split('<meta name="csrf" content="', 1)[1].split('"', 1)[0]
 
 
 def costly_probes(scene: Scene) -> None:
@@ -85,12 +117,42 @@ def costly_probes(scene: Scene) -> None:
     scene.repeat(8, attack)
 
 
+def bytes_on_disk(scene: Scene) -> None:
+    """Fill the disk: large uploads that no split uses, wav32f stems of silence at 192 kHz, and mixes of one song."""
+    path = scene.folder / "small.flac"
+    if not path.exists():
+        encode(path, np.zeros((2, 192_000 * 60), np.float32), 192_000, "flac")
+    song = path.read_bytes()
+    browser, csrf = signed_in(scene, scene.browser_link)
+    block = bytes(1 << 20)
+
+    def upload(client: Client) -> None:
+        wanted = {"filename": "a.wav", "contentType": "audio/wav", "contentLength": UPLOAD_BYTES}
+        reserved = client("POST", "/v1/audio/uploads", json.dumps(wanted).encode())
+        head = b"RIFF\xff\xff\xff\xffWAVEfmt "
+        body = itertools.chain(
+            [head + block[len(head) :]], itertools.repeat(block, UPLOAD_BYTES // len(block) - 1)
+        )
+        httpx2.post(reserved["uploadUrl"], content=body, headers=reserved["uploadHeaders"], timeout=60)
+
+    def attack(number: int) -> None:
+        client = Client(scene.server.url, scene.keys[0])
+        if number < 2:
+            upload(client)
+        elif number < 4:
+            wanted = {"input": client.upload(song, "audio/flac"), "outputFormat": "wav", "bitDepth": "32f"}
+            client("POST", "/v1/audio/splits", json.dumps(wanted).encode())
+        else:
+            splits = client("GET", "/v1/audio/splits?status=succeeded")["items"]
+            form = {"format": "wav32f", "gain-vocals": str(random.uniform(-60, 12)), "csrf": csrf}
+            browser.post(f"/splits/{random.choice(splits)['id']}/mix", data=form)
+
+    scene.repeat(8, attack)
+
+
 def hanging_pages(scene: Scene) -> None:
     """Submit the form for a new split with URLs that never answer, from 55 connections of one session."""
-    browser = httpx2.Client(base_url=scene.server.url, headers={"Origin": scene.server.url}, timeout=60)
-    browser.post("/sign-up", data={"email": "guest@example.org", "password": "a long password"})
-    page = browser.get("/account").text
-    csrf = page.split('<meta name="csrf" content="', 1)[1].split('"', 1)[0]
+    browser, csrf = signed_in(scene, scene.browser_link)
     scene.repeat(55, lambda _: browser.post("/new", data={"url": scene.hanging, "csrf": csrf}))
 
 
@@ -161,6 +223,7 @@ def event_streams(scene: Scene) -> None:
 
 ATTACKS: dict[str, Attack] = {
     "H1": costly_probes,
+    "H2": bytes_on_disk,
     "H3": hanging_pages,
     "H4": semicolons,
     "H5": half_sent_requests,
@@ -179,12 +242,31 @@ class Honest:
     creates: list[float] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
-    def row(self, name: str) -> str:
-        """Return the row of the table."""
+    def row(self, name: str, held: int) -> str:
+        """Return the row of the table; ``held`` are the bytes of the attacker."""
         total = len(self.creates) + sum(each.startswith("create") for each in self.failures)
         cells = [name, f"{len(self.creates)} of {total}"]
-        cells += [_p99(self.creates), _p99(self.polls), _p99(self.pages), str(len(self.failures))]
+        cells += [
+            _p99(self.creates),
+            _p99(self.polls),
+            _p99(self.pages),
+            str(len(self.failures)),
+            f"{held / 1e6:.0f}",
+        ]
         return "| " + " | ".join(cells) + " |"
+
+
+class Held(threading.Thread):
+    """Measures the bytes of the attacker every few seconds."""
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(daemon=True)
+        self._scene = scene
+        self.most = 0
+
+    def run(self) -> None:
+        while not self._scene.stop.wait(2):
+            self.most = max(self.most, self._scene.held())
 
 
 def _p99(seconds: list[float]) -> str:
@@ -273,17 +355,24 @@ def main() -> None:
         server.start()
         try:
             keys = [server.new_key(f"honest-{number}@example.org") for number in range(CLIENTS)]
-            attacker = [server.new_key("attacker@example.org")]
-            attacker += [server.command("keys", "create", "attacker@example.org") for _ in range(3)]
+            attacker = [server.new_key(ATTACKER)]
+            attacker += [server.command("keys", "create", ATTACKER) for _ in range(3)]
             attacker = [key.split()[-1] for key in attacker]
+            ((account,),) = server.query("SELECT id FROM accounts WHERE email = :email", email=ATTACKER)
             clip = encode(folder / "clip.flac", sung(44_100), 44_100, "flac").read_bytes()
             print(
-                "| attack | creates | create p99 s | poll p99 s | page p99 s | failures |\n|---|---|---|---|---|---|"
+                "| attack | creates | create p99 s | poll p99 s | page p99 s | failures | attacker's MB |\n"
+                "|---|---|---|---|---|---|---|"
             )
             for attack in ["none", *options.only]:
-                scene = Scene(server, folder, f"{hanging}/a.mp3", f"{semicolons_site}/a.flac", attacker)
+                scene = Scene(
+                    server, folder, f"{hanging}/a.mp3", f"{semicolons_site}/a.flac", attacker, account
+                )
+                held = Held(scene)
+                held.start()
                 if attack == "none":
                     met = honest_clients(server, keys, clip, options.seconds)
+                    scene.stop.set()
                 else:
                     thread = threading.Thread(target=ATTACKS[attack], args=(scene,), daemon=True)
                     thread.start()
@@ -291,7 +380,7 @@ def main() -> None:
                     met = honest_clients(server, keys, clip, options.seconds)
                     scene.stop.set()
                     thread.join(60)
-                print(met.row(attack), flush=True)
+                print(met.row(attack, max(held.most, scene.held())), flush=True)
                 if options.failures:
                     print(json.dumps(sorted(set(met.failures))[:10], indent=1))
         finally:

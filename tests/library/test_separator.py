@@ -214,6 +214,13 @@ def test_stems_have_the_requested_rate(make: Make, tmp_path: Path, noise: Noise)
     assert verify_files(source, result).residual_dbfs < -90
 
 
+def test_h2_stems_of_a_song_at_a_high_rate_can_be_limited(make: Make, tmp_path: Path, noise: Noise) -> None:
+    source = _write(tmp_path / "high.wav", noise(9_600), rate=96_000)
+    limited = make().separate_to(source, tmp_path / "limited", max_sample_rate=48_000)
+    whole = make().separate_to(source, tmp_path / "whole")
+    assert (limited.sample_rate, whole.sample_rate) == (48_000, 96_000)
+
+
 def test_stems_have_the_nearest_rate_of_the_format(make: Make, tmp_path: Path, noise: Noise) -> None:
     source = _write(tmp_path / "high.wav", noise(9_600), rate=96_000)
     result = make().separate_to(source, tmp_path / "out", format="mp3")

@@ -547,3 +547,36 @@ def test_cause_includes_chained_exceptions() -> None:
         told = processing._describe(error)
     assert told == "SeparationFailed: The stems could not be written.\nOSError: [Errno 28] No space� left"
     assert len(processing._describe(ModelError("x" * 5000))) == processing.LONGEST_CAUSE
+
+
+def test_h2_run_limits_the_sample_rate_and_records_the_stored_bytes(
+    services: Services, account: str, jobs: SplitJobs, pool: FakePool, create: Create
+) -> None:
+    split_id = create()
+    reserved = _stored_bytes(services, account)
+    assert run(jobs)
+    assert [request.max_sample_rate for request in pool.requests] == [48_000]
+    files = sum(file.size for file in services.storage.list_prefix())
+    assert _stored_bytes(services, account) == files < reserved
+    assert row(services, split_id).status == "succeeded"
+
+
+def test_h2_stems_are_not_kept_twice(
+    services: Services, jobs: SplitJobs, pool: FakePool, create: Create, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create(stems=["vocals", "drums"])
+    left: list[list[str]] = []
+    put = services.storage.put_file
+
+    def spy(key: str, path: Path, *more: str) -> int:
+        left.append(sorted(each.name for each in Path(pool.requests[0].folder).glob("*.mp3")))
+        return put(key, path, *more)
+
+    monkeypatch.setattr(services.storage, "put_file", spy)
+    assert run(jobs)
+    assert left == [["drums.mp3", "vocals.mp3"], ["drums.mp3"], []]
+
+
+def _stored_bytes(services: Services, account: str) -> int:
+    with services.database.read() as session:
+        return services.quotas.used(session, account)
