@@ -53,8 +53,23 @@ class Ops(Protocol):
     ) -> Tensor:
         """Transposed convolution with ``[C, O, kh, kw]``; ``crop`` = samples cut at top, left, bottom, right."""
 
+    def depthwise_conv2d(
+        self, x: Tensor, weight: Array, bias: Array, *, pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    ) -> Tensor:
+        """:meth:`conv2d` of each channel alone, with ``[C, 1, kh, kw]``."""
+
     def linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
         """``x @ weight.T + bias`` over the last axis; ``weight`` is ``[out, in]``."""
+
+    def matmul(self, x: Tensor, y: Tensor) -> Tensor:
+        """Matrix product over the last two axes; the axes before them are broadcast."""
+
+    def lstm(self, x: Tensor, weight_in: Array, weight_state: Array, bias: Array) -> Tensor:
+        """Bidirectional LSTM over ``[batch, tokens, C]``: ``[batch, tokens, 2 H]``, forward then backward.
+
+        The weights are ``[2, 4 H, C]``, ``[2, 4 H, H]`` and ``[2, 4 H]``, forward then backward, with the gates in
+        the order of torch: input, forget, cell, output.
+        """
 
     def add(self, x: Tensor, y: Tensor) -> Tensor: ...
 
@@ -72,6 +87,9 @@ class Ops(Protocol):
 
     def relu(self, x: Tensor) -> Tensor: ...
 
+    def swish(self, x: Tensor) -> Tensor:
+        """``x * sigmoid(x)``."""
+
     def leaky_relu(self, x: Tensor, slope: float) -> Tensor: ...
 
     def sigmoid(self, x: Tensor) -> Tensor: ...
@@ -86,6 +104,9 @@ class Ops(Protocol):
         """Softmax attention on ``[batch, heads, tokens, dim]``; ``q`` is already scaled."""
 
     def concat(self, tensors: list[Tensor], axis: int) -> Tensor: ...
+
+    def slice(self, x: Tensor, axis: int, start: int, stop: int) -> Tensor:
+        """Return the elements from ``start`` to ``stop`` of an axis after the first."""
 
     def expand(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
         """Repeat the axes of length 1 up to ``shape``."""

@@ -195,8 +195,32 @@ class GraphOps:
         )
         return op.add(y, self.constant(bias.reshape(1, -1, 1, 1)))
 
+    def depthwise_conv2d(
+        self, x: Tensor, weight: Array, bias: Array, *, pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    ) -> Tensor:
+        y = op.group_convolution(x, self.constant(weight[:, None]), [1, 1], pads[:2], pads[2:], [1, 1])
+        return op.add(y, self.constant(bias.reshape(1, -1, 1, 1)))
+
     def linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
         return op.add(op.matmul(x, self.constant(weight), False, True), self.constant(bias))
+
+    def matmul(self, x: Tensor, y: Tensor) -> Tensor:
+        return op.matmul(x, y, False, False)
+
+    def lstm(self, x: Tensor, weight_in: Array, weight_state: Array, bias: Array) -> Tensor:
+        batch, tokens = (int(size) for size in list(x.get_output_shape(0))[:2])
+        hidden = weight_state.shape[2]
+
+        def gates(weights: Array) -> Tensor:
+            split = weights.reshape(2, 4, hidden, -1)
+            ordered = split[:, [1, 0, 2, 3]]  # forget, input, cell, output
+            return self.constant(ordered.reshape(weights.shape))
+
+        state = self.constant(np.zeros((batch, 2, hidden), np.float32))
+        lengths = op.constant(np.full(batch, tokens))
+        weights = gates(weight_in), gates(weight_state), gates(bias)
+        y = op.lstm_sequence(x, state, state, lengths, *weights, hidden, "bidirectional").output(0)
+        return self.reshape(self.transpose(y, (0, 2, 1, 3)), (batch, tokens, 2 * hidden))
 
     def add(self, x: Tensor, y: Tensor) -> Tensor:
         return op.add(x, y)
@@ -219,6 +243,9 @@ class GraphOps:
     def relu(self, x: Tensor) -> Tensor:
         return op.relu(x)
 
+    def swish(self, x: Tensor) -> Tensor:
+        return op.swish(x)
+
     def leaky_relu(self, x: Tensor, slope: float) -> Tensor:
         return op.prelu(x, np.float32(slope))
 
@@ -237,6 +264,10 @@ class GraphOps:
 
     def concat(self, tensors: list[Tensor], axis: int) -> Tensor:
         return op.concat(tensors, axis)
+
+    def slice(self, x: Tensor, axis: int, start: int, stop: int) -> Tensor:
+        bounds = (np.array([value]) for value in (start, stop, 1, axis))
+        return op.slice(x, *bounds)
 
     def image(self, x: Tensor) -> tuple[int, int]:
         shape = x.get_output_shape(0)

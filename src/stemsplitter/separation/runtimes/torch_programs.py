@@ -100,8 +100,30 @@ class TorchOps:
         top, left, bottom, right = crop
         return y[:, :, top : y.shape[2] - bottom, left : y.shape[3] - right]
 
+    def depthwise_conv2d(
+        self, x: Tensor, weight: Array, bias: Array, *, pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    ) -> Tensor:
+        top, left, bottom, right = pads
+        x = functional.pad(self._cast(x), (left, right, top, bottom))
+        return functional.conv2d(x, self.constant(weight), self.constant(bias), groups=len(weight))
+
     def linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
         return functional.linear(self._cast(x), self.constant(weight), self.constant(bias))
+
+    def matmul(self, x: Tensor, y: Tensor) -> Tensor:
+        return self._cast(x) @ self._cast(y)
+
+    def lstm(self, x: Tensor, weight_in: Array, weight_state: Array, bias: Array) -> Tensor:
+        layer = torch.nn.LSTM(weight_in.shape[2], weight_state.shape[2], batch_first=True, bidirectional=True)
+        for direction, suffix in enumerate(("", "_reverse")):
+            for name, value in (("weight_ih", weight_in), ("weight_hh", weight_state), ("bias_ih", bias)):
+                getattr(layer, f"{name}_l0{suffix}").data = torch.from_numpy(value[direction].copy())
+            getattr(layer, f"bias_hh_l0{suffix}").data.zero_()
+        name = f"constant{self._count}"
+        self._count += 1
+        self._constants.add_module(name, layer.to(self._dtype).requires_grad_(False))
+        outputs = self._graph.call_module(name, (self._cast(x).contiguous().node,))
+        return fx.Proxy(outputs, self._tracer)[0]
 
     def add(self, x: Tensor, y: Tensor) -> Tensor:
         return self._cast(x) + self._cast(y)
@@ -124,6 +146,9 @@ class TorchOps:
     def relu(self, x: Tensor) -> Tensor:
         return self._cast(x).relu()
 
+    def swish(self, x: Tensor) -> Tensor:
+        return functional.silu(self._cast(x))
+
     def leaky_relu(self, x: Tensor, slope: float) -> Tensor:
         return functional.leaky_relu(self._cast(x), slope)
 
@@ -145,6 +170,9 @@ class TorchOps:
 
     def concat(self, tensors: list[Tensor], axis: int) -> Tensor:
         return torch.cat([self._cast(tensor) for tensor in tensors], axis)
+
+    def slice(self, x: Tensor, axis: int, start: int, stop: int) -> Tensor:
+        return x.narrow(axis, start, stop - start)
 
     def image(self, x: Tensor) -> tuple[Any, Any]:
         return x.shape[2], x.shape[3]
