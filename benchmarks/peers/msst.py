@@ -37,6 +37,18 @@ NETWORKS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = MappingProxyType(
                 "num_dplayer": 8,
             },
         ),
+        "scnet_test": (
+            "scnet",
+            {
+                "dims": [4, 8, 16, 32],
+                "band_SR": [0.175, 0.392, 0.433],
+                "nfft": 256,
+                "win_size": 256,
+                "hop_size": 64,
+                "conv_depths": [2, 1, 1],
+                "num_dplayer": 2,
+            },
+        ),
         "scnet_tiny": ("scnet", {"dims": [4, 8, 16, 32], "band_SR": [0.175, 0.392, 0.433], "num_dplayer": 2}),
         "melband_kim": (
             "mel_band_roformer",
@@ -60,6 +72,28 @@ NETWORKS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = MappingProxyType(
         "viperx_317": (
             "bs_roformer",
             {**_ROFORMER, "dim": 512, "depth": 12, "stft_hop_length": 441},
+        ),
+        "bs_test": (
+            "bs_roformer",
+            {
+                **_ROFORMER,
+                "dim": 8,
+                "depth": 2,
+                "time_transformer_depth": 2,
+                "heads": 2,
+                "dim_head": 8,
+                "num_stems": 2,
+                "freqs_per_bands": (2, 2, 2, 4, 4, 12, 39),
+                "dim_freqs_in": 65,
+                "stft_n_fft": 128,
+                "stft_win_length": 128,
+                "stft_hop_length": 32,
+                "mlp_expansion_factor": 2,
+            },
+        ),
+        "mel_test": (
+            "mel_band_roformer",
+            {**_ROFORMER, "dim": 4, "depth": 1, "heads": 2, "dim_head": 4, "mlp_expansion_factor": 1},
         ),
         "bs_tiny": ("bs_roformer", {**_ROFORMER, "dim": 32, "depth": 2, "heads": 2, "num_stems": 2}),
         "mel_tiny": (
@@ -98,3 +132,35 @@ def scnet_core(model: Any, planes: Any) -> Any:
         skip, lengths, originals = skips.pop()
         x = expand(fusion(x, skip), lengths, originals)
     return x
+
+
+def roformer_core(model: Any, values: Any) -> Any:
+    """Run a RoFormer from the spectrogram ``[1, frames, values]`` to the masks ``[1, stems, frames, values]``.
+
+    The values are frequency-major: real and imaginary part of left, then right, of each bin.
+    """
+    import torch
+
+    mel = hasattr(model, "freq_indices")
+    places = (
+        torch.stack((2 * model.freq_indices, 2 * model.freq_indices + 1), -1).reshape(-1) if mel else None
+    )
+    x = values if places is None else values[..., places]
+    x = model.band_split(x)
+    for along_time, along_bands in model.layers:
+        batch, frames, bands, size = x.shape
+        x = along_time(x.transpose(1, 2).reshape(batch * bands, frames, size))
+        x = x.reshape(batch, bands, frames, size).transpose(1, 2).reshape(batch * frames, bands, size)
+        x = along_bands(x).reshape(batch, frames, bands, size)
+    if not mel:
+        x = model.final_norm(x)
+    masks = torch.stack([estimator(x) for estimator in model.mask_estimators], 1)
+    if places is None:
+        return masks
+    summed = torch.zeros(*masks.shape[:-1], values.shape[-1]).index_add_(-1, places, masks)
+    return summed / model.num_bands_per_freq.repeat_interleave(4)
+
+
+def core(model: Any, x: Any) -> Any:
+    """Run a network without its transforms."""
+    return scnet_core(model, x) if hasattr(model, "separation_net") else roformer_core(model, x)

@@ -96,7 +96,20 @@ class World:
         here = WeightFile("w", 3, digest, ShippedSource(shipped))
 
         def make(name: str, weight: WeightFile, vocals_from: str | None = None) -> ModelEntry:
-            table = (name, name, "htdemucs", TWO, "MIT", "Free.", True, Origin(), (weight,), {}, vocals_from)
+            table = (
+                name,
+                name,
+                "htdemucs",
+                TWO,
+                "MIT",
+                "Free.",
+                True,
+                Origin(),
+                (weight,),
+                {},
+                {},
+                vocals_from,
+            )
             return ModelEntry(*table)
 
         self.first, self.second = make("first", absent), make("second", absent, "first")

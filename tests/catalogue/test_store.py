@@ -32,7 +32,7 @@ MEMBER = "tiny/w.ckpt"
 
 def make(name: str, *weights: WeightFile) -> ModelEntry:
     stems = ("vocals", "instrumental")
-    return ModelEntry(name, name, "htdemucs", stems, "MIT", "Free.", True, Origin(), weights, {})
+    return ModelEntry(name, name, "htdemucs", stems, "MIT", "Free.", True, Origin(), weights, {}, {})
 
 
 def weight(name: str, data: bytes, source: object) -> WeightFile:

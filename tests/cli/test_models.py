@@ -19,7 +19,17 @@ def entry(name: str, source: object = None) -> ModelEntry:
     weights = (WeightFile("w.th", len(DATA), hashlib.sha256(DATA).hexdigest(), source),)  # type: ignore[arg-type]
     note = "The terms of these weights are unclear."
     return ModelEntry(
-        name, "A model", "htdemucs", ("vocals", "instrumental"), "unclear", note, False, Origin(), weights, {}
+        name,
+        "A model",
+        "htdemucs",
+        ("vocals", "instrumental"),
+        "unclear",
+        note,
+        False,
+        Origin(),
+        weights,
+        {},
+        {},
     )
 
 

@@ -23,7 +23,7 @@ class ShareModel:
     """Multiplies the mixture by a trained share for each of two stems."""
 
     stems = ("vocals", "instrumental")
-    sample_rate, segment, hop = 44_100, SEGMENT, 3 * SEGMENT // 4
+    sample_rate, segment, hop, reflect = 44_100, SEGMENT, 3 * SEGMENT // 4, False
     window = triangle(SEGMENT)
     notes: tuple[str, ...] = ()
 
@@ -57,7 +57,9 @@ def test_one_registration_makes_an_architecture_usable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file, store = write_checkpoint(tmp_path / "share.safetensors"), ModelStore(tmp_path / "models")
-    with pytest.raises(ModelError, match=r"class toys\.Share: only checkpoints of HTDemucs can be added"):
+    with pytest.raises(
+        ModelError, match=r"class toys\.Share: only checkpoints of HTDemucs can be added without --config"
+    ):
         store.add("mine", file)
     toy = Architecture(
         "share", lambda runtime, files, _: ShareModel(runtime, files), checkpoint_class="Share"

@@ -20,6 +20,7 @@ class ToyModel:
     sample_rate = 44_100
     segment = 4_410
     hop = 3_300
+    reflect = False
     window = triangle(segment)
     device = "cpu (toy)"
     notes: tuple[str, ...] = ()

@@ -91,6 +91,7 @@ class ModelEntry:
         origin: authors and publication.
         weights: the files.
         quality: measured figures by figure and stem, for example ``{"sdr_db": {"vocals": …}}``; can be empty.
+        settings: see `separation.architectures.ModelFiles`.
         vocals_from: name of a model that extracts the vocals for this one if it is installed, else None.
     """
 
@@ -104,6 +105,7 @@ class ModelEntry:
     origin: Origin
     weights: tuple[WeightFile, ...]
     quality: Mapping[str, Mapping[str, float]]
+    settings: Mapping[str, Any]
     vocals_from: str | None = None
 
     @property
@@ -157,6 +159,7 @@ def parse_entry(table: Mapping[str, Any]) -> ModelEntry:
         origin=Origin(**table.get("origin", {})),
         weights=tuple(_parse_weight(name, weight) for weight in table.get("weights", ())),
         quality=MappingProxyType({k: MappingProxyType(dict(v)) for k, v in table.get("quality", {}).items()}),
+        settings=MappingProxyType(dict(table.get("settings", {}))),
         vocals_from=table.get("vocals_from"),
     )
     _check(entry)

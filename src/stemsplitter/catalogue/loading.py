@@ -30,7 +30,7 @@ def load_model(entry: ModelEntry, store: ModelStore, runtime: "Runtime") -> "Seg
 
 
 def _files(entry: ModelEntry, store: ModelStore) -> ModelFiles:
-    return ModelFiles(store.weights(entry.name), store.cache_dir(entry.name))
+    return ModelFiles(store.weights(entry.name), store.cache_dir(entry.name), entry.stems, entry.settings)
 
 
 def vocals_source(entry: ModelEntry, store: ModelStore) -> ModelEntry | None:

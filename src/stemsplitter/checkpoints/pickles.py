@@ -41,6 +41,9 @@ class Buildable(Opaque):
         raise NotImplementedError
 
 
+# a network with 53 stems and 14,000 parameters has half a million
+MAX_INSTRUCTIONS = 1 << 20
+
 _MARK = object()
 _PUSHED = frozenset(
     (
@@ -75,9 +78,11 @@ def read_pickle(
     """
     machine = _Machine(readings, persistent)
     try:
-        for instruction, argument, _ in pickletools.genops(stream):
+        for count, (instruction, argument, _) in enumerate(pickletools.genops(stream)):
             if instruction.name == "STOP":
                 return machine.pop()
+            if count == MAX_INSTRUCTIONS:
+                raise UnreadablePickle(f"has more than {MAX_INSTRUCTIONS} instructions")
             machine.step(instruction.name, argument)
     except UnreadablePickle:
         raise

@@ -42,8 +42,9 @@ _Sized = TypeVar("_Sized", TensorView, PickledArray)
 # many times could reserve any amount of memory.
 MAX_VALUES = 1 << 29
 MAX_HEADER_BYTES = 16 << 20
+MAX_PICKLE_BYTES = 16 << 20
 MAX_ARGUMENTS = 10_000
-_SAFETENSORS_TYPES = {
+SAFETENSORS_TYPES = {
     "F16": "f2", "F32": "f4", "F64": "f8", "BF16": "bfloat16",
     "I8": "i1", "U8": "u1", "I16": "i2", "I32": "i4", "I64": "i8", "BOOL": "?",
 }  # fmt: skip
@@ -73,7 +74,7 @@ class Checkpoint:
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint in either format, by its first bytes; ModelError if the file is neither."""
-    with _reading(path), path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         start = file.read(9)
     if start[:4] == b"PK\x03\x04":
         return read_torch_checkpoint(path)
@@ -86,9 +87,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
 
 def read_torch_checkpoint(path: Path) -> Checkpoint:
     """Read a Demucs package in the zip format of ``torch.save``; ModelError if the file is invalid."""
-    with _reading(path), zipfile.ZipFile(path) as archive:
+    with reading(path), zipfile.ZipFile(path) as archive:
         storages = StorageReader(archive, path.stat().st_size)
-        package = _read_data(archive, _TORCH_READINGS, storages.reference)
+        package = read_data(archive, TORCH_READINGS, storages.reference)
         if not isinstance(package, dict):
             raise UnreadablePickle("is not a Demucs package")
         klass, state = package.get("klass"), package.get("state")
@@ -103,8 +104,8 @@ def read_torch_checkpoint(path: Path) -> Checkpoint:
 
 def read_numpy_pickle(path: Path) -> dict[str, Array]:
     """Read a pickled dictionary of NumPy arrays in the container of ``torch.save``; ModelError if it is invalid."""
-    with _reading(path), zipfile.ZipFile(path) as archive:
-        arrays = _read_data(archive, NUMPY_READINGS)
+    with reading(path), zipfile.ZipFile(path) as archive:
+        arrays = read_data(archive, NUMPY_READINGS)
         if not isinstance(arrays, dict):
             raise UnreadablePickle("is not a dictionary of arrays")
         return {name: array.read() for name, array in _checked(arrays, PickledArray)}
@@ -115,7 +116,7 @@ def read_safetensors(path: Path) -> Checkpoint:
 
     ``class_name``, ``args`` and ``kwargs`` are empty if the file has no metadata of Demucs.
     """
-    with _reading(path), path.open("rb") as file:
+    with reading(path), path.open("rb") as file:
         (length,) = struct.unpack("<Q", file.read(8))
         if length > MAX_HEADER_BYTES:
             raise UnreadablePickle("has a header that is too long")
@@ -133,7 +134,7 @@ def read_safetensors(path: Path) -> Checkpoint:
 
 
 def _safetensor(entry: Mapping[str, Any], data: memoryview) -> Array:
-    code, shape, (begin, end) = _SAFETENSORS_TYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
+    code, shape, (begin, end) = SAFETENSORS_TYPES[entry["dtype"]], entry["shape"], entry["data_offsets"]
     if not 0 <= begin <= end <= len(data):
         raise UnreadablePickle("has a tensor outside its data")
     return to_float32(data[begin:end], code).reshape(shape)
@@ -150,12 +151,13 @@ def _fractions(value: Any) -> Any:
     return value
 
 
-def _read_data(
+def read_data(
     archive: zipfile.ZipFile,
     readings: Mapping[str, Reading],
     persistent: Callable[[object], object] | None = None,
 ) -> object:
-    return read_pickle(io.BytesIO(read_member(archive, "data.pkl")), readings, persistent)
+    """Read the pickle of an archive as data; the readings are those of `pickles.read_pickle`."""
+    return read_pickle(io.BytesIO(read_member(archive, "data.pkl", MAX_PICKLE_BYTES)), readings, persistent)
 
 
 def _checked(arrays: dict[Any, Any], kind: type[_Sized]) -> Iterator[tuple[str, _Sized]]:
@@ -204,7 +206,7 @@ def _read_ordered_dict(*arguments: object) -> dict[object, object]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def reading(path: Path) -> Iterator[None]:
     """Translate the errors of a missing, damaged or malicious file to ModelError."""
     try:
         yield
@@ -227,7 +229,7 @@ _DAMAGE = (
     OSError, RuntimeError, TypeError, ValueError,
 )  # fmt: skip
 _FRACTION = re.compile(r"-?\d{1,18}(/\d{1,18})?")
-_TORCH_READINGS: dict[str, Reading] = {
+TORCH_READINGS: dict[str, Reading] = {
     "torch._utils._rebuild_tensor_v2": rebuild_tensor,
     "torch._utils._rebuild_parameter": rebuild_parameter,
     "collections.OrderedDict": _read_ordered_dict,

@@ -70,16 +70,20 @@ def rebuild_parameter(tensor: object, *_: object) -> object:
 
 
 class StorageReader:
-    """Reads the storages of one archive whose whole file has ``file_size`` bytes."""
+    """Reads the storages of one archive whose whole file has ``file_size`` bytes.
+
+    Attributes:
+        order: byte order of all storages, ``<`` or ``>``.
+    """
 
     def __init__(self, archive: zipfile.ZipFile, file_size: int) -> None:
         self._archive = archive
         self._bytes_left = file_size
         self._read: dict[str, bytes] = {}
         try:
-            self._order = {b"little": "<", b"big": ">"}[read_member(archive, "byteorder")]
+            self.order = {b"little": "<", b"big": ">"}[read_member(archive, "byteorder")]
         except KeyError:
-            self._order = "<"  # files of versions before PyTorch 2.1 have no byte order
+            self.order = "<"  # files of versions before PyTorch 2.1 have no byte order
 
     def reference(self, identifier: object) -> Storage:
         """Return the storage of a persistent identifier of ``torch.save``."""
@@ -91,7 +95,7 @@ class StorageReader:
 
     def array(self, view: TensorView) -> npt.NDArray[np.float32]:
         """Return the values of a tensor as a contiguous float32 array of its shape."""
-        values = to_float32(self._bytes(view.storage), view.storage.code, self._order)
+        values = to_float32(self._bytes(view.storage), view.storage.code, self.order)
         if len(values) != view.storage.count:
             raise UnreadablePickle("has a storage of another size than declared")
         window = np.lib.stride_tricks.as_strided(
@@ -111,8 +115,8 @@ class StorageReader:
         return self._read[storage.key]
 
 
-def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Read a member of the archive's only folder; KeyError if there is none.
+def find_member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """Find a member of the archive's only folder; KeyError if there is none.
 
     Members must be stored without compression, so that none is larger than the file.
     """
@@ -120,6 +124,14 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     info = archive.getinfo(f"{folder}/{name}")
     if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
         raise UnreadablePickle("is compressed, which torch never does")
+    return info
+
+
+def read_member(archive: zipfile.ZipFile, name: str, limit: int | None = None) -> bytes:
+    """Read a member of at most ``limit`` bytes; see `find_member`."""
+    info = find_member(archive, name)
+    if limit is not None and info.file_size > limit:
+        raise UnreadablePickle(f"describes its content with more than {limit} bytes")
     data = archive.read(info)
     if len(data) != info.file_size:
         raise UnreadablePickle("ends too early")

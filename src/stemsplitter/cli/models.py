@@ -59,11 +59,19 @@ def add(
             metavar="NAME", autocompletion=completion.models, help="Name of a known model, or a new name."
         ),
     ],
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Checkpoint (.th, .safetensors) or wheel.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Checkpoint (.th, .ckpt, .safetensors) or wheel.")
+    ],
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.yaml", help="Configuration of a new SCNet or RoFormer, as published with it."
+        ),
+    ] = None,
 ) -> None:
-    """Add weights from a file: of a known model, or your own Demucs checkpoint."""
+    """Add weights from a file: of a known model, or your own checkpoint."""
     store = ModelStore()
-    entry = store.add(name, file)
+    entry = store.add(name, file, config)
     missing = [check.file for check in store.verify(name) if check.state != "ok"]
     if missing:
         print(f"Added {file.name}; {name} still needs {', '.join(missing)}.")

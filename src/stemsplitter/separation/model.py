@@ -14,7 +14,8 @@ class SegmentModel(Protocol):
         sample_rate: hertz.
         segment: samples in a segment.
         hop: samples from the start of a segment to the start of the next.
-        window: weight of each sample of a segment in the overlap-add, positive, ``[segment]``.
+        reflect: the song is reflected at both ends by the overlap of two segments; otherwise silence surrounds it.
+        window: weight of each sample of a segment in the overlap-add, ``[segment]``.
         concurrency: number of segments that can be processed at the same time.
         device: name of the device in use.
         notes: sentences about the loaded model that users should read.
@@ -24,6 +25,7 @@ class SegmentModel(Protocol):
     sample_rate: int
     segment: int
     hop: int
+    reflect: bool
     window: NDArray[np.float32]
     concurrency: int
     device: str

@@ -13,7 +13,10 @@ import numpy as np
 
 Tensor = Any
 Array = np.ndarray[Any, np.dtype[np.float32]]
+Indices = np.ndarray[Any, np.dtype[np.int64]]
 Pair = tuple[int, int]
+
+RMS_EPS = 1e-28  # below the square of every audible value; keeps silence finite
 
 
 class Ops(Protocol):
@@ -61,6 +64,9 @@ class Ops(Protocol):
     def linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
         """``x @ weight.T + bias`` over the last axis; ``weight`` is ``[out, in]``."""
 
+    def grouped_linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
+        """:meth:`linear` of each group: ``[batch, G, tokens, in]`` with ``[G, out, in]`` and ``[G, out]``."""
+
     def matmul(self, x: Tensor, y: Tensor) -> Tensor:
         """Matrix product over the last two axes; the axes before them are broadcast."""
 
@@ -94,14 +100,28 @@ class Ops(Protocol):
 
     def sigmoid(self, x: Tensor) -> Tensor: ...
 
+    def tanh(self, x: Tensor) -> Tensor: ...
+
     def mean(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
         """Mean over ``axes``, which stay as axes of length 1."""
 
     def normalize(self, x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
         """Zero mean and unit variance over ``axes``."""
 
+    def normalize_rms(self, x: Tensor) -> Tensor:
+        """``x / rms(x)`` over the last axis; silence stays silent."""
+
+    def rotate(self, x: Tensor, cosine: Array, sine: Array) -> Tensor:
+        """Rotary embedding of ``[batch, heads, tokens, dim]`` by angles ``[tokens, dim]``.
+
+        Elements i and i + dim / 2 are turned as a pair.
+        """
+
     def attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Softmax attention on ``[batch, heads, tokens, dim]``; ``q`` is already scaled."""
+
+    def long_attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """:meth:`attention` of many tokens, whose matrix of scores is never in memory as a whole."""
 
     def concat(self, tensors: list[Tensor], axis: int) -> Tensor: ...
 
@@ -110,6 +130,9 @@ class Ops(Protocol):
 
     def expand(self, x: Tensor, shape: tuple[Any, ...]) -> Tensor:
         """Repeat the axes of length 1 up to ``shape``."""
+
+    def gather(self, x: Tensor, indices: Indices, axis: int) -> Tensor:
+        """Look up elements of an axis."""
 
     def image(self, x: Tensor) -> tuple[Any, Any]:
         """Return rows and columns of ``[batch, channels, rows, columns]``, for use in shapes."""

@@ -94,8 +94,9 @@ class _Prediction:
     """
 
     def __init__(self, model: SegmentModel, hop: int, shift: int) -> None:
-        self._segmenter = Segmenter(2, model.segment, hop)
-        self._overlap_add = OverlapAdd(model.window, hop)
+        border = max(model.segment - hop, 0) if model.reflect else 0
+        self._segmenter = Segmenter(2, model.segment, hop, border)
+        self._overlap_add = OverlapAdd(model.window, hop, border)
         self._shift = self._silence = shift
         self._ready: deque[Waveform] = deque()
         self.samples = 0  # ready

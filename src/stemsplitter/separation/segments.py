@@ -1,7 +1,8 @@
 """Segmentation and overlap-add of a stream.
 
 Both hold the audio of one segment, however long the song is. Segments start every ``hop`` samples. A shorter last
-segment is centered in the audio before it, as in demucs, so that the network gets as little padding as possible.
+segment is centered in the audio before it, as in demucs, so that the network gets as little padding as possible. With
+a border, the song is reflected at both ends instead, as in Music-Source-Separation-Training (MSST).
 """
 
 from collections.abc import Iterator
@@ -24,51 +25,85 @@ class Segment:
 
 
 class Segmenter:
-    """Cuts blocks ``[C, n]`` of any length into segments of ``segment`` samples, one every ``hop``."""
+    """Cuts blocks ``[C, n]`` of any length into segments of ``segment`` samples, one every ``hop``.
 
-    def __init__(self, channels: int, segment: int, hop: int) -> None:
-        self._segment, self._hop = segment, hop
+    With a ``border`` the first segment starts that many samples before the song.
+    """
+
+    def __init__(self, channels: int, segment: int, hop: int, border: int = 0) -> None:
+        self._segment, self._hop, self._border = segment, hop, border
         self._held = np.zeros((channels, 0), np.float32)
         self._held_from = 0  # sample of the song at the start of self._held
-        self._start = 0  # sample of the song at the start of the next segment
+        self._start = -border  # sample of the song at the start of the next segment
         self._end = 0  # samples of the song pushed
 
     def push(self, block: Waveform) -> Iterator[Segment]:
         """Add the next block and yield the segments that are complete."""
         self._held = np.concatenate((self._held, block), axis=1)
         self._end += block.shape[1]
+        if self._end <= self._border:
+            return
+        self._reflect_start()
         while self._start + self._segment <= self._end:
             yield self._cut(self._segment)
 
     def flush(self) -> Iterator[Segment]:
         """End the song and yield the rest: up to ``segment / hop`` shorter segments."""
+        if self._border and self._end:
+            self._reflect_start()
+            self._held = np.pad(self._held, ((0, 0), (0, self._border)), mode="reflect")
         while self._start < self._end:
-            yield self._cut(self._end - self._start)
+            yield self._cut(min(self._end - self._start, self._segment))
+
+    def _reflect_start(self) -> None:
+        """Put the border before the song, once."""
+        if self._held_from == 0 and self._start < 0:
+            self._held = np.pad(self._held, ((0, 0), (self._border, 0)), mode="reflect")
+            self._held_from = -self._border
 
     def _cut(self, length: int) -> Segment:
-        offset = (self._segment - length) // 2
+        if self._border:
+            offset, audio = 0, self._reflected()
+        else:
+            offset = (self._segment - length) // 2
+            audio = self._centered(length, offset)
+        segment = Segment(self._start, length, offset, audio)
+        self._start += self._hop
+        # the last segment needs audio before it, to be centered in or to reflect
+        keep_from = max(self._start - max(self._segment // 2, self._border) - 1, self._held_from)
+        self._held = self._held[:, keep_from - self._held_from :].copy()
+        self._held_from = keep_from
+        return segment
+
+    def _centered(self, length: int, offset: int) -> Waveform:
         audio = np.zeros((len(self._held), self._segment), np.float32)
         first = self._start - offset  # sample of the song at audio[:, 0], negative before the song
         source = slice(max(first, 0) - self._held_from, self._start + length - self._held_from)
         into = max(-first, 0)
         audio[:, into : into + source.stop - source.start] = self._held[:, source]
-        segment = Segment(self._start, length, offset, audio)
-        self._start += self._hop
-        # the last segment can use half a segment of audio before it
-        keep_from = max(self._start - self._segment // 2, self._held_from)
-        self._held = self._held[:, keep_from - self._held_from :].copy()
-        self._held_from = keep_from
-        return segment
+        return audio
+
+    def _reflected(self) -> Waveform:
+        """Return a segment, reflected at its end if more than half of it is there, else padded with silence."""
+        begin = self._start - self._held_from
+        audio = self._held[:, begin : begin + self._segment]
+        missing = ((0, 0), (0, self._segment - audio.shape[1]))
+        padded: Waveform = np.pad(
+            audio, missing, mode="reflect" if audio.shape[1] > self._segment // 2 else "constant"
+        )
+        return padded
 
 
 class OverlapAdd:
     """Weighted overlap-add of the stems of segments, in order."""
 
-    def __init__(self, window: Waveform, hop: int) -> None:
-        """Start a song; ``window`` is the positive weight of each sample of a segment, ``[segment]``."""
+    def __init__(self, window: Waveform, hop: int, border: int = 0) -> None:
+        """Start a song; ``window`` is the weight of each sample of a segment, ``[segment]``."""
         self._window, self._hop = window, hop
+        self._before = border  # samples before the song that are still to be dropped
         self._sum: NDArray[np.float32] | None = None
         self._weight = np.zeros(len(window), np.float32)
+        self._filled = 0
 
     def add(self, segment: Segment, stems: NDArray[np.float32]) -> NDArray[np.float32]:
         """Add the stems ``[S, C, segment]`` of a segment; return the samples that are finished, ``[S, C, n]``."""
@@ -78,23 +113,28 @@ class OverlapAdd:
             self._sum = np.zeros((*stems.shape[:2], len(self._window)), np.float32)
         self._sum[..., :length] += stems[..., segment.offset : segment.offset + length] * window
         self._weight[:length] += window
-        return self._shift(min(self._hop, len(self._window)))
+        self._filled = max(self._filled, length)
+        return self._shift(min(self._hop, self._filled))
 
     def flush(self) -> NDArray[np.float32]:
         """Return the rest, ``[S, C, n]``, after the last segment."""
         if self._sum is None:
             return np.zeros((0, 0, 0), np.float32)
-        return self._shift(int(np.count_nonzero(self._weight)))
+        return self._shift(self._filled)
 
     def _shift(self, count: int) -> NDArray[np.float32]:
         assert self._sum is not None
-        count = min(count, int(np.count_nonzero(self._weight)))
-        done = self._sum[..., :count] / self._weight[:count]
+        weight = self._weight[:count]
+        weight[weight == 0] = 1  # the sum is 0 there, too
+        done = self._sum[..., :count] / weight
         self._sum[..., : -count or None] = self._sum[..., count:].copy()
         self._weight[: len(self._weight) - count] = self._weight[count:].copy()
         self._sum[..., len(self._weight) - count :] = 0
         self._weight[len(self._weight) - count :] = 0
-        return done
+        self._filled -= count
+        dropped = min(self._before, count)
+        self._before -= dropped
+        return done[..., dropped:]
 
 
 def triangle(length: int) -> Waveform:
@@ -102,4 +142,12 @@ def triangle(length: int) -> Waveform:
     rise = np.arange(1, length // 2 + 1)
     window: Waveform = np.concatenate((rise, np.arange(length - length // 2, 0, -1))).astype(np.float32)
     window /= window.max()
+    return window
+
+
+def trapezoid(length: int) -> Waveform:
+    """Return the window of MSST, ``[length]``: 1, with a linear fade from and to 0 in the first and the last tenth."""
+    fade = np.linspace(0, 1, length // 10).astype(np.float32)
+    window: Waveform = np.ones(length, np.float32)
+    window[: len(fade)], window[length - len(fade) :] = fade, fade[::-1]
     return window

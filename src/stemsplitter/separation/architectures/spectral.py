@@ -31,6 +31,7 @@ class SpectralModel:
     """
 
     sample_rate = 44_100
+    reflect = False
 
     def __init__(self, runtime: Runtime) -> None:
         self._stft = Stft(N_FFT)

@@ -22,7 +22,7 @@ from openvino import opset13 as op
 
 from stemsplitter.errors import ModelError, RequestError
 from stemsplitter.separation import architectures
-from stemsplitter.separation.ops import Array, Pair, Tensor
+from stemsplitter.separation.ops import RMS_EPS, Array, Indices, Pair, Tensor
 from stemsplitter.separation.runtimes import Describe, Network
 
 MAX_STREAMS = 4  # each holds a network's activations, some 300 MB for HTDemucs
@@ -204,6 +204,10 @@ class GraphOps:
     def linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
         return op.add(op.matmul(x, self.constant(weight), False, True), self.constant(bias))
 
+    def grouped_linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
+        y = op.matmul(x, self.constant(weight[None]), False, True)
+        return op.add(y, self.constant(bias[None, :, None]))
+
     def matmul(self, x: Tensor, y: Tensor) -> Tensor:
         return op.matmul(x, y, False, False)
 
@@ -252,15 +256,35 @@ class GraphOps:
     def sigmoid(self, x: Tensor) -> Tensor:
         return op.sigmoid(x)
 
+    def tanh(self, x: Tensor) -> Tensor:
+        return op.tanh(x)
+
     def mean(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
         return op.reduce_mean(x, np.array(axes), keep_dims=True)
 
     def normalize(self, x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
         return op.mvn(x, np.array(axes), True, eps, "inside_sqrt")
 
+    def normalize_rms(self, x: Tensor) -> Tensor:
+        # in this form, the plugin computes it as one node
+        mean = op.reduce_mean(op.power(x, np.float32(2)), np.array([-1]), keep_dims=True)
+        root = op.sqrt(op.add(mean, np.float32(RMS_EPS)))
+        return op.multiply(x, op.divide(np.float32(1), root))
+
+    def rotate(self, x: Tensor, cosine: Array, sine: Array) -> Tensor:
+        # in this form, the plugin computes it as one node
+        dim = cosine.shape[1]
+        low, high = self.slice(x, 3, 0, dim // 2), self.slice(x, 3, dim // 2, dim)
+        turned = op.concat([op.multiply(high, np.float32(-1)), low], 3)
+        cosine, sine = self.constant(cosine[None, None]), self.constant(sine[None, None])
+        return op.add(op.multiply(x, cosine), op.multiply(turned, sine))
+
     def attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         scores = op.softmax(op.matmul(q, k, False, True), -1)
         return op.matmul(scores, v, False, False)
+
+    def long_attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        return op.scaled_dot_product_attention(q, k, v, scale=op.constant(np.float32(1)), causal=False)
 
     def concat(self, tensors: list[Tensor], axis: int) -> Tensor:
         return op.concat(tensors, axis)
@@ -268,6 +292,9 @@ class GraphOps:
     def slice(self, x: Tensor, axis: int, start: int, stop: int) -> Tensor:
         bounds = (np.array([value]) for value in (start, stop, 1, axis))
         return op.slice(x, *bounds)
+
+    def gather(self, x: Tensor, indices: Indices, axis: int) -> Tensor:
+        return op.gather(x, op.constant(indices), op.constant(np.int64(axis)))
 
     def image(self, x: Tensor) -> tuple[int, int]:
         shape = x.get_output_shape(0)

@@ -13,7 +13,7 @@ import torch
 from torch import fx
 from torch.nn import functional
 
-from stemsplitter.separation.ops import Array, Pair, Tensor
+from stemsplitter.separation.ops import RMS_EPS, Array, Indices, Pair, Tensor
 from stemsplitter.separation.runtimes import Describe
 
 Program = Callable[..., tuple[Any, ...]]
@@ -110,6 +110,9 @@ class TorchOps:
     def linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
         return functional.linear(self._cast(x), self.constant(weight), self.constant(bias))
 
+    def grouped_linear(self, x: Tensor, weight: Array, bias: Array) -> Tensor:
+        return self._cast(x) @ self.constant(weight.swapaxes(1, 2)) + self.constant(bias[:, None])
+
     def matmul(self, x: Tensor, y: Tensor) -> Tensor:
         return self._cast(x) @ self._cast(y)
 
@@ -155,6 +158,9 @@ class TorchOps:
     def sigmoid(self, x: Tensor) -> Tensor:
         return self._cast(x).sigmoid()
 
+    def tanh(self, x: Tensor) -> Tensor:
+        return self._cast(x).tanh()
+
     def mean(self, x: Tensor, axes: tuple[int, ...]) -> Tensor:
         return self._cast(x).mean(axes, keepdim=True)
 
@@ -163,16 +169,36 @@ class TorchOps:
         centred = wide - wide.mean(axes, keepdim=True)
         return self._cast(centred * (centred.square().mean(axes, keepdim=True) + eps).rsqrt())
 
+    def normalize_rms(self, x: Tensor) -> Tensor:
+        wide = x.float()  # squares overflow half precision
+        return self._cast(wide * (wide.square().mean(-1, keepdim=True) + RMS_EPS).rsqrt())
+
+    def rotate(self, x: Tensor, cosine: Array, sine: Array) -> Tensor:
+        x = self._cast(x)
+        low, high = x.chunk(2, -1)
+        return x * self.constant(cosine) + torch.cat((-high, low), -1) * self.constant(sine)
+
     def attention(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         # every backend computes the softmax in single precision
         q, k, v = self._cast(q), self._cast(k), self._cast(v)
         return functional.scaled_dot_product_attention(q, k, v, scale=1.0)
+
+    long_attention = attention
 
     def concat(self, tensors: list[Tensor], axis: int) -> Tensor:
         return torch.cat([self._cast(tensor) for tensor in tensors], axis)
 
     def slice(self, x: Tensor, axis: int, start: int, stop: int) -> Tensor:
         return x.narrow(axis, start, stop - start)
+
+    def gather(self, x: Tensor, indices: Indices, axis: int) -> Tensor:
+        return x.index_select(axis, self._indices(indices))
+
+    def _indices(self, value: Indices) -> Tensor:
+        name = f"constant{self._count}"
+        self._count += 1
+        self._constants.register_buffer(name, torch.from_numpy(np.array(value)))
+        return fx.Proxy(self._graph.get_attr(name), self._tracer)
 
     def image(self, x: Tensor) -> tuple[Any, Any]:
         return x.shape[2], x.shape[3]

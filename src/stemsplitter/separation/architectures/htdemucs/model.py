@@ -33,6 +33,8 @@ class HTDemucsModel:
         ModelError: a checkpoint is not an HTDemucs of the released kind.
     """
 
+    reflect = False
+
     def __init__(self, runtime: Runtime, checkpoints: Sequence[Path], cache: Path) -> None:
         shapes = [_shape(path, cache) for path in checkpoints]
         self._networks = [

@@ -20,6 +20,7 @@ from stemsplitter.separation.ops import Array, Ops, Tensor
 
 EPS = 1e-5
 BANDS = 3
+PLANES = 4  # real and imaginary part of left, then right
 
 
 @dataclass(frozen=True)
