@@ -1,6 +1,7 @@
-"""Locks of a process that is suspended in a transaction are released."""
+"""Locks of a process that is suspended in a transaction are released; the file is private."""
 
 import time
+from pathlib import Path
 
 import pytest
 from sqlalchemy import text
@@ -46,3 +47,13 @@ def test_lock_excludes_others(postgres_url: str) -> None:
         assert session.scalar(LOCK) and not others.scalar(LOCK)
     one.close()
     other.close()
+
+
+def test_new_database_is_readable_by_its_owner_only(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path / 'new.db'}")
+    assert not (tmp_path / "new.db").exists()
+    with database.write() as session:
+        session.execute(text("CREATE TABLE t (a)"))
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    database.close()
+    assert modes["new.db"] == 0o600 and set(modes.values()) == {0o600}

@@ -88,6 +88,7 @@ def test_idempotency_keys_are_shared(
         go_on.set()
         created = first.result(LIMIT_S)
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "CONFLICT")
+    assert 1 <= int(refused.headers["retry-after"]) <= 10
     replayed = post(clients[1])
     assert (created.status_code, replayed.status_code) == (200, 200)
     assert replayed.headers["idempotency-replayed"] == "true"

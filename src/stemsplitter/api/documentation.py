@@ -35,7 +35,8 @@ ERRORS: Final[dict[str, tuple[int, str, dict[str, Any]]]] = {
     ),
     "CONFLICT": (
         409,
-        "A request with this idempotency key is in progress, or the state does not allow the action.",
+        "A request with this idempotency key is in progress, the quota of stored bytes does not suffice, or the state "
+        "does not allow the action.",
         {"message": "A request with this idempotency key is in progress: wait for it, then send it again."},
     ),
     "PAYLOAD_TOO_LARGE": (413, "The body is too large for the path.", {"message": TOO_LARGE[2]}),
@@ -64,7 +65,8 @@ ERRORS: Final[dict[str, tuple[int, str, dict[str, Any]]]] = {
     ),
     "UNAVAILABLE": (
         503,
-        "The database or the file storage of the server is unavailable. Retry after the seconds in Retry-After.",
+        "The database or the file storage of the server is unavailable, its disk is almost full, or it is busy. Retry "
+        "after the seconds in Retry-After.",
         {"message": UNAVAILABLE[2]},
     ),
 }

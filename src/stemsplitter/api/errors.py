@@ -124,7 +124,7 @@ def _service_error(request: Request, error: Exception) -> Response:
     headers = {}
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
-    elif isinstance(error, RateLimited | Busy):
+    elif isinstance(error, RateLimited | Busy) or "retryAfter" in error.details:
         headers["Retry-After"] = str(error.details.get("retryAfter", 60))
     return answer(
         request,

@@ -33,7 +33,9 @@ async def flat_response(request: Request, upload_id: str, work: Awaitable[Respon
     except ServiceError as error:
         if not isinstance(error, Incomplete):
             await _drain(request)
-        headers = {"Upload-Offset": str(error.offset)} if isinstance(error, OffsetMismatch) else None
+        headers = {"Upload-Offset": str(error.offset)} if isinstance(error, OffsetMismatch) else {}
+        if "retryAfter" in error.details:
+            headers["Retry-After"] = str(error.details["retryAfter"])
         return _failure(error.status, error.code, str(error), headers)
     except StorageError:
         _log.exception("file storage failed during upload %s", upload_id)

@@ -1,10 +1,11 @@
 """Engines and transactions of SQLite and PostgreSQL."""
 
+import os
 import sqlite3
 import threading
 import time
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, cast
 
 from sqlalchemy import (
@@ -112,10 +113,22 @@ def is_one_of(session: Session, column: Any, values: Collection[str]) -> ColumnE
     return cast(ColumnElement[bool], column.in_(values))
 
 
+def make_private(file: str) -> None:
+    """Create an empty database file that only its owner can read. SQLite makes the files beside it likewise."""
+    with suppress(OSError):  # the file is opened, and reported, later
+        os.close(os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+
+
 def _open_sqlite(url: str) -> Engine:
+    file = make_url(url).database
     engine = create_engine(
         url, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000}, pool_size=20, max_overflow=40
     )
+
+    @event.listens_for(engine, "do_connect")
+    def create(*_: Any) -> None:
+        if file and file != ":memory:":
+            make_private(file)
 
     @event.listens_for(engine, "connect")
     def configure(connection: Any, _: Any) -> None:

@@ -22,6 +22,8 @@ from stemsplitter.service_errors import Conflict, ValidationFailed
 RETENTION = timedelta(hours=48)
 # a request without a response after this time died with its process, and committed nothing
 LEASE = timedelta(minutes=2)
+# most requests take less; that of a killed process has the key until its lease expires
+RETRY_AFTER_S = 10
 
 # called in the transaction that creates, with the `data` of the response
 Record = Callable[[Session, Mapping[str, Any]], None]
@@ -92,7 +94,7 @@ class IdempotencyService:
                 stored: Mapping[str, Any] = json.loads(record.response_body)
                 return stored
             if record.created_at > at - LEASE:
-                raise _in_flight()
+                raise _in_flight(record.created_at + LEASE - at)
             record.created_at = at
             return None
 
@@ -126,5 +128,10 @@ def _this(request: Request, claimed_at: datetime) -> ColumnElement[bool]:
     )
 
 
-def _in_flight() -> Conflict:
-    return Conflict("A request with this idempotency key is in progress: wait for it, then send it again.")
+def _in_flight(left: timedelta = LEASE) -> Conflict:
+    """Return the error of a request whose key another one has, for ``left`` at most."""
+    seconds = min(max(round(left.total_seconds()), 1), RETRY_AFTER_S)
+    return Conflict(
+        "A request with this idempotency key is in progress: wait for it, then send it again.",
+        details={"retryAfter": seconds},
+    )

@@ -8,7 +8,7 @@ from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from stemsplitter.database import one_at_a_time
-from stemsplitter.database.engine import enable_wal
+from stemsplitter.database.engine import enable_wal, make_private
 
 _CREATE_TABLE = """
 CREATE {unlogged} TABLE IF NOT EXISTS request_counts (
@@ -36,6 +36,7 @@ def create_table(engine: Engine) -> None:
 
 def open_file(path: Path) -> Engine:
     """Open the file of the counts, which is replaced if it is damaged: a minute of counts is no loss."""
+    make_private(str(path))
     engine = open_engine(f"sqlite:///{path}")
     try:
         create_table(engine)
@@ -46,6 +47,7 @@ def open_file(path: Path) -> Engine:
         engine.dispose()
         for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
             path.with_name(name).unlink(missing_ok=True)
+        make_private(str(path))
         engine = open_engine(f"sqlite:///{path}")
         create_table(engine)
     return engine

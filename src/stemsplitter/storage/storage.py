@@ -85,7 +85,7 @@ class Storage:
         if parts.scheme == "file" and parts.path.startswith("/") and not parts.netloc:
             self._folder = Path(unquote(parts.path))
             try:
-                self._folder.mkdir(parents=True, exist_ok=True)
+                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
                 self._store = self._quick = LocalStore(self._folder)
             except (OSError, BaseError) as error:
                 raise SettingsError(

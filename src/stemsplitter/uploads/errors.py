@@ -29,10 +29,13 @@ class Used(UploadError):
 
 
 class InProgress(UploadError):
-    """Another request is sending the file."""
+    """Another request is sending the file; its lease ends in ``retry_after_s`` seconds, unless more bytes arrive."""
 
     code = "UPLOAD_IN_PROGRESS"
     status = 409
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message, details={"retryAfter": retry_after_s})
 
 
 class LengthMismatch(UploadError):

@@ -190,5 +190,6 @@ def check_chunk(upload: Upload, offset: int, size: int, is_last: bool) -> None:
 
 def _replaced() -> InProgress:
     return InProgress(
-        "This request sent nothing for too long and another one replaced it: wait for that one."
+        "This request sent nothing for too long and another one replaced it: wait for that one.",
+        round(LEASE.total_seconds()),
     )

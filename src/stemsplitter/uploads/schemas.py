@@ -1,8 +1,8 @@
 """Request and response schemas of uploads."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from stemsplitter.schemas import CamelModel, RequestModel, Time
@@ -16,6 +16,13 @@ class UploadRequest(RequestModel):
         min_length=1, max_length=200, description="A media type of audio or video.", examples=["audio/mpeg"]
     )
     content_length: int = Field(ge=1, lt=2**53, description="Exact size in bytes.", examples=[5242880])
+
+    @field_validator("content_length", mode="before")
+    @classmethod
+    def _check_number(cls, value: Any) -> Any:
+        if isinstance(value, bool):  # a kind of int in Python
+            raise ValueError("Input should be a number of bytes")
+        return value
 
 
 class DirectUpload(CamelModel):

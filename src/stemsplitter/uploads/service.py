@@ -127,7 +127,7 @@ class UploadService:
         with self._database.write() as session:
             upload = _find(session, upload_id, token)
             _check(upload, content_type, content_length)
-            attempt = _attempt(session, upload_id)
+            attempt = _attempt(session, upload)
         return self._incoming(upload, attempt)
 
     def progress(self, upload_id: str, token: str) -> Progress:
@@ -169,7 +169,7 @@ class UploadService:
                 session.refresh(upload)
                 if upload.kept != offset and upload.status == RESERVED:
                     raise OffsetMismatch(offset, upload.kept)
-                raise _in_progress()
+                raise _in_progress(upload)
             # while chunks are joined, they are stored beside the file
             self._quotas.reserve(session, upload.account_id, upload_id, 2 * upload.content_length)
         return IncomingChunk(self._database, self._storage, upload, attempt, offset, is_last)
@@ -185,7 +185,7 @@ class UploadService:
         """
         with self._database.write() as session:
             upload = _find(session, upload_id, token)
-            attempt = _attempt(session, upload_id, kept=upload.content_length)
+            attempt = _attempt(session, upload, kept=upload.content_length)
         return self._incoming(upload, attempt), self._joined(upload, attempt)
 
     def _incoming(self, upload: Upload, attempt: int) -> Incoming:
@@ -319,15 +319,19 @@ def _find(session: Session, upload_id: str, token: str) -> Upload:
     return upload
 
 
-def _attempt(session: Session, upload_id: str, kept: int | None = None) -> int:
-    attempt = repository.start(session, upload_id, now(), now() + LEASE, kept)
+def _attempt(session: Session, upload: Upload, kept: int | None = None) -> int:
+    attempt = repository.start(session, upload.id, now(), now() + LEASE, kept)
     if attempt is None:
-        raise _in_progress()
+        raise _in_progress(upload)
     return attempt
 
 
-def _in_progress() -> InProgress:
-    return InProgress("Another request is sending this file: wait for it, or reserve another upload.")
+def _in_progress(upload: Upload) -> InProgress:
+    left = (upload.receiving_until or now()) - now()
+    return InProgress(
+        "Another request is sending this file: wait for it, or reserve another upload.",
+        max(1, round(left.total_seconds())),
+    )
 
 
 def _check(upload: Upload, content_type: str | None, content_length: int | None) -> None:

@@ -202,6 +202,7 @@ def test_overtaken_request_stores_nothing(server: Any) -> None:
         connection.sendall(server.song[5000:])
         answer = connection.recv(1 << 16)
     assert answer.startswith(b"HTTP/1.1 409") and b"UPLOAD_IN_PROGRESS" in answer
+    assert re.search(rb"(?i)retry-after: [1-9]", answer)
     assert server.stored() == [server.row(upload).storage_key]
     assert server.row(upload).sha256 == hashlib.sha256(other).hexdigest()
 

@@ -61,6 +61,7 @@ def test_token_is_stored_as_a_hash(server: Any) -> None:
         ({"contentType": "audio"}, "contentType"),
         ({"contentType": "audio/mpeg\r\nX: y"}, "contentType"),
         ({"contentLength": 0}, "contentLength"),
+        ({"contentLength": True}, "contentLength"),
         ({"contentLength": -1}, "contentLength"),
         ({"contentLength": 30_000_001}, "contentLength"),
         ({"contentLength": 10**20}, "contentLength"),
