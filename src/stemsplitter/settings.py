@@ -26,7 +26,8 @@ PREFIX = "STEMSPLITTER_"
 FILE_VARIABLE = f"{PREFIX}SETTINGS"
 # variables of the command, and of clients in the manual and the examples
 _OTHER_VARIABLES = tuple(
-    f"{PREFIX}{name}" for name in ("SETTINGS", "CACHE_DIR", "OFFLINE", "LOG", "URL", "KEY", "WEBHOOK_SECRET")
+    f"{PREFIX}{name}"
+    for name in ("SETTINGS", "CACHE_DIR", "OFFLINE", "MODEL_MIRROR", "LOG", "URL", "KEY", "WEBHOOK_SECRET")
 )
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

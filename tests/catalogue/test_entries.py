@@ -15,6 +15,8 @@ from stemsplitter.catalogue.entries import (
 )
 from stemsplitter.errors import ModelError
 from stemsplitter.files.verified import hash_file
+from stemsplitter.separation.architectures.roformer.settings import RoFormerSettings
+from stemsplitter.separation.architectures.scnet.settings import SCNetSettings
 from stemsplitter.separation.layouts import SIX_STEMS
 
 TABLE: dict[str, Any] = {
@@ -33,7 +35,10 @@ WEIGHT = TABLE["weights"][0]
 
 def test_the_catalogue_is_valid() -> None:
     entries = {entry.name: entry for entry in load_catalogue()}
-    assert list(entries) == ["spleeter_2s", "builtin_6s", "htdemucs_6s", "htdemucs", "htdemucs_ft"]
+    assert list(entries) == [
+        *("spleeter_2s", "builtin_6s", "scnet_large", "melband_kim", "mega53", "viperx_317"),
+        *("htdemucs_6s", "htdemucs", "htdemucs_ft"),
+    ]
     for entry in entries.values():
         assert entry.origin.url.startswith("https://") or entry.built_in
         assert entry.origin.authors and entry.origin.paper
@@ -42,12 +47,27 @@ def test_the_catalogue_is_valid() -> None:
             assert weight.source is not None
             if isinstance(weight.source, HttpSource):
                 assert weight.source.url.endswith(f"/{weight.name}")
-                assert weight.sha256.startswith(weight.name.removesuffix(".th")[-8:])
+                if entry.architecture == "htdemucs":
+                    assert weight.sha256.startswith(weight.name.removesuffix(".th")[-8:])
     assert [weight.stem for weight in entries["htdemucs_ft"].weights] == ["drums", "bass", "other", "vocals"]
     assert entries["htdemucs_6s"].stems == ("drums", "bass", "other", "vocals", "guitar", "piano")
     assert all(isinstance(weight.source, PackageSource) for weight in entries["spleeter_2s"].weights)
     assert [entry.name for entry in entries.values() if entry.built_in] == ["builtin_6s"]
-    assert [entry.vocals_from for entry in entries.values()] == [None, "spleeter_2s", None, None, None]
+    assert {entry.name: entry.vocals_from for entry in entries.values() if entry.vocals_from} == {
+        "builtin_6s": "spleeter_2s"
+    }
+    unclear = [entry.name for entry in entries.values() if not entry.permissive]
+    assert unclear == ["viperx_317", "htdemucs_6s", "htdemucs", "htdemucs_ft"]
+
+
+def test_the_settings_of_the_catalogue_are_those_of_its_networks() -> None:
+    parsers = {"scnet": SCNetSettings, "roformer": RoFormerSettings}
+    for entry in load_catalogue():
+        if (parser := parsers.get(entry.architecture)) is None:
+            assert not entry.settings
+            continue
+        heads = parser.parse(entry.settings).heads
+        assert heads is not None and len(entry.stems) - len(heads) in (0, 1)
 
 
 def test_the_shipped_file_matches_the_catalogue() -> None:

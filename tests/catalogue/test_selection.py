@@ -27,11 +27,11 @@ def offline(tmp_path: Path) -> ModelStore:
 @pytest.mark.parametrize(
     ("stems", "names"),
     [
-        (TWO, ["spleeter_2s", "builtin_6s"]),
-        (("vocals",), ["spleeter_2s", "builtin_6s"]),
-        (FOUR, ["builtin_6s"]),
-        (SIX, ["builtin_6s"]),
-        (("piano", "other"), ["builtin_6s"]),
+        (TWO, ["spleeter_2s", "builtin_6s", "scnet_large", "melband_kim", "mega53"]),
+        (("vocals",), ["spleeter_2s", "builtin_6s", "scnet_large", "melband_kim", "mega53"]),
+        (FOUR, ["builtin_6s", "scnet_large", "mega53"]),
+        (SIX, ["builtin_6s", "mega53"]),
+        (("piano", "other"), ["builtin_6s", "mega53"]),
     ],
 )
 def test_candidates_are_the_permissive_models_that_provide_the_stems(

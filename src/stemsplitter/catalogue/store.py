@@ -56,6 +56,8 @@ class ModelStore:
     Args:
         root: by default ``models`` in STEMSPLITTER_CACHE_DIR, else in the user's cache folder.
         offline: never use the network; STEMSPLITTER_OFFLINE=1 has the same effect.
+
+    STEMSPLITTER_MODEL_MIRROR is the URL of a mirror of all files; see `downloads.download_files`.
     """
 
     def __init__(self, root: Path | None = None, offline: bool = False) -> None:
@@ -123,7 +125,8 @@ class ModelStore:
             )
 
             folder = self.root / name
-            download_files(missing, folder, progress)
+            mirror = os.environ.get("STEMSPLITTER_MODEL_MIRROR", "").rstrip("/") or None
+            download_files(missing, folder, progress, mirror)
             for weight in missing:
                 self._stamp(folder, weight, folder / weight.name)
 
