@@ -30,6 +30,30 @@ def test_cross_site_sign_in_is_rejected(visitor: Browser, origin: str) -> None:
     assert visitor.post("/sign-in", data=form, headers={"Origin": origin}).status_code == 403
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        ("rebound.example.com", 403),
+        ("rebound.example.com:8000", 403),
+        ("local.example.com", 403),
+        ("192.168.1.5:8000", 303),
+        ("[fd00::1]:8000", 303),
+        ("[fd00::1]", 303),
+        ("nas", 303),
+        ("nas.local:8000", 303),
+        ("app.localhost", 303),
+    ],
+)
+@pytest.mark.usefixtures("account_id")
+def test_public_name_other_than_the_public_url_is_not_accepted(
+    visitor: Browser, host: str, status: int
+) -> None:
+    """The owner of a name can let it resolve to this server: DNS rebinding."""
+    form = {"email": EMAIL, "password": PASSWORD}
+    headers = {"Origin": f"http://{host}", "Host": host}
+    assert visitor.post("/sign-in", data=form, headers=headers).status_code == status
+
+
 @pytest.mark.parametrize("path", ["/sign-in", "/sign-up"])
 def test_nul_in_credentials_is_rejected(visitor: Browser, path: str) -> None:
     form = {"email": "a\0@example.org", "password": "with a \0 in it"}

@@ -1,6 +1,7 @@
 """Access to pages: sign-in, the operator role, and protection against cross-site requests."""
 
 import hmac
+import ipaddress
 import re
 from datetime import timedelta
 from typing import Annotated
@@ -18,6 +19,8 @@ from stemsplitter.sessions.service import LIFETIME, SignedIn
 
 COOKIE = "session"
 HOME = "/splits"  # the page after signing in
+# reserved by RFC 6761, RFC 6762, RFC 8375 and ICANN, and one that routers use
+_LOCAL_NAMES = (".localhost", ".local", ".home.arpa", ".internal", ".lan")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 # browsers read a backslash as a slash and skip tabs and line breaks
 _LOCAL = re.compile(r"/(?!/)[^\\\s\x00-\x1f]*")
@@ -43,7 +46,7 @@ async def guard(request: Request) -> None:
     """Find the session, and reject cross-site requests. Every router of the console depends on it.
 
     With a session, a request that changes something needs its CSRF token, in the form field ``csrf`` or the header
-    ``X-CSRF-Token``. Without one, the ``Origin`` header must be this server.
+    ``X-CSRF-Token``. Without one, the ``Origin`` header must be this server: its public URL, or a local name.
 
     Raises:
         Forbidden: the token or the origin is wrong.
@@ -57,7 +60,8 @@ async def guard(request: Request) -> None:
     if signed_in is None:
         if not _is_from_here(request):
             raise Forbidden(
-                "This form was sent from another site. Open the page on this server and try again."
+                "This form was sent from another site. Open the page at the address of this server and try again; its "
+                "operator sets the address with STEMSPLITTER_PUBLIC_URL."
             )
         return
     given = request.headers.get("x-csrf-token") or (await request.form()).get("csrf")
@@ -122,10 +126,25 @@ def set_cookie(
 
 
 def _is_from_here(request: Request) -> bool:
-    origin = request.headers.get("origin", "")
+    origin = urlsplit(request.headers.get("origin", "")).netloc
     services: Services = request.app.state.services
-    own = {request.headers.get("host", ""), urlsplit(services.settings.base_url).netloc}
-    return urlsplit(origin).netloc in own - {""}
+    if origin == urlsplit(services.settings.base_url).netloc:
+        return True
+    host = request.headers.get("host", "")
+    return origin == host and _is_local(host)
+
+
+def _is_local(host: str) -> bool:
+    """Return true for an address, or a name that only the local network resolves.
+
+    The owner of any other name can let it resolve to this server, and so send forms from pages of its own.
+    """
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return bool(name) and ("." not in name or name.lower().endswith(_LOCAL_NAMES))
+    return True
 
 
 def _to_sign_in(request: Request, error: Exception) -> Response:
