@@ -198,5 +198,5 @@ def test_an_interrupt_ends_the_download(world: World, monkeypatch: pytest.Monkey
 
 
 def test_license_precedes_order() -> None:
-    free = dataclasses.replace(UNCLEAR[0], name="free", permissive=True)
+    free = dataclasses.replace(UNCLEAR[-1], name="free", permissive=True)
     assert candidates_for(FOUR, [*UNCLEAR, free]) == [free]
