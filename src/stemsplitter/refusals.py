@@ -7,7 +7,7 @@ from typing import Final
 
 LIMITS: Final = (
     "read", "create", "sign-in", "sign-in to one account", "sign-in from new browsers", "sign-up", "purchase",
-    "webhook", "queued splits", "measuring", "mixes", "bytes", "free space", "event streams", "API keys",
+    "webhook", "queued splits", "measuring", "mixes", "bytes", "free space", "event streams", "uploads", "API keys",
     "connections", "headers", "body",
 )  # fmt: skip
 

@@ -1,6 +1,7 @@
 """Limits of connections (fault H5): slow clients are disconnected, and idle connections are closed for new ones."""
 
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,7 +13,7 @@ import uvicorn
 from stemsplitter.processes import connections
 from stemsplitter.processes.connections import ConnectionLimits
 
-Connect = Callable[[], socket.socket]
+Connect = Callable[..., socket.socket]
 
 
 async def app(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -41,8 +42,9 @@ def served(limits: ConnectionLimits) -> Iterator[Connect]:
     thread.start()
     with ExitStack() as stack:
 
-        def connect() -> socket.socket:
-            connection = socket.create_connection(listener.getsockname(), timeout=60)
+        def connect(source: str = "") -> socket.socket:
+            address = (source, 0) if source else None
+            connection = socket.create_connection(listener.getsockname(), 60, address)
             return stack.enter_context(connection)
 
         try:
@@ -131,6 +133,24 @@ def test_connection_is_refused_while_all_others_have_a_request_in_progress() -> 
             assert exchange(connection, head).startswith(b"HTTP/1.1 100")
         assert received(connect()).startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
         assert exchange(busy[0], b"abc").endswith(b"3")
+
+
+HALF = b"POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 3\r\n\r\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have one loopback address")
+def test_h5_requests_in_progress_of_one_network_do_not_lock_out_others() -> None:
+    limits = ConnectionLimits(4, header_seconds=60, body_seconds=60, proxies=frozenset(["127.0.0.1"]))
+    with served(limits) as connect:
+        honest = connect("127.0.0.3")
+        assert exchange(honest, HALF).startswith(b"HTTP/1.1 100")
+        guest = [connect("127.0.0.2") for _ in range(3)]
+        for connection in guest:
+            assert exchange(connection, HALF).startswith(b"HTTP/1.1 100")
+        assert exchange(connect("127.0.0.4"), GET).startswith(b"HTTP/1.1 200")
+        assert received(guest[0]) == b""
+        assert exchange(honest, b"abc").endswith(b"3")
+        assert exchange(guest[1], b"abc").endswith(b"3")
 
 
 def test_connection_limit_reserves_file_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,7 @@ class Server:
     account_id: str
     key: str
     url: str
+    app: Any = None
     song: bytes = field(default=SONG, repr=False)
 
     def call(
@@ -116,13 +117,14 @@ def serve(folder: Path, **settings: Any) -> Iterator[Server]:
         with services.database.write() as session:
             account = services.accounts.create_account(session, "someone@example.org")
             key = services.accounts.create_key(session, account.id, "test")[1]
-        running = uvicorn.Server(uvicorn.Config(create_app(services), log_config=None, access_log=False))
+        app = create_app(services)
+        running = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
         thread = threading.Thread(target=running.run, kwargs={"sockets": [listener]})
         thread.start()
         try:
             while not running.started and thread.is_alive():
                 time.sleep(0.01)
-            yield Server(services, account.id, key, url)
+            yield Server(services, account.id, key, url, app)
         finally:
             running.should_exit = True
             thread.join(timeout=LIMIT_S)

@@ -46,7 +46,7 @@ _FRAMEWORK = {
 
 def install(app: FastAPI) -> None:
     """Add the exception handlers to ``app``."""
-    app.add_exception_handler(ServiceError, _service_error)
+    app.add_exception_handler(ServiceError, service_error)
     app.add_exception_handler(AudioError, _bad_request)
     app.add_exception_handler(RequestError, _bad_request)
     app.add_exception_handler(StorageError, _no_file)
@@ -116,7 +116,8 @@ def request_id(request: Request) -> str:
     return str(getattr(request.state, "request_id", ""))
 
 
-def _service_error(request: Request, error: Exception) -> Response:
+def service_error(request: Request, error: Exception) -> Response:
+    """Return the response to a :class:`ServiceError`."""
     assert isinstance(error, ServiceError)
     extra, details = ({}, error.details)
     if isinstance(error, InsufficientCredits):

@@ -51,10 +51,10 @@ def event_stream(
 
 
 class OpenStreams:
-    """Counts the open event streams of accounts on this process. Thread-safe."""
+    """Counts the open event streams, or other ``what``, of accounts on this process. Thread-safe."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, what: str = "event streams") -> None:
+        self._limit, self._what = limit, what
         self._open: Counter[str] = Counter()
         self._lock = threading.Lock()
 
@@ -63,7 +63,7 @@ class OpenStreams:
         with self._lock:
             if self._open[account_id] >= self._limit:
                 raise RateLimited(
-                    f"{self._limit} event streams of this account are open: close one first.", "event streams"
+                    f"{self._limit} {self._what} of this account are open: close one first.", self._what
                 )
             self._open[account_id] += 1
 

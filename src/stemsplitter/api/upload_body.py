@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
 from stemsplitter.api.envelope import JsonResponse
+from stemsplitter.api.event_stream import OpenStreams
 from stemsplitter.service_errors import ServiceError
 from stemsplitter.storage import StorageError
 from stemsplitter.uploads.errors import Incomplete, OffsetMismatch
@@ -18,6 +19,7 @@ from stemsplitter.uploads.receiving import Receiving
 
 IDLE_SECONDS = 30.0
 DRAIN_SECONDS, DRAIN_BYTES = 5.0, 64 << 20
+UPLOADS_PER_ACCOUNT = 16  # that one process receives at a time
 
 _log = logging.getLogger(__name__)
 
@@ -46,11 +48,19 @@ async def flat_response(request: Request, upload_id: str, work: Awaitable[Respon
 
 
 async def receive(
-    body: AsyncIterator[bytes], incoming: Receiving, within_s: float, idle_s: float, retry: str
+    open_uploads: OpenStreams,
+    body: AsyncIterator[bytes],
+    incoming: Receiving,
+    within_s: float,
+    idle_s: float,
+    retry: str,
 ) -> None:
     """Receive all bytes of ``body``; if that fails, release the upload for another attempt."""
     deadline = anyio.current_time() + within_s
+    is_counted = False
     try:
+        open_uploads.add(incoming.account_id)
+        is_counted = True
         while True:
             with anyio.fail_after(min(idle_s, deadline - anyio.current_time())):
                 block = await anext(body, None)
@@ -66,6 +76,9 @@ async def receive(
                 f"The connection ended or timed out after {incoming.received} bytes: {retry}."
             ) from error
         raise
+    finally:
+        if is_counted:
+            open_uploads.remove(incoming.account_id)
 
 
 async def _drain(request: Request) -> None:

@@ -22,6 +22,7 @@ from stemsplitter.api.routes import splits as splits_endpoints
 from stemsplitter.api.routes import stripe as payments_endpoints
 from stemsplitter.api.routes import uploads as uploads_endpoints
 from stemsplitter.api.routes import webhooks as webhooks_endpoints
+from stemsplitter.api.upload_body import UPLOADS_PER_ACCOUNT
 from stemsplitter.console import routers as console
 from stemsplitter.console.access import COOKIE
 from stemsplitter.console.headers import SecurityHeaders
@@ -78,6 +79,7 @@ def create_app(services: Services) -> FastAPI:
     services.prepare()
     app.state.services = services
     app.state.open_streams = OpenStreams(services.settings.max_event_streams)
+    app.state.open_uploads = OpenStreams(UPLOADS_PER_ACCOUNT, "uploads")
     app.state.places = Places()
     app.state.poller = SplitPoller(lambda keys: _read_splits(services, keys))
     errors.install(app)

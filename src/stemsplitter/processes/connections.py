@@ -2,11 +2,12 @@
 
 A client that sends the headers or the body of a request too slowly is answered with 408 and disconnected. When as many
 connections are open as the server may have, the one that has waited longest for a complete request is closed in favor
-of a new one; connections with a request in progress are never closed for that.
+of a new one. If all have a request in progress, and one network has over half of them, its oldest is closed.
 """
 
 import asyncio
 import logging
+import os
 import resource
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from stemsplitter import refusals
+from stemsplitter.rate_limits.service import network
 
 # the parser itself has no bound; long cookies and signed URLs stay far below
 MAX_HEADER_BYTES = 64 * 1024
@@ -40,22 +42,34 @@ class ConnectionLimits:
     header_seconds: float
     body_seconds: float
     waiting: dict["BoundedProtocol", None] = field(default_factory=dict)
+    of_network: dict[str, dict["BoundedProtocol", None]] = field(default_factory=dict)
+    proxies: frozenset[str] = field(default_factory=lambda: trusted_proxies())
 
     def protocol(self, **arguments: Any) -> "BoundedProtocol":
         """Make the protocol of a new connection: the ``http`` class of uvicorn's configuration."""
         return BoundedProtocol(self, **arguments)
 
     def make_room(self, open_connections: int) -> bool:
-        """Close the connection that has waited longest where too many are open; return whether there is room."""
+        """Close the connection that has waited longest where too many are open; return whether there is room.
+
+        If none waits, and clients of one network have over half of the connections, the oldest of these is closed.
+        """
         if open_connections <= self.max_connections:
             return True
         refusals.count("connections")
-        longest = next(iter(self.waiting), None)
+        longest = next(iter(self.waiting), None) or self._oldest_of_the_largest()
         if longest is None:
             return False
-        _log.warning("connection limit of %d reached: closed an idle connection", self.max_connections)
+        _log.warning("connection limit of %d reached: closed the oldest connection", self.max_connections)
         longest.drop()
         return True
+
+    def _oldest_of_the_largest(self) -> "BoundedProtocol | None":
+        others = [made for name, made in self.of_network.items() if name not in self.proxies]
+        largest = max(others, key=len, default={})
+        if "*" in self.proxies or len(largest) <= self.max_connections // 2:
+            return None
+        return next(iter(largest))
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -64,12 +78,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, limits: ConnectionLimits, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._limits = limits
+        self._network = ""
         self._deadline: asyncio.TimerHandle | None = None
         self._header_bytes: int | None = 0  # None while no headers are being received
         self._body_bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._network = network(self.client[0]) if self.client else ""
+        self._limits.of_network.setdefault(self._network, {})[self] = None
         if not self._limits.make_room(len(self.connections)):
             self._refuse(b"503 Service Unavailable", b"Too many connections: try again later.")
             return
@@ -79,6 +96,7 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._disarm()
         self._limits.waiting.pop(self, None)
+        self._leave_network()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -120,8 +138,15 @@ class BoundedProtocol(HttpToolsProtocol):
     def drop(self) -> None:
         """Close the connection at once."""
         self._limits.waiting.pop(self, None)
+        self._leave_network()
         self.connections.discard(self)
         self.transport.abort()
+
+    def _leave_network(self) -> None:
+        made = self._limits.of_network.get(self._network, {})
+        made.pop(self, None)
+        if not made:
+            self._limits.of_network.pop(self._network, None)
 
     def _wait(self) -> None:
         """Count the connection among those without a request in progress, as the newest."""
@@ -169,6 +194,13 @@ class BoundedProtocol(HttpToolsProtocol):
             b"HTTP/1.1 %s\r\n%scontent-length: %s\r\n\r\n%s" % (status, headers, length, message)
         )
         self.transport.close()
+
+
+def trusted_proxies() -> frozenset[str]:
+    """Return the addresses of reverse proxies, which have the connections of all clients: those that uvicorn trusts."""
+    return frozenset(
+        each.strip() for each in os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1").split(",")
+    )
 
 
 def raise_file_limit() -> int:

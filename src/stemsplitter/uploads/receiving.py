@@ -50,6 +50,11 @@ class Receiving(ABC):
             self._free()
             raise
 
+    @property
+    def account_id(self) -> str:
+        """The account of the upload."""
+        return self._upload.account_id
+
     def write(self, data: bytes) -> None:
         """Write the next bytes.
 

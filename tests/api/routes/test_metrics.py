@@ -140,4 +140,4 @@ def test_limits_report_refusals_and_use(client: TestClient, services: Services, 
     assert after["stemsplitter_stored_bytes", ()] == 123
     assert after["stemsplitter_free_bytes", ()] > 0
     in_use = {labels[0]: value for (name, labels), value in after.items() if name == "stemsplitter_in_use"}
-    assert in_use == {"create": 0, "measuring": 0, "event streams": 1, "connections": 7}
+    assert in_use == {"create": 0, "measuring": 0, "event streams": 1, "uploads": 0, "connections": 7}

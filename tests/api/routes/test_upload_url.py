@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from stemsplitter.api import upload_body
+from stemsplitter.api.event_stream import OpenStreams
 from stemsplitter.clock import now
 from stemsplitter.uploads import receiving
 from tests.uploads.conftest import patient, running_server, server
@@ -251,3 +252,18 @@ def test_python_client_uploads(server: Any) -> None:
         client.upload_audio(b"<html>" + bytes(100), filename="song.mp3", content_type="audio/mpeg")
     assert (caught.value.status_code, caught.value.code) == (415, "UPLOAD_TYPE_MISMATCH")
     assert caught.value.message.startswith("This is a web page")
+
+
+def test_h5_an_account_has_a_bounded_number_of_uploads_in_progress(
+    server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server.app.state, "open_uploads", OpenStreams(1, "uploads"))
+    slow, other = server.reserved(), server.reserved()
+    with server.open(slow, len(server.song)) as connection:
+        connection.sendall(server.song[:5000])
+        server.wait(lambda: server.app.state.open_uploads.count() == 1)
+        expect(server.send(other), 429, "RATE_LIMITED")
+        assert server.row(other).status == "reserved"
+        connection.sendall(server.song[5000:])
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 200")
+    assert server.send(other)[0] == 200

@@ -21,11 +21,12 @@ from stemsplitter.accounts.service import Caller
 from stemsplitter.api.dependencies import ID, client_network
 from stemsplitter.api.documentation import JSON
 from stemsplitter.api.envelope import success
-from stemsplitter.api.errors import NO_PATH, TOO_LARGE, answer
+from stemsplitter.api.errors import NO_PATH, TOO_LARGE, answer, service_error
 from stemsplitter.api.middleware.batching import Batcher
 from stemsplitter.api.middleware.places import Places
 from stemsplitter.api.routes import splits
 from stemsplitter.rate_limits.service import Quota
+from stemsplitter.service_errors import RateLimited
 from stemsplitter.services import Services
 from stemsplitter.splits.schemas import SplitView
 from stemsplitter.uploads.service import media_type
@@ -109,6 +110,11 @@ class Admission:
     async def _create(self, request: Request, name: str, send: Send) -> None:
         """Read the whole body, wait for a place, and pass the request on."""
         try:
+            self._places.check(name)  # before a connection waits for its body
+        except RateLimited as error:
+            await service_error(request, error)(request.scope, request.receive, send)
+            return
+        try:
             async with asyncio.timeout(BODY_SECONDS):
                 body = await _read(request)
         except TimeoutError:
@@ -146,7 +152,13 @@ class Admission:
             refused = answer(request, 429, "RATE_LIMITED", quota.message, headers=headers)
             await refused(request.scope, request.receive, send)
             return
-        async with self._places.place(account or client_network(request)):
+        name = account or client_network(request)
+        try:
+            self._places.check(name)
+        except RateLimited as error:
+            await service_error(request, error)(request.scope, request.receive, send)
+            return
+        async with self._places.place(name):
             await self._app(request.scope, request.receive, send)
 
     def _admit_page(self, token: str) -> tuple[str | None, Quota | None]:

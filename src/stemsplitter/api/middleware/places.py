@@ -1,33 +1,54 @@
 """Places of requests that take long: those that create, from the API and from pages alike."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
 
+from stemsplitter.service_errors import RateLimited
+
 # a request that creates may wait long for a source: polls and pages need threads, and other accounts need places
 PLACES = 32
 PLACES_PER_ACCOUNT = 8
+REQUESTS_PER_ACCOUNT = 32  # with those that wait
+RETRY_AFTER_S = 10
 # threads of the process, of which those without a place remain for all other requests
 THREADS = PLACES + 40
 
 
 class Places:
     """Bounds the requests in progress of all accounts together and of each account. Requests wait in their order,
-    without a thread."""
+    without a thread; an account has a bounded number of them, as each holds a connection."""
 
     def __init__(self) -> None:
         self.in_use = 0
         self._all = asyncio.Semaphore(PLACES)
         self._of_account: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._requests: Counter[str] = Counter()
+
+    def check(self, account: str) -> None:
+        """Raise RateLimited if too many requests of ``account`` are in progress or waiting."""
+        if self._requests[account] >= REQUESTS_PER_ACCOUNT:
+            raise RateLimited(
+                f"{REQUESTS_PER_ACCOUNT} of your requests are in progress: wait until some have ended.",
+                "create",
+                {"retryAfter": RETRY_AFTER_S},
+            )
 
     @asynccontextmanager
     async def place(self, account: str) -> AsyncIterator[None]:
         """Wait for a place of ``account``: an account's id, or a client's network if it has none."""
+        self._requests[account] += 1
         own = self._of_account.setdefault(account, asyncio.Semaphore(PLACES_PER_ACCOUNT))
-        async with own, self._all:
-            self.in_use += 1
-            try:
-                yield
-            finally:
-                self.in_use -= 1
+        try:
+            async with own, self._all:
+                self.in_use += 1
+                try:
+                    yield
+                finally:
+                    self.in_use -= 1
+        finally:
+            self._requests[account] -= 1
+            if not self._requests[account]:
+                del self._requests[account]

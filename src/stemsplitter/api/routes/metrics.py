@@ -115,6 +115,7 @@ class _Limits(Collector):
         in_use.add_metric(["create"], state.places.in_use)
         in_use.add_metric(["measuring"], probing.in_use())
         in_use.add_metric(["event streams"], state.open_streams.count())
+        in_use.add_metric(["uploads"], state.open_uploads.count())
         in_use.add_metric(["connections"], getattr(state, "count_connections", lambda: 0)())
         yield in_use
 

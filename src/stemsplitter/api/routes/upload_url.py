@@ -181,6 +181,7 @@ async def receive_file(
             _content_length(request),
         )
         await upload_body.receive(
+            request.app.state.open_uploads,
             request.stream(),
             incoming,
             services.settings.upload_seconds,
@@ -210,7 +211,7 @@ async def receive_chunk(
     response to the last chunk describes the file. Follows the IETF draft on resumable uploads
     (draft-ietf-httpbis-resumable-upload).
     """
-    uploads = services.uploads
+    uploads, opened = services.uploads, request.app.state.open_uploads
 
     async def receive() -> Response:
         progress = await run_in_threadpool(uploads.progress, upload_id, x_upload_token)
@@ -222,14 +223,17 @@ async def receive_chunk(
             return done(progress.key)
         chunk = await run_in_threadpool(uploads.begin_chunk, upload_id, x_upload_token, offset, is_last, size)
         within_s = services.settings.upload_seconds
-        await upload_body.receive(request.stream(), chunk, within_s, upload_body.IDLE_SECONDS, _RETRY_CHUNK)
+        await upload_body.receive(
+            opened, request.stream(), chunk, within_s, upload_body.IDLE_SECONDS, _RETRY_CHUNK
+        )
         if not is_last:
             return Response(
                 status_code=204, headers={"Upload-Offset": str(chunk.end), "Upload-Complete": "?0"}
             )
         incoming, blocks = await run_in_threadpool(uploads.begin_joining, upload_id, x_upload_token)
         # the storage has its own time limits
-        await upload_body.receive(iterate_in_threadpool(blocks), incoming, math.inf, math.inf, _RETRY_CHUNK)
+        blocks_read = iterate_in_threadpool(blocks)
+        await upload_body.receive(opened, blocks_read, incoming, math.inf, math.inf, _RETRY_CHUNK)
         return done(incoming.key)
 
     def done(key: str) -> Response:
