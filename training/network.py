@@ -166,6 +166,8 @@ class BandNet(nn.Module):
         )
         self.leave = nn.Conv2d(first, MASKS, 1)
         self.presence = nn.Linear(WIDTH, len(STEMS))
+        nn.init.zeros_(self.presence.weight)
+        nn.init.zeros_(self.presence.bias)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         x, y, skips = self.encode(x)
@@ -173,7 +175,7 @@ class BandNet(nn.Module):
         x = self.widen(torch.cat((x, context), 1))
         for up, block, skip in zip(reversed(self.up), reversed(self.decoder), reversed(skips), strict=True):
             x = block(torch.cat((up(x), skip), 1))
-        return self.leave(x), self.presence(y)
+        return self.leave(x), self.heard(y)
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor, list[Tensor]]:
         """Return the last level, what the transformer makes of it ``[B, T / 8, WIDTH]``, and the other levels."""
@@ -188,6 +190,10 @@ class BandNet(nn.Module):
         for layer in self.layers:
             y = layer(y)
         return x, y, skips
+
+    def heard(self, y: Tensor) -> Tensor:
+        """Return logits of presence ``[B, T / 8, 6]``. The transformer's output, in the hundreds, is normalized."""
+        return self.presence(functional.layer_norm(y, (WIDTH,)))
 
     def folded(self) -> dict[str, NDArray[np.float32]]:
         """The weights for `stemsplitter.separation.architectures.bandnet.network`, batch normalisation folded in."""

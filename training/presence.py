@@ -14,12 +14,13 @@ from typing import Final
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from training import loss
 from training.examples import load
 from training.given import Inputs, batch, draw, known
 from training.judge import FOUND, network_of
-from training.network import BandNet
+from training.network import WIDTH, BandNet
 from training.score import STEMS
 
 ROUNDS: Final = 150
@@ -28,11 +29,11 @@ DECAY: Final = 1e-3  # of the standardized layer's weights
 
 @torch.no_grad()
 def heard(network: BandNet, inputs: Iterable[Inputs]) -> tuple[Tensor, Tensor]:
-    """The transformer's output ``[N, T / 8, WIDTH]``, and each stem's share of the mixture's energy ``[N, 6]``."""
+    """The transformer's normalized output ``[N, T / 8, WIDTH]``, and each stem's share of the energy ``[N, 6]``."""
     outputs, shares = [], []
     for each in inputs:
         features, pairs, _, energies, _ = batch([each])
-        outputs.append(network.encode(features)[1])
+        outputs.append(functional.layer_norm(network.encode(features)[1], (WIDTH,)))
         shares.append(energies / loss.mixture(pairs).clamp(min=1e-12))
     return torch.cat(outputs), torch.cat(shares)
 

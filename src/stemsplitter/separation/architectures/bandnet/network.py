@@ -75,7 +75,7 @@ class BandNet:
         x = self._linear(ops, "project", x)
         for number in range(LAYERS):
             x = self._layer(ops, f"layers.{number}", x)
-        presence = self._linear(ops, "presence", x)
+        presence = self._linear(ops, "presence", ops.normalize(x, (2,), NORM_EPS))
         x = ops.reshape(self._linear(ops, "unproject", x), (ops.batch, frames, -1, bands))
         return ops.transpose(x, (0, 2, 1, 3)), presence
 
