@@ -86,6 +86,25 @@ def test_a_run_goes_on_where_it_was_stopped(examples: Path, tmp_path: Path) -> N
     assert (tmp_path / "best.pt").exists()
 
 
+def test_a_run_that_is_ended_writes_a_checkpoint_after_its_step(examples: Path, tmp_path: Path) -> None:
+    from training.train import Run, train
+
+    run = Run(tmp_path, "cpu", 1e-3, 1, half=False)
+    normalized: list[int] = []
+    run.normalize = lambda: normalized.append(run.step)  # type: ignore[method-assign]
+
+    def ended():
+        for batch in drawn(examples):
+            if run.step == 2:
+                run.end()
+            yield batch
+
+    train(run, ended(), {}, SimpleNamespace(steps=100, validate_every=100))
+    again = Run(tmp_path, "cpu", 1e-3, 2, half=False)
+    again.resume(tmp_path / "last.pt")
+    assert (again.step, normalized) == (3, [3])
+
+
 def test_a_new_run_begins_with_the_weights_of_another(examples: Path, tmp_path: Path) -> None:
     import torch
 
