@@ -5,6 +5,7 @@ frame. All that the network and its loss need of given stems follows from the pr
 (`training.examples`), without spectra.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -30,6 +31,9 @@ MASKED: Final = 0.5  # of the others, the share found by a mask; the rest is the
 ABSENT_GIVEN: Final = (
     0.5  # of stems that do not sound, the share that is "given" all the same: nothing but leakage
 )
+KEPT: Final = (
+    0.5  # of the examples with any of the three given, the share in which these are kept as they are
+)
 LISTED: Final = (
     0.5  # share of examples in which the network's shares are for the stems that the song has alone
 )
@@ -48,7 +52,7 @@ class Inputs:
             ``[10, 2, T, BANDS]``.
         products: of the four signals with the six stems ``[4, 6, 2, T, BANDS]``.
         energies: of the stems ``[6]``.
-        allowed: the stems that may have a share ``[6]``.
+        allowed: the stems that may have a share of each signal ``[4, 6]``.
     """
 
     features: Maps
@@ -70,18 +74,36 @@ def draw(example: Example, random: np.random.Generator) -> Inputs:
             share = GIVEN_EACH if number in example.stems else GIVEN_EACH * ABSENT_GIVEN
             if kind == "vocals" or random.random() < share:
                 given[stem] = _imagined(example, number, random)
-    allowed = example.listed if random.random() < LISTED else np.ones(len(STEMS), bool)
+    listed = example.listed if random.random() < LISTED else np.ones(len(STEMS), bool)
+    kept = given if kind == "any" and random.random() < KEPT else ()
     turned = bool(random.random() < 0.5)
-    return inputs(example, given, allowed, gain=10 ** (random.uniform(-8, 4) / 20), turned=turned)
+    return inputs(
+        example, given, allowed(listed, kept), gain=10 ** (random.uniform(-8, 4) / 20), turned=turned
+    )
 
 
-def known(example: Example, way: Way, allowed: NDArray[np.bool_] | None = None) -> Inputs:
+def known(example: Example, way: Way) -> Inputs:
     """The example as one judges by: alone, with Spleeter's vocals, the true vocals, or all three true stems."""
     stems = {"alone": (), "spleeter": (), "vocals": ("vocals",), "three": GIVEN}[way]
     given = {stem: _true(example, STEMS.index(stem)) for stem in stems}
     if way == "spleeter":
         given["vocals"] = _found(example)
-    return inputs(example, given, np.ones(len(STEMS), bool) if allowed is None else allowed)
+    return inputs(example, given, allowed(np.ones(len(STEMS), bool)))
+
+
+def allowed(listed: NDArray[np.bool_], kept: Collection[str] = ()) -> NDArray[np.bool_]:
+    """Which stems may have a share of each signal, ``[4, 6]``: those ``listed``.
+
+    A given stem that is ``kept`` as it is has no share but of itself, and is the only one that has; but if no other
+    stem is listed, the rest may go to any.
+    """
+    stems = np.tile(listed, (1 + len(GIVEN), 1))
+    numbers = [STEMS.index(stem) for stem in kept]
+    if np.delete(listed, numbers).any():
+        stems[0, numbers] = False
+    for stem, number in zip(kept, numbers, strict=True):
+        stems[1 + GIVEN.index(stem)] = np.arange(len(STEMS)) == number
+    return stems
 
 
 def inputs(

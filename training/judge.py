@@ -19,13 +19,19 @@ from numpy.typing import NDArray
 
 from training import loss
 from training.examples import Example, load
-from training.given import GIVEN, WAYS, Way, batch, known
+from training.given import GIVEN, WAYS, Way, allowed, batch, known
 from training.network import BandNet
 from training.score import STEMS
 from training.shipped import begin_with
 
 FAINT: Final = -15.0  # dB of a stem beside the rest of its song below which it is not judged
 FOUND: Final = 0.1  # probability from which on an instrument counts as found: a faint one is to stay
+KEPT: Final[dict[Way, tuple[str, ...]]] = {
+    "alone": (),
+    "spleeter": ("vocals",),
+    "vocals": ("vocals",),
+    "three": GIVEN,
+}
 LISTS: Final = ("all", "listed", "found", "kept")
 
 Floats = NDArray[np.float64]
@@ -59,17 +65,6 @@ class Sums:
         )
 
 
-def kept(listed: NDArray[np.bool_], way: Way) -> NDArray[np.bool_]:
-    """Stems that may have a share of each signal, ``[4, 6]``, where a given stem is nothing but itself."""
-    given = {"alone": 0, "spleeter": 1, "vocals": 1, "three": 3}[way]
-    allowed = np.tile(listed, (1 + len(GIVEN), 1))
-    if listed[given:].any():
-        allowed[0, :given] = False
-    for number in range(given):
-        allowed[1 + number] = np.arange(len(STEMS)) == number
-    return allowed
-
-
 class Judge:
     """A network, and what it makes of songs."""
 
@@ -85,15 +80,16 @@ class Judge:
             features, *truth, _ = batch([known(each, way)])
             runs.append((*self._network(features), truth))
         found = torch.sigmoid(loss.presence(torch.cat([presence for _, presence, _ in runs], dim=1)))[0]
-        allowed = {
-            "all": np.ones(len(STEMS), bool),
-            "listed": listed,
-            "found": found.numpy() > FOUND,
-            "kept": kept(listed, way),
+        heard = found.numpy() > FOUND
+        lists = {
+            "all": allowed(np.ones(len(STEMS), bool)),
+            "listed": allowed(listed),
+            "found": allowed(heard if heard.any() else ~heard),
+            "kept": allowed(listed, KEPT[way]),
         }
         sums = {name: Sums() for name in LISTS}
-        for name, stems in allowed.items():
-            only = torch.from_numpy(stems if stems.any() else ~stems)[None]
+        for name, stems in lists.items():
+            only = torch.from_numpy(stems)[None]
             for logits, _, (inputs, products, energies) in runs:
                 shares = loss.masks(logits, only)
                 sums[name].errors += loss.errors(shares, inputs, products, energies)[0].numpy()

@@ -86,7 +86,7 @@ def test_what_is_given_varies_and_the_truth_does_not(songs):
 
     stems = data.Songs([songs / "song_00001"]).plain(0, 0.5)
     example = examples.make(stems, quiet)
-    seen = set()
+    seen, keeping = set(), set()
     for seed in range(30):
         drawn = given.draw(example, np.random.default_rng(seed))
         flags = tuple(drawn.features[13:, 0, 0].astype(bool))
@@ -97,12 +97,18 @@ def test_what_is_given_varies_and_the_truth_does_not(songs):
         ratios = drawn.energies[there] / drawn.energies[there].sum()
         np.testing.assert_allclose(ratios, 1 / 3, atol=0.03)
         assert drawn.energies[[0, 4, 5]].max() == 0
-        assert drawn.allowed[there].all()
+        rest, *own = drawn.allowed
+        kept = [stem for stem, each in zip(("vocals", "drums", "bass"), own, strict=True) if each.sum() == 1]
+        keeping.add(tuple(kept))
+        for stem in there:
+            assert rest[stem] != (STEMS[stem] in kept)
+            assert drawn.allowed[:, stem].any()
         # the products of the signals with the stems sum to those of the mixture with them
         np.testing.assert_allclose(
             drawn.products.sum(axis=(0, 2, 3, 4))[there], drawn.energies[there], rtol=0.05
         )
     assert len(seen) > 4
+    assert () in keeping and len(keeping) > 2
 
 
 def test_given_stems_have_errors_of_every_size(songs):

@@ -38,7 +38,7 @@ def test_a_segment_has_an_output_for_each_eight_frames():
         inputs=np.ones((10, 2, frames, bands), np.float32),
         products=zeros((4, 6, 2, frames, bands), np.float32),
         energies=np.arange(6, dtype=np.float32),
-        allowed=np.ones(6, bool),
+        allowed=np.ones((4, 6), bool),
     )
     outputs, shares = heard(BandNet().eval(), [inputs, inputs])
     assert outputs.shape == (2, frames // 8, WIDTH)
