@@ -126,7 +126,9 @@ def run() -> None:
         services.splits.endings,
         pool,  # type: ignore[arg-type]
     )
-    splits = LoggingJobs(pool, services.database, processor, lambda: ["tiny_6s"], settings.max_running_splits)
+    splits = LoggingJobs(
+        pool, services.database, processor, lambda: ["tiny_6s"], settings.max_running_splits, 5
+    )
     stop = threading.Event()
     for number in stopping.SIGNALS:
         signal.signal(number, lambda *_: stop.set())

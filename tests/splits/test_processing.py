@@ -187,6 +187,58 @@ def test_worker_is_told_the_instruments(
     assert list(view)[-2:] == ["instruments", "metadata"]  # after the stems, whose names it repeats
 
 
+@pytest.mark.parametrize(
+    ("steps", "result"),
+    [
+        ([], "succeeded"),
+        ([AudioError("It ends early.")], "failed (VALIDATION_ERROR)"),
+        ([SeparationFailed("died")], "succeeded"),
+        ([OutOfMemory("killed")] * 3, "failed (OUT_OF_MEMORY)"),
+    ],
+)
+def test_row_9_start_and_end_of_a_split_are_logged_once(
+    steps: list[Exception],
+    result: str,
+    create: Create,
+    jobs: SplitJobs,
+    pool: FakePool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "stemsplitter")
+    split_id = create()
+    pool.steps = [fails(error) for error in steps]
+    run(jobs)
+    first, *_, last = (record for record in caplog.records if record.levelname == "INFO")
+    assert len([record for record in caplog.records if record.levelname == "INFO"]) == 2
+    assert (first.getMessage(), last.getMessage()) == (
+        f"split {split_id} started",
+        f"split {split_id} {result}",
+    )
+    for record in (first, last):
+        assert (record.__dict__["model"], record.__dict__["audio_seconds"]) == ("tiny_6s", 3)
+    assert last.__dict__["result"] == result and last.__dict__["elapsed"] >= 0
+
+
+def test_row_9_end_of_a_canceled_split_is_logged(
+    services: Services,
+    account: str,
+    create: Create,
+    jobs: SplitJobs,
+    pool: FakePool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", "stemsplitter")
+    split_id = create()
+
+    def cancel(request: SeparationRequest, on_progress: Callable[[float], bool]) -> None:
+        services.splits.cancel(account, split_id)
+        tells(0.2)(request, on_progress)
+
+    pool.steps = [cancel]
+    run(jobs)
+    assert caplog.messages[-1] == f"split {split_id} canceled or requeued"
+
+
 def test_ended_split_is_not_claimed(
     services: Services, account: str, create: Create, jobs: SplitJobs, pool: FakePool
 ) -> None:

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import NoReturn
 
 from stemsplitter.settings import Settings
@@ -96,9 +97,8 @@ class Worker:
 
     def _run(self, split: Split) -> None:
         try:
-            self._splits.run(split, self._abort)
-        except Released:
-            _log.info("split %s released", split.id)
+            with suppress(Released):
+                self._splits.run(split, self._abort)
         except Exception:
             _log.exception("split %s interrupted, to be requeued when the database is available", split.id)
 

@@ -3,6 +3,7 @@
 import logging
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
@@ -34,6 +35,7 @@ from stemsplitter.worker.retry import is_transient, retry
 MAX_ATTEMPTS = 3
 PAUSES = (2.0, 10.0)  # seconds before the second and the third attempt
 LONGEST_CAUSE = 2000  # characters
+LEASE_LOST = "canceled or requeued"
 
 _log = logging.getLogger(__name__)
 
@@ -80,14 +82,16 @@ class SplitProcessor:
         """
         if split.attempts == 1 and split.started_at is not None:
             tracing.record("wait", split.created_at, split.started_at, split.trace)
-        with structlog.contextvars.bound_contextvars(split_id=split.id):
-            while not self._attempt(split, abort):
+        with structlog.contextvars.bound_contextvars(split_id=split.id), _logged(split) as log:
+            while (result := self._attempt(split, abort)) is None:
                 if abort.wait(PAUSES[min(split.attempts, len(PAUSES)) - 1]):
                     self._release(split, repository.requeue)
                 following = next_attempt(split)
                 if following is None:
-                    return
+                    result = LEASE_LOST
+                    break
                 split = following
+            log["result"] = result
 
     def clear_work_folder(self) -> None:
         """Delete the files that dead runs have left in the work folder."""
@@ -103,16 +107,16 @@ class SplitProcessor:
         message = f"The split could not be finished in {MAX_ATTEMPTS} attempts; its credits were given back."
         self._fail(split, "SERVER_ERROR", message, "The worker died or wrote no heartbeat in every attempt.")
 
-    def _attempt(self, split: Split, abort: threading.Event) -> bool:
-        """Return true if the split has ended, or the lease is lost; false if another attempt is needed."""
+    def _attempt(self, split: Split, abort: threading.Event) -> str | None:
+        """Return the result, in words, if the split has ended or the lease is lost; None if it is to be tried again."""
         try:
             with tracing.span("split", _attributes(split), parent=split.trace, kind="CONSUMER"):
                 self._finish(split, abort)
         except LeaseLost:
-            _log.info("lease lost: split was canceled or requeued")
             self._delete_stems(split)
+            return LEASE_LOST
         except AudioError as error:
-            self._fail(split, "VALIDATION_ERROR", str(error))
+            return self._fail(split, "VALIDATION_ERROR", str(error))
         except Released:
             raise
         except Exception as error:
@@ -122,9 +126,9 @@ class SplitProcessor:
                 raise
             _log.warning("attempt %d failed: %s", split.attempts, error, exc_info=True)
             if split.attempts < MAX_ATTEMPTS:
-                return False
-            self._fail(split, *_reason(error), cause=_describe(error))
-        return True
+                return None
+            return self._fail(split, *_reason(error), cause=_describe(error))
+        return "succeeded"
 
     def _finish(self, split: Split, abort: threading.Event) -> None:
         lease = split.lease or ""
@@ -206,7 +210,7 @@ class SplitProcessor:
         peaks = retry(partial(put, peaks_key(split.id), Path(separated.peaks), PEAKS_MIME), abort)
         return stems, peaks + sum(stem["size"] for stem in stems.values())
 
-    def _fail(self, split: Split, code: str, message: str, cause: str | None = None) -> None:
+    def _fail(self, split: Split, code: str, message: str, cause: str | None = None) -> str:
         def fail() -> None:
             with self._database.write() as session:
                 self._endings.fail(session, split.id, split.lease, code, message, cause)
@@ -214,6 +218,7 @@ class SplitProcessor:
         with tracing.span("settle", parent=split.trace):
             retry(fail, threading.Event())
         self._delete_stems(split)
+        return f"failed ({code})"
 
     def _delete_stems(self, split: Split) -> None:
         """Delete stored stems if the split has failed or was deleted meanwhile; keep those of another run."""
@@ -231,6 +236,23 @@ class SplitProcessor:
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _logged(split: Split) -> Iterator[dict[str, Any]]:
+    """Log a line at the start and at the end of a run. Yields the fields of the last line, among them ``result``."""
+    fields: dict[str, Any] = {"model": split.model["name"], "audio_seconds": split.duration_seconds}
+    _log.info("split %s started", split.id, extra=fields)
+    began = time.monotonic()
+    fields["result"] = "interrupted"
+    try:
+        yield fields
+    except Released:
+        fields["result"] = "released"
+        raise
+    finally:
+        fields["elapsed"] = round(time.monotonic() - began, 3)
+        _log.info("split %s %s", split.id, fields["result"], extra=fields)
 
 
 def _attributes(split: Split) -> tracing.Attributes:
