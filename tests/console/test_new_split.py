@@ -20,6 +20,7 @@ from stemsplitter.separation.layouts import LAYOUTS
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.splits.models import Split
+from stemsplitter.splits.service import present
 from tests.acceptance.songs import encode, sung
 from tests.acceptance.tiny_model import write_tiny_model
 
@@ -126,6 +127,16 @@ def test_webhook_url_is_validated_and_stored(browser: Browser, services: Service
     assert row(services, without.headers["location"]).webhook_url is None
 
 
+def test_instruments_are_those_selected(browser: Browser, services: Services, song: bytes) -> None:
+    fields = upload(browser, song) | {"layout": "6s", "csrf": browser.csrf}
+    made = browser.post("/new", data=fields | {"instruments": ["guitar", "vocals"]})
+    assert present(row(services, made.headers["location"])) == ["vocals", "guitar"]
+    without = browser.post("/new", data=upload(browser, song) | {"layout": "6s", "csrf": browser.csrf})
+    assert row(services, without.headers["location"]).instruments is None
+    wrong = browser.post("/new", data={"instruments": ["guitar"], "csrf": browser.csrf})
+    assert re.findall(r'value="(\w+)" checked', wrong.text) == ["6s", "guitar"]
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -134,6 +145,7 @@ def test_webhook_url_is_validated_and_stored(browser: Browser, services: Service
         ({"url": "http://127.0.0.1:9/a.mp3"}, "127.0.0.1"),
         ({"url": "https://example.com/a.mp3", "layout": "5s"}, "Choose the stems and a format"),
         ({"url": "https://example.com/a.mp3", "format": "xm"}, "Choose the stems and a format"),
+        ({"url": "https://example.com/a.mp3", "instruments": "tuba"}, "Choose the instruments"),
         ({"url": "https://example.com/a.mp3", "task": "tuba-remover"}, "no tool tuba-remover"),
         ({"upload_id": "upl_unknown", "storage_key": "a"}, "This upload does not exist"),
     ],

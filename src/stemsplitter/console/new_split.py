@@ -12,6 +12,7 @@ from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.errors import wants_page
 from stemsplitter.console.rendering import page
 from stemsplitter.console.tasks import METADATA, TASKS, Task, find_task
+from stemsplitter.separation.layouts import SIX_STEMS
 from stemsplitter.service_errors import NotFound, ServiceError, ValidationFailed
 from stemsplitter.services import Services
 from stemsplitter.splits.model_selection import ready_layouts
@@ -31,6 +32,7 @@ FORMATS = {fmt.choice: fmt for fmt in variants()}
 SONGS = "audio/*,video/*,.flac,.opus,.mka,.mkv,.aiff,.aif,.wv,.ape"
 
 _Text = Annotated[str, Form(max_length=8192)]
+_Names = Annotated[Sequence[str], Form(max_length=len(SIX_STEMS))]
 
 
 @router.get("/new")
@@ -78,6 +80,7 @@ def create(
     upload_id: _Text = "",
     storage_key: _Text = "",
     webhook_url: _Text = "",
+    instruments: _Names = (),
 ) -> Response:
     """Create the split. Redirect to its page; a script gets the location as JSON."""
     chosen = find_task(task)
@@ -85,12 +88,21 @@ def create(
         if task and chosen is None:
             raise NotFound(f"There is no tool {task}.")
         source = _source(services, url.strip(), upload_id, storage_key)
-        wanted = _wanted(source, chosen.layout if chosen else layout, format, chosen, webhook_url.strip())
+        wanted = _wanted(
+            source,
+            chosen.layout if chosen else layout,
+            format,
+            chosen,
+            webhook_url.strip(),
+            list(instruments),
+        )
         created = services.splits.create(signed_in.account.id, wanted, lambda *_: None)
     except ServiceError as error:
         if not wants_page(request):
             raise
-        return _form(request, services, chosen, url=url, webhook_url=webhook_url, error=error)
+        return _form(
+            request, services, chosen, url=url, webhook_url=webhook_url, instruments=instruments, error=error
+        )
     location = f"/splits/{created['id']}"
     return see_other(location) if wants_page(request) else JSONResponse({"location": location})
 
@@ -109,16 +121,24 @@ def _source(services: Services, url: str, upload_id: str, storage_key: str) -> d
 
 
 def _wanted(
-    source: dict[str, str], layout: str, format: str, task: Task | None, webhook_url: str
+    source: dict[str, str],
+    layout: str,
+    format: str,
+    task: Task | None,
+    webhook_url: str,
+    instruments: list[str],
 ) -> CreateSplit:
     if format not in FORMATS or layout not in dict.fromkeys(name for name, *_ in LAYOUTS):
         raise ValidationFailed("Choose the stems and a format from the list.")
+    if not set(instruments) <= set(SIX_STEMS):
+        raise ValidationFailed("Choose the instruments from the list.", param="instruments")
     chosen = FORMATS[format]
     body = {
         "input": source,
         "stemModel": layout,
         "outputFormat": chosen.container,
         "bitDepth": chosen.depth or None,
+        "instruments": instruments or None,
         "webhookUrl": webhook_url or None,
         "metadata": {METADATA: task.slug} if task else {},
     }
@@ -137,6 +157,7 @@ def _form(
     *,
     url: str = "",
     webhook_url: str = "",
+    instruments: Sequence[str] = (),
     error: ServiceError | None = None,
 ) -> Response:
     ready = ready_layouts(services.settings, services.models)
@@ -148,6 +169,7 @@ def _form(
         others=[other for other in TASKS if other is not task],
         url=url,
         webhook_url=webhook_url,
+        instruments=instruments,
         error=str(error) if error else "",
         **choices(ready),
     )
@@ -155,4 +177,4 @@ def _form(
 
 def choices(ready: Sequence[str]) -> dict[str, Any]:
     """Return the choices of the form: layouts, those with a model, and formats."""
-    return {"layouts": LAYOUTS, "ready": ready, "formats": FORMATS, "songs": SONGS}
+    return {"layouts": LAYOUTS, "ready": ready, "formats": FORMATS, "songs": SONGS, "names": SIX_STEMS}

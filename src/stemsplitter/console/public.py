@@ -19,7 +19,7 @@ def home(request: Request, services: ServicesDep) -> Response:
     """Show the home page."""
     ready = ready_layouts(services.settings, services.models)
     curl = curl_command(services.settings.base_url)
-    fields = {"task": None, "url": "", "webhook_url": "", **choices(ready)}
+    fields = {"task": None, "url": "", "webhook_url": "", "instruments": (), **choices(ready)}
     return page(request, "home.html", curl=curl, tasks=TASKS, **fields)
 
 
