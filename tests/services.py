@@ -17,7 +17,9 @@ from stemsplitter.settings import Settings
 
 @pytest.fixture
 def settings(tmp_path: Path, database: Database) -> Settings:
-    return Settings(data_dir=tmp_path / "data", database_url=database.url)
+    return Settings(
+        data_dir=tmp_path / "data", database_url=database.url, allowed_hosts=("stems.example.org",)
+    )
 
 
 @pytest.fixture

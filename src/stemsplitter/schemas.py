@@ -3,7 +3,15 @@
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
@@ -21,6 +29,16 @@ def format_time(at: datetime) -> str:
 Time = Annotated[
     datetime, PlainSerializer(format_time, return_type=str), Field(examples=["2026-05-03T10:20:30.000Z"])
 ]
+
+
+def _no_boolean(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise PydanticCustomError("int_type", "Input should be a valid integer")
+    return value
+
+
+# an integer in a body; Pydantic takes true for 1
+Integer = Annotated[int, BeforeValidator(_no_boolean)]
 
 
 class CamelModel(BaseModel):

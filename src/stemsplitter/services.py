@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from stemsplitter.accounts.secret_box import SecretBox, derive_key, load_secret
 from stemsplitter.accounts.secrets_service import WebhookSecrets
@@ -12,6 +14,7 @@ from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database
 from stemsplitter.errors import SettingsError
 from stemsplitter.fetching import Fetcher
+from stemsplitter.files.private import create_private, make_private
 from stemsplitter.health.service import HealthService
 from stemsplitter.idempotency.service import IdempotencyService
 from stemsplitter.payments.service import PaymentService
@@ -173,6 +176,17 @@ class Services:
     def health(self) -> HealthService:
         """Health of the service."""
         return HealthService(self.database, self.storage, self.settings)
+
+    def protect_files(self) -> None:
+        """Keep database and songs from other users of this machine: those that exist, and those to come."""
+        create_private()
+        paths = [self.settings.data_dir]
+        if self.database.is_sqlite and (file := self.database.engine.url.database):
+            paths += [Path(f"{file}{ending}") for ending in ("", "-wal", "-shm")]
+        store = urlsplit(self.settings.storage)
+        if store.scheme == "file":
+            paths.append(Path(unquote(store.path)))
+        make_private(*paths)
 
     def heartbeat(self, role: str, models: Sequence[str] = (), device: str = "") -> Heartbeat:
         """Return the heartbeat of this process, to be started."""

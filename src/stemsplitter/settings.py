@@ -86,6 +86,9 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins whose pages may call the API in browsers: https://shop.example.com; or *."
     )
+    allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="Further host names of the pages, besides that of public_url: stems.local,nas."
+    )
     signup_open: bool = Field(True, description="Whether anybody may create an account.")
     metering: bool = Field(True, description="Whether splits cost credits.")
     free_credits: int = Field(
@@ -159,7 +162,7 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("info", description="debug, info, warning or error.")
 
-    @field_validator("allowed_networks", "cors_origins", "worker_models", mode="before")
+    @field_validator("allowed_networks", "allowed_hosts", "cors_origins", "worker_models", mode="before")
     @classmethod
     def _list(cls, value: Any) -> Any:
         return (

@@ -1,12 +1,15 @@
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select, update
 
 from stemsplitter.api.idempotency import MAX_KEY, IdempotencyDep, parse_key
+from stemsplitter.idempotency.models import IdempotencyRecord
 from stemsplitter.idempotency.service import Record
 from stemsplitter.processes.app import create_app
 from stemsplitter.schemas import RequestModel
@@ -51,6 +54,21 @@ def test_replay_returns_the_first_response_and_a_header(client: TestClient, acco
     assert first.content == again.content == '{"success":true,"data":{"z":1,"name":"ü"}}'.encode()
     assert "idempotency-replayed" not in first.headers
     assert again.headers["idempotency-replayed"] == "true"
+
+
+def test_low_key_of_a_killed_request_says_when_to_retry(
+    client: TestClient, account: Account, services: Services
+) -> None:
+    post(client, account, "k1")
+    with services.database.write() as session:  # as if the process had been killed before its response
+        session.execute(update(IdempotencyRecord).values(status="in_flight", response_body=None))
+    refused = post(client, account, "k1")
+    assert refused.status_code == 409
+    assert 1 <= int(refused.headers["retry-after"]) <= 10
+    with services.database.write() as session:
+        record = session.scalars(select(IdempotencyRecord)).one()
+        record.created_at -= timedelta(seconds=60)
+    assert post(client, account, "k1").status_code == 200
 
 
 def test_quoted_and_bare_keys_are_equal(client: TestClient, account: Account) -> None:

@@ -39,6 +39,18 @@ def test_data_dir_that_cannot_be_created_is_a_settings_error(tmp_path: Path) -> 
     assert isinstance(error, SettingsError) and "set STEMSPLITTER_DATA_DIR" in str(error)
 
 
+def test_low_database_and_folders_are_private(data_dir: Path) -> None:
+    (data_dir / "files").mkdir(parents=True)
+    database = data_dir / "stemsplitter.db"
+    database.touch()
+    for path, mode in ((data_dir, 0o755), (data_dir / "files", 0o755), (database, 0o644)):
+        path.chmod(mode)  # as an earlier version made them
+    assert CliRunner().invoke(app, ["migrate"]).exit_code == 0
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (data_dir, *data_dir.iterdir())}
+    assert modes.pop(data_dir.name) == modes.pop("files") == 0o700
+    assert modes["stemsplitter.db"] == 0o600 and set(modes.values()) == {0o600}
+
+
 def test_data_dir_is_private(data_dir: Path) -> None:
     CliRunner().invoke(app, ["migrate"])
     assert data_dir.stat().st_mode & 0o777 == 0o700

@@ -5,6 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stemsplitter.console.access import HOME, local_path
+from stemsplitter.processes.app import create_app
+from stemsplitter.services import Services
 
 from .conftest import EMAIL, PASSWORD, Browser
 
@@ -67,6 +69,16 @@ def test_public_url_is_accepted_as_origin(visitor: Browser) -> None:
     headers = {"Origin": "http://127.0.0.1:8000", "Host": "inside"}
     form = {"email": EMAIL, "password": PASSWORD}
     assert visitor.post("/sign-in", data=form, headers=headers).status_code == 303
+
+
+@pytest.mark.usefixtures("account_id")
+def test_low_form_at_an_allowed_host_is_accepted(services: Services) -> None:
+    app = create_app(services)
+    form = {"email": EMAIL, "password": PASSWORD}
+    for host, status in (("Stems.example.org:8000", 303), ("www.stems.example.org", 403)):
+        headers = {"Origin": f"http://{host}", "Host": host}
+        with Browser(app) as visitor:
+            assert visitor.post("/sign-in", data=form, headers=headers).status_code == status
 
 
 def test_visitor_is_redirected_to_sign_in(visitor: Browser) -> None:

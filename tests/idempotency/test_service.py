@@ -95,8 +95,9 @@ def test_request_in_progress_is_a_conflict(database: Database, idempotency: Idem
     creator = Creator(database)
 
     def slow(record: Record) -> Mapping[str, Any]:
-        with pytest.raises(Conflict, match="in progress"):
+        with pytest.raises(Conflict, match="in progress") as refused:
             idempotency.run(REQUEST, creator)
+        assert 1 <= refused.value.details["retryAfter"] <= service.LEASE.total_seconds()
         return creator(record)
 
     assert idempotency.run(REQUEST, slow)[0]["number"] == 1

@@ -210,6 +210,15 @@ def test_split_of_a_killed_worker_runs_on_another(workers: Workers) -> None:
     assert workers.row("split_held").attempts == 2
 
 
+def test_low_files_of_a_killed_run_are_deleted_while_the_worker_runs(workers: Workers) -> None:
+    workers.start()
+    workers.start()  # not the leader
+    dead = workers.folder / "work" / "run_dead"
+    dead.mkdir(parents=True)
+    (dead / "vocals.wav").touch()
+    workers.wait(lambda: not dead.exists())
+
+
 def test_split_of_a_live_worker_stays_with_it(workers: Workers) -> None:
     first = workers.start()
     workers.enqueue("split_endless")

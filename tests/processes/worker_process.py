@@ -127,7 +127,12 @@ def run() -> None:
         pool,  # type: ignore[arg-type]
     )
     splits = LoggingJobs(
-        pool, services.database, processor, lambda: ["tiny_6s"], settings.max_running_splits, 5
+        pool,
+        services.database,
+        processor,
+        lambda: ["tiny_6s"],
+        settings.max_running_splits,
+        settings.free_turn_every,
     )
     stop = threading.Event()
     for number in stopping.SIGNALS:
@@ -139,6 +144,7 @@ def run() -> None:
         splits,
         LoggingDeliveries(pool, services.database, services.webhooks),
         maintenance=[MaintenanceTask("tidy", 3600, lambda: pool.log("maintenance"))],
+        cleanup=[MaintenanceTask("clear", 0.1, processor.clear_work_folder)],
         concurrency=settings.concurrency,
     ).run(stop)
 

@@ -29,6 +29,7 @@ def open_services(data_dir: Path | None) -> Iterator["Services"]:
 
     services = Services(load_settings(data_dir=data_dir))
     try:
+        services.protect_files()
         upgrade(services.database)
         yield services
     finally:

@@ -50,6 +50,7 @@ def serve(
     logs.configure(settings.log_level)
     check_port(settings)  # a key must not be printed if another server answers at the port
     services = Services(settings)
+    services.protect_files()
     upgrade(services.database)
     check_models(settings, services.models)
     _fetch_models(services)

@@ -16,6 +16,7 @@ from stemsplitter.console.errors import wants_page
 from stemsplitter.service_errors import NotFound, ServiceError
 from stemsplitter.services import Services
 from stemsplitter.sessions.service import LIFETIME, SignedIn
+from stemsplitter.settings import Settings
 
 COOKIE = "session"
 HOME = "/splits"  # the page after signing in
@@ -58,10 +59,10 @@ async def guard(request: Request) -> None:
     if request.method in _SAFE_METHODS:
         return
     if signed_in is None:
-        if not _is_from_here(request):
+        if not _is_from_here(request, services.settings):
             raise Forbidden(
                 "This form was sent from another site. Open the page at the address of this server and try again; its "
-                "operator sets the address with STEMSPLITTER_PUBLIC_URL."
+                "operator sets the address with STEMSPLITTER_PUBLIC_URL, and others with STEMSPLITTER_ALLOWED_HOSTS."
             )
         return
     given = request.headers.get("x-csrf-token") or (await request.form()).get("csrf")
@@ -125,13 +126,17 @@ def set_cookie(
     )
 
 
-def _is_from_here(request: Request) -> bool:
+def _is_from_here(request: Request, settings: Settings) -> bool:
     origin = urlsplit(request.headers.get("origin", "")).netloc
-    services: Services = request.app.state.services
-    if origin == urlsplit(services.settings.base_url).netloc:
+    if origin == urlsplit(settings.base_url).netloc:
         return True
     host = request.headers.get("host", "")
-    return origin == host and _is_local(host)
+    return origin == host and (_name_of(host) in settings.allowed_hosts or _is_local(host))
+
+
+def _name_of(host: str) -> str:
+    """Return the host of ``host:port`` in lower case."""
+    return (host if host.endswith("]") else host.rpartition(":")[0] or host).lower()
 
 
 def _is_local(host: str) -> bool:
@@ -139,7 +144,7 @@ def _is_local(host: str) -> bool:
 
     The owner of any other name can let it resolve to this server, and so send forms from pages of its own.
     """
-    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    name = _name_of(host)
     try:
         ipaddress.ip_address(name.strip("[]"))
     except ValueError:

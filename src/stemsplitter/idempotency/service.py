@@ -20,8 +20,8 @@ from stemsplitter.idempotency.models import IdempotencyRecord
 from stemsplitter.service_errors import Conflict, ValidationFailed
 
 RETENTION = timedelta(hours=48)
-# a request without a response after this time died with its process, and committed nothing
-LEASE = timedelta(minutes=2)
+# a request without a response after this time died with its process, and committed nothing; a create takes up to 45 s
+LEASE = timedelta(seconds=60)
 # most requests take less; that of a killed process has the key until its lease expires
 RETRY_AFTER_S = 10
 

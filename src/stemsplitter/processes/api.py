@@ -13,6 +13,7 @@ import uvicorn
 from stemsplitter import logs, stopping, tracing
 from stemsplitter.analysis import probing
 from stemsplitter.errors import SettingsError
+from stemsplitter.files.temporary import remove_abandoned
 from stemsplitter.migrations.upgrade import upgrade
 from stemsplitter.processes.app import create_app
 from stemsplitter.processes.connections import ConnectionLimits, raise_file_limit
@@ -45,8 +46,10 @@ def run(settings: Settings) -> None:
         SettingsError, SchemaError: the settings or the database prevent a start.
     """
     logs.configure(settings.log_level)
+    remove_abandoned()
     services = Services(settings)
     try:
+        services.protect_files()
         upgrade(services.database)
         with services.heartbeat(API):
             tracing.start(API)

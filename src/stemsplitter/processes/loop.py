@@ -30,6 +30,8 @@ class Worker:
     The leader of the live workers also requeues the splits of dead workers and runs the maintenance tasks.
 
     Args:
+        maintenance: tasks of the leader.
+        cleanup: tasks of every worker.
         concurrency: number of splits that run at once.
     """
 
@@ -41,6 +43,7 @@ class Worker:
         deliveries: Deliveries,
         *,
         maintenance: Sequence[MaintenanceTask] = (),
+        cleanup: Sequence[MaintenanceTask] = (),
         concurrency: int = 1,
     ) -> None:
         self._heartbeat, self._settings = heartbeat, settings
@@ -48,6 +51,7 @@ class Worker:
         self._maintenance = Maintenance(
             [MaintenanceTask("delete dead workers", 3600, heartbeat.delete_dead), *maintenance]
         )
+        self._cleanup = Maintenance(cleanup)
         self._threads = [
             threading.Thread(target=self._work, name=f"split {number}", daemon=True)
             for number in range(1, concurrency + 1)
@@ -127,6 +131,7 @@ class Worker:
         # while the database was unavailable no heartbeat could be written: wait for a lease before requeueing
         requeue_at = 0.0
         while not self._stopping.wait(self._heartbeat.interval):
+            self._cleanup.run_due(self._stopping.is_set)
             try:
                 self._heartbeat.publish_models(self._splits.models())
                 self._splits.requeue_lost(self._heartbeat.worker_id)

@@ -1,7 +1,6 @@
 """A synthesized sample song, uploaded for a first split."""
 
 import json
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.tags import Tags
+from stemsplitter.files.temporary import temporary_folder
 from stemsplitter.services import Services
 from stemsplitter.splits.model_selection import ready_layouts
 
@@ -17,8 +17,8 @@ SAMPLE_RATE, SECONDS = 44_100, 8
 
 def sample_request(services: Services, account_id: str) -> str:
     """Upload the sample song for the account, and return the body of a request that splits it."""
-    with tempfile.TemporaryDirectory(prefix="stemsplitter-") as folder:
-        song = _write_song(Path(folder) / "demo.flac")
+    with temporary_folder() as folder:
+        song = _write_song(folder / "demo.flac")
         data = song.read_bytes()
     with services.database.write() as session:
         upload, token = services.uploads.reserve(session, account_id, song.name, "audio/flac", len(data))

@@ -6,6 +6,7 @@ import threading
 from stemsplitter import logs, stopping, tracing
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import ModelError, SettingsError
+from stemsplitter.files.temporary import remove_abandoned
 from stemsplitter.migrations.upgrade import upgrade
 from stemsplitter.processes.loop import Worker
 from stemsplitter.services import Services
@@ -19,6 +20,8 @@ from stemsplitter.worker.maintenance import MaintenanceTask
 from stemsplitter.worker.membership import WORKER
 from stemsplitter.worker.pool import SeparationPool
 
+CLEANUP_SECONDS = 60
+
 
 def run(settings: Settings) -> None:
     """Work until SIGTERM or SIGINT, then finish or release the running splits and end the process.
@@ -31,13 +34,13 @@ def run(settings: Settings) -> None:
     for number in stopping.SIGNALS:
         signal.signal(number, lambda *_: stop.set())
     services = Services(settings)
+    services.protect_files()
     upgrade(services.database)
     check_models(settings, services.models)
     runnable_models(settings, services.models)
     pool = SeparationPool(settings.concurrency, settings.device, settings.threads)
     pool.open()
     processor = SplitProcessor(services.database, settings, services.storage, services.splits.endings, pool)
-    processor.clear_work_folder()
     splits = SplitJobs(
         services.database,
         processor,
@@ -51,6 +54,10 @@ def run(settings: Settings) -> None:
         splits,
         Deliveries(services.database, services.webhooks),
         maintenance=_maintenance(services),
+        cleanup=[
+            MaintenanceTask("delete files of dead runs", CLEANUP_SECONDS, processor.clear_work_folder),
+            MaintenanceTask("delete abandoned temporary folders", CLEANUP_SECONDS, remove_abandoned),
+        ],
         concurrency=pool.concurrency,
     )
     tracing.start(WORKER)

@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import json
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,6 +19,7 @@ from stemsplitter.audio.tags import Tags
 from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.errors import RequestError
+from stemsplitter.files.temporary import temporary_folder
 from stemsplitter.library.outputs import StemFile
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.service_errors import NotFound, RateLimited, ValidationFailed
@@ -198,9 +198,9 @@ class Mixes:
             )
             self._reserve(split, name, 2 * largest)  # the temporary file and its copy
             try:
-                with tempfile.TemporaryDirectory(prefix="stemsplitter-") as folder:
-                    written = write(Path(folder), paths, _song_tags(first[0], info.tags))
-                    size = self._storage.put_file(key, Path(folder) / name, fmt.mime, name)
+                with temporary_folder() as folder:
+                    written = write(folder, paths, _song_tags(first[0], info.tags))
+                    size = self._storage.put_file(key, folder / name, fmt.mime, name)
                 with self._database.write() as session:
                     is_kept = self._quotas.record(session, split.id, size, name=name)
                 if not is_kept:

@@ -2,7 +2,6 @@
 
 import contextlib
 import hashlib
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.fetching import Fetcher, FetchError
 from stemsplitter.files.names import plain_ending
+from stemsplitter.files.temporary import temporary_folder
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.service_errors import ValidationFailed
 from stemsplitter.settings import Settings
@@ -121,10 +121,8 @@ class Sources:
 
     def _download(self, account_id: str, split_id: str, given: DirectUrl) -> Source:
         limit = self._settings.max_source_bytes
-        with tempfile.NamedTemporaryFile(prefix="stemsplitter-") as file:
-            counted = _CountedFile(
-                cast(BinaryIO, file), lambda size: self._reserve(account_id, split_id, size)
-            )
+        with temporary_folder() as folder, (folder / "source").open("w+b") as file:
+            counted = _CountedFile(file, lambda size: self._reserve(account_id, split_id, size))
             try:
                 fetched = self._fetcher.download(
                     given.url, cast(BinaryIO, counted), max_bytes=limit, deadline_s=DOWNLOAD_SECONDS

@@ -4,7 +4,6 @@ import logging
 import os
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +18,7 @@ from obstore.store import LocalStore, S3Store
 
 from stemsplitter.clock import now
 from stemsplitter.errors import SettingsError
+from stemsplitter.files.temporary import temporary_folder
 from stemsplitter.storage.errors import ATTEMPTS, FileMissing, StorageError, failures, retry
 from stemsplitter.storage.links import LinkSigner
 from stemsplitter.storage.names import content_disposition
@@ -168,8 +168,8 @@ class Storage:
         if self._folder is not None:
             yield self.path_of(key)[0]
             return
-        with tempfile.TemporaryDirectory(prefix="stemsplitter-") as folder:
-            path = Path(folder) / _checked(key).rpartition("/")[2]
+        with temporary_folder() as folder:
+            path = folder / _checked(key).rpartition("/")[2]
             with path.open("wb") as file:
                 file.writelines(self.read(key))
             yield path

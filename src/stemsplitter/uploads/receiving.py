@@ -15,9 +15,9 @@ from stemsplitter.uploads import chunks, repository
 from stemsplitter.uploads.errors import InProgress, LengthMismatch, TypeMismatch
 from stemsplitter.uploads.models import Upload
 
-# a request that sends nothing for this long is dead, and another may replace it
-LEASE = timedelta(seconds=60)
-_RENEW_S = 10.0
+# a request that sends nothing for this long may be dead: another may replace it
+LEASE = timedelta(seconds=15)
+_RENEW_S = 3.0
 
 
 class Receiving(ABC):

@@ -1,11 +1,11 @@
 """Request and response schemas of uploads."""
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from stemsplitter.schemas import CamelModel, RequestModel, Time
+from stemsplitter.schemas import CamelModel, Integer, RequestModel, Time
 
 
 class UploadRequest(RequestModel):
@@ -15,14 +15,7 @@ class UploadRequest(RequestModel):
     content_type: str = Field(
         min_length=1, max_length=200, description="A media type of audio or video.", examples=["audio/mpeg"]
     )
-    content_length: int = Field(ge=1, lt=2**53, description="Exact size in bytes.", examples=[5242880])
-
-    @field_validator("content_length", mode="before")
-    @classmethod
-    def _check_number(cls, value: Any) -> Any:
-        if isinstance(value, bool):  # a kind of int in Python
-            raise ValueError("Input should be a number of bytes")
-        return value
+    content_length: Integer = Field(ge=1, lt=2**53, description="Exact size in bytes.", examples=[5242880])
 
 
 class DirectUpload(CamelModel):

@@ -192,6 +192,18 @@ def test_lease_of_a_dead_request_expires(server: Any) -> None:
     assert server.row(upload).attempt == 8
 
 
+def test_low_upload_of_a_killed_process_is_free_again_within_15_seconds(server: Any) -> None:
+    upload = server.reserved()
+    with server.open(upload, len(server.song)) as connection:
+        connection.sendall(server.song[:5000])
+        server.wait(lambda: server.row(upload).status == "receiving")
+        assert server.row(upload).receiving_until <= now() + timedelta(seconds=15)
+        with server.open(upload, len(server.song)) as other:
+            other.sendall(server.song)
+            answer = other.recv(1 << 16)
+    assert answer.startswith(b"HTTP/1.1 409") and b"retry-after: " in answer.lower()
+
+
 def test_overtaken_request_stores_nothing(server: Any) -> None:
     upload = server.reserved()
     with server.open(upload, len(server.song)) as connection:

@@ -27,6 +27,12 @@ def test_reservation_has_the_upload_url_and_headers(server: Any) -> None:
     assert timedelta(minutes=55) < left <= timedelta(hours=1)
 
 
+def test_low_true_is_not_a_number(server: Any) -> None:
+    status, answer = server.reserve(contentLength=True)
+    assert (status, answer["error"]["param"]) == (422, "contentLength")
+    assert answer["error"]["message"] == "contentLength: Input should be a valid integer."
+
+
 def test_n2_file_is_sent_by_curl_with_the_upload_headers_alone(server: Any, tmp_path: Path) -> None:
     song = tmp_path / "song.mp3"
     song.write_bytes(server.song)

@@ -172,7 +172,7 @@ def error_response(code: str) -> Spec:
     """Return the response with the error ``code``."""
     status, when, error = ERRORS[code]
     headers = _references("headers", _HEADERS)
-    if status == 429:
+    if status in (409, 429):
         headers |= _references("headers", ["Retry-After"])
     content = {
         "schema": {"$ref": "#/components/schemas/Error"},
