@@ -7,7 +7,9 @@ from typer.testing import CliRunner
 
 from stemsplitter.catalogue import store as store_module
 from stemsplitter.catalogue.entries import ModelEntry, Origin, ShippedSource, WeightFile
+from stemsplitter.catalogue.precision import PrecisionCheck
 from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.cli import models as models_module
 from stemsplitter.cli.main import app
 from stemsplitter.errors import ModelError
 from stemsplitter.files.verified import Progress
@@ -54,10 +56,35 @@ def test_list_columns() -> None:
     assert done.exit_code == 0
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines == [
-        ["name", "stems", "license", "size", "ready"],
+        ["name", "stems", "license", "size", "ready", "precision"],
         ["here", "vocals", "instrumental", "unclear", "0", "MB", "built", "in"],
         ["there", "vocals", "instrumental", "unclear", "0", "MB", "no"],
     ]
+
+
+def test_the_precision_is_checked_shown_and_checked_again(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checked: list[str] = []
+
+    def check(model: ModelEntry, store: ModelStore) -> PrecisionCheck:
+        checked.append(model.name)
+        return PrecisionCheck("bf16", "bf16", {"vocals": 41.3}, {"vocals": 0.02})
+
+    records = {"a processor": check(entry("here"), ModelStore())}
+    monkeypatch.setattr(models_module, "needs_check", lambda model: model.name == "here")
+    monkeypatch.setattr(models_module, "check_precision", check)
+    monkeypatch.setattr(
+        models_module, "recorded_checks", lambda model, _: records if model.name == "here" else {}
+    )
+    assert run("list").stdout.splitlines()[1].split()[-1] == "bf16"
+    shown = json.loads(run("list", "--json").stdout)[0]["precision"]["a processor"]
+    assert (shown["precision"], shown["snr_db"]) == ("bf16", {"vocals": 41.3})
+    checked.clear()
+    assert run("verify").exit_code == 0 and checked == []
+    assert "bf16 (bf16: 41 dB from fp32, energy within 0.02 dB)" in run("verify", "--precision").output
+    assert run("pull", "here").exit_code == 0
+    assert checked == ["here", "here"]
 
 
 def test_list_as_json() -> None:

@@ -69,7 +69,7 @@ def doctor(
         speeds.append(speed)
         if not as_json:
             _print_line(model, speed.problem or f"{speed.times_real_time:.1f}× real time on {speed.device}")
-            for note in speed.notes:
+            for note in (*speed.notes, *_precision(model)):
                 _print_line("", note)
     if as_json:
         checks = {"server": asdict(server), "speeds": [asdict(speed) for speed in speeds]}
@@ -98,6 +98,21 @@ def measure(model: str) -> Speed:
         problem = " ".join((str(error) if known else f"{type(error).__name__}: {error}").split())
         return Speed(model, "", None, problem)
     return Speed(model, separator.device, round(result.speed, 2), None, separator.notes)
+
+
+def _precision(model: str) -> list[str]:
+    """Return what is known about a model's precision on this machine, or how to find out."""
+    from stemsplitter.catalogue.precision import needs_check, recorded_checks
+    from stemsplitter.catalogue.store import ModelStore
+
+    store = ModelStore()
+    entry = next((entry for entry in store.entries() if entry.name == model), None)
+    if entry is None or not needs_check(entry):
+        return []
+    checks = recorded_checks(entry, store)
+    if not checks:
+        return [f"precision not checked: run `stemsplitter models verify {model} --precision`"]
+    return [f"precision on {hardware}: {check}" for hardware, check in checks.items()]
 
 
 def _machine() -> Machine:

@@ -1,12 +1,14 @@
 """``stemsplitter models``: list, download, add, verify and remove models."""
 
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from stemsplitter.catalogue.entries import ModelEntry
+from stemsplitter.catalogue.precision import PrecisionCheck, check_precision, needs_check, recorded_checks
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.cli import completion
 from stemsplitter.cli.output import AsJson, print_json, print_message
@@ -32,9 +34,9 @@ def list_models(
 ) -> None:
     """List the models with stems, license, size and availability."""
     store = ModelStore()
-    rows = [(entry, store.is_ready(entry.name)) for entry in store.entries()]
+    rows = [(entry, store.is_ready(entry.name), recorded_checks(entry, store)) for entry in store.entries()]
     if as_json:
-        print_json([_as_json(entry, ready) for entry, ready in rows])
+        print_json([_as_json(*row) for row in rows])
     else:
         _print_table(rows)
 
@@ -48,6 +50,7 @@ def pull(name: _Name) -> None:
     if not store.is_ready(name):
         with nullcontext() if entry.built_in else download_progress(name) as progress:
             store.pull(name, progress)
+    _check_precision(entry, store)
     print(f"{name} is built in: there is nothing to download." if entry.built_in else f"{name} is ready.")
 
 
@@ -76,6 +79,7 @@ def add(
     if missing:
         print(f"Added {file.name}; {name} still needs {', '.join(missing)}.")
     else:
+        _check_precision(entry, store)
         print(f"{name} is ready. Stems: {', '.join(entry.stems)}.")
 
 
@@ -89,9 +93,13 @@ def verify(
             help="Name of a model. Default: all installed models.",
         ),
     ] = None,
+    precision: Annotated[
+        bool, typer.Option("--precision", help="Also compare the precisions of this machine again.")
+    ] = False,
 ) -> None:
     """Verify the SHA-256 checksums of installed weights."""
-    checks = ModelStore().verify(name)
+    store = ModelStore()
+    checks = store.verify(name)
     for check in checks:
         print(f"{check.model}  {check.file}  {check.state}")
     bad = {check.model: None for check in checks if check.state != "ok"}
@@ -101,6 +109,9 @@ def verify(
         )
     if not checks:
         print("No models are installed.")
+    if precision:
+        for model in dict.fromkeys(check.model for check in checks):
+            _check_precision(store.entry(model), store)
 
 
 @app.command()
@@ -109,7 +120,14 @@ def remove(name: _Name) -> None:
     print(f"Removed {name}: {ModelStore().remove(name) / 1e6:.0f} MB freed.")
 
 
-def _as_json(entry: ModelEntry, ready: bool) -> dict[str, Any]:
+def _check_precision(entry: ModelEntry, store: ModelStore) -> None:
+    """Compare the precisions of this machine for a model that needs it, and print the result."""
+    if needs_check(entry):
+        print_message(f"{entry.name}: checking the precision, which takes up to some minutes.")
+        print_message(f"{entry.name}: {check_precision(entry, store)}.")
+
+
+def _as_json(entry: ModelEntry, ready: bool, checks: dict[str, PrecisionCheck]) -> dict[str, Any]:
     return {
         "name": entry.name,
         "title": entry.title,
@@ -123,18 +141,21 @@ def _as_json(entry: ModelEntry, ready: bool) -> dict[str, Any]:
         "quality": {figure: dict(values) for figure, values in entry.quality.items()},
         "ready": ready,
         "built_in": entry.built_in,
+        "precision": {hardware: asdict(check) for hardware, check in checks.items()},
     }
 
 
-def _print_table(rows: list[tuple[ModelEntry, bool]]) -> None:
+def _print_table(rows: list[tuple[ModelEntry, bool, dict[str, PrecisionCheck]]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
     table = Table("name", "stems", "license", box=None, pad_edge=False)
     table.add_column("size", justify="right")
     table.add_column("ready")
-    for entry, ready in rows:
+    table.add_column("precision")
+    for entry, ready, checks in rows:
         size = f"{entry.size_bytes / 1e6:.0f} MB"
+        precision = " ".join(dict.fromkeys(check.precision for check in checks.values()))
         state = "no" if not ready else "built in" if entry.built_in else "yes"
-        table.add_row(entry.name, " ".join(entry.stems), entry.licence, size, state)
+        table.add_row(entry.name, " ".join(entry.stems), entry.licence, size, state, precision)
     Console(highlight=False, markup=False).print(table)

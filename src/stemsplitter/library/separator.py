@@ -16,6 +16,7 @@ from stemsplitter.audio.mixing import resampled
 from stemsplitter.audio.peaks import Peaks
 from stemsplitter.catalogue.entries import ModelEntry
 from stemsplitter.catalogue.loading import load_model, vocals_source
+from stemsplitter.catalogue.precision import open_checked_runtime
 from stemsplitter.catalogue.selection import default_model_for
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import RequestError, Stopped
@@ -73,8 +74,6 @@ class Separator:
                 or ``shifts`` is out of range.
             ModelError: the model is unknown, or its weights are missing or damaged.
         """
-        from stemsplitter.separation.runtimes import open_runtime
-
         check_quality(overlap, shifts)
         self._overlap, self._shifts = overlap, shifts
         store = store or ModelStore()
@@ -86,7 +85,8 @@ class Separator:
             self.entry = store.entry(model)
         self._plan = plan_stems(self.entry.stems, requested or self.entry.stems)
         self._vocals_source = vocals_source(self.entry, store)
-        self._model: SegmentModel = load_model(self.entry, store, open_runtime(device, precision, threads))
+        runtime = open_checked_runtime(self.entry, store, device, precision, threads)
+        self._model: SegmentModel = load_model(self.entry, store, runtime)
 
     @property
     def stems(self) -> tuple[str, ...]:

@@ -27,10 +27,14 @@ class Runtime(Protocol):
     Attributes:
         concurrency: number of threads that may call a network at once.
         device: name of the device in use.
+        hardware: name of the processor or GPU.
+        faster: names of the precisions in which the hardware is faster than in single precision, the fastest first.
     """
 
     concurrency: int
     device: str
+    hardware: str
+    faster: tuple[str, ...]
 
     def compile(
         self, network: Callable[[], Describe], inputs: Mapping[str, tuple[int, ...]], cache: Path

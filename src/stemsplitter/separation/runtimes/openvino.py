@@ -80,6 +80,8 @@ class OpenVinoRuntime:
         self.concurrency = min(self._threads, MAX_STREAMS)
         self._precision = {"bf16": "bf16", "fp32": "f32"}[precision]
         name = str(self._core.get_property("CPU", "FULL_DEVICE_NAME")).strip()
+        self.hardware = f"cpu ({name}, OpenVINO {ov.__version__.partition('-')[0]})"
+        self.faster: tuple[str, ...] = ("bf16",) if native else ()
         count = "1 thread" if self._threads == 1 else f"{self._threads} threads"
         self.device = f"cpu ({name}, OpenVINO {precision}, {count})"
 

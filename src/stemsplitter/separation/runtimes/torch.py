@@ -94,6 +94,8 @@ class TorchRuntime:
         self.concurrency = min(self._batch, MAX_SEGMENTS_OF_A_SONG)
         name = torch.cuda.get_device_name(self._device) if self._cuda else self._device.type
         self.device = f"{device} ({name}, torch {torch.__version__} {precision})"
+        self.hardware = f"{self._device.type} ({name}, torch {torch.__version__})"
+        self.faster: tuple[str, ...] = ("fp16", "bf16") if self._cuda else ()
 
     def compile(
         self, network: Callable[[], Describe], inputs: Mapping[str, tuple[int, ...]], cache: Path
