@@ -43,7 +43,7 @@ class Settings(BaseSettings):
         description="Folder of the database, files and secret key.",
     )
     database_url: str = Field(
-        "", description="sqlite:///FILE or postgresql+psycopg://…; by default a file in data_dir."
+        "", description="sqlite:///FILE or postgresql://…; by default a file in data_dir."
     )
     storage_url: str = Field(
         "", description="file:///FOLDER or s3://BUCKET; by default a folder in data_dir."

@@ -5,13 +5,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from stemsplitter import library
 from stemsplitter.cli import doctor as module
 from stemsplitter.cli.doctor import Machine, Server, Speed
 from stemsplitter.cli.main import app
+from stemsplitter.database import Database
 from stemsplitter.errors import ModelError
+from stemsplitter.migrations.upgrade import upgrade
 
 MACHINE = Machine(
     version="1.0",
@@ -118,7 +121,24 @@ def test_server_check_creates_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "stemsplitter.db").write_bytes(b"no database at all" * 100)
-    assert "cannot be opened" in (module._server().problem or "")
+    assert "is not a database, or is damaged" in (module._server().problem or "")
+
+
+def test_row_15_server_check_opens_the_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("STEMSPLITTER_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("STEMSPLITTER_DATABASE_URL", "postgresql://me:word@127.0.0.1:1/stems")
+    assert module._server().problem == (
+        "Nothing listens at 127.0.0.1:1: start the database, or correct STEMSPLITTER_DATABASE_URL."
+    )
+    monkeypatch.delenv("STEMSPLITTER_DATABASE_URL")
+    database = Database(f"sqlite:///{tmp_path}/stemsplitter.db")
+    upgrade(database)
+    assert module._server().problem is None
+    with database.write() as session:
+        session.execute(text("DROP TABLE split_totals"))
+    database.close()
+    assert module._server().problem == "The database lacks the table split_totals: restore a backup."
     monkeypatch.setenv("STEMSPLITTER_MODEL_6S", "unheard_of")
     assert "unheard_of" in (module._server().problem or "")
 

@@ -144,7 +144,7 @@ def _machine() -> Machine:
 def _server() -> Server:
     from stemsplitter.catalogue.store import ModelStore
     from stemsplitter.database import Database
-    from stemsplitter.migrations.upgrade import check_opens
+    from stemsplitter.migrations.upgrade import check_database
     from stemsplitter.settings import load_settings
     from stemsplitter.splits.model_selection import check_models, ready_layouts
 
@@ -158,7 +158,7 @@ def _server() -> Server:
         check_models(settings, store)
         # the check must not create the database of a server that never ran
         if not database.is_sqlite or Path(database.engine.url.database or "").exists():
-            check_opens(database)
+            check_database(database)
         database.close()
     except StemSplitterError as error:
         return Server(database_url, storage, layouts, " ".join(str(error).split()))

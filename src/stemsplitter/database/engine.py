@@ -20,10 +20,11 @@ from sqlalchemy import (
     literal,
     text,
 )
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
 
+from stemsplitter.database.problems import lost_table
 from stemsplitter.errors import SettingsError
 
 BUSY_TIMEOUT_MS = 30_000
@@ -34,7 +35,7 @@ class Database:
     """An engine and its transactions. Thread-safe; one per process.
 
     Raises:
-        SettingsError: the URL is neither ``sqlite:///…`` nor ``postgresql+psycopg://…``.
+        SettingsError: the URL is neither ``sqlite:///…`` nor ``postgresql://…``.
     """
 
     def __init__(self, url: str) -> None:
@@ -42,6 +43,8 @@ class Database:
             parsed = make_url(url)
         except ArgumentError as error:
             raise SettingsError("DATABASE_URL is not a database URL: write sqlite:///FILE.") from error
+        if parsed.drivername in ("postgresql", "postgres"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
         self.url = parsed.render_as_string(hide_password=False)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         # one writer at a time in a process: waiting for this lock is fair, waiting for SQLite's is not
@@ -52,8 +55,10 @@ class Database:
             self.engine = _open_postgresql(self.url)
         else:
             raise SettingsError(
-                f"DATABASE_URL names {parsed.drivername}: write sqlite:///FILE or postgresql+psycopg://…"
+                f"DATABASE_URL names {parsed.drivername}: write sqlite:///FILE or postgresql://…"
             )
+
+        event.listen(self.engine, "handle_error", _raise_lost_table)
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -79,6 +84,12 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def _raise_lost_table(context: ExceptionContext) -> None:
+    # a database that lacks a table is damaged, not unavailable: a retry would not help
+    if error := lost_table(context.original_exception):
+        raise error from context.original_exception
 
 
 def _open_postgresql(url: str) -> Engine:

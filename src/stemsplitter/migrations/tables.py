@@ -2,6 +2,7 @@
 
 from stemsplitter.accounts import models as accounts
 from stemsplitter.credits import models as credits
+from stemsplitter.database import Base
 from stemsplitter.health import models as health
 from stemsplitter.idempotency import models as idempotency
 from stemsplitter.payments import models as payments
@@ -13,6 +14,7 @@ from stemsplitter.webhooks import models as webhooks
 from stemsplitter.worker import models as worker
 
 __all__ = [
+    "Base",
     "accounts",
     "credits",
     "health",

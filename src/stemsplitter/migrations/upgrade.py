@@ -6,11 +6,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.exc import DBAPIError
 
 from stemsplitter.database.engine import Database, one_at_a_time
+from stemsplitter.database.problems import connection_problem, tables_missing
 from stemsplitter.errors import SchemaError, SettingsError
+from stemsplitter.migrations import tables
 
 _LOCK = 0x5354454D  # "STEM": any number that all processes agree on
 
@@ -21,7 +23,7 @@ def upgrade(database: Database) -> str:
     Concurrent upgrades wait for the first one, which leaves them nothing to do.
 
     Raises:
-        SchemaError: the schema is that of a newer version; nothing was changed.
+        SchemaError: the schema is that of a newer version, or lacks a table; nothing was changed.
         SettingsError: the database cannot be opened.
     """
     check_opens(database)
@@ -31,15 +33,22 @@ def upgrade(database: Database) -> str:
         scripts = ScriptDirectory.from_config(config)
         newest = scripts.get_current_head()
         assert newest is not None  # migrations have no branches
-        current = MigrationContext.configure(connection).get_current_revision()
-        if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
-            raise SchemaError(
-                f"The database schema is of a newer version of stemsplitter ({current}; this version supports "
-                f"{newest}): install that version, or restore an older backup."
-            )
-        if current != newest:
+        if _check_schema(connection, scripts) != newest:
             command.upgrade(config, "head")
         return newest
+
+
+def check_database(database: Database) -> None:
+    """Check a database without a change; it may be empty.
+
+    Raises:
+        SchemaError: the schema is that of a newer version, or lacks a table.
+        SettingsError: the database cannot be opened.
+    """
+    check_opens(database)
+    with database.read() as session:
+        connection = session.connection()
+        _check_schema(connection, ScriptDirectory.from_config(configuration(connection)))
 
 
 def check_opens(database: Database) -> None:
@@ -48,10 +57,25 @@ def check_opens(database: Database) -> None:
         with database.read() as session:
             session.execute(text("SELECT 1"))
     except DBAPIError as error:
-        raise SettingsError(
-            f"The database {database.engine.url.render_as_string(hide_password=True)} cannot be opened: start "
-            "it, make its folder writable, or correct STEMSPLITTER_DATABASE_URL."
-        ) from error
+        raise SettingsError(connection_problem(database.engine.url, error)) from error
+
+
+def _check_schema(connection: Connection, scripts: ScriptDirectory) -> str | None:
+    """Return the revision of the schema, None for an empty database; raise SchemaError if it cannot be used."""
+    current = MigrationContext.configure(connection).get_current_revision()
+    if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
+        raise SchemaError(
+            f"The database schema is of a newer version of stemsplitter ({current}; this version supports "
+            f"{scripts.get_current_head()}): install that version, or restore an older backup."
+        )
+    if current == scripts.get_current_head() and (missing := missing_tables(connection)):
+        raise tables_missing(missing)
+    return current
+
+
+def missing_tables(connection: Connection) -> list[str]:
+    """Return the tables that the database lacks."""
+    return sorted(set(tables.Base.metadata.tables) - set(inspect(connection).get_table_names()))
 
 
 def configuration(connection: Connection) -> Config:

@@ -17,6 +17,7 @@ from stemsplitter.files.temporary import remove_abandoned
 from stemsplitter.migrations.upgrade import upgrade
 from stemsplitter.processes.app import create_app
 from stemsplitter.processes.connections import ConnectionLimits, raise_file_limit
+from stemsplitter.processes.running import published_url
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.worker.membership import API
@@ -51,7 +52,7 @@ def run(settings: Settings) -> None:
     try:
         services.protect_files()
         upgrade(services.database)
-        with services.heartbeat(API):
+        with services.heartbeat(API), published_url(settings):
             tracing.start(API)
             _serve(services)
     finally:

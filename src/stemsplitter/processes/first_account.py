@@ -1,5 +1,6 @@
 """The first account of a server, and links that sign in to an account."""
 
+from stemsplitter.processes.running import server_url
 from stemsplitter.services import Services
 
 EMAIL = "owner@example.com"
@@ -19,4 +20,4 @@ def sign_in_link(services: Services, account_id: str) -> str:
     """Return a URL that signs a browser in to the account, once and within an hour."""
     with services.database.write() as session:
         token = services.sessions.make_link(session, account_id)
-    return f"{services.settings.base_url}/sign-in/link/{token}"
+    return f"{server_url(services.settings)}/sign-in/link/{token}"

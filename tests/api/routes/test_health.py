@@ -5,11 +5,14 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import text
 
 from stemsplitter.database import Database
 from stemsplitter.quotas.disk import Disk
 from stemsplitter.services import Services
 from stemsplitter.storage import StorageError
+
+from ..conftest import Account
 
 
 def test_server_is_alive_and_ready(client: TestClient) -> None:
@@ -60,3 +63,17 @@ def test_h2_not_ready_if_a_write_fails(
     ready = client.get("/readyz")
     assert ready.status_code == 503
     assert "(No space left on device)" in ready.json()["reasons"]["disk"]
+
+
+def test_row_15_lost_table_is_told(
+    client: TestClient, services: Services, account: Account, caplog: pytest.LogCaptureFixture
+) -> None:
+    with services.database.write() as session:
+        session.execute(text("DROP TABLE splits"))
+    answer = client.get("/v1/audio/splits", headers=account.headers)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (500, "SERVER_ERROR")
+    assert "splits" not in answer.json()["error"]["message"]
+    assert "SchemaError: The database lacks the table splits: restore a backup." in caplog.text
+    ready = client.get("/readyz")
+    assert ready.status_code == 503
+    assert ready.json()["reasons"] == {"database": "The database lacks the table splits: restore a backup."}

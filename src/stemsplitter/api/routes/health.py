@@ -4,11 +4,12 @@ import logging
 from typing import Any
 
 from fastapi import APIRouter
-from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
 from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.api.envelope import JsonResponse
+from stemsplitter.database.problems import tables_missing
+from stemsplitter.migrations.upgrade import missing_tables
 from stemsplitter.services import Services
 
 _log = logging.getLogger(__name__)
@@ -43,8 +44,8 @@ def readyz(services: ServicesDep) -> JsonResponse:
 def _database_problem(services: Services) -> str:
     try:
         with services.database.read() as session:
-            session.execute(text("SELECT 1"))
+            missing = missing_tables(session.connection())
     except SQLAlchemyError:
         _log.exception("database is unavailable")
         return "The database does not answer."
-    return ""
+    return str(tables_missing(missing)) if missing else ""
