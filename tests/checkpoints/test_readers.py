@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stemsplitter.checkpoints import readers
 from stemsplitter.checkpoints.readers import (
     Checkpoint,
     read_checkpoint,
@@ -280,6 +281,15 @@ def test_numpy_arrays_are_read(tmp_path: Path, code: str, fortran: bool, module:
     path = write(tmp_path / "x.ckpt", {"w": numpy_array(array, fortran, module=module)})
     read = read_numpy_pickle(path)["w"]
     assert np.array_equal(read, array) and read.dtype == np.float32 and read.flags.c_contiguous
+
+
+def test_pickle_that_contains_large_arrays_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That of Spleeter has 59 MB, with all its weights."""
+    monkeypatch.setattr(readers, "MAX_PICKLE_BYTES", 1000)
+    array = np.arange(10_000, dtype="<f4")
+    assert np.array_equal(
+        read_numpy_pickle(write(tmp_path / "x.ckpt", {"w": numpy_array(array)}))["w"], array
+    )
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,8 @@ def read_torch_checkpoint(path: Path) -> Checkpoint:
 def read_numpy_pickle(path: Path) -> dict[str, Array]:
     """Read a pickled dictionary of NumPy arrays in the container of ``torch.save``; ModelError if it is invalid."""
     with reading(path), zipfile.ZipFile(path) as archive:
-        arrays = read_data(archive, NUMPY_READINGS)
+        # the arrays are in the pickle itself, which is stored without compression
+        arrays = read_data(archive, NUMPY_READINGS, limit=path.stat().st_size)
         if not isinstance(arrays, dict):
             raise UnreadablePickle("is not a dictionary of arrays")
         return {name: array.read() for name, array in _checked(arrays, PickledArray)}
@@ -155,9 +156,11 @@ def read_data(
     archive: zipfile.ZipFile,
     readings: Mapping[str, Reading],
     persistent: Callable[[object], object] | None = None,
+    limit: int = MAX_PICKLE_BYTES,
 ) -> object:
-    """Read the pickle of an archive as data; the readings are those of `pickles.read_pickle`."""
-    return read_pickle(io.BytesIO(read_member(archive, "data.pkl", MAX_PICKLE_BYTES)), readings, persistent)
+    """Read the pickle of an archive, of at most ``limit`` bytes, as data; the readings are those of
+    `pickles.read_pickle`."""
+    return read_pickle(io.BytesIO(read_member(archive, "data.pkl", limit)), readings, persistent)
 
 
 def _checked(arrays: dict[Any, Any], kind: type[_Sized]) -> Iterator[tuple[str, _Sized]]:
