@@ -105,6 +105,23 @@ KINDS = {
 }
 
 
+_PCM = "PCM has no checksum, and zeros are samples like any other"
+# Kinds of which 50 zeroed bytes cannot be detected everywhere, and why.
+UNDETECTED = {
+    "wav": _PCM,
+    "aiff": _PCM,
+    "w64": _PCM,
+    "caf": _PCM,
+    "alac.m4a": "ALAC has no checksum, and codes quiet samples as zeros: most holes end in a syntax error, the others "
+    "decode to samples up to full scale",
+    "webm": "Opus and Matroska have no checksum, and every sequence of bits is valid Opus; a hole in the header of a "
+    "block loses the rest of its cluster, up to 5 s",
+}
+# Codecs of which a few holes of the corpus cannot be detected: MPEG side information and AAC have no checksum either,
+# and encoders pad AAC packets with zeros.
+UNDETECTED_AT_MOST = {"mp3": 4, "aac": 4}
+
+
 def encoded(kind: Kind, folder: Path) -> bytes:
     """Encode the song of the corpus as an undamaged file of that kind."""
     path = folder / f"whole.{kind.name}"

@@ -166,6 +166,8 @@ class AudioSource:
             damage.unused_bytes = self._sound.unused
         elif self._track.states_length and stated is not None and stated > self._delivered + _MISSING_S:
             damage.missing_s = stated - self._delivered
+        elif self._track.states_length and stated is not None:
+            damage.is_cut = False  # what follows the last packet is not audio
 
     def _describe(self) -> AudioInfo:
         piece = self._first

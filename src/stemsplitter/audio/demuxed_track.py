@@ -16,6 +16,7 @@ from av.packet import Packet
 from av.stream import Disposition, Stream
 
 from stemsplitter.audio import mp4, ogg
+from stemsplitter.audio.ac3 import frame_bytes
 from stemsplitter.audio.flac import split_frames
 from stemsplitter.audio.pieces import MAX_COVER, Damage, Decoder, Piece, Trimmer
 from stemsplitter.audio.views import read_at
@@ -26,6 +27,7 @@ _LONGEST_GAP_S = 30.0
 # FFmpeg may join this many packets with a damaged one.
 _JOINED_PACKETS = 4
 _ROUNDING_S = 0.002
+_AC3 = {"ac3", "eac3"}
 # Containers whose header states the length; in others FFmpeg estimates it.
 _STATED = {"flac", "matroska", "mov", "wv", "tta", "ape", "caf", "w64", "au", "avi", "flv"}
 # Larger than a decoded Vorbis packet. A larger excess means a wrong position or several songs in a row.
@@ -90,10 +92,12 @@ class DemuxedTrack:
         pictures = [s for s in self._container.streams.video if s.disposition & Disposition.attached_pic]
         streams: list[Stream] = [self._stream, *pictures[:1]]
         packets = self._container.demux(*streams)
+        is_cut = False
         while True:
             try:
                 packet = next(packets)
             except StopIteration:
+                self.damage.is_cut |= is_cut
                 return
             except (av.error.FFmpegError, OSError, ValueError):
                 rest = read_at(self._file, self._start + self._reached_byte, 1 << 16)
@@ -102,6 +106,8 @@ class DemuxedTrack:
             if packet.pos is not None:
                 self._reached_byte = packet.pos + packet.size
             if packet.stream is self._stream:
+                if self._name in _AC3 and packet.size:
+                    is_cut = packet.size < frame_bytes(bytes(packet))
                 yield packet
             elif self.cover is None and 0 < packet.size <= MAX_COVER:
                 self.cover = bytes(packet)
@@ -129,6 +135,18 @@ class DemuxedTrack:
                 duration = 0 if self._decoder.failed else packet.duration or 0
                 # A packet without a duration is part of damaged data.
                 reached += self._seconds(duration) or decoded / self._decoder.shape.rate
+        if self._name == "flac" and self.damage.packets and reached is not None:
+            yield from self._end(reached)
+        elif self.track is not None:
+            yield from self._decoder.lost()
+
+    def _end(self, reached: float) -> Iterator[Piece]:
+        """Yield silence in place of damaged last packets: no packet follows that would show their length."""
+        shape = self._decoder.shape
+        left = round((self.stated_s - reached) * shape.rate) if self.stated_s else 0
+        if 0 < left <= _JOINED_PACKETS * shape.packet_samples:
+            self.damage.silence_s += left / shape.rate
+            yield shape.silence(left)
 
     def _paged(self, link: ogg.Link) -> Iterator[Piece]:
         """Yield decoded pieces of an Ogg file; after damage, a page's granule position shows the missing length."""

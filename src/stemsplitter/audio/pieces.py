@@ -162,11 +162,15 @@ class Decoder:
         if decoded is None:
             self.lose(lost)
         elif decoded:
-            if self._lost:
-                self._damage.silence_s += self._lost / self.shape.rate
-                yield self.shape.silence(self._lost)
-                self._lost = 0
+            yield from self.lost()
             yield from decoded
+
+    def lost(self) -> Iterator[Piece]:
+        """Yield silence for the missing samples."""
+        if self._lost and self.shape.rate:
+            self._damage.silence_s += self._lost / self.shape.rate
+            yield self.shape.silence(self._lost)
+            self._lost = 0
 
     def _piece(self, frame: AudioFrame) -> Piece:
         names = channel_names([channel.name for channel in frame.layout.channels])
