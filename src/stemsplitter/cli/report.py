@@ -36,6 +36,7 @@ class TextReport:
     def __init__(self, songs: int, *, to_stderr: bool = False) -> None:
         self._songs = songs
         self._output = sys.stderr if to_stderr else sys.stdout
+        self._names_files = not to_stderr  # those that standard output takes are temporary
         self._started = 0
         self._notes: tuple[str, ...] = ()
 
@@ -71,7 +72,7 @@ class TextReport:
             f"{printable(song.song.name)}: {duration(stems.seconds)} of audio in {duration(stems.elapsed)} "
             f"({stems.speed:.1f}× real time), {_models(stems)} on {stems.device}"
         )
-        for path in song.paths:
+        for path in song.paths if self._names_files else ():
             self._print(f"  {printable(str(path))}")
         for line in self._remarks(song):
             self._print(f"  {line}")
