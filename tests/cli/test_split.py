@@ -30,6 +30,7 @@ class ToyModel:
     notes: tuple[str, ...] = ()
     sample_rate, segment, hop, concurrency, device = 44_100, 4_096, 4_096, 1, "cpu (toy)"
     window = np.ones(4_096, np.float32)
+    reflect = False
     poison: float | None = None
 
     def separate(self, mixture: Any) -> Any:

@@ -106,10 +106,12 @@ def test_row_18_warnings_of_an_excerpt_are_kept(make: Make, tmp_path: Path, mixt
     assert make().separate(path, start=0.1).warnings == ()
 
 
+@pytest.mark.parametrize("reflect", [False, True])
 @pytest.mark.parametrize("options", [{"overlap": 0}, {"overlap": 0.9}, {"shifts": 3}, {"shifts": 0}])
 def test_row_18_stems_sum_to_the_song_at_any_quality(
-    options: dict[str, Any], make: Make, mixture: Waveform, toy_model: ToyModel
+    options: dict[str, Any], reflect: bool, make: Make, mixture: Waveform, toy_model: ToyModel
 ) -> None:
+    toy_model.reflect = reflect
     plain = make().separate(mixture)
     calls = toy_model.calls
     result = make(**options).separate(mixture)
