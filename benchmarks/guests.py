@@ -107,7 +107,7 @@ def costly_probes(scene: Scene) -> None:
     """Create splits of 8 channels of silence at 192 kHz: small to send, slow to decode."""
     path = scene.folder / "silence.flac"
     if not path.exists():
-        encode(path, np.zeros((8, 192_000 * 240), np.float32), 192_000, "flac")
+        encode(path, np.zeros((8, 192_000 * 240), np.float32), 192_000, "flac", layout="7.1")
     song = path.read_bytes()
 
     def attack(number: int) -> None:
