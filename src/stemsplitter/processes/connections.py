@@ -9,6 +9,7 @@ import asyncio
 import logging
 import os
 import resource
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -24,6 +25,8 @@ MAX_HEADER_BYTES = 64 * 1024
 MIN_BODY_BYTES_PER_SECOND = 1000
 # descriptors for all that is not a connection of a client: databases, files, pipes, stores
 RESERVED_DESCRIPTORS = 256
+
+LOG_SECONDS = 10.0  # between two lines about a limit that is reached many times a second
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +46,7 @@ class ConnectionLimits:
     body_seconds: float
     waiting: dict["BoundedProtocol", None] = field(default_factory=dict)
     of_network: dict[str, dict["BoundedProtocol", None]] = field(default_factory=dict)
+    log_at: float = 0.0
     proxies: frozenset[str] = field(default_factory=lambda: trusted_proxies())
 
     def protocol(self, **arguments: Any) -> "BoundedProtocol":
@@ -60,7 +64,9 @@ class ConnectionLimits:
         longest = next(iter(self.waiting), None) or self._oldest_of_the_largest()
         if longest is None:
             return False
-        _log.warning("connection limit of %d reached: closed the oldest connection", self.max_connections)
+        if time.monotonic() >= self.log_at:
+            self.log_at = time.monotonic() + LOG_SECONDS
+            _log.warning("connection limit of %d reached: closing the oldest ones", self.max_connections)
         longest.drop()
         return True
 
