@@ -42,7 +42,7 @@ class Buildable(Opaque):
 
 
 # a network with 53 stems and 14,000 parameters has half a million
-MAX_INSTRUCTIONS = 1 << 20
+MAX_INSTRUCTIONS = 3 << 18
 
 _MARK = object()
 _PUSHED = frozenset(

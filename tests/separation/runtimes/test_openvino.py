@@ -130,3 +130,10 @@ def test_a_gpu_without_torch_says_how_to_install_it(monkeypatch: pytest.MonkeyPa
     with pytest.raises(RequestError, match=r"pip install 'stemsplitter\[torch\]'"):
         open_runtime("cuda")
     assert open_runtime("auto").device.startswith("cpu")
+
+
+def test_large_networks_run_one_segment_at_a_time() -> None:
+    runtime = open_runtime("cpu", "fp32", 3)
+    large = runtime.for_large_networks()
+    assert (runtime.concurrency, large.concurrency) == (3, 1)
+    assert (large.device, large.hardware, large.faster) == (runtime.device, runtime.hardware, runtime.faster)

@@ -36,6 +36,9 @@ class Runtime(Protocol):
     hardware: str
     faster: tuple[str, ...]
 
+    def for_large_networks(self) -> "Runtime":
+        """Return a runtime for networks that need a gigabyte for a segment: a CPU processes one at a time."""
+
     def compile(
         self, network: Callable[[], Describe], inputs: Mapping[str, tuple[int, ...]], cache: Path
     ) -> Network:

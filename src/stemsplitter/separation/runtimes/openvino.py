@@ -3,6 +3,7 @@
 The graph is built operation by operation from the description of the network, so it needs neither torch nor ONNX.
 """
 
+import copy
 import gc
 import hashlib
 import os
@@ -84,6 +85,11 @@ class OpenVinoRuntime:
         self.faster: tuple[str, ...] = ("bf16",) if native else ()
         count = "1 thread" if self._threads == 1 else f"{self._threads} threads"
         self.device = f"cpu ({name}, OpenVINO {precision}, {count})"
+
+    def for_large_networks(self) -> "OpenVinoRuntime":
+        runtime = copy.copy(self)
+        runtime.concurrency = 1
+        return runtime
 
     def compile(
         self, network: Callable[[], Describe], inputs: Mapping[str, tuple[int, ...]], cache: Path

@@ -97,6 +97,9 @@ class TorchRuntime:
         self.hardware = f"{self._device.type} ({name}, torch {torch.__version__})"
         self.faster: tuple[str, ...] = ("fp16", "bf16") if self._cuda else ()
 
+    def for_large_networks(self) -> "TorchRuntime":
+        return self
+
     def compile(
         self, network: Callable[[], Describe], inputs: Mapping[str, tuple[int, ...]], cache: Path
     ) -> Network:

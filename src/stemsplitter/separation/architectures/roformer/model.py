@@ -28,6 +28,7 @@ class RoFormerModel:
 
     def __init__(self, runtime: Runtime, files: ModelFiles) -> None:
         (weights,) = files.weights
+        runtime = runtime.for_large_networks()
         self._settings = settings = RoFormerSettings.parse(files.settings)
         self.stems = files.stems
         self.segment = settings.segment

@@ -28,6 +28,7 @@ class SCNetModel:
 
     def __init__(self, runtime: Runtime, files: ModelFiles) -> None:
         (weights,) = files.weights
+        runtime = runtime.for_large_networks()
         settings, state = SCNetSettings.parse(files.settings), open_state(weights)
         self.stems = files.stems
         self.segment = settings.segment
