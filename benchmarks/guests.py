@@ -1,6 +1,6 @@
 """Availability for honest clients while one guest attacks: creates, polls and pages beside each known attack.
 
-    .venv/bin/python -m benchmarks.guests             # starts a server on SQLite with one worker; 5 minutes
+    .venv/bin/python -m benchmarks.guests             # starts a server on SQLite with one worker; 6 minutes
     .venv/bin/python -m benchmarks.guests --only H5 M4 --seconds 20
 
 Eight honest clients poll, open pages and create splits from uploads. The attacker has one free account. All of it
@@ -32,7 +32,7 @@ from tests.acceptance.songs import encode, sung
 from tests.loopback import listening
 
 ATTACKER = "attacker@example.org"
-UPLOAD_BYTES = 400 << 20
+UPLOAD_BYTES = 100 << 20
 PAUSE_S = 0.5
 HALF_SENT = 1150
 STREAMS = 1100
@@ -67,6 +67,14 @@ class Scene:
         self.stop.wait()
         for thread in running:
             thread.join(30)
+
+    def silence(self, channels: int, seconds: int) -> bytes:
+        """Return a flac of silence at 192 kHz, from a file that is made once."""
+        path = self.folder / f"silence-{channels}.flac"
+        if not path.exists():
+            samples = np.zeros((channels, 192_000 * seconds), np.float32)
+            encode(path, samples, 192_000, "flac", layout={2: "stereo", 8: "7.1"}[channels])
+        return path.read_bytes()
 
     def browser_link(self) -> str:
         """Return the path of a new sign-in link of the attacker."""
@@ -105,10 +113,7 @@ def signed_in(scene: Scene, link: Callable[[], str]) -> tuple[httpx2.Client, str
 
 def costly_probes(scene: Scene) -> None:
     """Create splits of 8 channels of silence at 192 kHz: small to send, slow to decode."""
-    path = scene.folder / "silence.flac"
-    if not path.exists():
-        encode(path, np.zeros((8, 192_000 * 240), np.float32), 192_000, "flac", layout="7.1")
-    song = path.read_bytes()
+    song = scene.silence(channels=8, seconds=240)
 
     def attack(number: int) -> None:
         client = Client(scene.server.url, scene.keys[0])
@@ -119,10 +124,7 @@ def costly_probes(scene: Scene) -> None:
 
 def bytes_on_disk(scene: Scene) -> None:
     """Fill the disk: large uploads that no split uses, wav32f stems of silence at 192 kHz, and mixes of one song."""
-    path = scene.folder / "small.flac"
-    if not path.exists():
-        encode(path, np.zeros((2, 192_000 * 60), np.float32), 192_000, "flac")
-    song = path.read_bytes()
+    song = scene.silence(channels=2, seconds=60)
     browser, csrf = signed_in(scene, scene.browser_link)
     block = bytes(1 << 20)
 
@@ -368,6 +370,8 @@ def main() -> None:
                 scene = Scene(
                     server, folder, f"{hanging}/a.mp3", f"{semicolons_site}/a.flac", attacker, account
                 )
+                if attack in ("H1", "H2"):  # not while the honest clients run
+                    scene.silence(*{"H1": (8, 240), "H2": (2, 60)}[attack])
                 held = Held(scene)
                 held.start()
                 if attack == "none":
