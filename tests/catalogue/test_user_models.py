@@ -12,6 +12,7 @@ from stemsplitter.checkpoints.states import open_state
 from stemsplitter.errors import ModelError
 from stemsplitter.library import Separator
 from stemsplitter.separation.architectures.msst import MsstConfiguration, Outputs, choose_outputs
+from tests.checkpoints.test_readers import GRID, SIX, write
 from tests.separation.architectures.expected import load_expected
 
 SCNET = """\
@@ -121,6 +122,12 @@ def test_a_missing_configuration_is_refused(store: ModelStore, scnet: Path, tmp_
         store.add("mine", scnet, tmp_path / "none.yaml")
     with pytest.raises(ModelError, match="without --config"):
         store.add("mine", scnet)
+
+
+def test_parameters_alone_ask_for_their_configuration(store: ModelStore, tmp_path: Path) -> None:
+    file = write(tmp_path / "x.ckpt", {"a": GRID}, {"0": SIX})
+    with pytest.raises(ModelError, match=r"with --config FILE\.yaml"):
+        store.add("mine", file)
 
 
 def test_a_network_of_an_unknown_architecture_is_refused(store: ModelStore, tmp_path: Path) -> None:

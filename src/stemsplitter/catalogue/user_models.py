@@ -52,7 +52,15 @@ def describe(name: str, file: Path, configuration: Path | None = None) -> dict[s
 
 def _describe_demucs(file: Path) -> tuple[str, ModelDescription]:
     """Return the architecture and the description of a checkpoint that names its class and its stems."""
-    checkpoint = read_checkpoint(file)
+    try:
+        checkpoint = read_checkpoint(file)
+    except ModelError:
+        if not _has_parameters(file):
+            raise
+        raise ModelError(
+            f"{file} holds the parameters of a network only: add the YAML file that was published with it, "
+            "with --config FILE.yaml."
+        ) from None
     class_name = checkpoint.class_name.rpartition(".")[2]
     known = {
         architecture.checkpoint_class: architecture.name
@@ -68,6 +76,14 @@ def _describe_demucs(file: Path) -> tuple[str, ModelDescription]:
     if not isinstance(sources, list | tuple) or not all(is_model_name(stem) for stem in sources):
         raise ModelError(f"{file} does not name its stems, so it cannot be added: choose another file.")
     return known[class_name], ModelDescription(tuple(sources), {})
+
+
+def _has_parameters(file: Path) -> bool:
+    try:
+        open_state(file)
+    except ModelError:
+        return False
+    return True
 
 
 def _describe_msst(file: Path, configuration: Path) -> tuple[str, ModelDescription]:
