@@ -175,7 +175,7 @@ def get_archive(services: ServicesDep, caller: CallerDep, split_id: SplitId) -> 
     response_class=StreamingResponse,
     responses={
         200: {
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {}},
             "description": "Server-sent events.",
         }
     },
