@@ -353,7 +353,8 @@ def main() -> None:
         listening(Semicolons) as semicolons_site,
     ):
         folder = Path(name)
-        server = Server(folder, max_queued_splits=10_000)
+        # the read limit is the default; the clients create more often than the default allows
+        server = Server(folder, max_queued_splits=10_000, read_limit=600)
         server.start()
         try:
             keys = [server.new_key(f"honest-{number}@example.org") for number in range(CLIENTS)]
