@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from zipfile import is_zipfile
 
 from stemsplitter.catalogue.entries import is_model_name
 from stemsplitter.checkpoints.configurations import read_configuration
@@ -79,11 +80,12 @@ def _describe_demucs(file: Path) -> tuple[str, ModelDescription]:
 
 
 def _has_parameters(file: Path) -> bool:
+    """Return True for a file of ``torch.save`` that contains parameters."""
     try:
         open_state(file)
     except ModelError:
         return False
-    return True
+    return is_zipfile(file)
 
 
 def _describe_msst(file: Path, configuration: Path) -> tuple[str, ModelDescription]:
