@@ -66,6 +66,7 @@ class Split(Base):
     status: Mapped[str] = mapped_column(String(16), default=QUEUED)
     stem_model: Mapped[str] = mapped_column(String(8))
     requested_stems: Mapped[list[str]] = mapped_column(JSON)
+    instruments: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
     output_format: Mapped[str] = mapped_column(String(8))
     bit_depth: Mapped[str | None] = mapped_column(String(8))
     filename: Mapped[str] = mapped_column(Text)
@@ -98,7 +99,6 @@ class Split(Base):
     worker_id: Mapped[str | None] = mapped_column(String(32))
     # W3C traceparent of the request that created it, if tracing is enabled
     trace: Mapped[str | None] = mapped_column(String(64))
-    instruments: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
 
 
 # columns that clients see

@@ -213,6 +213,7 @@ def upgrade() -> None:
         sa.Column("status", sa.String(length=16), nullable=False),
         sa.Column("stem_model", sa.String(length=8), nullable=False),
         sa.Column("requested_stems", sa.JSON(), nullable=False),
+        sa.Column("instruments", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("output_format", sa.String(length=8), nullable=False),
         sa.Column("bit_depth", sa.String(length=8), nullable=True),
         sa.Column("filename", sa.Text(), nullable=False),
