@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from stemsplitter.version import __version__
 
 if TYPE_CHECKING:
-    from stemsplitter.library import Progress, Separation, Separator, StemFiles, Stems
+    from stemsplitter.library import ModelUsed, Progress, Separation, Separator, StemFiles, Stems
 
-__all__ = ["Progress", "Separation", "Separator", "StemFiles", "Stems", "__version__"]
+__all__ = ["ModelUsed", "Progress", "Separation", "Separator", "StemFiles", "Stems", "__version__"]
 
 # At import, OpenVINO sends telemetry over the network from a forked process that can hang. It sends none where its
 # telemetry package is missing, so the package is hidden before anything imports OpenVINO.
