@@ -37,11 +37,11 @@ def test_low_folder_of_a_killed_process_is_removed_while_others_run(tmp_path: Pa
     with subprocess.Popen([sys.executable, "-c", PROGRAM], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         killed = Path(process.stdout.readline().strip())
-        age(killed)
+        age(killed.parent)
         assert remove_abandoned() == 0
         process.send_signal(signal.SIGKILL)
     with temporary_folder() as ours:
-        age(ours)
+        age(ours.parent)
         assert remove_abandoned() == 1
         assert not killed.exists() and ours.is_dir()
     assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,9 @@ _YOUNG_SECONDS = 60  # a new folder is locked only a moment after it was made
 def temporary_folder() -> Iterator[Path]:
     """Provide a folder, which is removed at the end of the block, or by :func:`remove_abandoned` after a crash."""
     with tempfile.TemporaryDirectory(prefix=_PREFIX, ignore_cleanup_errors=True) as name, _locked(Path(name)):
-        yield Path(name)
+        folder = Path(name) / "files"  # not the locked one: what writes into a folder may lock it as well
+        folder.mkdir()
+        yield folder
 
 
 def remove_abandoned() -> int:
