@@ -36,9 +36,13 @@ WEIGHT = TABLE["weights"][0]
 def test_the_catalogue_is_valid() -> None:
     entries = {entry.name: entry for entry in load_catalogue()}
     assert list(entries) == [
-        *("spleeter_2s", "builtin_6s", "scnet_large", "melband_kim", "mega53", "viperx_317"),
-        *("htdemucs_6s", "htdemucs", "htdemucs_ft"),
+        *("spleeter_2s", "builtin_6s", "scnet_large", "melband_kim", "best_6s", "mega53"),
+        *("viperx_317", "htdemucs_6s", "htdemucs", "htdemucs_ft"),
     ]
+    assert {entry.name: entry.chain for entry in entries.values() if entry.chain} == {
+        "best_6s": ("scnet_large", "builtin_6s")
+    }
+    assert all(bool(entry.weights) != bool(entry.chain) for entry in entries.values())
     for entry in entries.values():
         assert entry.origin.url.startswith("https://") or entry.built_in
         assert entry.origin.authors and entry.origin.paper
@@ -118,6 +122,9 @@ def test_a_shipped_file_has_a_path() -> None:
         ({"weights": [WEIGHT | {"size": 0}]}, "valid size and SHA-256"),
         ({"weights": [{"size": 3, "sha256": "0" * 64}]}, "has no name"),
         ({"weights": [WEIGHT | {"stem": "vocals"}]}, "not in the order of its stems"),
+        ({"architecture": "chain"}, "the architecture 'chain' if it is a chain"),
+        ({"chain": ["a", "b"]}, "the architecture 'chain' if it is a chain"),
+        ({"architecture": "chain", "chain": ["a", "b"]}, "is a chain and has weight files"),
     ],
 )
 def test_an_invalid_entry_names_its_field(changes: dict[str, Any], message: str) -> None:
@@ -143,6 +150,17 @@ def test_vocals_from_must_name_a_model_with_a_mask(tmp_path: Path, name: str) ->
     with pytest.raises(
         ModelError, match=f"builtin_6s has vocals_from '{name}', which is not a model that can"
     ):
+        load_catalogue(path)
+
+
+@pytest.mark.parametrize(
+    "chain", ['["scnet_large"]', '["scnet_large", "none"]', '["scnet_large", "htdemucs"]']
+)
+def test_a_chain_must_name_a_model_and_a_built_in_one(tmp_path: Path, chain: str) -> None:
+    path = tmp_path / "catalogue.toml"
+    text = CATALOGUE.read_text(encoding="utf-8")
+    path.write_text(text.replace('["scnet_large", "builtin_6s"]', chain), encoding="utf-8")
+    with pytest.raises(ModelError, match="best_6s is not a chain of two models"):
         load_catalogue(path)
 
 

@@ -27,11 +27,11 @@ def offline(tmp_path: Path) -> ModelStore:
 @pytest.mark.parametrize(
     ("stems", "names"),
     [
-        (TWO, ["spleeter_2s", "builtin_6s", "scnet_large", "melband_kim", "mega53"]),
-        (("vocals",), ["spleeter_2s", "builtin_6s", "scnet_large", "melband_kim", "mega53"]),
-        (FOUR, ["builtin_6s", "scnet_large", "mega53"]),
-        (SIX, ["builtin_6s", "mega53"]),
-        (("piano", "other"), ["builtin_6s", "mega53"]),
+        (TWO, ["spleeter_2s", "builtin_6s", "scnet_large", "melband_kim", "best_6s", "mega53"]),
+        (("vocals",), ["spleeter_2s", "builtin_6s", "scnet_large", "melband_kim", "best_6s", "mega53"]),
+        (FOUR, ["builtin_6s", "scnet_large", "best_6s", "mega53"]),
+        (SIX, ["builtin_6s", "best_6s", "mega53"]),
+        (("piano", "other"), ["builtin_6s", "best_6s", "mega53"]),
     ],
 )
 def test_candidates_are_the_permissive_models_that_provide_the_stems(
@@ -173,6 +173,19 @@ def test_the_error_is_that_of_the_first_model(world: World) -> None:
         with pytest.raises(ModelError, match="first is unavailable"):
             downloader.first_available([world.first, world.second])
     assert world.pulled == ["first", "second"]
+
+
+def test_a_chain_is_available_if_its_models_are(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = dataclasses.replace(world.first, name="chain", weights=(), chain=("first", "built_in"))
+    catalogue = (*store_module.load_catalogue(), chain)
+    monkeypatch.setattr(store_module, "load_catalogue", lambda: catalogue)
+    downloader = world.downloader()
+    assert downloader.first_available([chain, world.built_in]) == world.built_in
+    assert str(downloader.failed["chain"]) == "first is unavailable." and not world.store.is_ready("chain")
+    world.available = {"first"}
+    world.pulled.clear()
+    assert world.downloader().first_available([chain, world.built_in]) == chain
+    assert world.announced == ["first", "first"]
 
 
 def test_no_download_is_announced_offline(world: World) -> None:

@@ -7,6 +7,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -49,6 +50,10 @@ def wheel(tmp_path: Path) -> Path:
         archive.writestr("tiny-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
         archive.writestr("tiny-1.0.dist-info/RECORD", "")
     return path
+
+
+def chained() -> ModelEntry:
+    return replace(make("both"), architecture="chain", chain=("web", "built_in"))
 
 
 @pytest.fixture
@@ -115,6 +120,23 @@ def test_a_pull_installs_the_model(store: ModelStore, name: str) -> None:
         : len(store.weights(name))
     ]
     assert set(names(store.root / name)) == {path.name for path in store.weights(name)} | {"verified.json"}
+
+
+def test_a_chain_is_pulled_and_verified_with_its_models(
+    store: ModelStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    catalogue = (*module.load_catalogue(), chained())
+    monkeypatch.setattr(module, "load_catalogue", lambda: catalogue)
+    assert not store.is_ready("both") and not chained().built_in
+    with pytest.raises(ModelError, match="both has no files of its own: add those of web and built_in"):
+        store.add("both", tmp_path / "shipped.th")
+    store.pull("both")
+    assert store.is_ready("both") and store.is_ready("web")
+    checks = [FileCheck("web", name, "ok") for name in FILES] + [FileCheck("built_in", "shipped.th", "ok")]
+    assert store.verify("both") == checks
+    assert sorted(store.verify(), key=str) == sorted(checks, key=str)
+    store.remove("web")
+    assert not store.is_ready("both")
 
 
 @pytest.mark.parametrize("name", ["web", "wheel"])

@@ -1,3 +1,4 @@
+import dataclasses
 import hashlib
 import json
 from pathlib import Path
@@ -108,6 +109,25 @@ def test_pull_prints_license_and_progress(monkeypatch: pytest.MonkeyPatch) -> No
         "A model: license unclear. The terms of these weights are unclear.",
         "there: 4.0 of 4.0 MB",
     ]
+
+
+def test_a_chain_shows_the_terms_and_downloads_the_files_of_its_models(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chain = dataclasses.replace(
+        entry("chain"), title="A chain", architecture="chain", weights=(), chain=("there", "here")
+    )
+    catalogue = (*store_module.load_catalogue(), chain)
+    monkeypatch.setattr(store_module, "load_catalogue", lambda: catalogue)
+    pulled: list[str] = []
+    monkeypatch.setattr(ModelStore, "pull", lambda _, name, progress: pulled.append(name))
+    done = run("pull", "chain")
+    assert done.exit_code == 0 and done.stdout == "chain is ready.\n" and pulled == ["there"]
+    note = "license unclear. The terms of these weights are unclear."
+    assert done.stderr.splitlines() == [f"A chain: {note}", f"A model: {note}", f"A model: {note}"]
+    assert run("list").stdout.splitlines()[-1].split() == ["chain", "vocals", "instrumental", "unclear", "no"]
+    listed = json.loads(run("list", "--json").stdout)[-1]
+    assert (listed["chain"], listed["built_in"], listed["size_bytes"]) == (["there", "here"], False, 0)
 
 
 def test_pull_of_built_in_model_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

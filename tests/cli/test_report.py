@@ -229,6 +229,13 @@ def test_download_message_has_size_and_license(
     assert capsys.readouterr().err == "Downloading the model spleeter_2s (118 MB, license MIT) …\n"
 
 
+def test_the_models_of_a_chain_are_named_with_license(capsys: pytest.CaptureFixture[str]) -> None:
+    models = tuple(ModelUsed(name, "MIT") for name in ("best_6s", "scnet_large", "builtin_6s"))
+    song = SeparatedSong(SONG, FOLDER, replace(RESULT, model="best_6s", models=models), PATHS)
+    TextReport(1).separated(song)
+    assert "best_6s (MIT), which is scnet_large (MIT) and builtin_6s (MIT), on cpu" in capsys.readouterr().out
+
+
 def test_row_19_both_models_are_named_with_license(capsys: pytest.CaptureFixture[str]) -> None:
     models = (ModelUsed("builtin_6s", "MIT"), ModelUsed("spleeter_2s", "MIT"))
     song = SeparatedSong(SONG, FOLDER, replace(RESULT, model="builtin_6s", models=models), PATHS)

@@ -70,11 +70,11 @@ def test_wanted_models_are_listed_by_layout(tiny_store: ModelStore) -> None:
         ]
 
     assert wanted() == [
-        ["builtin_6s", "mega53"],
-        ["builtin_6s", "scnet_large", "mega53"],
-        ["spleeter_2s", "builtin_6s", "scnet_large", "melband_kim", "mega53"],
+        ["builtin_6s", "best_6s", "mega53"],
+        ["builtin_6s", "scnet_large", "best_6s", "mega53"],
+        ["spleeter_2s", "builtin_6s", "scnet_large", "melband_kim", "best_6s", "mega53"],
     ]
-    assert wanted(model_4s=MODEL) == [["builtin_6s", "mega53"], [MODEL], [MODEL]]
+    assert wanted(model_4s=MODEL) == [["builtin_6s", "best_6s", "mega53"], [MODEL], [MODEL]]
     assert wanted(model_6s=MODEL, model_2s="builtin_6s") == [[MODEL], [MODEL], ["builtin_6s"]]
 
 

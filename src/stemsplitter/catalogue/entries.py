@@ -12,6 +12,7 @@ from typing import Any
 from stemsplitter.errors import ModelError, RequestError
 from stemsplitter.separation.architectures import ARCHITECTURES
 
+CHAIN = "chain"  # the architecture of a chain of models
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
 PACKAGE_FOLDER = Path(__file__).parent.parent
 
@@ -93,6 +94,8 @@ class ModelEntry:
         quality: measured figures by figure and stem, for example ``{"sdr_db": {"vocals": …}}``; can be empty.
         settings: see `separation.architectures.ModelFiles`.
         vocals_from: name of a model that extracts the vocals for this one if it is installed, else None.
+        chain: names of two models that this one consists of, see `separation.chain`; empty for a network. A chain has
+            the architecture `CHAIN` and no files of its own.
     """
 
     name: str
@@ -107,15 +110,16 @@ class ModelEntry:
     quality: Mapping[str, Mapping[str, float]]
     settings: Mapping[str, Any]
     vocals_from: str | None = None
+    chain: tuple[str, ...] = ()
 
     @property
     def built_in(self) -> bool:
         """True if all files ship with this program."""
-        return all(isinstance(weight.source, ShippedSource) for weight in self.weights)
+        return not self.chain and all(isinstance(weight.source, ShippedSource) for weight in self.weights)
 
     @property
     def size_bytes(self) -> int:
-        """Size of all files in bytes."""
+        """Size of all files in bytes; 0 for a chain."""
         return sum(weight.size for weight in self.weights)
 
 
@@ -132,8 +136,16 @@ def load_catalogue(path: Path = CATALOGUE) -> tuple[ModelEntry, ...]:
     names = [entry.name for entry in entries]
     if len(set(names)) != len(names):
         raise ModelError(f"The catalogue of models {path} has two models of the same name.")
-    with_mask = {entry.name for entry in entries if ARCHITECTURES[entry.architecture].load_vocals_mask}
+    kinds = {entry.name: entry.architecture for entry in entries}
+    with_mask = {
+        name for name, kind in kinds.items() if kind != CHAIN and ARCHITECTURES[kind].load_vocals_mask
+    }
     for entry in entries:
+        parts = [kinds.get(name, "") for name in entry.chain]
+        if parts and (parts[0] not in ARCHITECTURES or parts[1:] != ["bandnet"]):
+            raise ModelError(
+                f"The catalogue's model {entry.name} is not a chain of two models, the second of them built in."
+            )
         if entry.vocals_from is not None and entry.vocals_from not in with_mask:
             raise ModelError(
                 f"The catalogue's model {entry.name} has vocals_from {entry.vocals_from!r}, which is not a model "
@@ -161,6 +173,7 @@ def parse_entry(table: Mapping[str, Any]) -> ModelEntry:
         quality=MappingProxyType({k: MappingProxyType(dict(v)) for k, v in table.get("quality", {}).items()}),
         settings=MappingProxyType(dict(table.get("settings", {}))),
         vocals_from=table.get("vocals_from"),
+        chain=tuple(table.get("chain", ())),
     )
     _check(entry)
     return entry
@@ -211,14 +224,16 @@ def _check(entry: ModelEntry) -> None:
     def reject(reason: str) -> None:
         raise ModelError(f"The catalogue's model {entry.name} {reason}.")
 
-    if entry.architecture not in ARCHITECTURES:
+    if (entry.architecture == CHAIN) != bool(entry.chain):
+        reject("must have the architecture 'chain' if it is a chain, and only then")
+    if not entry.chain and entry.architecture not in ARCHITECTURES:
         reject(f"has the architecture {entry.architecture!r}, which is not one of {', '.join(ARCHITECTURES)}")
     if not entry.stems or len(set(entry.stems)) != len(entry.stems):
         reject("has no stems, or the same stem twice")
     if not all(is_model_name(stem) for stem in entry.stems):
         reject("has a stem whose name cannot be a file's name")
-    if not entry.weights:
-        reject("has no weight files")
+    if bool(entry.weights) == bool(entry.chain):
+        reject("has no weight files" if entry.weights == () else "is a chain and has weight files")
     if len({weight.name for weight in entry.weights}) != len(entry.weights):
         reject("has two weight files of the same name")
     for weight in entry.weights:

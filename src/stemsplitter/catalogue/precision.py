@@ -57,7 +57,7 @@ class PrecisionCheck:
 
 def needs_check(entry: ModelEntry) -> bool:
     """Return True if the model uses half precision only after a comparison."""
-    return ARCHITECTURES[entry.architecture].checks_precision
+    return not entry.chain and ARCHITECTURES[entry.architecture].checks_precision
 
 
 def recorded_checks(entry: ModelEntry, store: ModelStore) -> dict[str, PrecisionCheck]:

@@ -74,6 +74,12 @@ class ModelDownloader:
     def _is_available(self, entry: ModelEntry) -> bool:
         if self._store.is_ready(entry.name):
             return True
+        for name in entry.chain:
+            if not self._is_available(self._store.entry(name)):
+                self.failed[entry.name] = self.failed[name]
+                return False
+        if entry.chain:
+            return True
         if entry.name not in self.failed:
             try:
                 silent = self._store.offline or entry.built_in

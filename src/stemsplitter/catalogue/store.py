@@ -83,9 +83,15 @@ class ModelStore:
         raise ModelError(f"There is no model {name!r}: choose one of {names}.")
 
     def is_ready(self, name: str) -> bool:
-        """Return True if all files of the model are present and undamaged."""
+        """Return True if all files of the model, or of those in its chain, are present and undamaged."""
+        return all(
+            self._state(entry, weight) == "ok" for entry in self.parts(name) for weight in entry.weights
+        )
+
+    def parts(self, name: str) -> list[ModelEntry]:
+        """Return the models of a chain, or the model itself if it is none."""
         entry = self.entry(name)
-        return all(self._state(entry, weight) == "ok" for weight in entry.weights)
+        return [self.entry(part) for part in entry.chain] or [entry]
 
     def weights(self, name: str) -> list[Path]:
         """Return the files in the order of ``ModelEntry.weights``; ModelError if one is missing or damaged.
@@ -103,11 +109,15 @@ class ModelStore:
         return [self._path(entry, weight) for weight in entry.weights]
 
     def pull(self, name: str, progress: Progress | None = None) -> None:
-        """Download the missing and damaged files of a model; resumes an interrupted pull.
+        """Download the missing and damaged files of a model, or of those in its chain; resumes an interrupted pull.
 
-        ``progress`` is called with the bytes downloaded and the bytes to download in total.
+        ``progress`` is called with the bytes downloaded and the bytes to download in total, of each model in turn.
         """
-        entry = self.entry(name)
+        for entry in self.parts(name):
+            self._pull(entry, progress)
+
+    def _pull(self, entry: ModelEntry, progress: Progress | None) -> None:
+        name = entry.name
         with file_lock(self._lock(name)):
             missing = [weight for weight in entry.weights if self._state(entry, weight) != "ok"]
             if not missing:
@@ -153,7 +163,7 @@ class ModelStore:
     def verify(self, name: str | None = None) -> list[FileCheck]:
         """Read the files of a model, or of all models that have files, and compare their SHA-256."""
         present = (entry for entry in self.entries() if self._has_files(entry))
-        entries = present if name is None else [self.entry(name)]
+        entries = present if name is None else self.parts(name)
         return [
             FileCheck(entry.name, weight.name, self._state(entry, weight, full=True))
             for entry in entries
@@ -237,6 +247,10 @@ class ModelStore:
             ) from error
 
     def _add_known(self, entry: ModelEntry, file: Path) -> None:
+        if entry.chain:
+            raise ModelError(
+                f"{entry.name} has no files of its own: add those of {' and '.join(entry.chain)}."
+            )
         folder, digest = self.root / entry.name, hash_file(file)
         for weight in entry.weights:
             if weight.sha256 == digest:

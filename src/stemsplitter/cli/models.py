@@ -45,12 +45,14 @@ def list_models(
 def pull(name: _Name) -> None:
     """Download the weights of a model. An interrupted download is resumed."""
     store = ModelStore()
-    entry = store.entry(name)
-    print_message(f"{entry.title}: license {entry.licence}. {entry.licence_note}")
-    if not store.is_ready(name):
-        with nullcontext() if entry.built_in else download_progress(name) as progress:
-            store.pull(name, progress)
-    _check_precision(entry, store)
+    entry, parts = store.entry(name), store.parts(name)
+    for each in [entry, *parts] if entry.chain else parts:
+        print_message(f"{each.title}: license {each.licence}. {each.licence_note}")
+    for part in parts:
+        if not store.is_ready(part.name):
+            with nullcontext() if part.built_in else download_progress(part.name) as progress:
+                store.pull(part.name, progress)
+        _check_precision(part, store)
     print(f"{name} is built in: there is nothing to download." if entry.built_in else f"{name} is ready.")
 
 
@@ -133,6 +135,7 @@ def _as_json(entry: ModelEntry, ready: bool, checks: dict[str, PrecisionCheck]) 
         "title": entry.title,
         "architecture": entry.architecture,
         "stems": list(entry.stems),
+        "chain": list(entry.chain),
         "licence": entry.licence,
         "licence_note": entry.licence_note,
         "permissive": entry.permissive,
@@ -154,7 +157,7 @@ def _print_table(rows: list[tuple[ModelEntry, bool, dict[str, PrecisionCheck]]])
     table.add_column("ready")
     table.add_column("precision")
     for entry, ready, checks in rows:
-        size = f"{entry.size_bytes / 1e6:.0f} MB"
+        size = "" if entry.chain else f"{entry.size_bytes / 1e6:.0f} MB"
         precision = " ".join(dict.fromkeys(check.precision for check in checks.values()))
         state = "no" if not ready else "built in" if entry.built_in else "yes"
         table.add_row(entry.name, " ".join(entry.stems), entry.licence, size, state, precision)

@@ -179,8 +179,10 @@ class JsonReport(TextReport):
 
 
 def _models(stems: "StemFiles") -> str:
-    model, *vocals = (f"{used.name} ({used.licence})" for used in stems.models)
-    return f"{model} with vocals by {vocals[0]}" if vocals else model
+    model, *others = (f"{used.name} ({used.licence})" for used in stems.models)
+    if len(others) > 1:
+        return f"{model}, which is {' and '.join(others)},"
+    return f"{model} with vocals by {others[0]}" if others else model
 
 
 def _one_line(error: Exception) -> str:

@@ -52,7 +52,7 @@ class Separation:
 
     Attributes:
         model: name of the model.
-        models: the model and, if another one extracts the vocals for it, that one.
+        models: the model, and those of its chain or the one that extracts the vocals for it.
         device: name of the device in use.
         sample_rate: of the stems, in hertz.
         samples: length of the song and of each stem, at ``sample_rate``.

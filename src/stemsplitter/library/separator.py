@@ -15,16 +15,15 @@ from stemsplitter.audio.excerpt import Excerpt, Seconds
 from stemsplitter.audio.mixing import resampled
 from stemsplitter.audio.peaks import Peaks
 from stemsplitter.catalogue.entries import ModelEntry
-from stemsplitter.catalogue.loading import load_model, vocals_source
-from stemsplitter.catalogue.precision import open_checked_runtime
+from stemsplitter.catalogue.opening import models_used, open_model
 from stemsplitter.catalogue.selection import default_model_for
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import RequestError, Stopped
 from stemsplitter.library.inputs import ArrayLike, Data, FilePath, is_file, open_song, read_array, song_name
 from stemsplitter.library.outputs import limited_rate, open_output, output_rate
 from stemsplitter.library.results import ModelUsed, OnProgress, Progress, ShouldStop, StemFiles, Stems
+from stemsplitter.separation.chain import Chain, separate_chain
 from stemsplitter.separation.layouts import SIX_STEMS, parse_instruments, parse_stems, plan_stems
-from stemsplitter.separation.model import SegmentModel
 from stemsplitter.separation.pipeline import separate_stream
 
 Waveform = NDArray[np.float32]
@@ -84,9 +83,8 @@ class Separator:
         else:
             self.entry = store.entry(model)
         self._plan = plan_stems(self.entry.stems, requested or self.entry.stems)
-        self._vocals_source = vocals_source(self.entry, store)
-        runtime = open_checked_runtime(self.entry, store, device, precision, threads)
-        self._model: SegmentModel = load_model(self.entry, store, runtime)
+        self._models = models_used(self.entry, store)
+        self._model = open_model(self.entry, store, device, precision, threads)
 
     @property
     def stems(self) -> tuple[str, ...]:
@@ -100,9 +98,8 @@ class Separator:
 
     @property
     def models(self) -> tuple[ModelUsed, ...]:
-        """The model and, if another one extracts the vocals for it, that one, with their licenses."""
-        entries = (self.entry, self._vocals_source)
-        return tuple(ModelUsed(entry.name, entry.licence) for entry in entries if entry)
+        """The model, and those of its chain or the one that extracts the vocals for it, with their licenses."""
+        return tuple(ModelUsed(entry.name, entry.licence) for entry in self._models)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -271,16 +268,13 @@ class _Run:
 
     def pieces(self, blocks: Iterable[Waveform]) -> Generator[Waveform, None, None]:
         """Yield the requested stems ``[R, C, n]`` piece by piece."""
-        separator = self._separator
-        stream = separate_stream(
-            separator._model,
-            blocks,
-            self._rate,
-            self._channels,
-            self._instruments,
-            overlap=separator._overlap,
-            shifts=separator._shifts,
-        )
+        separator, model = self._separator, self._separator._model
+        arguments = blocks, self._rate, self._channels, self._instruments
+        options: dict[str, Any] = {"overlap": separator._overlap, "shifts": separator._shifts}
+        if isinstance(model, Chain):
+            stream = separate_chain(model, *arguments, **options)
+        else:
+            stream = separate_stream(model, *arguments, **options)
         with closing(stream) as pieces:
             for piece in pieces:
                 if self._stop is not None and self._stop():

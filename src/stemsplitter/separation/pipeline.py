@@ -119,7 +119,7 @@ class _Prediction:
     def take(self, count: int) -> Waveform:
         """Remove and return the first ``count`` samples that are ready, ``[S, C, count]``."""
         self.samples -= count
-        return _take(self._ready, count)
+        return take(self._ready, count)
 
     def _append(self, stems: Waveform) -> None:
         dropped = min(self._silence, stems.shape[-1])
@@ -166,8 +166,8 @@ class _Song:
         for block in blocks:
             self._mixture.append(block)
             self._samples += block.shape[1]
-            yield from self._push(_stereo(self._to_model.push(block)))
-        yield from self._push(_stereo(self._to_model.flush()))
+            yield from self._push(stereo(self._to_model.push(block)))
+        yield from self._push(stereo(self._to_model.flush()))
         for prediction in self._predictions:
             yield from ((prediction, segment) for segment in prediction.flush())
 
@@ -213,22 +213,23 @@ class _Song:
         if not flat.size:
             return
         stems = flat.reshape(-1, self._channels, flat.shape[1])
-        mixture = _take(self._mixture, stems.shape[2])
+        mixture = take(self._mixture, stems.shape[2])
         self._unsummed.append(mixture)
         yield from self._piece(self._consistency.push(mixture, stems))
 
     def _piece(self, stems: Waveform) -> Iterator[Piece]:
         if not stems.shape[2]:
             return
-        mixture = _take(self._unsummed, stems.shape[2])
+        mixture = take(self._unsummed, stems.shape[2])
         yield Piece(stems, float(np.abs(stems.sum(axis=0) - mixture).max(initial=0)))
 
 
-def _stereo(block: Waveform) -> Waveform:
+def stereo(block: Waveform) -> Waveform:
+    """Return ``[2, n]`` of ``[C, n]``: the channel of a mono song twice."""
     return np.repeat(block, 2, axis=0) if len(block) == 1 else block
 
 
-def _take(blocks: deque[Waveform], count: int) -> Waveform:
+def take(blocks: deque[Waveform], count: int) -> Waveform:
     """Remove the first ``count`` samples, or all if there are fewer, and return them as ``[…, n]``."""
     taken: list[Waveform] = []
     while count and blocks:

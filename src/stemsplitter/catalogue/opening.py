@@ -1,0 +1,45 @@
+"""Opens the model of a catalogue entry on a device: a network or a chain of two."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from stemsplitter.catalogue.entries import ModelEntry
+from stemsplitter.catalogue.loading import load_model, vocals_source
+from stemsplitter.catalogue.precision import open_checked_runtime
+from stemsplitter.catalogue.store import ModelStore
+
+if TYPE_CHECKING:
+    from stemsplitter.separation.chain import Chain
+    from stemsplitter.separation.model import SegmentModel
+
+
+def open_model(
+    entry: ModelEntry, store: ModelStore, device: str, precision: str, threads: int | None
+) -> "SegmentModel | Chain":
+    """Load a model; each network has the precision that is known to be exact enough for it.
+
+    Raises:
+        RequestError: the device or precision is not available.
+        ModelError: the weights are missing, damaged, or do not match the entry.
+    """
+    if not entry.chain:
+        return load_model(entry, store, open_checked_runtime(entry, store, device, precision, threads))
+    from stemsplitter.separation.architectures.bandnet.model import BandNetModel
+    from stemsplitter.separation.chain import Chain
+
+    # the vocals are given
+    parts = [replace(part, vocals_from=None) for part in store.parts(entry.name)]
+    first, rest = (
+        load_model(part, store, open_checked_runtime(part, store, device, precision, threads))
+        for part in parts
+    )
+    assert isinstance(rest, BandNetModel)  # the catalogue was checked
+    return Chain(first, rest)
+
+
+def models_used(entry: ModelEntry, store: ModelStore) -> list[ModelEntry]:
+    """Return the model, and those of its chain or the installed one that extracts the vocals for it."""
+    if entry.chain:
+        return [entry, *store.parts(entry.name)]
+    source = vocals_source(entry, store)
+    return [entry, source] if source else [entry]
