@@ -47,7 +47,7 @@ class ToyModel:
 def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[ToyModel]:
     """The command in an empty folder, with installed weights and the toy model."""
     model = ToyModel()
-    monkeypatch.setattr(separator, "load_model", model.loaded)
+    monkeypatch.setattr("stemsplitter.catalogue.opening.load_model", model.loaded)
     monkeypatch.setattr(ModelStore, "is_ready", lambda *_: True)
     monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("STEMSPLITTER_OFFLINE", "1")
@@ -335,11 +335,11 @@ def test_row_18_quality_reaches_the_separation(toy: ToyModel, monkeypatch: pytes
         ("split --stems 4", ["4s"]),
         ("split --stems vocals,v", []),
         ("split --stems vocals,b", ["vocals,bass"]),
-        ("split --model b", ["builtin_6s"]),
+        ("split --model b", ["builtin_6s", "best_6s"]),
         ("split --device c", ["cpu", "cuda"]),
         ("split --precision b", ["bf16"]),
         ("models pull sp", ["spleeter_2s"]),
-        ("worker --models spleeter_2s,b", ["spleeter_2s,builtin_6s"]),
+        ("worker --models spleeter_2s,b", ["spleeter_2s,builtin_6s", "spleeter_2s,best_6s"]),
     ],
 )
 def test_row_17_shell_completes_values(
@@ -480,7 +480,7 @@ def test_model_with_unclear_license_is_not_downloaded(
     def load(entry: Any, store: ModelStore, runtime: Any) -> None:
         store.weights(entry.name)
 
-    monkeypatch.setattr(separator, "load_model", load)
+    monkeypatch.setattr("stemsplitter.catalogue.opening.load_model", load)
     done = run("a.wav", "--model", "htdemucs")
     assert pulled == []
     assert isinstance(done.exception, ModelError) and "stemsplitter models pull htdemucs" in str(

@@ -13,7 +13,7 @@ from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import AudioError, RequestError
-from stemsplitter.library import Separator, separator
+from stemsplitter.library import Separator
 from stemsplitter.library.verification import verify_files
 from tests.separation.toy_model import ToyModel
 
@@ -23,7 +23,7 @@ Make = Callable[..., Separator]
 
 @pytest.fixture
 def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_model: ToyModel) -> Make:
-    monkeypatch.setattr(separator, "load_model", lambda *_: toy_model)
+    monkeypatch.setattr("stemsplitter.catalogue.opening.load_model", lambda *_: toy_model)
     store = ModelStore(tmp_path / "models")
     return lambda **options: Separator("htdemucs", store=store, **options)
 

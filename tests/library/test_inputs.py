@@ -13,7 +13,7 @@ from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import AudioError
-from stemsplitter.library import Separator, separator
+from stemsplitter.library import Separator
 from tests.separation.toy_model import ToyModel
 
 Waveform = NDArray[np.float32]
@@ -21,7 +21,7 @@ Waveform = NDArray[np.float32]
 
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_model: ToyModel) -> Separator:
-    monkeypatch.setattr(separator, "load_model", lambda *_: toy_model)
+    monkeypatch.setattr("stemsplitter.catalogue.opening.load_model", lambda *_: toy_model)
     return Separator("htdemucs", store=ModelStore(tmp_path / "models"))
 
 

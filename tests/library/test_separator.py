@@ -17,7 +17,7 @@ from stemsplitter.audio.peaks import Peaks
 from stemsplitter.audio.tags import Tags
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import AudioError, ModelError, OutputError, RequestError, Stopped
-from stemsplitter.library import Progress, Separator, separator
+from stemsplitter.library import Progress, Separator
 from stemsplitter.library.verification import verify_files
 from tests.separation.toy_model import ToyModel
 
@@ -29,7 +29,7 @@ Make = Callable[..., Separator]
 @pytest.fixture
 def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_model: ToyModel) -> Make:
     """Call it for a Separator with the toy model, under the name of a model of the catalogue with the same stems."""
-    monkeypatch.setattr(separator, "load_model", lambda *_: toy_model)
+    monkeypatch.setattr("stemsplitter.catalogue.opening.load_model", lambda *_: toy_model)
     store = ModelStore(tmp_path / "models")
     return lambda **options: Separator("htdemucs", store=store, **options)
 
@@ -299,7 +299,7 @@ def test_impossible_requests_are_rejected(make: Make, song: Path, tmp_path: Path
 def test_the_default_is_the_first_installed_model(
     stems: str | None, count: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_model: ToyModel
 ) -> None:
-    monkeypatch.setattr(separator, "load_model", lambda *_: toy_model)
+    monkeypatch.setattr("stemsplitter.catalogue.opening.load_model", lambda *_: toy_model)
     made = Separator(stems=stems, store=ModelStore(tmp_path))
     assert made.entry.name == "builtin_6s" and len(made.stems) == count
 
