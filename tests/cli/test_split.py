@@ -323,6 +323,56 @@ def test_row_18_quality_reaches_the_separation(toy: ToyModel, monkeypatch: pytes
     assert seen == {"overlap": 0.5, "shifts": 3}
 
 
+def test_quality_best_is_the_better_model_with_an_overlap_of_a_half(
+    toy: ToyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, Any] = {}
+    stream = separator.separate_stream
+    monkeypatch.setattr(
+        separator,
+        "separate_stream",
+        lambda *args, **options: (seen.update(options), stream(*args, **options))[1],
+    )
+    monkeypatch.setattr(ModelStore, "is_ready", lambda store, name: name in ("builtin_6s", "scnet_large"))
+    write(Path("Lied.wav"))
+    for options, overlap in (["best"], 0.5), (["balanced"], None), (["best", "--overlap", "0.1"], 0.1):
+        done = run("Lied.wav", "--stems", "4s", "--overwrite", "--quality", *options)
+        assert done.exit_code == 0 and ", scnet_large (MIT) on " in done.stdout
+        assert "warning" not in done.stderr
+        assert seen == {"overlap": overlap, "shifts": 1}
+
+
+def test_a_quality_without_its_model_uses_the_default_with_a_warning(
+    toy: ToyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ModelStore, "is_ready", lambda store, name: name == "builtin_6s")
+    write(Path("Lied.wav"))
+    done = run("Lied.wav", "--quality", "balanced")
+    assert done.exit_code == 0 and ", builtin_6s (MIT) on " in done.stdout
+    assert "so that of fast is used: run `stemsplitter models pull best_6s`." in done.stderr
+    done = run("Lied.wav", "--quality", "fast", "--overwrite")
+    assert done.exit_code == 0 and "that of fast" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--quality", "great"], "There is no quality 'great': choose fast, balanced, best."),
+        (
+            ["--quality", "best", "--model", "htdemucs"],
+            "the quality best exclude each other: choose one of them",
+        ),
+    ],
+)
+def test_a_wrong_quality_is_refused_before_a_download(
+    options: list[str], why: str, toy: ToyModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ModelStore, "pull", lambda *_: pytest.fail("it was fetched"))
+    write(Path("Lied.wav"))
+    done = run("Lied.wav", *options)
+    assert done.exit_code != 0 and why in str(done.exception)
+
+
 # --- completion ---
 
 
@@ -338,6 +388,7 @@ def test_row_18_quality_reaches_the_separation(toy: ToyModel, monkeypatch: pytes
         ("split --model b", ["builtin_6s", "best_6s"]),
         ("split --device c", ["cpu", "cuda"]),
         ("split --precision b", ["bf16"]),
+        ("split --quality b", ["balanced", "best"]),
         ("models pull sp", ["spleeter_2s"]),
         ("worker --models spleeter_2s,b", ["spleeter_2s,builtin_6s", "spleeter_2s,best_6s"]),
     ],

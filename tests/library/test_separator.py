@@ -319,11 +319,53 @@ def test_missing_weights_say_how_to_install_them(tmp_path: Path) -> None:
         Separator("htdemucs_6s", store=ModelStore(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("options", "name", "overlap"),
+    [
+        ({"quality": "fast"}, "builtin_6s", None),
+        ({"quality": "balanced"}, "scnet_large", None),
+        ({"quality": "best"}, "scnet_large", 0.5),
+        ({"quality": "best", "overlap": 0.3}, "scnet_large", 0.3),
+        ({}, "builtin_6s", None),
+    ],
+)
+def test_a_quality_chooses_model_and_overlap(
+    options: dict[str, Any],
+    name: str,
+    overlap: float | None,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    toy_model: ToyModel,
+) -> None:
+    monkeypatch.setattr("stemsplitter.catalogue.opening.load_model", lambda *_: toy_model)
+    store = ModelStore(tmp_path / "models")
+    monkeypatch.setattr(store, "is_ready", lambda name: name in ("scnet_large", "builtin_6s"))
+    separator = Separator(stems="4s", store=store, **options)
+    assert (separator.entry.name, separator._overlap, separator.notes) == (name, overlap, ())
+
+
+def test_a_quality_without_its_model_is_noted(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_model: ToyModel, noise: Noise
+) -> None:
+    monkeypatch.setattr("stemsplitter.catalogue.opening.load_model", lambda *_: toy_model)
+    separator = Separator(quality="best", stems="4s", store=ModelStore(tmp_path / "models"))
+    assert separator.entry.name == "builtin_6s" and "models pull scnet_large" in separator.notes[0]
+
+
+@pytest.mark.parametrize("options", [{"quality": "great"}, {"quality": "best", "model": "htdemucs"}])
+def test_a_wrong_quality_is_rejected(options: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="choose"):
+        Separator(store=ModelStore(tmp_path), **options)
+
+
 def test_with_stems_shares_the_loaded_model(make: Make, noise: Noise, toy_model: ToyModel) -> None:
     first = make(stems="4s")
     second = first.with_stems(("vocals", "instrumental"))
     assert (first.stems[-1], second.stems) == ("other", ("vocals", "instrumental"))
     mixture = noise(9_000)
     np.testing.assert_allclose(sum(second.separate(mixture).stems.values()), mixture, atol=1e-5)
+    assert (second._overlap, first.with_stems("4s", overlap=0.5)._overlap) == (None, 0.5)
     with pytest.raises(RequestError):
         first.with_stems(("guitar",))
+    with pytest.raises(RequestError, match="cannot overlap by 1"):
+        first.with_stems("4s", overlap=1)

@@ -45,6 +45,23 @@ def test_model_of_a_coarser_layout_does_not_serve_a_finer_one(tiny_store: ModelS
     ]
 
 
+def test_a_quality_precedes_the_settings(tiny_store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, ready = Settings(model_6s=MODEL), {MODEL, "builtin_6s"}
+    monkeypatch.setattr(tiny_store, "is_ready", lambda name: name in ready)
+
+    def chosen(layout: str) -> list[str]:
+        return [
+            model_for(layout, settings, tiny_store, quality).name for quality in ("fast", "balanced", "best")
+        ]
+
+    assert chosen("6s") == chosen("4s") == ["builtin_6s"] * 3
+    ready |= {"scnet_large", "best_6s", "melband_kim"}
+    assert chosen("6s") == ["builtin_6s", "best_6s", "best_6s"]
+    assert chosen("4s") == ["builtin_6s", "scnet_large", "scnet_large"]
+    assert chosen("2s") == ["builtin_6s", "melband_kim", "melband_kim"]
+    assert model_for("6s", settings, tiny_store).name == MODEL
+
+
 @pytest.fixture
 def broken(tiny_store: ModelStore, monkeypatch: pytest.MonkeyPatch) -> ModelStore:
     """A store whose built-in model is damaged."""

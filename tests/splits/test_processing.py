@@ -173,6 +173,34 @@ def test_row_19_model_of_the_vocals_is_named(
     }
 
 
+@pytest.mark.parametrize(
+    ("quality", "overlap"), [("best", 0.5), ("balanced", None), ("fast", None), (None, None)]
+)
+def test_worker_is_told_the_overlap_of_the_quality(
+    services: Services,
+    account: str,
+    create: Create,
+    jobs: SplitJobs,
+    pool: FakePool,
+    monkeypatch: pytest.MonkeyPatch,
+    quality: str | None,
+    overlap: float | None,
+) -> None:
+    monkeypatch.setattr("stemsplitter.splits.service.model_for", _tiny(services))
+    split_id = create(**({} if quality is None else {"quality": quality}))
+    pool.vocals_from = {"name": "spleeter_2s", "licence": "MIT"}
+    run(jobs)
+    (request,) = pool.requests
+    assert request.overlap == overlap
+    model = services.splits.get(account, split_id).model_dump(by_alias=True)["model"]
+    assert model.get("quality") == quality and "vocalsFrom" in model
+
+
+def _tiny(services: Services) -> Callable[..., Any]:
+    """Return a selection of the tiny model for every quality."""
+    return lambda *_: services.models.entry(MODEL)
+
+
 def test_worker_is_told_the_instruments(
     services: Services, account: str, create: Create, jobs: SplitJobs, pool: FakePool
 ) -> None:

@@ -236,7 +236,7 @@ def test_retry_keeps_the_options_of_the_failed_split(
 ) -> None:
     failed = create(
         stemModel="4s", stems=["vocals", "drums"], outputFormat="wav", bitDepth=16, metadata={"a": "b"},
-        instruments=["vocals", "bass"],
+        instruments=["vocals", "bass"], quality="best",
     )  # fmt: skip
     with pytest.raises(Conflict, match="is queued"):
         services.splits.retry(account, failed)
@@ -249,6 +249,7 @@ def test_retry_keeps_the_options_of_the_failed_split(
         "credits_used", "source_bytes", "user_metadata",
     ):  # fmt: skip
         assert getattr(old, column) == getattr(new, column)
+    assert old.model["quality"] == new.model["quality"] == "best"
     assert (old.status, new.status, ledger(again)) == ("failed", "queued", [("hold", -COST)])
     services.splits.delete(account, failed)
     assert files(services) == [new.source_key]  # its own, which the old one's end leaves alone

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stemsplitter.errors import DeviceError
+from stemsplitter.errors import DeviceError, RequestError
 from stemsplitter.worker import child
 from stemsplitter.worker.child import SeparationServer, find_device
 
@@ -35,6 +35,22 @@ def test_threads_are_divided_among_processes(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("stemsplitter.separation.runtimes.openvino.usable_cores", lambda: 8)
     shares = [child.share_of_threads(*given) for given in ((0, 1), (0, 3), (0, 16), (5, 3))]
     assert shares == [None, 2, 1, 5]
+
+
+def test_the_overlap_of_a_request_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Any, float | None]] = []
+    over = threading.Event()
+
+    class Loaded:
+        def with_stems(self, stems: Any, *, overlap: float | None) -> Any:
+            seen.append((stems, overlap))
+            over.set()
+            raise RequestError("Enough.")
+
+    monkeypatch.setattr(child, "Separator", lambda *_, **__: Loaded())
+    request = {"id": 7, "model": "m", "stems": ["vocals"], "overlap": 0.5}
+    SeparationServer(Responses(), "cpu", None).run([request])
+    assert over.wait(60) and seen == [(["vocals"], 0.5)]
 
 
 def test_process_exits_on_a_gpu_failure(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,13 @@ def models(incomplete: str) -> list[str]:
     return [f"{before}{comma}{name}" for name in _starting(last, names)]
 
 
+def qualities(incomplete: str) -> list[str]:
+    """Complete a quality."""
+    from stemsplitter.catalogue.qualities import QUALITIES
+
+    return _starting(incomplete, QUALITIES)
+
+
 def devices(incomplete: str) -> list[str]:
     """Complete a compute device."""
     return _starting(incomplete, DEVICES)

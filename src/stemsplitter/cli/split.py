@@ -70,6 +70,14 @@ def split(
             "guitar, piano, other. The other stems are silent. Default: all six.",
         ),
     ] = None,
+    quality: Annotated[
+        str | None,
+        typer.Option(
+            metavar="fast|balanced|best",
+            autocompletion=completion.qualities,
+            help="fast: the default; balanced: the best installed model; best: the same with an overlap of 0.5.",
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -131,6 +139,7 @@ def split(
 
     A failed song does not stop the others. The exit code is 1 if any song failed.
     """
+    from stemsplitter.catalogue.qualities import check_quality_choice
     from stemsplitter.catalogue.store import ModelStore
     from stemsplitter.library import Separator
     from stemsplitter.library.outputs import output_rate
@@ -153,8 +162,9 @@ def split(
         parse_instruments(",".join(instruments))
     output_rate(format, 44_100 if rate is None else rate)
     check_quality(overlap, shifts)
+    check_quality_choice(quality, model)
     store = ModelStore()
-    candidates, requested = _candidates(store, model, ",".join(stems or ()))
+    candidates, requested = _candidates(store, model, ",".join(stems or ()), quality)
     with ExitStack() as stack:
         if is_piped := output == STANDARD_OUTPUT:
             _check_standard_output(options, requested, as_json)
@@ -170,7 +180,8 @@ def split(
         entry = _downloaded(report, store, candidates)
         with report.status(f"Loading {entry.name}"):
             separator = Separator(
-                entry.name,
+                entry.name if quality is None else None,
+                quality=quality,
                 stems=requested,
                 device=device,
                 precision=precision,
@@ -185,18 +196,21 @@ def split(
 
 
 def _candidates(
-    store: "ModelStore", model: str | None, stems: str
+    store: "ModelStore", model: str | None, stems: str, quality: str | None
 ) -> tuple[list["ModelEntry"], tuple[str, ...]]:
     """Return the models to choose from and the requested stems.
 
     Raises:
         RequestError: no model, or not the named one, provides the stems.
     """
+    from stemsplitter.catalogue.qualities import better_model_for
     from stemsplitter.catalogue.selection import candidates_for
     from stemsplitter.separation.layouts import parse_stems, plan_stems
 
     if model is None:
         requested = parse_stems(stems or "6s")
+        if better := better_model_for(requested, store, quality):
+            return [better], requested
         return candidates_for(requested, store.entries()), requested
     entry = store.entry(model)
     requested = parse_stems(stems) if stems else entry.stems

@@ -16,6 +16,12 @@ from stemsplitter.audio.mixing import resampled
 from stemsplitter.audio.peaks import Peaks
 from stemsplitter.catalogue.entries import ModelEntry
 from stemsplitter.catalogue.opening import models_used, open_model
+from stemsplitter.catalogue.qualities import (
+    better_model_for,
+    check_quality_choice,
+    overlap_of,
+    quality_notes,
+)
 from stemsplitter.catalogue.selection import default_model_for
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import RequestError, Stopped
@@ -45,6 +51,7 @@ class Separator:
         self,
         model: str | None = None,
         *,
+        quality: str | None = None,
         stems: str | Sequence[str] | None = None,
         device: str = "auto",
         precision: str = "auto",
@@ -58,6 +65,8 @@ class Separator:
         Args:
             model: name of a model; by default the first installed one that provides the stems and has an unrestricted
                 license.
+            quality: instead of a model, ``fast``: the default; ``balanced``: the best installed model with an
+                unrestricted license; or ``best``: the same with an ``overlap`` of 0.5.
             stems: a layout (``6s``, ``4s``, ``2s``) or stem names; by default all stems of the model, or ``6s``
                 without a model.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
@@ -69,17 +78,21 @@ class Separator:
             store: the models on this machine; by default the user's cache.
 
         Raises:
-            RequestError: the model cannot provide the stems, the device or precision is not available, or ``overlap``
-                or ``shifts`` is out of range.
+            RequestError: the model cannot provide the stems, the device or precision is not available, ``overlap``
+                or ``shifts`` is out of range, or the quality is unknown or given together with a model.
             ModelError: the model is unknown, or its weights are missing or damaged.
         """
         check_quality(overlap, shifts)
-        self._overlap, self._shifts = overlap, shifts
+        check_quality_choice(quality, model)
+        self._overlap, self._shifts = overlap_of(quality) if overlap is None else overlap, shifts
         store = store or ModelStore()
         requested = _requested(stems)
+        self._notes: tuple[str, ...] = ()
         if model is None:
             requested = requested or parse_stems("6s")
-            self.entry: ModelEntry = default_model_for(requested, store)
+            better = better_model_for(requested, store, quality)
+            self.entry: ModelEntry = better or default_model_for(requested, store)
+            self._notes = quality_notes(requested, store, quality)
         else:
             self.entry = store.entry(model)
         self._plan = plan_stems(self.entry.stems, requested or self.entry.stems)
@@ -103,8 +116,8 @@ class Separator:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Sentences about the loaded model that users should read; each result has them among its warnings."""
-        return self._model.notes
+        """Sentences about the model that users should read; each result has them among its warnings."""
+        return (*self._notes, *self._model.notes)
 
     @property
     def segment(self) -> int:
@@ -116,13 +129,15 @@ class Separator:
         """Sample rate of the model in hertz; songs at other rates are converted to it and back."""
         return self._model.sample_rate
 
-    def with_stems(self, stems: str | Sequence[str]) -> "Separator":
-        """Return a Separator of other stems that shares the loaded model.
+    def with_stems(self, stems: str | Sequence[str], *, overlap: float | None = None) -> "Separator":
+        """Return a Separator of other stems that shares the loaded model; ``overlap`` is by default unchanged.
 
         Raises:
-            RequestError: the model cannot provide the stems.
+            RequestError: the model cannot provide the stems, or ``overlap`` is out of range.
         """
+        check_quality(overlap, self._shifts)
         other = copy.copy(self)
+        other._overlap = self._overlap if overlap is None else overlap
         other._plan = plan_stems(self.entry.stems, _requested(stems) or self.entry.stems)
         return other
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from stemsplitter.catalogue.entries import ModelEntry, provides
+from stemsplitter.catalogue.qualities import better_model_for
 from stemsplitter.catalogue.selection import candidates_for, default_model_for
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import ModelError, RequestError, SettingsError
@@ -16,15 +17,17 @@ ALIASES = {"htdemucs": "4s", "htdemucs_ft": "4s", "htdemucs_6s": "6s"}
 _FINER = {"2s": ("2s", "4s", "6s"), "4s": ("4s", "6s"), "6s": ("6s",)}
 
 
-def model_for(layout: str, settings: Settings, store: ModelStore) -> ModelEntry:
-    """Return the model for a layout: the one set for it or for a finer layout, otherwise the default
-    (:mod:`stemsplitter.catalogue.selection`).
+def model_for(layout: str, settings: Settings, store: ModelStore, quality: str | None = None) -> ModelEntry:
+    """Return the model for a layout: that of the quality (:mod:`stemsplitter.catalogue.qualities`), without one the
+    model set for the layout or for a finer one, otherwise the default (:mod:`stemsplitter.catalogue.selection`).
 
     Raises:
         ValidationFailed: the server has no model for it.
         SettingsError: a setting names a model that is unknown, not installed, or does not have the stems of the layout.
     """
-    if name := _name_for(layout, settings):
+    if better := better_model_for(LAYOUTS[layout], store, quality):
+        return better
+    if quality is None and (name := _name_for(layout, settings)):
         return _named(name, layout, store)
     if entry := _default_for(layout, store):
         return entry

@@ -35,7 +35,8 @@ class Split(Base):
     """The separation of a song.
 
     ``stems`` maps a stem's name to its ``{"key", "size", "mime"}``. ``instruments`` maps each of the six stems to the
-    probability that the song has it, 1 or 0; it is null unless the request lists them.
+    probability that the song has it, 1 or 0; it is null unless the request lists them. ``model`` has the model's name
+    and license, the ``quality`` if the request names one, and later ``vocalsFrom``.
 
     ``lease`` identifies the run that may change the split while it is processing, and ``worker_id`` its worker. A run
     whose lease is no longer in the row has lost the split, because it was canceled or requeued. ``attempts`` counts the

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from stemsplitter import tracing
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.peaks import MIME as PEAKS_MIME
+from stemsplitter.catalogue.qualities import overlap_of
 from stemsplitter.database import Database
 from stemsplitter.errors import AudioError, Stopped
 from stemsplitter.files.names import shown
@@ -168,6 +169,7 @@ class SplitProcessor:
                 max_seconds=split.duration_seconds + SLACK_SECONDS,
                 instruments=present(split),
                 max_sample_rate=self._settings.max_sample_rate,
+                overlap=overlap_of(split.model.get("quality")),
             )
             try:
                 with tracing.span("separate"):

@@ -15,6 +15,7 @@ Status = Literal["queued", "processing", "succeeded", "failed"]
 Layout = Literal["2s", "4s", "6s"]
 StemName = Literal["vocals", "drums", "bass", "guitar", "piano", "other", "instrumental"]
 Instrument = Literal["vocals", "drums", "bass", "guitar", "piano", "other"]
+Quality = Literal["fast", "balanced", "best"]
 if TYPE_CHECKING:
     OutputFormat = str
     BitDepth = str | int
@@ -69,6 +70,12 @@ class CreateSplit(RequestModel):
         None,
         description="The instruments that the song has; the stems of the others are silent. All six by default.",
     )
+    quality: Quality | None = Field(
+        None,
+        description="`fast`: the built-in model, and Spleeter for vocals; `balanced`: the best model on this server "
+        "with an unrestricted license; `best`: the same with more overlap, in 1.5 times the time. By default the "
+        "server chooses the model.",
+    )
     webhook_url: str | None = Field(
         None,
         max_length=8192,
@@ -106,11 +113,13 @@ class VocalsModel(CamelModel):
 class ModelUsed(CamelModel):
     """The model that separates the song.
 
-    `vocalsFrom` is present only if the split has succeeded and another model extracted the vocals.
+    `quality` is present only if the request names one. `vocalsFrom` is present only if the split has succeeded and
+    another model extracted the vocals.
     """
 
     name: str
     licence: str
+    quality: Quality | SkipJsonSchema[None] = Field(None, exclude_if=lambda quality: quality is None)
     vocals_from: VocalsModel | SkipJsonSchema[None] = Field(None, exclude_if=lambda model: model is None)
 
 

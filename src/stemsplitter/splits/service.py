@@ -83,6 +83,7 @@ class SplitService:
             bit_depth=failed.bit_depth,
             stems=failed.requested_stems,
             instruments=present(failed),
+            quality=failed.model.get("quality"),
             webhook_url=failed.webhook_url,
             metadata=failed.user_metadata,
         )
@@ -233,7 +234,10 @@ class SplitService:
             )
         if request.webhook_url is not None:
             self._webhooks.check_url(request.webhook_url, "webhookUrl")
-        model = model_for(layout, self._settings, self._models)
+        entry = model_for(layout, self._settings, self._models, request.quality)
+        model = {"name": entry.name, "licence": entry.licence}
+        if request.quality is not None:
+            model["quality"] = request.quality
         at = now()
         return Split(
             id=new_id("split"),
@@ -244,7 +248,7 @@ class SplitService:
             instruments=_probabilities(request.instruments),
             output_format=request.output_format,
             bit_depth=depth,
-            model={"name": model.name, "licence": model.licence},
+            model=model,
             user_metadata=request.metadata,
             webhook_url=request.webhook_url,
             progress=0,

@@ -134,7 +134,7 @@ class SeparationServer:
         with self._loading:  # once, even for two concurrent requests
             if name not in self._separators:
                 self._separators[name] = Separator(name, device=self._device, threads=self._threads)
-            return self._separators[name].with_stems(stems)
+            return self._separators[name].with_stems(stems, overlap=request["overlap"])
 
 
 def _lower_priority() -> None:

@@ -41,6 +41,7 @@ class SeparationRequest:
     max_seconds: float
     instruments: list[str] | None = None
     max_sample_rate: int | None = None
+    overlap: float | None = None
 
 
 @dataclass(frozen=True)

@@ -255,6 +255,25 @@ def test_invalid_request_is_refused_with_its_param(
     assert error["param"].startswith(param.split(".")[0])
 
 
+@pytest.mark.parametrize("quality", ["great", "FAST", "", 1])
+def test_an_unknown_quality_is_refused_with_the_choices(
+    client: TestClient, upload: Callable[[], dict[str, str]], quality: Any
+) -> None:
+    response = client.post(PATH, json={"input": upload(), "quality": quality})
+    error = response.json()["error"]
+    assert (response.status_code, error["code"], error["param"]) == (422, "VALIDATION_ERROR", "quality")
+    assert all(choice in error["message"] for choice in ("fast", "balanced", "best"))
+
+
+@pytest.mark.parametrize("quality", ["fast", "balanced", "best", None])
+def test_a_split_tells_its_quality(
+    client: TestClient, upload: Callable[[], dict[str, str]], quality: str | None
+) -> None:
+    created = data(client.post(PATH, json={"input": upload(), "quality": quality}))
+    model = data(client.get(f"{PATH}/{created['id']}"))["model"]
+    assert model.get("quality") == quality and ("quality" in model) == (quality is not None)
+
+
 def test_invalid_id_is_refused_in_the_envelope(client: TestClient) -> None:
     assert client.get(f"{PATH}/%00").json()["success"] is False
     assert client.get(f"{PATH}/split_none").status_code == 404
