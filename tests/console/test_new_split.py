@@ -74,6 +74,23 @@ def test_form_is_on_every_split_page(browser: Browser, path: str) -> None:
     assert {"file", "url", "format"} <= page.inputs
 
 
+def test_quality_is_offered_where_there_is_a_better_model(
+    browser: Browser, services: Services, song: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "quality" not in check(browser, "/new").inputs
+    of_files = services.models.is_ready
+    monkeypatch.setattr(services.models, "is_ready", lambda name: name == "melband_kim" or of_files(name))
+    assert "quality" in check(browser, "/new").inputs
+    offered = {task.layout: "quality" in check(browser, f"/{task.slug}").inputs for task in TASKS}
+    assert offered == {task.layout: task.layout == "2s" for task in TASKS}
+    fields = upload(browser, song) | {"layout": "2s", "csrf": browser.csrf, "quality": "best"}
+    answer = browser.post("/new", data=fields)
+    model = row(services, answer.headers["location"]).model
+    assert (model["name"], model["quality"]) == ("melband_kim", "best")
+    refused = browser.post("/new", data=fields | {"quality": "great"})
+    assert refused.status_code == 422 and "Choose the quality from the list." in refused.text
+
+
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.slug)
 def test_task_pages_are_public(visitor: Browser, task: Task) -> None:
     page = check(visitor, f"/{task.slug}")

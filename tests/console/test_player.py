@@ -35,6 +35,14 @@ def test_player_has_every_stem(browser: Browser, services: Services, account_id:
     assert "data-decoded" in text and ".stem.mp4" in text
 
 
+def test_models_and_quality_are_named(browser: Browser, services: Services, account_id: str) -> None:
+    vocals = {"name": "scnet_large", "licence": "MIT"}
+    model = {"name": "best_6s", "licence": "MIT", "quality": "best", "vocalsFrom": vocals}
+    split_id, _ = add_finished(services, account_id, model=model)
+    text = browser.get(f"/splits/{split_id}").text
+    assert "best_6s (MIT), quality best; vocals by scnet_large (MIT)" in text
+
+
 def test_task_sets_initially_muted_stems(browser: Browser, services: Services, account_id: str) -> None:
     split_id, _ = add_finished(services, account_id, user_metadata={"task": "drum-remover"})
     text = browser.get(f"/splits/{split_id}").text

@@ -8,6 +8,7 @@ from stemsplitter.separation.layouts import LAYOUTS
 from stemsplitter.service_errors import ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.splits.model_selection import (
+    better_layouts,
     check_models,
     choose_stems,
     model_for,
@@ -60,6 +61,9 @@ def test_a_quality_precedes_the_settings(tiny_store: ModelStore, monkeypatch: py
     assert chosen("4s") == ["builtin_6s", "scnet_large", "scnet_large"]
     assert chosen("2s") == ["builtin_6s", "melband_kim", "melband_kim"]
     assert model_for("6s", settings, tiny_store).name == MODEL
+    assert better_layouts(tiny_store) == ["6s", "4s", "2s"]
+    ready -= {"scnet_large", "best_6s"}
+    assert better_layouts(tiny_store) == ["2s"]
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.audio.formats import variants
+from stemsplitter.catalogue.qualities import QUALITIES
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.errors import wants_page
 from stemsplitter.console.rendering import page
@@ -15,7 +16,7 @@ from stemsplitter.console.tasks import METADATA, TASKS, Task, find_task
 from stemsplitter.separation.layouts import SIX_STEMS
 from stemsplitter.service_errors import NotFound, ServiceError, ValidationFailed
 from stemsplitter.services import Services
-from stemsplitter.splits.model_selection import ready_layouts
+from stemsplitter.splits.model_selection import better_layouts, ready_layouts
 from stemsplitter.splits.schemas import CreateSplit
 from stemsplitter.uploads.schemas import UploadRequest
 
@@ -75,6 +76,7 @@ def create(
     signed_in: SignedInDep,
     format: _Text = "mp3",
     layout: _Text = "6s",
+    quality: _Text = "",
     task: _Text = "",
     url: _Text = "",
     upload_id: _Text = "",
@@ -91,6 +93,7 @@ def create(
         wanted = _wanted(
             source,
             chosen.layout if chosen else layout,
+            quality,
             format,
             chosen,
             webhook_url.strip(),
@@ -123,6 +126,7 @@ def _source(services: Services, url: str, upload_id: str, storage_key: str) -> d
 def _wanted(
     source: dict[str, str],
     layout: str,
+    quality: str,
     format: str,
     task: Task | None,
     webhook_url: str,
@@ -132,10 +136,13 @@ def _wanted(
         raise ValidationFailed("Choose the stems and a format from the list.")
     if not set(instruments) <= set(SIX_STEMS):
         raise ValidationFailed("Choose the instruments from the list.", param="instruments")
+    if quality not in ("", *QUALITIES):
+        raise ValidationFailed("Choose the quality from the list.", param="quality")
     chosen = FORMATS[format]
     body = {
         "input": source,
         "stemModel": layout,
+        "quality": quality or None,
         "outputFormat": chosen.container,
         "bitDepth": chosen.depth or None,
         "instruments": instruments or None,
@@ -160,7 +167,6 @@ def _form(
     instruments: Sequence[str] = (),
     error: ServiceError | None = None,
 ) -> Response:
-    ready = ready_layouts(services.settings, services.models)
     return page(
         request,
         "task.html" if task else "new_split.html",
@@ -171,10 +177,17 @@ def _form(
         webhook_url=webhook_url,
         instruments=instruments,
         error=str(error) if error else "",
-        **choices(ready),
+        **choices(services),
     )
 
 
-def choices(ready: Sequence[str]) -> dict[str, Any]:
-    """Return the choices of the form: layouts, those with a model, and formats."""
-    return {"layouts": LAYOUTS, "ready": ready, "formats": FORMATS, "songs": SONGS, "names": SIX_STEMS}
+def choices(services: Services) -> dict[str, Any]:
+    """Return the choices of the form: layouts, those with a model and with a better one, formats and instruments."""
+    return {
+        "layouts": LAYOUTS,
+        "ready": ready_layouts(services.settings, services.models),
+        "better": better_layouts(services.models),
+        "formats": FORMATS,
+        "songs": SONGS,
+        "names": SIX_STEMS,
+    }

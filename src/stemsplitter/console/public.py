@@ -9,7 +9,6 @@ from stemsplitter.console.new_split import choices
 from stemsplitter.console.rendering import page
 from stemsplitter.console.tasks import TASKS
 from stemsplitter.credit_packs import parse_packs
-from stemsplitter.splits.model_selection import ready_layouts
 
 router = APIRouter()
 
@@ -17,9 +16,8 @@ router = APIRouter()
 @router.get("/")
 def home(request: Request, services: ServicesDep) -> Response:
     """Show the home page."""
-    ready = ready_layouts(services.settings, services.models)
     curl = curl_command(services.settings.base_url)
-    fields = {"task": None, "url": "", "webhook_url": "", "instruments": (), **choices(ready)}
+    fields = {"task": None, "url": "", "webhook_url": "", "instruments": (), **choices(services)}
     return page(request, "home.html", curl=curl, tasks=TASKS, **fields)
 
 

@@ -44,6 +44,11 @@ def ready_layouts(settings: Settings, store: ModelStore) -> list[str]:
     return [layout for layout in LAYOUTS if _name_for(layout, settings) or _default_for(layout, store)]
 
 
+def better_layouts(store: ModelStore) -> list[str]:
+    """Return the layouts for which this server has a better model than that of the quality ``fast``."""
+    return [layout for layout, stems in LAYOUTS.items() if better_model_for(stems, store, "balanced")]
+
+
 def wanted_models(settings: Settings, store: ModelStore) -> Iterator[list[ModelEntry]]:
     """Yield for each layout the models that can separate it, in order of preference, installed or not."""
     for layout, stems in LAYOUTS.items():
