@@ -59,7 +59,7 @@ class Pool:
                 raise Stopped("stopped")
             time.sleep(0.05)
         folder = Path(request.folder)
-        folder.mkdir()
+        folder.mkdir(parents=True)  # another worker deletes the files of a run that has lost its lease
         stems = {name: str(folder / f"{name}.mp3") for name in request.stems}
         for path in (*stems.values(), folder / "peaks.json"):
             Path(path).write_bytes(b"{}")
