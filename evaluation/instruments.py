@@ -5,9 +5,10 @@ The list is that of the true stems, of songs in which `other` contains nothing t
 
 import argparse
 import statistics
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from evaluation.datasets import SAMPLE_RATE, Song, songs
+from evaluation.datasets import SAMPLE_RATE, Audio, Song, songs
 from evaluation.metrics import sdr
 from evaluation.scores import scored_truths
 from stemsplitter.library import Separator
@@ -28,25 +29,47 @@ def main() -> None:
     parser.add_argument("--devset", type=Path, help="a folder of songs with true stems, see the README")
     options = parser.parse_args()
     separator = Separator("builtin_6s", device="cpu")
+
+    def separate(song: Song, names: tuple[str, ...]) -> Mapping[str, Audio]:
+        return separator.separate(song.mixture, sample_rate=SAMPLE_RATE, instruments=names).stems
+
+    print_table(options.devset, SIX_STEMS, separate)
+
+
+def print_table(
+    devset: Path | None,
+    scored: tuple[str, ...],
+    separate: Callable[[Song, tuple[str, ...]], Mapping[str, Audio]],
+) -> None:
+    """Print the SDR of the stems ``scored`` of each song without and with its list of instruments, and the medians.
+
+    Args:
+        devset: folder of the songs.
+        scored: names of stems.
+        separate: separates a song that has these instruments.
+    """
     found: dict[str, dict[str, list[float]]] = {"without": {}, "with": {}}
-    print(f"| song | list | {' | '.join(SIX_STEMS)} |\n|---|---|{'---|' * len(SIX_STEMS)}")
-    for song in songs(options.devset):
+    print(f"| song | list | {' | '.join(scored)} |\n|---|---|{'---|' * len(scored)}")
+    for song in songs(devset):
         listed = instruments(song)
         if listed is None:
             continue
-        truths = [(stem, truth) for stem, truth in scored_truths(song, SIX_STEMS) if truth.any()]
-        for way, names in (("without", None), ("with", listed)):
-            stems = separator.separate(song.mixture, sample_rate=SAMPLE_RATE, instruments=names).stems
+        truths = [
+            (stem, truth) for stem, truth in scored_truths(song, SIX_STEMS) if stem in scored and truth.any()
+        ]
+        for way, names in (("without", SIX_STEMS), ("with", listed)):
+            stems = separate(song, names)
             row = {stem: sdr(truth, stems[stem]) for stem, truth in truths}
             for stem, figure in row.items():
                 found[way].setdefault(stem, []).append(figure)
-            print(_row(song.name, way, row), flush=True)
+            print(_row(song.name, way, scored, row), flush=True)
     for way, figures in found.items():
-        print(_row("median", way, {stem: statistics.median(values) for stem, values in figures.items()}))
+        medians = {stem: statistics.median(values) for stem, values in figures.items()}
+        print(_row("median", way, scored, medians))
 
 
-def _row(song: str, way: str, figures: dict[str, float]) -> str:
-    cells = (f"{figures[stem]:.1f}" if stem in figures else "" for stem in SIX_STEMS)
+def _row(song: str, way: str, scored: tuple[str, ...], figures: dict[str, float]) -> str:
+    cells = (f"{figures[stem]:.1f}" if stem in figures else "" for stem in scored)
     return f"| {song} | {way} | {' | '.join(cells)} |"
 
 

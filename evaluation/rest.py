@@ -4,15 +4,13 @@ It separates what the true vocals, drums and bass leave of each song that has th
 """
 
 import argparse
-import statistics
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from evaluation.datasets import songs
-from evaluation.instruments import instruments
-from evaluation.metrics import sdr
-from evaluation.scores import scored_truths
+from evaluation.datasets import Audio, Song
+from evaluation.instruments import print_table
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.separation.architectures.bandnet.model import GIVEN, BandNetModel
 from stemsplitter.separation.architectures.bandnet.rest import separate_rest
@@ -38,28 +36,13 @@ def main() -> None:
     )
     options = parser.parse_args()
     model = load(options.weights)
-    found: dict[str, dict[str, list[float]]] = {"without": {}, "with": {}}
-    print(f"| song | list | {' | '.join(OTHERS)} |\n|---|---|{'---|' * len(OTHERS)}")
-    for song in songs(options.devset):
-        listed = instruments(song)
-        if listed is None:
-            continue
+
+    def separate(song: Song, names: tuple[str, ...]) -> Mapping[str, Audio]:
         silence = np.zeros_like(song.mixture)
         given = {stem: song.stems.get(stem, silence) for stem in GIVEN}
-        truths = [(stem, truth) for stem, truth in scored_truths(song, SIX_STEMS) if stem in OTHERS]
-        for way, names in (("without", SIX_STEMS), ("with", listed)):
-            stems = separate_rest(model.for_instruments(names), song.mixture, given)
-            row = {stem: sdr(truth, stems[stem]) for stem, truth in truths if truth.any()}
-            for stem, figure in row.items():
-                found[way].setdefault(stem, []).append(figure)
-            print(_row(song.name, way, row), flush=True)
-    for way, figures in found.items():
-        print(_row("median", way, {stem: statistics.median(values) for stem, values in figures.items()}))
+        return separate_rest(model.for_instruments(names), song.mixture, given)
 
-
-def _row(song: str, way: str, figures: dict[str, float]) -> str:
-    cells = (f"{figures[stem]:.1f}" if stem in figures else "" for stem in OTHERS)
-    return f"| {song} | {way} | {' | '.join(cells)} |"
+    print_table(options.devset, OTHERS, separate)
 
 
 if __name__ == "__main__":

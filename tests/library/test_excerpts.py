@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
-from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import AudioError, RequestError
 from stemsplitter.library import Separator
 from stemsplitter.library.verification import verify_files
@@ -22,24 +21,8 @@ Make = Callable[..., Separator]
 
 
 @pytest.fixture
-def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_model: ToyModel) -> Make:
-    monkeypatch.setattr("stemsplitter.catalogue.opening.load_model", lambda *_: toy_model)
-    store = ModelStore(tmp_path / "models")
-    return lambda **options: Separator("htdemucs", store=store, **options)
-
-
-@pytest.fixture
 def mixture(noise: Callable[..., Waveform]) -> Waveform:
     return noise(44_100)
-
-
-@pytest.fixture
-def song(tmp_path: Path, mixture: Waveform) -> Path:
-    path = tmp_path / "Ein Lied.wav"
-    with StemWriter(path, OutputFormat.parse("wav32f"), 44_100, 2) as writer:
-        writer.write(mixture)
-        writer.commit()
-    return path
 
 
 @pytest.mark.parametrize(

@@ -9,34 +9,20 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stemsplitter.audio.encode import StemWriter
-from stemsplitter.audio.formats import OutputFormat
-from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import AudioError
 from stemsplitter.library import Separator
-from tests.separation.toy_model import ToyModel
 
 Waveform = NDArray[np.float32]
 
 
 @pytest.fixture
-def toy(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_model: ToyModel) -> Separator:
-    monkeypatch.setattr("stemsplitter.catalogue.opening.load_model", lambda *_: toy_model)
-    return Separator("htdemucs", store=ModelStore(tmp_path / "models"))
+def toy(make: Callable[..., Separator]) -> Separator:
+    return make()
 
 
 @pytest.fixture
 def mixture(noise: Callable[..., Waveform]) -> Waveform:
     return noise(9_000)
-
-
-@pytest.fixture
-def song(tmp_path: Path, mixture: Waveform) -> Path:
-    path = tmp_path / "Ein Lied.wav"
-    with StemWriter(path, OutputFormat.parse("wav32f"), 44_100, 2) as writer:
-        writer.write(mixture)
-        writer.commit()
-    return path
 
 
 class Tensor:

@@ -27,14 +27,6 @@ Make = Callable[..., Separator]
 
 
 @pytest.fixture
-def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, toy_model: ToyModel) -> Make:
-    """Call it for a Separator with the toy model, under the name of a model of the catalogue with the same stems."""
-    monkeypatch.setattr("stemsplitter.catalogue.opening.load_model", lambda *_: toy_model)
-    store = ModelStore(tmp_path / "models")
-    return lambda **options: Separator("htdemucs", store=store, **options)
-
-
-@pytest.fixture
 def song(tmp_path: Path, noise: Noise) -> Path:
     return _write(tmp_path / "Ein Lied.wav", noise(50_000))
 

@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -74,12 +74,17 @@ class Checkpoint:
 
 def read_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint in either format, by its first bytes; ModelError if the file is neither."""
+    return read_torch_checkpoint(path) if is_torch_file(path) else read_safetensors(path)
+
+
+def is_torch_file(path: Path) -> bool:
+    """Return True for a file of ``torch.save``, False for a safetensors file; ModelError if it is neither."""
     with reading(path), path.open("rb") as file:
         start = file.read(9)
     if start[:4] == b"PK\x03\x04":
-        return read_torch_checkpoint(path)
+        return True
     if start[8:9] == b"{":
-        return read_safetensors(path)
+        return False
     raise ModelError(
         f"{path} is not a checkpoint: choose a file of torch.save (1.6 or later) or a safetensors file."
     )
@@ -118,10 +123,7 @@ def read_safetensors(path: Path) -> Checkpoint:
     ``class_name``, ``args`` and ``kwargs`` are empty if the file has no metadata of Demucs.
     """
     with reading(path), path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        if length > MAX_HEADER_BYTES:
-            raise UnreadablePickle("has a header that is too long")
-        header = json.loads(file.read(length))
+        header = read_safetensors_header(file)
         data = memoryview(file.read())
         metadata = header.pop("__metadata__", {})
         if sum(end - begin for begin, end in (entry["data_offsets"] for entry in header.values())) > len(
@@ -132,6 +134,15 @@ def read_safetensors(path: Path) -> Checkpoint:
         args = _fractions(json.loads(metadata.get("args", "[]")))
         kwargs = _fractions(json.loads(metadata.get("kwargs", "{}")))
         return Checkpoint(str(metadata.get("klass", "")), tuple(args), dict(kwargs), state)
+
+
+def read_safetensors_header(file: BinaryIO) -> dict[str, Any]:
+    """Read the header of a safetensors file, up to the first byte of the data."""
+    (length,) = struct.unpack("<Q", file.read(8))
+    if length > MAX_HEADER_BYTES:
+        raise UnreadablePickle("has a header that is too long")
+    header: dict[str, Any] = json.loads(file.read(length))
+    return header
 
 
 def _safetensor(entry: Mapping[str, Any], data: memoryview) -> Array:

@@ -4,7 +4,6 @@ The file of a large network is never in memory as a whole, and parameters that a
 the other readers, no code of the file runs.
 """
 
-import json
 import struct
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -16,16 +15,16 @@ import numpy as np
 
 from stemsplitter.checkpoints.pickles import UnreadablePickle
 from stemsplitter.checkpoints.readers import (
-    MAX_HEADER_BYTES,
     MAX_VALUES,
     SAFETENSORS_TYPES,
     TORCH_READINGS,
     Array,
+    is_torch_file,
     read_data,
+    read_safetensors_header,
     reading,
 )
 from stemsplitter.checkpoints.tensors import StorageReader, TensorView, find_member, to_float32
-from stemsplitter.errors import ModelError
 
 _WRAPPERS = ("state", "state_dict", "model_state_dict")  # keys of the parameters in a training checkpoint
 _PREFIX = "module."  # of parameters that were trained on several GPUs
@@ -83,15 +82,9 @@ def open_state(path: Path) -> LazyState:
 
     A file of ``torch.save`` is a dictionary of tensors, or a training checkpoint that contains one.
     """
-    with reading(path), path.open("rb") as file:
-        start = file.read(9)
-        if start[:4] == b"PK\x03\x04":
-            return LazyState(path, _torch_places(path))
-        if start[8:9] == b"{":
-            return LazyState(path, _safetensors_places(path))
-    raise ModelError(
-        f"{path} is not a checkpoint: choose a file of torch.save (1.6 or later) or a safetensors file."
-    )
+    places = _torch_places if is_torch_file(path) else _safetensors_places
+    with reading(path):
+        return LazyState(path, places(path))
 
 
 def _torch_places(path: Path) -> dict[str, _Place]:
@@ -143,13 +136,11 @@ def _torch_place(view: TensorView, begin: int, order: str) -> _Place:
 
 def _safetensors_places(path: Path) -> dict[str, _Place]:
     with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        if length > MAX_HEADER_BYTES:
-            raise UnreadablePickle("has a header that is too long")
-        header = json.loads(file.read(length))
+        header = read_safetensors_header(file)
+        start = file.tell()
     header.pop("__metadata__", None)
-    total = path.stat().st_size - 8 - length
-    return {name: _safetensors_place(entry, 8 + length, total) for name, entry in header.items()}
+    total = path.stat().st_size - start
+    return {name: _safetensors_place(entry, start, total) for name, entry in header.items()}
 
 
 def _safetensors_place(entry: Mapping[str, Any], start: int, total: int) -> _Place:

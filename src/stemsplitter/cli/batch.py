@@ -4,7 +4,6 @@ import logging
 import secrets
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -17,6 +16,7 @@ from stemsplitter.cli.songs import is_folder
 from stemsplitter.cli.targets import Target
 from stemsplitter.errors import AudioError, RequestError, StemSplitterError
 from stemsplitter.files.names import shown
+from stemsplitter.files.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from stemsplitter.library import Separator
@@ -77,8 +77,8 @@ def standard_input() -> Iterator[Path]:
     """
     if sys.stdin.isatty():
         raise RequestError("Standard input is a terminal: pipe a song into the command, or name a file.")
-    with tempfile.TemporaryDirectory(prefix="stemsplitter-") as folder:
-        path = Path(folder) / "stdin"
+    with temporary_folder() as folder:
+        path = folder / "stdin"
         with path.open("wb") as copy:
             shutil.copyfileobj(sys.stdin.buffer, copy)
         yield path
@@ -93,9 +93,9 @@ def standard_output() -> Iterator[Path]:
     """
     if sys.stdout.isatty():
         raise RequestError("Standard output is a terminal: redirect it to a file or a pipe.")
-    with tempfile.TemporaryDirectory(prefix="stemsplitter-") as folder:
-        yield Path(folder)
-        for path in Path(folder).rglob("*"):
+    with temporary_folder() as folder:
+        yield folder
+        for path in folder.rglob("*"):
             if path.is_file():
                 with path.open("rb") as file:
                     shutil.copyfileobj(file, sys.stdout.buffer)

@@ -144,6 +144,7 @@ def split(
     from stemsplitter.library import Separator
     from stemsplitter.library.outputs import output_rate
     from stemsplitter.library.separator import check_quality
+    from stemsplitter.separation.layouts import parse_instruments
 
     options = OutputOptions(
         format,
@@ -155,11 +156,9 @@ def split(
         skip_existing,
         Excerpt(start or 0, duration),
     )
-    from stemsplitter.separation.layouts import parse_instruments
-
     # reject invalid options before a download
-    if instruments:
-        parse_instruments(",".join(instruments))
+    if options.instruments is not None:
+        parse_instruments(options.instruments)
     output_rate(format, 44_100 if rate is None else rate)
     check_quality(overlap, shifts)
     check_quality_choice(quality, model)

@@ -142,6 +142,14 @@ def check_size(state: LazyState, names: Iterable[str]) -> None:
         raise ModelError(f"The checkpoint has more than {MAX_VALUES} values: choose another file.")
 
 
+def count_names(state: LazyState, pattern: str) -> int:
+    """Return how many parameters there are whose names have the numbers 0, 1, … in this pattern."""
+    count = 0
+    while pattern.format(count) in state:
+        count += 1
+    return count
+
+
 def require(model: Mapping[str, Any], fixed: Mapping[str, Any]) -> None:
     """Check that the arguments of a network have the supported values; ModelError names the one that has not."""
     for name, supported in fixed.items():

@@ -61,11 +61,17 @@ class TorchOps:
             self._dtype = self._general
 
     def constant(self, value: Array) -> Tensor:
-        name = f"constant{self._count}"
-        self._count += 1
         tensor = torch.from_numpy(np.array(value, dtype=np.float32, order="C"))
-        self._constants.register_buffer(name, tensor.to(self._dtype))
+        return self._buffer(tensor.to(self._dtype))
+
+    def _buffer(self, tensor: torch.Tensor) -> Tensor:
+        name = self._new_name()
+        self._constants.register_buffer(name, tensor)
         return fx.Proxy(self._graph.get_attr(name), self._tracer)
+
+    def _new_name(self) -> str:
+        self._count += 1
+        return f"constant{self._count - 1}"
 
     def _cast(self, x: Tensor) -> Tensor:
         return x if self._general is torch.float32 else x.to(self._dtype)
@@ -122,8 +128,7 @@ class TorchOps:
             for name, value in (("weight_ih", weight_in), ("weight_hh", weight_state), ("bias_ih", bias)):
                 getattr(layer, f"{name}_l0{suffix}").data = torch.from_numpy(value[direction].copy())
             getattr(layer, f"bias_hh_l0{suffix}").data.zero_()
-        name = f"constant{self._count}"
-        self._count += 1
+        name = self._new_name()
         self._constants.add_module(name, layer.to(self._dtype).requires_grad_(False))
         outputs = self._graph.call_module(name, (self._cast(x).contiguous().node,))
         return fx.Proxy(outputs, self._tracer)[0]
@@ -192,13 +197,7 @@ class TorchOps:
         return x.narrow(axis, start, stop - start)
 
     def gather(self, x: Tensor, indices: Indices, axis: int) -> Tensor:
-        return x.index_select(axis, self._indices(indices))
-
-    def _indices(self, value: Indices) -> Tensor:
-        name = f"constant{self._count}"
-        self._count += 1
-        self._constants.register_buffer(name, torch.from_numpy(np.array(value)))
-        return fx.Proxy(self._graph.get_attr(name), self._tracer)
+        return x.index_select(axis, self._buffer(torch.from_numpy(np.array(indices))))
 
     def image(self, x: Tensor) -> tuple[Any, Any]:
         return x.shape[2], x.shape[3]

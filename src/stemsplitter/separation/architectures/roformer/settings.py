@@ -11,6 +11,7 @@ from stemsplitter.separation.architectures.msst import (
     SAMPLE_RATE,
     check_size,
     choose_outputs,
+    count_names,
     parse_configuration,
     require,
 )
@@ -102,7 +103,7 @@ def is_roformer(names: Mapping[str, Any]) -> bool:
 
 def count_outputs(state: LazyState) -> int:
     """Return the number of mask estimators."""
-    return _count(state, "mask_estimators.{}.to_freqs.0.0.0.weight")
+    return count_names(state, "mask_estimators.{}.to_freqs.0.0.0.weight")
 
 
 def read_shape(state: LazyState, settings: RoFormerSettings) -> RoFormerShape:
@@ -113,14 +114,14 @@ def read_shape(state: LazyState, settings: RoFormerSettings) -> RoFormerShape:
     """
     if not is_roformer(state):
         raise ModelError("The checkpoint is not one of a RoFormer: choose another file.")
-    count = _count(state, "band_split.to_features.{}.1.weight")
+    count = count_names(state, "band_split.to_features.{}.1.weight")
     widths = [state.shapes[f"band_split.to_features.{band}.1.weight"][1] for band in range(count)]
     bins = tuple(width // VALUES for width in widths)
     mel = "final_norm.gamma" not in state
     n_fft = settings.stft_n_fft
     if any(width % VALUES for width in widths) or (bins != MEL_BINS if mel else sum(bins) != n_fft // 2 + 1):
         raise ModelError("The checkpoint is a RoFormer whose bands are not supported: choose another file.")
-    depths = [_count(state, f"layers.0.{axis}.layers.{{}}.0.to_qkv.weight") for axis in range(2)]
+    depths = [count_names(state, f"layers.0.{axis}.layers.{{}}.0.to_qkv.weight") for axis in range(2)]
     if "layers.0.2.layers.0.0.norm.gamma" in state or not all(depths):
         raise ModelError("The checkpoint is a RoFormer with linear attention, which is not supported.")
     if not settings.heads or max(settings.heads) >= count_outputs(state):
@@ -130,7 +131,7 @@ def read_shape(state: LazyState, settings: RoFormerSettings) -> RoFormerShape:
         frames=settings.segment // settings.stft_hop_length + 1,
         bins=bins,
         mel=mel,
-        layers=_count(state, "layers.{}.0.layers.0.0.to_qkv.weight"),
+        layers=count_names(state, "layers.{}.0.layers.0.0.to_qkv.weight"),
         depths=(depths[0], depths[1]),
         heads=state.shapes["layers.0.0.layers.0.0.to_gates.weight"][0],
     )
@@ -140,11 +141,3 @@ def used_names(state: LazyState, heads: tuple[int, ...]) -> list[str]:
     """Return the names of the parameters that are needed for some of the heads."""
     chosen = tuple(f"mask_estimators.{head}." for head in heads)
     return [name for name in state if not name.startswith("mask_estimators.") or name.startswith(chosen)]
-
-
-def _count(state: LazyState, pattern: str) -> int:
-    """Return how many parameters there are whose names have the numbers 0, 1, … in this pattern."""
-    count = 0
-    while pattern.format(count) in state:
-        count += 1
-    return count

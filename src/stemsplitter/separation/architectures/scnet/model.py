@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from stemsplitter.checkpoints.states import open_state
 from stemsplitter.separation.architectures import ModelFiles
-from stemsplitter.separation.architectures.msst import OVERLAP, add_rest
+from stemsplitter.separation.architectures.msst import OVERLAP, SAMPLE_RATE, add_rest
 from stemsplitter.separation.architectures.scnet.network import PLANES, SCNet
 from stemsplitter.separation.architectures.scnet.settings import SCNetSettings, count_outputs, read_shape
 from stemsplitter.separation.runtimes import Runtime
@@ -22,7 +22,7 @@ class SCNetModel:
         ModelError: the file is not a checkpoint of SCNet, or does not match the settings.
     """
 
-    sample_rate = 44_100
+    sample_rate = SAMPLE_RATE
     reflect = True
     notes: tuple[str, ...] = ()
 

@@ -10,6 +10,7 @@ from stemsplitter.separation.architectures import ModelDescription
 from stemsplitter.separation.architectures.msst import (
     check_size,
     choose_outputs,
+    count_names,
     parse_configuration,
     require,
 )
@@ -88,7 +89,7 @@ def is_scnet(names: Mapping[str, Any]) -> bool:
 
 def count_outputs(state: LazyState) -> int:
     """Return the number of outputs, from the shape of the last layer."""
-    levels = _count(state, "decoder.{}.0.conv.weight")
+    levels = count_names(state, "decoder.{}.0.conv.weight")
     return state.shapes[f"decoder.{levels - 1}.1.convtrs.0.weight"][1] // PLANES
 
 
@@ -96,8 +97,10 @@ def read_shape(state: LazyState, settings: SCNetSettings, frames: int) -> SCNetS
     """Read the sizes of the network from the shapes of its parameters; ModelError if they are not an SCNet's."""
     if not is_scnet(state):
         raise ModelError("The checkpoint is not one of SCNet: choose another file.")
-    depths = [_count(state, f"encoder.0.conv_modules.{band}.layers.{{}}.0.weight") for band in range(BANDS)]
-    layers = _count(state, "separation_net.dp_modules.{}.linear_layers.0.bias")
+    depths = [
+        count_names(state, f"encoder.0.conv_modules.{band}.layers.{{}}.0.weight") for band in range(BANDS)
+    ]
+    layers = count_names(state, "separation_net.dp_modules.{}.linear_layers.0.bias")
     first = state.shapes["encoder.0.SDlayer.convs.0.weight"]
     if first[1] != PLANES or layers % 2:
         raise ModelError(
@@ -110,15 +113,7 @@ def read_shape(state: LazyState, settings: SCNetSettings, frames: int) -> SCNetS
         frames=frames,
         shares=(low, middle),
         strides=(settings.band_stride[0], settings.band_stride[1], settings.band_stride[2]),
-        levels=_count(state, "encoder.{}.globalconv.weight"),
+        levels=count_names(state, "encoder.{}.globalconv.weight"),
         depths=(depths[0], depths[1], depths[2]),
         layers=layers,
     )
-
-
-def _count(state: LazyState, pattern: str) -> int:
-    """Return how many parameters there are whose names have the numbers 0, 1, … in this pattern."""
-    count = 0
-    while pattern.format(count) in state:
-        count += 1
-    return count
