@@ -1,5 +1,7 @@
 """Locks of a process that is suspended in a transaction are released; the file is private."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -47,6 +49,26 @@ def test_lock_excludes_others(postgres_url: str) -> None:
         assert session.scalar(LOCK) and not others.scalar(LOCK)
     one.close()
     other.close()
+
+
+def test_connection_to_a_database_in_use_keeps_its_locks(tmp_path: Path) -> None:
+    """A process loses all its locks on a file when it closes any descriptor of it."""
+    file = tmp_path / "used.db"
+    database = Database(f"sqlite:///{file}")
+    other = "import sqlite3; c = sqlite3.connect({!r}); {}; c.commit(); c.close()"
+    with database.write() as session:
+        session.execute(text("CREATE TABLE t (a)"))
+    with database.read(), database.read():
+        pass  # both connections stay open
+    insert = other.format(str(file), "c.execute('INSERT INTO t VALUES (1)')")
+    subprocess.run([sys.executable, "-c", insert], check=True)
+    assert file.with_name("used.db-wal").exists()  # whoever closes the last connection deletes it
+    with database.write() as session:
+        session.execute(text("INSERT INTO t VALUES (2)"))
+    select = other.format(str(file), "print(c.execute('SELECT a FROM t ORDER BY a').fetchall())")
+    found = subprocess.run([sys.executable, "-c", select], check=True, capture_output=True, text=True)
+    database.close()
+    assert found.stdout == "[(1,), (2,)]\n"
 
 
 def test_new_database_is_readable_by_its_owner_only(tmp_path: Path) -> None:

@@ -125,9 +125,12 @@ def is_one_of(session: Session, column: Any, values: Collection[str]) -> ColumnE
 
 
 def make_private(file: str) -> None:
-    """Create an empty database file that only its owner can read. SQLite makes the files beside it likewise."""
-    with suppress(OSError):  # the file is opened, and reported, later
-        os.close(os.open(file, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+    """Create an empty database file that only its owner can read. SQLite makes the files beside it likewise.
+
+    A file that exists is not opened: closing it would drop the locks that SQLite holds on it in this process.
+    """
+    with suppress(OSError):  # it exists, or is opened, and reported, later
+        os.close(os.open(file, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
 def _open_sqlite(url: str) -> Engine:
