@@ -12,6 +12,7 @@ import uvicorn
 
 from stemsplitter.processes import connections
 from stemsplitter.processes.connections import ConnectionLimits
+from stemsplitter.rate_limits.service import network
 
 Connect = Callable[..., socket.socket]
 
@@ -151,6 +152,33 @@ def test_h5_requests_in_progress_of_one_network_do_not_lock_out_others() -> None
         assert received(guest[0]) == b""
         assert exchange(honest, b"abc").endswith(b"3")
         assert exchange(guest[1], b"abc").endswith(b"3")
+
+
+class Connection:
+    """A connection whose request is in progress."""
+
+    is_open = True
+
+    def drop(self) -> None:
+        self.is_open = False
+
+
+@pytest.mark.parametrize(
+    ("proxies", "is_closed"),
+    [("127.0.0.1", True), ("10.0.0.0/8", False), ("*", False), ("::1", True), ("10.1.2.3", False)],
+)
+def test_h5_connections_of_a_trusted_proxy_stay_open(proxies: str, is_closed: bool) -> None:
+    limits = ConnectionLimits(4, header_seconds=60, body_seconds=60, proxies=frozenset([proxies]))
+    oldest = Connection()
+    limits.of_network["10.1.2.3"] = dict.fromkeys((oldest, Connection(), Connection()))
+    assert limits.make_room(5) == is_closed
+    assert oldest.is_open != is_closed
+
+
+def test_h5_connections_of_a_trusted_proxy_on_ipv6_stay_open() -> None:
+    limits = ConnectionLimits(4, header_seconds=60, body_seconds=60, proxies=frozenset(["::1"]))
+    limits.of_network[network("::1")] = dict.fromkeys((Connection(), Connection(), Connection()))
+    assert not limits.make_room(5)
 
 
 def test_connection_limit_reserves_file_descriptors(monkeypatch: pytest.MonkeyPatch) -> None:

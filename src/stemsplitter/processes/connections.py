@@ -6,11 +6,13 @@ of a new one. If all have a request in progress, and one network has over half o
 """
 
 import asyncio
+import ipaddress
 import logging
 import os
 import resource
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,11 +73,24 @@ class ConnectionLimits:
         return True
 
     def _oldest_of_the_largest(self) -> "BoundedProtocol | None":
-        others = [made for name, made in self.of_network.items() if name not in self.proxies]
-        largest = max(others, key=len, default={})
-        if "*" in self.proxies or len(largest) <= self.max_connections // 2:
-            return None
-        return next(iter(largest))
+        half = self.max_connections // 2
+        large = ((name, made) for name, made in self.of_network.items() if len(made) > half)
+        return next((next(iter(made)) for name, made in large if not self._is_proxy(name)), None)
+
+    def _is_proxy(self, name: str) -> bool:
+        """Return True if a proxy that is trusted is in the network with this name."""
+        if "*" in self.proxies or name in self.proxies:
+            return True
+        try:
+            own = ipaddress.ip_network(name)
+        except ValueError:
+            return False
+        for proxy in self.proxies:
+            with suppress(ValueError):
+                trusted = ipaddress.ip_network(proxy, strict=False)
+                if own.version == trusted.version and own.overlaps(trusted):
+                    return True
+        return False
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -203,7 +218,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
 
 def trusted_proxies() -> frozenset[str]:
-    """Return the addresses of reverse proxies, which have the connections of all clients: those that uvicorn trusts."""
+    """Return the addresses and networks of reverse proxies, which have the connections of all clients: those that
+    uvicorn trusts."""
     return frozenset(
         each.strip() for each in os.environ.get("FORWARDED_ALLOW_IPS", "127.0.0.1,::1").split(",")
     )
