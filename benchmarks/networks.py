@@ -65,11 +65,11 @@ def compare(name: str, rounds: int, precision: str) -> str:
                 stems: NDArray[np.float32] = peer(torch.from_numpy(mixture)[None])[0].numpy()
             return stems
 
-        distance = (
-            snr(run_peer(), ours.separate(mixture).reshape(run_peer().shape)) if rounds > 1 else float("nan")
-        )
-        if rounds == 1:
-            ours.separate(mixture)  # the first run of a thread allocates its memory
+        distance = float("nan")
+        separated = ours.separate(mixture)  # the first run of a thread allocates its memory
+        if rounds > 1:
+            expected = run_peer()
+            distance = snr(expected, separated.reshape(expected.shape))
         times = [
             (processor_seconds(run_peer), processor_seconds(lambda: ours.separate(mixture)))
             for _ in range(rounds)

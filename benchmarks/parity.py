@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from benchmarks.checkpoints import load, random_checkpoint
 
 
-def snr(reference: NDArray[np.float32], estimate: NDArray[np.float32]) -> float:
+def snr(reference: NDArray[np.floating], estimate: NDArray[np.floating]) -> float:
     """Signal-to-noise ratio: 10·log10 of the energy of the reference over that of the difference, in dB."""
     difference = np.square(reference.astype(np.float64) - estimate).sum()
     return float(10 * np.log10(np.square(reference.astype(np.float64)).sum() / max(difference, 1e-30)))

@@ -15,7 +15,7 @@ from starlette.routing import Match
 from stemsplitter.api.envelope import failure
 from stemsplitter.errors import AudioError, RequestError
 from stemsplitter.schemas import UNKNOWN_FIELD
-from stemsplitter.service_errors import Busy, InsufficientCredits, RateLimited, ServiceError, Unauthorized
+from stemsplitter.service_errors import InsufficientCredits, RateLimited, ServiceError, Unauthorized
 from stemsplitter.storage import FileMissing, StorageError
 
 _log = logging.getLogger(__name__)
@@ -125,7 +125,7 @@ def service_error(request: Request, error: Exception) -> Response:
     headers = {}
     if isinstance(error, Unauthorized):
         headers["WWW-Authenticate"] = "Bearer"
-    elif isinstance(error, RateLimited | Busy) or "retryAfter" in error.details:
+    elif isinstance(error, RateLimited) or "retryAfter" in error.details:
         headers["Retry-After"] = str(error.details.get("retryAfter", 60))
     return answer(
         request,

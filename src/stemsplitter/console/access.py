@@ -131,7 +131,8 @@ def _is_from_here(request: Request, settings: Settings) -> bool:
     if origin == urlsplit(settings.base_url).netloc:
         return True
     host = request.headers.get("host", "")
-    return origin == host and (_name_of(host) in settings.allowed_hosts or _is_local(host))
+    name = _name_of(host)
+    return origin == host and (name in settings.allowed_hosts or _is_local(name))
 
 
 def _name_of(host: str) -> str:
@@ -139,16 +140,15 @@ def _name_of(host: str) -> str:
     return (host if host.endswith("]") else host.rpartition(":")[0] or host).lower()
 
 
-def _is_local(host: str) -> bool:
+def _is_local(name: str) -> bool:
     """Return true for an address, or a name that only the local network resolves.
 
     The owner of any other name can let it resolve to this server, and so send forms from pages of its own.
     """
-    name = _name_of(host)
     try:
         ipaddress.ip_address(name.strip("[]"))
     except ValueError:
-        return bool(name) and ("." not in name or name.lower().endswith(_LOCAL_NAMES))
+        return bool(name) and ("." not in name or name.endswith(_LOCAL_NAMES))
     return True
 
 

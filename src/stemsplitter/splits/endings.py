@@ -87,7 +87,6 @@ class Endings:
                 else None,
                 "model": ModelUsed.model_validate(split.model),
                 "processing": Processing.model_validate(split.processing) if split.processing else None,
-                "instruments": split.instruments,
                 "metadata": split.user_metadata,
             }
         )
@@ -108,5 +107,5 @@ class Endings:
 
 _COLUMNS = (
     "id", "status", "stem_model", "filename", "duration_seconds", "credits_used", "created_at", "updated_at",
-    "progress", "output_format", "expires_at",
+    "progress", "output_format", "expires_at", "instruments",
 )  # fmt: skip

@@ -27,14 +27,13 @@ from stemsplitter.settings import Settings
 from stemsplitter.splits.models import Split, mixes_folder
 from stemsplitter.splits.service import SplitService
 from stemsplitter.splits.sizes import stem_bytes
-from stemsplitter.splits.stem_file import SONG, can_have_stem_file, write_stem_file
+from stemsplitter.splits.stem_file import STEM_FILE, can_have_stem_file, write_stem_file
 from stemsplitter.storage import Storage
 from stemsplitter.storage.errors import FileMissing
 
 LOWEST_DB, HIGHEST_DB = -60.0, 12.0
 RENDERED_AT_ONCE = 2
 WAIT_SECONDS = 30.0
-STEM_FILE = f"{SONG}.{EXTENSION}"
 TRACKS = len(STEMS) + 1  # with the mixture
 
 Written = TypeVar("Written")
@@ -109,7 +108,7 @@ class Mixes:
         ).hexdigest()
         name = f"mix-{digest[:16]}.{fmt.extension}"
 
-        def write(folder: Path, stems: Mapping[str, Path], tags: Tags) -> Mixed:
+        def write(stems: Mapping[str, Path], folder: Path, tags: Tags) -> Mixed:
             parts = [Part(stems[stem], fader.gain_db, fader.pan) for stem, fader in audible.items()]
             return write_mix(parts, folder / name, fmt, tags)
 
@@ -131,12 +130,8 @@ class Mixes:
             raise ValidationFailed(
                 "A .stem.mp4 needs all stems of 4s or 6s: split the song with one of these.", param="format"
             )
-
-        def write(folder: Path, stems: Mapping[str, Path], tags: Tags) -> None:
-            write_stem_file(stems, folder, tags)
-
         fmt = OutputFormat.parse(f"m4a:{StemFile.BITRATE}")
-        _, size = self._made(split, split.requested_stems, STEM_FILE, fmt, write, TRACKS)
+        _, size = self._made(split, split.requested_stems, STEM_FILE, fmt, write_stem_file, TRACKS)
         return Rendered(STEM_FILE, size)
 
     def find(self, account_id: str, split_id: str, name: str) -> Download:
@@ -183,7 +178,7 @@ class Mixes:
         stems: Sequence[str],
         name: str,
         fmt: OutputFormat,
-        write: Callable[[Path, Mapping[str, Path], Tags], Written],
+        write: Callable[[Mapping[str, Path], Path, Tags], Written],
         tracks: int = 1,
     ) -> tuple[Written, int]:
         """Write a file called ``name`` and store it within the account's quota. Returns the result of ``write`` and the
@@ -199,7 +194,7 @@ class Mixes:
             self._reserve(split, name, 2 * largest)  # the temporary file and its copy
             try:
                 with temporary_folder() as folder:
-                    written = write(folder, paths, _song_tags(first[0], info.tags))
+                    written = write(paths, folder, _song_tags(first[0], info.tags))
                     size = self._storage.put_file(key, folder / name, fmt.mime, name)
                 with self._database.write() as session:
                     is_kept = self._quotas.record(session, split.id, size, name=name)

@@ -63,9 +63,10 @@ def claim(
     heads = _heads(session, models, cap)
     if not heads:
         return None
+    share = session.get(SplitShare, PAYING) or SplitShare(priority=PAYING, turns=0)
     is_contested = {head.priority for head in heads} == {PAYING, FREE}
     priority = min(head.priority for head in heads)
-    if is_contested and free_every and _paying_turns(session) + 1 >= free_every:
+    if is_contested and free_every and share.turns + 1 >= free_every:
         priority = FREE
     found = min(
         (head for head in heads if head.priority == priority), key=lambda head: models.index(head.model_name)
@@ -73,7 +74,7 @@ def claim(
     split = repository.start(session, found.id, None, lease, worker_id)
     if split is not None:
         _advance(session, split)
-        _count_turn(session, split, is_contested)
+        _count_turn(session, share, split, is_contested)
     return split
 
 
@@ -119,13 +120,8 @@ def _head(model: str, priority: int, full: Any) -> Any:
     return select(first.subquery())
 
 
-def _paying_turns(session: Session) -> int:
-    """Return the number of contested turns of paying accounts since the last turn of a free one."""
-    return session.scalar(select(SplitShare.turns).where(SplitShare.priority == PAYING)) or 0
-
-
-def _count_turn(session: Session, split: Split, is_contested: bool) -> None:
-    share = session.get(SplitShare, PAYING) or SplitShare(priority=PAYING, turns=0)
+def _count_turn(session: Session, share: SplitShare, split: Split, is_contested: bool) -> None:
+    """Count the contested turns of paying accounts since the last turn of a free one."""
     if split.priority == FREE:
         share.turns = 0
     elif is_contested:

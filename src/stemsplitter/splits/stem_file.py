@@ -18,7 +18,7 @@ from stemsplitter.separation.layouts import LAYOUTS
 
 Samples = npt.NDArray[np.float32]
 
-SONG = "stems"
+STEM_FILE = f"stems.{EXTENSION}"
 
 
 def can_have_stem_file(layout: str, stems: Sequence[str]) -> bool:
@@ -26,8 +26,8 @@ def can_have_stem_file(layout: str, stems: Sequence[str]) -> bool:
     return layout in ("4s", "6s") and set(LAYOUTS[layout]) <= set(stems)
 
 
-def write_stem_file(stems: Mapping[str, Path], folder: Path, tags: Tags) -> Path:
-    """Write ``stems``, by name, to a Stem file in ``folder``; guitar and piano are mixed into other.
+def write_stem_file(stems: Mapping[str, Path], folder: Path, tags: Tags) -> None:
+    """Write ``stems``, by name, to :data:`STEM_FILE` in ``folder``; guitar and piano are mixed into other.
 
     Raises:
         AudioError: a stem cannot be decoded.
@@ -51,11 +51,10 @@ def write_stem_file(stems: Mapping[str, Path], folder: Path, tags: Tags) -> Path
             )
             for name in STEMS
         ]
-        output = stack.enter_context(StemFile(folder / f"{SONG}.{EXTENSION}", STEMS, rate, source))
+        output = stack.enter_context(StemFile(folder / STEM_FILE, STEMS, rate, source))
         for blocks in _aligned(tracks, info.channels):
             output.write(dict(zip(STEMS, blocks, strict=True)))
-        (path,) = {written.path for written in output.commit()}
-    return path
+        output.commit()
 
 
 def _aligned(tracks: Sequence[Iterator[Samples]], channels: int) -> Iterator[list[Samples]]:

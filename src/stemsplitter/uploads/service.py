@@ -170,8 +170,9 @@ class UploadService:
                 if upload.kept != offset and upload.status == RESERVED:
                     raise OffsetMismatch(offset, upload.kept)
                 raise _in_progress(upload)
-            # while chunks are joined, they are stored beside the file
-            self._quotas.reserve(session, upload.account_id, upload_id, 2 * upload.content_length)
+            if offset == 0:
+                # while chunks are joined, they are stored beside the file
+                self._quotas.reserve(session, upload.account_id, upload_id, 2 * upload.content_length)
         return IncomingChunk(self._database, self._storage, upload, attempt, offset, is_last)
 
     def begin_joining(self, upload_id: str, token: str) -> tuple[Incoming, Iterator[bytes]]:

@@ -28,6 +28,7 @@ from stemsplitter.audio.peaks import FILE_NAME
 from stemsplitter.child_processes import Message, Parent
 from stemsplitter.errors import DeviceError, RequestError, StemSplitterError
 from stemsplitter.library import Separator, StemFiles
+from stemsplitter.stopping import SIGNALS
 
 NICENESS = 10  # requests to the API come first; separation uses the remaining CPU time, which is most of it
 OOM_SCORE = "800"  # if memory runs out, Linux kills this process and not the database
@@ -40,7 +41,7 @@ GREETING = 0  # id of the first message
 
 def main() -> None:
     """Serve requests until the input closes."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in SIGNALS:
         # Ctrl-C in a terminal reaches all of its processes: the parent decides
         signal.signal(number, signal.SIG_IGN)
     _lower_priority()

@@ -145,15 +145,9 @@ class Admission:
             await self._app(request.scope, request.receive, send)
             return
         token = request.cookies.get(self._session_cookie)
-        account, quota = await run_in_threadpool(self._admit_page, token) if token else (None, None)
-        if quota is not None and quota.exceeded:
-            refusals.count(quota.policy.name)
-            headers = {"Retry-After": str(quota.wait_s)}
-            refused = answer(request, 429, "RATE_LIMITED", quota.message, headers=headers)
-            await refused(request.scope, request.receive, send)
-            return
-        name = account or client_network(request)
         try:
+            account = await run_in_threadpool(self._admit_page, token) if token else None
+            name = account or client_network(request)
             self._places.check(name)
         except RateLimited as error:
             await service_error(request, error)(request.scope, request.receive, send)
@@ -161,13 +155,14 @@ class Admission:
         async with self._places.place(name):
             await self._app(request.scope, request.receive, send)
 
-    def _admit_page(self, token: str) -> tuple[str | None, Quota | None]:
-        """Return the account of a session, and its quota after this request."""
+    def _admit_page(self, token: str) -> str | None:
+        """Count a request of a session and return its account; None without a session. Raises RateLimited."""
         signed_in = self._services.sessions.find(token)
         if signed_in is None:
-            return None, None
+            return None
         limits = self._services.rate_limits
-        return signed_in.account.id, limits.count(signed_in.account.id, limits.create)
+        limits.check(signed_in.account.id, limits.create)
+        return signed_in.account.id
 
     def _admit(self, requests: Sequence[AdmissionRequest]) -> list[Admitted]:
         services = self._services

@@ -27,9 +27,3 @@ def load_expected(name: str) -> Expected:
     x = np.random.default_rng(0).standard_normal(record["input"]).astype(np.float32)
     values = np.array(record["values"])
     return Expected(random_state(record["shapes"]), x, record["output"], record["step"], values)
-
-
-def snr(reference: NDArray[np.floating], estimate: NDArray[np.floating]) -> float:
-    """Return the signal-to-noise ratio in dB."""
-    error = np.sum((reference - estimate) ** 2, dtype=np.float64)
-    return float(10 * np.log10(np.sum(reference**2, dtype=np.float64) / max(error, 1e-30)))

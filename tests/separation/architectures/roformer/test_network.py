@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.parity import snr
 from benchmarks.random_weights import write_safetensors
 from stemsplitter.checkpoints.states import open_state
 from stemsplitter.errors import ModelError
 from stemsplitter.separation.architectures.roformer.network import RoFormer
 from stemsplitter.separation.architectures.roformer.settings import RoFormerSettings, read_shape
 from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
-from tests.separation.architectures.expected import load_expected, snr
+from tests.separation.architectures.expected import load_expected
 
 
 @pytest.mark.parametrize(("name", "n_fft", "heads"), [("bs_test", 128, (0, 1)), ("mel_test", 2048, (0,))])

@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.parity import snr
 from benchmarks.random_weights import write_safetensors
 from stemsplitter.checkpoints.states import open_state
 from stemsplitter.separation.architectures.scnet.network import SCNet
 from stemsplitter.separation.architectures.scnet.settings import SCNetSettings, read_shape
 from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
-from tests.separation.architectures.expected import Expected, load_expected, snr
+from tests.separation.architectures.expected import Expected, load_expected
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.parity import snr
 from benchmarks.peers.msst import NETWORKS, build, scnet_core
 from stemsplitter.checkpoints.states import open_state
 from stemsplitter.separation.architectures import ModelFiles
@@ -16,7 +17,6 @@ from stemsplitter.separation.architectures.scnet.settings import SCNetSettings, 
 from stemsplitter.separation.pipeline import separate_stream
 from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
 from stemsplitter.separation.runtimes.torch import TorchRuntime
-from tests.separation.architectures.expected import snr
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("default")]
 SEGMENT = 66_150  # 1.5 s
