@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stemsplitter.analysis.child import measure
 from stemsplitter.audio.decode import open_source
 from stemsplitter.errors import AudioError
+from stemsplitter.probing.child import measure
 
 from . import corpus
 from .corpus import KINDS, Kind, Samples

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 import uvicorn
 
 from stemsplitter import logs, stopping, tracing
-from stemsplitter.analysis import probing
 from stemsplitter.errors import SettingsError
 from stemsplitter.files.temporary import remove_abandoned
 from stemsplitter.migrations.upgrade import upgrade
+from stemsplitter.probing import pool as probing
 from stemsplitter.processes.app import create_app
 from stemsplitter.processes.connections import ConnectionLimits, raise_file_limit
 from stemsplitter.processes.running import published_url

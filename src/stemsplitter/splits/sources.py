@@ -12,13 +12,13 @@ from typing import Any, BinaryIO, cast
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from stemsplitter.analysis.probing import Probed, probe
-from stemsplitter.analysis.sniffing import HEAD_BYTES, not_media
 from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.fetching import Fetcher, FetchError
 from stemsplitter.files.names import plain_ending
 from stemsplitter.files.temporary import temporary_folder
+from stemsplitter.probing.pool import Probed, probe
+from stemsplitter.probing.sniffing import HEAD_BYTES, not_media
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.service_errors import ValidationFailed
 from stemsplitter.settings import Settings

@@ -5,10 +5,10 @@ import time
 from abc import ABC, abstractmethod
 from datetime import timedelta
 
-from stemsplitter.analysis.sniffing import HEAD_BYTES, not_media
 from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.files.names import plain_ending
+from stemsplitter.probing.sniffing import HEAD_BYTES, not_media
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.storage import Storage, StorageError
 from stemsplitter.uploads import chunks, repository

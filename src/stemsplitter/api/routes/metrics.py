@@ -19,11 +19,11 @@ from prometheus_client.registry import Collector
 from starlette.datastructures import State
 
 from stemsplitter import refusals
-from stemsplitter.analysis import probing
 from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.clock import now
 from stemsplitter.health import statistics
 from stemsplitter.health.statistics import Load
+from stemsplitter.probing import pool as probing
 from stemsplitter.services import Services
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for every counter

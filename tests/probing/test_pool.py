@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stemsplitter.analysis import probing
-from stemsplitter.analysis.probing import Probed, probe
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.probing import pool as probing
+from stemsplitter.probing.pool import Probed, probe
 from stemsplitter.service_errors import Busy, ValidationFailed
 from stemsplitter.settings import Settings
 
@@ -241,7 +241,7 @@ def test_h1_samples_of_all_channels_are_limited(tmp_path: Path) -> None:
 def test_processes_exit_with_the_server(song: Path) -> None:
     program = """if True:
         import sys
-        from stemsplitter.analysis import probing
+        from stemsplitter.probing import pool as probing
         from stemsplitter.settings import Settings
         probing.probe(sys.argv[1], Settings())
         print(probing._pool._idle[0].child.pid, flush=True)

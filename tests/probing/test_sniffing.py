@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stemsplitter.analysis.sniffing import HEAD_BYTES, not_media
+from stemsplitter.probing.sniffing import HEAD_BYTES, not_media
 
 _TYPES = {"flt": "f4", "fltp": "f4", "s16": "i2", "s16p": "i2", "s32": "i4", "s32p": "i4"}
 

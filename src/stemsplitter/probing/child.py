@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def measure(path: str, max_seconds: float) -> dict[str, Any]:
-    """Decode a file. Returns the fields of :class:`~stemsplitter.analysis.probing.Probed`, or ``error``, a sentence."""
+    """Decode a file. Returns the fields of :class:`~stemsplitter.probing.pool.Probed`, or ``error``, a sentence."""
     try:
         with open_source(path, max_seconds=max_seconds) as source:
             info = source.info

@@ -92,7 +92,7 @@ class _Process:
 
     def __init__(self) -> None:
         self.child = ChildProcess(
-            "stemsplitter.analysis.child",
+            "stemsplitter.probing.child",
             str(MEMORY_BYTES),
             str(CPU_SECONDS),
             environment={"OPENBLAS_NUM_THREADS": "1"},  # each thread would reserve memory

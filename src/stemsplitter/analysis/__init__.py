@@ -1,1 +1,0 @@
-"""Analysis of untrusted files: by their first bytes, and by decoding them in a limited process."""
