@@ -28,7 +28,13 @@ FORMATS = {
     "mp3:192": 25,
     "ogg": 15,
     "m4a": 20,
+    "opus": 15,
+    "aiff16": 80,
+    "aiff24": 125,
+    "alac16": 80,
+    "alac24": 125,
 }
+RATES = {fmt: OutputFormat.parse(fmt).supported_rate(44100) for fmt in FORMATS}
 LENGTHS = (441, 20480, 50001)
 EVERY_RATE = [
     (fmt, rate)
@@ -77,7 +83,7 @@ def test_length_and_alignment_are_exact_at_every_rate(tmp_path, noise, decode, o
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_length_is_exact_and_error_is_bounded(tmp_path, noise, decode, fmt, samples):
     signal = noise(samples)
-    path = write_in_blocks(tmp_path / f"stem.{OutputFormat.parse(fmt).extension}", fmt, 44100, signal)
+    path = write_in_blocks(tmp_path / f"stem.{OutputFormat.parse(fmt).extension}", fmt, RATES[fmt], signal)
     decoded = decode(path)
     assert decoded.shape == signal.shape
     if samples > 1000:
@@ -103,7 +109,7 @@ def test_both_mp3_encoders_are_exact(tmp_path, noise, decode, offset, either_lam
 def test_ffmpeg_command_decodes_the_same_length_and_samples(tmp_path, noise, fmt, samples):
     """Old versions of ffmpeg also decode the padding at the end of an MP4."""
     signal = noise(samples)
-    path = write_in_blocks(tmp_path / f"stem.{OutputFormat.parse(fmt).extension}", fmt, 44100, signal)
+    path = write_in_blocks(tmp_path / f"stem.{OutputFormat.parse(fmt).extension}", fmt, RATES[fmt], signal)
     other = tmp_path / "decoded.wav"
     command = ["ffmpeg", "-v", "error", "-i", path, "-map", "0:a", "-c:a", "pcm_f32le", other]
     subprocess.run(command, check=True, timeout=60)
@@ -117,18 +123,22 @@ def test_ffmpeg_command_decodes_the_same_length_and_samples(tmp_path, noise, fmt
     assert snr(signal, decoded) > FORMATS[fmt]
 
 
-@pytest.mark.parametrize("fmt", ["wav32f", "mp3", "mp3:128", "ogg"])
+@pytest.mark.parametrize("fmt", ["wav32f", "mp3", "mp3:128", "ogg", "opus"])
 def test_samples_over_full_scale_are_not_clipped(tmp_path, noise, decode, fmt):
     signal = noise(30000) * 8
-    decoded = decode(write_in_blocks(tmp_path / f"s.{OutputFormat.parse(fmt).extension}", fmt, 44100, signal))
+    path = tmp_path / f"s.{OutputFormat.parse(fmt).extension}"
+    decoded = decode(write_in_blocks(path, fmt, 48000, signal))
     assert np.abs(decoded).max() > 3.5
     assert snr(signal, decoded) > 15
 
 
-@pytest.mark.parametrize("fmt", ["wav16", "wav24", "flac16", "flac24"])
+@pytest.mark.parametrize(
+    "fmt", ["wav16", "wav24", "flac16", "flac24", "aiff16", "aiff24", "alac16", "alac24"]
+)
 def test_integer_formats_saturate_at_full_scale(tmp_path, decode, fmt):
     signal = np.array([[2, -2, 1, -1, 0.5]], np.float32)
-    decoded = decode(write_in_blocks(tmp_path / f"s.{fmt[:-2]}", fmt, 44100, signal))
+    path = tmp_path / f"s.{OutputFormat.parse(fmt).extension}"
+    decoded = decode(write_in_blocks(path, fmt, 44100, signal))
     step = 2.0 ** (1 - int(fmt[-2:]))
     np.testing.assert_array_equal(decoded, np.array([[1 - step, -1, 1 - step, -1, 0.5]], np.float32))
 
@@ -140,15 +150,16 @@ def test_quantize_rounds_to_nearest():
 
 
 @pytest.mark.parametrize("codec", ["png", "mjpeg"])
-@pytest.mark.parametrize("fmt", ["wav", "flac", "mp3", "ogg", "m4a"])
+@pytest.mark.parametrize("fmt", ["wav", "flac", "mp3", "ogg", "m4a", "opus", "aiff", "alac"])
 def test_tags_and_cover_are_written(tmp_path, noise, picture, fmt, codec):
     mime = {"png": "image/png", "mjpeg": "image/jpeg"}[codec]
     song = Tags("Süßes 🎵", "Bjørk & 音楽", "L'Été", picture(codec), mime)
-    path = write_in_blocks(tmp_path / f"stem.{fmt}", fmt, 44100, noise(5000), song.for_stem("vocals"))
+    rate = OutputFormat.parse(fmt).supported_rate(44100)
+    path = write_in_blocks(tmp_path / f"stem.{fmt}", fmt, rate, noise(5000), song.for_stem("vocals"))
     with open_source(path) as source:
         tags = source.info.tags
     assert (tags.title, tags.artist, tags.album) == ("Süßes 🎵 (vocals)", "Bjørk & 音楽", "L'Été")
-    if fmt in ("flac", "mp3", "m4a"):
+    if fmt not in ("wav", "ogg"):
         assert (tags.cover, tags.cover_mime) == (song.cover, mime)
     with av.open(str(path)) as container:
         found = {**container.metadata, **container.streams.audio[0].metadata}
@@ -203,6 +214,14 @@ def test_wav_over_4_gib_is_rf64():
     assert int.from_bytes(head.data[at + 8 : at + 16], "little") == written * 4
 
 
+def test_aiff_over_4_gib_is_refused(tmp_path, noise, monkeypatch):
+    monkeypatch.setattr(encoders, "_AIFF_BYTES", 20_000)
+    writer = StemWriter(tmp_path / "stem.aiff", OutputFormat.parse("aiff"), 44100, 2)
+    with writer, pytest.raises(OutputError, match=r"cannot exceed 4 GiB\): choose another format"):
+        writer.write(noise(5000))
+        writer.write(noise(5000))
+
+
 def test_vorbis_block_of_three_minutes_is_encoded(tmp_path):
     """A single call of libsndfile with as many samples crashes."""
     signal = np.zeros((2, 44100 * 180), np.float32)
@@ -215,12 +234,12 @@ def test_vorbis_block_of_three_minutes_is_encoded(tmp_path):
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_uncommitted_file_is_deleted(tmp_path, noise, fmt):
     path = tmp_path / f"stem.{OutputFormat.parse(fmt).extension}"
-    with StemWriter(path, OutputFormat.parse(fmt), 44100, 2) as writer:
+    with StemWriter(path, OutputFormat.parse(fmt), RATES[fmt], 2) as writer:
         writer.write(noise(5000))
         writer.finish()
-    with StemWriter(path, OutputFormat.parse(fmt), 44100, 2) as writer:
+    with StemWriter(path, OutputFormat.parse(fmt), RATES[fmt], 2) as writer:
         pass
-    with pytest.raises(KeyError), StemWriter(path, OutputFormat.parse(fmt), 44100, 2) as writer:
+    with pytest.raises(KeyError), StemWriter(path, OutputFormat.parse(fmt), RATES[fmt], 2) as writer:
         writer.write(noise(5000))
         raise KeyError
     assert list(tmp_path.iterdir()) == []
@@ -230,7 +249,7 @@ def test_uncommitted_file_is_deleted(tmp_path, noise, fmt):
 def test_reread_yields_the_samples_before_commit(tmp_path, noise, fmt):
     signal = noise(20000)
     path = tmp_path / f"stem.{OutputFormat.parse(fmt).extension}"
-    with StemWriter(path, OutputFormat.parse(fmt), 44100, 2) as writer:
+    with StemWriter(path, OutputFormat.parse(fmt), RATES[fmt], 2) as writer:
         writer.write(signal)
         again = np.concatenate(list(writer.reread()), axis=1)
     assert again.shape == signal.shape and snr(signal, again) > FORMATS[fmt]
@@ -244,7 +263,7 @@ def test_full_disk_raises_and_keeps_the_old_file(tmp_path, noise, fmt, file_size
     path.write_text("old content")
     signal = noise(60000)
     with file_size_limit(10_000), pytest.raises(OutputError) as caught:  # noqa: SIM117
-        with StemWriter(path, OutputFormat.parse(fmt), 44100, 2) as writer:
+        with StemWriter(path, OutputFormat.parse(fmt), RATES[fmt], 2) as writer:
             for _ in range(40):
                 writer.write(signal)
             writer.commit()

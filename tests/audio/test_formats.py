@@ -26,6 +26,9 @@ from stemsplitter.errors import RequestError
         ("ogg", "ogg", "ogg", "audio/ogg"),
         ("m4a", "m4a:256", "m4a", "audio/mp4"),
         ("m4a:96", "m4a:96", "m4a", "audio/mp4"),
+        ("opus", "opus:160", "opus", "audio/ogg"),
+        ("aiff", "aiff24", "aiff", "audio/aiff"),
+        ("alac16", "alac16", "m4a", "audio/mp4"),
     ],
 )
 def test_name_parses_to_its_canonical_format(text, canonical, extension, mime):
@@ -34,10 +37,44 @@ def test_name_parses_to_its_canonical_format(text, canonical, extension, mime):
     assert OutputFormat.parse(str(fmt)) == fmt
 
 
-@pytest.mark.parametrize("text", ["", "wav8", "aiff", "mp3:", "mp3:abc", "wav:24", "ogg:5", "flac32"])
+@pytest.mark.parametrize("text", ["", "wav8", "aif", "mp3:", "mp3:abc", "wav:24", "ogg:5", "flac32"])
 def test_unknown_name_is_refused_with_the_list_of_names(text):
     with pytest.raises(RequestError, match=r"mp3 .*, wav \(wav16, wav24, wav32f\), flac .*, ogg, m4a"):
         OutputFormat.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("choice", "name"),
+    [
+        (("wav", "32f", None), "wav32f"),
+        (("wav", 16, None), "wav16"),
+        (("mp3", None, 192), "mp3:192"),
+        (("opus", None, None), "opus:160"),
+        (("alac", None, None), "alac24"),
+    ],
+)
+def test_format_is_chosen_by_depth_or_bit_rate(choice, name):
+    assert str(OutputFormat.choose(*choice)) == name
+
+
+@pytest.mark.parametrize(
+    ("choice", "message"),
+    [
+        (("wma", None, None), "Unknown output format 'wma': choose one of mp3"),
+        (("wav:24", None, None), "Unknown output format 'wav:24'"),
+        (("flac", "32f", None), "flac has no bit depth of 32f: choose 16 or 24."),
+        (("mp3", 16, None), "mp3 has no bit depth of 16: leave it out."),
+        (("wav", None, 192), "wav has no bit rate to choose: leave it out."),
+        (("mp3", None, 100), "mp3 has no bit rate of 100 kbit/s: choose one of 32, 40"),
+        (("opus", None, 1000), "opus has no bit rate of 1000 kbit/s: choose one from 32 to 256."),
+        (("opus", None, 99999), "opus has no bit rate of 99999 kbit/s"),
+        (("opus", None, -1), "opus has no bit rate of -1 kbit/s"),
+    ],
+)
+def test_format_without_the_depth_or_bit_rate_is_refused(choice, message):
+    with pytest.raises(RequestError) as caught:
+        OutputFormat.choose(*choice)
+    assert str(caught.value).startswith(message)
 
 
 @pytest.mark.parametrize("text", ["mp3:100", "mp3:0", "mp3:500", "m4a:8", "m4a:9999"])
@@ -72,7 +109,8 @@ def test_label_names_depth_or_bit_rate(text, label):
 
 def test_variants_are_every_format_at_every_depth():
     assert [fmt.choice for fmt in variants()] == [
-        *("mp3", "wav24", "wav16", "wav32f", "flac24", "flac16", "ogg", "m4a")
+        *("mp3", "wav24", "wav16", "wav32f", "flac24", "flac16", "ogg", "m4a"),
+        *("opus", "aiff24", "aiff16", "alac24", "alac16"),
     ]
     assert all(OutputFormat.parse(fmt.choice) == OutputFormat.parse(str(fmt)) == fmt for fmt in variants())
 
@@ -118,7 +156,8 @@ def test_manual_lists_the_registered_formats():
     for entry in FORMATS.values():
         names = [entry.name, *(entry.name + depth for depth in sorted(entry.depths))]
         names += [f"{entry.name}:192"] if entry.bitrates else []
-        rates = f"{entry.rates[0] / 1000:g} to {entry.rates[-1] / 1000:g} kHz" if entry.rates else "any"
+        bounds = dict.fromkeys(f"{rate / 1000:g}" for rate in (*entry.rates[:1], *entry.rates[-1:]))
+        rates = f"{' to '.join(bounds)} kHz" if entry.rates else "any"
         cells = [", ".join(f"`{name}`" for name in names), entry.label, f"`{entry.media_type}`", rates]
         assert f"| {' | '.join(cells)} | " in manual
 
@@ -137,6 +176,9 @@ def test_manual_lists_the_registered_formats():
         ("m4a", 176400, 88200),
         ("m4a", 192000, 96000),
         ("ogg", 192000, 192000),
+        ("opus", 44100, 48000),
+        ("opus", 192000, 48000),
+        ("alac", 88200, 88200),
         ("wav", 12345, 12345),
         ("flac", 96000, 96000),
     ],

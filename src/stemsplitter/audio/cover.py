@@ -4,6 +4,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
 # JPEG markers of frame headers, which contain the size (ITU-T T.81, table B.1).
 _FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_FRONT_COVER = 3  # picture type of ID3 and FLAC
 # FFmpeg's av_image_check_size2
 _MAX_AREA = 2**31 // 8
 
@@ -23,6 +24,20 @@ def cover_size(picture: bytes) -> tuple[int, int]:
     if picture.startswith(_JPEG):
         return _jpeg_size(picture)
     return 0, 0
+
+
+def picture_block(picture: bytes, mime: str) -> bytes:
+    """Encode a front cover as the picture block of FLAC (RFC 9639 §8.8), which Ogg stores in base64 as a comment."""
+    numbers = (
+        *cover_size(picture),
+        24,
+        0,
+        len(picture),
+    )  # width, height, bits per pixel, colors of a palette
+    head = b"".join(number.to_bytes(4) for number in (_FRONT_COVER, len(mime)))
+    return (
+        head + mime.encode("ascii") + bytes(4) + b"".join(number.to_bytes(4) for number in numbers) + picture
+    )
 
 
 def _jpeg_size(picture: bytes) -> tuple[int, int]:

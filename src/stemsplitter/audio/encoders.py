@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from av.packet import Packet
 from av.stream import Disposition
 
 from stemsplitter.audio import id3, lame
-from stemsplitter.audio.cover import cover_size
+from stemsplitter.audio.cover import cover_size, picture_block
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.tags import Tags
 
@@ -33,6 +34,7 @@ _VORBIS_CHUNK = 8192
 _VORBIS_COMPRESSION = 0.4
 _FLAC_LEVEL = "5"
 _FRAME_SAMPLES = 1 << 16
+_AIFF_BYTES = (1 << 32) - (1 << 20)  # sizes have 32 bits
 
 
 class Encoder(Protocol):
@@ -198,6 +200,10 @@ class AvEncoder:
             self._track.stream.codec_context.options = settings.codec_options
         self._cover = add_cover(self._container, tags) if settings.has_cover else None
 
+    def set_comment(self, key: str, text: str) -> None:
+        """Set a tag, before the first block."""
+        self._container.metadata[key] = text
+
     def _begin(self) -> None:
         self._container.start_encoding()
         if self._cover is not None:
@@ -218,6 +224,34 @@ class AvEncoder:
     def close(self) -> None:
         with contextlib.suppress(Exception):
             self._container.close()
+
+
+class AiffEncoder:
+    """AIFF written by FFmpeg, followed by an ``ID3`` chunk, because PyAV adds no cover to AIFF."""
+
+    def __init__(self, file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> None:
+        sample_format = "s16" if fmt.bits == 16 else "s32"
+        settings = AvSettings("aiff", f"pcm_s{fmt.bits}be", sample_format, has_cover=False)
+        self._file, self._tag = file, id3.tag(tags)
+        self._encoder = AvEncoder(file, fmt, rate, channels, Tags(), settings)
+
+    def write(self, block: Samples) -> None:
+        self._encoder.write(block)
+        if self._file.tell() + len(self._tag) > _AIFF_BYTES:
+            raise ValueError("an AIFF file cannot exceed 4 GiB")
+
+    def finish(self) -> None:
+        self._encoder.finish()
+        size = self._file.seek(0, 2)
+        if self._tag:
+            padded = self._tag + bytes(len(self._tag) % 2)
+            self._file.write(b"ID3 " + len(self._tag).to_bytes(4) + padded)
+            self._file.seek(4)
+            self._file.write((size + len(padded)).to_bytes(4))  # the FORM chunk, without its own header
+            self._file.seek(0, 2)
+
+    def close(self) -> None:
+        self._encoder.close()
 
 
 class Mp3Encoder:
@@ -301,6 +335,30 @@ def open_m4a(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: 
     """Open FFmpeg's AAC encoder with the MP4 muxer."""
     settings = AvSettings("mp4", "aac", "fltp", mp4_options(rate))
     return AvEncoder(file, fmt, rate, channels, tags, settings)
+
+
+def open_opus(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
+    """Open libopus with the Ogg muxer (RFC 7845)."""
+    settings = AvSettings("ogg", "libopus", "flt", has_cover=False)
+    encoder = AvEncoder(file, fmt, rate, channels, tags, settings)
+    if tags.cover:
+        encoder.set_comment(
+            "METADATA_BLOCK_PICTURE", base64.b64encode(picture_block(tags.cover, tags.cover_mime)).decode()
+        )
+    return encoder
+
+
+def open_aiff(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
+    """Open an AIFF encoder, which stores tags and cover as ID3."""
+    return AiffEncoder(file, fmt, rate, channels, tags)
+
+
+def open_alac(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
+    """Open FFmpeg's Apple Lossless encoder with the MP4 muxer."""
+    sample_format = "s16p" if fmt.bits == 16 else "s32p"
+    return AvEncoder(
+        file, fmt, rate, channels, tags, AvSettings("mp4", "alac", sample_format, mp4_options(rate))
+    )
 
 
 def open_vorbis(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:

@@ -17,6 +17,8 @@ STEM_FILE = "stem.mp4"
 
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _AAC_RATES = (*_MP3_RATES, 64000, 88200, 96000)
+# Opus works at 48 kHz; the other rates of RFC 6716 are its internal bandwidths.
+_OPUS_RATES = (48000,)
 # ISO/IEC 11172-3 (MPEG-1 layer III)
 _MP3_BITRATES = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _NAME = re.compile(r"([a-z0-9]+?)(?:(16|24|32f)|:([0-9]{1,4})k?)?")
@@ -26,10 +28,11 @@ _NAME = re.compile(r"([a-z0-9]+?)(?:(16|24|32f)|:([0-9]{1,4})k?)?")
 class Format:
     """A registered output format.
 
-    ``name`` is also the file name extension; ``label`` is its display name. ``encoder`` names an
-    :class:`~stemsplitter.audio.encoders.OpenEncoder` as ``module:function``, imported on first use. ``depths`` are
-    bit depths, the default first; ``bitrates`` are in kbit/s, as numbers or a range. ``rates`` are sample rates in Hz,
-    ascending; empty means any. ``headroom`` is the largest absolute sample that survives encoding, 1 being full scale.
+    ``label`` is its display name. ``encoder`` names an :class:`~stemsplitter.audio.encoders.OpenEncoder` as
+    ``module:function``, imported on first use. ``depths`` are bit depths, the default first; ``bitrates`` are in kbit/s,
+    as numbers or a range. ``rates`` are sample rates in Hz, ascending; empty means any. ``headroom`` is the largest
+    absolute sample that survives encoding, 1 being full scale. ``suffix`` is the file name extension if that is not
+    ``name``.
     """
 
     name: str
@@ -42,6 +45,12 @@ class Format:
     default_bitrate: int = 0
     rates: tuple[int, ...] = ()
     headroom: float = 1.0
+    suffix: str = ""
+
+    @property
+    def extension(self) -> str:
+        """The file name extension, without a dot."""
+        return self.suffix or self.name
 
     @property
     def names(self) -> str:
@@ -51,7 +60,7 @@ class Format:
         return f"{self.name} ({self.name}:192, …)" if self.bitrates else self.name
 
 
-# MP3 and Vorbis keep samples far above full scale (measured up to 64 times; at 10,000 times the signal is lost). AAC
+# MP3, Vorbis and Opus keep samples far above full scale (measured up to 64 times; at 10,000 times the signal is lost). AAC
 # loses quality quickly above it (measured from 1.1 times on).
 _LOUD = 32.0
 # Vorbis needs up to 5.1 bits for a sample of noise at full scale; flac up to 4 % more bits than the samples have
@@ -106,6 +115,34 @@ FORMATS: dict[str, Format] = {
             default_bitrate=256,
             rates=_AAC_RATES,
         ),
+        Format(
+            name="opus",
+            label="Opus",
+            media_type="audio/ogg",
+            encoder="stemsplitter.audio.encoders:open_opus",
+            is_lossless=False,
+            bitrates=range(32, 257),
+            default_bitrate=160,
+            rates=_OPUS_RATES,
+            headroom=_LOUD,
+        ),
+        Format(
+            name="aiff",
+            label="AIFF",
+            media_type="audio/aiff",
+            encoder="stemsplitter.audio.encoders:open_aiff",
+            is_lossless=True,
+            depths=("24", "16"),
+        ),
+        Format(
+            name="alac",
+            label="Apple Lossless",
+            media_type="audio/mp4",
+            encoder="stemsplitter.audio.encoders:open_alac",
+            is_lossless=True,
+            depths=("24", "16"),
+            suffix="m4a",
+        ),
     )
 }
 
@@ -124,8 +161,8 @@ def bit_depths() -> tuple[str, ...]:
 class OutputFormat:
     """A registered format with a bit depth or a bit rate. Create one with :meth:`parse`.
 
-    ``depth`` is the bit depth of wav and flac (``32f`` is float), else empty; ``bitrate`` is in kbit/s for mp3 and
-    m4a, else 0.
+    ``depth`` is the bit depth (``32f`` is float) of a format that has several, else empty; ``bitrate`` is in kbit/s for
+    a format that has several, else 0.
     """
 
     container: str
@@ -140,22 +177,37 @@ class OutputFormat:
         """
         name = text.strip().lower()
         if name in FORMATS:
-            entry = FORMATS[name]
-            return cls(name, entry.depths[0] if entry.depths else "", entry.default_bitrate)
+            return cls.choose(name)
         match = _NAME.fullmatch(name)
         found = FORMATS.get(match[1]) if match else None
         if match is None or found is None or (match[2] and match[2] not in found.depths):
             raise _unknown(text)
         if match[2]:
-            return cls(found.name, match[2])
+            return cls.choose(found.name, match[2])
         if not found.bitrates:
             raise _unknown(text)
-        bitrate = int(match[3])
-        if bitrate not in found.bitrates:
+        return cls.choose(found.name, bitrate=int(match[3]))
+
+    @classmethod
+    def choose(cls, name: str, depth: str | int | None = None, bitrate: int | None = None) -> "OutputFormat":
+        """Return the format ``name`` with a bit depth (16, 24, ``32f``) or a bit rate in kbit/s; None is the default.
+
+        Raises:
+            RequestError: the format is unknown, or does not have this bit depth or bit rate.
+        """
+        entry = FORMATS.get(name)
+        if entry is None:
+            raise _unknown(name)
+        if depth is not None and str(depth) not in entry.depths:
+            available = f"choose {_alternatives(sorted(entry.depths))}" if entry.depths else "leave it out"
+            raise RequestError(f"{name} has no bit depth of {str(depth)[:10]}: {available}.")
+        if bitrate is not None and not entry.bitrates:
+            raise RequestError(f"{name} has no bit rate to choose: leave it out.")
+        if bitrate is not None and bitrate not in entry.bitrates:
             raise RequestError(
-                f"{found.name} has no bit rate of {bitrate} kbit/s: choose one {_listed(found.bitrates)}."
+                f"{name} has no bit rate of {bitrate} kbit/s: choose one {_listed(entry.bitrates)}."
             )
-        return cls(found.name, bitrate=bitrate)
+        return cls(name, str(depth or (*entry.depths, "")[0]), bitrate or entry.default_bitrate)
 
     def __str__(self) -> str:
         return f"{self.container}:{self.bitrate}" if self.bitrate else f"{self.container}{self.depth}"
@@ -182,7 +234,7 @@ class OutputFormat:
     @property
     def extension(self) -> str:
         """The file name extension, without a dot."""
-        return self.entry.name
+        return self.entry.extension
 
     @property
     def mime(self) -> str:
@@ -241,6 +293,10 @@ def variants() -> Iterator[OutputFormat]:
 
 def _unknown(text: str) -> RequestError:
     return RequestError(f"Unknown output format {text[:40]!r}: choose one of {known_names()}.")
+
+
+def _alternatives(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}" if len(names) > 1 else names[0]
 
 
 def _listed(bitrates: Sequence[int]) -> str:

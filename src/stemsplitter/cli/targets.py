@@ -43,7 +43,8 @@ class Target:
         paths = dict.fromkeys(self.files)
         for template in self.alternatives:
             stems = STEM_NAMES if "stem" in template_fields(template, ("stem", "ext")) else ("",)
-            for stem, extension in product(stems, (*FORMATS, *ONE_FILE_EXTENSIONS)):
+            extensions = dict.fromkeys(entry.extension for entry in FORMATS.values())
+            for stem, extension in product(stems, (*extensions, *ONE_FILE_EXTENSIONS)):
                 paths[self.output / fill_template(template, stem=stem, ext=extension)] = None
         return tuple(paths)
 

@@ -8,7 +8,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.api.downloads import download_response, file_response
 from stemsplitter.api.routes.splits import SplitId
-from stemsplitter.audio.formats import variants
+from stemsplitter.audio.formats import FORMATS, variants
 from stemsplitter.audio.peaks import FILE_NAME, MIME
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.errors import wants_page
@@ -34,7 +34,7 @@ _CACHING = "private, no-cache"
 
 def player_page(request: Request, split: SplitView) -> Response:
     """Render the player page of ``split``."""
-    stems = {name: f"{name}.{split.output_format}" for name in split.stems or {}}
+    stems = {name: f"{name}.{FORMATS[split.output_format].extension}" for name in split.stems or {}}
     task = find_task(split.metadata.get(METADATA, ""))
     # the mix form redirects to the store that has the mix
     store = request.app.state.services.storage.public_origin
