@@ -29,10 +29,10 @@ class Format:
     """A registered output format.
 
     ``label`` is its display name. ``encoder`` names an :class:`~stemsplitter.audio.encoders.OpenEncoder` as
-    ``module:function``, imported on first use. ``depths`` are bit depths, the default first; ``bitrates`` are in kbit/s,
-    as numbers or a range. ``rates`` are sample rates in Hz, ascending; empty means any. ``headroom`` is the largest
-    absolute sample that survives encoding, 1 being full scale. ``suffix`` is the file name extension if that is not
-    ``name``.
+    ``module:function``, imported on first use. ``depths`` are bit depths, the default first; ``bitrates`` are in
+    kbit/s, as numbers or a range. ``rates`` are sample rates in Hz, ascending; empty means any. ``headroom`` is the
+    largest absolute sample that survives encoding, 1 being full scale. ``suffix`` is the file name extension if that is
+    not ``name``.
     """
 
     name: str
@@ -60,8 +60,8 @@ class Format:
         return f"{self.name} ({self.name}:192, …)" if self.bitrates else self.name
 
 
-# MP3, Vorbis and Opus keep samples far above full scale (measured up to 64 times; at 10,000 times the signal is lost). AAC
-# loses quality quickly above it (measured from 1.1 times on).
+# MP3, Vorbis and Opus keep samples far above full scale (measured up to 64 times; at 10,000 times the signal is lost).
+# AAC loses quality quickly above it (measured from 1.1 times on).
 _LOUD = 32.0
 # Vorbis needs up to 5.1 bits for a sample of noise at full scale; flac up to 4 % more bits than the samples have
 _VORBIS_BITS, _CONTAINER = 6, 1.06
