@@ -65,7 +65,7 @@ def test_mix_at_zero_db_is_the_bit_exact_sum(
     done = mix([Part(stem) for stem in paths], path, to)
     total = sum(values)
     np.testing.assert_array_equal(decode(path).astype(np.float64) * (1 << (bits - 1)), total)
-    assert (done.samples, done.sample_rate, done.over) == (LENGTH, 44_100, 0)
+    assert (done.samples, done.sample_rate, done.gain) == (LENGTH, 44_100, 1)
     assert done.peak == np.abs(total).max() / (1 << (bits - 1))
 
 
@@ -107,20 +107,49 @@ def test_mono_stays_mono_unless_panned(tmp_path: Path, write: Write, decode: Dec
     np.testing.assert_allclose(right, 2 * value[0] / 2**23, atol=1e-7)
 
 
-def test_samples_over_full_scale_are_counted_and_clipped_by_integers(
-    tmp_path: Path, write: Write, decode: Decode
+@pytest.mark.parametrize("loud_from", [0, 100_000])
+@pytest.mark.parametrize("fmt", ["wav16", "wav", "flac", "aiff", "alac"])
+def test_sum_over_full_scale_gets_one_gain(
+    tmp_path: Path, write: Write, decode: Decode, noise: Callable[..., Samples], fmt: str, loud_from: int
 ) -> None:
+    value = noise(120_000)
+    value[0, loud_from] = -0.8
+    stem = write(tmp_path / "stem.wav", value, "wav")
+    path = tmp_path / f"mix.{OutputFormat.parse(fmt).extension}"
+    done = mix([Part(stem), Part(stem)], path, fmt)
+    assert (done.peak, done.gain, done.samples) == (pytest.approx(1.6), pytest.approx(1 / 1.6), 120_000)
+    mixture = decode(path)
+    np.testing.assert_allclose(mixture, value * 2 * done.gain, atol=2.0 ** (2 - OutputFormat.parse(fmt).bits))
+    assert np.abs(mixture).max() == 1
+
+
+@pytest.mark.parametrize("fmt", ["mp3", "opus", "m4a"])
+def test_lossy_mix_is_within_full_scale_before_encoding(
+    tmp_path: Path, write: Write, decode: Decode, noise: Callable[..., Samples], fmt: str
+) -> None:
+    value = noise(60_000)
+    stem = write(tmp_path / "stem.wav", value, "wav", 48_000)
+    done = mix([Part(stem, gain_db=12)], tmp_path / f"mix.{fmt}", fmt)
+    gain = 10 ** (12 / 20)
+    assert (done.peak, done.gain) == (pytest.approx(gain / 2), pytest.approx(2 / gain))
+    mixture, wanted = decode(tmp_path / f"mix.{fmt}"), value * 2
+    assert np.sqrt(np.mean((mixture - wanted) ** 2)) < 0.2 * np.sqrt(np.mean(wanted**2))
+
+
+def test_float_mix_keeps_samples_over_full_scale(tmp_path: Path, write: Write, decode: Decode) -> None:
     value = np.array([[0.75, -0.75, 0.5, -0.5, 0.25]], np.float32)
     stem = write(tmp_path / "stem.wav", value, "wav")
-    done = mix([Part(stem), Part(stem)], tmp_path / "mix.wav", "wav")
-    assert (done.peak, done.over) == (
-        1.5,
-        3,
-    )  # a sum of 1 is above the largest integer; -1 is the smallest
-    np.testing.assert_array_equal(decode(tmp_path / "mix.wav"), [[1 - 2**-23, -1, 1 - 2**-23, -1, 0.5]])
     kept = mix([Part(stem), Part(stem)], tmp_path / "float.wav", "wav32f")
     np.testing.assert_array_equal(decode(tmp_path / "float.wav"), value * 2)
-    assert (kept.peak, kept.over) == (1.5, 2)
+    assert (kept.peak, kept.gain) == (1.5, 1)
+
+
+def test_sum_at_the_limits_of_integers_is_not_scaled(tmp_path: Path, write: Write, decode: Decode) -> None:
+    value = np.array([[0.5 - 2.0**-23, -0.5]], np.float32)
+    stem = write(tmp_path / "stem.wav", value, "wav")
+    done = mix([Part(stem), Part(stem)], tmp_path / "mix.wav", "wav")
+    np.testing.assert_array_equal(decode(tmp_path / "mix.wav"), value * 2)
+    assert done.gain == 1
 
 
 def test_mix_of_mp3_stems_to_mp3_is_aligned(

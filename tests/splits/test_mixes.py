@@ -98,7 +98,7 @@ def test_mix_is_the_exact_sum_of_audible_stems(
     assert done.size == services.storage.size(found.key)
     wanted = sum(values[name] for name in SIX[1:])
     np.testing.assert_array_equal(read(services, found.key).astype(np.float64) * FULL, wanted)
-    assert (done.peak, done.over) == (np.abs(wanted).max() / FULL, 0)
+    assert (done.peak, done.gain) == (np.abs(wanted).max() / FULL, 1)
     with services.storage.local_file(found.key) as path, open_source(path) as source:
         assert (source.info.tags.title, source.info.tags.comment) == ("Lied", "")
 
@@ -112,7 +112,7 @@ def test_different_gains_make_another_file(
     assert plain == again
     assert hot.name != plain.name and hot.peak > 0.9
     hottest = mixes.render(account, split, {"vocals": Fader(12, -1), "drums": Fader(12, -1)}, "mp3")
-    assert hottest.over > 0
+    assert hottest.gain == pytest.approx(1 / hottest.peak)
     assert mixes.find(account, split, hottest.name).mime == "audio/mpeg"
 
 

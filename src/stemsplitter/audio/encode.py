@@ -55,6 +55,7 @@ class StemWriter:
         if channels not in LAYOUTS:
             raise RequestError(f"A stem has 1 or 2 channels, not {channels}: mix it down first.")
         self.path = path
+        self.sample_rate = sample_rate
         self.samples = 0
         self._channels = channels
         self._finished = False

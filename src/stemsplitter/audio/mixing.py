@@ -33,37 +33,57 @@ class Part:
 class Mixed:
     """A written mix: ``samples`` per channel, and its level.
 
-    ``peak`` is the largest absolute sample before encoding, 1 being full scale; ``over`` counts the samples above full
-    scale, which integer WAV and FLAC clip, MP3 keeps but most players clip, and float WAV keeps.
+    ``peak`` is the largest absolute sample of the sum, 1 being full scale; ``gain`` is the factor applied to it, below 1
+    if it exceeds full scale and the format is not float.
     """
 
     samples: int
     sample_rate: int
     peak: float
-    over: int
+    gain: float
 
 
 def write_mix(parts: Sequence[Part], path: Path, fmt: OutputFormat, tags: Tags | None = None) -> Mixed:
     """Write the sum of ``parts``, which have one sample rate, to ``path``, without a limiter or dither.
 
     If the parts are lossless, all gains 0 dB and all pans 0, each sample of the mix is the exact sum, rounded once, to
-    the output format. Mono stays mono unless a part is panned. Memory use does not depend on the length.
+    the output format. A sum over full scale is multiplied by the gain that brings its peak to full scale: the parts are
+    then read a second time. Mono stays mono unless a part is panned. Memory use does not depend on the length.
 
     Raises:
         AudioError: a part cannot be decoded.
         OutputError: the file cannot be written; none is left.
     """
     meter = _Meter(fmt)
+    written = _write(parts, path, fmt, tags, meter)
+    if written is None:
+        meter.gain = 1 / meter.overload
+        written = _write(parts, path, fmt, tags, meter)
+    assert written is not None
+    return Mixed(written.samples, written.sample_rate, meter.peak, meter.gain)
+
+
+def _write(
+    parts: Sequence[Part], path: Path, fmt: OutputFormat, tags: Tags | None, meter: "_Meter"
+) -> StemWriter | None:
+    """Write the mix with the gain of ``meter``; without one, only measure from the first overload on, and return None."""
     with ExitStack() as stack:
         sources = [stack.enter_context(open_source(part.path)) for part in parts]
         channels = max(2 if part.pan else source.info.channels for part, source in _both(parts, sources))
-        rate = fmt.supported_rate(sources[0].info.sample_rate)
+        from_rate = sources[0].info.sample_rate
+        rate = fmt.supported_rate(from_rate)
         writer = stack.enter_context(StemWriter(path, fmt, rate, channels, tags))
-        for block in resampled(mixed(parts, sources, channels), sources[0].info.sample_rate, rate, channels):
+        for block in resampled(mixed(parts, sources, channels), from_rate, rate, channels):
+            if meter.gain < 1:
+                writer.write(block * np.float32(meter.gain))
+                continue
             meter.measure(block)
-            writer.write(block)
+            if meter.overload <= 1:
+                writer.write(block)
+        if meter.gain == 1 and meter.overload > 1:
+            return None
         writer.commit()
-    return Mixed(writer.samples, rate, meter.peak, meter.over)
+        return writer
 
 
 def mixed(parts: Sequence[Part], sources: Sequence[AudioSource], channels: int) -> Iterator[Samples]:
@@ -108,14 +128,19 @@ def _both(parts: Sequence[Part], sources: Sequence[AudioSource]) -> Iterator[tup
 
 
 class _Meter:
+    """Measures the peak of a mix, and its excess over full scale for a format that is not float."""
+
     def __init__(self, fmt: OutputFormat) -> None:
         # The largest integer is one step below full scale; up to half a step above it rounds to it.
         step = 2.0 ** (1 - fmt.bits) if fmt.is_integer else 0.0
-        self._highest, self._lowest = 1 - step / 2, -1 - step / 2
+        self._limits = (math.inf, math.inf) if fmt.is_float else (1 - step, 1.0)
+        self._tolerance = step / 2
         self.peak = 0.0
-        self.over = 0
+        self.overload = 1.0
+        self.gain = 1.0
 
     def measure(self, block: Samples) -> None:
-        self.peak = max(self.peak, float(np.abs(block).max(initial=0)))
-        if self.peak > self._highest:
-            self.over += int(np.count_nonzero((block > self._highest) | (block < self._lowest)))
+        for value, limit in zip((block.max(initial=0), -block.min(initial=0)), self._limits, strict=True):
+            self.peak = max(self.peak, float(value))
+            if value > limit + self._tolerance:
+                self.overload = max(self.overload, float(value) / limit)

@@ -148,7 +148,7 @@ def _rendered(request: Request, split_id: str, rendered: Rendered) -> Response:
     if wants_page(request):
         return see_other(location)
     return JSONResponse(
-        {"location": location, "size": rendered.size, "peak": rendered.peak, "over": rendered.over}
+        {"location": location, "size": rendered.size, "peak": rendered.peak, "gain": rendered.gain}
     )
 
 

@@ -56,14 +56,13 @@ class Fader:
 class Rendered:
     """A file that :meth:`Mixes.find` finds, with its size in bytes.
 
-    ``peak`` and ``over`` are those of :class:`~stemsplitter.audio.mixing.Mixed`; 0 for a .stem.mp4, which is scaled to
-    full scale.
+    ``peak`` and ``gain`` are those of :class:`~stemsplitter.audio.mixing.Mixed`; 0 and 1 for a .stem.mp4.
     """
 
     name: str
     size: int
     peak: float = 0.0
-    over: int = 0
+    gain: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,7 @@ class Mixes:
             return write_mix(parts, folder / name, fmt, tags)
 
         mixed, size = self._made(split, list(audible), name, fmt, write)
-        return Rendered(name, size, mixed.peak, mixed.over)
+        return Rendered(name, size, mixed.peak, mixed.gain)
 
     def render_stem_file(self, account_id: str, split_id: str) -> Rendered:
         """Write the stems to one Native Instruments Stem file, for DJ software.

@@ -213,14 +213,12 @@ for (const lane of lanes) {
 
 // ---- files rendered on the server ----
 
-/** The warning for a mix that exceeds full scale; empty for others. */
-function clippingWarning({ over, peak }, format) {
-  if (!over) return "";
-  const decibels = (20 * Math.log10(peak)).toFixed(1);
-  const found = `${over.toLocaleString("en")} samples of this mix exceed full scale, by up to ${decibels} dB.`;
-  if (format === "wav32f") return `${found} This file keeps them, but most players clip them.`;
-  const clipped = ["mp3", "ogg"].includes(format) ? "Most players clip them" : "They are clipped in this file";
-  return `${found} ${clipped}. Lower the gain by as much, or choose 32-bit float.`;
+/** The note about a mix whose level was changed or exceeds full scale; empty for others. */
+function levelNote({ gain, peak }) {
+  const decibels = (factor) => `${Math.abs(20 * Math.log10(factor)).toFixed(1)} dB`;
+  if (gain < 1) return `This mix exceeded full scale, so it is ${decibels(gain)} quieter.`;
+  if (peak > 1) return `This mix exceeds full scale by ${decibels(peak)}. The file keeps it, but most players clip it.`;
+  return "";
 }
 
 async function render(target, body, button) {
@@ -234,7 +232,7 @@ async function render(target, body, button) {
       showMessage(made.error.message, "mix-message");
       return;
     }
-    showMessage(clippingWarning(made, body.get("format")), "mix-message");
+    showMessage(levelNote(made), "mix-message");
     location.assign(made.location);
   } catch {
     showMessage("The server did not respond. Try again.", "mix-message");
