@@ -33,8 +33,8 @@ class Part:
 class Mixed:
     """A written mix: ``samples`` per channel, and its level.
 
-    ``peak`` is the largest absolute sample of the sum, 1 being full scale; ``gain`` is the factor applied to it, below 1
-    if it exceeds full scale and the format is not float.
+    ``peak`` is the largest absolute sample of the sum, 1 being full scale; ``gain`` is the factor applied to it, below
+    1 if it exceeds full scale and the format is not float.
     """
 
     samples: int
@@ -66,7 +66,7 @@ def write_mix(parts: Sequence[Part], path: Path, fmt: OutputFormat, tags: Tags |
 def _write(
     parts: Sequence[Part], path: Path, fmt: OutputFormat, tags: Tags | None, meter: "_Meter"
 ) -> StemWriter | None:
-    """Write the mix with the gain of ``meter``; without one, only measure from the first overload on, and return None."""
+    """Write the mix with the gain of ``meter``. Without one, only measure from the first overload on; return None."""
     with ExitStack() as stack:
         sources = [stack.enter_context(open_source(part.path)) for part in parts]
         channels = max(2 if part.pan else source.info.channels for part, source in _both(parts, sources))
