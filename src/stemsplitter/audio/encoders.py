@@ -61,7 +61,7 @@ class OpenEncoder(Protocol):
 def quantize(block: Samples, bits: int) -> npt.NDArray[np.int16] | npt.NDArray[np.int32]:
     """Convert float samples to 16-bit, or to 24-bit in the upper bits of 32: rounded to nearest, saturated."""
     scale = np.float32(1 << (bits - 1))  # a power of two, so that the products are exact
-    scaled = np.rint(block * scale)
+    scaled: Samples = np.rint(block * scale)
     np.clip(scaled, -scale, scale - 1, out=scaled)
     return scaled.astype(np.int16) if bits == 16 else scaled.astype(np.int32) << 8
 
