@@ -61,10 +61,12 @@ class Pool:
         folder = Path(request.folder)
         folder.mkdir(parents=True)  # another worker deletes the files of a run that has lost its lease
         stems = {name: str(folder / f"{name}.mp3") for name in request.stems}
-        for path in (*stems.values(), folder / "peaks.json"):
+        masters = {name: {"path": str(folder / f"{name}.flac"), "peak": 0.5} for name in request.stems}
+        written = (*stems.values(), *(str(master["path"]) for master in masters.values()))
+        for path in (*written, folder / "peaks.json"):
             Path(path).write_bytes(b"{}")
         self.log(f"end {split_id}")
-        return Separated(stems, str(folder / "peaks.json"), "cpu", 1.0, 1.0)
+        return Separated(stems, masters, str(folder / "peaks.json"), "cpu", 1.0, 1.0)
 
 
 class LoggingJobs(SplitJobs):

@@ -62,7 +62,7 @@ def finish(services: Services, tmp_path: Path) -> Callable[..., dict[str, npt.ND
         with services.database.write() as session:
             assert repository.start(session, split_id, None, "run_1", "wrk_1")
             assert services.splits.endings.succeed(
-                session, split_id, "run_1", stems, took, sum(stem["size"] for stem in stems.values())
+                session, split_id, "run_1", stems, {}, took, sum(stem["size"] for stem in stems.values())
             )
         return values
 

@@ -49,11 +49,15 @@ class FakePool:
         folder.mkdir()
         ending = OutputFormat.parse(request.format).extension
         stems = {name: str(folder / f"{name}.{ending}") for name in request.stems}
-        for path in stems.values():
+        (folder / "masters").mkdir()
+        masters = {
+            name: {"path": str(folder / "masters" / f"{name}.flac"), "peak": 0.5} for name in request.stems
+        }
+        for path in (*stems.values(), *(str(master["path"]) for master in masters.values())):
             Path(path).write_bytes(b"a stem")
         peaks = folder / "peaks.json"
         peaks.write_bytes(b"{}")
-        return Separated(stems, str(peaks), "cpu (a fast one)", 1.0, 2.0, self.vocals_from)
+        return Separated(stems, masters, str(peaks), "cpu (a fast one)", 1.0, 2.0, self.vocals_from)
 
 
 def fails(error: Exception) -> Step:
@@ -151,7 +155,13 @@ def test_split_succeeds(
         "realtime_factor": 0.5,
     }
     assert ledger(split_id) == SETTLED
-    assert stored(services, split_id) == ["instrumental.wav", "peaks.json", "vocals.wav"]
+    assert stored(services, split_id) == [
+        "instrumental.flac",
+        "instrumental.wav",
+        "peaks.json",
+        "vocals.flac",
+        "vocals.wav",
+    ]
     assert events(services, split_id) == ["audio.split.completed"]
     (request,) = pool.requests
     assert (request.model, request.stems, request.format) == ("tiny_6s", ("vocals", "instrumental"), "wav16")
@@ -436,7 +446,7 @@ def test_run_that_lost_its_lease_changes_nothing(
     assert (split.status, split.attempts) == ("succeeded", 2)
     assert ledger(split_id) == SETTLED
     assert events(services, split_id) == ["audio.split.completed"]
-    assert len(stored(services, split_id)) == 7  # the other run's stems are still there
+    assert len(stored(services, split_id)) == 13  # the other run's stems are still there
 
 
 def fails_first(times: int, error: Exception, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -596,7 +606,7 @@ def test_credits_are_settled_or_released_once_in_any_order(
         with services.database.write() as session:
             match action.removeprefix("late "):
                 case "succeed":
-                    endings.succeed(session, split_id, lease, stems, took, 1)
+                    endings.succeed(session, split_id, lease, stems, {}, took, 1)
                 case "fail":
                     endings.fail(session, split_id, lease, "SERVER_ERROR", "It failed.")
                 case "hand back":
@@ -649,12 +659,18 @@ def test_h2_stems_are_not_kept_twice(
     put = services.storage.put_file
 
     def spy(key: str, path: Path, *more: str) -> int:
-        left.append(sorted(each.name for each in Path(pool.requests[0].folder).glob("*.mp3")))
+        left.append(sorted(each.name for each in Path(pool.requests[0].folder).rglob("*.[fm]*")))
         return put(key, path, *more)
 
     monkeypatch.setattr(services.storage, "put_file", spy)
     assert run(jobs)
-    assert left == [["drums.mp3", "vocals.mp3"], ["drums.mp3"], []]
+    assert left == [
+        ["drums.flac", "drums.mp3", "vocals.flac", "vocals.mp3"],
+        ["drums.flac", "drums.mp3", "vocals.mp3"],
+        ["drums.flac", "drums.mp3"],
+        ["drums.mp3"],
+        [],
+    ]
 
 
 def _stored_bytes(services: Services, account: str) -> int:

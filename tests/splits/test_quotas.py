@@ -148,15 +148,18 @@ class Guest:
             split = repository.start(session, split_id, None, "run_1", "wrk_1")
         if split is None:
             return
-        stems = {}
+        stems, masters = {}, {}
         for name in split.requested_stems:
             key = f"splits/{split_id}/stems/{name}.mp3"
             size = storage.put_stream(key, [bytes(50_000 + 1000 * number)], "audio/mpeg")
             stems[name] = {"key": key, "size": size, "mime": "audio/mpeg"}
-        size = sum(stem["size"] for stem in stems.values())
+            key = f"splits/{split_id}/masters/{name}.flac"
+            size = storage.put_stream(key, [bytes(90_000 + 1000 * number)], "audio/flac")
+            masters[name] = {"key": key, "size": size, "mime": "audio/flac", "peak": 0.5}
+        size = sum(file["size"] for file in (*stems.values(), *masters.values()))
         size += storage.put_stream(peaks_key(split_id), [bytes(1234)], "application/json")
         with services.database.write() as session:
-            assert services.splits.endings.succeed(session, split_id, "run_1", stems, TOOK, size)
+            assert services.splits.endings.succeed(session, split_id, "run_1", stems, masters, TOOK, size)
 
     def delete(self, number: int) -> None:
         self.services.splits.delete(self.account, self._pick(self.splits, number))

@@ -100,6 +100,7 @@ class StemFiles(Separation):
         gain: factor applied to all stems so that none clips; 1 if none would.
         excerpt: the part of the source that was separated.
         peaks: peaks of the stems before the gain; None if not requested.
+        masters: the lossless files of the stems, if requested.
     """
 
     source: AudioInfo
@@ -107,3 +108,4 @@ class StemFiles(Separation):
     gain: float
     excerpt: Excerpt = field(default_factory=Excerpt)
     peaks: Peaks | None = field(default=None, repr=False)
+    masters: tuple[WrittenStem, ...] = ()

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stemsplitter.audio.excerpt import Excerpt, Seconds
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.masters import snapped
 from stemsplitter.audio.mixing import resampled
 from stemsplitter.audio.peaks import Peaks
 from stemsplitter.catalogue.entries import ModelEntry
@@ -26,10 +28,17 @@ from stemsplitter.catalogue.selection import default_model_for
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import RequestError, Stopped
 from stemsplitter.library.inputs import ArrayLike, Data, FilePath, is_file, open_song, read_array, song_name
-from stemsplitter.library.outputs import limited_rate, open_output, output_rate
+from stemsplitter.library.mastering import MasteredOutput
+from stemsplitter.library.outputs import Output, limited_rate, open_output, output_rate
 from stemsplitter.library.results import ModelUsed, OnProgress, Progress, ShouldStop, StemFiles, Stems
 from stemsplitter.separation.chain import Chain, separate_chain
-from stemsplitter.separation.layouts import SIX_STEMS, parse_instruments, parse_stems, plan_stems
+from stemsplitter.separation.layouts import (
+    SIX_STEMS,
+    parse_instruments,
+    parse_stems,
+    plan_stems,
+    rest_stem,
+)
 from stemsplitter.separation.pipeline import separate_stream
 
 Waveform = NDArray[np.float32]
@@ -199,6 +208,7 @@ class Separator:
         duration: Seconds | None = None,
         max_seconds: float | None = None,
         peaks: bool = False,
+        masters: str | os.PathLike[str] | None = None,
         progress: OnProgress | None = None,
         stop: ShouldStop | None = None,
     ) -> StemFiles:
@@ -223,6 +233,9 @@ class Separator:
             duration: seconds of that part; by default to the end.
             max_seconds: limit of the length of the source.
             peaks: measure the peaks of the stems, to draw their waveforms.
+            masters: folder of the stems' masters: FLAC with 24 bits, or WAV with 32-bit floats if a sample exceeds full
+                scale, at the sample rate of the song. They sum to the song, rounded to 24 bits. If ``format`` is
+                lossless with 24 bits or more, the stems are the masters and are written only there.
             progress: called after each segment.
             stop: called after each segment; the separation stops when it returns true.
 
@@ -238,13 +251,19 @@ class Separator:
             info = file.info
             if sample_rate is None:
                 sample_rate = limited_rate(info.sample_rate, max_sample_rate or info.sample_rate)
-            rate = output_rate(format, sample_rate)
+            rate = sample_rate if masters is not None else output_rate(format, sample_rate)
             run = _Run(self, rate, info.channels, excerpt.seconds(info.seconds), known, progress, stop)
             blocks = resampled(file.blocks(excerpt=excerpt), info.sample_rate, rate, info.channels)
             song = Path(song_name(source)).stem
             measured = Peaks(self.stems, rate) if peaks else None
-            with open_output(Path(folder), filename, song, self.stems, format, rate, info) as output:
-                for piece in run.pieces(blocks):
+            output: Output
+            if masters is None:
+                output = open_output(Path(folder), filename, song, self.stems, format, rate, info)
+            else:
+                fmt = OutputFormat.parse(format)
+                output = MasteredOutput(Path(folder), Path(masters), self.stems, fmt, rate, info)
+            with output:
+                for piece in run.pieces(blocks, is_exact=masters is not None):
                     stems = dict(zip(self.stems, piece, strict=True))
                     output.write(stems)
                     if measured is not None:
@@ -252,7 +271,13 @@ class Separator:
                 files = tuple(output.commit())
             summary = run.summary(tuple(file.warnings))
             return StemFiles(
-                **summary, source=info, files=files, gain=output.gain, excerpt=excerpt, peaks=measured
+                **summary,
+                source=info,
+                files=files,
+                gain=output.gain,
+                excerpt=excerpt,
+                peaks=measured,
+                masters=output.masters if isinstance(output, MasteredOutput) else (),
             )
 
     def _collect(self, run: "_Run", pieces: list[Waveform], warnings: tuple[str, ...]) -> Stems:
@@ -281,9 +306,16 @@ class _Run:
         self._residual = 0.0
         self._started = time.perf_counter()
 
-    def pieces(self, blocks: Iterable[Waveform]) -> Generator[Waveform, None, None]:
-        """Yield the requested stems ``[R, C, n]`` piece by piece."""
-        separator, model = self._separator, self._separator._model
+    def pieces(
+        self, blocks: Iterable[Waveform], *, is_exact: bool = False
+    ) -> Generator[Waveform, None, None]:
+        """Yield the requested stems ``[R, C, n]`` piece by piece.
+
+        If ``is_exact``, stems that sum to the mixture do so in 24-bit integers.
+        """
+        separator, model, plan = self._separator, self._separator._model, self._separator._plan
+        is_exact = is_exact and plan.sums_to_mixture
+        rest = rest_stem(plan.requested, self._instruments) if is_exact else 0
         arguments = blocks, self._rate, self._channels, self._instruments
         options: dict[str, Any] = {"overlap": separator._overlap, "shifts": separator._shifts}
         if isinstance(model, Chain):
@@ -294,7 +326,8 @@ class _Run:
             for piece in pieces:
                 if self._stop is not None and self._stop():
                     raise Stopped("The separation was stopped; nothing was written.")
-                yield separator._plan.apply(piece.stems)
+                stems = plan.apply(piece.stems)
+                yield snapped(stems, piece.mixture, rest) if is_exact else stems
                 self._samples += piece.stems.shape[2]
                 self._residual = max(self._residual, piece.residual)
                 self._report(done=False)

@@ -103,11 +103,13 @@ class _Song:
         self._consistency = MixtureConsistency(
             len(rest), channels, rest.index(remainder if remainder in rest else OTHER)
         )
+        self._mixture: deque[Waveform] = deque()
         self._found: deque[Waveform] = deque()  # stems of the first model
         self._unsummed: deque[Waveform] = deque()  # those whose rest the consistency step holds
 
     def add(self, piece: Piece) -> Iterator[Piece]:
         stems = piece.stems
+        self._mixture.append(piece.mixture)
         self._found.append(stems)
         self._samples += stems.shape[2]
         self._residual = max(self._residual, piece.residual)
@@ -149,4 +151,5 @@ class _Song:
             return
         found = take(self._unsummed, rest.shape[2])
         residual = self._residual + float(np.abs(rest.sum(axis=0) - found[self._other]).max(initial=0))
-        yield Piece(np.concatenate((found[self._given], rest))[self._order], residual)
+        stems = np.concatenate((found[self._given], rest))[self._order]
+        yield Piece(stems, take(self._mixture, rest.shape[2]), residual)

@@ -37,10 +37,12 @@ class Piece:
 
     Attributes:
         stems: the model's stems, ``[S, C, n]``.
-        residual: largest difference between their sum and the mixture, full scale being 1.
+        mixture: the song, ``[C, n]``.
+        residual: largest difference between the sum of the stems and the mixture, full scale being 1.
     """
 
     stems: Waveform
+    mixture: Waveform
     residual: float
 
 
@@ -221,7 +223,7 @@ class _Song:
         if not stems.shape[2]:
             return
         mixture = take(self._unsummed, stems.shape[2])
-        yield Piece(stems, float(np.abs(stems.sum(axis=0) - mixture).max(initial=0)))
+        yield Piece(stems, mixture, float(np.abs(stems.sum(axis=0) - mixture).max(initial=0)))
 
 
 def stereo(block: Waveform) -> Waveform:

@@ -35,15 +35,22 @@ class Endings:
         split_id: str,
         lease: str,
         stems: dict[str, dict[str, Any]],
+        masters: dict[str, dict[str, Any]],
         processing: dict[str, Any],
         size: int,
         model: dict[str, Any] | None = None,
     ) -> bool:
         """Settle the credits and create the webhook; False, without a change, if the run has lost its lease.
 
-        ``size`` is that of the stored stems and peaks, in bytes. ``model`` replaces that of the split.
+        ``size`` is that of the stored stems, masters and peaks, in bytes. ``model`` replaces that of the split.
         """
-        values = {"status": SUCCEEDED, "progress": 100, "stems": stems, "processing": processing}
+        values = {
+            "status": SUCCEEDED,
+            "progress": 100,
+            "stems": stems,
+            "masters": masters,
+            "processing": processing,
+        }
         if model is not None:
             values["model"] = model
         split = repository.finish(session, split_id, lease, values)

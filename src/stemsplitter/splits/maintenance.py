@@ -8,7 +8,7 @@ from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.splits import queue, repository, totals
-from stemsplitter.splits.models import FAILED, mixes_folder, stems_folder
+from stemsplitter.splits.models import FAILED, masters_folder, mixes_folder, stems_folder
 from stemsplitter.splits.service import SplitService
 from stemsplitter.storage import Storage
 from stemsplitter.worker.maintenance import MaintenanceTask
@@ -75,7 +75,10 @@ class SplitMaintenance:
             for split_id, found in keys.items()
             for key in found
             if split_id not in existing
-            or (existing[split_id] == FAILED and key.startswith(stems_folder(split_id)))
+            or (
+                existing[split_id] == FAILED
+                and key.startswith((stems_folder(split_id), masters_folder(split_id)))
+            )
         ]
         for key in orphans:
             self._storage.delete(key)

@@ -34,7 +34,8 @@ def _index(name: str, *columns: str, where: str) -> Index:
 class Split(Base):
     """The separation of a song.
 
-    ``stems`` maps a stem's name to its ``{"key", "size", "mime"}``. ``instruments`` maps each of the six stems to the
+    ``stems`` maps a stem's name to its ``{"key", "size", "mime"}``, ``masters`` to that of its lossless file and the
+    ``peak`` of its samples; one file may be both. ``instruments`` maps each of the six stems to the
     probability that the song has it, 1 or 0; it is null unless the request lists them. ``model`` has the model's name
     and license, the ``quality`` if the request names one, and later ``vocalsFrom``.
 
@@ -77,6 +78,7 @@ class Split(Base):
     source_key: Mapped[str] = mapped_column(Text)
     source_bytes: Mapped[int] = mapped_column(BigInteger)
     stems: Mapped[dict[str, dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    masters: Mapped[dict[str, dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     model: Mapped[dict[str, Any]] = mapped_column(JSON)
     processing: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # declarative classes reserve the name "metadata"
@@ -159,6 +161,11 @@ class SplitTotal(Base):
 def stems_folder(split_id: str) -> str:
     """Return the storage folder of a split's stems."""
     return f"splits/{split_id}/stems"
+
+
+def masters_folder(split_id: str) -> str:
+    """Return the storage folder of the lossless files of a split's stems."""
+    return f"splits/{split_id}/masters"
 
 
 def peaks_key(split_id: str) -> str:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -25,7 +26,7 @@ from stemsplitter.settings import Settings
 from stemsplitter.splits import repository
 from stemsplitter.splits.endings import Endings
 from stemsplitter.splits.model_selection import separated_stems
-from stemsplitter.splits.models import FAILED, Split, peaks_key, stems_folder
+from stemsplitter.splits.models import FAILED, Split, masters_folder, peaks_key, stems_folder
 from stemsplitter.splits.service import output_format, present
 from stemsplitter.splits.sizes import SLACK_SECONDS
 from stemsplitter.splits.watch import Watch
@@ -47,6 +48,15 @@ class Released(Exception):
 
 class LeaseLost(Exception):
     """The run has lost its lease: the split was canceled, or another worker has claimed it."""
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """The stored files of a split, as in its row, and the bytes of all."""
+
+    stems: dict[str, dict[str, Any]]
+    masters: dict[str, dict[str, Any]]
+    size: int
 
 
 class SplitProcessor:
@@ -136,7 +146,7 @@ class SplitProcessor:
         with self._folder(lease) as folder:
             separated = self._separate(split, folder, abort)
             with tracing.span("store"):
-                stems, size = self._store(split, separated, abort)
+                stored = self._store(split, separated, abort)
         processing = {
             "device": separated.device.partition(" ")[0],
             "seconds": separated.seconds,
@@ -147,7 +157,9 @@ class SplitProcessor:
 
         def succeed() -> bool:
             with self._database.write() as session:
-                return self._endings.succeed(session, split.id, lease, stems, processing, size, model)
+                return self._endings.succeed(
+                    session, split.id, lease, stored.stems, stored.masters, processing, stored.size, model
+                )
 
         with tracing.span("settle"):
             succeeded = retry(succeed, abort)
@@ -189,11 +201,9 @@ class SplitProcessor:
             change(session, split.id, split.lease or "")
         raise Released
 
-    def _store(
-        self, split: Split, separated: Separated, abort: threading.Event
-    ) -> tuple[dict[str, dict[str, Any]], int]:
-        """Store stems and peaks under keys of the split, which another run of it overwrites with the same content.
-        Returns the stems and the bytes of all."""
+    def _store(self, split: Split, separated: Separated, abort: threading.Event) -> _Stored:
+        """Store stems, masters and peaks under keys of the split, which another run of it overwrites with the same
+        content."""
 
         def put(key: str, path: Path, mime: str, name: str = "") -> int:
             with self._database.read() as session:
@@ -201,16 +211,23 @@ class SplitProcessor:
                     raise LeaseLost
             return self._storage.put_file(key, path, mime, name)
 
-        mime = OutputFormat.parse(output_format(split)).mime
-        stems: dict[str, dict[str, Any]] = {}
-        for name in split.requested_stems:
-            path = Path(separated.stems[name])
-            key = f"{stems_folder(split.id)}/{path.name}"
+        def put_audio(folder: str, path: Path) -> dict[str, Any]:
+            key, mime = f"{folder}/{path.name}", OutputFormat.parse(path.suffix[1:]).mime
             size = retry(partial(put, key, path, mime, path.name), abort)
-            stems[name] = {"key": key, "size": size, "mime": mime}
             path.unlink()  # a song that is stored twice would need twice the space
+            return {"key": key, "size": size, "mime": mime}
+
+        stems: dict[str, dict[str, Any]] = {}
+        masters: dict[str, dict[str, Any]] = {}
+        for name in split.requested_stems:
+            stem, master = Path(separated.stems[name]), separated.masters[name]
+            stored = put_audio(masters_folder(split.id), Path(master["path"]))
+            masters[name] = stored | {"peak": master["peak"]}
+            is_master = stem == Path(master["path"])
+            stems[name] = stored if is_master else put_audio(stems_folder(split.id), stem)
         peaks = retry(partial(put, peaks_key(split.id), Path(separated.peaks), PEAKS_MIME), abort)
-        return stems, peaks + sum(stem["size"] for stem in stems.values())
+        sizes = {file["key"]: file["size"] for file in (*stems.values(), *masters.values())}
+        return _Stored(stems, masters, peaks + sum(sizes.values()))
 
     def _fail(self, split: Split, code: str, message: str, cause: str | None = None) -> str:
         def fail() -> None:
@@ -229,6 +246,7 @@ class SplitProcessor:
                 now = repository.find(session, split.id)
             if now is None or now.status == FAILED or now.deleted_at is not None:
                 self._storage.delete_prefix(stems_folder(split.id))
+                self._storage.delete_prefix(masters_folder(split.id))
 
     @contextmanager
     def _folder(self, lease: str) -> Iterator[Path]:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.masters import FLOAT_FORMAT
 from stemsplitter.audio.peaks import POINTS_PER_SECOND
 from stemsplitter.audio.pieces import MAX_COVER
 from stemsplitter.library.outputs import limited_rate
@@ -31,8 +32,11 @@ def stems_bytes(
     source_bytes: int,
     max_sample_rate: int,
 ) -> int:
-    """Return the largest size of the stems of a song and of the peaks of their waveforms."""
+    """Return the largest size of the stems of a song, of their masters and of the peaks of their waveforms."""
     rate = limited_rate(sample_rate, max_sample_rate)
-    each = stem_bytes(OutputFormat.parse(format), rate, channels, seconds, source_bytes)
+    fmt = OutputFormat.parse(format)
+    each = stem_bytes(FLOAT_FORMAT, rate, channels, seconds, source_bytes)
+    if fmt != FLOAT_FORMAT:
+        each += stem_bytes(fmt, rate, channels, seconds, source_bytes)
     peaks = (seconds + SLACK_SECONDS) * _PEAK_BYTES_PER_SECOND
     return round(len(stems) * (each + peaks)) + _PEAKS_HEADER

@@ -4,10 +4,10 @@ Arguments: the device, the number of CPU threads (0 for all), and the number of 
 message is ``{"id": 0, "device": …, "problem": …}``: the device it uses, and the reason if that is not the given one.
 
 A request is ``{"id", "model", "stems", "source", "folder", "format", "max_seconds", "instruments",
-"max_sample_rate"}``. The responses are any number of ``{"id", "progress": 0…1}`` and finally ``{"id", "done": {…}}`` or
-``{"id", "error": CLASS, "message": …}``, where CLASS is the name of a class in :mod:`stemsplitter.errors`,
-``MemoryError``, or ``Exception`` for an unexpected error. ``{"id", "stop": true}`` stops the request after its current
-segment. The process exits when its input closes.
+"max_sample_rate", "overlap"}``. The responses are any number of ``{"id", "progress": 0…1}`` and finally
+``{"id", "done": {…}}`` or ``{"id", "error": CLASS, "message": …}``, where CLASS is the name of a class in
+:mod:`stemsplitter.errors`, ``MemoryError``, or ``Exception`` for an unexpected error. ``{"id", "stop": true}`` stops
+the request after its current segment. The process exits when its input closes.
 
 Concurrent requests share loaded models and, on a GPU, batches.
 """
@@ -114,6 +114,7 @@ class SeparationServer:
                 instruments=request["instruments"],
                 max_sample_rate=request["max_sample_rate"],
                 peaks=True,
+                masters=Path(request["folder"]) / "masters",
                 progress=lambda progress: self._parent.send({"id": number, "progress": progress.fraction}),
                 stop=stop.is_set,
             )
@@ -147,6 +148,7 @@ def _lower_priority() -> None:
 def _summary(result: StemFiles, peaks: Path) -> dict[str, Any]:
     return {
         "stems": {file.name: str(file.path) for file in result.files},
+        "masters": {file.name: {"path": str(file.path), "peak": file.peak} for file in result.masters},
         "peaks": str(peaks),
         "vocals_from": asdict(result.models[1]) if len(result.models) > 1 else None,
         "device": result.device,

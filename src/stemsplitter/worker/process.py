@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from stemsplitter import errors
 from stemsplitter.child_processes import ChildDied, ChildProcess, Message
@@ -48,12 +49,14 @@ class SeparationRequest:
 class Separated:
     """Result of a separation.
 
-    ``stems`` maps names to files, ``peaks`` is the file with the peaks of their waveforms, ``seconds`` is the
+    ``stems`` maps names to files, ``masters`` names to the ``path`` and ``peak`` of their lossless files, which are the
+    stems if these are lossless. ``peaks`` is the file with the peaks of their waveforms, ``seconds`` is the
     processing time and ``audio_seconds`` the duration of the song. ``vocals_from`` has the name and license of another
     model that extracted the vocals, if any.
     """
 
     stems: dict[str, str]
+    masters: dict[str, dict[str, Any]]
     peaks: str
     device: str
     seconds: float

@@ -223,6 +223,7 @@ def upgrade() -> None:
         sa.Column("source_key", sa.Text(), nullable=False),
         sa.Column("source_bytes", sa.BigInteger(), nullable=False),
         sa.Column("stems", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("masters", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("model", sa.JSON(), nullable=False),
         sa.Column("processing", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("metadata", sa.JSON(), nullable=False),
