@@ -36,7 +36,8 @@ def snapped(stems: Samples, mixture: Samples, rest: int) -> Samples:
     scale = np.float32(FULL_SCALE)
     steps = np.rint(stems * scale).astype(np.int32)
     steps[rest] += np.rint(mixture * scale).astype(np.int32) - steps.sum(axis=0, dtype=np.int32)
-    return steps.astype(np.float32) / scale
+    exact: Samples = steps.astype(np.float32) / scale
+    return exact
 
 
 class Masters:
