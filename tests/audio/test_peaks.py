@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -75,3 +76,21 @@ def test_empty_stem_has_no_points() -> None:
 
 def test_samples_per_point_are_rounded() -> None:
     assert json.loads(Peaks(["bass"], 11_025).encode())["samplesPerPoint"] == 220
+
+
+@pytest.mark.parametrize("length", [100, 48_000, 100_001])
+def test_overview_has_at_most_the_wanted_points(length: int) -> None:
+    signal = np.random.default_rng(1).uniform(-1, 1, (2, length)).astype(np.float32)
+    peaks = Peaks(["bass"], RATE)
+    peaks.add({"bass": signal})
+    fine, coarse = json.loads(peaks.encode()), json.loads(peaks.encode(most=40))
+    points = {
+        name: np.frombuffer(base64.b64decode(told["stems"]["bass"]), np.int8).reshape(-1, 2)
+        for name, told in (("fine", fine), ("coarse", coarse))
+    }
+    assert len(points["coarse"]) <= 40
+    assert len(points["coarse"]) == -(-length // coarse["samplesPerPoint"])
+    joined = coarse["samplesPerPoint"] // fine["samplesPerPoint"]
+    for number, (lowest, highest) in enumerate(points["coarse"]):
+        part = points["fine"][number * joined : (number + 1) * joined]
+        assert (lowest, highest) == (part[:, 0].min(), part[:, 1].max())

@@ -70,13 +70,19 @@ class AvTrack:
     """One audio track of an FFmpeg muxer: encodes blocks and muxes the packets."""
 
     def __init__(
-        self, container: OutputContainer, codec: str, rate: int, channels: int, sample_format: str
+        self,
+        container: OutputContainer,
+        codec: str,
+        rate: int,
+        channels: int,
+        sample_format: str,
+        start: int = 0,
     ) -> None:
         self._container = container
         self._rate = rate
         self._channels = channels
         self._format = sample_format
-        self._written = 0
+        self._at = start
         stream = container.add_stream(codec, rate=rate)
         assert isinstance(stream, AudioStream)
         self.stream = stream
@@ -93,8 +99,8 @@ class AvTrack:
             frame = AudioFrame.from_ndarray(data, format=self._format, layout=LAYOUTS[self._channels])
             frame.sample_rate = self._rate
             frame.time_base = Fraction(1, self._rate)
-            frame.pts = self._written
-            self._written += part.shape[1]
+            frame.pts = self._at
+            self._at += part.shape[1]
             self._container.mux(self.stream.encode(frame))
 
     def finish(self) -> None:
@@ -173,7 +179,10 @@ def set_tags(container: OutputContainer, tags: Tags) -> None:
 
 @dataclass(frozen=True)
 class AvSettings:
-    """FFmpeg's names for a format: muxer and its options, codec and its options, sample format."""
+    """FFmpeg's names for a format: muxer and its options, codec and its options, sample format.
+
+    ``start`` is the position of the first sample; an MP4 file begins at 0, and its edit list drops those before.
+    """
 
     muxer: str
     codec: str
@@ -181,6 +190,7 @@ class AvSettings:
     muxer_options: dict[str, str] = field(default_factory=dict)
     codec_options: dict[str, str] = field(default_factory=dict)
     has_cover: bool = True
+    start: int = 0
 
 
 class AvEncoder:
@@ -193,7 +203,9 @@ class AvEncoder:
         self._sink = Sink(file)
         self._container = open_muxer(self._sink, settings.muxer, settings.muxer_options)
         set_tags(self._container, tags)
-        self._track = AvTrack(self._container, settings.codec, rate, channels, settings.sample_format)
+        self._track = AvTrack(
+            self._container, settings.codec, rate, channels, settings.sample_format, settings.start
+        )
         if fmt.bitrate:
             self._track.stream.codec_context.bit_rate = fmt.bitrate * 1000
         if settings.codec_options:

@@ -1,4 +1,4 @@
-"""Waveform peaks: the minimum and maximum sample of every stem, 50 times per second."""
+"""Waveform peaks: the minimum and maximum sample of every stem, 50 times per second, and of the whole song at once."""
 
 import base64
 import json
@@ -11,6 +11,8 @@ Samples = npt.NDArray[np.float32]
 
 POINTS_PER_SECOND = 50
 FILE_NAME = "peaks.json"
+OVERVIEW_POINTS = 1200
+OVERVIEW_FILE_NAME = "overview.json"
 MIME = "application/json"
 _FULL_SCALE = 127  # waveforms are about a hundred pixels high: one byte per value is enough
 
@@ -48,23 +50,34 @@ class Peaks:
             self._points[name] += points.tobytes()
         self.samples += count
 
-    def encode(self, gain: float = 1.0) -> bytes:
+    def encode(self, gain: float = 1.0, most: int | None = None) -> bytes:
         """Encode the peaks as JSON: ``{"sampleRate", "samples", "samplesPerPoint", "stems": {NAME: POINTS}}``.
 
         POINTS is base64 of signed bytes, minimum and maximum alternating, clipped at full scale (127). ``gain`` is the
-        factor applied to the stems after they were measured.
+        factor applied to the stems after they were measured. With ``most``, neighboring points are joined until there
+        are at most so many of each stem (:data:`OVERVIEW_POINTS` for a picture of the whole song).
         """
+        count = -(-self.samples // self.samples_per_point)
+        joined = max(-(-count // most), 1) if most else 1
         described = {
             "sampleRate": self.sample_rate,
             "samples": self.samples,
-            "samplesPerPoint": self.samples_per_point,
-            "stems": {name: self._encoded(name, gain) for name in self._points},
+            "samplesPerPoint": self.samples_per_point * joined,
+            "stems": {name: self._encoded(name, gain, joined) for name in self._points},
         }
         return json.dumps(described, separators=(",", ":")).encode()
 
-    def _encoded(self, name: str, gain: float) -> str:
+    def _encoded(self, name: str, gain: float, joined: int) -> str:
         points = np.frombuffer(bytes(self._points[name]), np.float32)
         if self.samples % self.samples_per_point:
             points = np.concatenate([points, self._open[name]])
-        scaled = np.rint(points * np.float32(gain * _FULL_SCALE)).clip(-_FULL_SCALE, _FULL_SCALE)
+        pairs = points.reshape(-1, 2)
+        if joined > 1:
+            starts = np.arange(0, len(pairs), joined)
+            lowest, highest = (
+                np.minimum.reduceat(pairs[:, 0], starts),
+                np.maximum.reduceat(pairs[:, 1], starts),
+            )
+            pairs = np.stack([lowest, highest], axis=1)
+        scaled = np.rint(pairs * np.float32(gain * _FULL_SCALE)).clip(-_FULL_SCALE, _FULL_SCALE)
         return base64.b64encode(scaled.astype(np.int8).tobytes()).decode()
