@@ -110,6 +110,7 @@ def test_unexpected_error_does_not_end_batch(toy: ToyModel, caplog: pytest.LogCa
         ["--format", "xm"],
         ["--rate", "1"],
         ["--stems", "choir"],
+        ["--without", "choir"],
         ["--instruments", "choir"],
         ["--device", "abacus"],
         ["--overlap", "1"],
@@ -139,6 +140,17 @@ def test_repeated_stems_options_are_combined(toy: ToyModel) -> None:
     done = run("Lied.wav", "--stems", "vocals", "--stems", "drums,bass")
     assert done.exit_code == 0
     assert sorted(path.stem for path in (STEMS / "Lied").iterdir()) == ["bass", "drums", "vocals"]
+
+
+def test_the_song_without_a_stem_is_written(toy: ToyModel) -> None:
+    write(Path("Lied.wav"))
+    result = run("Lied.wav", "--without", "drums", "--stems", "vocals", "--without", "Bass")
+    assert result.exit_code == 0
+    assert sorted(path.name for path in Path("stems/Lied").iterdir()) == [
+        "no_bass.wav",
+        "no_drums.wav",
+        "vocals.wav",
+    ]
 
 
 def test_stems_of_absent_instruments_are_silent(toy: ToyModel) -> None:

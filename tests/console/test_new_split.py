@@ -230,6 +230,8 @@ class TestTasks:
         assert initially_muted(None, LAYOUTS["6s"]) == frozenset()
         assert initially_muted(None, LAYOUTS["2s"]) == frozenset()
         assert initially_muted(None, (*LAYOUTS["4s"], "instrumental")) == {"instrumental"}
+        assert initially_muted(None, ("drums", "no_drums")) == frozenset()
+        assert initially_muted(None, (*LAYOUTS["4s"], "no_drums", "no_bass")) == {"no_drums", "no_bass"}
         assert initially_muted(find_task("acapella"), LAYOUTS["2s"]) == {"instrumental"}
         assert initially_muted(find_task("drum-remover"), ("vocals", "bass")) == frozenset()
 

@@ -85,6 +85,21 @@ def test_an_unknown_instrument_is_rejected(make: Make, song: Path, tmp_path: Pat
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("format", ["wav16", "flac", "aiff", "alac"])
+def test_integer_stems_and_complements_sum_to_the_song_exactly(
+    make: Make, song: Path, tmp_path: Path, format: str
+) -> None:
+    result = make(stems="no_drums,drums,vocals,no_vocals").separate_to(song, tmp_path / "out", format=format)
+    stems = {file.name: _read(file.path)[0].astype(np.float64) for file in result.files}
+    full = 2 ** (OutputFormat.parse(format).bits - 1)
+    mixture = np.rint(_read(song)[0].astype(np.float64) * full)
+    for name in ("drums", "vocals"):
+        np.testing.assert_array_equal((stems[name] + stems[f"no_{name}"]) * full, mixture)
+    alone = make(stems="4s").separate_to(song, tmp_path / "all", format=format)
+    total = sum(_read(file.path)[0].astype(np.float64) for file in alone.files)
+    np.testing.assert_array_equal(total * full, mixture)
+
+
 def test_one_dimension_is_mono(make: Make, noise: Noise) -> None:
     result = make(stems="vocals").separate(noise(5_000, 1)[0])
     assert result.stems["vocals"].shape == (1, 5_000)

@@ -11,6 +11,7 @@ from stemsplitter.separation.layouts import (
     STEM_NAMES,
     StemPlan,
     absent_stems,
+    complement,
     parse_instruments,
     parse_stems,
     plan_stems,
@@ -125,6 +126,30 @@ def test_sums_to_mixture_is_true_only_if_the_stems_do(model_stems, requested):
         return
     mixture = audio(len(model_stems)).sum(axis=0)
     assert plan.sums_to_mixture == np.allclose(sum(stems_of(plan).values()), mixture, atol=1e-5)
+
+
+@given(st.sampled_from(PARTITIONS), st.sampled_from(LAYOUTS["6s"]))
+def test_a_stem_and_its_complement_sum_to_the_mixture(model_stems, stem):
+    try:
+        plan = plan_stems(model_stems, (complement(stem), stem))
+    except RequestError:
+        assert stem not in model_stems
+        return
+    assert plan.sums_to_mixture
+    rest, alone = stems_of(plan).values()
+    np.testing.assert_allclose(rest + alone, audio(len(model_stems)).sum(axis=0), atol=1e-5)
+
+
+def test_the_complement_of_vocals_is_the_instrumental():
+    plan = plan_stems(LAYOUTS["6s"], (complement(" Vocals"), "instrumental"))
+    assert plan.requested[0] == "no_vocals" and plan.sources[0] == plan.sources[1]
+    assert plan_stems(LAYOUTS["2s"], ("no_vocals",)).sources == ((1,),)
+
+
+@pytest.mark.parametrize("name", ["violin", "no_drums", "", "instrumental"])
+def test_the_complement_of_an_unknown_stem_is_rejected(name):
+    with pytest.raises(RequestError, match=r"There is no stem .* to leave out: choose from vocals, drums"):
+        complement(name)
 
 
 def test_six_stems_are_summed_to_four():

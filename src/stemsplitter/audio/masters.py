@@ -20,24 +20,10 @@ Samples = npt.NDArray[np.float32]
 
 FORMAT = OutputFormat.parse("flac24")
 FLOAT_FORMAT = OutputFormat.parse("wav32f")
-FULL_SCALE = 1 << 23
-_HIGHEST = 1 - 0.5 / FULL_SCALE  # from here on a sample rounds to an integer that 24 bits do not have
-_LOWEST = -1 - 0.5 / FULL_SCALE
+_HALF_STEP = 2.0**-24
+_HIGHEST = 1 - _HALF_STEP  # from here on a sample rounds to an integer that 24 bits do not have
+_LOWEST = -1 - _HALF_STEP
 _JOIN_SECONDS = 1.0
-
-
-def snapped(stems: Samples, mixture: Samples, rest: int) -> Samples:
-    """Round stems ``[S, C, n]`` to 24-bit integers whose sum is the mixture ``[C, n]`` rounded to 24 bits.
-
-    The stem with the index ``rest`` gets what rounding leaves, at most (S + 1) / 2 steps, that is -127 dBFS for six
-    stems; silent stems stay silent. Returns floats, full scale being 1: float32 holds integers of 24 bits up to twice
-    full scale exactly.
-    """
-    scale = np.float32(FULL_SCALE)
-    steps = np.rint(stems * scale).astype(np.int32)
-    steps[rest] += np.rint(mixture * scale).astype(np.int32) - steps.sum(axis=0, dtype=np.int32)
-    exact: Samples = steps.astype(np.float32) / scale
-    return exact
 
 
 class Masters:

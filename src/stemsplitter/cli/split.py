@@ -58,7 +58,16 @@ def split(
             metavar="6s|4s|2s|NAME,…",
             autocompletion=completion.stems,
             help="A layout, or stem names separated by commas or given by several options: "
-            "vocals, drums, bass, guitar, piano, other, instrumental. Default: all six, or all of the named model.",
+            "vocals, drums, bass, guitar, piano, other, instrumental, no_drums and so on. Default: all six, or all of "
+            "the named model.",
+        ),
+    ] = None,
+    without: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=completion.instruments,
+            help="The song without this stem: --without drums is --stems no_drums. May be repeated.",
         ),
     ] = None,
     instruments: Annotated[
@@ -144,7 +153,7 @@ def split(
     from stemsplitter.library import Separator
     from stemsplitter.library.outputs import output_rate
     from stemsplitter.library.separator import check_quality
-    from stemsplitter.separation.layouts import parse_instruments
+    from stemsplitter.separation.layouts import complement, parse_instruments
 
     options = OutputOptions(
         format,
@@ -163,7 +172,8 @@ def split(
     check_quality(overlap, shifts)
     check_quality_choice(quality, model)
     store = ModelStore()
-    candidates, requested = _candidates(store, model, ",".join(stems or ()), quality)
+    named = [*(stems or ()), *(complement(name) for name in without or ())]
+    candidates, requested = _candidates(store, model, ",".join(named), quality)
     with ExitStack() as stack:
         if is_piped := output == STANDARD_OUTPUT:
             _check_standard_output(options, requested, as_json)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stemsplitter.separation.layouts import INSTRUMENTAL, LAYOUTS
+from stemsplitter.separation.layouts import INSTRUMENTAL, LAYOUTS, WITHOUT
 
 METADATA = "task"  # key in the metadata of a split that holds the slug of its tool
 
@@ -132,4 +132,6 @@ def initially_muted(task: Task | None, stems: Sequence[str]) -> frozenset[str]:
     """Return the ``stems`` of a split that the player starts without, so that no part of the song plays twice."""
     if task is not None and set(LAYOUTS[task.layout]) <= set(stems):
         return frozenset(task.muted)
-    return frozenset({INSTRUMENTAL} if {"vocals", INSTRUMENTAL} < set(stems) else ())
+    wholes = {name: name.removeprefix(WITHOUT) for name in stems if name.startswith(WITHOUT)}
+    wholes[INSTRUMENTAL] = "vocals"
+    return frozenset(name for name, left_out in wholes.items() if {name, left_out} < set(stems))

@@ -54,6 +54,12 @@ def output_rate(format: str, sample_rate: int) -> int:
     return OutputFormat.parse(name).supported_rate(sample_rate)
 
 
+def integer_bits(format: str) -> int:
+    """Return the bits of a format with integer samples; 0 for another format."""
+    fmt = None if format == EXTENSION else OutputFormat.parse(format)
+    return fmt.bits if fmt is not None and fmt.is_integer else 0
+
+
 def limited_rate(sample_rate: int, highest: int) -> int:
     """Return the sample rate in hertz at which to write a song with a limit of the rate.
 

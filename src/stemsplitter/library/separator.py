@@ -11,9 +11,10 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from stemsplitter.audio.exact import snapped
 from stemsplitter.audio.excerpt import Excerpt, Seconds
 from stemsplitter.audio.formats import OutputFormat
-from stemsplitter.audio.masters import snapped
+from stemsplitter.audio.masters import FORMAT as MASTER
 from stemsplitter.audio.mixing import resampled
 from stemsplitter.audio.peaks import Peaks
 from stemsplitter.catalogue.entries import ModelEntry
@@ -29,16 +30,10 @@ from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import RequestError, Stopped
 from stemsplitter.library.inputs import ArrayLike, Data, FilePath, is_file, open_song, read_array, song_name
 from stemsplitter.library.mastering import MasteredOutput
-from stemsplitter.library.outputs import Output, limited_rate, open_output, output_rate
+from stemsplitter.library.outputs import Output, integer_bits, limited_rate, open_output, output_rate
 from stemsplitter.library.results import ModelUsed, OnProgress, Progress, ShouldStop, StemFiles, Stems
 from stemsplitter.separation.chain import Chain, separate_chain
-from stemsplitter.separation.layouts import (
-    SIX_STEMS,
-    parse_instruments,
-    parse_stems,
-    plan_stems,
-    rest_stem,
-)
+from stemsplitter.separation.layouts import SIX_STEMS, parse_instruments, parse_stems, plan_stems
 from stemsplitter.separation.pipeline import separate_stream
 
 Waveform = NDArray[np.float32]
@@ -263,7 +258,7 @@ class Separator:
                 fmt = OutputFormat.parse(format)
                 output = MasteredOutput(Path(folder), Path(masters), self.stems, fmt, rate, info)
             with output:
-                for piece in run.pieces(blocks, is_exact=masters is not None):
+                for piece in run.pieces(blocks, integer_bits(format) if masters is None else MASTER.bits):
                     stems = dict(zip(self.stems, piece, strict=True))
                     output.write(stems)
                     if measured is not None:
@@ -306,16 +301,12 @@ class _Run:
         self._residual = 0.0
         self._started = time.perf_counter()
 
-    def pieces(
-        self, blocks: Iterable[Waveform], *, is_exact: bool = False
-    ) -> Generator[Waveform, None, None]:
+    def pieces(self, blocks: Iterable[Waveform], bits: int = 0) -> Generator[Waveform, None, None]:
         """Yield the requested stems ``[R, C, n]`` piece by piece.
 
-        If ``is_exact``, stems that sum to the mixture do so in 24-bit integers.
+        With ``bits``, the samples are integers of so many bits, of which stems that sum to the mixture do so exactly.
         """
-        separator, model, plan = self._separator, self._separator._model, self._separator._plan
-        is_exact = is_exact and plan.sums_to_mixture
-        rest = rest_stem(plan.requested, self._instruments) if is_exact else 0
+        separator, model = self._separator, self._separator._model
         arguments = blocks, self._rate, self._channels, self._instruments
         options: dict[str, Any] = {"overlap": separator._overlap, "shifts": separator._shifts}
         if isinstance(model, Chain):
@@ -326,8 +317,8 @@ class _Run:
             for piece in pieces:
                 if self._stop is not None and self._stop():
                     raise Stopped("The separation was stopped; nothing was written.")
-                stems = plan.apply(piece.stems)
-                yield snapped(stems, piece.mixture, rest) if is_exact else stems
+                stems = snapped(piece.stems, piece.mixture, bits) if bits else piece.stems
+                yield separator._plan.apply(stems)
                 self._samples += piece.stems.shape[2]
                 self._residual = max(self._residual, piece.residual)
                 self._report(done=False)

@@ -5,7 +5,7 @@ is a plain sum of some of the model's stems, without gains and without the mixtu
 
 `other` is the rest beside the other requested stems: without guitar and piano if those are requested (`6s`), with
 them otherwise (`4s`). It depends on the request alone, so the same request means the same for every model.
-`instrumental` is everything except the vocals.
+`no_drums` is everything except the drums, and so on for each of the six stems; `instrumental` is `no_vocals`.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,9 @@ from stemsplitter.errors import ModelError, RequestError
 
 SIX_STEMS: Final = ("vocals", "drums", "bass", "guitar", "piano", "other")
 INSTRUMENTAL: Final = "instrumental"
-STEM_NAMES: Final = (*SIX_STEMS, INSTRUMENTAL)
+WITHOUT: Final = "no_"
+COMPLEMENTS: Final = tuple(WITHOUT + name for name in SIX_STEMS)
+STEM_NAMES: Final = (*SIX_STEMS, INSTRUMENTAL, *COMPLEMENTS)
 LAYOUTS: Final[dict[str, tuple[str, ...]]] = {
     "6s": SIX_STEMS,
     "4s": ("vocals", "drums", "bass", "other"),
@@ -47,6 +49,18 @@ def parse_stems(text: str) -> tuple[str, ...]:
         if name in names[:position]:
             raise RequestError(f"The stem {name!r} is requested twice: name each stem once.")
     return names
+
+
+def complement(name: str) -> str:
+    """Return the name of the song without the stem ``name``.
+
+    Raises:
+        RequestError: there is no stem of this name.
+    """
+    stem = name.strip().lower()
+    if stem not in SIX_STEMS:
+        raise RequestError(f"There is no stem {name!r} to leave out: choose from {', '.join(SIX_STEMS)}.")
+    return WITHOUT + stem
 
 
 def parse_instruments(text: str) -> tuple[str, ...]:
@@ -143,6 +157,8 @@ def _parts(stem: str, beside: tuple[str, ...]) -> frozenset[str]:
     """Return the parts (of the six stems) that `stem` contains when it is `beside` other stems."""
     if stem == INSTRUMENTAL:
         return frozenset(SIX_STEMS) - {"vocals"}
+    if stem.startswith(WITHOUT):
+        return frozenset(SIX_STEMS) - _parts(stem.removeprefix(WITHOUT), beside)
     if stem == "other":
         return frozenset({"guitar", "piano"} - set(beside)) | {"other"}
     return frozenset({stem})

@@ -8,7 +8,7 @@ from stemsplitter.catalogue.qualities import better_model_for
 from stemsplitter.catalogue.selection import candidates_for, default_model_for
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import ModelError, RequestError, SettingsError
-from stemsplitter.separation.layouts import INSTRUMENTAL, LAYOUTS
+from stemsplitter.separation.layouts import INSTRUMENTAL, LAYOUTS, complement
 from stemsplitter.service_errors import ValidationFailed
 from stemsplitter.settings import Settings
 
@@ -67,12 +67,14 @@ def check_models(settings: Settings, store: ModelStore) -> None:
 
 
 def choose_stems(layout: str, wanted: list[str] | None) -> tuple[str, ...]:
-    """Return the stems of a split in the order of the layout, ``instrumental`` last; by default all of the layout.
+    """Return the stems of a split in the order of the layout, ``instrumental`` and complements last; by default all of
+    the layout.
 
     Raises:
         ValidationFailed: a name is not in the layout, or is repeated.
     """
-    there = tuple(dict.fromkeys((*LAYOUTS[layout], INSTRUMENTAL)))
+    complements = (complement(name) for name in LAYOUTS[layout] if name != INSTRUMENTAL)
+    there = tuple(dict.fromkeys((*LAYOUTS[layout], INSTRUMENTAL, *complements)))
     if wanted is None:
         return LAYOUTS[layout]
     for position, name in enumerate(wanted):
@@ -90,7 +92,11 @@ def separated_stems(layout: str, stems: tuple[str, ...]) -> tuple[str, ...]:
 
     The content of ``other`` depends on the other stems: it needs the whole layout.
     """
-    return tuple(dict.fromkeys((*LAYOUTS[layout], *stems))) if "other" in stems else stems
+    return (
+        tuple(dict.fromkeys((*LAYOUTS[layout], *stems)))
+        if {"other", complement("other")} & set(stems)
+        else stems
+    )
 
 
 def _name_for(layout: str, settings: Settings) -> str:

@@ -10,10 +10,14 @@ from pydantic.json_schema import SkipJsonSchema
 
 from stemsplitter.audio.formats import FORMATS, bit_depths
 from stemsplitter.schemas import CamelModel, RequestModel, Time
+from stemsplitter.separation.layouts import STEM_NAMES
 
 Status = Literal["queued", "processing", "succeeded", "failed"]
 Layout = Literal["2s", "4s", "6s"]
-StemName = Literal["vocals", "drums", "bass", "guitar", "piano", "other", "instrumental"]
+if TYPE_CHECKING:
+    StemName = str
+else:
+    StemName = Literal[STEM_NAMES]
 Instrument = Literal["vocals", "drums", "bass", "guitar", "piano", "other"]
 Quality = Literal["fast", "balanced", "best"]
 if TYPE_CHECKING:
@@ -60,11 +64,12 @@ class CreateSplit(RequestModel):
     )
     output_format: OutputFormat = "mp3"
     bit_depth: BitDepth | None = Field(
-        None, description="Of wav (16, 24, 32f) and flac (16, 24); 24 by default."
+        None, description="Of wav (16, 24, 32f), flac, aiff and alac (16, 24); 24 by default."
     )
-    stems: Annotated[list[StemName], Field(min_length=1, max_length=7)] | None = Field(
+    stems: Annotated[list[StemName], Field(min_length=1, max_length=len(STEM_NAMES))] | None = Field(
         None,
-        description="Some of the stems, or `instrumental` (everything except vocals); all stems by default.",
+        description="Some of the stems, or `no_drums` (everything except the drums) and so on, or `instrumental` "
+        "(the same as `no_vocals`); all stems by default.",
     )
     instruments: Annotated[list[Instrument], Field(min_length=1, max_length=6)] | None = Field(
         None,
