@@ -18,7 +18,7 @@ class Resampler:
     -0.0005 dB.
     """
 
-    def __init__(self, from_rate: int, to_rate: int, channels: int) -> None:
+    def __init__(self, from_rate: float, to_rate: float, channels: int) -> None:
         self.from_rate = from_rate
         self.to_rate = to_rate
         self.channels = channels
