@@ -1,6 +1,7 @@
 """The API process: it serves HTTP requests."""
 
 import errno
+import itertools
 import signal
 import socket
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from stemsplitter import logs, stopping, tracing
 from stemsplitter.errors import SettingsError
@@ -29,8 +31,37 @@ PORT_S = 5.0
 KEEP_ALIVE_S = 75
 
 
+# connections that the system may queue, and that are accepted in one iteration of the event loop: a burst of them
+# neither waits for as many iterations nor delays requests on connections that are already open
+BACKLOG, ACCEPTED_AT_ONCE = 2048, 32
+
+
 class Server(uvicorn.Server):
     """The HTTP server. A signal shuts it down, and is not raised again afterwards: the process exits with 0."""
+
+    def __init__(self, app: ASGIApp, limits: ConnectionLimits, host: str, port: int) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=host,
+                port=port,
+                http=limits.protocol,  # type: ignore[arg-type]  # anything that makes a protocol is accepted
+                loop="asyncio",  # uvloop, if it is installed, accepts one connection in an iteration
+                backlog=ACCEPTED_AT_ONCE,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
+                timeout_graceful_shutdown=GRACE_S,
+            )
+        )
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen. asyncio has one number for the queue of the system and for what it accepts in an iteration."""
+        await super().startup(sockets)
+        for listener in itertools.chain.from_iterable(server.sockets for server in self.servers):
+            with socket.fromfd(listener.fileno(), listener.family, listener.type) as same:
+                same.listen(BACKLOG)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -70,19 +101,7 @@ def _serve(services: Services) -> None:
     )
     probing.start()  # ready for the first split
     app = create_app(services)
-    server = Server(
-        uvicorn.Config(
-            app,
-            host=settings.host,
-            port=settings.port,
-            http=limits.protocol,  # type: ignore[arg-type]  # anything that makes a protocol is accepted
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            timeout_keep_alive=KEEP_ALIVE_S,
-            timeout_graceful_shutdown=GRACE_S,
-        )
-    )
+    server = Server(app, limits, settings.host, settings.port)
     app.state.count_connections = lambda: len(server.server_state.connections)
     app.state.is_stopping = lambda: server.should_exit  # ends streams
     try:

@@ -1,8 +1,15 @@
 import asyncio
+from collections import Counter
 
 import pytest
+from starlette.types import Message, Send
 
-from stemsplitter.api.middleware.places import PLACES_PER_ACCOUNT, REQUESTS_PER_ACCOUNT, Places
+from stemsplitter.api.middleware.places import (
+    PLACES_PER_ACCOUNT,
+    READS_PER_ACCOUNT,
+    REQUESTS_PER_ACCOUNT,
+    Places,
+)
 from stemsplitter.service_errors import RateLimited
 
 
@@ -30,3 +37,37 @@ def test_h3_an_account_has_a_bounded_number_of_waiting_requests() -> None:
         assert places.in_use == 0 and not places._requests
 
     asyncio.run(main())
+
+
+def test_m4_a_burst_of_reads_of_one_account_waits_in_its_own_queue() -> None:
+    """A place is held until the response starts, so that open streams and downloads hold none."""
+    places, running = Places(), Counter[str]()
+
+    async def main() -> None:
+        go, end = asyncio.Event(), asyncio.Event()
+
+        async def request(account: str) -> None:
+            async def run(send: Send) -> None:
+                running[account] += 1
+                await go.wait()
+                await send({"type": "http.response.start"})
+                await end.wait()
+
+            await places.read(account, run, ignored)
+
+        async def ignored(_: Message) -> None:
+            pass
+
+        burst = [asyncio.create_task(request("acc_1")) for _ in range(100)]
+        other = asyncio.create_task(request("acc_2"))
+        await asyncio.sleep(0.01)
+        assert running == {"acc_1": READS_PER_ACCOUNT, "acc_2": 1}
+        burst.pop().cancel()  # a client that leaves
+        go.set()
+        while running["acc_1"] < 99:
+            await asyncio.sleep(0.01)
+        end.set()
+        await asyncio.gather(*burst, other)
+        assert not places._reads
+
+    asyncio.run(asyncio.wait_for(main(), 60))

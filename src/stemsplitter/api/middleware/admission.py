@@ -103,7 +103,9 @@ class Admission:
             request.state.is_poll = True
             await success(admitted.split)(scope, receive, send_with_quota)
         elif quota.policy.name == "read":
-            await self._app(scope, receive, send_with_quota)
+            await self._places.read(
+                admitted.name, lambda send: self._app(scope, receive, send), send_with_quota
+            )
         else:
             await self._create(request, admitted.name, send_with_quota)
 

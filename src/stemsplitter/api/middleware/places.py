@@ -1,10 +1,12 @@
-"""Places of requests that take long: those that create, from the API and from pages alike."""
+"""Places of requests: those that create, from the API and from pages alike, and the reads of each account."""
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from weakref import WeakValueDictionary
+
+from starlette.types import Message, Send
 
 from stemsplitter.service_errors import RateLimited
 
@@ -13,6 +15,8 @@ PLACES = 32
 PLACES_PER_ACCOUNT = 8
 REQUESTS_PER_ACCOUNT = 32  # with those that wait
 RETRY_AFTER_S = 10
+# reads at once: a burst of one account waits in its own queue, not in front of the requests of others
+READS_PER_ACCOUNT = 8
 # threads of the process, of which those without a place remain for all other requests
 THREADS = PLACES + 40
 
@@ -26,6 +30,7 @@ class Places:
         self._all = asyncio.Semaphore(PLACES)
         self._of_account: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._requests: Counter[str] = Counter()
+        self._reads: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     def check(self, account: str) -> None:
         """Raise RateLimited if too many requests of ``account`` are in progress or waiting."""
@@ -52,3 +57,25 @@ class Places:
             self._requests[account] -= 1
             if not self._requests[account]:
                 del self._requests[account]
+
+    async def read(self, account: str, run: Callable[[Send], Awaitable[None]], send: Send) -> None:
+        """Run a request that reads when ``account`` has a place, which it leaves with the start of its response: a
+        download or a stream of events may take an hour."""
+        place = self._reads.setdefault(account, asyncio.Semaphore(READS_PER_ACCOUNT))
+        await place.acquire()
+        held = True
+
+        def leave() -> None:
+            nonlocal held
+            if held:
+                held = False
+                place.release()
+
+        async def send_and_leave(message: Message) -> None:
+            leave()
+            await send(message)
+
+        try:
+            await run(send_and_leave)
+        finally:
+            leave()
