@@ -13,6 +13,7 @@ from stemsplitter.cli import (
     accounts,
     credits,
     doctor,
+    effects,
     keys,
     maintenance,
     models,
@@ -34,6 +35,9 @@ app = typer.Typer(
     name="stemsplitter", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
 app.command("split")(split.split)
+app.command("pitch")(effects.pitch)
+app.command("speed")(effects.speed)
+app.command("slowed-reverb")(effects.slowed_reverb)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)

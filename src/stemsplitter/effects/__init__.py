@@ -5,10 +5,11 @@
 >>> shifted = np.concatenate(list(apply(effect, blocks)), axis=1)
 """
 
+from stemsplitter.effects.chain import Chain
 from stemsplitter.effects.effect import Effect, apply
 from stemsplitter.effects.limiter import Limiter
 from stemsplitter.effects.reverb import Reverb
 from stemsplitter.effects.speed import Speed
 from stemsplitter.effects.stretch import PitchShift, Stretch
 
-__all__ = ["Effect", "Limiter", "PitchShift", "Reverb", "Speed", "Stretch", "apply"]
+__all__ = ["Chain", "Effect", "Limiter", "PitchShift", "Reverb", "Speed", "Stretch", "apply"]
