@@ -227,11 +227,16 @@ def test_h2_counts_continue_in_memory_while_their_file_cannot_be_written(
     limits.check("acc_2", policy)
 
 
-def test_damaged_file_of_counts_is_replaced(database: Database, services: Services) -> None:
+def test_low_damaged_file_of_counts_is_kept_and_replaced(
+    database: Database, services: Services, caplog: pytest.LogCaptureFixture
+) -> None:
     if not database.is_sqlite:
         pytest.skip("counts are in the database")
     services.settings.data_dir.mkdir(exist_ok=True)
     path = services.settings.data_dir / "rate_limits.db"
-    path.write_bytes(b"SQLite format 3\0" + bytes(range(256)) * 64)
+    damaged = b"SQLite format 3\0" + bytes(range(256)) * 64
+    path.write_bytes(damaged)
     services.rate_limits.check("acc_1", Policy("any", 2))
     assert path.read_bytes().startswith(b"SQLite format 3\0")
+    assert path.with_name("rate_limits.db.damaged").read_bytes() == damaged
+    assert "rate_limits.db.damaged: file is not a database" in caplog.text

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy.orm import Session
 from stemsplitter.accounts.models import Account
 from stemsplitter.database import Database
 from stemsplitter.errors import ModelError
+from stemsplitter.quotas.disk import Disk
 from stemsplitter.splits import jobs as jobs_module
 from stemsplitter.splits import queue
 from stemsplitter.splits.jobs import SplitJobs
@@ -39,6 +41,31 @@ def add(database: Database) -> Add:
 
 def make_jobs(database: Database, models: Callable[[], list[str]] = lambda: [MODEL]) -> SplitJobs:
     return SplitJobs(database, None, models, 100, 5)  # type: ignore[arg-type]
+
+
+def test_h2_no_split_is_claimed_while_the_disk_is_full(
+    database: Database,
+    add: Add,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    monkeypatch.setattr(jobs_module, "MODELS_SECONDS", 0)
+    free = [10]
+    disk = Disk([tmp_path], floor=11, free=lambda _: free[0])
+    jobs = SplitJobs(database, None, lambda: [MODEL], 100, 5, disk.problem)  # type: ignore[arg-type]
+    split_id = add()
+    assert jobs.models() == [] and jobs.claim("wrk_1") is None and jobs.claim("wrk_1") is None
+    assert row(database, split_id).status == "queued"
+    assert (
+        caplog.text.count("no splits are claimed until this is solved: The disk of the server has 10 bytes")
+        == 1
+    )
+    free[0] = 11
+    claimed = jobs.claim("wrk_1")
+    assert claimed is not None and claimed.id == split_id
+    assert caplog.text.count("splits are claimed again") == 1
 
 
 def row(database: Database, split_id: str) -> Split:

@@ -34,6 +34,7 @@ def run(settings: Settings) -> None:
     for number in stopping.SIGNALS:
         signal.signal(number, lambda *_: stop.set())
     services = Services(settings)
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)  # with PostgreSQL only splits are in it
     services.protect_files()
     upgrade(services.database)
     check_models(settings, services.models)
@@ -47,6 +48,7 @@ def run(settings: Settings) -> None:
         lambda: runnable_models(settings, services.models),
         settings.max_running_splits,
         settings.free_turn_every,
+        services.disk.problem,
     )
     worker = Worker(
         services.heartbeat(WORKER, splits.models(), pool.device),

@@ -1,6 +1,7 @@
 """The table of request counts, and on SQLite its own file."""
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ CREATE {unlogged} TABLE IF NOT EXISTS request_counts (
     expires DOUBLE PRECISION NOT NULL
 )
 """
+DAMAGED = ".damaged"  # one is kept, the last
 _LOCK = 0x52415445  # "RATE"
 
 _log = logging.getLogger(__name__)
@@ -35,7 +37,7 @@ def create_table(engine: Engine) -> None:
 
 
 def open_file(path: Path) -> Engine:
-    """Open the file of the counts, which is replaced if it is damaged: a minute of counts is no loss."""
+    """Open the file of the counts. A damaged one is renamed and replaced: a minute of counts is no loss."""
     make_private(str(path))
     engine = open_engine(f"sqlite:///{path}")
     try:
@@ -43,10 +45,12 @@ def open_file(path: Path) -> Engine:
     except OperationalError as error:  # locked, or the disk is full
         _log.warning("the file of request counts cannot be written: %s", error.orig)
     except DBAPIError as error:
-        _log.warning("the file of request counts is damaged and replaced: %s", error.orig)
         engine.dispose()
-        for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
-            path.with_name(name).unlink(missing_ok=True)
+        aside = path.with_name(f"{path.name}{DAMAGED}")
+        _log.warning("the file of request counts is damaged, and kept as %s: %s", aside, error.orig)
+        for suffix in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                Path(f"{path}{suffix}").replace(f"{aside}{suffix}")
         make_private(str(path))
         engine = open_engine(f"sqlite:///{path}")
         create_table(engine)

@@ -24,6 +24,8 @@ class SplitJobs:
         models: returns the names of the models that can run.
         cap: number of splits of one account that may run at once.
         free_every: one of this many claims is of a free account where one waits.
+        disk_problem: returns a sentence on why nothing can be stored, or an empty string. Until it is solved, no splits
+            are claimed: they would fail after a long separation, or use the space that deletions need.
     """
 
     def __init__(
@@ -33,26 +35,37 @@ class SplitJobs:
         models: Callable[[], Sequence[str]],
         cap: int,
         free_every: int,
+        disk_problem: Callable[[], str] = str,
     ) -> None:
         self._database, self._processor = database, processor
         self._cap, self._free_every = cap, free_every
         self._find_models, self._find_models_at = models, 0.0
         self._models: list[str] = []
+        self._find_problem, self._problem = disk_problem, ""
         # leases of the runs in this process, each added before it is in the database
         self._leases: set[str] = set()
 
     def models(self) -> Sequence[str]:
-        """Return the models whose splits are claimed, refreshed every few seconds."""
+        """Return the models whose splits are claimed, refreshed every few seconds; none while the disk is full."""
         if time.monotonic() >= self._find_models_at:
             self._find_models_at = time.monotonic() + MODELS_SECONDS
             try:
-                found = self._find_models()
+                found = [] if self._is_disk_full() else self._find_models()
             except StemSplitterError as error:
                 _log.warning("could not list the available models: %s", error)
                 return self._models
             kept = [name for name in self._models if name in found]
             self._models = kept + [name for name in found if name not in kept]
         return self._models
+
+    def _is_disk_full(self) -> bool:
+        problem = self._find_problem()
+        if problem and not self._problem:
+            _log.error("no splits are claimed until this is solved: %s", problem)
+        elif self._problem and not problem:
+            _log.info("splits are claimed again: the disk has space")
+        self._problem = problem
+        return bool(problem)
 
     def claim(self, worker_id: str) -> Split | None:
         """Claim the next split, with a lease; None if there is none. Models take turns."""
