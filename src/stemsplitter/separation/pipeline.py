@@ -180,6 +180,7 @@ class _Song:
     def add(self, prediction: _Prediction, segment: Segment, stems: Waveform) -> Iterator[Piece]:
         stems[self._absent] = 0
         prediction.add(segment, stems)
+        del stems  # not held while pieces are encoded
         yield from self._average()
 
     def finish(self) -> Iterator[Piece]:

@@ -106,12 +106,14 @@ class OverlapAdd:
         self._filled = 0
 
     def add(self, segment: Segment, stems: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Add the stems ``[S, C, segment]`` of a segment; return the samples that are finished, ``[S, C, n]``."""
+        """Add the stems ``[S, C, segment]`` of a segment, in place; return the finished samples, ``[S, C, n]``."""
         length = segment.length
         window = self._window[:length]
         if self._sum is None:
             self._sum = np.zeros((*stems.shape[:2], len(self._window)), np.float32)
-        self._sum[..., :length] += stems[..., segment.offset : segment.offset + length] * window
+        weighted = stems[..., segment.offset : segment.offset + length]
+        weighted *= window  # in place: a copy takes 25 MB
+        self._sum[..., :length] += weighted
         self._weight[:length] += window
         self._filled = max(self._filled, length)
         return self._shift(min(self._hop, self._filled))

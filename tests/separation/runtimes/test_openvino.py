@@ -137,3 +137,28 @@ def test_large_networks_run_one_segment_at_a_time() -> None:
     large = runtime.for_large_networks()
     assert (runtime.concurrency, large.concurrency) == (3, 1)
     assert (large.device, large.hardware, large.faster) == (runtime.device, runtime.hardware, runtime.faster)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory map of a process is Linux's")
+def test_the_weights_file_does_not_stay_in_memory(tmp_path: Path) -> None:
+    weight = np.random.default_rng(1).standard_normal((1024, 1024)).astype(np.float32)
+
+    def describe(ops: Any, x: Any) -> tuple[Any, ...]:
+        return (ops.linear(x, weight, np.zeros(1024, np.float32)),)
+
+    runtime = OpenVinoRuntime("fp32", 1)
+    network = runtime.compile(lambda: describe, {"x": (1, 1024)}, tmp_path / "net")
+    assert _resident_kb(tmp_path) < weight.nbytes / 1024 / 4
+    x = np.ones((1, 1024), np.float32)
+    np.testing.assert_allclose(network(x)[0], x @ weight.T, atol=1e-3)
+
+
+def _resident_kb(folder: Path) -> int:
+    """Sum the resident memory of the mapped files in a folder."""
+    mapped, total = False, 0
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if line.split()[0].count("-") == 1 and not line.split()[0].endswith(":"):
+            mapped = str(folder) in line
+        elif mapped and line.startswith("Rss:"):
+            total += int(line.split()[1])
+    return total

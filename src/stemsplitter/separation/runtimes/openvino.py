@@ -4,9 +4,12 @@ The graph is built operation by operation from the description of the network, s
 """
 
 import copy
+import ctypes
 import gc
 import hashlib
+import mmap
 import os
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -112,6 +115,7 @@ class OpenVinoRuntime:
             raise ModelError(
                 f"The converted model {file} cannot be loaded: delete it, and it will be converted again."
             ) from error
+        _release_mapping(file.with_suffix(".bin"))
         local = threading.local()
 
         def run(*arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
@@ -145,6 +149,22 @@ def _convert(describe: Describe, inputs: Mapping[str, tuple[int, ...]], file: Pa
         raise ModelError(
             f"The converted model cannot be written to {file.parent}: check its free space and permissions."
         ) from error
+
+
+def _release_mapping(file: Path) -> None:
+    """Release the memory of a mapped file, which is read again if it is used again.
+
+    The plugin computes with a copy of the weights in the layout of the processor, but keeps the file mapped: 75 MB
+    for Spleeter.
+    """
+    if sys.platform != "linux":
+        return
+    libc = ctypes.CDLL(None)
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        addresses, access, *_, path = line.split(maxsplit=5)
+        if path == str(file.resolve()) and access == "r--s":
+            start, end = (int(address, 16) for address in addresses.split("-"))
+            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
 
 
 @once
