@@ -125,6 +125,17 @@ def test_e_most_holes_in_alac_warn_and_keep_the_length(folder: Path) -> None:
     assert without_warning <= 4
 
 
+def test_e_hole_in_the_first_wavpack_header_is_told_and_keeps_the_length(folder: Path) -> None:
+    kind = KINDS["wv"]
+    whole = corpus.encoded(kind, folder)
+    song, _ = read(folder, kind, whole)
+    samples, warnings = read(folder, kind, bytes(50) + whole[50:])
+    assert warnings == ["The file is damaged (bad packets: 1); 0.5 s of it are silent."]
+    lost = corpus.RATE // 2
+    assert not samples[:, :lost].any()
+    np.testing.assert_array_equal(samples[:, lost:], song[:, lost:])
+
+
 ID3V1 = b"TAG" + b"Title".ljust(125, b"\0")
 ID3V2 = b"ID3\3\0\0\0\0\0\x14" + b"TIT2\0\0\0\x0a\0\0" + b"\0A title!!"
 APE_ITEM = (8).to_bytes(4, "little") + bytes(4) + b"Title\0A title!"

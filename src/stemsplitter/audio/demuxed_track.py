@@ -116,6 +116,7 @@ class DemuxedTrack:
         """Yield decoded pieces, with silence in place of damaged or missing packets."""
         slack = _EXACT_TIMES.get(self._name)
         reached: float | None = None  # expected time of the next packet
+        self._lose_wavpack_start()
         for packet in self._whole_packets():
             at = self._seconds(packet.pts)
             gap = at - reached if at is not None and reached is not None else 0.0
@@ -139,6 +140,14 @@ class DemuxedTrack:
             yield from self._end(reached)
         elif self.track is not None:
             yield from self._decoder.lost()
+
+    def _lose_wavpack_start(self) -> None:
+        """Record the blocks that a damaged WavPack file has lost at its start: the first good one has an index."""
+        if self._name == "wv" and self._start:
+            index = int.from_bytes(read_at(self._file, self._start + 16, 4), "little")
+            if 0 < index < _LONGEST_GAP_S * self._stream.codec_context.sample_rate:
+                self.damage.packets += 1
+                self._decoder.lose(index)
 
     def _end(self, reached: float) -> Iterator[Piece]:
         """Yield silence in place of damaged last packets: no packet follows that would show their length."""
