@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from stemsplitter import refusals
 from stemsplitter.errors import StemSplitterError
+from stemsplitter.sizes import size
 
 
 class ServiceError(StemSplitterError):
@@ -107,7 +108,7 @@ class QuotaExceeded(LimitReached):
 
     def __init__(self, used: int, needed: int, limit: int) -> None:
         super().__init__(
-            f"Your files use {_size(used)} of {_size(limit)} and this needs {_size(needed)} more: delete splits that "
+            f"Your files use {size(used)} of {size(limit)} and this needs {size(needed)} more: delete splits that "
             "you no longer need, or wait until unused uploads, mixes and splits expire.",
             "bytes",
             {"usedBytes": used, "neededBytes": needed, "limitBytes": limit},
@@ -122,11 +123,3 @@ class Busy(LimitReached):
 
     def __init__(self, message: str, limit: str, retry_after_s: int = 10) -> None:
         super().__init__(message, limit, {"retryAfter": retry_after_s})
-
-
-def _size(count: int) -> str:
-    """Return a number of bytes in the largest decimal unit, such as ``1.9 GB``."""
-    for unit, size in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
-        if count >= size:
-            return f"{count / size:.3g} {unit}"
-    return f"{count} bytes"

@@ -92,6 +92,32 @@ def test_queued_split_starts_soon(
     assert spent() == SHORT_S * len(ids)
 
 
+def started_split(server: Server, song: Path) -> tuple[Account, str, set[int]]:
+    """Start a server and a split of a song. Returns the account, the split, and the worker's processes."""
+    server.start()
+    account = Account(server)
+    split_id = account.start_split(song)
+    account.wait_for_progress(split_id)
+    workers = account.workers()
+    return account, split_id, workers | {child for worker in workers for child in children(worker)}
+
+
+def assert_split_runs_again(account: Account, split_id: str, processes: set[int]) -> None:
+    """Wait until no process of a stopped server is left, and start it again for the split."""
+    server = account.server
+    wait_until(
+        lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), "a process is left", SPLIT_S
+    )
+    server.expire_leases(*processes)
+    server.start()
+    try:
+        assert account.wait_for_end(split_id)["status"] == "succeeded"
+        assert account.balance() == BALANCE - LONG_S
+        account.close()
+    finally:
+        assert server.stop() == 0
+
+
 @pytest.mark.parametrize("victim", ["worker", "separation"])
 def test_split_survives_kill(
     account: Account, songs: dict[str, Path], spent: Callable[[], int], victim: str
@@ -164,47 +190,15 @@ def test_c_second_signal_ends_the_server_and_its_split_runs_again(
     tmp_path: Path, songs: dict[str, Path]
 ) -> None:
     server = Server(tmp_path, lease_seconds=LEASE_S, free_credits=BALANCE, stop_seconds=50)
-    server.start()
-    account = Account(server)
-    split_id = account.start_split(songs["long"])
-    account.wait_for_progress(split_id)
-    workers = account.workers()
-    processes = workers | {child for worker in workers for child in children(worker)}
+    account, split_id, processes = started_split(server, songs["long"])
     os.kill(server.pid, signal.SIGTERM)
     wait_until(lambda: not server.is_listening(), "the server does not stop", SPLIT_S)
     assert server.stop() == EXIT_STOPPED
-    wait_until(
-        lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes), "a process is left", SPLIT_S
-    )
-    server.expire_leases(*workers)
-    server.start()
-    try:
-        assert account.wait_for_end(split_id)["status"] == "succeeded"
-        assert account.balance() == BALANCE - LONG_S
-        account.close()
-    finally:
-        assert server.stop() == 0
+    assert_split_runs_again(account, split_id, processes)
 
 
 def test_no_process_outlives_the_supervisor(tmp_path: Path, songs: dict[str, Path]) -> None:
     server = Server(tmp_path, lease_seconds=LEASE_S, free_credits=BALANCE)
-    server.start()
-    account = Account(server)
-    split_id = account.start_split(songs["long"])
-    account.wait_for_progress(split_id)
-    workers = account.workers()
-    processes = workers | {child for worker in workers for child in children(worker)}
+    account, split_id, processes = started_split(server, songs["long"])
     server.kill()
-    server.expire_leases(*workers)
-    wait_until(
-        lambda: not any(Path(f"/proc/{pid}").exists() for pid in processes),
-        "a process outlives its supervisor",
-        SPLIT_S,
-    )
-    server.start()
-    try:
-        assert account.wait_for_end(split_id)["status"] == "succeeded"
-        assert account.balance() == BALANCE - LONG_S
-        account.close()
-    finally:
-        assert server.stop() == 0
+    assert_split_runs_again(account, split_id, processes)

@@ -1,10 +1,21 @@
 import re
 import sys
+from collections.abc import Callable
 
 import pytest
 
 from stemsplitter.cli import progress as module
 from stemsplitter.library import Progress
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """Make standard error a terminal of 100 columns. Returns what was drawn on it, without colors."""
+    # the class: pytest replaces the object between setup and call
+    monkeypatch.setattr(type(sys.stderr), "isatty", lambda _: True)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "100")
+    return lambda: re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
 
 
 def test_progress_lines_are_throttled(
@@ -17,38 +28,22 @@ def test_progress_lines_are_throttled(
     assert capsys.readouterr().err == "m: 0.5 MB\nm: 1.0 of 2.0 MB\n"
 
 
-def test_terminal_gets_progress_bar(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setenv("FORCE_COLOR", "1")
+def test_terminal_gets_progress_bar(drawn: Callable[[], str]) -> None:
     with module.download_progress("there") as progress:
         progress(1_000_000, 4_000_000)
         progress(4_000_000, 4_000_000)
-    err = capsys.readouterr().err
+    err = drawn()
     assert "there" in err and "4.0" in err and "MB" in err
 
 
-def test_row_17_bar_shows_percentage_and_time_before_first_segment(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "100")
+def test_row_17_bar_shows_percentage_and_time_before_first_segment(drawn: Callable[[], str]) -> None:
     with module.separation_progress("Lied", "cpu"):
         pass
-    drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
-    assert re.search(r"Lied ━+ +0% +0:00:00 elapsed", drawn)
+    assert re.search(r"Lied ━+ +0% +0:00:00 elapsed", drawn())
 
 
-def test_row_17_bar_of_undeclared_length_shows_elapsed_time(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
-    monkeypatch.setenv("FORCE_COLOR", "1")
-    monkeypatch.setenv("COLUMNS", "100")
+def test_row_17_bar_of_undeclared_length_shows_elapsed_time(drawn: Callable[[], str]) -> None:
     with module.separation_progress("Lied", "cpu") as show:
         show(Progress(0.0, 10.0, 2.0))
-    drawn = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
-    last = drawn.rsplit("Lied", 1)[1]
+    last = drawn().rsplit("Lied", 1)[1]
     assert "5.0× real time" in last and "elapsed" in last and "%" not in last

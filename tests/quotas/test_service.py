@@ -50,7 +50,7 @@ def test_h2_reservation_over_the_quota_is_refused_with_the_figures(services: Ser
     with pytest.raises(QuotaExceeded) as refused:
         reserve(services, account, "upl_2", 401)
     assert str(refused.value) == (
-        "Your files use 600 bytes of 1 kB and this needs 401 bytes more: delete splits that you no longer need, or "
+        "Your files use 600 B of 1.0 kB and this needs 401 B more: delete splits that you no longer need, or "
         "wait until unused uploads, mixes and splits expire."
     )
     assert refused.value.details == {"usedBytes": 600, "neededBytes": 401, "limitBytes": 1000}

@@ -12,6 +12,7 @@ from starlette.responses import HTMLResponse
 from stemsplitter.audio.formats import FORMATS
 from stemsplitter.console import assets
 from stemsplitter.sessions.service import SignedIn
+from stemsplitter.sizes import size
 from stemsplitter.splits.models import Split
 from stemsplitter.splits.schemas import SplitView
 from stemsplitter.version import __version__
@@ -65,15 +66,6 @@ def spoken(seconds: float) -> str:
 def count(number: int) -> str:
     """Format an integer as ``30,000``."""
     return f"{number:,}"
-
-
-def size(octets: int) -> str:
-    """Format bytes as ``812 B``, ``3.4 MB`` or ``12 MB``, in units of 1000."""
-    amount, units = float(octets), ["B", "kB", "MB", "GB", "TB"]
-    while round(amount) >= 1000 and len(units) > 1:
-        amount /= 1000
-        del units[0]
-    return f"{amount:.0f} {units[0]}" if units[0] == "B" or amount >= 9.95 else f"{amount:.1f} {units[0]}"
 
 
 def price(hundredths: int, currency: str) -> str:

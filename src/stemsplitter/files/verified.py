@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from stemsplitter import sizes
 from stemsplitter.errors import ModelError, OutputError
 from stemsplitter.files.atomic import AtomicFile
 
@@ -128,7 +129,7 @@ def require_space(folder: Path, size: int) -> None:
         free = shutil.disk_usage(folder).free
     if free < size:
         raise ModelError(
-            f"{folder} has {free / 1e6:.0f} MB of space and {size / 1e6:.0f} MB are needed: free some space."
+            f"{folder} has {sizes.size(free)} of space and {sizes.size(size)} are needed: free some space."
         )
 
 
