@@ -11,6 +11,7 @@ import typer
 from stemsplitter import stopping
 from stemsplitter.cli import (
     accounts,
+    analyze,
     credits,
     doctor,
     effects,
@@ -35,6 +36,7 @@ app = typer.Typer(
     name="stemsplitter", no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False
 )
 app.command("split")(split.split)
+app.command("analyze")(analyze.analyze)
 app.command("pitch")(effects.pitch)
 app.command("speed")(effects.speed)
 app.command("slowed-reverb")(effects.slowed_reverb)

@@ -1,0 +1,99 @@
+"""``stemsplitter analyze``: key and tempo of songs."""
+
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from stemsplitter.cli.output import AsJson, duration, print_json, print_message, print_rows, printable
+from stemsplitter.cli.progress import status
+from stemsplitter.cli.songs import find_songs, is_folder
+from stemsplitter.errors import AudioError, RequestError, StemSplitterError
+from stemsplitter.files.names import shown
+
+if TYPE_CHECKING:
+    from stemsplitter.analysis import Analysis
+
+_log = logging.getLogger("stemsplitter")
+_COLUMNS = ("song", "length", "bpm", "or", "key", "camelot", "or key", "tuning")
+
+
+def analyze(
+    sources: Annotated[
+        list[Path], typer.Argument(metavar="SONG|FOLDER…", help="Songs, or folders to search for songs.")
+    ],
+    drums: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The drums stem of the song, which improves the tempo."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Find key, Camelot code, tuning and tempo of songs; --json also prints the beats.
+
+    A failed song does not stop the others. The exit code is 1 if any song failed.
+    """
+    from stemsplitter.tools.analyzing import analyze_song
+
+    songs = [song.path for song in find_songs(sources, Path(), lambda found: dict.fromkeys(found, ()))]
+    if drums is not None and len(songs) != 1:
+        raise RequestError("A drums stem belongs to one song: name one song.")
+    done: list[tuple[Path, Analysis]] = []
+    for number, song in enumerate(songs, start=1):
+        try:
+            if is_folder(song):
+                raise AudioError(
+                    f"The folder {shown(song)} contains no songs: name another folder, or songs."
+                )
+            with status(f"{number}/{len(songs)} {printable(song.name)}"):
+                done.append((song, analyze_song(song, drums)))
+        except StemSplitterError as error:
+            print_message(f"error: {error}")
+            _log.debug("cause:", exc_info=error)
+    if as_json:
+        print_json([_as_json(song, analysis) for song, analysis in done])
+    elif done:
+        print_rows(_COLUMNS, [_row(song, analysis) for song, analysis in done], as_json=False)
+    if len(done) < len(songs):
+        raise typer.Exit(1)
+
+
+def _row(song: Path, analysis: "Analysis") -> tuple[str, ...]:
+    key, tempo = analysis.key, analysis.tempo
+    bpm = (
+        (f"{tempo.bpm:.1f}", " ".join(f"{other:.1f}" for other in tempo.alternatives))
+        if tempo
+        else ("none", "")
+    )
+    keys = ("no clear key", "", "", "")
+    if key is not None and key.is_clear:
+        keys = (key.key.name, key.key.camelot, key.second.name, f"{analysis.tuning_cents:+.0f} cents")
+    return (song.name, duration(analysis.seconds), *bpm, *keys)
+
+
+def _as_json(song: Path, analysis: "Analysis") -> dict[str, Any]:
+    key, tempo = analysis.key, analysis.tempo
+    return {
+        "song": str(song),
+        "seconds": round(analysis.seconds, 3),
+        "key": None
+        if key is None
+        else {
+            "name": key.key.name,
+            "mode": key.key.mode,
+            "camelot": key.key.camelot,
+            "compatible": list(key.key.compatible),
+            "second": key.second.name,
+            "confidence": round(key.confidence, 2),
+            "is_clear": key.is_clear,
+        },
+        "tuning_cents": round(analysis.tuning_cents, 1),
+        "tempo": None
+        if tempo is None
+        else {
+            "bpm": round(tempo.bpm, 2),
+            "confidence": round(tempo.confidence, 2),
+            "alternatives": [round(other, 2) for other in tempo.alternatives],
+        },
+        "beats": [round(beat, 3) for beat in analysis.beats],
+    }

@@ -1,0 +1,61 @@
+"""The command `analyze`."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from stemsplitter.cli.main import app
+from stemsplitter.errors import RequestError
+
+RATE = 22_050
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with an A major chord that is struck twice a second, and with silence."""
+    time = np.arange(RATE // 2) / RATE
+    chord = sum(np.sin(2 * np.pi * 440 * 2 ** (note / 12) * time) for note in (-12, 0, 4, 7)) * np.exp(
+        -6 * time
+    )
+    soundfile.write(tmp_path / "chord.wav", np.tile(0.1 * chord, 24), RATE)
+    soundfile.write(tmp_path / "silence.wav", np.zeros(RATE), RATE)
+    return tmp_path
+
+
+def test_folder_as_a_table(folder: Path) -> None:
+    done = CliRunner().invoke(app, ["analyze", str(folder)])
+    assert done.exit_code == 0
+    header, chord, silence = done.stdout.splitlines()
+    assert header.split() == ["song", "length", "bpm", "or", "key", "camelot", "or", "key", "tuning"]
+    assert chord.split()[:5] == ["chord.wav", "12.0", "s", "120.0", "60.0"]
+    assert "A major" in chord and "11B" in chord
+    assert silence.split() == ["silence.wav", "1.0", "s", "none", "no", "clear", "key"]
+
+
+def test_json_has_all_fields(folder: Path) -> None:
+    done = CliRunner().invoke(app, ["analyze", str(folder / "chord.wav"), "--json"])
+    (song,) = json.loads(done.stdout)
+    assert song["key"]["name"] == "A major"
+    assert song["key"]["compatible"] == ["10B", "12B", "11A"]
+    assert song["tempo"]["bpm"] == pytest.approx(120, rel=0.01)
+    assert len(song["beats"]) > 18
+    assert abs(song["tuning_cents"]) < 2
+
+
+def test_failed_song_does_not_stop_the_others(folder: Path) -> None:
+    (folder / "text.wav").write_text("not a song")
+    done = CliRunner().invoke(app, ["analyze", str(folder)])
+    assert done.exit_code == 1
+    assert "error: text.wav is not audio that can be read" in done.stderr
+    assert "chord.wav" in done.stdout
+
+
+def test_drums_belong_to_one_song(folder: Path) -> None:
+    done = CliRunner().invoke(app, ["analyze", str(folder), "--drums", str(folder / "chord.wav")])
+    assert isinstance(done.exception, RequestError)
+    song = str(folder / "chord.wav")
+    assert CliRunner().invoke(app, ["analyze", song, "--drums", song]).exit_code == 0
