@@ -158,7 +158,7 @@ def _splits(services: Services, account_id: str, song: Song) -> dict[str, str]:
 
     def add(kind: str, age: timedelta, **values: Any) -> None:
         at = now() - age
-        stems = values.pop("waveforms", None)
+        stems, previews = values.pop("waveforms", None), values.pop("previews", False)
         values = {
             "stem_model": "6s",
             "requested_stems": SIX,
@@ -171,7 +171,7 @@ def _splits(services: Services, account_id: str, song: Song) -> dict[str, str]:
         } | values
         values["credits_used"] = values["duration_seconds"]
         ids[kind] = (
-            add_song(services, account_id, stems, song.rate, **values)
+            add_song(services, account_id, stems, song.rate, previews=previews, **values)
             if stems
             else add_split(services, account_id, kind, **values)
         )
@@ -202,7 +202,7 @@ def _splits(services: Services, account_id: str, song: Song) -> dict[str, str]:
     )  # fmt: skip
     add(
         "player", timedelta(minutes=6), filename=song.name, duration_seconds=song.seconds,
-        waveforms=song.stems, processing=took,
+        waveforms=song.stems, previews=True, processing=took,
     )  # fmt: skip
     add("processing", timedelta(seconds=40), filename="Harbour lights.flac", progress=42, attempts=1)
     add(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -81,8 +82,10 @@ def test_waveforms_are_drawn_before_stems_load(page: Page, filled: tuple[Server,
     amounts = [drawn[name]["painted"] for name in SIX]
     assert amounts == sorted(amounts, reverse=True) and len(set(amounts)) >= 4 and amounts[-1] > 0
     assert len({drawn[name]["colours"][0] for name in SIX}) == 6
-    assert any(url.endswith("/peaks.json") for url in asked)
+    assert any(url.endswith("/overview.json") for url in asked)
+    # of the sound, only the first seconds of the previews
     assert not [url for url in asked if "/play/" in url]
+    assert [url for url in asked if url.endswith("/previews/opus/vocals.opus")]
 
 
 def test_keys_and_clicks_seek(player: Page) -> None:
@@ -101,6 +104,68 @@ def test_keys_and_clicks_seek(player: Page) -> None:
     player.locator("[data-play]").click()
     wait_until(player, lambda: engine(player, "playing") is True)
     assert 0.5 <= engine(player, "position") < SECONDS
+
+
+# Connects the stems, all of which have the same signal in the sample, to one recorder and returns what it hears.
+_RECORD = """async () => {
+  const { engine } = document.querySelector("[data-player]");
+  const names = [...engine.strips.keys()];
+  const merger = new ChannelMergerNode(engine.context, { numberOfInputs: names.length });
+  names.forEach((name, at) => {
+    const { panner } = engine.strips.get(name);
+    const splitter = new ChannelSplitterNode(engine.context, { numberOfOutputs: 2 });
+    panner.connect(splitter).connect(merger, 0, at);
+  });
+  const recorder = engine.context.createScriptProcessor(4096, names.length, 1);
+  const found = names.map(() => []);
+  const heard = new Promise((resolve) => {
+    recorder.onaudioprocess = ({ inputBuffer }) => {
+      found.forEach((samples, at) => samples.push(...inputBuffer.getChannelData(at)));
+      if (found[0].length >= 48000) resolve();
+    };
+  });
+  merger.connect(recorder).connect(engine.context.destination);
+  await heard;
+  recorder.onaudioprocess = null;
+  merger.disconnect();
+  return found;
+}"""
+
+
+def lags(channels: list[list[float]]) -> list[int]:
+    """Return the delay in samples of each channel after the first."""
+    signals = np.array(channels)
+    assert np.abs(signals).max(axis=1).min() > 0.001, "a stem is silent"
+    spectra = np.fft.rfft(signals, 2 * signals.shape[1])
+    found = np.argmax(np.fft.irfft(spectra * np.conj(spectra[0])), axis=1)
+    return [int(lag) if lag < signals.shape[1] else int(lag) - 2 * signals.shape[1] for lag in found]
+
+
+@pytest.mark.parametrize("seeks", [[], ["ArrowLeft", "Shift+ArrowRight"], ["Shift+ArrowRight", "Home"]])
+def test_previews_are_in_step_to_the_sample(
+    browser: Browser, filled: tuple[Server, Sample], seeks: list[str]
+) -> None:
+    """All stems of the sample have one signal, at different levels."""
+    server, sample = filled
+    with window(browser, server.url, sample.sessions["member"]) as (player, seen):
+        player.goto(f"/splits/{sample.ids['player']}")
+        for place, key in (
+            ("0", "["),
+            (str(SECONDS), "]"),
+            ("0", "Escape"),
+        ):  # a loop, so that playback lasts
+            player.get_by_label("Position").fill(place)
+            player.keyboard.press(key)
+        player.locator("[data-play]").click()
+        wait_until(player, lambda: engine(player, "waiting") is False)
+        assert engine(player, "constructor.name") == "PieceEngine"
+        for key in seeks:
+            player.keyboard.press(key)
+        wait_until(player, lambda: engine(player, "waiting") is False)
+        assert lags(player.evaluate(_RECORD)) == [0] * len(SIX)
+        assert seen.foreign == []
+        # a worklet needs a script of its own
+        assert [text for text in seen.complaints if "ScriptProcessorNode is deprecated" not in text] == []
 
 
 def test_loop_repeats_until_turned_off(player: Page) -> None:

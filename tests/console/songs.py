@@ -12,10 +12,11 @@ import numpy.typing as npt
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.peaks import Peaks
+from stemsplitter.audio.previews import CODECS, write_previews
 from stemsplitter.clock import now
 from stemsplitter.database import new_id
 from stemsplitter.services import Services
-from stemsplitter.splits.models import Split, peaks_key, stems_folder
+from stemsplitter.splits.models import Split, peaks_key, previews_folder, stems_folder
 
 FULL = 1 << 23
 RATE, SAMPLES = 8_000, 4_000
@@ -76,11 +77,15 @@ def add_song(
     account_id: str,
     waveforms: Mapping[str, npt.NDArray[np.float32]],
     rate: int,
+    *,
+    previews: bool = False,
     **values: Any,
 ) -> str:
-    """Add a succeeded split with these stems, `[2, samples]`."""
+    """Add a succeeded split with these stems, `[2, samples]`, and their previews."""
     split_id = new_id("split")
     stems = {}
+    if previews:
+        _add_previews(services, split_id, waveforms, rate)
     for name, samples in waveforms.items():
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"{name}.wav"
@@ -95,6 +100,22 @@ def add_song(
     services.storage.put_stream(peaks_key(split_id), [peaks.encode()], "application/json")
     values = {"requested_stems": list(waveforms), **values}
     return add_split(services, account_id, "succeeded", id=split_id, stems=stems, progress=100, **values)
+
+
+def _add_previews(
+    services: Services, split_id: str, waveforms: Mapping[str, npt.NDArray[np.float32]], rate: int
+) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        stems = {stem: folder / f"{stem}.wav" for stem in waveforms}
+        for stem, path in stems.items():
+            with StemWriter(path, OutputFormat.parse("wav"), rate, 2) as writer:
+                writer.write(waveforms[stem])
+                writer.commit()
+        for codec in CODECS:
+            written = write_previews(stems, folder, codec)
+            for path in (*written.files.values(), written.index):
+                services.storage.put_file(f"{previews_folder(split_id, codec)}/{path.name}", path, "")
 
 
 def waveform(steps: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 Samples = npt.NDArray[np.float32]
+Points = npt.NDArray[np.int8]
 
 POINTS_PER_SECOND = 50
 FILE_NAME = "peaks.json"
 OVERVIEW_POINTS = 1200
-OVERVIEW_FILE_NAME = "overview.json"
 MIME = "application/json"
 _FULL_SCALE = 127  # waveforms are about a hundred pixels high: one byte per value is enough
 
@@ -50,34 +50,48 @@ class Peaks:
             self._points[name] += points.tobytes()
         self.samples += count
 
-    def encode(self, gain: float = 1.0, most: int | None = None) -> bytes:
+    def encode(self, gain: float = 1.0) -> bytes:
         """Encode the peaks as JSON: ``{"sampleRate", "samples", "samplesPerPoint", "stems": {NAME: POINTS}}``.
 
         POINTS is base64 of signed bytes, minimum and maximum alternating, clipped at full scale (127). ``gain`` is the
-        factor applied to the stems after they were measured. With ``most``, neighboring points are joined until there
-        are at most so many of each stem (:data:`OVERVIEW_POINTS` for a picture of the whole song).
+        factor applied to the stems after they were measured.
         """
-        count = -(-self.samples // self.samples_per_point)
-        joined = max(-(-count // most), 1) if most else 1
-        described = {
-            "sampleRate": self.sample_rate,
-            "samples": self.samples,
-            "samplesPerPoint": self.samples_per_point * joined,
-            "stems": {name: self._encoded(name, gain, joined) for name in self._points},
-        }
-        return json.dumps(described, separators=(",", ":")).encode()
+        stems = {name: self._scaled(name, gain) for name in self._points}
+        return _encoded(self.sample_rate, self.samples, self.samples_per_point, stems)
 
-    def _encoded(self, name: str, gain: float, joined: int) -> str:
+    def _scaled(self, name: str, gain: float) -> Points:
         points = np.frombuffer(bytes(self._points[name]), np.float32)
         if self.samples % self.samples_per_point:
             points = np.concatenate([points, self._open[name]])
-        pairs = points.reshape(-1, 2)
-        if joined > 1:
-            starts = np.arange(0, len(pairs), joined)
-            lowest, highest = (
-                np.minimum.reduceat(pairs[:, 0], starts),
-                np.maximum.reduceat(pairs[:, 1], starts),
-            )
-            pairs = np.stack([lowest, highest], axis=1)
-        scaled = np.rint(pairs * np.float32(gain * _FULL_SCALE)).clip(-_FULL_SCALE, _FULL_SCALE)
-        return base64.b64encode(scaled.astype(np.int8).tobytes()).decode()
+        scaled = np.rint(points * np.float32(gain * _FULL_SCALE)).clip(-_FULL_SCALE, _FULL_SCALE)
+        pairs: Points = scaled.astype(np.int8).reshape(-1, 2)
+        return pairs
+
+
+def overview(encoded: bytes, most: int = OVERVIEW_POINTS) -> bytes:
+    """Join neighboring points of encoded peaks until each stem has at most ``most``: enough for the whole song."""
+    peaks = json.loads(encoded)
+    per_point = peaks["samplesPerPoint"]
+    joined = max(-(-peaks["samples"] // (per_point * most)), 1)
+    points = {name: np.frombuffer(base64.b64decode(text), np.int8) for name, text in peaks["stems"].items()}
+    stems = {name: _joined(values.reshape(-1, 2), joined) for name, values in points.items()}
+    return _encoded(peaks["sampleRate"], peaks["samples"], per_point * joined, stems)
+
+
+def _joined(points: Points, count: int) -> Points:
+    starts = np.arange(0, len(points), count)
+    if not len(starts):
+        return points
+    lowest = np.minimum.reduceat(points[:, 0], starts)
+    highest = np.maximum.reduceat(points[:, 1], starts)
+    return np.stack([lowest, highest], axis=1)
+
+
+def _encoded(sample_rate: int, samples: int, per_point: int, stems: Mapping[str, Points]) -> bytes:
+    described = {
+        "sampleRate": sample_rate,
+        "samples": samples,
+        "samplesPerPoint": per_point,
+        "stems": {name: base64.b64encode(points.tobytes()).decode() for name, points in stems.items()},
+    }
+    return json.dumps(described, separators=(",", ":")).encode()

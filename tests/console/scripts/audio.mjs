@@ -53,8 +53,10 @@ class AudioBufferSourceNode extends Node {
     this.started = { when, offset };
   }
 
-  stop() {
-    this.stopped = true;
+  /** Stop now, or at a time of the clock. */
+  stop(when) {
+    if (when === undefined) this.stopped = true;
+    else this.stoppedAt = when;
   }
 }
 

@@ -4,13 +4,15 @@
 //
 // `position`, `duration` and loops are in seconds. Both dispatch the events "end" and "change" (playing or not).
 
+import { fetchChecked } from "./previews.js";
+
 // seconds between the request to start and the sound, in which every stem is scheduled
-const AHEAD = 0.05;
+export const AHEAD = 0.05;
 const GLIDE = 0.012; // seconds in which a gain reaches its target: a jump would click
 const DRIFT = 0.04; // largest offset in seconds of an element before it is corrected
 const WATCH = 100; // milliseconds
 
-class Engine extends EventTarget {
+export class Engine extends EventTarget {
   constructor(context, faders) {
     super();
     this.context = context;
@@ -225,8 +227,7 @@ export class ElementEngine extends Engine {
 export async function decodeStems(context, urls, onProgress) {
   const buffers = new Map();
   for (const [name, url] of urls) {
-    const answer = await fetch(url);
-    if (!answer.ok) throw new Error(`${name}: ${answer.status}`);
+    const answer = await fetchChecked(url);
     buffers.set(name, await context.decodeAudioData(await answer.arrayBuffer()));
     onProgress(buffers.size);
   }

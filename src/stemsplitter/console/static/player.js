@@ -3,10 +3,14 @@
 import { csrf, toast } from "./app.js";
 import { BufferEngine, ElementEngine, decodeStems } from "./engine.js";
 import { Faders } from "./faders.js";
+import { PieceEngine } from "./pieces.js";
+import { LoadError, Previews, previewCodec } from "./previews.js";
 import { drawWaveform, fetchPeaks } from "./waveform.js";
 
 const STEP = 5; // seconds per press of an arrow key
 const CLIPPING_SECONDS = 2;
+const PREVIEW_RATE = 48000;
+const PREVIEW_TRIES = 30; // while the server makes them
 
 const form = document.querySelector("[data-player]");
 const find = (name, root = form) => root.querySelector(`[data-${name}]`);
@@ -18,6 +22,7 @@ const marks = { start: null, end: null };
 let peaks = null;
 let engine = null;
 let loading = null;
+let opening = null; // the previews
 let resting = 0; // position in seconds before the engine exists
 let clippingUntil = 0;
 
@@ -77,18 +82,44 @@ function showMessage(text, place = "message") {
   message.textContent = text;
 }
 
+/** The previews with their first piece, which shows that this browser decodes them; `null` if there are none. */
+async function openPreviews() {
+  const decoder = new OfflineAudioContext(1, 1, PREVIEW_RATE);
+  const codecs = [...new Set([previewCodec(), "aac"])];
+  for (let tries = 0; codecs.length && tries < PREVIEW_TRIES; tries += 1) {
+    try {
+      const previews = await Previews.open(`${form.dataset.previews}/${codecs[0]}`, decoder);
+      previews.want(0, 2);
+      await previews.piece(0);
+      return previews;
+    } catch (error) {
+      if (error.retry) await new Promise((resolve) => setTimeout(resolve, 1000 * error.retry));
+      else if (error instanceof LoadError && !error.isMissing) throw error;
+      else codecs.shift(); // missing, or not decoded by this browser
+    }
+  }
+  return null;
+}
+
 async function open() {
+  opening ??= openPreviews();
+  opening.catch(() => (opening = null)); // Play tries again
+  const previews = await opening;
   // the sample rate of the stems avoids resampling
-  const context = new AudioContext(peaks ? { sampleRate: peaks.sampleRate } : {});
+  const sampleRate = previews?.sampleRate ?? peaks?.sampleRate;
+  const context = new AudioContext(sampleRate ? { sampleRate } : {});
+  if (previews) return new PieceEngine(context, previews, faders);
   if ("decoded" in form.dataset) {
     try {
       const count = (done) => showMessage(`Loading stems: ${done} of ${urls.size} …`);
       count(0);
       return new BufferEngine(context, await decodeStems(context, urls, count), faders);
-    } catch {
+    } catch (error) {
+      if (error instanceof LoadError) throw error;
       toast("This browser cannot decode all stems at once. They are streamed instead and can be slightly out of sync.");
     }
   }
+  document.querySelector("[data-streamed]")?.removeAttribute("hidden");
   return new ElementEngine(context, urls, faders, length());
 }
 
@@ -98,6 +129,7 @@ async function load() {
   form.engine = engine;
   engine.addEventListener("change", show);
   engine.addEventListener("end", show);
+  engine.addEventListener("error", ({ detail }) => showMessage(detail.message));
   engine.seek(resting);
   engine.setLoop(loopWanted());
   showMessage("");
@@ -114,10 +146,11 @@ async function playOrPause() {
       await load();
     } catch (error) {
       loading = null;
-      showMessage(`The stems cannot be played (${error.message}). Reload the page and try again.`);
+      showMessage(error.message);
       return;
     }
   }
+  showMessage("");
   await engine.play();
   requestAnimationFrame(follow);
 }
@@ -303,6 +336,8 @@ find("loop").addEventListener("click", () => setLooping(!isLooping()));
 
 for (const part of document.querySelectorAll("[data-scripted]")) part.hidden = false;
 readAll();
+opening = openPreviews();
+opening.catch(() => (opening = null));
 peaks = await fetchPeaks(form.dataset.peaks);
 show();
 draw();
