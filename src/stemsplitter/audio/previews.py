@@ -154,8 +154,9 @@ def write_previews(
     """Write the previews of ``stems``, by name, and their index to ``folder``, and measure the stems.
 
     The index is JSON: ``{"codec", "mime", "sampleRate", "samples", "pieceSamples", "delay", "stems": {NAME: {"file",
-    "sizes"}}}``. ``sizes`` are the bytes of the pieces, which follow each other in the file. ``delay`` is the number of
-    samples that a decoder which ignores the header returns before a piece.
+    "sizes", "loudness", "truePeak", "silent"}}}``. ``sizes`` are the bytes of the pieces, which follow each other in
+    the file; the levels are those of :class:`~stemsplitter.audio.levels.Level`. ``delay`` is the number of samples that
+    a decoder which ignores the header returns before a piece.
 
     Raises:
         AudioError: a stem cannot be decoded.
@@ -182,20 +183,27 @@ def write_previews(
     with ThreadPoolExecutor(threads, thread_name_prefix="preview") as pool:
         written = dict(zip(stems, pool.map(write, stems), strict=True))
     index = folder / INDEX
-    index.write_text(_described(chosen, {name: writer for name, (writer, _) in written.items()}))
+    index.write_text(_described(chosen, written))
     return Previews(files, index, chosen.mime, {name: level for name, (_, level) in written.items()})
 
 
-def _described(codec: Codec, writers: Mapping[str, PreviewWriter]) -> str:
+def _described(codec: Codec, written: Mapping[str, tuple[PreviewWriter, Level]]) -> str:
     described = {
         "codec": codec.name,
         "mime": codec.mime,
         "sampleRate": RATE,
-        "samples": max(writer.samples for writer in writers.values()),
+        "samples": max(writer.samples for writer, _ in written.values()),
         "pieceSamples": PIECE,
         "delay": codec.delay,
         "stems": {
-            name: {"file": writer.path.name, "sizes": writer.sizes} for name, writer in writers.items()
+            name: {
+                "file": writer.path.name,
+                "sizes": writer.sizes,
+                "loudness": level.loudness,
+                "truePeak": level.true_peak,
+                "silent": level.is_silent,
+            }
+            for name, (writer, level) in written.items()
         },
     }
     return json.dumps(described, separators=(",", ":"))

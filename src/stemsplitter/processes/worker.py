@@ -14,6 +14,7 @@ from stemsplitter.settings import Settings
 from stemsplitter.splits.jobs import SplitJobs
 from stemsplitter.splits.maintenance import SplitMaintenance
 from stemsplitter.splits.model_selection import check_models
+from stemsplitter.splits.previews import PreviewMaker
 from stemsplitter.splits.processing import SplitProcessor
 from stemsplitter.webhooks.deliveries import Deliveries
 from stemsplitter.worker.maintenance import MaintenanceTask
@@ -41,7 +42,9 @@ def run(settings: Settings) -> None:
     runnable_models(settings, services.models)
     pool = SeparationPool(settings.concurrency, settings.device, settings.threads)
     pool.open()
-    processor = SplitProcessor(services.database, settings, services.storage, services.splits.endings, pool)
+    endings = services.splits.endings
+    previews = PreviewMaker(services.database, services.storage, endings)
+    processor = SplitProcessor(services.database, settings, services.storage, endings, pool, previews)
     splits = SplitJobs(
         services.database,
         processor,

@@ -61,6 +61,10 @@ class Endings:
         self._create_webhook(session, split)
         return True
 
+    def add_bytes(self, session: Session, split_id: str, size: int) -> None:
+        """Count files that were stored after the split has succeeded."""
+        self._quotas.record(session, split_id, self._quotas.reserved(session, split_id) + size)
+
     def fail(
         self,
         session: Session,

@@ -27,6 +27,7 @@ from stemsplitter.splits import repository
 from stemsplitter.splits.endings import Endings
 from stemsplitter.splits.model_selection import separated_stems
 from stemsplitter.splits.models import FAILED, Split, masters_folder, peaks_key, stems_folder
+from stemsplitter.splits.previews import PreviewMaker
 from stemsplitter.splits.service import output_format, present
 from stemsplitter.splits.sizes import SLACK_SECONDS
 from stemsplitter.splits.watch import Watch
@@ -73,9 +74,11 @@ class SplitProcessor:
         storage: Storage,
         endings: Endings,
         pool: SeparationPool,
+        previews: PreviewMaker | None = None,
     ) -> None:
         self._database, self._settings = database, settings
         self._storage, self._endings, self._pool = storage, endings, pool
+        self._previews = previews
         self._work_folder = settings.data_dir / "work"
 
     def run(
@@ -165,6 +168,8 @@ class SplitProcessor:
             succeeded = retry(succeed, abort)
         if not succeeded:
             raise LeaseLost
+        if self._previews is not None:
+            self._previews.submit(split.id, {name: master["key"] for name, master in stored.masters.items()})
 
     def _separate(self, split: Split, folder: Path, abort: threading.Event) -> Separated:
         progress = Watch(self._database, split.id, split.lease or "", abort)
