@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
+from starlette.types import Message, Receive, Scope, Send
 
 from stemsplitter.api.event_stream import OpenStreams
 from tests.api.routes.test_splits import client
@@ -35,6 +36,22 @@ def test_n11_head_of_a_split_and_of_its_event_stream_ends(client: TestClient, cr
         head = client.head(f"/v1/audio/splits/{split_id}/events")
         assert (head.status_code, head.content) == (200, b"")
         assert head.headers["content-type"].startswith("text/event-stream")
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/audio/splits", "/manual/api", "/nowhere"])
+def test_n11_the_server_sends_the_response_as_that_of_head(client: TestClient, path: str) -> None:
+    """It closes the connection of a GET whose body is shorter than its Content-Length."""
+    methods = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def recorded(message: Message) -> None:
+            methods.append(scope["method"])
+            await send(message)
+
+        await client.app(scope, receive, recorded)
+
+    TestClient(app, base_url=str(client.base_url), headers=client.headers).head(path)
+    assert methods == ["HEAD", "HEAD"]
 
 
 def test_n11_head_reports_the_errors_of_get(client: TestClient) -> None:

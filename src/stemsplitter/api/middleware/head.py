@@ -27,6 +27,7 @@ class Head:
             return
 
         async def send_headers(message: Message) -> None:
+            scope["method"] = "HEAD"  # a server that knows it as GET expects the body
             if message["type"] == "http.response.start":
                 await send(message)
             elif message["type"] == "http.response.body":
@@ -40,4 +41,4 @@ class Head:
         except (HeadersSent, ClientDisconnect):
             pass
         finally:
-            scope["method"] = "HEAD"  # for the log
+            scope["method"] = "HEAD"
