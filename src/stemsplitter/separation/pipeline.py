@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -29,6 +29,7 @@ JOIN_TIMEOUT_S = 1.0
 READ_AHEAD = 16  # blocks
 PIECE = 1 << 16  # samples
 MAX_SHIFT_S = 0.5  # as in demucs
+_NO_AUDIO = np.zeros((2, 0), np.float32)
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def separate_stream(
     try:
         with closing(read_ahead(blocks, READ_AHEAD)) as ahead:
             for prediction, segment in song.segments(ahead):
-                in_flight.append((prediction, segment, pool.submit(model.separate, segment.audio)))
+                future = pool.submit(model.separate, segment.audio)
+                in_flight.append((prediction, replace(segment, audio=_NO_AUDIO), future))
                 # one segment more than the model processes, so that no thread waits for reading
                 if len(in_flight) > model.concurrency + 1:
                     yield from song.add(*_next(in_flight))

@@ -16,6 +16,7 @@ BINS: Final = 1025
 BANDS: Final = 160
 SINGLE: Final = 93  # bands of one bin
 FLOOR: Final = 1e-8  # of powers before the logarithm: -80 dB
+LOG_10: Final = np.float32(np.log(10))
 # first bin of each band
 EDGES: Final = np.concatenate(
     (np.arange(SINGLE), np.rint(np.geomspace(SINGLE, BINS, BANDS - SINGLE + 1)[:-1]).astype(int))
@@ -49,7 +50,7 @@ def features(mixture: Maps, cross: Maps, signals: Sequence[Maps | None]) -> Maps
     power = summed(mixture) / WIDTHS
     level = np.log10(power + FLOOR)
     # 0 where a band is as flat as noise, far below 0 where one partial dominates
-    flatness = summed(np.log10(mixture + FLOOR)) / WIDTHS - level
+    flatness = summed(np.log(mixture + FLOOR)) / (WIDTHS * LOG_10) - level  # NumPy vectorizes log, not log10
     panning = 2 * summed(cross) / WIDTHS / (power.sum(axis=0) + FLOOR)
     rest, *given = (
         np.full_like(level, np.log10(FLOOR)) if each is None else np.log10(summed(each) / WIDTHS + FLOOR)
