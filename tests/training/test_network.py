@@ -44,7 +44,7 @@ def test_the_shipped_description_computes_what_the_trained_network_does(tmp_path
     assert expected.shape == (1, MASKS, FRAMES, bandnet.BANDS)
     assert presence.shape == (1, FRAMES // 8, 6)
     logits, heard = described(network.folded(), features[:1].numpy(), tmp_path / "new")
-    assert error(logits, expected.numpy()) < -80
+    assert error(logits, expected[:, : bandnet.MASKS].numpy()) < -80
     assert error(heard, presence.numpy()) < -80
 
 
@@ -63,7 +63,6 @@ def test_training_begins_where_the_shipped_file_is(tmp_path):
     with torch.inference_mode():
         found = network.eval()(features[:1])
     state = {name: value.astype(np.float32) for name, value in load_file(SHIPPED).items()}
-    for one, expected in zip(
-        found, described(state, features[:1].numpy(), tmp_path / "shipped"), strict=True
-    ):
-        assert error(one.numpy(), expected) < -80
+    logits, heard = described(state, features[:1].numpy(), tmp_path / "shipped")
+    assert error(found[0][:, : bandnet.MASKS].numpy(), logits) < -80
+    assert error(found[1].numpy(), heard) < -80

@@ -37,10 +37,10 @@ class LogitsRuntime:
 
         def run(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             assert features.shape == shape and features.dtype == np.float32
-            logits = np.zeros((4, 6, 2, FRAMES, bands.BANDS), np.float32)
+            logits = np.zeros((2, 6, 2, FRAMES, bands.BANDS), np.float32)
             given = self._logits(features)
             logits[: len(given)] = given
-            return logits.reshape(1, 48, FRAMES, bands.BANDS), np.zeros((1, FRAMES // 8, 6), np.float32)
+            return logits.reshape(1, 24, FRAMES, bands.BANDS), np.zeros((1, FRAMES // 8, 6), np.float32)
 
         return run
 

@@ -14,7 +14,7 @@ from stemsplitter.checkpoints.readers import read_safetensors
 from stemsplitter.errors import ModelError
 from stemsplitter.files.verified import hash_file
 from stemsplitter.separation.architectures.bandnet import bands
-from stemsplitter.separation.architectures.bandnet.network import BANDS, FEATURES, SIGNALS, BandNet
+from stemsplitter.separation.architectures.bandnet.network import BANDS, FEATURES, SHARED, SIGNALS, BandNet
 from stemsplitter.separation.architectures.spectral import FRAMES, N_FFT, SpectralModel, VocalsMask
 from stemsplitter.separation.layouts import SIX_STEMS, absent_stems
 from stemsplitter.separation.runtimes import Runtime
@@ -113,7 +113,7 @@ class BandNetModel(SpectralModel):
         """Run the network on middle and side of the mixture, which is changed, and of given stems.
 
         Returns the signals, of which there is the rest, 0, and each given stem, and logits
-        ``[SIGNALS, stems, 2, FRAMES, BANDS]``.
+        ``[SHARED, stems, 2, FRAMES, BANDS]``.
         """
         low = mixture[..., : bands.BINS]
         power, cross = _power(low), low[0].real * low[1].real + low[0].imag * low[1].imag
@@ -126,7 +126,7 @@ class BandNetModel(SpectralModel):
         ]
         features = bands.features(power, cross * POWER_SCALE, powers)
         logits, _ = self._network(features[None])
-        return signals, logits.reshape(SIGNALS, len(self.stems), 2, FRAMES, BANDS)
+        return signals, logits.reshape(SHARED, len(self.stems), 2, FRAMES, BANDS)
 
     def _masks(self, signal: int, logits: NDArray[np.float32]) -> Masks:
         """Turn logits of a signal into masks, both ``[stems, 2, FRAMES, BANDS]``; absent stems have none."""

@@ -17,7 +17,8 @@ CHANNELS = 2  # middle and side
 GIVEN = 3  # vocals, drums and bass, which other models may have found
 SIGNALS = 1 + GIVEN  # the rest, which is the mixture minus what is given, and the given stems
 FEATURES = 16  # see `bands.features`
-MASKS = SIGNALS * STEMS * CHANNELS
+SHARED = 2  # signals whose shares are computed: the rest and the vocals; given drums and bass are kept
+MASKS = SHARED * STEMS * CHANNELS
 LEVELS = 4
 LAYERS = 2
 HEADS = 4
@@ -27,8 +28,9 @@ NORM_EPS = 1e-5
 class BandNet:
     """Maps features ``[batch, FEATURES, T, BANDS]`` to logits of the masks and of the presence of the instruments.
 
-    T, a multiple of 8, is ``frames``. The masks, ``[batch, MASKS, T, BANDS]``, are in the order (rest, vocals, drums,
-    bass) × stems × (middle, side): the share of each stem in each signal. The presence is ``[batch, T / 8, STEMS]``.
+    T, a multiple of 8, is ``frames``. The masks, ``[batch, MASKS, T, BANDS]``, are in the order (rest, vocals) × stems
+    × (middle, side): the share of each stem in each signal. A checkpoint also has the masks of given drums and bass.
+    The presence is ``[batch, T / 8, STEMS]``.
     """
 
     def __init__(self, state: Mapping[str, Array], frames: int) -> None:
@@ -50,7 +52,7 @@ class BandNet:
             weight, bias = state[f"up.{level}.weight"], state[f"up.{level}.bias"]
             up = ops.relu(ops.conv_transpose2d(x, weight, bias, stride=(2, 2), crop=(0, 0, 0, 0)))
             x = self._block(ops, f"decoder.{level}", ops.concat([up, skips[level]], 1))
-        return ops.conv2d(x, state["leave.weight"], state["leave.bias"]), presence
+        return ops.conv2d(x, state["leave.weight"][:MASKS], state["leave.bias"][:MASKS]), presence
 
     def _conv(self, ops: Ops, name: str, x: Tensor, *, stride: int = 1, active: bool = True) -> Tensor:
         weight = self._state[f"{name}.weight"]
