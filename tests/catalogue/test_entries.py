@@ -11,8 +11,11 @@ from stemsplitter.catalogue.entries import (
     PackageSource,
     ShippedSource,
     load_catalogue,
+    load_tools,
     parse_entry,
 )
+from stemsplitter.catalogue.opening import open_model
+from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import ModelError
 from stemsplitter.files.verified import hash_file
 from stemsplitter.separation.architectures.roformer.settings import RoFormerSettings
@@ -172,3 +175,13 @@ def test_a_missing_catalogue_and_repeated_names_are_rejected(tmp_path: Path) -> 
     path.write_text(one + one)
     with pytest.raises(ModelError, match="two models of the same name"):
         load_catalogue(path)
+
+
+def test_models_of_tools_are_apart_from_those_that_separate(tmp_path: Path) -> None:
+    store = ModelStore(tmp_path, offline=True)
+    (tool,) = load_tools()
+    assert tool.name == "deepfilternet3" and tool.permissive
+    assert tool not in store.entries()
+    assert store.entry("deepfilternet3") == tool
+    with pytest.raises(ModelError, match="deepfilternet3 does not separate songs"):
+        open_model(tool, store, "cpu", "auto", None)

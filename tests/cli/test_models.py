@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner
 
 from stemsplitter.catalogue import store as store_module
-from stemsplitter.catalogue.entries import ModelEntry, Origin, ShippedSource, WeightFile
+from stemsplitter.catalogue.entries import ModelEntry, Origin, ShippedSource, WeightFile, load_tools
 from stemsplitter.catalogue.precision import PrecisionCheck
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.cli import models as models_module
@@ -43,6 +43,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shipped.write_bytes(DATA)
     catalogue = (entry("here", ShippedSource(shipped)), entry("there"))
     monkeypatch.setattr(store_module, "load_catalogue", lambda: catalogue)
+    monkeypatch.setattr(models_module, "load_tools", lambda: ())
     monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path))
     monkeypatch.setenv("COLUMNS", "100")
     return tmp_path / "models"
@@ -86,6 +87,12 @@ def test_the_precision_is_checked_shown_and_checked_again(
     assert "bf16 (bf16: 41 dB from fp32, energy within 0.02 dB)" in run("verify", "--precision").output
     assert run("pull", "here").exit_code == 0
     assert checked == ["here", "here"]
+
+
+def test_list_has_the_models_of_tools_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models_module, "load_tools", load_tools)
+    models = json.loads(run("list", "--json").stdout)
+    assert [model["name"] for model in models] == ["here", "there", "deepfilternet3"]
 
 
 def test_list_as_json() -> None:

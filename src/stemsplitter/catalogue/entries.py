@@ -14,6 +14,8 @@ from stemsplitter.separation.architectures import ARCHITECTURES
 
 CHAIN = "chain"  # the architecture of a chain of models
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
+TOOLS = CATALOGUE.with_name("tools.toml")
+TOOL_ARCHITECTURES = ("deepfilternet",)  # of models that do not separate songs
 PACKAGE_FOLDER = Path(__file__).parent.parent
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
@@ -84,7 +86,7 @@ class ModelEntry:
     Attributes:
         name: also the name of its folder.
         title: name for people.
-        architecture: key of `separation.architectures.ARCHITECTURES`.
+        architecture: key of `separation.architectures.ARCHITECTURES`, or one of `TOOL_ARCHITECTURES`.
         stems: in the order of the network's outputs.
         licence: short name.
         licence_note: sentences on the terms.
@@ -138,7 +140,7 @@ def load_catalogue(path: Path = CATALOGUE) -> tuple[ModelEntry, ...]:
         raise ModelError(f"The catalogue of models {path} has two models of the same name.")
     kinds = {entry.name: entry.architecture for entry in entries}
     with_mask = {
-        name for name, kind in kinds.items() if kind != CHAIN and ARCHITECTURES[kind].load_vocals_mask
+        name for name, kind in kinds.items() if kind in ARCHITECTURES and ARCHITECTURES[kind].load_vocals_mask
     }
     for entry in entries:
         parts = [kinds.get(name, "") for name in entry.chain]
@@ -152,6 +154,11 @@ def load_catalogue(path: Path = CATALOGUE) -> tuple[ModelEntry, ...]:
                 "that can extract its vocals."
             )
     return entries
+
+
+def load_tools() -> tuple[ModelEntry, ...]:
+    """Read the models of tools other than separation; ModelError if the file is invalid."""
+    return load_catalogue(TOOLS)
 
 
 def parse_entry(table: Mapping[str, Any]) -> ModelEntry:
@@ -226,7 +233,7 @@ def _check(entry: ModelEntry) -> None:
 
     if (entry.architecture == CHAIN) != bool(entry.chain):
         reject("must have the architecture 'chain' if it is a chain, and only then")
-    if not entry.chain and entry.architecture not in ARCHITECTURES:
+    if not entry.chain and entry.architecture not in (*ARCHITECTURES, *TOOL_ARCHITECTURES):
         reject(f"has the architecture {entry.architecture!r}, which is not one of {', '.join(ARCHITECTURES)}")
     if not entry.stems or len(set(entry.stems)) != len(entry.stems):
         reject("has no stems, or the same stem twice")

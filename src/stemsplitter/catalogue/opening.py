@@ -3,10 +3,11 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from stemsplitter.catalogue.entries import ModelEntry
+from stemsplitter.catalogue.entries import TOOL_ARCHITECTURES, ModelEntry
 from stemsplitter.catalogue.loading import load_model, vocals_source
 from stemsplitter.catalogue.precision import open_checked_runtime
 from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.errors import ModelError
 
 if TYPE_CHECKING:
     from stemsplitter.separation.chain import Chain
@@ -22,6 +23,8 @@ def open_model(
         RequestError: the device or precision is not available.
         ModelError: the weights are missing, damaged, or do not match the entry.
     """
+    if entry.architecture in TOOL_ARCHITECTURES:
+        raise ModelError(f"The model {entry.name} does not separate songs: see `stemsplitter models list`.")
     if not entry.chain:
         return load_model(entry, store, open_checked_runtime(entry, store, device, precision, threads))
     from stemsplitter.separation.architectures.bandnet.model import BandNetModel

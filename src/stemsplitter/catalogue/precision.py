@@ -57,7 +57,8 @@ class PrecisionCheck:
 
 def needs_check(entry: ModelEntry) -> bool:
     """Return True if the model uses half precision only after a comparison."""
-    return not entry.chain and ARCHITECTURES[entry.architecture].checks_precision
+    architecture = ARCHITECTURES.get(entry.architecture)
+    return architecture is not None and architecture.checks_precision
 
 
 def recorded_checks(entry: ModelEntry, store: ModelStore) -> dict[str, PrecisionCheck]:

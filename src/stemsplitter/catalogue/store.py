@@ -18,6 +18,7 @@ from stemsplitter.catalogue.entries import (
     WeightFile,
     is_model_name,
     load_catalogue,
+    load_tools,
     parse_entry,
 )
 from stemsplitter.errors import ModelError
@@ -65,7 +66,7 @@ class ModelStore:
         self.offline = offline or os.environ.get("STEMSPLITTER_OFFLINE", "") not in ("", "0")
 
     def entries(self) -> tuple[ModelEntry, ...]:
-        """Return the models of the catalogue in order of preference, then those of the user, by name."""
+        """Return the models that separate: of the catalogue in order of preference, then of the user, by name."""
         names = {entry.name for entry in load_catalogue()}
         records = sorted(self.root.glob(f"*/{_RECORD}"))
         added = [self._read_record(path) for path in records if path.parent.name not in names]
@@ -73,7 +74,7 @@ class ModelStore:
 
     def entry(self, name: str) -> ModelEntry:
         """Return the model of this name."""
-        for entry in load_catalogue():
+        for entry in (*load_catalogue(), *load_tools()):
             if entry.name == name:
                 return entry
         record = self.root / name / _RECORD
@@ -154,7 +155,7 @@ class ModelStore:
                 f"{name!r} cannot be the name of a model: use lower-case letters, digits, hyphens and underscores."
             )
         with file_lock(self._lock(name)):
-            for entry in load_catalogue():
+            for entry in (*load_catalogue(), *load_tools()):
                 if entry.name == name:
                     self._add_known(entry, file)
                     return entry
@@ -162,7 +163,8 @@ class ModelStore:
 
     def verify(self, name: str | None = None) -> list[FileCheck]:
         """Read the files of a model, or of all models that have files, and compare their SHA-256."""
-        present = (entry for entry in self.entries() if self._has_files(entry))
+        known = (*self.entries(), *load_tools())
+        present = (entry for entry in known if self._has_files(entry))
         entries = present if name is None else self.parts(name)
         return [
             FileCheck(entry.name, weight.name, self._state(entry, weight, full=True))

@@ -15,6 +15,7 @@ from stemsplitter.cli import (
     credits,
     doctor,
     effects,
+    isolate,
     keys,
     maintenance,
     models,
@@ -40,6 +41,7 @@ app.command("analyze")(analyze.analyze)
 app.command("pitch")(effects.pitch)
 app.command("speed")(effects.speed)
 app.command("slowed-reverb")(effects.slowed_reverb)
+app.command("isolate-voice")(isolate.isolate_voice)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from stemsplitter.catalogue.entries import ModelEntry
+from stemsplitter.catalogue.entries import ModelEntry, load_tools
 from stemsplitter.catalogue.precision import PrecisionCheck, check_precision, needs_check, recorded_checks
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.cli import completion
@@ -34,7 +34,10 @@ def list_models(
 ) -> None:
     """List the models with stems, license, size and availability."""
     store = ModelStore()
-    rows = [(entry, store.is_ready(entry.name), recorded_checks(entry, store)) for entry in store.entries()]
+    rows = [
+        (entry, store.is_ready(entry.name), recorded_checks(entry, store))
+        for entry in (*store.entries(), *load_tools())
+    ]
     if as_json:
         print_json([_as_json(*row) for row in rows])
     else:
