@@ -1,6 +1,9 @@
 """Write a checkpoint as the file that the package ships: ``python -m training.export best.pt builtin_6s.safetensors``.
 
-Half precision, batch normalisation folded into the weights. Prints what the catalogue has to say of the file.
+Half precision, batch normalisation folded into the weights. Prints what the catalogue has to say of the file. With
+``--share`` the weights are a mean of the checkpoint's and those of a file that shipped, from which its run began
+(Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022): of what a run on synthetic songs unlearns of
+real ones, less is lost.
 """
 
 import argparse
@@ -9,19 +12,27 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.numpy import save
+from numpy.typing import NDArray
+from safetensors.numpy import load_file, save
 
 from training.network import BandNet
 
+Weights = dict[str, NDArray[np.float32]]
 
-def weights(checkpoint: Path) -> dict[str, np.ndarray]:
-    """The moving average of a checkpoint's weights, in half precision."""
+
+def weights(checkpoint: Path) -> Weights:
+    """The moving average of a checkpoint's weights."""
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]
     network = BandNet()
     network.load_state_dict(
         {name.removeprefix("module."): value for name, value in state.items() if name != "n_averaged"}
     )
-    return {name: np.ascontiguousarray(array, np.float16) for name, array in network.folded().items()}
+    return network.folded()
+
+
+def mean(shipped: Weights, trained: Weights, share: float) -> Weights:
+    """The mean of two networks' weights, with ``share`` of those of the second one."""
+    return {name: (1 - share) * shipped[name] + share * array for name, array in trained.items()}
 
 
 def main() -> None:
@@ -29,8 +40,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m training.export", description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("file", type=Path)
+    parser.add_argument("--share", type=float, help="of the checkpoint in a mean with --shipped, 0 to 1")
+    parser.add_argument("--shipped", type=Path, help="the file from which the checkpoint's run began")
     options = parser.parse_args()
-    content = save(weights(options.checkpoint))
+    state = weights(options.checkpoint)
+    if options.share is not None:
+        shipped = {name: array.astype(np.float32) for name, array in load_file(options.shipped).items()}
+        state = mean(shipped, state, options.share)
+    content = save({name: np.ascontiguousarray(array, np.float16) for name, array in state.items()})
     part = options.file.with_name(f"{options.file.name}.part")
     part.write_bytes(content)
     part.replace(options.file)

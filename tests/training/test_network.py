@@ -66,3 +66,18 @@ def test_training_begins_where_the_shipped_file_is(tmp_path):
     logits, heard = described(state, features[:1].numpy(), tmp_path / "shipped")
     assert error(found[0][:, : bandnet.MASKS].numpy(), logits) < -80
     assert error(found[1].numpy(), heard) < -80
+
+
+def test_the_mean_with_the_shipped_file_has_all_its_weights():
+    from safetensors.numpy import load_file
+
+    from training.export import mean
+    from training.network import BandNet
+
+    shipped = {name: value.astype(np.float32) for name, value in load_file(SHIPPED).items()}
+    trained = BandNet().folded()
+    mixed = mean(shipped, trained, 0.25)
+    assert mixed.keys() == shipped.keys()
+    for name, value in mixed.items():
+        assert value.shape == shipped[name].shape
+        np.testing.assert_allclose(value, 0.75 * shipped[name] + 0.25 * trained[name], atol=1e-6)
