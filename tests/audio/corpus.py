@@ -86,6 +86,7 @@ KINDS = {
         Kind("aiff", "pcm", 1, _libsndfile("AIFF", "PCM_24")),
         Kind("w64", "pcm", 4096, _libsndfile("W64", "PCM_16")),
         Kind("caf", "pcm", 4096, _libsndfile("CAF", "PCM_16")),
+        Kind("au", "pcm", 4096, _libsndfile("AU", "PCM_16")),
         Kind("flac", "flac", 4096, _libsndfile("FLAC", "PCM_16")),
         Kind("av.flac", "flac", 4608, _mux("flac", "s16")),
         Kind("mp3", "mp3", 1152, _own("mp3:192")),
@@ -112,6 +113,7 @@ UNDETECTED = {
     "aiff": _PCM,
     "w64": _PCM,
     "caf": _PCM,
+    "au": _PCM,
     "alac.m4a": "ALAC has no checksum, and codes quiet samples as zeros: most holes end in a syntax error, the others "
     "decode to samples up to full scale",
     "webm": "Opus and Matroska have no checksum, and every sequence of bits is valid Opus; a hole in the header of a "

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from stemsplitter.audio.decode import open_source
+from stemsplitter.audio.flac import split_frames
 from stemsplitter.errors import AudioError
 from stemsplitter.probing.child import measure
 
@@ -125,6 +126,10 @@ def test_e_most_holes_in_alac_warn_and_keep_the_length(folder: Path) -> None:
     assert without_warning <= 4
 
 
+def test_e_flac_data_without_a_valid_frame_has_no_frames() -> None:
+    assert list(split_frames(bytes(100), 4096)) == []
+
+
 def test_e_hole_in_the_first_wavpack_header_is_told_and_keeps_the_length(folder: Path) -> None:
     kind = KINDS["wv"]
     whole = corpus.encoded(kind, folder)
@@ -196,6 +201,28 @@ def test_o_garbage_before_and_after_the_audio_is_skipped(folder: Path, name: str
         samples, warnings = read(folder, kind, data)
         np.testing.assert_array_equal(samples, song)
         assert not any("cut short" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_c_zeros_after_the_audio_are_neither_samples_nor_a_length(folder: Path, name: str) -> None:
+    kind = KINDS[name]
+    whole = corpus.encoded(kind, folder)
+    song, _ = read(folder, kind, whole)
+    samples, warnings = read(folder, kind, whole + bytes(1 << 20))
+    assert warnings == []
+    np.testing.assert_array_equal(samples, song)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_f_a_second_song_in_the_file_is_read_or_told(folder: Path, name: str) -> None:
+    kind = KINDS[name]
+    whole = corpus.encoded(kind, folder)
+    song, _ = read(folder, kind, whole)
+    samples, warnings = read(folder, kind, whole + whole)
+    np.testing.assert_array_equal(samples[:, : SAMPLES - 4 * kind.frame], song[:, : SAMPLES - 4 * kind.frame])
+    is_told = any("bytes follow the audio that the header states" in warning for warning in warnings)
+    assert is_told or samples.shape[1] >= 2 * SAMPLES - 2 * kind.frame
+    assert len(warnings) <= 1
 
 
 @pytest.mark.parametrize("name", ["wav", "aiff", "flac", "av.flac", "mp3"])

@@ -18,12 +18,15 @@ from av.stream import Disposition, Stream
 from stemsplitter.audio import mp4, ogg
 from stemsplitter.audio.ac3 import frame_bytes
 from stemsplitter.audio.flac import split_frames
+from stemsplitter.audio.opening import begins_song
 from stemsplitter.audio.pieces import MAX_COVER, Damage, Decoder, Piece, Trimmer
-from stemsplitter.audio.views import read_at
+from stemsplitter.audio.views import file_size, read_at
 
 # Containers whose timestamps show missing packets, with the shortest gap in seconds that counts.
 _EXACT_TIMES = {"flac": 0.0, "matroska": 0.005, "asf": 0.25, "mpegts": 0.25, "flv": 0.25}
 _LONGEST_GAP_S = 30.0
+# Times that jump back by more belong to another song, joined to the first.
+_NEXT_SONG_S = 1.0
 # FFmpeg may join this many packets with a damaged one.
 _JOINED_PACKETS = 4
 _ROUNDING_S = 0.002
@@ -86,6 +89,20 @@ class DemuxedTrack:
             self.damage.is_cut = self._link.is_cut
         else:
             yield from self._timed()
+        if self._link is None:
+            self.damage.unused_bytes = self._following()
+
+    def _following(self) -> int:
+        """Return the bytes of another song behind the last packet, of which FFmpeg reads nothing."""
+        reached, end = self._start + self._reached_byte, file_size(self._file)
+        if self.track is not None:
+            types = mp4.positions(self._file, self._start, b"ftyp")
+            return end - next((at - 8 for at in types if at > reached), end)
+        head = read_at(self._file, reached, 24)
+        if head[:8] == b"APETAGEX":  # of the first song
+            reached += int.from_bytes(head[12:16], "little") + 32
+            head = read_at(self._file, reached, 24)
+        return end - reached if begins_song(head) else 0
 
     def _packets(self) -> Iterator[Packet[Any]]:
         """Yield the track's packets. Stores the cover picture, which FFmpeg returns as a packet before them."""
@@ -120,6 +137,8 @@ class DemuxedTrack:
         for packet in self._whole_packets():
             at = self._seconds(packet.pts)
             gap = at - reached if at is not None and reached is not None else 0.0
+            if gap < -_NEXT_SONG_S:
+                self._decoder.reset()
             if slack is not None and slack + _ROUNDING_S < gap < _LONGEST_GAP_S:
                 self._decoder.lose(round(gap * self._decoder.shape.rate))
             if packet.is_corrupt:
@@ -254,8 +273,11 @@ class DemuxedTrack:
                 continue
             count += piece.samples.shape[1]
             yield from trimmer.push(piece)
-        if self._link is not None and self._began > _MOST_PADDING:  # cut from a stream
-            total = max(self._link.ends.values()) - self._began - primed
+        if self._link is not None and self._link.ends:
+            # FFmpeg does not find the last page before much padding.
+            last = max(self._link.ends.values())
+            # A later start means a song cut from a stream.
+            total = last - self._began - primed if self._began > _MOST_PADDING else last
         excess = count - total if total is not None else 0
         trimmer.end = excess if 0 < excess <= _MOST_PADDING else 0
         yield from trimmer.finish(drop=True)

@@ -31,7 +31,8 @@ def split_frames(data: bytes, block_samples: int) -> Iterator[tuple[int, bytes]]
         at = _position(data[match.start() : match.start() + _LONGEST_HEADER], block_samples)
         if at is not None:
             starts.append((match.start(), at))
-    for (start, at), (end, _) in zip(starts, [*starts[1:], (len(data), 0)], strict=True):
+    ends = [start for start, _ in starts[1:]] + [len(data)]
+    for (start, at), end in zip(starts, ends, strict=False):  # none starts in data of which all is damaged
         yield at, data[start:end]
 
 

@@ -15,6 +15,7 @@ from typing import IO, NamedTuple
 from stemsplitter.audio.views import Range, file_size, read_at
 
 _MAX_MOVIE = 256 << 20
+_MAX_BOXES = 100_000
 _CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"udta")
 _ENCRYPTED = (b"drms", b"enca")
 _SMPB = re.compile(r"^\s*[0-9A-F]+((?:\s+[0-9A-F]+){3})", re.IGNORECASE)
@@ -113,8 +114,15 @@ def read_tracks(file: IO[bytes], start: int = 0) -> dict[int, Track]:
     return {}
 
 
+def positions(file: IO[bytes], start: int, wanted: bytes) -> Iterator[int]:
+    """Yield the positions of the contents of a file's top-level boxes of a kind."""
+    return (content.start for kind, content in _boxes(file, start, file_size(file)) if kind == wanted)
+
+
 def _boxes(file: IO[bytes], at: int, end: int) -> Iterator[tuple[bytes, Range]]:
-    while at + 8 <= end:
+    for _ in range(_MAX_BOXES):
+        if at + 8 > end:
+            return
         head = read_at(file, at, 16)
         if len(head) < 8:
             return

@@ -18,6 +18,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from stemsplitter.audio import mpeg
+from stemsplitter.audio.chunks import chunks_end
 from stemsplitter.audio.mpeg_tags import tags_end, tags_start
 from stemsplitter.audio.views import FileView, file_size, read_at
 from stemsplitter.errors import AudioError
@@ -45,7 +46,7 @@ _SEARCHED = 1 << 16
 _STARTS = re.compile(
     rb"fLaC\0\0\0\x22|riff\x2e\x91\xcf\x11|OggS\0"
     rb"|RIFF....WAVE|RF64....WAVE|BW64....WAVE|FORM....AIF[FC]|wvpk|TTA1|MAC \x96"
-    rb"|caff\x00\x01|\0\0\0[\x10-\x40]ftyp|\x1a\x45\xdf\xa3",
+    rb"|caff\x00\x01|\.snd\0\0|\0\0\0[\x10-\x40]ftyp|\x1a\x45\xdf\xa3",
     re.DOTALL,
 )
 _OTHER_STARTS = re.compile(
@@ -98,7 +99,7 @@ def find_start(file: IO[bytes]) -> int:
 
 def find_end(file: IO[bytes], start: int) -> int:
     """Find the end of the song: before ID3v1 tags and zeros that FFmpeg would decode, else the file's end."""
-    end = file_size(file)
+    end = chunks_end(file, start, file_size(file))
     if read_at(file, start, 4) not in (b"TTA1", b"wvpk", b"fLaC") and read_at(file, start, 2) != _AC3:
         return end
     tail = read_at(file, max(start, end - 128), 128)
@@ -134,6 +135,11 @@ def open_container(view: FileView, name: str) -> InputContainer:
         )
     except (av.error.FFmpegError, OSError, ValueError) as error:
         raise AudioError(f"{name} {_reason(view)}.") from error
+
+
+def begins_song(head: bytes) -> bool:
+    """True if ``head`` (24 bytes) is the start of a song; a WavPack block without samples belongs to the one before."""
+    return bool(_STARTS.match(head)) and (head[:4] != b"wvpk" or any(head[20:24]))
 
 
 def suffix_for(path: Path) -> str:

@@ -152,6 +152,10 @@ class Decoder:
             return None
         return [self._piece(frame) for frame in frames]
 
+    def reset(self) -> None:
+        """Forget what was decoded before: the next packet begins another song."""
+        self._context.flush_buffers()
+
     def lose(self, samples: int) -> None:
         """Record that ``samples`` are missing; they become silence before the next piece."""
         self._lost += max(0, samples)

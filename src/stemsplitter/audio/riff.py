@@ -21,6 +21,7 @@ from stemsplitter.audio.views import Range, file_size, read_at
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 # KSDATAFORMAT_SUBTYPE_…: the first two bytes are the format tag
 _SUBTYPE = bytes.fromhex("000000001000800000aa00389b71")
+_FILES = (b"RIFF", b"RF64", b"BW64", b"FORM")  # another song, joined to the first
 _TAG_CHUNKS = (b"LIST", b"id3 ", b"ID3 ", b"bext", b"fact", b"NAME", b"AUTH", b"ANNO", b"(c) ")
 _MAX_TAG_CHUNK = 16 << 20
 _MAX_CHUNKS = 1000
@@ -123,7 +124,7 @@ class _Wav:
                     break
                 if chunk.kind == b"data":
                     self._add_data(chunk)
-                elif chunk.start + chunk.size > self._end:
+                elif chunk.start + chunk.size > self._end or chunk.kind in _FILES:
                     break
                 elif chunk.kind in _TAG_CHUNKS and chunk.size <= _MAX_TAG_CHUNK:
                     self._tags.append(_chunk_bytes(file, chunk, "<"))
@@ -235,7 +236,7 @@ def _wav_header(fmt: bytes, tags: list[bytes], data: int) -> bytes:
 
 def _aiff(file: IO[bytes], start: int, kind: bytes) -> Sound | None:
     end = file_size(file)
-    common, tags, data, stated, streamed = b"", b"", None, 0, False
+    common, tags, data, stated, streamed, unused = b"", b"", None, 0, False, 0
     for chunk in _chunks(file, start + 12, end, ">"):
         if chunk.kind == b"COMM":
             common = read_at(file, chunk.start, min(chunk.size, 512))
@@ -251,6 +252,9 @@ def _aiff(file: IO[bytes], start: int, kind: bytes) -> Sound | None:
             data = Range(first, min(stated, available))
             if streamed:
                 break
+        elif chunk.kind in _FILES:
+            unused = end - chunk.start + 8
+            break
     if data is None or len(common) < 18:
         return None
     channels, frames, bits = struct.unpack(">hIh", common[:8])
@@ -267,7 +271,7 @@ def _aiff(file: IO[bytes], start: int, kind: bytes) -> Sound | None:
     parts: list[bytes | Range] = [b"FORM" + struct.pack(">I", 4 + len(body) + count * align) + kind + body]
     parts.append(Range(data.start, count * align))
     missing = max(0, max(stated // align, 0 if streamed else frames) - count - 1) / rate if rate else 0
-    return Sound(parts, count / rate if rate else None, missing, has_length=not streamed)
+    return Sound(parts, count / rate if rate else None, missing, unused, has_length=not streamed)
 
 
 def _extended(number: bytes) -> float:
