@@ -20,6 +20,7 @@ from stemsplitter.cli import (
     maintenance,
     models,
     serve,
+    speak,
     split,
     webhooks,
 )
@@ -42,6 +43,7 @@ app.command("pitch")(effects.pitch)
 app.command("speed")(effects.speed)
 app.command("slowed-reverb")(effects.slowed_reverb)
 app.command("isolate-voice")(isolate.isolate_voice)
+app.command("speak")(speak.speak)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)

@@ -20,7 +20,7 @@ from stemsplitter.isolation.features import (
 )
 from stemsplitter.isolation.network import CONTEXT, Networks
 
-CHUNK = 300  # frames
+CHUNK = 100  # frames; more need more memory, and are hardly faster
 _LOOK_AHEAD, _TAPS = 2, 5  # frames; of the filter of the lowest bins
 _PAST = _TAPS - 1 - _LOOK_AHEAD
 
@@ -28,7 +28,7 @@ _PAST = _TAPS - 1 - _LOOK_AHEAD
 class VoiceIsolator:
     """Extracts the speech of a stream of blocks ``[C, n]``: ``n`` samples, aligned with it.
 
-    Each channel is processed on its own, at 48 kHz, in chunks of 3 s whose recurrent states are kept, so that the
+    Each channel is processed on its own, at 48 kHz, in chunks of 1 s whose recurrent states are kept, so that the
     result is that of the whole stream. What is above 24 kHz is not speech.
 
     Args:

@@ -1,0 +1,116 @@
+"""Text to speech in a file."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from stemsplitter.audio.encode import StemWriter
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.mixing import resampled
+from stemsplitter.effects import Limiter, PitchShift, apply
+from stemsplitter.errors import ModelError, RequestError
+
+Samples = npt.NDArray[np.float32]
+
+LONGEST_TEXT = 100_000  # characters
+SLOWEST, FASTEST = 0.5, 2.0
+_SEED = 0  # of the breath noise: the same text gives the same file
+
+
+@dataclass(frozen=True)
+class Voice:
+    """A voice: its name, and its description for people."""
+
+    name: str
+    description: str
+
+
+# of the voices of hibari-tts, only the default is in the package: any other would be downloaded at run time
+VOICES = (Voice("american", "American English, female"),)
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A written speech: ``samples`` at ``sample_rate``, and the seconds of work."""
+
+    path: Path
+    samples: int
+    sample_rate: int
+    elapsed: float
+
+
+class Synthesizer(Protocol):
+    """Yields the sound of a text, one array ``[n]`` for each sentence."""
+
+    sample_rate: int
+
+    def stream(self, text: str, speed: float, seed: int) -> Iterator[Samples]: ...
+
+
+def speak(
+    text: str,
+    path: Path,
+    *,
+    voice: str = "american",
+    speed: float = 1.0,
+    semitones: float = 0.0,
+    format: str = "wav",
+) -> Spoken:
+    """Write a spoken text to ``path``, sentence by sentence, without the network.
+
+    Args:
+        text: English, up to 100,000 characters.
+        path: of the result; a file of that name is replaced.
+        voice: name of one of :data:`VOICES`.
+        speed: 0.5 to 2.
+        semitones: change of the pitch, -12 to 12; the formants stay.
+        format: an output format, see ``docs/formats.md``.
+
+    Raises:
+        RequestError: a parameter is out of range, or the text has nothing to be spoken.
+        ModelError: the extra ``speech`` is not installed.
+        OutputError: the file cannot be written.
+    """
+    fmt = OutputFormat.parse(format)
+    if len(text) > LONGEST_TEXT:
+        raise RequestError(f"The text has {len(text)} characters: shorten it to {LONGEST_TEXT}, or split it.")
+    if not SLOWEST <= speed <= FASTEST:
+        raise RequestError(f"A speed of {speed:g} is not possible: choose from {SLOWEST:g} to {FASTEST:g}.")
+    started = time.perf_counter()
+    synthesizer = load_voice(voice)
+    shift = PitchShift(synthesizer.sample_rate, 1, semitones, formants=True)
+    rate = fmt.supported_rate(synthesizer.sample_rate)
+    blocks = (wave[None].astype(np.float32) for wave in synthesizer.stream(text, speed, _SEED))
+    shifted = apply(shift, blocks) if semitones else blocks
+    limited = apply(Limiter(1, fmt.headroom), resampled(shifted, synthesizer.sample_rate, rate, 1))
+    with StemWriter(path, fmt, rate, 1) as writer:
+        for block in limited:
+            writer.write(np.ascontiguousarray(block))
+        if not writer.samples:
+            raise RequestError("The text has nothing to be spoken: give words in English.")
+        writer.commit()
+    return Spoken(path, writer.samples, rate, time.perf_counter() - started)
+
+
+def load_voice(name: str) -> Synthesizer:
+    """Load a voice.
+
+    Raises:
+        RequestError: there is no such voice.
+        ModelError: the extra ``speech`` is not installed.
+    """
+    if name not in (names := [voice.name for voice in VOICES]):
+        raise RequestError(f"There is no voice {name!r}: choose from {', '.join(names)}.")
+    try:
+        from hibari import Hibari
+    except ImportError as error:
+        raise ModelError(
+            "Speech needs an optional package: run `pip install 'stemsplitter[speech]'`."
+        ) from error
+    loaded: Any = Hibari()
+    return cast("Synthesizer", loaded)

@@ -1,0 +1,81 @@
+"""Speech with a toy voice; the package of the real one is an extra."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import soundfile
+from typer.testing import CliRunner
+
+from stemsplitter.cli.main import app
+from stemsplitter.errors import ModelError, OutputError, RequestError
+from stemsplitter.tools.speaking import LONGEST_TEXT, speak
+
+
+class Toy:
+    """Speaks 0.1 s for each letter."""
+
+    sample_rate = 24_000
+
+    def stream(self, text: str, speed: float, seed: int) -> Iterator[np.ndarray]:
+        for sentence in text.split("."):
+            letters = sum(letter.isalpha() for letter in sentence)
+            yield np.full(int(2400 * letters / speed), 0.1, np.float32)
+
+
+@pytest.fixture
+def voice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hibari", SimpleNamespace(Hibari=Toy))
+
+
+@pytest.mark.usefixtures("voice")
+def test_length_follows_text_and_speed_and_not_the_pitch(tmp_path: Path) -> None:
+    for options, samples in (({}, 24_000), ({"speed": 2.0}, 12_000), ({"semitones": -4.0}, 24_000)):
+        done = speak("hello. world", tmp_path / "a.wav", **options)  # type: ignore[arg-type]
+        assert (done.samples, done.sample_rate) == (samples, 24_000)
+        assert soundfile.info(done.path).frames == samples
+
+
+@pytest.mark.usefixtures("voice")
+@pytest.mark.parametrize("format", ["flac", "mp3", "opus"])
+def test_every_format_is_written(tmp_path: Path, format: str) -> None:
+    done = speak("hello", tmp_path / f"a.{format}", format=format)
+    assert done.samples == done.sample_rate // 2
+
+
+@pytest.mark.usefixtures("voice")
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("", {}, "nothing to be spoken"),
+        ("🎉🎉", {}, "nothing to be spoken"),
+        ("a" * (LONGEST_TEXT + 1), {}, "shorten it"),
+        ("hello", {"speed": 3.0}, "choose from 0.5 to 2"),
+        ("hello", {"semitones": 13.0}, "choose from -12 to 12"),
+        ("hello", {"voice": "emma"}, "There is no voice 'emma': choose from american"),
+        ("hello", {"format": "xyz"}, "xyz"),
+    ],
+)
+def test_invalid_requests_write_nothing(tmp_path: Path, text: str, options: dict, message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        speak(text, tmp_path / "a.wav", **options)
+    assert not (tmp_path / "a.wav").exists()
+
+
+def test_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "hibari", None)
+    with pytest.raises(ModelError, match=r"pip install 'stemsplitter\[speech\]'"):
+        speak("hello", tmp_path / "a.wav")
+
+
+@pytest.mark.usefixtures("voice")
+def test_command(tmp_path: Path) -> None:
+    path = tmp_path / "a.mp3"
+    done = CliRunner().invoke(app, ["speak", "-", "-o", str(path)], input="hello world")
+    assert done.exit_code == 0 and done.stdout.startswith("1.0 s of speech in ")
+    assert isinstance(CliRunner().invoke(app, ["speak", "hello", "-o", str(path)]).exception, OutputError)
+    assert "american  American English, female" in CliRunner().invoke(app, ["speak", "--list-voices"]).stdout
+    assert isinstance(CliRunner().invoke(app, ["speak"]).exception, RequestError)
