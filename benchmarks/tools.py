@@ -16,7 +16,10 @@ import numpy as np
 import soundfile
 
 from stemsplitter.analysis import Analyzer
+from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.effects import Effect, PitchShift, Reverb, Speed, Stretch, apply
+from stemsplitter.isolation import VoiceIsolator
+from stemsplitter.tools.isolating import MODEL, load_networks
 
 RATE = 44_100
 BLOCK = 1 << 16
@@ -140,6 +143,12 @@ def speed(seconds: int = 60) -> None:
     started = processor_seconds()
     analyze(song, 1)
     print(f"| analysis | {seconds / (processor_seconds() - started):.0f} |")
+    store = ModelStore(offline=True)
+    if store.is_ready(MODEL):
+        networks = load_networks(store, threads=1)
+        started = processor_seconds()
+        run(VoiceIsolator(RATE, 1, networks), song[:1])
+        print(f"| voice isolator, mono | {seconds / (processor_seconds() - started):.0f} |")
 
 
 def analyze(song: np.ndarray, repeats: int) -> None:

@@ -48,7 +48,7 @@ def test_documented_errors_exist() -> None:
     assert all(issubclass(getattr(errors, name), errors.StemSplitterError) for name in told)
 
 
-@pytest.mark.parametrize("name", ["split", "doctor"])
+@pytest.mark.parametrize("name", ["split", "analyze", "isolate-voice", "speak", "doctor"])
 def test_page_lists_exactly_the_options(name: str, command: Command) -> None:
     command.environment = command.environment | {"COLUMNS": "200"}
     options = set(re.findall(r"(?<![\w-])--[a-z]+", command(name, "--help").out)) - {"--help"}
