@@ -57,7 +57,7 @@ class Page(HTMLParser):
         for name in ("src", "action", "formaction"):
             assert found.get(name, "/").startswith("/"), found
         if tag == "link":
-            assert found["href"].startswith("/static/")
+            assert found["href"].startswith(("/static/", "/splits/"))
         if "id" in found:
             self.ids.append(found["id"])
         if tag == "label" and "for" in found:

@@ -1,0 +1,118 @@
+"""Time and bytes until the first sound of the player, on a slow connection, after opening a finished split.
+
+    .venv/bin/python -m benchmarks.player             # needs Chromium and the extra `browser`
+
+Starts a server, splits a song into six stems, and opens its page in headless Chromium with an empty cache.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page
+
+from benchmarks.songs import song
+from stemsplitter.audio.previews import INDEX
+from stemsplitter.services import Services
+from stemsplitter.settings import Settings
+from stemsplitter.splits.models import previews_folder
+from tests.acceptance.account import Account
+from tests.acceptance.server import Server
+from tests.browser.chromium import chromium, window
+
+READY_S = 600.0
+# Presses Play as soon as it can, and waits for the first sample that is not silent.
+LISTEN = """async (skipped) => {
+  const form = document.querySelector("[data-player]");
+  while (document.querySelector("[data-play]").closest("[hidden]")) await new Promise((done) => setTimeout(done, 5));
+  if (skipped) {
+    const slider = document.querySelector("[data-seek]");
+    slider.value = skipped;
+    slider.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+  document.querySelector("[data-play]").click();
+  while (!(form.engine?.level() > 0)) await new Promise((done) => setTimeout(done, 5));
+  return performance.now();
+}"""
+
+
+def main() -> None:
+    """Run the benchmark and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=240)
+    parser.add_argument("--megabits", type=float, default=3)
+    parser.add_argument("--latency", type=float, default=40, help="milliseconds")
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        server = Server(folder, model_6s="builtin_6s", threads=2)
+        server.start()
+        try:
+            _measure(server, folder, options)
+        finally:
+            server.stop()
+
+
+def _measure(server: Server, folder: Path, options: Any) -> None:
+    services = Services(Settings(data_dir=folder / "data"))
+    with Account(server) as account:
+        split_id = account.create_split(song(folder, options.seconds, "flac"))["id"]
+        ended = account.wait_for_end(split_id)
+        assert ended["status"] == "succeeded", ended
+    began = time.monotonic()
+    folder_key = previews_folder(split_id, "opus")
+    while not any(file.key.endswith(INDEX) for file in services.storage.list_prefix(folder_key)):
+        assert time.monotonic() < began + READY_S, server.log.read_text()
+        time.sleep(0.2)
+    print(f"previews written {time.monotonic() - began:.1f} s after the split had succeeded")
+    ((account_id,),) = server.query("SELECT account_id FROM splits WHERE id = :id", id=split_id)
+    with services.database.write() as session:
+        token = services.sessions.begin(session, account_id)
+    services.close()
+    print("| start at | first sound, s | bytes before it, kB |\n|---|---|---|")
+    with chromium() as browser:
+        for skipped in (0, options.seconds / 2):
+            seconds, sizes = [], []
+            for _ in range(options.rounds):
+                with window(browser, server.url, token) as (page, _):
+                    heard, size = _first_sound(page, f"{server.url}/splits/{split_id}", skipped, options)
+                seconds.append(heard)
+                sizes.append(size / 1000)
+            print(f"| {skipped:g} s | {_spread(seconds, 2)} | {_spread(sizes, 0)} |", flush=True)
+
+
+def _first_sound(page: Page, url: str, skipped: float, options: Any) -> tuple[float, int]:
+    """Return the seconds from the navigation to the first sound, and the bytes received by then."""
+    tools = page.context.new_cdp_session(page)
+    tools.send("Network.enable")
+    tools.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    speed = options.megabits * 1e6 / 8
+    conditions = {
+        "offline": False,
+        "latency": options.latency,
+        "downloadThroughput": speed,
+        "uploadThroughput": speed,
+    }
+    tools.send("Network.emulateNetworkConditions", conditions)
+    received = [0]
+
+    def count(event: dict[str, Any]) -> None:
+        received[0] += event.get("encodedDataLength") or 0
+
+    tools.on("Network.dataReceived", count)
+    page.goto(url, wait_until="commit")
+    page.wait_for_selector("[data-play]", state="attached")
+    milliseconds = page.evaluate(LISTEN, skipped)
+    return milliseconds / 1000, received[0]
+
+
+def _spread(values: list[float], digits: int) -> str:
+    return f"{statistics.median(values):.{digits}f} (at most {max(values):.{digits}f})"
+
+
+if __name__ == "__main__":
+    main()
