@@ -23,7 +23,7 @@ from stemsplitter.quotas.service import Quotas
 from stemsplitter.rate_limits.service import RateLimits
 from stemsplitter.sessions.service import SessionService
 from stemsplitter.settings import Settings
-from stemsplitter.splits.mixes import Mixes
+from stemsplitter.splits.derived.service import DerivedFiles
 from stemsplitter.splits.service import SplitService
 from stemsplitter.splits.sources import Sources
 from stemsplitter.storage import Storage
@@ -168,9 +168,9 @@ class Services:
         )
 
     @cached_property
-    def mixes(self) -> Mixes:
-        """Mixes of stems."""
-        return Mixes(self.database, self.splits, self.storage, self.quotas, self.settings)
+    def derived_files(self) -> DerivedFiles:
+        """Files made from the masters of splits."""
+        return DerivedFiles(self.database, self.splits, self.storage, self.quotas, self.settings)
 
     @cached_property
     def health(self) -> HealthService:

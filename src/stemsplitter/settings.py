@@ -131,8 +131,14 @@ class Settings(BaseSettings):
         ge=0,
         description="Free bytes on the server's disk below which nothing new is stored; 0 for no limit.",
     )
-    max_mixes: int = Field(
-        10, ge=1, description="Mixes of one split that are kept; a new one replaces the oldest."
+    max_derived_files: int = Field(
+        30,
+        ge=1,
+        description="Mixes, archives and stems in other formats of one split that are kept; a new one replaces the "
+        "oldest.",
+    )
+    max_queued_files: int = Field(
+        20, ge=1, description="Maximum mixes, archives and stems in other formats of one account that wait."
     )
     read_limit: int = Field(600, ge=1, description="Read requests per minute and account.")
     create_limit: int = Field(60, ge=1, description="Create requests per minute and account.")
@@ -149,7 +155,9 @@ class Settings(BaseSettings):
     )
     max_api_keys: int = Field(50, ge=1, description="Maximum active API keys of one account.")
     retention_days: float = Field(7, gt=0, description="Days until sources and stems are deleted.")
-    mix_seconds: int = Field(3600, ge=60, description="Seconds until a mix is deleted.")
+    derived_file_seconds: int = Field(
+        3600, ge=60, description="Seconds until a mix, an archive or a stem in another format is deleted."
+    )
     stem_url_seconds: int = Field(86_400, ge=60, description="Lifetime of a stem's URL in seconds.")
     upload_seconds: int = Field(3600, ge=60, description="Lifetime of an upload URL in seconds.")
     lease_seconds: float = Field(

@@ -1,8 +1,11 @@
 """Pages of a split that succeeded: player, files and mixes."""
 
+import asyncio
+import time
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from stemsplitter.api.dependencies import ServicesDep
@@ -15,10 +18,13 @@ from stemsplitter.console.errors import wants_page
 from stemsplitter.console.headers import POLICY
 from stemsplitter.console.rendering import page
 from stemsplitter.console.tasks import METADATA, find_task, initially_muted
-from stemsplitter.service_errors import NotFound, ValidationFailed
+from stemsplitter.service_errors import Busy, NotFound, ValidationFailed
+from stemsplitter.services import Services
 from stemsplitter.splits.archive import stream_zip
-from stemsplitter.splits.mixes import HIGHEST_DB, LOWEST_DB, Fader, Rendered
-from stemsplitter.splits.models import peaks_key
+from stemsplitter.splits.derived.content import HIGHEST_DB, LOWEST_DB, Fader, parse_format
+from stemsplitter.splits.derived.schemas import FileView
+from stemsplitter.splits.derived.service import RETRY_SECONDS
+from stemsplitter.splits.models import UNFINISHED, peaks_key
 from stemsplitter.splits.schemas import SplitView
 from stemsplitter.splits.stem_file import can_have_stem_file
 from stemsplitter.storage.errors import FileMissing
@@ -28,6 +34,8 @@ router = APIRouter()
 
 # six decoded stereo stems need 2 MB of browser memory per second
 DECODED_SECONDS = 15 * 60
+WAIT_SECONDS = 30.0  # for a worker to make a file
+POLLING_SECONDS = 0.2
 # the browser revalidates, mostly with the result 304
 _CACHING = "private, no-cache"
 
@@ -72,7 +80,7 @@ def download(
     request: Request, services: ServicesDep, signed_in: SignedInDep, split_id: SplitId, name: str
 ) -> Response:
     """Download a stem or a rendered mix; files in S3 by redirect."""
-    found = services.mixes.find(signed_in.account.id, split_id, name)
+    found = services.derived_files.find(signed_in.account.id, split_id, name)
     return download_response(
         request, services.storage, found.key, found.mime, found.filename, caching=_CACHING
     )
@@ -84,7 +92,7 @@ def play(
 ) -> Response:
     """Return a stem for playback, always through this server: the security policy stays strict and the bucket needs
     no CORS rules."""
-    found = services.mixes.find(signed_in.account.id, split_id, name)
+    found = services.derived_files.find(signed_in.account.id, split_id, name)
     return file_response(request, services.storage, found.key, found.mime, found.filename, caching=_CACHING)
 
 
@@ -124,7 +132,7 @@ async def mix_format(request: Request) -> str:
 
 
 @router.post("/splits/{split_id}/mix")
-def mix(
+async def mix(
     request: Request,
     services: ServicesDep,
     signed_in: SignedInDep,
@@ -132,24 +140,38 @@ def mix(
     faders: Annotated[dict[str, Fader], Depends(faders)],
     format: Annotated[str, Depends(mix_format)],
 ) -> Response:
-    """Render the mix and redirect to the file; a script gets location and peak as JSON."""
-    rendered = services.mixes.render(signed_in.account.id, split_id, faders, format)
-    return _rendered(request, split_id, rendered)
+    """Make the mix and redirect to the file; a script gets location and peak as JSON."""
+    account_id, fmt = signed_in.account.id, parse_format(format)
+    made = await run_in_threadpool(services.derived_files.mix, account_id, split_id, faders, fmt)
+    return await _made(request, services, account_id, split_id, made)
 
 
 @router.post("/splits/{split_id}/stem-file")
-def stem_file(request: Request, services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
-    """Render the .stem.mp4 and redirect to it."""
-    return _rendered(request, split_id, services.mixes.render_stem_file(signed_in.account.id, split_id))
+async def stem_file(
+    request: Request, services: ServicesDep, signed_in: SignedInDep, split_id: SplitId
+) -> Response:
+    """Make the .stem.mp4 and redirect to it."""
+    account_id = signed_in.account.id
+    made = await run_in_threadpool(services.derived_files.stem_file, account_id, split_id)
+    return await _made(request, services, account_id, split_id, made)
 
 
-def _rendered(request: Request, split_id: str, rendered: Rendered) -> Response:
-    location = f"/splits/{split_id}/files/{rendered.name}"
+async def _made(
+    request: Request, services: Services, account_id: str, split_id: str, file: FileView
+) -> Response:
+    """Wait until a worker has made the file, then respond with its location."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while file.status in UNFINISHED:
+        if time.monotonic() > deadline:
+            raise Busy("The file is still being made: try again in a moment.", "files")
+        await asyncio.sleep(POLLING_SECONDS)
+        file = await run_in_threadpool(services.derived_files.get, account_id, split_id, file.id)
+    if file.error is not None:
+        raise Busy(file.error.message, "files", RETRY_SECONDS)
+    location = f"/splits/{split_id}/files/{file.id}"
     if wants_page(request):
         return see_other(location)
-    return JSONResponse(
-        {"location": location, "size": rendered.size, "peak": rendered.peak, "gain": rendered.gain}
-    )
+    return JSONResponse({"location": location, "size": file.size, "peak": file.peak, "gain": file.gain})
 
 
 def _number(form: dict[str, str], name: str) -> float:

@@ -9,6 +9,7 @@ from stemsplitter.payments import models as payments
 from stemsplitter.quotas import models as quotas
 from stemsplitter.sessions import models as sessions
 from stemsplitter.splits import models as splits
+from stemsplitter.splits.derived import models as derived_files
 from stemsplitter.uploads import models as uploads
 from stemsplitter.webhooks import models as webhooks
 from stemsplitter.worker import models as worker
@@ -17,6 +18,7 @@ __all__ = [
     "Base",
     "accounts",
     "credits",
+    "derived_files",
     "health",
     "idempotency",
     "payments",

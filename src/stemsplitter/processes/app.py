@@ -18,6 +18,7 @@ from stemsplitter.api.middleware.request_log import RequestLog, UnexpectedErrors
 from stemsplitter.api.routes import credits as credits_endpoints
 from stemsplitter.api.routes import files as storage_endpoints
 from stemsplitter.api.routes import health, metrics, models, upload_url
+from stemsplitter.api.routes import split_files as split_files_endpoints
 from stemsplitter.api.routes import splits as splits_endpoints
 from stemsplitter.api.routes import stripe as payments_endpoints
 from stemsplitter.api.routes import uploads as uploads_endpoints
@@ -33,6 +34,7 @@ from stemsplitter.version import __version__
 # all endpoints; their paths are complete (`/v1/…`), so that a search finds them
 ROUTERS: tuple[APIRouter, ...] = (
     splits_endpoints.router,
+    split_files_endpoints.router,
     uploads_endpoints.router,
     upload_url.router,
     credits_endpoints.router,

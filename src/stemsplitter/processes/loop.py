@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from stemsplitter.settings import Settings
+from stemsplitter.splits.derived.maker import FileMaker
 from stemsplitter.splits.jobs import SplitJobs
 from stemsplitter.splits.models import Split
 from stemsplitter.splits.processing import Released
@@ -41,13 +42,14 @@ class Worker:
         settings: Settings,
         splits: SplitJobs,
         deliveries: Deliveries,
+        files: FileMaker,
         *,
         maintenance: Sequence[MaintenanceTask] = (),
         cleanup: Sequence[MaintenanceTask] = (),
         concurrency: int = 1,
     ) -> None:
         self._heartbeat, self._settings = heartbeat, settings
-        self._splits, self._deliveries = splits, deliveries
+        self._splits, self._deliveries, self._files = splits, deliveries, files
         self._maintenance = Maintenance(
             [MaintenanceTask("delete dead workers", 3600, heartbeat.delete_dead), *maintenance]
         )
@@ -65,6 +67,7 @@ class Worker:
         """Work until ``stop`` is set. Then finish or release the running splits, call ``close`` and end the process."""
         self._heartbeat.start()
         self._deliveries.start()
+        self._files.start(self._heartbeat.worker_id)
         for thread in self._threads:
             thread.start()
         threading.Thread(target=self._maintain, name="maintenance", daemon=True).start()
@@ -110,12 +113,15 @@ class Worker:
         """Let running splits finish within the time that the settings allow, then release the others."""
         self._stopping.set()
         self._deliveries.stop()
+        self._files.stop()
         if not self._wait_idle(self._settings.stop_seconds):
             self._abort.set()
         deadline = time.monotonic() + RELEASE_SECONDS
         self._wait_idle(RELEASE_SECONDS)
         self._deliveries.wait_idle(max(deadline - time.monotonic(), 0))
+        self._files.wait_idle(max(deadline - time.monotonic(), 0))
         try:
+            self._files.requeue_own(self._heartbeat.worker_id)
             self._splits.requeue_own(self._heartbeat.worker_id)
             self._heartbeat.stop()
         except Exception:
@@ -127,6 +133,10 @@ class Worker:
             thread.join(max(deadline - time.monotonic(), 0))
         return not any(thread.is_alive() for thread in self._threads)
 
+    def _live(self) -> set[str]:
+        # this worker is live, however late its own heartbeat is
+        return {self._heartbeat.worker_id, *self._heartbeat.live_workers()}
+
     def _maintain(self) -> None:
         # while the database was unavailable no heartbeat could be written: wait for a lease before requeueing
         requeue_at = 0.0
@@ -135,13 +145,12 @@ class Worker:
             try:
                 self._heartbeat.publish_models(self._splits.models())
                 self._splits.requeue_lost(self._heartbeat.worker_id)
+                self._files.requeue_lost(self._heartbeat.worker_id)
                 if not self._heartbeat.is_leader():
                     continue
                 if time.monotonic() > requeue_at:
-                    # this worker is live, however late its own heartbeat is
-                    self._splits.requeue_dead(
-                        lambda: {self._heartbeat.worker_id, *self._heartbeat.live_workers()}
-                    )
+                    self._splits.requeue_dead(self._live)
+                    self._files.requeue_dead(self._live)
             except Exception:
                 _log.exception("could not check the workers, retrying in %g s", self._heartbeat.interval)
                 requeue_at = time.monotonic() + self._settings.lease_seconds

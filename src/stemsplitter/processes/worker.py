@@ -11,6 +11,7 @@ from stemsplitter.migrations.upgrade import upgrade
 from stemsplitter.processes.loop import Worker
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
+from stemsplitter.splits.derived.maker import FileMaker
 from stemsplitter.splits.jobs import SplitJobs
 from stemsplitter.splits.maintenance import SplitMaintenance
 from stemsplitter.splits.model_selection import check_models
@@ -58,6 +59,7 @@ def run(settings: Settings) -> None:
         settings,
         splits,
         Deliveries(services.database, services.webhooks),
+        FileMaker(services.database, services.storage, services.quotas, settings),
         maintenance=_maintenance(services),
         cleanup=[
             MaintenanceTask("delete files of dead runs", CLEANUP_SECONDS, processor.clear_work_folder),
@@ -89,7 +91,9 @@ def runnable_models(settings: Settings, store: ModelStore) -> list[str]:
 
 
 def _maintenance(services: Services) -> list[MaintenanceTask]:
-    splits = SplitMaintenance(services.database, services.storage, services.splits, services.quotas)
+    splits = SplitMaintenance(
+        services.database, services.storage, services.splits, services.derived_files, services.quotas
+    )
 
     def delete_webhooks() -> None:
         with services.database.write() as session:

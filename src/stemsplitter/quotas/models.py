@@ -9,7 +9,8 @@ from stemsplitter.database import Base, UtcDateTime
 
 
 class StoredBytes(Base):
-    """Bytes that an account occupies in the file storage with an upload, a split, or a mix (``name``) of a split.
+    """Bytes that an account occupies in the file storage with an upload, a split, or a derived file (``name``) of a
+    split.
 
     While files are written, ``bytes`` is an upper bound of their size, then the size. ``expires_at`` is set if the
     files are to be deleted then, with the row.

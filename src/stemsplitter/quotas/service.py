@@ -1,11 +1,11 @@
 """Bytes of accounts in the file storage, within a quota.
 
 Before files are written, an upper bound of their size is reserved; then their size is recorded. All ways in reserve
-here: uploads, downloads, splits and mixes, from the API and the console.
+here: uploads, downloads, splits and the files derived from them, from the API and the console.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
@@ -19,7 +19,8 @@ from stemsplitter.settings import Settings
 
 
 class Quotas:
-    """Counts the stored bytes of accounts. ``owner_id`` is the id of an upload or a split, ``name`` that of a mix."""
+    """Counts the stored bytes of accounts. ``owner_id`` is the id of an upload or a split, ``name`` that of a derived
+    file."""
 
     def __init__(self, settings: Settings, credits: CreditService, disk: Disk) -> None:
         self._settings, self._credits, self._disk = settings, credits, disk
@@ -32,6 +33,10 @@ class Quotas:
             Busy: the disk is almost full.
         """
         self._check(session, account_id, 1)
+
+    def lock(self, session: Session, account_id: str) -> None:
+        """Let the transactions that reserve bytes of an account run one after the other. Raises NotFound."""
+        self._credits.lock(session, account_id)
 
     def reserve(
         self,
@@ -50,7 +55,7 @@ class Quotas:
             Busy: they are more than before, and the disk would be almost full.
             NotFound: there is no such account.
         """
-        self._credits.lock(session, account_id)  # one reservation of an account at a time
+        self.lock(session, account_id)  # one reservation of an account at a time
         row = session.get(StoredBytes, (owner_id, name), populate_existing=True)
         growth = size - (row.bytes if row else 0)
         if growth > 0:
@@ -68,24 +73,20 @@ class Quotas:
         return session.scalar(changed, execution_options={"synchronize_session": False}) is not None
 
     def reserved(self, session: Session, owner_id: str) -> int:
-        """Return the bytes of an owner, without its mixes."""
+        """Return the bytes of an owner, without its derived files."""
         found = select(StoredBytes.bytes).where(StoredBytes.owner_id == owner_id, StoredBytes.name == "")
         return session.scalar(found) or 0
 
     def release(self, session: Session, *owner_ids: str) -> None:
-        """Delete the bytes of owners, with their mixes."""
+        """Delete the bytes of owners, with their derived files."""
         released = delete(StoredBytes).where(StoredBytes.owner_id.in_(owner_ids))
         session.execute(released, execution_options={"synchronize_session": False})
 
-    def release_name(self, session: Session, owner_id: str, name: str) -> None:
-        """Delete the bytes of a mix."""
-        released = delete(StoredBytes).where(StoredBytes.owner_id == owner_id, StoredBytes.name == name)
-        session.execute(released, execution_options={"synchronize_session": False})
-
-    def names(self, session: Session, owner_id: str) -> Sequence[str]:
-        """Return the names of the mixes of an owner, those that expire first at the beginning."""
-        query = select(StoredBytes.name).where(StoredBytes.owner_id == owner_id, StoredBytes.name != "")
-        return session.scalars(query.order_by(StoredBytes.expires_at, StoredBytes.name)).all()
+    def expire(self, session: Session, owner_id: str, name: str) -> None:
+        """Have maintenance delete a derived file and its bytes, which count until then."""
+        expired = update(StoredBytes).where(StoredBytes.owner_id == owner_id, StoredBytes.name == name)
+        expired = expired.values(expires_at=now() - timedelta(milliseconds=1))
+        session.execute(expired, execution_options={"synchronize_session": False})
 
     def expired(self, session: Session, limit: int) -> Sequence[tuple[str, str]]:
         """Return owner and name of at most ``limit`` rows that have expired."""

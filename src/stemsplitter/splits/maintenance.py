@@ -8,7 +8,10 @@ from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.splits import queue, repository, totals
-from stemsplitter.splits.models import FAILED, masters_folder, mixes_folder, stems_folder
+from stemsplitter.splits.derived import repository as derived_repository
+from stemsplitter.splits.derived.models import derived_folder, derived_key
+from stemsplitter.splits.derived.service import DerivedFiles
+from stemsplitter.splits.models import FAILED, masters_folder, stems_folder
 from stemsplitter.splits.service import SplitService
 from stemsplitter.storage import Storage
 from stemsplitter.worker.maintenance import MaintenanceTask
@@ -23,14 +26,22 @@ _log = logging.getLogger(__name__)
 class SplitMaintenance:
     """Maintenance tasks of splits. Each may run twice at once, and may be interrupted at any point."""
 
-    def __init__(self, database: Database, storage: Storage, splits: SplitService, quotas: Quotas) -> None:
-        self._database, self._storage, self._splits, self._quotas = database, storage, splits, quotas
+    def __init__(
+        self,
+        database: Database,
+        storage: Storage,
+        splits: SplitService,
+        derived: DerivedFiles,
+        quotas: Quotas,
+    ) -> None:
+        self._database, self._storage, self._splits = database, storage, splits
+        self._derived, self._quotas = derived, quotas
 
     def tasks(self) -> Sequence[MaintenanceTask]:
         """Return all tasks, for the leader."""
         return (
             MaintenanceTask("delete expired splits", 60, self.delete_expired),
-            MaintenanceTask("delete expired mixes", 60, self.delete_expired_mixes),
+            MaintenanceTask("delete expired files", 60, self.delete_expired_files),
             MaintenanceTask("delete orphaned files", 3600, self.delete_orphans),
             MaintenanceTask("prune queue flows", 600, self.prune_flows),
             MaintenanceTask("update split totals", 60, self.update_totals),
@@ -44,13 +55,14 @@ class SplitMaintenance:
             self._splits.delete_files(split)
         return len(expired)
 
-    def delete_expired_mixes(self) -> int:
-        """Delete expired mixes, and what interrupted requests have stored. Returns their number."""
+    def delete_expired_files(self) -> int:
+        """Delete expired derived files, and what interrupted requests have stored. Returns their number."""
+        self._derived.expire(BATCH)
         with self._database.read() as session:
             expired = self._quotas.expired(session, BATCH)
         for split_id, name in expired:
             if name:
-                self._storage.delete(f"{mixes_folder(split_id)}/{name}")
+                self._storage.delete(derived_key(split_id, name))
             else:
                 self._storage.delete_prefix(f"splits/{split_id}")
             with self._database.write() as session:
@@ -58,8 +70,8 @@ class SplitMaintenance:
         return len(expired)
 
     def delete_orphans(self) -> int:
-        """Delete old files under ``splits/`` whose split does not exist or was deleted, and stems of failed splits.
-        Returns the number of files."""
+        """Delete old files under ``splits/`` whose split does not exist or was deleted, stems of failed splits, and
+        derived files without a row. Returns the number of files."""
         old = now() - ORPHAN_AGE
         keys: dict[str, list[str]] = {}
         for stored in self._storage.list_prefix("splits"):
@@ -80,11 +92,28 @@ class SplitMaintenance:
                 and key.startswith((stems_folder(split_id), masters_folder(split_id)))
             )
         ]
+        orphans += self._without_row(
+            [
+                key
+                for split_id, found in keys.items()
+                for key in found
+                if split_id in existing and key.startswith(f"{derived_folder(split_id)}/")
+            ]
+        )
         for key in orphans:
             self._storage.delete(key)
         if orphans:
             _log.warning("%d orphaned files deleted", len(orphans))
         return len(orphans)
+
+    def _without_row(self, keys: Sequence[str]) -> list[str]:
+        """Return those of the keys of derived files whose rows are gone."""
+        found: set[str] = set()
+        ids = [key.rpartition("/")[2] for key in keys]
+        for start in range(0, len(ids), BATCH):
+            with self._database.read() as session:
+                found |= derived_repository.existing(session, ids[start : start + BATCH])
+        return [key for key in keys if key.rpartition("/")[2] not in found]
 
     def prune_flows(self) -> None:
         """Delete the queue's flows that the clock has passed."""

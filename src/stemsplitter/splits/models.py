@@ -176,8 +176,3 @@ def peaks_key(split_id: str) -> str:
 def previews_folder(split_id: str, codec: str) -> str:
     """Return the storage folder of the stems' previews in a codec."""
     return f"splits/{split_id}/previews/{codec}"
-
-
-def mixes_folder(split_id: str) -> str:
-    """Return the storage folder of a split's mixes."""
-    return f"splits/{split_id}/mixes"

@@ -19,6 +19,7 @@ from stemsplitter.separation.layouts import SIX_STEMS
 from stemsplitter.service_errors import Conflict, NotFound, RateLimited, ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.splits import queue, repository
+from stemsplitter.splits.derived import repository as derived_repository
 from stemsplitter.splits.endings import Endings
 from stemsplitter.splits.model_selection import ALIASES, choose_stems, model_for
 from stemsplitter.splits.models import FAILED, FREE, PAYING, QUEUED, SUCCEEDED, UNFINISHED, Split
@@ -202,6 +203,7 @@ class SplitService:
         self._storage.delete(split.source_key)
         with self._database.write() as session:
             repository.mark_deleted(session, split.id)
+            derived_repository.remove_all(session, split.id)
             self._quotas.release(session, split.id)
 
     def succeeded(self, account_id: str, split_id: str) -> Split:

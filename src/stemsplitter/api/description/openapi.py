@@ -119,9 +119,10 @@ def _copy_examples(described: Spec, declared: Spec) -> None:
 
 
 def _add_errors(path: str, operation: Spec) -> None:
-    success = operation["responses"]["200"]
-    success["headers"] = _references("headers", _HEADERS) | success.get("headers", {})
     responses = operation["responses"]
+    for status in {"200", "202", "302"} & set(responses):
+        success = responses[status]
+        success["headers"] = _references("headers", _HEADERS) | success.get("headers", {})
     responses |= {str(ERRORS[code][0]): error_reference(code) for code in _errors(path, operation)}
     operation["responses"] = dict(sorted(responses.items()))
 

@@ -12,7 +12,6 @@ from stemsplitter.api.documentation import documented
 from stemsplitter.api.envelope import Envelope, JsonResponse, success
 from stemsplitter.api.event_stream import WAIT, Event, SplitPoller, event_stream
 from stemsplitter.api.idempotency import IdempotencyDep
-from stemsplitter.splits.archive import stream_zip
 from stemsplitter.splits.models import UNFINISHED
 from stemsplitter.splits.schemas import (
     CreatedSplit,
@@ -22,7 +21,6 @@ from stemsplitter.splits.schemas import (
     SplitView,
     Status,
 )
-from stemsplitter.storage.names import content_disposition
 
 router = APIRouter(tags=["Splits"])
 
@@ -148,26 +146,6 @@ def delete_split(services: ServicesDep, caller: CallerDep, split_id: SplitId) ->
     """Delete an ended split with its source and its stems."""
     services.splits.delete(caller.account_id, split_id)
     return success(DeletedSplit(id=split_id))
-
-
-@router.get(
-    "/v1/audio/splits/{split_id}/archive",
-    response_class=StreamingResponse,
-    responses={
-        200: {
-            "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
-            "description": "A ZIP archive.",
-        }
-    },
-    operation_id="getSplitArchive",
-    openapi_extra=documented(errors=("CONFLICT",)),
-)
-def get_archive(services: ServicesDep, caller: CallerDep, split_id: SplitId) -> StreamingResponse:
-    """Download all stems of a succeeded split in a ZIP archive."""
-    files = services.splits.stems(caller.account_id, split_id)
-    headers = {"Content-Disposition": content_disposition(f"{split_id}.zip")}
-    blocks = stream_zip(services.storage, files)
-    return StreamingResponse(blocks, media_type="application/zip", headers=headers)
 
 
 @router.get(

@@ -303,6 +303,45 @@ def upgrade() -> None:
         postgresql_where=sa.text("status IN ('queued', 'processing')"),
     )
     op.create_table(
+        "derived_files",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("split_id", sa.String(), nullable=False),
+        sa.Column("account_id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("content", sa.JSON(), nullable=False),
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("status", sa.String(length=16), nullable=False),
+        sa.Column("attempts", sa.SmallInteger(), nullable=False),
+        sa.Column("lease", sa.String(length=32), nullable=True),
+        sa.Column("worker_id", sa.String(length=32), nullable=True),
+        sa.Column("size", sa.BigInteger(), nullable=True),
+        sa.Column("peak", sa.Float(), nullable=True),
+        sa.Column("gain", sa.Float(), nullable=True),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("finished_at", sa.BigInteger(), nullable=True),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.CheckConstraint(
+            "status IN ('queued', 'processing', 'succeeded', 'failed')", name=op.f("ck_derived_files_status")
+        ),
+        sa.CheckConstraint(
+            "kind IN ('stem', 'mix', 'archive', 'stem_file')", name=op.f("ck_derived_files_kind")
+        ),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_derived_files_account_id_accounts")
+        ),
+        sa.ForeignKeyConstraint(["split_id"], ["splits.id"], name=op.f("fk_derived_files_split_id_splits")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_derived_files")),
+        sa.UniqueConstraint("split_id", "digest", name=op.f("uq_derived_files_split_id_digest")),
+    )
+    op.create_index("ix_derived_files_expires_at", "derived_files", ["expires_at"])
+    op.create_index(
+        "ix_derived_files_unfinished",
+        "derived_files",
+        ["account_id", "status"],
+        sqlite_where=sa.text("status IN ('queued', 'processing')"),
+        postgresql_where=sa.text("status IN ('queued', 'processing')"),
+    )
+    op.create_table(
         "stored_bytes",
         sa.Column("owner_id", sa.String(length=32), nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
