@@ -13,6 +13,7 @@ from stemsplitter.quotas.service import Quotas
 from stemsplitter.service_errors import Unauthorized
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
+from stemsplitter.splits.derived.maker import FileMaker
 
 
 @pytest.fixture
@@ -27,6 +28,21 @@ def services(settings: Settings) -> Iterator[Services]:
     made = Services(settings)
     yield made
     made.close()
+
+
+def file_maker(services: Services) -> FileMaker:
+    """Return a maker of derived files, which is not started."""
+    return FileMaker(services.database, services.storage, services.quotas, services.settings)
+
+
+@pytest.fixture
+def files_are_made(services: Services) -> Iterator[None]:
+    """Make derived files while the test runs, as a worker does."""
+    maker = file_maker(services)
+    maker.start("wrk_1")
+    yield
+    maker.stop()
+    maker.wait_idle(10)
 
 
 def quotas(settings: Settings) -> Quotas:

@@ -6,6 +6,7 @@ from unittest import mock
 from benchmarks.audit import Problems
 from benchmarks.fleet.cluster import Fleet
 from stemsplitter.splits import maintenance
+from stemsplitter.splits.derived.models import derived_key
 from stemsplitter.splits.models import peaks_key
 from stemsplitter.uploads import service as uploads_service
 
@@ -27,7 +28,7 @@ def _expire(made: Fleet, table: str) -> None:
     made.execute(f"UPDATE {table} SET expires_at = 1")
     services = made.services
     tasks = maintenance.SplitMaintenance(
-        services.database, services.storage, services.splits, services.quotas
+        services.database, services.storage, services.splits, services.derived_files, services.quotas
     )
     # modification times in the store are whole seconds
     with mock.patch.object(maintenance, "ORPHAN_AGE", timedelta(seconds=-2)):
@@ -42,9 +43,11 @@ def _expire(made: Fleet, table: str) -> None:
 def _known(made: Fleet) -> set[str]:
     """Query the keys of all files that rows refer to."""
     known = set()
-    rows = made.query("SELECT id, source_key, stems FROM splits WHERE deleted_at IS NULL")
-    for split_id, source_key, stems in rows:
+    rows = made.query("SELECT id, source_key, stems, masters FROM splits WHERE deleted_at IS NULL")
+    for split_id, source_key, stems, masters in rows:
         known.add(source_key)
         if stems:
-            known |= {stem["key"] for stem in stems.values()} | {peaks_key(split_id)}
+            known |= {file["key"] for file in (*stems.values(), *masters.values())} | {peaks_key(split_id)}
+    files = made.query("SELECT split_id, id FROM derived_files WHERE status = 'succeeded'")
+    known |= {derived_key(split_id, file_id) for split_id, file_id in files}
     return known

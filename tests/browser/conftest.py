@@ -10,6 +10,7 @@ from stemsplitter.settings import Settings
 from tests.acceptance.server import Server
 from tests.acceptance.songs import sung
 from tests.payments.checkout import KEY, SECRET, Checkout, stand_in
+from tests.services import file_maker
 
 RATE = 22_050
 
@@ -62,7 +63,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Iter
 
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Iterator[tuple[Server, "Sample"]]:
-    """A server without a worker, with content on every page."""
+    """A server without a worker, with content on every page; files are made from stems."""
     folder = tmp_path_factory.mktemp("filled")
     server = Server(folder, workers=0, lease_seconds=3600, **shop(checkout))
     song = sung(3 * RATE, rate=RATE)
@@ -73,7 +74,11 @@ def filled(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Iter
     try:
         server.start()
         services = Services(Settings(data_dir=folder / "data"))
+        maker = file_maker(services)
+        maker.start("wrk_1")
         yield server, fill(services, Song("Lied.flac", stems, RATE, 1))
+        maker.stop()
+        maker.wait_idle(10)
         services.close()
     finally:
         server.stop()

@@ -14,9 +14,9 @@ from stemsplitter.accounts import passwords
 from stemsplitter.console.access import COOKIE
 from stemsplitter.processes.app import create_app
 from stemsplitter.services import Services
-from tests.services import services, settings
+from tests.services import files_are_made, services, settings
 
-__all__ = ["services", "settings"]
+__all__ = ["files_are_made", "services", "settings"]
 
 EMAIL, PASSWORD = "someone@example.org", "correct horse"
 CHEAP = PasswordHasher(

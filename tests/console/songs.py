@@ -83,7 +83,7 @@ def add_song(
 ) -> str:
     """Add a succeeded split with these stems, `[2, samples]`, and their previews."""
     split_id = new_id("split")
-    stems = {}
+    stems, masters = {}, {}
     if previews:
         _add_previews(services, split_id, waveforms, rate)
     for name, samples in waveforms.items():
@@ -95,11 +95,21 @@ def add_song(
             key = f"{stems_folder(split_id)}/{path.name}"
             size = services.storage.put_file(key, path, "audio/wav")
         stems[name] = {"key": key, "size": size, "mime": "audio/wav"}
+        masters[name] = stems[name] | {"peak": float(np.abs(samples).max())}
     peaks = Peaks(tuple(waveforms), rate)
     peaks.add(waveforms)
     services.storage.put_stream(peaks_key(split_id), [peaks.encode()], "application/json")
     values = {"requested_stems": list(waveforms), **values}
-    return add_split(services, account_id, "succeeded", id=split_id, stems=stems, progress=100, **values)
+    return add_split(
+        services,
+        account_id,
+        "succeeded",
+        id=split_id,
+        stems=stems,
+        masters=masters,
+        progress=100,
+        **values,
+    )
 
 
 def _add_previews(

@@ -17,6 +17,8 @@ from .test_pages import check
 
 SCRIPT = {"Accept": "*/*"}
 
+pytestmark = pytest.mark.usefixtures("files_are_made")
+
 
 def decoded(tmp_path: Path, data: bytes) -> np.ndarray:
     path = tmp_path / "file"

@@ -20,6 +20,8 @@ from .conftest import Browser
 from .songs import add_finished
 from .test_player import SCRIPT, decoded
 
+pytestmark = pytest.mark.usefixtures("files_are_made")
+
 
 @pytest.fixture(scope="module")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
@@ -85,7 +87,7 @@ def test_downloads_are_redirected_to_store(
     data, name = fetched(browser.get(mixed["location"]).headers["location"])
     assert len(data) == mixed["size"]
     assert name.endswith("filename*=UTF-8''S%C3%BC%C3%9F%20%28mix%29.wav")
-    assert browser.get(f"/splits/{split_id}/files/mix-0123456789abcdef.wav").status_code == 404
+    assert browser.get(f"/splits/{split_id}/files/mix_0123456789abcdef").status_code == 404
 
 
 def test_archive_is_read_from_store(browser: Browser, services: Services, account_id: str) -> None:

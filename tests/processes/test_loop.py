@@ -32,6 +32,7 @@ from stemsplitter.worker.models import Worker as WorkerRow
 from tests.conftest import OTHER_POSTGRES
 from tests.postgres import Postgres
 from tests.processes.worker_process import CHECK_SECONDS, LEASE_S
+from tests.services import file_maker
 from tests.splits.rows import new_split
 
 PROGRAM = "tests.processes.worker_process"
@@ -365,7 +366,7 @@ def test_worker_continues_after_failures_of_the_database(
     services, jobs, stop = Services(settings), FaultyJobs(3), threading.Event()
     own = services.heartbeat(WORKER, jobs.models())
     monkeypatch.setattr(own, "live_workers", lambda: ["wrk_other"])
-    worker = Worker(own, settings, jobs, Deliveries(database, services.webhooks))
+    worker = Worker(own, settings, jobs, Deliveries(database, services.webhooks), file_maker(services))
 
     def wait_for_calls() -> None:
         deadline = time.monotonic() + LIMIT_S

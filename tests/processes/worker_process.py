@@ -21,6 +21,7 @@ from stemsplitter.errors import Stopped
 from stemsplitter.processes.loop import Worker
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
+from stemsplitter.splits.derived.maker import FileMaker
 from stemsplitter.splits.jobs import SplitJobs
 from stemsplitter.splits.processing import SplitProcessor
 from stemsplitter.webhooks.deliveries import Deliveries
@@ -145,6 +146,7 @@ def run() -> None:
         settings,
         splits,
         LoggingDeliveries(pool, services.database, services.webhooks),
+        FileMaker(services.database, services.storage, services.quotas, settings),
         maintenance=[MaintenanceTask("tidy", 3600, lambda: pool.log("maintenance"))],
         cleanup=[MaintenanceTask("clear", 0.1, processor.clear_work_folder)],
         concurrency=settings.concurrency,

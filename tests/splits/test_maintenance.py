@@ -18,7 +18,9 @@ from .conftest import Create
 
 @pytest.fixture
 def maintenance(services: Services) -> SplitMaintenance:
-    return SplitMaintenance(services.database, services.storage, services.splits, services.quotas)
+    return SplitMaintenance(
+        services.database, services.storage, services.splits, services.derived_files, services.quotas
+    )
 
 
 def change(services: Services, split_id: str, **values: object) -> None:

@@ -46,7 +46,9 @@ def settings(settings: Settings) -> Settings:
 
 @pytest.fixture
 def maintenance(services: Services) -> SplitMaintenance:
-    return SplitMaintenance(services.database, services.storage, services.splits, services.quotas)
+    return SplitMaintenance(
+        services.database, services.storage, services.splits, services.derived_files, services.quotas
+    )
 
 
 def used(services: Services, account: str) -> int:
@@ -176,7 +178,7 @@ class Guest:
                 session.execute(renewable.values(expires_at=past))
         self.services.uploads.delete_expired()
         self.maintenance.delete_expired()
-        self.maintenance.delete_expired_mixes()
+        self.maintenance.delete_expired_files()
 
     def _create(self, given: dict[str, str], number: int) -> None:
         body = CreateSplit.model_validate({"input": given, "stemModel": ("4s", "6s")[number % 2]})
@@ -293,7 +295,7 @@ def test_h2_reservation_of_an_interrupted_create_expires(
     with services.database.write() as session:
         services.quotas.reserve(session, account, "split_killed", 100, expires_at=past)
     services.storage.put_stream("splits/split_killed/source.mp3", [bytes(100)], "audio/mpeg")
-    assert maintenance.delete_expired_mixes() == 1
+    assert maintenance.delete_expired_files() == 1
     assert (rows(services), list(services.storage.list_prefix())) == ({}, [])
 
 

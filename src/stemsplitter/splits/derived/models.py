@@ -26,8 +26,8 @@ class DerivedFile(Base):
     """A file that a worker makes from the masters of a split.
 
     ``content`` is a :class:`~stemsplitter.splits.derived.content.Content`, and ``digest`` its hash: a split has one
-    file of a content. ``lease`` identifies the run that may change the row while it is processing, and ``worker_id`` its
-    worker; ``attempts`` counts the runs. ``size`` is in bytes; ``peak`` and ``gain`` are those of
+    file of a content. ``lease`` identifies the run that may change the row while it is processing, and ``worker_id``
+    its worker; ``attempts`` counts the runs. ``size`` is in bytes; ``peak`` and ``gain`` are those of
     :class:`~stemsplitter.audio.mixing.Mixed`. The bytes are a row of ``stored_bytes`` with the same id as ``name``.
     """
 
@@ -57,8 +57,8 @@ class DerivedFile(Base):
     lease: Mapped[str | None] = mapped_column(String(32))
     worker_id: Mapped[str | None] = mapped_column(String(32))
     size: Mapped[int | None] = mapped_column(BigInteger)
-    peak: Mapped[float | None]
-    gain: Mapped[float | None]
+    peak: Mapped[float | None] = mapped_column(Double)
+    gain: Mapped[float | None] = mapped_column(Double)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
