@@ -22,9 +22,11 @@ def has_envelope(ctx: Any, response: Any, case: Any) -> None:
     kind = response.headers["content-type"][0]
     if response.status_code == 200 and kind.startswith(STREAMS):
         return
+    if response.status_code == 302 or ("/stems/" in case.path and kind.startswith("audio/")):
+        return  # a redirect to a file, or the file
     assert kind == "application/json", kind
     body = json.loads(response.content)
-    done = response.status_code == 200
+    done = response.status_code in (200, 202)
     assert list(body) == ["success", "data" if done else "error"], body
     assert body["success"] is done
     if not done:

@@ -142,6 +142,16 @@ pm.test('the stream tells the status', () => pm.expect(pm.response.text()).to.in
 pm.test('the archive is a ZIP file', () => pm.expect(pm.response.text().slice(0, 2)).to.equal('PK'));
 """
     ),
+    "getStem": Step(test=_OK),
+    "createMix": Step(
+        test=_DATA
+        + """\
+pm.collectionVariables.set('mixId', result.id);
+pm.test('the mix has an id', () => pm.expect(result.id).to.match(/^mix_/));
+"""
+    ),
+    "getMix": Step(test=_DATA),
+    "listMixes": Step(test=_DATA),
     "listSplits": Step(
         test=_DATA
         + """\
@@ -229,6 +239,8 @@ BODIES: Final[dict[str, object]] = {
 # parameter → its value in a run
 PARAMETERS: Final = {
     "split_id": "{{splitId}}",
+    "mix_id": "{{mixId}}",
+    "name": "vocals",
     "upload_id": "{{uploadId}}",
     "delivery_id": "{{deliveryId}}",
     "x-upload-token": "{{uploadToken}}",

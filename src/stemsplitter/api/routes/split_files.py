@@ -107,11 +107,11 @@ def get_stem(
             "content": {"application/zip": {"schema": {"type": "string", "format": "binary"}}},
             "description": "A ZIP archive of the stems in the format of the split.",
         },
-        202: _MAKING | {"model": Envelope[FileView]},
+        202: {"model": Envelope[FileView]},
         302: _REDIRECT,
     },
     operation_id="getSplitArchive",
-    openapi_extra=documented(errors=("CONFLICT",)),
+    openapi_extra={"responses": {"202": _MAKING, **_CONFLICT}},
 )
 def get_archive(
     services: ServicesDep,
