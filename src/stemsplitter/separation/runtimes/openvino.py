@@ -28,6 +28,7 @@ from stemsplitter.errors import ModelError, RequestError
 from stemsplitter.separation import architectures
 from stemsplitter.separation.ops import RMS_EPS, Array, Indices, Pair, Tensor
 from stemsplitter.separation.runtimes import Describe, Network
+from stemsplitter.separation.runtimes.openvino_lstm import lstm_loop, lstm_sequences
 
 M_ARENA_MAX = -8  # of malloc.h
 MAX_STREAMS = 4  # each holds a network's activations, some 300 MB for HTDemucs
@@ -99,9 +100,10 @@ class OpenVinoRuntime:
     def compile(
         self, network: Callable[[], Describe], inputs: Mapping[str, tuple[int, ...]], cache: Path
     ) -> Network:
-        file = cache.with_name(f"{cache.name}-{_code_version()}.xml")
+        loops = not self.faster
+        file = cache.with_name(f"{cache.name}-{_code_version()}{'-loops' if loops else ''}.xml")
         if not file.exists():
-            _convert(network(), inputs, file)
+            _convert(network(), GraphOps(loops), inputs, file)
             gc.collect()
         try:
             compiled = self._core.compile_model(
@@ -135,10 +137,10 @@ class OpenVinoRuntime:
         return run
 
 
-def _convert(describe: Describe, inputs: Mapping[str, tuple[int, ...]], file: Path) -> None:
+def _convert(describe: Describe, ops: "GraphOps", inputs: Mapping[str, tuple[int, ...]], file: Path) -> None:
     """Build the graph and save it as ``file``, with its weights beside it."""
     parameters = [op.parameter(list(shape), np.float32, name=name) for name, shape in inputs.items()]
-    results = [op.result(output) for output in describe(GraphOps(), *parameters)]
+    results = [op.result(output) for output in describe(ops, *parameters)]
     model = ov.Model(results, parameters, file.stem)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -179,8 +181,9 @@ def _release_mapping(file: Path) -> None:
 @once
 def _code_version() -> str:
     """Return a digest of the code that describes graphs, so that graphs converted by other code are not used."""
-    digest = hashlib.sha256(Path(__file__).read_bytes() + ov.__version__.encode())
-    for source in sorted(Path(architectures.__path__[0]).rglob("*.py")):
+    digest = hashlib.sha256(ov.__version__.encode())
+    here = Path(__file__).parent.glob("openvino*.py")
+    for source in (*sorted(here), *sorted(Path(architectures.__path__[0]).rglob("*.py"))):
         digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -189,6 +192,10 @@ class GraphOps:
     """:class:`~stemsplitter.separation.ops.Ops` that builds an OpenVINO graph for one example at a time."""
 
     batch = 1
+
+    def __init__(self, loops: bool = True) -> None:
+        """``loops``: build LSTMs that need less memory, for processors without bf16."""
+        self._loops = loops
 
     def precise(self) -> AbstractContextManager[None]:
         return nullcontext()  # bf16 has the range of single precision
@@ -249,19 +256,8 @@ class GraphOps:
         return op.matmul(x, y, False, False)
 
     def lstm(self, x: Tensor, weight_in: Array, weight_state: Array, bias: Array) -> Tensor:
-        batch, tokens = (int(size) for size in list(x.get_output_shape(0))[:2])
-        hidden = weight_state.shape[2]
-
-        def gates(weights: Array) -> Tensor:
-            split = weights.reshape(2, 4, hidden, -1)
-            ordered = split[:, [1, 0, 2, 3]]  # forget, input, cell, output
-            return self.constant(ordered.reshape(weights.shape))
-
-        state = self.constant(np.zeros((batch, 2, hidden), np.float32))
-        lengths = op.constant(np.full(batch, tokens))
-        weights = gates(weight_in), gates(weight_state), gates(bias)
-        y = op.lstm_sequence(x, state, state, lengths, *weights, hidden, "bidirectional").output(0)
-        return self.reshape(self.transpose(y, (0, 2, 1, 3)), (batch, tokens, 2 * hidden))
+        build = lstm_loop if self._loops else lstm_sequences
+        return build(x, weight_in, weight_state, bias)
 
     def add(self, x: Tensor, y: Tensor) -> Tensor:
         return op.add(x, y)
