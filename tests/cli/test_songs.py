@@ -90,7 +90,7 @@ def music(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     "output", ["stems", "../music/stems", "../link", ".", "here", "../music/../music", "album"]
 )
 @pytest.mark.parametrize("template", [None, "{track}/{stem}.{ext}", "{track} {stem}.{ext}"])
-def test_stems_of_earlier_run_are_skipped_by_any_path(
+def test_s_stems_of_earlier_run_are_skipped_by_any_path(
     music: Path, source: str, output: str, template: str | None
 ) -> None:
     """Fault S: the output folder is compared by file, not by path."""
@@ -106,7 +106,7 @@ def test_stems_of_earlier_run_are_skipped_by_any_path(
     assert [target.files for target in again] == [target.files for target in written]
 
 
-def test_songs_beside_stems_of_earlier_run_are_found(music: Path) -> None:
+def test_s_songs_beside_stems_of_earlier_run_are_found(music: Path) -> None:
     touch("Lied/vocals.wav", "Lied/demo.wav", "multitrack/vocals.wav")
     found = [str(path) for path in paths([Path()], Path())]
     assert found == [

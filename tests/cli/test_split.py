@@ -135,7 +135,7 @@ def test_invalid_request_ends_batch(toy: ToyModel) -> None:
     assert "b.wav" not in done.stderr and not STEMS.exists()
 
 
-def test_repeated_stems_options_are_combined(toy: ToyModel) -> None:
+def test_row_7_repeated_stems_options_are_combined(toy: ToyModel) -> None:
     write(Path("Lied.wav"))
     done = run("Lied.wav", "--stems", "vocals", "--stems", "drums,bass")
     assert done.exit_code == 0

@@ -99,7 +99,7 @@ def _run(program: str, cache: Path) -> tuple[int, list[str], str]:
     return done.returncode, done.stdout.split(), done.stderr
 
 
-def test_signal_is_handled_after_another_thread_drops_the_last_model(tmp_path: Path) -> None:
+def test_m1_signal_is_handled_after_another_thread_drops_the_last_model(tmp_path: Path) -> None:
     code, output, errors = _run(MODEL + DROP_ON_ANOTHER_THREAD, tmp_path / "net")
     assert (code, output) == (0, ["handled"]), errors
 
