@@ -160,6 +160,8 @@ PLACES = (
 )
 # streams, files and fragments
 NOT_PAGES = {
+    "/splits/{split_id}/overview.json",
+    "/splits/{split_id}/previews/{codec}/{name}",
     "/splits/events",
     "/splits/{split_id}/files/{name}",
     "/splits/{split_id}/play/{name}",

@@ -22,7 +22,7 @@ HOSTILE = "<img src=x onerror=alert(1)>\"'&\u202e3pm.exe 🎹.mp3"
 
 
 def post(browser: Browser, path: str) -> tuple[int, str]:
-    answer = browser.post(path, data={"csrf": browser.csrf})
+    answer = browser.post(path, data={"csrf": browser.csrf, "format": "wav"})
     return answer.status_code, answer.headers.get("location", "")
 
 
