@@ -128,9 +128,11 @@ def test_h2_release_includes_mixes_of_the_owner_only(services: Services, account
         reserve(services, account, "split_1", 10, name=name, expires_at=soon)
     reserve(services, account, "split_12", 10)
     with services.database.write() as session:
-        assert services.quotas.names(session, "split_1") == ["a", "b"]
         assert services.quotas.reserved(session, "split_1") == 10
-        services.quotas.release_name(session, "split_1", "a")
+        services.quotas.expire(session, "split_1", "a")
+    with services.database.write() as session:
+        assert services.quotas.expired(session, 9) == [("split_1", "a")]
+        services.quotas.release_expired(session, "split_1", "a")
     assert used(services, account) == 30
     with services.database.write() as session:
         services.quotas.release(session, "split_1")
