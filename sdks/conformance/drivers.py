@@ -1,0 +1,89 @@
+"""Drivers of the SDKs, one process each."""
+
+import json
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+SDKS = Path(__file__).parents[1]
+BUILD = SDKS / "build"
+LIMIT_S = 120
+
+
+class MissingToolchain(Exception):
+    """The toolchain of a language is not installed."""
+
+
+def _tool(name: str, package: str) -> str:
+    own = SDKS.parent / ".venv-sdks" / "bin" / name
+    if own.exists():
+        return str(own)
+    if found := shutil.which(name):
+        return found
+    raise MissingToolchain(f"{name} is not installed: run `make test-sdks`, or install {package}.")
+
+
+def _python() -> list[str]:
+    return [sys.executable, str(SDKS / "python" / "driver.py")]
+
+
+COMMANDS = {"python": _python}
+
+
+class Driver:
+    """A running driver. ``with`` stops it."""
+
+    def __init__(self, language: str) -> None:
+        self.language = language
+        self._process = subprocess.Popen(
+            COMMANDS[language](), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
+        )
+        self._lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def __enter__(self) -> "Driver":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._process.stdin and self._process.stdout
+        self._process.stdin.close()
+        try:
+            self._process.wait(10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
+    def call(self, op: str, **fields: Any) -> dict[str, Any]:
+        """Run a command. Returns the driver's result."""
+        assert self._process.stdin
+        self._process.stdin.write(json.dumps({"op": op, **fields}, ensure_ascii=False) + "\n")
+        self._process.stdin.flush()
+        try:
+            line = self._lines.get(timeout=LIMIT_S)
+        except queue.Empty:
+            raise AssertionError(f"the {self.language} driver did not answer in {LIMIT_S} s") from None
+        assert line, f"the {self.language} driver ended"
+        result: dict[str, Any] = json.loads(line)
+        return result
+
+    def ok(self, op: str, **fields: Any) -> Any:
+        """Run a command that succeeds. Returns its value."""
+        result = self.call(op, **fields)
+        assert "ok" in result, result
+        return result["ok"]
+
+    def peak_bytes(self) -> int:
+        """Largest resident memory of the process so far."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return int(status.split("VmHWM:")[1].split()[0]) * 1024
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            self._lines.put(line)
+        self._lines.put("")

@@ -1,0 +1,149 @@
+"""Errors of the client."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class StemSplitterError(Exception):
+    """Base of all errors of the client.
+
+    Attributes:
+        message: one sentence that says what is wrong.
+        status_code: HTTP status; 0 if there was no response.
+        code: code of the API, such as ``NOT_FOUND``; of the client, ``CONFIG_ERROR``, ``CONNECTION_ERROR``,
+            ``TIMEOUT``, ``DOWNLOAD_ERROR``, ``UPLOAD_ERROR`` or ``INVALID_SIGNATURE``; ``HTTP_ERROR`` for a response that
+            is not of the API.
+        details: the parsed response.
+        attempts: how often the request was sent.
+    """
+
+    attempts = 1
+
+    def __init__(
+        self, message: str, status_code: int = 0, code: str = "API_ERROR", details: Any = None
+    ) -> None:
+        super().__init__(message)
+        self.message, self.status_code, self.code, self.details = message, status_code, code, details
+        error = details.get("error") if isinstance(details, Mapping) else None
+        self._error: Mapping[str, Any] = error if isinstance(error, Mapping) else {}
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+    @property
+    def request_id(self) -> str | None:
+        """Id of the request in the server's log."""
+        return self._error.get("requestId")
+
+    @property
+    def doc_url(self) -> str | None:
+        """Address of the documentation of the code."""
+        return self._error.get("docUrl")
+
+    @property
+    def param(self) -> str | None:
+        """The part of the request that is wrong, such as ``input.url``."""
+        return self._error.get("param")
+
+
+class ConfigError(StemSplitterError):
+    """An option of the client is missing or invalid."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 0, "CONFIG_ERROR")
+
+
+class ConnectionFailed(StemSplitterError):
+    """The server could not be reached, or the connection ended early, in all attempts."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 0, "CONNECTION_ERROR")
+
+
+class WaitTimeout(StemSplitterError):
+    """The split did not end in time. It goes on: wait again, or cancel it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 0, "TIMEOUT")
+
+
+class DownloadError(StemSplitterError):
+    """A file could not be downloaded completely. No file was written."""
+
+    def __init__(self, message: str, status_code: int = 0) -> None:
+        super().__init__(message, status_code, "DOWNLOAD_ERROR")
+
+
+class InvalidSignature(StemSplitterError):
+    """A webhook is not genuine, or is too old."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, 0, "INVALID_SIGNATURE")
+
+
+class AuthenticationError(StemSplitterError):
+    """The API key is missing or invalid (401)."""
+
+
+class InsufficientCredits(StemSplitterError):
+    """The balance does not cover the song (402)."""
+
+    @property
+    def required_seconds(self) -> int | None:
+        """Credits that the song needs."""
+        return self._error.get("requiredSeconds")
+
+    @property
+    def balance(self) -> int | None:
+        """Credits of the account."""
+        return self._error.get("balance")
+
+
+class NotFound(StemSplitterError):
+    """The resource does not exist (404)."""
+
+
+class Conflict(StemSplitterError):
+    """The state does not allow the request (409)."""
+
+
+class ValidationError(StemSplitterError):
+    """The request or the song is invalid (400, 410, 413, 415, 422)."""
+
+
+class RateLimited(StemSplitterError):
+    """Too many requests (429), also after the retries."""
+
+    retry_after: float | None = None
+    """Seconds to wait."""
+
+
+class ServerError(StemSplitterError):
+    """The server failed (5xx), also after the retries."""
+
+
+_CLASSES: dict[int, type[StemSplitterError]] = {
+    401: AuthenticationError,
+    402: InsufficientCredits,
+    404: NotFound,
+    409: Conflict,
+    429: RateLimited,
+    **dict.fromkeys((400, 410, 413, 415, 422), ValidationError),
+}
+
+
+def error_of(status: int, body: Any, retry_after: float | None) -> StemSplitterError:
+    """Return the error of a response: in the envelope, flat as of upload URLs, or of a proxy."""
+    error = body.get("error") if isinstance(body, Mapping) else None
+    message, code = f"The request failed with status {status}.", "HTTP_ERROR"
+    if isinstance(error, Mapping):
+        message, code = str(error.get("message") or message), str(error.get("code") or code)
+    elif isinstance(error, str):
+        message, code = str(body.get("message") or error), error
+    kind = _CLASSES.get(status, ServerError if status >= 500 else StemSplitterError)
+    made = kind(message, status, code, body)
+    if isinstance(made, RateLimited):
+        made.retry_after = retry_after
+    return made
