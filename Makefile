@@ -13,7 +13,7 @@ ARGS ?=
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: help start demo test test-fleet test-torch test-browser screenshots chromium weights clients check fix test-image docs lock clean
+.PHONY: help start demo test test-fleet test-torch test-browser test-sdks screenshots chromium weights clients check fix test-image docs lock clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -56,6 +56,12 @@ test-torch: $(TORCH_VENV)/installed ## run the tests that need torch, demucs and
 test-browser: $(VENV)/installed-browser $(AXE)/node_modules chromium ## test the web pages in Chromium
 	$(BIN)/python scripts/demo_song.py
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
+
+test-sdks: $(VENV)/installed-dev ## test the client libraries of sdks/; prints a table of languages and cases (ARGS="--sdk node")
+	@command -v node >/dev/null || { echo "error: node is not installed: install Node 20 or later." >&2; exit 1; }
+	$(BIN)/mypy --strict --config-file sdks/python/pyproject.toml sdks/python/src
+	node --test sdks/node/test/
+	$(BIN)/python -m pytest sdks $(ARGS)
 
 screenshots: $(VENV)/installed-browser chromium ## take a picture of every web page, in screenshots/
 	song=$$($(BIN)/python scripts/demo_song.py) && $(BIN)/python -m scripts.screenshots "$$song" screenshots

@@ -11,7 +11,7 @@ from typing import Any
 
 SDKS = Path(__file__).parents[1]
 BUILD = SDKS / "build"
-LIMIT_S = 120
+LIMIT_S = 60
 
 
 class MissingToolchain(Exception):
@@ -31,7 +31,11 @@ def _python() -> list[str]:
     return [sys.executable, str(SDKS / "python" / "driver.py")]
 
 
-COMMANDS = {"python": _python}
+def _node() -> list[str]:
+    return [_tool("node", "nodejs"), str(SDKS / "node" / "driver.mjs")]
+
+
+COMMANDS = {"python": _python, "node": _node}
 
 
 class Driver:

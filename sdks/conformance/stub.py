@@ -2,11 +2,13 @@
 
 import json
 import threading
+import time
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 TIMEOUT_S = 30
+CUT_S = 0.1
 
 
 class Stub:
@@ -28,9 +30,9 @@ class Stub:
 
             def handle_one_request(self) -> None:
                 self.raw_requestline = self.rfile.readline(65537)
-                self.close_connection = True
                 if self.raw_requestline and self.parse_request():
                     stub._exchange(self)
+                self.close_connection = True
 
             def log_message(self, *_: Any) -> None:
                 pass
@@ -119,3 +121,53 @@ def _respond(handler: BaseHTTPRequestHandler, respond: Mapping[str, Any]) -> Non
     handler.end_headers()
     if handler.command != "HEAD":
         handler.wfile.write(body if cut is None else body[:cut])
+        if cut:
+            time.sleep(CUT_S)  # some clients drop what they received just before the connection ended
+
+
+SIZE = 400_000_000  # of the file that a sink receives
+
+
+class Sink:
+    """Server that receives one upload of any size, and keeps nothing of it."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        sink = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            timeout = TIMEOUT_S
+
+            def do_GET(self) -> None:
+                self._answer({"balance": 1, "unit": "seconds"})
+
+            def do_POST(self) -> None:
+                _read_body(self)
+                headers = {"X-Upload-Token": "t"}
+                upload = {
+                    "uploadId": "u",
+                    "uploadUrl": f"{sink.url}/u",
+                    "uploadHeaders": headers,
+                    "expiresAt": "",
+                }
+                self._answer(upload)
+
+            def do_PATCH(self) -> None:
+                sink.received += len(_read_body(self))
+                self._answer({"url": f"{sink.url}/u", "key": "k"} if sink.received >= SIZE else None)
+
+            def _answer(self, data: Any) -> None:
+                answer = {"success": True, "data": data}
+                _respond(self, {"status": 204} if data is None else {"status": 200, "json": answer})
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()

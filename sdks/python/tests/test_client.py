@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-from pathlib import Path
 
 import pytest
 import stemsplitter_client
@@ -84,11 +83,11 @@ def test_retries_are_logged_without_the_key(caplog):
     assert "secret" not in caplog.text
 
 
-def test_async_client_awaits(tmp_path: Path):
+def test_async_client_awaits():
+    page = {"items": [DONE], "nextCursor": None}
+
     async def use():
-        transport = transport_of(
-            (200, {"balance": 3}), (200, {"items": [DONE], "nextCursor": None}), (200, DONE), (404, 0)
-        )
+        transport = transport_of((200, {"balance": 3}), (200, page), (200, DONE), (404, 0))
         made = AsyncStemSplitter("key", base_url="http://x", transport=transport)
         updates = []
         assert (await made.get_credits())["balance"] == 3

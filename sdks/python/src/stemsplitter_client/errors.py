@@ -13,8 +13,8 @@ class StemSplitterError(Exception):
         message: one sentence that says what is wrong.
         status_code: HTTP status; 0 if there was no response.
         code: code of the API, such as ``NOT_FOUND``; of the client, ``CONFIG_ERROR``, ``CONNECTION_ERROR``,
-            ``TIMEOUT``, ``DOWNLOAD_ERROR``, ``UPLOAD_ERROR`` or ``INVALID_SIGNATURE``; ``HTTP_ERROR`` for a response that
-            is not of the API.
+            ``TIMEOUT``, ``DOWNLOAD_ERROR``, ``UPLOAD_ERROR`` or ``INVALID_SIGNATURE``; ``HTTP_ERROR`` for
+            a response that is not of the API.
         details: the parsed response.
         attempts: how often the request was sent.
     """

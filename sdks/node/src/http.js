@@ -1,0 +1,108 @@
+import { Aborted, ConnectionFailed, errorOf, StemSplitterError } from './errors.js';
+
+export const VERSION = '0.1.0';
+const FIRST_DELAY_MS = 500;
+const MAX_DELAY_MS = 8000;
+const MAX_RETRY_AFTER_S = 120;
+const SLOWEST_BYTES_PER_MS = 16;
+export const RETRIED = new Set([408, 429, 500, 502, 503, 504]);
+
+/** Sends requests, and repeats those that can be repeated. */
+export class Http {
+  constructor({ fetch, sleep, timeoutMs, maxRetries, log }) {
+    Object.assign(this, { fetch, timeoutMs, maxRetries, log });
+    this.wait = sleep;
+  }
+
+  /**
+   * Send a request once. `use` receives the response and a function to call after each part of its body; the request
+   * is aborted if nothing is received for a time.
+   */
+  async send(method, url, { headers, body, signal, timeoutMs = this.timeoutMs }, use) {
+    if (signal?.aborted) throw new Aborted(signal.reason);
+    const controller = new AbortController();
+    const abort = () => controller.abort(signal.reason);
+    signal?.addEventListener('abort', abort, { once: true });
+    const silence = () => controller.abort(new Error(`nothing was received for ${timeoutMs} ms`));
+    // a slow connection may take longer to send the body
+    let timer = setTimeout(silence, timeoutMs + (body?.length ?? 0) / SLOWEST_BYTES_PER_MS);
+    const received = () => {
+      clearTimeout(timer);
+      timer = setTimeout(silence, timeoutMs);
+    };
+    try {
+      const agent = { 'user-agent': `stemsplitter-node/${VERSION}` };
+      const all = { ...agent, ...headers };
+      const response = await this.fetch(url, { method, headers: all, body, signal: controller.signal });
+      received();
+      return await use(response, received);
+    } catch (error) {
+      if (signal?.aborted) throw new Aborted(signal.reason);
+      if (error instanceof StemSplitterError || error?.syscall === 'write' || error?.syscall === 'open') throw error;
+      throw new ConnectionFailed(`${method} ${url} failed: ${error.cause?.message ?? error.message}.`, error);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', abort);
+    }
+  }
+
+  /**
+   * Send a request until it succeeds. Responses 429 are always repeated; lost connections and errors of the server
+   * only if it is repeatable.
+   */
+  async request(method, url, { isRepeatable = true, read = json, ...options }) {
+    for (let attempt = 1; ; attempt += 1) {
+      let isTemporary = isRepeatable;
+      try {
+        return await this.send(method, url, options, async (response) => {
+          if (response.ok) return read(response);
+          // 409: the server is doing it for the same idempotency key
+          const { status, headers } = response;
+          isTemporary = status === 429 || (status === 409 && headers.has('retry-after'))
+            || (isRepeatable && RETRIED.has(status));
+          throw await failure(response);
+        });
+      } catch (error) {
+        error.attempts = attempt;
+        const isTooLong = (error.retryAfter ?? 0) > MAX_RETRY_AFTER_S;
+        if (error instanceof Aborted || !isTemporary || isTooLong || attempt > this.maxRetries) throw error;
+        await this.pause(attempt, error, options.signal);
+      }
+    }
+  }
+
+  /** Wait before the next attempt, as long as the server asks for, else exponentially longer with jitter. */
+  async pause(attempt, error, signal) {
+    const delay = Math.min(FIRST_DELAY_MS * 2 ** (attempt - 1), MAX_DELAY_MS) * (0.5 + Math.random() / 2);
+    const ms = error.retryAfter === undefined ? delay : error.retryAfter * 1000;
+    this.log?.({ event: 'retry', attempt, delayMs: ms, error });
+    await this.sleep(ms, signal);
+  }
+
+  async sleep(ms, signal) {
+    if (signal?.aborted) throw new Aborted(signal.reason);
+    let abort;
+    const aborted = new Promise((_, reject) => {
+      abort = () => reject(new Aborted(signal.reason));
+      signal?.addEventListener('abort', abort, { once: true });
+    });
+    await Promise.race([this.wait(ms), aborted]).finally(() => signal?.removeEventListener('abort', abort));
+  }
+}
+
+/** Return the parsed body; empty if it is not JSON, as of a proxy. */
+export async function json(response) {
+  const text = await response.text();
+  try {
+    return JSON.parse(text);
+  } catch {
+    return {};
+  }
+}
+
+/** Return the error of a response. */
+export async function failure(response) {
+  const retryAfter = response.headers.get('retry-after') ?? '';
+  const seconds = /^\d+$/.test(retryAfter) ? Number(retryAfter) : undefined;
+  return errorOf(response.status, await json(response), seconds);
+}
