@@ -1,3 +1,5 @@
+import http from 'node:http';
+import https from 'node:https';
 import { Aborted, ConnectionFailed, errorOf, StemSplitterError } from './errors.js';
 
 export const VERSION = '0.1.0';
@@ -6,6 +8,8 @@ const MAX_DELAY_MS = 8000;
 const MAX_RETRY_AFTER_S = 120;
 const SLOWEST_BYTES_PER_MS = 16;
 export const RETRIED = new Set([408, 429, 500, 502, 503, 504]);
+
+const LOCAL = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EACCES']); // errors of files
 
 /** Sends requests, and repeats those that can be repeated. */
 export class Http {
@@ -25,7 +29,7 @@ export class Http {
     signal?.addEventListener('abort', abort, { once: true });
     const silence = () => controller.abort(new Error(`nothing was received for ${timeoutMs} ms`));
     // a slow connection may take longer to send the body
-    let timer = setTimeout(silence, timeoutMs + (body?.length ?? 0) / SLOWEST_BYTES_PER_MS);
+    let timer = setTimeout(silence, timeoutMs + (Number(headers['content-length'] ?? body?.length) || 0) / SLOWEST_BYTES_PER_MS);
     const received = () => {
       clearTimeout(timer);
       timer = setTimeout(silence, timeoutMs);
@@ -33,12 +37,15 @@ export class Http {
     try {
       const agent = { 'user-agent': `stemsplitter-node/${VERSION}` };
       const all = { ...agent, ...headers };
-      const response = await this.fetch(url, { method, headers: all, body, signal: controller.signal });
+      const { fetch } = this; // as a function, not as a method of this
+      const send = body?.next && fetch === globalThis.fetch ? sendPieces : fetch;
+      const content = body?.next && send !== sendPieces ? await joined(body) : body;
+      const response = await send(url, { method, headers: all, body: content, signal: controller.signal });
       received();
       return await use(response, received);
     } catch (error) {
       if (signal?.aborted) throw new Aborted(signal.reason);
-      if (error instanceof StemSplitterError || error?.syscall === 'write' || error?.syscall === 'open') throw error;
+      if (error instanceof StemSplitterError || LOCAL.has(error.code)) throw error;
       throw new ConnectionFailed(`${method} ${url} failed: ${error.cause?.message ?? error.message}.`, error);
     } finally {
       clearTimeout(timer);
@@ -88,6 +95,39 @@ export class Http {
     });
     await Promise.race([this.wait(ms), aborted]).finally(() => signal?.removeEventListener('abort', abort));
   }
+}
+
+/**
+ * Send pieces of a file in one request, like fetch. fetch would copy each piece, and the copies occupy memory until a
+ * garbage collection.
+ */
+function sendPieces(url, { method, headers, body, signal }) {
+  return new Promise((resolve, reject) => {
+    const request = (url.startsWith('https:') ? https : http).request(url, { method, headers, signal }, async (response) => {
+      try {
+        const parts = await response.toArray();
+        const content = response.statusCode === 204 ? null : Buffer.concat(parts);
+        const pairs = Object.entries(response.headersDistinct).map(([name, values]) => [name, values.join(', ')]);
+        resolve(new Response(content, { status: response.statusCode, headers: pairs }));
+      } catch (error) {
+        reject(error);
+      }
+    });
+    request.on('error', reject);
+    const write = async () => {
+      for await (const piece of body) {
+        await new Promise((done, fail) => { request.write(piece, (error) => (error ? fail(error) : done())); });
+      }
+      request.end();
+    };
+    write().catch((error) => request.destroy(error));
+  });
+}
+
+async function joined(pieces) {
+  const copies = [];
+  for await (const piece of pieces) copies.push(Buffer.from(piece));
+  return Buffer.concat(copies);
 }
 
 /** Return the parsed body; empty if it is not JSON, as of a proxy. */

@@ -23,7 +23,7 @@ export class StemSplitter {
     this.baseUrl = address.endsWith('/v1') ? address : `${address}/v1`;
     this.#chunkBytes = chunkBytes;
     this.#http = new Http({
-      fetch: fetch ?? globalThis.fetch.bind(globalThis),
+      fetch: fetch ?? globalThis.fetch,
       sleep: sleep ?? ((ms) => new Promise((resolve) => { setTimeout(resolve, ms); })),
       timeoutMs, maxRetries, log,
     });

@@ -4,6 +4,7 @@ import { Aborted, ConnectionFailed, StemSplitterError } from './errors.js';
 import { failure, json, RETRIED } from './http.js';
 
 export const CHUNK_BYTES = 8 << 20;
+const PIECE_BYTES = 1 << 16;
 // without progress: the server needs up to a minute to detect that a connection was lost
 const MAX_RETRIES = 10;
 const TEMPORARY = new Set(['UPLOAD_INCOMPLETE', 'UPLOAD_IN_PROGRESS', 'UPLOAD_OFFSET_MISMATCH']);
@@ -20,16 +21,19 @@ export async function withFile(path, use) {
   const file = await open(path);
   try {
     const { size } = await file.stat();
-    let buffer = Buffer.alloc(0);
-    const read = async (offset, length) => {
-      if (buffer.length < length) buffer = Buffer.alloc(Math.min(length, size));
-      let filled = 0;
-      while (filled < length && offset + filled < size) {
-        const { bytesRead } = await file.read(buffer, filled, Math.min(length, size - offset) - filled, offset + filled);
+    const buffer = Buffer.alloc(PIECE_BYTES);
+    // each piece is valid until the next
+    async function* pieces(offset, end) {
+      for (let at = offset; at < end;) {
+        const { bytesRead } = await file.read(buffer, 0, Math.min(PIECE_BYTES, end - at), at);
         if (!bytesRead) throw new StemSplitterError('The file became shorter while it was sent.', 0, 'UPLOAD_ERROR');
-        filled += bytesRead;
+        at += bytesRead;
+        yield buffer.subarray(0, bytesRead);
       }
-      return buffer.subarray(0, filled);
+    }
+    const read = async (offset, length) => {
+      const end = Math.min(offset + length, size);
+      return { length: end - offset, pieces: pieces(offset, end) };
     };
     return await use({ size, read });
   } finally {
@@ -78,14 +82,16 @@ export async function sendFile(http, reservation, source, { chunkBytes, onProgre
   let offset = 0;
   let failures = 0;
   for (;;) {
-    const body = await source.read(offset, chunkBytes);
-    const end = offset + body.length;
-    if (!body.length && offset < source.size) {
+    const chunk = await source.read(offset, chunkBytes);
+    const body = chunk.pieces ?? chunk;
+    const end = offset + chunk.length;
+    if (!chunk.length && offset < source.size) {
       throw new StemSplitterError('The data is shorter than contentLength.', 0, 'UPLOAD_ERROR');
     }
     const headers = {
       ...token,
       'content-type': 'application/partial-upload',
+      'content-length': String(chunk.length), // of a stream
       'upload-offset': String(offset),
       'upload-complete': end >= source.size ? '?1' : '?0',
     };
