@@ -50,7 +50,7 @@ def test_h2_no_split_is_claimed_while_the_disk_is_full(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    caplog.set_level("INFO")
+    caplog.set_level("INFO", logger="stemsplitter")
     monkeypatch.setattr(jobs_module, "MODELS_SECONDS", 0)
     free = [10]
     disk = Disk([tmp_path], floor=11, free=lambda _: free[0])
