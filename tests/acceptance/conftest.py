@@ -25,7 +25,7 @@ from .songs import encode, sung
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Environment of a user who is offline and has exactly one downloaded model, independent of the machine."""
+    """Environment of a user who is offline and has one downloaded model and no server, whatever the machine has."""
     store = ModelStore()
     if not store.is_ready(VOCALS):
         pytest.fail(
@@ -34,7 +34,12 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     cache = tmp_path_factory.mktemp("cache")
     (cache / "models").mkdir()
     (cache / "models" / VOCALS).symlink_to((store.root / VOCALS).absolute())
-    ours = {"STEMSPLITTER_CACHE_DIR": str(cache), "STEMSPLITTER_OFFLINE": "1", "PYTHONWARNINGS": "error"}
+    ours = {
+        "STEMSPLITTER_CACHE_DIR": str(cache),
+        "STEMSPLITTER_DATA_DIR": str(tmp_path_factory.mktemp("data") / "server"),
+        "STEMSPLITTER_OFFLINE": "1",
+        "PYTHONWARNINGS": "error",
+    }
     others = {"STEMSPLITTER_LOG", "COLUMNS", "NO_COLOR", "FORCE_COLOR", "PYTHONIOENCODING"}
     return {name: value for name, value in os.environ.items() if name not in others} | ours
 
