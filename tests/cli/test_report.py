@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stemsplitter.audio.decode import AudioInfo
-from stemsplitter.audio.stemset import WrittenStem
+from stemsplitter.audio.stem_encoders import WrittenStem
 from stemsplitter.audio.tags import Tags
 from stemsplitter.cli import progress as progress_module
 from stemsplitter.cli import report as module

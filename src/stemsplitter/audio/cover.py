@@ -1,5 +1,7 @@
 """Cover pictures: media type and size, read from the header without decoding."""
 
+import struct
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JPEG = b"\xff\xd8"
 # JPEG markers of frame headers, which contain the size (ITU-T T.81, table B.1).
@@ -28,16 +30,10 @@ def cover_size(picture: bytes) -> tuple[int, int]:
 
 def picture_block(picture: bytes, mime: str) -> bytes:
     """Encode a front cover as the picture block of FLAC (RFC 9639 §8.8), which Ogg stores in base64 as a comment."""
-    numbers = (
-        *cover_size(picture),
-        24,
-        0,
-        len(picture),
-    )  # width, height, bits per pixel, colors of a palette
-    head = b"".join(number.to_bytes(4) for number in (_FRONT_COVER, len(mime)))
-    return (
-        head + mime.encode("ascii") + bytes(4) + b"".join(number.to_bytes(4) for number in numbers) + picture
-    )
+    media_type, no_description = mime.encode("ascii"), bytes(4)
+    head = struct.pack(">II", _FRONT_COVER, len(media_type)) + media_type + no_description
+    bits_per_pixel, colors = 24, 0
+    return head + struct.pack(">5I", *cover_size(picture), bits_per_pixel, colors, len(picture)) + picture
 
 
 def _jpeg_size(picture: bytes) -> tuple[int, int]:

@@ -30,7 +30,7 @@ from stemsplitter.files.atomic import AtomicFile
 
 Samples = npt.NDArray[np.float32]
 
-RATE = 48_000
+RATE = opus_pieces.RATE
 PIECE = 2 * RATE  # samples
 INDEX = "previews.json"
 INDEX_MIME = "application/json"

@@ -3,39 +3,24 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import IO
 
 import numpy as np
 import numpy.typing as npt
 
-from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.stem_encoders import StemEncoders, WrittenStem
 from stemsplitter.audio.tags import Tags
 from stemsplitter.files.atomic import output_error
-from stemsplitter.files.folder import OutputFolder
 
 Samples = npt.NDArray[np.float32]
 
 _SPOOL_SAMPLES = 1 << 16
-_JOIN_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
-class WrittenStem:
-    """A written stem: ``samples`` per channel; ``peak`` is the largest absolute sample, 1.0 being full scale."""
-
-    name: str
-    path: Path
-    samples: int
-    peak: float
-
-
-class StemSet:
+class StemSet(StemEncoders):
     """Writes the file ``paths[stem]`` for every stem: all of them on :meth:`commit`, or none.
 
     The stems keep their relative levels, so that they still sum to the mixture. If any stem exceeds the format's
@@ -59,33 +44,13 @@ class StemSet:
         threads: int = 2,
     ) -> None:
         self.gain = 1.0
-        self._format = fmt
-        self._rate = sample_rate
-        self._channels = channels
-        self._tags = tags or Tags()
         self._paths = dict(paths)
-        self._peaks = dict.fromkeys(paths, 0.0)
         self._overload = 0.0
         self._spools: dict[str, IO[bytes]] = {}
-        self._pending: list[Future[None]] = []
-        self._writers: dict[str, StemWriter] = {}
-        self._folders: list[OutputFolder] = []
-        self._pool = ThreadPoolExecutor(
-            max_workers=max(1, min(threads, len(paths))), thread_name_prefix="encode"
-        )
-        try:
-            for parent in dict.fromkeys(path.parent for path in self._paths.values()):
-                self._folders.append(OutputFolder(parent))
-            for name in paths:
-                self._writers[name] = self._writer(name)
-        except BaseException:
-            self.discard()
-            raise
+        super().__init__(self._paths, fmt, sample_rate, channels, tags, threads)
 
-    def _writer(self, name: str) -> StemWriter:
-        return StemWriter(
-            self._paths[name], self._format, self._rate, self._channels, self._tags.for_stem(name)
-        )
+    def _path(self, name: str) -> Path:
+        return self._paths[name]
 
     @property
     def peak(self) -> float:
@@ -121,16 +86,6 @@ class StemSet:
             if value > limit + step / 2:
                 self._overload = max(self._overload, value / limit)
 
-    def _run(self, work: Callable[[str, Samples], None], blocks: Iterable[tuple[str, Samples]]) -> None:
-        self._pending = [self._pool.submit(work, name, block) for name, block in blocks]
-
-    def _wait(self) -> None:
-        """Wait for the blocks of the last call and raise their exception, if any."""
-        wait(self._pending)
-        pending, self._pending = self._pending, []
-        for future in pending:
-            future.result()
-
     def _open_spools(self) -> None:
         for name in self._writers:
             try:
@@ -155,59 +110,19 @@ class StemSet:
         self._wait()
         if self._spools:
             self.gain = 1 / self._overload
-        finish = self._rewrite if self._spools else self._finish
-        self._pending = [self._pool.submit(finish, name) for name in self._peaks]
-        self._wait()
-        written: list[WrittenStem] = []
-        try:
-            for name, writer in self._writers.items():
-                writer.commit()
-                written.append(WrittenStem(name, writer.path, writer.samples, self._peaks[name] * self.gain))
-        except BaseException:
-            for stem in written:
-                stem.path.unlink(missing_ok=True)
-            raise
-        self._release(keep=True)
-        return written
+        self._run_all(self._rewrite if self._spools else self._finish)
+        return self._name_all(self.gain)
 
     def _finish(self, name: str) -> None:
         self._writers[name].finish()
 
     def _rewrite(self, name: str) -> None:
         """Encode a stem again with the shared gain: first the encoded part, then the spooled part."""
-        first, second = self._writers[name], self._writer(name)
-        self._writers[name] = second
-        try:
-            for block in first.reread():
-                second.write(block * np.float32(self.gain))
-        finally:
-            first.discard()
+        writer = self._encode_again(name, self.gain)
         for block in self._spooled(name):
-            second.write(block * np.float32(self.gain))
-        second.finish()
+            writer.write(block * np.float32(self.gain))
+        writer.finish()
 
-    def discard(self) -> None:
-        """Delete all files. Idempotent; does nothing after :meth:`commit`."""
-        self._release(keep=False)
-
-    def _release(self, *, keep: bool) -> None:
-        for future in self._pending:
-            future.cancel()
-        # a thread that still writes to a disk that does not respond keeps its file, which has no name
-        is_done = not wait(self._pending, _JOIN_SECONDS).not_done
-        self._pool.shutdown(wait=is_done)
-        if is_done:
-            for writer in self._writers.values():
-                writer.discard()
-            for spool in self._spools.values():
-                spool.close()
-        for folder in reversed(self._folders):
-            folder.release(keep=keep)
-
-    def __enter__(self) -> StemSet:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.discard()
+    def _close(self) -> None:
+        for spool in self._spools.values():
+            spool.close()

@@ -14,7 +14,8 @@ from stemsplitter.audio.decode import AudioInfo, open_source
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.masters import Masters
 from stemsplitter.audio.resample import Resampler
-from stemsplitter.audio.stemset import StemSet, WrittenStem
+from stemsplitter.audio.stem_encoders import WrittenStem
+from stemsplitter.audio.stemset import StemSet
 
 Waveform = NDArray[np.float32]
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from stemsplitter.audio.decode import MAX_RATE, MIN_RATE, AudioInfo
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.nistem import EXTENSION, MIXTURE, STEMS, NiStemWriter
-from stemsplitter.audio.stemset import StemSet, WrittenStem
+from stemsplitter.audio.stem_encoders import WrittenStem
+from stemsplitter.audio.stemset import StemSet
 from stemsplitter.errors import RequestError
 from stemsplitter.files.atomic import output_error
 from stemsplitter.files.folder import OutputFolder

@@ -1,7 +1,9 @@
 """Progress and results of a separation."""
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from stemsplitter.audio.decode import AudioInfo
 from stemsplitter.audio.excerpt import Excerpt
 from stemsplitter.audio.peaks import Peaks
-from stemsplitter.audio.stemset import WrittenStem
+from stemsplitter.audio.stem_encoders import WrittenStem
 
 Waveform = NDArray[np.float32]
 
@@ -27,6 +29,14 @@ class Progress:
     fraction: float
     seconds: float
     elapsed: float
+
+    @classmethod
+    def so_far(cls, seconds: float, expected: float | None, started: float) -> Self:
+        """Return the progress before the end; ``expected`` is the length in seconds that the file declares, and
+        ``started`` the time of `time.perf_counter`."""
+        # the length declared by a header can be wrong: only the end of the stream is the end
+        fraction = min(seconds / expected, 0.99) if expected else 0.0
+        return cls(fraction, seconds, time.perf_counter() - started)
 
     @property
     def speed(self) -> float:

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -328,9 +329,8 @@ class _Run:
         if self._progress is None:
             return
         seconds = self._samples / self._rate
-        # the length declared by a header can be wrong: only the end of the stream is the end
-        fraction = 1.0 if done else min(seconds / self._expected, 0.99) if self._expected else 0.0
-        self._progress(Progress(fraction, seconds, time.perf_counter() - self._started))
+        progress = Progress.so_far(seconds, self._expected, self._started)
+        self._progress(replace(progress, fraction=1.0) if done else progress)
 
     def summary(self, warnings: tuple[str, ...]) -> dict[str, Any]:
         return {

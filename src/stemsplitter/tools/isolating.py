@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from stemsplitter.audio.decode import open_source
 from stemsplitter.audio.formats import OutputFormat
-from stemsplitter.audio.resample import Resampler
+from stemsplitter.audio.mixing import resampled
 from stemsplitter.audio.stemset import StemSet
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import RequestError
@@ -80,21 +80,15 @@ def isolate_voice(
         song = stack.enter_context(open_source(source))
         info = song.info
         rate = fmt.supported_rate(info.sample_rate)
-        convert = Resampler(info.sample_rate, rate, info.channels)
         isolator = VoiceIsolator(rate, info.channels, networks)
         paths = {"voice": voice, "noise": noise}
         output = stack.enter_context(StemSet(paths, fmt, rate, info.channels, info.tags))
         waiting = np.zeros((info.channels, 0), np.float32)
-        for block in song.blocks():
-            samples = convert.push(block)
+        for samples in resampled(song.blocks(), info.sample_rate, rate, info.channels):
             waiting = _write(output, np.concatenate([waiting, samples], axis=1), isolator.process(samples))
             if progress is not None:
-                seconds = song.samples / info.sample_rate
-                fraction = min(seconds / info.seconds, 0.99) if info.seconds else 0.0
-                progress(Progress(fraction, seconds, time.perf_counter() - started))
-        samples = convert.flush()
-        last = np.concatenate([isolator.process(samples), isolator.flush()], axis=1)
-        _write(output, np.concatenate([waiting, samples], axis=1), last)
+                progress(Progress.so_far(song.samples / info.sample_rate, info.seconds, started))
+        _write(output, waiting, isolator.flush())
         written = output.commit()
     elapsed = time.perf_counter() - started
     return Isolated(voice, noise, written[0].samples, rate, output.gain, elapsed, tuple(song.warnings))

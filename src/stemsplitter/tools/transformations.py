@@ -9,8 +9,6 @@ MakeEffect = Callable[[int, int, bool], Effect]
 
 SPEED_PRESETS = {"nightcore": 1.25, "nightcore-light": 1.15, "daycore": 0.82, "sped-up": 1.2}
 """Rates of the presets of speed; the pitch follows."""
-SLOWED_PRESETS = (0.8, 0.85, 0.9)
-"""Rates of the presets of slowed + reverb."""
 DECAY_S, WET = 2.6, 0.25
 
 

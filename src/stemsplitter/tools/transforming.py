@@ -101,7 +101,7 @@ def transform(
         for block in converted:
             writer.write(np.ascontiguousarray(block))
             if progress is not None:
-                progress(_progress(song, info, started))
+                progress(Progress.so_far(song.samples / info.sample_rate, info.seconds, started))
         writer.commit()
     elapsed = time.perf_counter() - started
     return Transformed(path, writer.samples, rate, elapsed, apart, tuple(song.warnings))
@@ -159,10 +159,3 @@ def _not_the_drums(path: Path) -> AudioError:
 def _tags(info: AudioInfo, transformation: Transformation) -> Tags:
     title = f"{info.tags.title} ({transformation.label})" if info.tags.title else ""
     return replace(info.tags, title=title)
-
-
-def _progress(song: AudioSource, info: AudioInfo, started: float) -> Progress:
-    seconds = song.samples / info.sample_rate
-    # the length that a header declares can be wrong
-    fraction = min(seconds / info.seconds, 0.99) if info.seconds else 0.0
-    return Progress(fraction, seconds, time.perf_counter() - started)
