@@ -9,9 +9,10 @@ import typer
 from stemsplitter.audio.formats import FORMATS, OutputFormat, known_names
 from stemsplitter.cli import completion
 from stemsplitter.cli.batch import standard_input, standard_output
-from stemsplitter.cli.output import duration, print_json, print_message, printable
+from stemsplitter.cli.output import AsJson, duration, print_json, print_message, printable
 from stemsplitter.cli.progress import separation_progress, status
 from stemsplitter.cli.songs import STANDARD_INPUT, is_same
+from stemsplitter.cli.targets import refuse_existing
 from stemsplitter.errors import OutputError, RequestError
 from stemsplitter.files.names import file_name, shown
 from stemsplitter.files.temporary import temporary_folder
@@ -49,7 +50,6 @@ _Drums = Annotated[
 _Whole = Annotated[
     bool, typer.Option("--whole", help="Transform the song as a whole, faster, without separating its drums.")
 ]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def pitch(
@@ -63,7 +63,7 @@ def pitch(
     overwrite: _Overwrite = False,
     drums: _Drums = None,
     whole: _Whole = False,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Change the pitch of a song and keep its tempo."""
     from stemsplitter.tools import transformations
@@ -87,7 +87,7 @@ def speed(
     overwrite: _Overwrite = False,
     drums: _Drums = None,
     whole: _Whole = False,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Change the speed of a song: nightcore, daycore, sped-up."""
     from stemsplitter.tools import transformations
@@ -111,7 +111,7 @@ def slowed_reverb(
     output: _Output = None,
     format: _Format = None,
     overwrite: _Overwrite = False,
-    as_json: _Json = False,
+    as_json: AsJson = False,
 ) -> None:
     """Slow a song down with its pitch, and add reverb."""
     from stemsplitter.tools import transformations
@@ -143,10 +143,7 @@ def _run(
         path, chosen = _target(source, folder, format, change.label)
         if is_same(path, source):
             raise OutputError(f"The result would replace {shown(source)}: choose another output file.")
-        if path.exists() and not overwrite:
-            raise OutputError(
-                f"{shown(path)} exists: add --overwrite to replace it, or choose another output."
-            )
+        refuse_existing(path, overwrite=overwrite)
         name, model = printable(source.name), ""
         if change.drums_apart and not whole and drums is None:
             from stemsplitter.tools.transforming import separate_drums

@@ -10,8 +10,8 @@ from stemsplitter.audio.formats import OutputFormat, known_names
 from stemsplitter.cli import completion
 from stemsplitter.cli.output import AsJson, duration, print_json, print_message, printable
 from stemsplitter.cli.progress import download_progress, separation_progress, status
-from stemsplitter.errors import OutputError
-from stemsplitter.files.names import file_name, shown
+from stemsplitter.cli.targets import refuse_existing
+from stemsplitter.files.names import file_name
 
 if TYPE_CHECKING:
     from stemsplitter.catalogue.entries import ModelEntry
@@ -39,11 +39,7 @@ def isolate_voice(
     voice, noise = (
         output / file_name(f"{file.stem} ({part})", f".{extension}") for part in ("voice", "noise")
     )
-    existing = [path for path in (voice, noise) if path.exists()]
-    if existing and not overwrite:
-        raise OutputError(
-            f"{shown(existing[0])} exists: add --overwrite to replace it, or choose another folder."
-        )
+    refuse_existing(voice, noise, overwrite=overwrite, choice="folder")
     store = ModelStore()
     entry = store.entry(isolating.MODEL)
     ModelDownloader(store, _announce).first_available([entry])

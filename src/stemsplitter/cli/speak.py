@@ -10,8 +10,8 @@ from stemsplitter.audio.formats import known_names
 from stemsplitter.cli import completion
 from stemsplitter.cli.output import AsJson, duration, print_json, print_rows, printable
 from stemsplitter.cli.progress import status
-from stemsplitter.errors import OutputError, RequestError
-from stemsplitter.files.names import shown
+from stemsplitter.cli.targets import refuse_existing
+from stemsplitter.errors import RequestError
 
 
 def speak(
@@ -46,8 +46,7 @@ def speak(
         raise RequestError("There is no text: give one in quotation marks, or - for standard input.")
     if text == "-":
         text = sys.stdin.read()
-    if output.exists() and not overwrite:
-        raise OutputError(f"{shown(output)} exists: add --overwrite to replace it, or choose another output.")
+    refuse_existing(output, overwrite=overwrite)
     with status("Speaking"):
         done = speaking.speak(
             text,

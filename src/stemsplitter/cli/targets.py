@@ -90,6 +90,19 @@ def _what(files: list[Path]) -> str:
     return f"stems of an earlier run ({names}{', …' if len(files) > 2 else ''})"
 
 
+def refuse_existing(*paths: Path, overwrite: bool, choice: str = "output") -> None:
+    """Refuse to replace a file without --overwrite; ``choice`` names what else the user can choose.
+
+    Raises:
+        OutputError: one of the files exists.
+    """
+    existing = next((path for path in paths if path.exists()), None)
+    if existing is not None and not overwrite:
+        raise OutputError(
+            f"{shown(existing)} exists: add --overwrite to replace it, or choose another {choice}."
+        )
+
+
 def check_earlier(targets: Iterable[Target]) -> None:
     """Refuse a run before it starts if some of its songs have been separated already.
 

@@ -63,6 +63,13 @@ def complement(name: str) -> str:
     return WITHOUT + stem
 
 
+def left_out(name: str) -> str | None:
+    """Return the stem that a complement leaves out: `drums` for `no_drums`. None for the name of a stem."""
+    if name == INSTRUMENTAL:
+        return "vocals"
+    return name.removeprefix(WITHOUT) if name.startswith(WITHOUT) else None
+
+
 def parse_instruments(text: str) -> tuple[str, ...]:
     """Parse a comma-separated list of the instruments that a song has, in the order of `SIX_STEMS`.
 
@@ -155,10 +162,8 @@ def rest_stem(model_stems: tuple[str, ...], instruments: tuple[str, ...] = SIX_S
 
 def _parts(stem: str, beside: tuple[str, ...]) -> frozenset[str]:
     """Return the parts (of the six stems) that `stem` contains when it is `beside` other stems."""
-    if stem == INSTRUMENTAL:
-        return frozenset(SIX_STEMS) - {"vocals"}
-    if stem.startswith(WITHOUT):
-        return frozenset(SIX_STEMS) - _parts(stem.removeprefix(WITHOUT), beside)
+    if (without := left_out(stem)) is not None:
+        return frozenset(SIX_STEMS) - _parts(without, beside)
     if stem == "other":
         return frozenset({"guitar", "piano"} - set(beside)) | {"other"}
     return frozenset({stem})

@@ -9,15 +9,13 @@ from typing import Any, Self
 
 from stemsplitter.audio.formats import STEM_FILE, OutputFormat, known_names
 from stemsplitter.errors import RequestError
-from stemsplitter.separation.layouts import INSTRUMENTAL, LAYOUTS
+from stemsplitter.separation.layouts import LAYOUTS, left_out
 from stemsplitter.service_errors import NotFound, ValidationFailed
 from stemsplitter.splits.models import Split
 from stemsplitter.splits.stem_file import can_have_stem_file
 
 STEM, MIX, ARCHIVE, NI_STEM_FILE = "stem", "mix", "archive", "stem_file"
 LOWEST_DB, HIGHEST_DB = -60.0, 12.0
-WITHOUT = "no_"
-"""Prefix of the name of a complement: ``no_drums`` is the song without drums."""
 
 
 @dataclass(frozen=True)
@@ -194,12 +192,10 @@ def stems_of(split: Split, name: str) -> Sequence[str]:
     masters = split.masters or {}
     if name in masters:
         return [name]
-    layout = LAYOUTS[split.stem_model]
-    left_out = "vocals" if name == INSTRUMENTAL else name.removeprefix(WITHOUT)
-    is_complement = (name == INSTRUMENTAL or name.startswith(WITHOUT)) and left_out in layout
-    if not is_complement or not set(layout) <= set(masters):
+    layout, without = LAYOUTS[split.stem_model], left_out(name)
+    if without not in layout or not set(layout) <= set(masters):
         raise NotFound(f"The split has no stem {name[:40]}: it has {', '.join(masters)}.")
-    return [each for each in layout if each != left_out]
+    return [each for each in layout if each != without]
 
 
 def _expanded(split: Split, named: Mapping[str, Any], param: str) -> dict[str, Any]:
@@ -217,10 +213,12 @@ def _expanded(split: Split, named: Mapping[str, Any], param: str) -> dict[str, A
 
 
 def _chosen(name: str, bit_depth: str | int | None, bitrate: int | None) -> OutputFormat:
+    param = "format"
     try:
+        OutputFormat.choose(name)
+        param = "bitDepth"
+        OutputFormat.choose(name, bit_depth)
+        param = "bitrate"
         return OutputFormat.choose(name, bit_depth, bitrate)
     except RequestError as error:
-        param = (
-            "bitrate" if "bit rate" in str(error) else "bitDepth" if "bit depth" in str(error) else "format"
-        )
         raise ValidationFailed(str(error), param=param) from error

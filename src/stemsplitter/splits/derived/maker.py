@@ -6,6 +6,7 @@ worker, besides those that separate, make files, so that a file does not wait fo
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
@@ -59,9 +60,9 @@ class FileMaker:
 
     def wait_idle(self, seconds: float) -> None:
         """Wait for the files that are being made."""
-        deadline = now() + timedelta(seconds=seconds)
+        deadline = time.monotonic() + seconds
         for thread in self._threads:
-            thread.join(max((deadline - now()).total_seconds(), 0))
+            thread.join(max(deadline - time.monotonic(), 0))
 
     def make_next(self, worker_id: str) -> bool:
         """Make the next file. False if there is none."""

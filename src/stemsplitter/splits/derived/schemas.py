@@ -5,15 +5,17 @@ from typing import Annotated
 from pydantic import Field
 
 from stemsplitter.schemas import CamelModel, Integer, RequestModel, Time
+from stemsplitter.splits.derived.content import HIGHEST_DB, LOWEST_DB
 from stemsplitter.splits.schemas import BitDepth, OutputFormat, Status
 
 _Name = Annotated[str, Field(max_length=32)]
+_Gain = Annotated[float, Field(ge=LOWEST_DB, le=HIGHEST_DB, allow_inf_nan=False)]
 
 
 class CreateMix(RequestModel):
     """A mix of the stems. A stem that is not named is unchanged; with null it is left out."""
 
-    gains: dict[_Name, Annotated[float, Field(ge=-60, le=12, allow_inf_nan=False)] | None] = Field(
+    gains: dict[_Name, _Gain | None] = Field(
         default_factory=dict, max_length=16, description="Gains in dB by stem; null leaves a stem out."
     )
     pan: dict[_Name, Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]] = Field(
