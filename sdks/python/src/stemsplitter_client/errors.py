@@ -20,12 +20,14 @@ class StemSplitterError(Exception):
     """
 
     attempts = 1
+    default_code = "API_ERROR"
 
     def __init__(
-        self, message: str, status_code: int = 0, code: str = "API_ERROR", details: Any = None
+        self, message: str, status_code: int = 0, code: str | None = None, details: Any = None
     ) -> None:
         super().__init__(message)
-        self.message, self.status_code, self.code, self.details = message, status_code, code, details
+        self.message, self.status_code, self.details = message, status_code, details
+        self.code = self.default_code if code is None else code
         error = details.get("error") if isinstance(details, Mapping) else None
         self._error: Mapping[str, Any] = error if isinstance(error, Mapping) else {}
 
@@ -51,36 +53,31 @@ class StemSplitterError(Exception):
 class ConfigError(StemSplitterError):
     """An option of the client is missing or invalid."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, 0, "CONFIG_ERROR")
+    default_code = "CONFIG_ERROR"
 
 
 class ConnectionFailed(StemSplitterError):
     """The server could not be reached, or the connection ended early, in all attempts."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, 0, "CONNECTION_ERROR")
+    default_code = "CONNECTION_ERROR"
 
 
 class WaitTimeout(StemSplitterError):
     """The split did not end in time. It goes on: wait again, or cancel it."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, 0, "TIMEOUT")
+    default_code = "TIMEOUT"
 
 
 class DownloadError(StemSplitterError):
     """A file could not be downloaded completely. No file was written."""
 
-    def __init__(self, message: str, status_code: int = 0) -> None:
-        super().__init__(message, status_code, "DOWNLOAD_ERROR")
+    default_code = "DOWNLOAD_ERROR"
 
 
 class InvalidSignature(StemSplitterError):
     """A webhook is not genuine, or is too old."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, 0, "INVALID_SIGNATURE")
+    default_code = "INVALID_SIGNATURE"
 
 
 class AuthenticationError(StemSplitterError):
