@@ -55,7 +55,8 @@ class Pool:
             self.log(f"failed {split_id}")
             raise SeparationFailed("died")
         while "endless" in split_id or ("held" in split_id and not self._go_on.exists()):
-            if on_progress(0.5):
+            # a run that was suspended in this call ends as one that was suspended in the sleep
+            if on_progress(0.5) and not self._go_on.exists():
                 self.log(f"stopped {split_id}")
                 raise Stopped("stopped")
             time.sleep(0.05)
