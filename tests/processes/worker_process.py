@@ -60,6 +60,7 @@ class Pool:
                 self.log(f"stopped {split_id}")
                 raise Stopped("stopped")
             time.sleep(0.05)
+        self.log(f"end {split_id}")
         folder = Path(request.folder)
         folder.mkdir(parents=True)  # another worker deletes the files of a run that has lost its lease
         stems = {name: str(folder / f"{name}.mp3") for name in request.stems}
@@ -67,7 +68,6 @@ class Pool:
         written = (*stems.values(), *(str(master["path"]) for master in masters.values()))
         for path in (*written, folder / "peaks.json"):
             Path(path).write_bytes(b"{}")
-        self.log(f"end {split_id}")
         return Separated(stems, masters, str(folder / "peaks.json"), "cpu", 1.0, 1.0)
 
 
