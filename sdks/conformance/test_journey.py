@@ -70,19 +70,28 @@ def test_journey(driver: Driver, server: Server, large_song: Path, long_song: Pa
         other = driver.ok("upload", path=str(long_song))["upload"]["input"]
         doomed = driver.ok("create", request={"input": other})["id"]
         driver.ok("cancel", id=doomed)
-        waited = driver.ok("wait", id=doomed, timeout=60)["split"]
+        waited = driver.ok("wait", id=doomed, timeout=60)["job"]
         assert waited["error"]["code"] == "CANCELED"
 
         waited = driver.ok("wait", id=created["id"], timeout=60)
-        split = waited["split"]
+        split = waited["job"]
         assert (split["status"], split["filename"], waited["updates"][-1]) == ("succeeded", "Lied é.wav", 100)
 
         assert driver.ok("list", status="succeeded") == [split["id"]]
-        stems = driver.ok("stems", id=split["id"], folder=str(tmp_path / "stems"))
+        stems = driver.ok("download", id=split["id"], folder=str(tmp_path / "stems"))
         assert set(stems) == FOUR
         assert all(Path(path).stat().st_size > 1000 for path in stems.values())
-        archive = driver.ok("archive", id=split["id"], path=str(tmp_path / "all.zip"))
+        archive = driver.ok("archive", id=split["id"], path=str(tmp_path / "all.zip"), timeout=60)
         assert len(zipfile.ZipFile(archive).namelist()) == len(FOUR)
+
+        flac = driver.ok(
+            "stem", id=split["id"], name="no_vocals", path=str(tmp_path / "a.flac"), format="flac", timeout=60
+        )
+        assert Path(flac).read_bytes()[:4] == b"fLaC"
+        mixes = {"kind": "mixes", "split": split["id"]}
+        mix = driver.ok("create", **mixes, request={"gains": {"vocals": -6, "drums": None}})["id"]
+        assert driver.ok("wait", **mixes, id=mix, timeout=60)["job"]["status"] == "succeeded"
+        assert Path(driver.ok("download", **mixes, id=mix, folder=str(tmp_path))["mix"]).stat().st_size > 1000
 
         wait_until(lambda: received)
     headers, body = received[0]

@@ -24,33 +24,40 @@ def new(c):
 
 def run(client, c):
     updates = []
+    kind = c.get("kind", "splits")
+    jobs = client.mixes(c["split"]) if kind == "mixes" else getattr(client, kind, None)
+    form = {name: c.get(given) for name, given in (("format", "format"), ("bit_depth", "bitDepth"))}
     match c["op"]:
         case "credits":
             return client.get_credits()
+        case "voices":
+            return client.list_voices()
         case "create":
-            return client.create_split(c["request"], idempotency_key=c.get("idempotencyKey"))
+            return jobs.create(c["request"], idempotency_key=c.get("idempotencyKey"))
         case "get":
-            return client.get_split(c["id"])
+            return jobs.get(c["id"])
         case "wait":
-            split = client.wait_for_split(
-                c["id"], timeout=c["timeout"], on_update=lambda each: updates.append(each["progress"])
+            job = jobs.wait(
+                c["id"], timeout=c["timeout"], on_update=lambda each: updates.append(each.get("progress"))
             )
-            return {"split": split, "updates": updates}
+            return {"job": job, "updates": updates}
         case "list":
-            return [split["id"] for split in client.iterate_splits(status=c.get("status"))]
+            return [each["id"] for each in jobs.iterate(status=c.get("status"))]
         case "cancel":
-            return client.cancel_split(c["id"])
+            return jobs.cancel(c["id"])
         case "delete":
-            return client.delete_split(c["id"])
+            return jobs.delete(c["id"])
         case "upload":
             upload = client.upload_file(
                 c["path"], filename=c.get("filename", ""), on_progress=lambda sent, _: updates.append(sent)
             )
             return {"upload": upload, "progress": updates}
-        case "stems":
-            return {name: str(path) for name, path in client.download_stems(c["id"], c["folder"]).items()}
+        case "download":
+            return {name: str(path) for name, path in jobs.download(c["id"], c["folder"]).items()}
+        case "stem":
+            return str(client.download_stem(c["id"], c["name"], c["path"], timeout=c["timeout"], **form))
         case "archive":
-            return str(client.download_archive(c["id"], c["path"]))
+            return str(client.download_archive(c["id"], c["path"], timeout=c["timeout"], **form))
         case "rotate":
             return client.rotate_webhook_secret()
         case "test_webhook":
@@ -69,7 +76,7 @@ def told(error):
         "requiredSeconds": "required_seconds",
         "balance": "balance",
     }
-    found = {name: getattr(error, attribute, None) for name, attribute in names.items()}
+    found = {name: getattr(error, attribute) for name, attribute in names.items()}
     return {"code": error.code, "status": error.status_code, "message": error.message, **found}
 
 

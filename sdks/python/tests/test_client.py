@@ -54,7 +54,7 @@ def test_given_transport_and_sleep_are_used():
     slept = []
     made = client((200, DONE | {"status": "queued"}), (200, DONE), sleep=slept.append)
     assert made.wait_for_split("s", timeout=10, interval=1.5)["status"] == "succeeded"
-    assert made._http.transport.seen == [("GET", "http://x/v1/audio/splits/s")] * 2
+    assert made.http.transport.seen == [("GET", "http://x/v1/audio/splits/s")] * 2
     assert slept == [1.5]
 
 
@@ -91,7 +91,7 @@ def test_async_client_awaits():
         made = AsyncStemSplitter("key", base_url="http://x", transport=transport)
         updates = []
         assert (await made.get_credits())["balance"] == 3
-        assert [split["id"] async for split in made.iterate_splits()] == ["s"]
+        assert [split["id"] async for split in made.splits.iterate()] == ["s"]
         assert (await made.wait_for_split("s", on_update=updates.append))["progress"] == 100
         with pytest.raises(NotFound):
             await made.get_split("other")

@@ -1,6 +1,6 @@
 """Client of the Stem Splitter API."""
 
-from .aio import AsyncStemSplitter
+from .aio import AsyncJobs, AsyncStemSplitter
 from .client import StemSplitter
 from .errors import (
     AuthenticationError,
@@ -17,6 +17,7 @@ from .errors import (
     ValidationError,
     WaitTimeout,
 )
+from .jobs import Jobs
 from .transport import VERSION as __version__
 from .webhooks import verify_webhook
 
@@ -27,6 +28,7 @@ AIStemSplitterError = StemSplitterError
 __all__ = [
     "AIStemSplitter",
     "AIStemSplitterError",
+    "AsyncJobs",
     "AsyncStemSplitter",
     "AuthenticationError",
     "ConfigError",
@@ -35,6 +37,7 @@ __all__ = [
     "DownloadError",
     "InsufficientCredits",
     "InvalidSignature",
+    "Jobs",
     "NotFound",
     "RateLimited",
     "ServerError",

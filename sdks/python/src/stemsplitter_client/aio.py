@@ -3,17 +3,68 @@
 from __future__ import annotations
 
 import asyncio
-import os
+import functools
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from pathlib import Path
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from .client import Json, StemSplitter
-from .uploads import Progress
-from .waiting import Split
+from .client import StemSplitter
+from .jobs import Collection, Jobs
+from .transport import CANCELED
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def _awaited(
+    method: Callable[Concatenate[Any, P], T],
+) -> Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]:
+    """Return a method that runs ``method`` of ``self._sync`` in a thread, and callbacks in the event loop."""
+
+    async def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        canceled = threading.Event()
+        in_loop = functools.partial(functools.partial, asyncio.get_running_loop().call_soon_threadsafe)
+        for name in kwargs.keys() & {"on_progress", "on_update"}:
+            kwargs[name] = kwargs[name] and in_loop(kwargs[name])
+        token = CANCELED.set(canceled)
+        try:
+            return await asyncio.to_thread(method, self._sync, *args, **kwargs)
+        finally:
+            canceled.set()
+            CANCELED.reset(token)
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+def _iterated(
+    method: Callable[Concatenate[Any, P], Iterator[T]],
+) -> Callable[Concatenate[Any, P], AsyncIterator[T]]:
+    async def call(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[T]:
+        end = object()
+        items = method(self._sync, *args, **kwargs)
+        while (item := await asyncio.to_thread(next, items, end)) is not end:
+            yield item  # type: ignore[misc]
+
+    functools.update_wrapper(call, method)
+    return call
+
+
+class AsyncCollection:
+    """Objects of one kind: the methods of :class:`Collection`, awaited."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._sync = collection
+
+    get, list, iterate = _awaited(Collection.get), _awaited(Collection.list), _iterated(Collection.iterate)
+
+
+class AsyncJobs(AsyncCollection):
+    """Jobs of one kind: the methods of :class:`Jobs`, awaited."""
+
+    create, wait = _awaited(Jobs.create), _awaited(Jobs.wait)
+    cancel, delete = _awaited(Jobs.cancel), _awaited(Jobs.delete)
+    download = _awaited(Jobs.download)
 
 
 class AsyncStemSplitter:
@@ -24,105 +75,29 @@ class AsyncStemSplitter:
     """
 
     def __init__(self, api_key: str = "", **options: Any) -> None:
-        self._client = StemSplitter(api_key, **options)
-        self.base_url = self._client.base_url
+        self._sync = StemSplitter(api_key, **options)
+        self.base_url = self._sync.base_url
+        self.splits, self.analyses = AsyncJobs(self._sync.splits), AsyncJobs(self._sync.analyses)
+        self.effects, self.speech = AsyncJobs(self._sync.effects), AsyncJobs(self._sync.speech)
+        self.deliveries = AsyncCollection(self._sync.deliveries)
 
-    async def get_credits(self) -> Json:
-        return await asyncio.to_thread(self._client.get_credits)
+    def mixes(self, split_id: str) -> AsyncJobs:
+        """Return the mixes of a split."""
+        return AsyncJobs(self._sync.mixes(split_id))
 
-    async def list_models(self) -> list[Json]:
-        return await asyncio.to_thread(self._client.list_models)
-
-    async def create_upload(self, **what: Any) -> Json:
-        return await asyncio.to_thread(self._client.create_upload, **what)
-
-    async def upload_audio(self, data: bytes, *, filename: str, content_type: str = "") -> Json:
-        return await asyncio.to_thread(
-            self._client.upload_audio, data, filename=filename, content_type=content_type
-        )
-
-    async def upload_file(
-        self, path: str | os.PathLike[str], *, on_progress: Progress | None = None, **what: Any
-    ) -> Json:
-        return await self._run(
-            on_progress, lambda call: self._client.upload_file(path, on_progress=call, **what)
-        )
-
-    async def create_split(self, request: Mapping[str, Any], *, idempotency_key: str | None = None) -> Json:
-        return await asyncio.to_thread(self._client.create_split, request, idempotency_key=idempotency_key)
-
-    async def get_split(self, split_id: str) -> Split:
-        return await asyncio.to_thread(self._client.get_split, split_id)
-
-    async def list_splits(self, **query: Any) -> Json:
-        return await asyncio.to_thread(self._client.list_splits, **query)
-
-    def iterate_splits(self, **query: Any) -> AsyncIterator[Split]:
-        return _iterate(self._client.iterate_splits(**query))
-
-    async def wait_for_split(
-        self,
-        split_id: str,
-        *,
-        timeout: float = 300,
-        interval: float = 2,
-        on_update: Callable[[Split], None] | None = None,
-    ) -> Split:
-        def wait(call: Callable[..., None]) -> Split:
-            return self._client.wait_for_split(split_id, timeout=timeout, interval=interval, on_update=call)
-
-        return await self._run(on_update, wait)
-
-    async def cancel_split(self, split_id: str) -> Split:
-        return await asyncio.to_thread(self._client.cancel_split, split_id)
-
-    async def delete_split(self, split_id: str) -> Json:
-        return await asyncio.to_thread(self._client.delete_split, split_id)
-
-    async def download_stems(
-        self, split: str | Mapping[str, Any], folder: str | os.PathLike[str]
-    ) -> dict[str, Path]:
-        return await asyncio.to_thread(self._client.download_stems, split, folder)
-
-    async def download_archive(self, split_id: str, path: str | os.PathLike[str]) -> Path:
-        return await asyncio.to_thread(self._client.download_archive, split_id, path)
-
-    async def rotate_webhook_secret(self) -> str:
-        return await asyncio.to_thread(self._client.rotate_webhook_secret)
-
-    async def list_webhook_secrets(self) -> list[Json]:
-        return await asyncio.to_thread(self._client.list_webhook_secrets)
-
-    async def send_test_webhook(self, url: str) -> Json:
-        return await asyncio.to_thread(self._client.send_test_webhook, url)
-
-    def iterate_deliveries(self, **query: Any) -> AsyncIterator[Json]:
-        return _iterate(self._client.iterate_deliveries(**query))
-
-    async def get_delivery(self, delivery_id: str) -> Json:
-        return await asyncio.to_thread(self._client.get_delivery, delivery_id)
-
-    async def replay_delivery(self, delivery_id: str) -> Json:
-        return await asyncio.to_thread(self._client.replay_delivery, delivery_id)
-
-    async def _run(self, callback: Callable[..., None] | None, work: Callable[[Callable[..., None]], T]) -> T:
-        """Run ``work`` in a thread, with a function that calls ``callback`` in the loop and raises after a cancel."""
-        loop, canceled = asyncio.get_running_loop(), threading.Event()
-
-        def call(*values: Any) -> None:
-            if canceled.is_set():
-                raise asyncio.CancelledError
-            if callback:
-                loop.call_soon_threadsafe(callback, *values)
-
-        try:
-            return await asyncio.to_thread(work, call)
-        except asyncio.CancelledError:
-            canceled.set()
-            raise
-
-
-async def _iterate(items: Iterator[Json]) -> AsyncIterator[Json]:
-    end = object()
-    while (item := await asyncio.to_thread(next, items, end)) is not end:
-        yield item  # type: ignore[misc]
+    get_credits = _awaited(StemSplitter.get_credits)
+    list_models = _awaited(StemSplitter.list_models)
+    list_voices = _awaited(StemSplitter.list_voices)
+    create_upload = _awaited(StemSplitter.create_upload)
+    upload_audio = _awaited(StemSplitter.upload_audio)
+    upload_file = _awaited(StemSplitter.upload_file)
+    create_split = _awaited(StemSplitter.create_split)
+    get_split = _awaited(StemSplitter.get_split)
+    wait_for_split = _awaited(StemSplitter.wait_for_split)
+    download_stem = _awaited(StemSplitter.download_stem)
+    download_archive = _awaited(StemSplitter.download_archive)
+    rotate_webhook_secret = _awaited(StemSplitter.rotate_webhook_secret)
+    list_webhook_secrets = _awaited(StemSplitter.list_webhook_secrets)
+    send_test_webhook = _awaited(StemSplitter.send_test_webhook)
+    replay_delivery = _awaited(StemSplitter.replay_delivery)
+    request = _awaited(StemSplitter.request)

@@ -7,18 +7,17 @@ import json
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode
 
-from .downloads import download_file, download_files, stem_links
-from .errors import ConfigError, Conflict, NotFound, StemSplitterError
+from .downloads import download_file
+from .errors import ConfigError, StemSplitterError
+from .jobs import Collection, Jobs
 from .transport import Http, Response, Transport
 from .uploads import CHUNK_BYTES, Progress, content_type_of, send_file
-from .waiting import Split, wait
-
-Json = dict[str, Any]
+from .waiting import Json
 
 
 class StemSplitter:
@@ -32,6 +31,10 @@ class StemSplitter:
         chunk_bytes: size of the chunks of uploads, at least 65536.
         transport: sends requests instead of ``urllib``.
         sleep: waits a number of seconds.
+
+    Attributes:
+        splits, analyses, effects, speech: the jobs of each kind.
+        deliveries: the deliveries of webhooks.
 
     Raises:
         ConfigError: there is no key or no address.
@@ -57,24 +60,36 @@ class StemSplitter:
         address = address.rstrip("/")
         self.base_url = address if address.endswith("/v1") else f"{address}/v1"
         self._chunk_bytes = chunk_bytes
-        self._http = Http(timeout, max_retries, sleep, transport)
+        self.http = Http(timeout, max_retries, sleep, transport)
+        self.splits, self.analyses = Jobs(self, "/audio/splits"), Jobs(self, "/audio/analyses")
+        self.effects, self.speech = Jobs(self, "/audio/effects"), Jobs(self, "/audio/speech")
+        self.deliveries = Collection(self, "/webhooks/deliveries")
+
+    def mixes(self, split_id: str) -> Jobs:
+        """Return the mixes of a split; ``{"gains": {"vocals": -6, "drums": None}}`` is a request to create one."""
+        return Jobs(self, f"{self.splits.at(split_id)}/mixes", has_events=False)
 
     def get_credits(self) -> Json:
         """Return ``balance``, in seconds of audio."""
-        return self._get("/credits")
+        return self.request("GET", "/credits")
 
     def list_models(self) -> list[Json]:
         """Return the models of the server, the preferred one first."""
-        models: list[Json] = self._get("/models")["items"]
-        return models
+        return self._items("/models")
+
+    def list_voices(self) -> list[Json]:
+        """Return the voices of speech."""
+        return self._items("/voices")
 
     def create_upload(self, *, filename: str, content_type: str, content_length: int) -> Json:
         """Reserve an upload."""
         body = {"filename": filename, "contentType": content_type, "contentLength": content_length}
-        return self._post("/audio/uploads", body, uuid.uuid4().hex)
+        return self.request(
+            "POST", "/audio/uploads", body=body, headers={"Idempotency-Key": uuid.uuid4().hex}
+        )
 
     def upload_audio(self, data: bytes, *, filename: str, content_type: str = "") -> Json:
-        """Upload a song in memory. ``input`` of the result is the input of :meth:`create_split`."""
+        """Upload a song in memory. ``input`` of the result is the input of a job."""
         return self._upload(io.BytesIO(data), len(data), filename, content_type, None)
 
     def upload_file(
@@ -85,8 +100,7 @@ class StemSplitter:
         content_type: str = "",
         on_progress: Progress | None = None,
     ) -> Json:
-        """Upload a file in chunks; continues after a lost connection. ``input`` of the result is the input of
-        :meth:`create_split`.
+        """Upload a file in chunks; continues after a lost connection. ``input`` of the result is the input of a job.
 
         Args:
             on_progress: called with the bytes sent and the size, after each chunk.
@@ -96,25 +110,12 @@ class StemSplitter:
             return self._upload(file, size, filename or Path(path).name, content_type, on_progress)
 
     def create_split(self, request: Mapping[str, Any], *, idempotency_key: str | None = None) -> Json:
-        """Create a split, once even if the request is repeated.
+        """Create a split: ``splits.create``."""
+        return self.splits.create(request, idempotency_key=idempotency_key)
 
-        Args:
-            request: ``input`` and options, such as ``{"input": upload["input"], "stemModel": "4s"}``.
-            idempotency_key: random by default.
-        """
-        return self._post("/audio/splits", request, idempotency_key or uuid.uuid4().hex)
-
-    def get_split(self, split_id: str) -> Split:
-        """Return a split."""
-        return self._get(_path(split_id))
-
-    def list_splits(self, *, limit: int = 20, cursor: str | None = None, status: str | None = None) -> Json:
-        """Return a page of splits, newest first: ``items`` and ``nextCursor``."""
-        return self._get("/audio/splits", limit=limit, cursor=cursor, status=status)
-
-    def iterate_splits(self, *, status: str | None = None, page_size: int = 100) -> Iterator[Split]:
-        """Yield all splits, newest first."""
-        return _pages(lambda cursor: self.list_splits(limit=page_size, cursor=cursor, status=status))
+    def get_split(self, split_id: str) -> Json:
+        """Return a split: ``splits.get``."""
+        return self.splits.get(split_id)
 
     def wait_for_split(
         self,
@@ -122,135 +123,83 @@ class StemSplitter:
         *,
         timeout: float = 300,
         interval: float = 2,
-        on_update: Callable[[Split], None] | None = None,
-    ) -> Split:
-        """Return the split when it has succeeded or failed. Uses events, and polls where they are not available.
+        on_update: Callable[[Json], None] | None = None,
+    ) -> Json:
+        """Return the split when it has ended: ``splits.wait``."""
+        return self.splits.wait(split_id, timeout=timeout, interval=interval, on_update=on_update)
+
+    def download_stem(
+        self,
+        split_id: str,
+        name: str,
+        path: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        bit_depth: str | int | None = None,
+        bitrate: int | None = None,
+        timeout: float = 300,
+    ) -> Path:
+        """Download a stem, or ``no_`` and its name for the song without it, in any format. The file appears when it
+        is complete.
 
         Args:
-            timeout: seconds.
-            interval: seconds between polls.
-            on_update: called with the split at first and when its status or progress changes. An exception in it ends
-                the wait.
-
-        Raises:
-            WaitTimeout: it has not ended in time.
+            timeout: seconds until the server has made it.
         """
-        events = None if self._http.transport else lambda seconds: self._events(split_id, seconds)
-        return wait(
-            lambda: self.get_split(split_id), events, self._http, split_id, timeout, interval, on_update
-        )
+        query = {"format": format, "bitDepth": bit_depth, "bitrate": bitrate}
+        return self._download(split_id, f"stems/{quote(name, safe='')}", query, path, timeout)
 
-    def cancel_split(self, split_id: str) -> Split:
-        """Cancel a split. It fails with the code ``CANCELED``, and its credits are refunded."""
-        try:
-            return self._call("POST", f"{_path(split_id)}/cancel")
-        except Conflict as error:
-            if error.attempts > 1:  # the first response was lost
-                split = self.get_split(split_id)
-                if (split.get("error") or {}).get("code") == "CANCELED":
-                    return split
-            raise
-
-    def delete_split(self, split_id: str) -> Json:
-        """Delete an ended split with its files."""
-        try:
-            return self._call("DELETE", _path(split_id))
-        except NotFound as error:
-            if error.attempts > 1:  # the first response was lost
-                return {"id": split_id, "deleted": True}
-            raise
-
-    def download_stems(
-        self, split: str | Mapping[str, Any], folder: str | os.PathLike[str]
-    ) -> dict[str, Path]:
-        """Download all stems into a folder. The files appear together, when all are complete.
-
-        Args:
-            split: a split, or its id.
-
-        Returns:
-            The path of each stem, such as ``folder/vocals.mp3``.
-
-        Raises:
-            DownloadError: the split has not succeeded, or a file could not be downloaded completely.
-        """
-        found = stem_links(self.get_split(split) if isinstance(split, str) else split)
-        return download_files(self._http, found["stems"], Path(folder))
-
-    def download_archive(self, split_id: str, path: str | os.PathLike[str]) -> Path:
-        """Download all stems in a ZIP archive."""
-        url = f"{self.base_url}{_path(split_id)}/archive"
-        return download_file(self._http, url, self._headers(), Path(path))
+    def download_archive(
+        self,
+        split_id: str,
+        path: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        bit_depth: str | int | None = None,
+        bitrate: int | None = None,
+        timeout: float = 300,
+    ) -> Path:
+        """Download all stems in a ZIP archive, or with the format ``stem.mp4`` in one Native Instruments Stem file."""
+        query = {"format": format, "bitDepth": bit_depth, "bitrate": bitrate}
+        return self._download(split_id, "archive", query, path, timeout)
 
     def rotate_webhook_secret(self) -> str:
         """Create a signing secret. The previous one stays active for 24 hours."""
-        secret: str = self._call("POST", "/webhooks/secrets/rotate", is_repeatable=False)["secret"]
+        secret: str = self.request("POST", "/webhooks/secrets/rotate", is_repeatable=False)["secret"]
         return secret
 
     def list_webhook_secrets(self) -> list[Json]:
         """Return the active signing secrets, without their values."""
-        secrets: list[Json] = self._get("/webhooks/secrets")["items"]
-        return secrets
+        return self._items("/webhooks/secrets")
 
     def send_test_webhook(self, url: str) -> Json:
         """Send a test event. Returns its delivery."""
-        return self._call("POST", "/webhooks/test", {"url": url}, is_repeatable=False)
-
-    def iterate_deliveries(self, *, status: str | None = None, split_id: str | None = None) -> Iterator[Json]:
-        """Yield the deliveries of webhooks, newest first."""
-        return _pages(
-            lambda cursor: self._get(
-                "/webhooks/deliveries", limit=100, cursor=cursor, status=status, splitId=split_id
-            )
-        )
-
-    def get_delivery(self, delivery_id: str) -> Json:
-        """Return a delivery with its attempts."""
-        return self._get(f"/webhooks/deliveries/{quote(delivery_id, safe='')}")
+        return self.request("POST", "/webhooks/test", body={"url": url}, is_repeatable=False)
 
     def replay_delivery(self, delivery_id: str) -> Json:
         """Deliver an event again. Returns the new delivery."""
-        path = f"/webhooks/deliveries/{quote(delivery_id, safe='')}/replay"
-        return self._call("POST", path, is_repeatable=False)
+        return self.request("POST", f"{self.deliveries.at(delivery_id)}/replay", is_repeatable=False)
 
-    def _upload(
-        self, file: Any, size: int, filename: str, content_type: str, on_progress: Progress | None
-    ) -> Json:
-        kind = content_type or content_type_of(filename)
-        reservation = self.create_upload(filename=filename, content_type=kind, content_length=size)
-        sent = send_file(self._http, reservation, file, size, self._chunk_bytes, on_progress)
-        found = {"uploadId": reservation["uploadId"], "fileUrl": sent["url"], "storageKey": sent["key"]}
-        return {**found, "expiresAt": reservation["expiresAt"], "input": {"type": "uploaded_file", **found}}
-
-    def _events(self, split_id: str, timeout: float) -> Response:
-        headers = self._headers({"Accept": "text/event-stream"})
-        return self._http.send("GET", f"{self.base_url}{_path(split_id)}/events", headers, timeout=timeout)
-
-    def _headers(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        return {"Accept": "application/json", "Authorization": f"Bearer {self.api_key}", **(more or {})}
-
-    def _get(self, path: str, **query: Any) -> Json:
-        given = {name: value for name, value in query.items() if value is not None}
-        return self._call("GET", f"{path}?{urlencode(given)}" if given else path)
-
-    def _post(self, path: str, body: Mapping[str, Any], idempotency_key: str) -> Json:
-        return self._call("POST", path, body, {"Idempotency-Key": idempotency_key})
-
-    def _call(
+    def request(
         self,
         method: str,
         path: str,
+        *,
         body: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
         is_repeatable: bool = True,
+        query: Mapping[str, Any] | None = None,
     ) -> Json:
-        content = None
-        headers = self._headers(headers)
-        if body is not None:
-            content = json.dumps(body, ensure_ascii=False).encode()
-            headers["Content-Type"] = "application/json"
-        url = f"{self.base_url}{path}"
-        answer, _ = self._http.request(method, url, headers, content, is_repeatable=is_repeatable)
+        """Send a request to a path of the API, such as ``/credits``. Returns ``data`` of the response."""
+        content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+        kind = {} if body is None else {"Content-Type": "application/json"}
+        url = f"{self.base_url}{path}{_query(query or {})}"
+        answer = self.http.request(
+            method,
+            url,
+            lambda: self._headers(**kind, **(headers or {})),
+            content,
+            is_repeatable=is_repeatable,
+        )
         if not isinstance(answer, Mapping) or "data" not in answer:
             raise StemSplitterError(
                 "The response is not of the API: check base_url.", 200, "HTTP_ERROR", answer
@@ -258,16 +207,34 @@ class StemSplitter:
         data: Json = answer["data"]
         return data
 
+    def open_events(self, path: str, timeout: float) -> Response:
+        """Open a stream of server-sent events."""
+        headers = self._headers(Accept="text/event-stream")
+        return self.http.send("GET", f"{self.base_url}{path}", headers, timeout=timeout)
 
-def _path(split_id: str) -> str:
-    return f"/audio/splits/{quote(split_id, safe='')}"
+    def _items(self, path: str) -> list[Json]:
+        items: list[Json] = self.request("GET", path)["items"]
+        return items
+
+    def _upload(
+        self, file: BinaryIO, size: int, filename: str, content_type: str, on_progress: Progress | None
+    ) -> Json:
+        kind = content_type or content_type_of(filename)
+        reservation = self.create_upload(filename=filename, content_type=kind, content_length=size)
+        sent = send_file(self.http, reservation, file, size, self._chunk_bytes, on_progress)
+        found = {"uploadId": reservation["uploadId"], "fileUrl": sent["url"], "storageKey": sent["key"]}
+        return {**found, "expiresAt": reservation["expiresAt"], "input": {"type": "uploaded_file", **found}}
+
+    def _download(
+        self, split_id: str, what: str, query: Json, path: str | os.PathLike[str], timeout: float
+    ) -> Path:
+        url = f"{self.base_url}{self.splits.at(split_id)}/{what}{_query(query)}"
+        return download_file(self.http, url, self._headers(), Path(path), timeout)
+
+    def _headers(self, **more: str) -> dict[str, str]:
+        return {"Accept": "application/json", "Authorization": f"Bearer {self.api_key}", **more}
 
 
-def _pages(get_page: Callable[[str | None], Json]) -> Iterator[Json]:
-    cursor: str | None = None
-    while True:
-        page = get_page(cursor)
-        yield from page["items"]
-        cursor = page.get("nextCursor")
-        if not cursor:
-            return
+def _query(values: Mapping[str, Any]) -> str:
+    given = {name: value for name, value in values.items() if value is not None}
+    return f"?{urlencode(given)}" if given else ""

@@ -16,38 +16,32 @@ class StemSplitterError(Exception):
             ``TIMEOUT``, ``DOWNLOAD_ERROR``, ``UPLOAD_ERROR`` or ``INVALID_SIGNATURE``; ``HTTP_ERROR`` for
             a response that is not of the API.
         details: the parsed response.
+        request_id: id of the request in the server's log.
+        doc_url: address of the documentation of the code.
+        param: the part of the request that is wrong, such as ``input.url``.
+        retry_after: seconds to wait, of :class:`RateLimited`.
+        required_seconds, balance: credits that the song needs and the account has, of :class:`InsufficientCredits`.
         attempts: how often the request was sent.
     """
 
-    attempts = 1
     default_code = "API_ERROR"
 
-    def __init__(
-        self, message: str, status_code: int = 0, code: str | None = None, details: Any = None
-    ) -> None:
+    def __init__(self, message: str, status_code: int = 0, code: str = "", details: Any = None) -> None:
         super().__init__(message)
         self.message, self.status_code, self.details = message, status_code, details
-        self.code = self.default_code if code is None else code
-        error = details.get("error") if isinstance(details, Mapping) else None
-        self._error: Mapping[str, Any] = error if isinstance(error, Mapping) else {}
+        self.code = code or self.default_code
+        found = details.get("error") if isinstance(details, Mapping) else None
+        error: Mapping[str, Any] = found if isinstance(found, Mapping) else {}
+        self.request_id: str | None = error.get("requestId")
+        self.doc_url: str | None = error.get("docUrl")
+        self.param: str | None = error.get("param")
+        self.required_seconds: int | None = error.get("requiredSeconds")
+        self.balance: int | None = error.get("balance")
+        self.retry_after: float | None = None
+        self.attempts = 1
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
-
-    @property
-    def request_id(self) -> str | None:
-        """Id of the request in the server's log."""
-        return self._error.get("requestId")
-
-    @property
-    def doc_url(self) -> str | None:
-        """Address of the documentation of the code."""
-        return self._error.get("docUrl")
-
-    @property
-    def param(self) -> str | None:
-        """The part of the request that is wrong, such as ``input.url``."""
-        return self._error.get("param")
 
 
 class ConfigError(StemSplitterError):
@@ -63,7 +57,7 @@ class ConnectionFailed(StemSplitterError):
 
 
 class WaitTimeout(StemSplitterError):
-    """The split did not end in time. It goes on: wait again, or cancel it."""
+    """The job did not end in time. It goes on: wait again, or cancel it."""
 
     default_code = "TIMEOUT"
 
@@ -87,16 +81,6 @@ class AuthenticationError(StemSplitterError):
 class InsufficientCredits(StemSplitterError):
     """The balance does not cover the song (402)."""
 
-    @property
-    def required_seconds(self) -> int | None:
-        """Credits that the song needs."""
-        return self._error.get("requiredSeconds")
-
-    @property
-    def balance(self) -> int | None:
-        """Credits of the account."""
-        return self._error.get("balance")
-
 
 class NotFound(StemSplitterError):
     """The resource does not exist (404)."""
@@ -112,9 +96,6 @@ class ValidationError(StemSplitterError):
 
 class RateLimited(StemSplitterError):
     """Too many requests (429), also after the retries."""
-
-    retry_after: float | None = None
-    """Seconds to wait."""
 
 
 class ServerError(StemSplitterError):
@@ -141,6 +122,5 @@ def error_of(status: int, body: Any, retry_after: float | None) -> StemSplitterE
         message, code = str(body.get("message") or error), error
     kind = _CLASSES.get(status, ServerError if status >= 500 else StemSplitterError)
     made = kind(message, status, code, body)
-    if isinstance(made, RateLimited):
-        made.retry_after = retry_after
+    made.retry_after = retry_after
     return made

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from .errors import ConnectionFailed, StemSplitterError, error_of
-from .transport import LOST, RETRIED, Http
+from .errors import StemSplitterError
+from .transport import LOST, RETRIED, Http, Response, lost_error
 
 CHUNK_BYTES = 8 << 20
 MAX_RETRIES = 10  # without progress: the server needs up to a minute to detect that a connection was lost
@@ -61,32 +61,27 @@ def send_file(
         try:
             response = http.send("PATCH", url, headers, chunk)
             if response.status < 300:
+                body = response.json()
                 failures, offset = 0, end
                 if on_progress:
                     on_progress(end, size)
-                body = response.json()
                 if end < size:
                     continue
-                data = body.get("data") or {}
-                return {"url": data["url"], "key": data["key"]}
-            error = error_of(response.status, response.json(), response.retry_after)
+                return {"url": body["data"]["url"], "key": body["data"]["key"]}
+            error = response.error()
             if response.status not in RETRIED and error.code not in _TEMPORARY:
                 raise error
-            retry_after = response.retry_after
         except LOST as lost:
-            error, retry_after = ConnectionFailed(f"The upload failed: {lost or type(lost).__name__}."), None
+            error = lost_error("The upload", lost)
         failures += 1
         if failures > MAX_RETRIES:
             raise error
         if error.code != "UPLOAD_OFFSET_MISMATCH":
-            http.pause(failures, retry_after, error)
-        stored = _stored(http, url, token)
+            http.pause(failures, error)
+        stored: int = http.request("HEAD", url, lambda: {"X-Upload-Token": token}, read=_offset_of)
         failures = 0 if stored > offset else failures
         offset = stored
 
 
-def _stored(http: Http, url: str, token: str) -> int:
-    stored, _ = http.request(
-        "HEAD", url, {"X-Upload-Token": token}, read=lambda response: int(response.headers["upload-offset"])
-    )
-    return int(stored)
+def _offset_of(response: Response) -> int:
+    return int(response.headers["upload-offset"])
