@@ -11,6 +11,9 @@ async function list(iterator) {
   return ids;
 }
 
+const jobs = ({ kind = 'splits', split }) => (kind === 'mixes' ? client.mixes(split) : client[kind]);
+const formOf = ({ format, bitDepth, timeout }) => ({ format, bitDepth, timeoutMs: timeout * 1000 });
+
 const OPERATIONS = {
   new({ apiKey, baseUrl, chunkBytes, isFast }) {
     const sleep = async (ms) => {
@@ -21,22 +24,24 @@ const OPERATIONS = {
     return null;
   },
   credits: () => client.getCredits(),
-  create: ({ request, idempotencyKey }) => client.createSplit(request, { idempotencyKey }),
-  get: ({ id }) => client.getSplit(id),
-  async wait({ id, timeout }) {
+  voices: () => client.listVoices(),
+  create: ({ request, idempotencyKey, ...of }) => jobs(of).create(request, { idempotencyKey }),
+  get: ({ id, ...of }) => jobs(of).get(id),
+  async wait({ id, timeout, ...of }) {
     const updates = [];
-    const onUpdate = (split) => updates.push(split.progress);
-    return { split: await client.waitForSplit(id, { timeoutMs: timeout * 1000, onUpdate }), updates };
+    const onUpdate = (job) => updates.push(job.progress);
+    return { job: await jobs(of).wait(id, { timeoutMs: timeout * 1000, onUpdate }), updates };
   },
-  list: ({ status }) => list(client.iterateSplits({ status })),
-  cancel: ({ id }) => client.cancelSplit(id),
-  delete: ({ id }) => client.deleteSplit(id),
+  list: ({ status, ...of }) => list(jobs(of).iterate({ status })),
+  cancel: ({ id, ...of }) => jobs(of).cancel(id),
+  delete: ({ id, ...of }) => jobs(of).delete(id),
   async upload({ path, filename }) {
     const progress = [];
     return { upload: await client.uploadFile(path, { filename, onProgress: (sent) => progress.push(sent) }), progress };
   },
-  stems: ({ id, folder }) => client.downloadStems(id, folder),
-  archive: ({ id, path }) => client.downloadArchive(id, path),
+  download: ({ id, folder, ...of }) => jobs(of).download(id, folder),
+  stem: ({ id, name, path, ...form }) => client.downloadStem(id, name, path, formOf(form)),
+  archive: ({ id, path, ...form }) => client.downloadArchive(id, path, formOf(form)),
   rotate: () => client.rotateWebhookSecret(),
   test_webhook: ({ url }) => client.sendTestWebhook(url),
   verify: ({ body, headers, secret, tolerance, now }) => verifyWebhook(Buffer.from(body), headers, secret, tolerance, now),

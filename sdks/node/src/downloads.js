@@ -1,7 +1,9 @@
 import { mkdir, mkdtemp, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { Aborted, ConnectionFailed, DownloadError } from './errors.js';
-import { failure, RETRIED } from './http.js';
+import { ConnectionFailed, DownloadError, WaitTimeout } from './errors.js';
+import { retryAfterOf } from './http.js';
+
+const MAX_HOPS = 5;
 
 /** Download links into files of a folder, named by their keys, which appear together when all are complete. */
 export async function downloadFiles(http, links, folder, signal) {
@@ -12,17 +14,17 @@ export async function downloadFiles(http, links, folder, signal) {
     files[name] = join(folder, `${name}.${extension}`);
   }
   await hidden(folder, async (temporary) => {
-    for (const [name, url] of Object.entries(links)) await download(http, url, {}, join(temporary, name), signal);
+    for (const [name, url] of Object.entries(links)) await download(http, url, {}, join(temporary, name), { signal });
     for (const [name, file] of Object.entries(files)) await rename(join(temporary, name), file);
   });
   return files;
 }
 
 /** Download a file, which appears when it is complete. */
-export async function downloadFile(http, url, headers, path, signal) {
+export async function downloadFile(http, url, headers, path, options) {
   await hidden(dirname(path), async (temporary) => {
-    const file = join(temporary, 'file');
-    await download(http, url, headers, file, signal);
+    const file = join(temporary, basename(path));
+    await download(http, url, headers, file, options);
     await rename(file, path);
   });
   return path;
@@ -38,14 +40,19 @@ async function hidden(folder, use) {
   }
 }
 
-/** Download into a file and verify its length; continue after a lost connection. */
-async function download(http, url, headers, path, signal) {
+/** Download into a file and verify its length; continue after a lost connection, and wait until the server has it. */
+async function download(http, url, headers, path, { timeoutMs = 0, signal }) {
+  const deadline = performance.now() + timeoutMs;
   const file = await open(path, 'w');
   let written = 0;
   let etag = '';
-  const write = async (response, received) => {
-    if (!response.ok) throw await failure(response);
-    if (response.status !== 206) written = 0;
+  const ranged = () => ({ ...headers, ...(etag && written ? { range: `bytes=${written}-`, 'if-range': etag } : {}) });
+  const read = async (response, received) => {
+    if (response.status !== 200 && response.status !== 206) {
+      await response.text();
+      return response;
+    }
+    if (response.status === 200) written = 0;
     await file.truncate(written);
     const tag = response.headers.get('etag') ?? '';
     etag = tag.startsWith('"') ? tag : '';
@@ -57,21 +64,26 @@ async function download(http, url, headers, path, signal) {
       written += part.length;
     }
     if (expected !== undefined && written !== expected) throw new Error(`${written} of ${expected} bytes were received`);
+    return response;
   };
   try {
-    for (let attempt = 1; ; attempt += 1) {
-      const range = etag && written ? { range: `bytes=${written}-`, 'if-range': etag } : {};
-      try {
-        return await http.send('GET', url, { headers: { ...headers, ...range }, signal }, write);
-      } catch (error) {
-        const isLost = error instanceof ConnectionFailed;
-        if (error instanceof Aborted || !(isLost || RETRIED.has(error.status))) throw error;
-        if (attempt > http.maxRetries) {
-          throw isLost ? new DownloadError(`${basename(path)} was not received completely: ${error.message}`, error) : error;
-        }
-        await http.pause(attempt, error, signal);
+    for (let hops = 0; ;) {
+      const response = await http.request('GET', url, { headers: ranged, signal, read });
+      if (response.status === 200 || response.status === 206) return;
+      const location = response.headers.get('location');
+      if (location && hops < MAX_HOPS) {
+        [url, headers, hops] = [location, {}, hops + 1]; // without the key
+      } else if (response.status !== 202) {
+        throw new DownloadError(`${basename(path)} was not received: status ${response.status}.`);
+      } else if (performance.now() >= deadline) {
+        throw new WaitTimeout(`Timed out waiting for ${basename(path)}.`);
+      } else {
+        await http.sleep((retryAfterOf(response) ?? 1) * 1000, signal);
       }
     }
+  } catch (error) {
+    if (!(error instanceof ConnectionFailed)) throw error;
+    throw new DownloadError(`${basename(path)} was not received completely: ${error.message}`, error);
   } finally {
     await file.close();
   }

@@ -40,7 +40,9 @@ export class Http {
       const { fetch } = this; // as a function, not as a method of this
       const send = body?.next && fetch === globalThis.fetch ? sendPieces : fetch;
       const content = body?.next && send !== sendPieces ? await joined(body) : body;
-      const response = await send(url, { method, headers: all, body: content, signal: controller.signal });
+      const response = await send(url, {
+        method, headers: all, body: content, signal: controller.signal, redirect: 'manual',
+      });
       received();
       return await use(response, received);
     } catch (error) {
@@ -57,15 +59,15 @@ export class Http {
    * Send a request until it succeeds. Responses 429 are always repeated; lost connections and errors of the server
    * only if it is repeatable.
    */
-  async request(method, url, { isRepeatable = true, read = json, ...options }) {
+  async request(method, url, { isRepeatable = true, read = json, headers, ...options }) {
     for (let attempt = 1; ; attempt += 1) {
       let isTemporary = isRepeatable;
       try {
-        return await this.send(method, url, options, async (response) => {
-          if (response.ok) return read(response);
+        return await this.send(method, url, { ...options, headers: headers() }, async (response, received) => {
+          if (response.status < 400) return await read(response, received);
           // 409: the server is doing it for the same idempotency key
-          const { status, headers } = response;
-          isTemporary = status === 429 || (status === 409 && headers.has('retry-after'))
+          const { status } = response;
+          isTemporary = status === 429 || (status === 409 && response.headers.has('retry-after'))
             || (isRepeatable && RETRIED.has(status));
           throw await failure(response);
         });
@@ -142,7 +144,11 @@ export async function json(response) {
 
 /** Return the error of a response. */
 export async function failure(response) {
-  const retryAfter = response.headers.get('retry-after') ?? '';
-  const seconds = /^\d+$/.test(retryAfter) ? Number(retryAfter) : undefined;
-  return errorOf(response.status, await json(response), seconds);
+  return errorOf(response.status, await json(response), retryAfterOf(response));
+}
+
+/** Return the seconds of the header Retry-After. */
+export function retryAfterOf(response) {
+  const value = response.headers.get('retry-after') ?? '';
+  return /^\d+$/.test(value) ? Number(value) : undefined;
 }

@@ -53,7 +53,12 @@ export interface UploadedAudio {
   input: UploadedFileInput;
 }
 
-export type AudioSplitInput = DirectUrlInput | UploadedFileInput;
+export interface LinkInput {
+  type: 'link';
+  url: string;
+}
+
+export type AudioSplitInput = DirectUrlInput | UploadedFileInput | LinkInput;
 export type SplitStatus = 'queued' | 'processing' | 'succeeded' | 'failed';
 
 export interface CreateSplitRequest {
@@ -93,6 +98,61 @@ export interface AudioSplit extends CreatedSplit {
   metadata?: Record<string, string>;
 }
 
+export interface CreateMixRequest {
+  /** Decibels by stem; null leaves a stem out. */
+  gains?: Record<string, number | null>;
+  /** Positions by stem, from -1 (left) to 1 (right). */
+  pan?: Record<string, number>;
+  format?: string;
+  bitDepth?: number | string;
+  bitrate?: number;
+}
+
+export interface Mix {
+  id: string;
+  status: SplitStatus;
+  url: string | null;
+  expiresAt: string;
+  error: null | { code: string; message: string };
+}
+
+interface JobOptions {
+  outputFormat?: string;
+  webhookUrl?: string;
+  metadata?: Record<string, string>;
+}
+
+export interface CreateAnalysisRequest extends JobOptions {
+  input: AudioSplitInput;
+}
+
+export interface CreateEffectRequest extends JobOptions {
+  input: AudioSplitInput;
+  effect: 'pitch' | 'speed' | 'nightcore' | 'daycore' | 'slowed_reverb' | 'voice_isolator' | (string & {});
+  parameters?: Record<string, unknown>;
+}
+
+export interface CreateSpeechRequest extends JobOptions {
+  text: string;
+  voice?: string;
+  speed?: number;
+  pitch?: number;
+}
+
+export interface AudioJob extends CreatedSplit {
+  progress: number;
+  expiresAt: string;
+  /** Link of each file, once the job has succeeded. */
+  outputs?: Record<string, string>;
+  error: null | { code: string; message: string };
+}
+
+export interface Analysis extends AudioJob {
+  tempo?: null | { bpm: number; confidence: number; alternatives: number[]; beats: number[] };
+  key?: null | { name: string; camelot: string; confidence: number };
+  tuningCents?: number;
+}
+
 export interface Model {
   name: string;
   title: string;
@@ -121,15 +181,66 @@ export interface WebhookEvent {
 /** Called with the bytes sent and the size, after each chunk. */
 export type OnProgress = (sent: number, size: number) => void;
 
+export interface WaitOptions<Job> extends CallOptions {
+  /** 5 minutes by default. */
+  timeoutMs?: number;
+  /** Time between polls. */
+  intervalMs?: number;
+  /** Called with the job at first and when its status or progress changes. */
+  onUpdate?: (job: Job) => void;
+}
+
+export interface FormatOptions extends CallOptions {
+  format?: string;
+  bitDepth?: number | string;
+  bitrate?: number;
+  /** Time until the server has made the file; 5 minutes by default. */
+  timeoutMs?: number;
+}
+
+/** Objects of one kind. */
+export class Collection<Item> {
+  get(id: string, options?: CallOptions): Promise<Item>;
+  /** A page, newest first. */
+  list(
+    options?: CallOptions & { limit?: number; cursor?: string; status?: string; splitId?: string },
+  ): Promise<{ items: Item[]; nextCursor: string | null }>;
+  /** All, newest first. */
+  iterate(options?: CallOptions & { status?: string; splitId?: string }): AsyncGenerator<Item>;
+}
+
+/** Jobs of one kind. Mixes can be neither canceled nor deleted: they end with their split. */
+export class Jobs<Request, Job> extends Collection<Job> {
+  /** Create a job, once even if the request is repeated. The idempotency key is random by default. */
+  create(request: Request, options?: CallOptions & { idempotencyKey?: string }): Promise<Job>;
+  /** The job when it has succeeded or failed. Uses events, and polls where they are not available. */
+  wait(id: string, options?: WaitOptions<Job>): Promise<Job>;
+  /** Cancel a job. It fails with the code `CANCELED`, and its credits are refunded. */
+  cancel(id: string, options?: CallOptions): Promise<Job>;
+  /** Delete an ended job with its files. */
+  delete(id: string, options?: CallOptions): Promise<{ id: string; deleted: true }>;
+  /** Download all files of a job into a folder: the path of each. They appear together, when all are complete. */
+  download(job: Job | string, folder: string, options?: CallOptions): Promise<Record<string, string>>;
+}
+
 /** Client of a Stem Splitter server. All promises reject with a `StemSplitterError`. */
 export class StemSplitter {
   constructor(options?: StemSplitterOptions);
   readonly apiKey: string;
   readonly baseUrl: string;
+  readonly splits: Jobs<CreateSplitRequest, AudioSplit>;
+  readonly analyses: Jobs<CreateAnalysisRequest, Analysis>;
+  readonly effects: Jobs<CreateEffectRequest, AudioJob>;
+  readonly speech: Jobs<CreateSpeechRequest, AudioJob>;
+  readonly deliveries: Collection<Delivery>;
+  /** The mixes of a split. */
+  mixes(splitId: string): Jobs<CreateMixRequest, Mix>;
 
   getCredits(options?: CallOptions): Promise<Credits>;
   /** The models of the server, the preferred one first. */
   listModels(options?: CallOptions): Promise<Model[]>;
+  /** The voices of speech. */
+  listVoices(options?: CallOptions): Promise<Array<{ name: string }>>;
   /** Reserve an upload; `uploadFile` and `uploadAudio` do it themselves. */
   createUpload(
     request: { filename: string; contentType: string; contentLength: number },
@@ -148,38 +259,23 @@ export class StemSplitter {
     path: string,
     options?: CallOptions & { filename?: string; contentType?: string; onProgress?: OnProgress },
   ): Promise<UploadedAudio>;
-  /** Create a split, once even if the request is repeated. The idempotency key is random by default. */
+  /** `splits.create` */
   createSplit(request: CreateSplitRequest, options?: CallOptions & { idempotencyKey?: string }): Promise<CreatedSplit>;
+  /** `splits.get` */
   getSplit(splitId: string, options?: CallOptions): Promise<AudioSplit>;
-  /** A page of splits, newest first. */
-  listSplits(
-    options?: CallOptions & { limit?: number; cursor?: string; status?: SplitStatus },
-  ): Promise<{ items: AudioSplit[]; nextCursor: string | null }>;
-  /** All splits, newest first. */
-  iterateSplits(options?: CallOptions & { status?: SplitStatus; pageSize?: number }): AsyncGenerator<AudioSplit>;
+  /** `splits.wait` */
+  waitForSplit(splitId: string, options?: WaitOptions<AudioSplit>): Promise<AudioSplit>;
   /**
-   * The split when it has succeeded or failed. Uses events, and polls where they are not available. `onUpdate` is called
-   * with the split at first and when its status or progress changes.
+   * Download a stem, or `no_` and its name for the song without it, in any format. The file appears when it is complete.
    */
-  waitForSplit(
-    splitId: string,
-    options?: CallOptions & { timeoutMs?: number; intervalMs?: number; onUpdate?: (split: AudioSplit) => void },
-  ): Promise<AudioSplit>;
-  /** Cancel a split. It fails with the code `CANCELED`, and its credits are refunded. */
-  cancelSplit(splitId: string, options?: CallOptions): Promise<AudioSplit>;
-  /** Delete an ended split with its files. */
-  deleteSplit(splitId: string, options?: CallOptions): Promise<{ id: string; deleted: true }>;
-  /** Download all stems into a folder: the path of each. The files appear together, when all are complete. */
-  downloadStems(split: AudioSplit | string, folder: string, options?: CallOptions): Promise<Record<string, string>>;
-  /** Download all stems in a ZIP archive. */
-  downloadArchive(splitId: string, path: string, options?: CallOptions): Promise<string>;
+  downloadStem(splitId: string, name: string, path: string, options?: FormatOptions): Promise<string>;
+  /** Download all stems in a ZIP archive, or with the format `stem.mp4` in one Native Instruments Stem file. */
+  downloadArchive(splitId: string, path: string, options?: FormatOptions): Promise<string>;
   /** Create a signing secret. The previous one stays active for 24 hours. */
   rotateWebhookSecret(options?: CallOptions): Promise<string>;
   listWebhookSecrets(options?: CallOptions): Promise<Array<{ id: string; prefix: string; expiresAt: string | null }>>;
   /** Send a test event. */
   sendTestWebhook(url: string, options?: CallOptions): Promise<Delivery>;
-  iterateDeliveries(options?: CallOptions & { status?: string; splitId?: string }): AsyncGenerator<Delivery>;
-  getDelivery(deliveryId: string, options?: CallOptions): Promise<Delivery & { payload: string; log: unknown[] }>;
   /** Deliver an event again. */
   replayDelivery(deliveryId: string, options?: CallOptions): Promise<Delivery>;
 }

@@ -110,7 +110,7 @@ export async function sendFile(http, reservation, source, { chunkBytes, onProgre
       if (!isTemporary || failures > MAX_RETRIES) throw error;
       if (error.code !== 'UPLOAD_OFFSET_MISMATCH') await http.pause(failures, error, signal);
       const read = (response) => Number(response.headers.get('upload-offset'));
-      const stored = await http.request('HEAD', url, { headers: token, signal, read });
+      const stored = await http.request('HEAD', url, { headers: () => token, signal, read });
       if (stored > offset) failures = 0;
       offset = stored;
     }

@@ -3,19 +3,19 @@ import { ConnectionFailed, RateLimited, ServerError, WaitTimeout } from './error
 const SILENCE_MS = 40000; // the server sends a comment every 15 seconds
 
 /**
- * Return the split when it has ended: by server-sent events, and by polling where they fail. Lost connections and a
+ * Return the job when it has ended: by server-sent events, and by polling where they fail. Lost connections and a
  * restart of the server do not end the wait.
  */
-export async function wait({ http, getSplit, eventsUrl, headers, splitId, timeoutMs, intervalMs, onUpdate, signal }) {
+export async function wait({ http, get, eventsUrl, headers, id, timeoutMs, intervalMs, onUpdate, signal }) {
   const now = () => performance.now(); // the wall clock may be set
   const deadline = now() + timeoutMs;
-  let hasEvents = true;
+  let hasEvents = eventsUrl !== undefined;
   let last;
-  const update = (split) => {
-    const state = `${split.status} ${split.progress}`;
-    if (state !== last) onUpdate?.(split);
+  const update = (job) => {
+    const state = `${job.status} ${job.progress}`;
+    if (state !== last) onUpdate?.(job);
     last = state;
-    return split.status === 'succeeded' || split.status === 'failed' ? split : undefined;
+    return job.status === 'succeeded' || job.status === 'failed' ? job : undefined;
   };
   for (;;) {
     if (hasEvents && deadline > now()) {
@@ -27,8 +27,8 @@ export async function wait({ http, getSplit, eventsUrl, headers, splitId, timeou
             hasEvents = response.status === 401 || response.status === 429 || response.status >= 500;
             return undefined;
           }
-          for await (const split of events(response.body, received)) {
-            const found = update(split);
+          for await (const job of events(response.body, received)) {
+            const found = update(job);
             if (found || now() >= deadline) return found;
           }
           return undefined;
@@ -39,14 +39,14 @@ export async function wait({ http, getSplit, eventsUrl, headers, splitId, timeou
       }
     }
     try {
-      const ended = update(await getSplit());
+      const ended = update(await get());
       if (ended) return ended;
     } catch (error) {
       const isRestarting = error instanceof ConnectionFailed || error instanceof ServerError || error instanceof RateLimited;
       if (!isRestarting) throw error;
     }
     const left = deadline - now();
-    if (left <= 0) throw new WaitTimeout(`Timed out waiting for split ${splitId}.`);
+    if (left <= 0) throw new WaitTimeout(`Timed out waiting for ${id}.`);
     await http.sleep(Math.min(intervalMs, left), signal);
   }
 }
@@ -62,7 +62,7 @@ async function* events(body, received) {
     for (const block of blocks) {
       const lines = block.split('\n');
       const data = lines.filter((line) => line.startsWith('data:')).map((line) => line.slice(5)).join('\n');
-      if (data && lines.some((line) => /^event: ?split$/.test(line))) yield JSON.parse(data);
+      if (data) yield JSON.parse(data);
     }
   }
 }
