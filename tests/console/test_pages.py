@@ -132,6 +132,37 @@ def test_content_security_policy_allows_this_server_only(visitor: Browser) -> No
     assert "http" not in POLICY and "*" not in POLICY
 
 
+class TestTheme:
+    """The theme is chosen with a form and kept in a cookie."""
+
+    def test_chosen_theme_is_in_every_page(self, visitor: Browser) -> None:
+        assert "data-theme=" not in visitor.get("/").text.partition("<body")[0]
+        answer = visitor.post("/theme", data={"theme": "dark", "next": "/pricing"})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/pricing")
+        for path in ("/", "/pricing", "/no-such-page"):
+            text = visitor.get(path).text
+            assert 'data-theme="dark"' in text and '<meta name="color-scheme" content="dark">' in text
+
+    @pytest.mark.parametrize("value", ["", "pink"])
+    def test_other_values_follow_the_system(self, visitor: Browser, value: str) -> None:
+        visitor.post("/theme", data={"theme": "light"})
+        visitor.post("/theme", data={"theme": value, "next": "//elsewhere.example"})
+        assert "data-theme=" not in visitor.get("/").text.partition("<body")[0]
+
+    def test_form_of_session_has_its_token(self, browser: Browser) -> None:
+        assert browser.post("/theme", data={"theme": "dark"}).status_code == 403
+        answer = browser.post("/theme", data={"theme": "dark", "csrf": browser.csrf, "next": "/account"})
+        assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+
+
+def test_error_pages_have_navigation(visitor: Browser, browser: Browser) -> None:
+    for client in (visitor, browser):
+        page = check(client, "/no-such-page")
+        assert {"/pricing", "/docs", "/docs/getting-started", "/status", "/vocal-remover"} <= page.links
+    assert "/sign-in" in check(visitor, "/no-such-page").links
+    assert "/sign-in" not in check(browser, "/no-such-page").links
+
+
 def test_internal_error_page_hides_details(app: FastAPI, visitor: Browser) -> None:
     @app.get("/fail")
     def fail() -> None:
@@ -153,7 +184,7 @@ class TestFiles:
     """Static files."""
 
     def test_static_files_of_page_are_cached(self, browser: Browser) -> None:
-        links = re.findall(r'"(/static/[^"]+)"', browser.get("/").text)
+        links = re.findall(r'"(/static/[^"#]+)', browser.get("/").text)
         assert len(links) >= 5
         for link in links:
             answer = browser.get(link)
@@ -161,7 +192,7 @@ class TestFiles:
             assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
 
     def test_other_versions_are_revalidated(self, visitor: Browser) -> None:
-        answer = visitor.get("/static/app.css?v=older")
+        answer = visitor.get("/static/older/app.css")
         assert answer.headers["cache-control"] == "no-cache"
         again = visitor.get("/static/app.css", headers={"If-None-Match": answer.headers["etag"]})
         assert again.status_code == 304
@@ -174,11 +205,46 @@ class TestFiles:
         listed = re.findall(
             r"^\| `(\S+)` .*`([0-9a-f]{64})` \|$", (STATIC / "VENDORED.md").read_text(), re.MULTILINE
         )
-        assert dict(listed).keys() == {path.name for path in STATIC.glob("*.min.js")}
+        vendored = {
+            path.name for path in (*STATIC.glob("*.min.js"), *STATIC.glob("*.woff2"), STATIC / "icons.svg")
+        }
+        assert dict(listed).keys() == vendored
         for name, digest in listed:
             assert hashlib.sha256((STATIC / name).read_bytes()).hexdigest() == digest
 
+    def test_scripts_of_page_share_version_with_imports(self, visitor: Browser) -> None:
+        """A script that is imported under another URL is loaded and run twice."""
+        versions = set(re.findall(r'"/static/([^"/]+)/', visitor.get("/").text))
+        assert versions == {assets.VERSION}
+        imports = [
+            found
+            for path in STATIC.glob("*.js")
+            for found in re.findall(r'^import .*"([^"]+)";$', path.read_text(), re.MULTILINE)
+        ]
+        assert imports and all(found.startswith("./") and found[2:] in assets._FILES for found in imports)
+
+    def test_static_files_and_pages_are_compressed(self, visitor: Browser, browser: Browser) -> None:
+        for path in ("/", "/docs", "/docs/getting-started", assets.url("app.css"), assets.url("icons.svg")):
+            answer = visitor.get(path, headers={"Accept-Encoding": "gzip"})
+            assert answer.headers["content-encoding"] == "gzip", path
+            assert int(answer.headers["content-length"]) < len(answer.content) / 2
+            plain = visitor.get(path, headers={"Accept-Encoding": "identity"})
+            assert "content-encoding" not in plain.headers and plain.content == answer.content
+            assert "Accept-Encoding" in plain.headers["vary"]
+        # its CSRF token could be guessed from the compressed length
+        assert "content-encoding" not in browser.get("/account").headers
+
+    def test_sprite_has_the_icons_of_the_templates(self) -> None:
+        templates = [path.read_text() for path in (STATIC.parent / "templates").iterdir()]
+        texts = [*templates, *(path.read_text() for path in STATIC.glob("*.js"))]
+        texts += [path.read_text() for path in STATIC.parent.glob("*.py")]
+        sprite = set(re.findall(r'<symbol id="([^"]+)"', (STATIC / "icons.svg").read_text()))
+        asked = {name for text in texts for name in re.findall(r'icon\("([a-z0-9-]+)"\)', text)}
+        assert asked <= sprite
+        quoted = {name for text in texts for name in re.findall(r'"([a-z0-9-]+)"', text)}
+        assert sprite <= quoted, "the sprite has an icon that no page shows"
+
     def test_home_page_is_small(self, visitor: Browser) -> None:
         first = visitor.get("/")
-        files = {link: visitor.get(link).content for link in re.findall(r'"(/static/[^"]+)"', first.text)}
+        files = {link: visitor.get(link).content for link in re.findall(r'"(/static/[^"#]+)', first.text)}
         assert len(first.content) + sum(map(len, files.values())) < 150_000

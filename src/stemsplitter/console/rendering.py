@@ -7,10 +7,12 @@ from typing import Any
 
 from fastapi import Request
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from starlette.responses import HTMLResponse
+from starlette.responses import HTMLResponse, Response
 
+from stemsplitter.api.compression import compress
 from stemsplitter.audio.formats import FORMATS
 from stemsplitter.console import assets
+from stemsplitter.console.tasks import TASKS
 from stemsplitter.sessions.service import SignedIn
 from stemsplitter.sizes import size
 from stemsplitter.splits.models import Split
@@ -18,6 +20,8 @@ from stemsplitter.splits.schemas import SplitView
 from stemsplitter.version import __version__
 
 _TEMPLATES = Path(__file__).parent / "templates"
+THEME_COOKIE = "theme"
+THEMES = ("light", "dark")
 
 
 def page(
@@ -27,22 +31,26 @@ def page(
     status: int = 200,
     headers: Mapping[str, str] | None = None,
     **context: Any,
-) -> HTMLResponse:
+) -> Response:
     """Render a template with ``context``.
 
     Templates also get ``request``, ``signed_in`` (:class:`SignedIn` or None), ``csrf`` (the session's token, empty
-    without a session), ``settings`` and ``version``.
+    without a session), ``theme`` (empty for that of the system), ``settings``, ``tools`` and ``version``.
     """
     signed_in: SignedIn | None = getattr(request.state, "signed_in", None)
+    theme = request.cookies.get(THEME_COOKIE, "")
     text = _environment.get_template(template).render(
         request=request,
         signed_in=signed_in,
         csrf=signed_in.session.csrf if signed_in else "",
         settings=request.app.state.services.settings,
+        theme=theme if theme in THEMES else "",
         **context,
     )
+    # pages of a session contain its CSRF token, so they are not compressed
     caching = {"Cache-Control": "no-store" if signed_in else "no-cache", "Vary": "Cookie"}
-    return HTMLResponse(text, status_code=status, headers=caching | dict(headers or {}))
+    response = HTMLResponse(text, status_code=status, headers=caching | dict(headers or {}))
+    return response if signed_in else compress(request, response)
 
 
 def duration(seconds: float) -> str:
@@ -98,4 +106,4 @@ _environment = Environment(
 _environment.filters |= {
     each.__name__: each for each in (duration, spoken, count, size, price, moment, iso, output)
 }
-_environment.globals |= {"static": assets.url, "version": __version__}
+_environment.globals |= {"static": assets.url, "tools": TASKS, "version": __version__}

@@ -18,6 +18,7 @@ from stemsplitter.console import (
     previews,
     public,
     splits,
+    theme,
     webhooks,
 )
 
@@ -25,6 +26,7 @@ MAX_FORM_BYTES = 64 * 1024
 
 PAGES: tuple[APIRouter, ...] = (
     public.router,
+    theme.router,
     manual.router,
     account.router,
     new_split.router,

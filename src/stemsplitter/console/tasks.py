@@ -12,12 +12,14 @@ METADATA = "task"  # key in the metadata of a split that holds the slug of its t
 class Task:
     """A tool page.
 
-    ``summary`` is its line in lists, ``lead`` its first sentence, ``paragraphs`` the rest of its text. ``mix`` names
-    the mix the player starts with: the stems of ``layout`` without ``muted``.
+    ``icon`` is a name of ``scripts/icons.py``, ``summary`` its line in lists, ``lead`` its first sentence,
+    ``paragraphs`` the rest of its text. ``mix`` names the mix the player starts with: the stems of ``layout`` without
+    ``muted``.
     """
 
     slug: str
     name: str
+    icon: str
     summary: str
     lead: str
     paragraphs: tuple[str, ...]
@@ -30,6 +32,7 @@ TASKS = (
     Task(
         slug="vocal-remover",
         name="Vocal remover",
+        icon="mic-off",
         summary="Instrumental version of a song",
         lead="Remove the vocals from a song and keep the instrumental.",
         paragraphs=(
@@ -43,6 +46,7 @@ TASKS = (
     Task(
         slug="acapella",
         name="Acapella",
+        icon="mic-vocal",
         summary="Vocals without the band",
         lead="Extract the vocals from a song.",
         paragraphs=(
@@ -57,6 +61,7 @@ TASKS = (
     Task(
         slug="karaoke",
         name="Karaoke",
+        icon="music-2",
         summary="Sing along with the band",
         lead="Make a karaoke track: the band plays, you sing.",
         paragraphs=(
@@ -70,6 +75,7 @@ TASKS = (
     Task(
         slug="drum-remover",
         name="Drum remover",
+        icon="drum",
         summary="Play along on drums",
         lead="Remove the drums from a song and play along on your own kit.",
         paragraphs=(
@@ -83,6 +89,7 @@ TASKS = (
     Task(
         slug="bass-remover",
         name="Bass remover",
+        icon="speaker",
         summary="Play along on bass",
         lead="Remove the bass from a song and play the bass line yourself.",
         paragraphs=(
@@ -96,6 +103,7 @@ TASKS = (
     Task(
         slug="guitar-remover",
         name="Guitar remover",
+        icon="guitar",
         summary="Play along on guitar",
         lead="Remove the guitars from a song and play the part yourself.",
         paragraphs=(
@@ -109,6 +117,7 @@ TASKS = (
     Task(
         slug="piano-remover",
         name="Piano remover",
+        icon="piano",
         summary="Play along on piano",
         lead="Remove the piano from a song and play the part yourself.",
         paragraphs=(

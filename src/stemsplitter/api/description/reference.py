@@ -13,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup, escape
 from starlette.responses import HTMLResponse, Response
 
+from stemsplitter.api.compression import compress
 from stemsplitter.api.description import openapi, postman
 from stemsplitter.api.documentation import ERRORS
 from stemsplitter.api.envelope import JsonResponse
@@ -50,12 +51,13 @@ def postman_json(request: Request) -> JsonResponse:
 
 
 @router.get("/docs")
-def docs(request: Request) -> HTMLResponse:
+def docs(request: Request) -> Response:
     """Return the description as a page."""
-    return HTMLResponse(
+    response = HTMLResponse(
         render(_description(request.app)),
         headers={"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"},
     )
+    return compress(request, response)
 
 
 def render(spec: openapi.Spec) -> str:

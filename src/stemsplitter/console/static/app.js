@@ -66,6 +66,20 @@ document.addEventListener("submit", async (event) => {
   }
 }, true);
 
+// the theme changes at once; the cookie keeps it for the next page
+document.querySelector("[data-theme-switch]")?.addEventListener("submit", (event) => {
+  event.preventDefault();
+  const { value } = event.submitter;
+  const form = event.currentTarget;
+  fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form, event.submitter)), redirect: "manual" });
+  const root = document.documentElement;
+  if (value) root.dataset.theme = value;
+  else delete root.dataset.theme;
+  document.querySelector('meta[name="color-scheme"]').content = value || "light dark";
+  for (const button of form.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button.value === value));
+  document.dispatchEvent(new Event("theme"));
+});
+
 document.addEventListener("htmx:configRequest", (event) => {
   event.detail.headers["X-CSRF-Token"] = csrf;
 });

@@ -343,3 +343,4 @@ show();
 draw();
 new ResizeObserver(draw).observe(find("lanes"));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+document.addEventListener("theme", draw);
