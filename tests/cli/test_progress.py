@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from stemsplitter.cli import progress as module
+from stemsplitter.cli.song_bars import SongBars
 from stemsplitter.library import Progress
 
 
@@ -47,3 +48,17 @@ def test_row_17_bar_of_undeclared_length_shows_elapsed_time(drawn: Callable[[], 
         show(Progress(0.0, 10.0, 2.0))
     last = drawn().rsplit("Lied", 1)[1]
     assert "5.0× real time" in last and "elapsed" in last and "%" not in last
+
+
+def test_bar_of_a_run_counts_songs_and_audio(drawn: Callable[[], str]) -> None:
+    with SongBars(3) as bars:
+        bars.finished()
+        with bars.song("Lied") as show, bars.song("Tanz") as other:
+            show(Progress(0.5, 60.0, 2.0))
+            other(Progress(0.5, 30.0, 2.0))
+        bars.print("  stems/[bold]/" + "x" * 200)
+    text = drawn()
+    assert "1 of 3 songs" in text and "2 min 0 s of audio" not in text and "1 min 30 s of audio" in text
+    assert "Lied" in text and "Tanz" in text
+    assert "  stems/[bold]/" + "x" * 200 in text
+    assert re.search(r"songs, .* 67%", text)

@@ -2,6 +2,10 @@
 
 import json
 import logging
+import os
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +19,7 @@ from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.catalogue.entries import ModelEntry
 from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.cli import batch
 from stemsplitter.cli.main import app
 from stemsplitter.errors import ModelError, OutputError, RequestError
 from stemsplitter.library import separator
@@ -558,3 +563,76 @@ def test_offline_prints_no_download_message(tmp_path: Path, monkeypatch: pytest.
     done = run("a.wav", "--model", "spleeter_2s")
     assert isinstance(done.exception, ModelError) and "offline" in str(done.exception)
     assert done.stderr == ""
+
+
+# --- songs side by side ---
+
+
+def test_songs_side_by_side_give_the_files_of_songs_in_turn(toy: ToyModel) -> None:
+    for number in range(1, 6):
+        write(Path(f"songs/{number}.wav"), number / 10, samples=4_096 * number)
+    assert run("songs", "-o", "one").exit_code == 0
+    result = run("songs", "-o", "two", "--jobs", "2")
+    assert result.exit_code == 0 and "5 of 5 songs separated." in result.stdout
+    files = sorted(path.relative_to("one") for path in Path("one").rglob("*.wav"))
+    assert len(files) == 5 * 6
+    assert sorted(path.relative_to("two") for path in Path("two").rglob("*.wav")) == files
+    assert all((Path("one") / path).read_bytes() == (Path("two") / path).read_bytes() for path in files)
+
+
+def test_songs_side_by_side_run_at_the_same_time(toy: ToyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    both = threading.Barrier(2)
+
+    def separate(mixture: Any) -> Any:
+        both.wait(20)  # fails unless another song is here, too
+        return np.stack([mixture / len(toy.stems)] * len(toy.stems))
+
+    monkeypatch.setattr(toy, "separate", separate)
+    result = run(str(write(Path("a.wav"))), str(write(Path("b.wav"))), "--jobs", "2")
+    assert result.exit_code == 0, result.output
+
+
+def test_failed_song_does_not_stop_those_beside_it(toy: ToyModel) -> None:
+    toy.poison = 0.5
+    for number in range(1, 5):
+        write(Path(f"songs/{number}.wav"), 0.5 if number == 2 else 0.25)
+    result = run("songs", "--jobs", "3")
+    assert result.exit_code == 1
+    assert "3 of 4 songs separated, 1 failed." in result.stdout
+    assert not Path("stems/2").exists() and Path("stems/4/vocals.wav").exists()
+
+
+def test_interrupt_stops_all_songs_and_leaves_no_file(toy: ToyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(1, 5):
+        write(Path(f"songs/{number}.wav"), samples=40 * 4_096)
+    started = threading.Event()
+
+    def separate(mixture: Any) -> Any:
+        if not started.is_set():
+            started.set()
+            os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.02)
+        return np.stack([mixture / len(toy.stems)] * len(toy.stems))
+
+    monkeypatch.setattr(toy, "separate", separate)
+    result = run("songs", "--jobs", "2")
+    assert result.exit_code == 130
+    assert not [path for path in Path("stems").rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("jobs", ["0", "-1", "many", "1.5", ""])
+def test_jobs_out_of_range_are_refused(toy: ToyModel, jobs: str) -> None:
+    result = run(str(write(Path("a.wav"))), "--jobs", jobs)
+    assert isinstance(result.exception, RequestError)
+    assert "--jobs cannot be" in str(result.exception)
+
+
+def test_automatic_jobs_are_limited_by_songs_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stemsplitter.separation.runtimes.openvino.usable_cores", lambda: 8)
+    monkeypatch.setattr(batch, "_free_memory", lambda: 100 << 30)
+    assert batch.parse_jobs("auto", 60) == 3
+    assert batch.parse_jobs("auto", 1) == 1
+    monkeypatch.setattr(batch, "_free_memory", lambda: 2 << 30)
+    assert batch.parse_jobs("auto", 60) == 2
+    monkeypatch.setattr(batch, "_free_memory", lambda: 1 << 20)
+    assert batch.parse_jobs("auto", 60) == 1

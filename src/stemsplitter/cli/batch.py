@@ -1,10 +1,14 @@
-"""A run of ``split``: one song after the other, into files or to standard output."""
+"""A run of ``split``: songs one after the other or side by side, into files or to standard output."""
 
 import logging
+import math
 import secrets
 import shutil
 import sys
-from collections.abc import Iterable, Iterator
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,12 +18,15 @@ from stemsplitter.audio.excerpt import Excerpt
 from stemsplitter.cli.report import SeparatedSong, TextReport
 from stemsplitter.cli.songs import is_folder
 from stemsplitter.cli.targets import Target
-from stemsplitter.errors import AudioError, RequestError, StemSplitterError
+from stemsplitter.errors import AudioError, RequestError, StemSplitterError, Stopped
 from stemsplitter.files.names import shown
 from stemsplitter.files.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from stemsplitter.library import Separator
+    from stemsplitter.library.results import ShouldStop
+
+MEMORY_OF_A_SONG = 1 << 30  # bytes, a generous estimate
 
 _log = logging.getLogger("stemsplitter")
 
@@ -39,33 +46,95 @@ class OutputOptions:
 
 
 def separate_songs(
-    targets: Iterable[Target], separator: "Separator", report: TextReport, options: OutputOptions
+    targets: Collection[Target],
+    separator: "Separator",
+    report: TextReport,
+    options: OutputOptions,
+    jobs: int = 1,
 ) -> bool:
-    """Separate songs, each into its target. Returns True unless a song failed.
+    """Separate songs, each into its target, ``jobs`` of them side by side. Returns True unless a song failed.
 
     Raises:
         RequestError: the options are invalid for every song.
     """
-    done = failed = skipped = 0
-    for target in targets:
+    run = _Run(separator, report, options)
+    with report.running():
+        if jobs == 1:
+            for target in targets:
+                run.separate(target)
+        else:
+            run.separate_side_by_side(targets, jobs)
+    results = Counter(run.results)
+    report.finished(results["separated"], results["failed"], results["skipped"])
+    return not results["failed"]
+
+
+def parse_jobs(jobs: str, songs: int) -> int:
+    """Return the number of songs to separate side by side, at most ``songs``, for the value of ``--jobs``.
+
+    For ``auto``: a model keeps up to four cores busy, and one song more fills the time in which songs are opened and
+    finished, if there is memory for it.
+
+    Raises:
+        RequestError: the value is neither ``auto`` nor a positive number.
+    """
+    if jobs != "auto":
+        if not jobs.isdecimal() or not int(jobs):
+            raise RequestError(f"--jobs cannot be {jobs!r}: give a number of songs from 1 on, or auto.")
+        return min(int(jobs), songs)
+    from stemsplitter.separation.runtimes.openvino import MAX_STREAMS, usable_cores
+
+    by_cores = math.ceil(usable_cores() / MAX_STREAMS) + 1
+    return max(min(by_cores, _free_memory() // MEMORY_OF_A_SONG, songs), 1)
+
+
+def _free_memory() -> int:
+    """Return the bytes that programs can still use, as the kernel estimates them; a lot where it does not."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+    except OSError:
+        return sys.maxsize
+    kilobytes = next(line.split()[1] for line in lines if line.startswith("MemAvailable:"))
+    return int(kilobytes) * 1024
+
+
+class _Run:
+    """The songs of a run, separated one after the other or side by side, and what became of each."""
+
+    def __init__(self, separator: "Separator", report: TextReport, options: OutputOptions) -> None:
+        self.results: list[str] = []
+        self._separator, self._report, self._options = separator, report, options
+        self._stopping = threading.Event()
+
+    def separate_side_by_side(self, targets: Iterable[Target], jobs: int) -> None:
+        """Separate songs in ``jobs`` threads, which share the model. An interrupt stops each after its segment."""
+        pool = ThreadPoolExecutor(jobs, thread_name_prefix="song")
+        try:
+            for future in as_completed([pool.submit(self.separate, target) for target in targets]):
+                future.result()
+        finally:
+            self._stopping.set()
+            pool.shutdown(cancel_futures=True)
+
+    def separate(self, target: Target) -> None:
         song = target.song.shown
         try:
-            if options.skip_existing and target.is_done():
-                skipped += 1
-                report.skipped(song, target.folder)
+            if self._options.skip_existing and target.is_done():
+                self._report.skipped(song, target.folder)
+                self.results.append("skipped")
             else:
-                report.separated(_split(target, separator, report, options))
-                done += 1
-        except RequestError:
+                self._report.separated(
+                    _split(target, self._separator, self._report, self._options, self._stopping.is_set)
+                )
+                self.results.append("separated")
+        except (RequestError, Stopped):
             raise  # every song would fail with it
         except Exception as error:
-            failed += 1
-            report.failed(
+            self.results.append("failed")
+            self._report.failed(
                 song, error if isinstance(error, StemSplitterError) else _internal_error(song, error)
             )
             _log.debug("cause:", exc_info=error)
-    report.finished(done, failed, skipped)
-    return not failed
 
 
 @contextmanager
@@ -103,18 +172,18 @@ def standard_output() -> Iterator[Path]:
 
 
 def _split(
-    target: Target, separator: "Separator", report: TextReport, options: OutputOptions
+    target: Target, separator: "Separator", report: TextReport, options: OutputOptions, stop: "ShouldStop"
 ) -> SeparatedSong:
     if error := target.refuse(overwrite=options.overwrite):
         raise error
-    separated = (_separate_into_zip if options.zip else _separate)(target, separator, report, options)
+    separated = (_separate_into_zip if options.zip else _separate)(target, separator, report, options, stop)
     if options.overwrite:
         target.remove_earlier()
     return separated
 
 
 def _separate(
-    target: Target, separator: "Separator", report: TextReport, options: OutputOptions
+    target: Target, separator: "Separator", report: TextReport, options: OutputOptions, stop: "ShouldStop"
 ) -> SeparatedSong:
     from stemsplitter.library.verification import verify_files
 
@@ -132,6 +201,7 @@ def _separate(
             start=options.excerpt.start,
             duration=options.excerpt.duration,
             progress=progress,
+            stop=stop,
         )
     paths = list(dict.fromkeys(file.path for file in stems.files))
     if not options.verify:
@@ -141,7 +211,7 @@ def _separate(
 
 
 def _separate_into_zip(
-    target: Target, separator: "Separator", report: TextReport, options: OutputOptions
+    target: Target, separator: "Separator", report: TextReport, options: OutputOptions, stop: "ShouldStop"
 ) -> SeparatedSong:
     """Write the stems into a temporary folder first, so that stems already in the folder stay unchanged."""
     from stemsplitter.files.archive import write_zip
@@ -153,7 +223,7 @@ def _separate_into_zip(
     finished = False
     try:
         inner = replace(target, output=temporary, filename=None)
-        separated = _separate(inner, separator, report, options)
+        separated = _separate(inner, separator, report, options, stop)
         with report.status("Writing the ZIP file"):
             write_zip(archive, separated.paths)
         finished = True

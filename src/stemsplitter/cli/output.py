@@ -14,8 +14,8 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def print_message(text: str) -> None:
-    """Print a line on standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """Print a line on standard error, in one write, so that lines of several threads do not mix."""
+    print(f"{text}\n", end="", file=sys.stderr, flush=True)
 
 
 def print_json(value: Any) -> None:
@@ -24,11 +24,11 @@ def print_json(value: Any) -> None:
 
 
 def print_event(event: str, **values: Any) -> None:
-    """Print a JSON object with the field ``event`` on one line.
+    """Print a JSON object with the field ``event`` on one line, in one write.
 
     The line is ASCII. A byte of a path that is not UTF-8 is one of U+DC80 to U+DCFF, as in ``os.fsencode``.
     """
-    print(json.dumps({"event": event, **values}), flush=True)
+    print(f"{json.dumps({'event': event, **values})}\n", end="", flush=True)
 
 
 def print_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], as_json: bool) -> None:

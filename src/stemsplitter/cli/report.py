@@ -2,6 +2,7 @@
 
 import math
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
@@ -9,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stemsplitter.cli.output import duration, print_event, print_message, printable
-from stemsplitter.cli.progress import download_progress, separation_progress, status
+from stemsplitter.cli.progress import download_progress, separation_lines, status
 from stemsplitter.files.names import shown
 
 if TYPE_CHECKING:
     from stemsplitter.catalogue.entries import ModelEntry
+    from stemsplitter.cli.song_bars import SongBars
     from stemsplitter.files.verified import Progress as DownloadProgress
     from stemsplitter.library import Progress, Separator, StemFiles
     from stemsplitter.library.verification import Verification
@@ -31,7 +33,10 @@ class SeparatedSong:
 
 
 class TextReport:
-    """Results as text on standard output, progress and errors on standard error. Base of :class:`JsonReport`."""
+    """Results as text on standard output, progress and errors on standard error. Base of :class:`JsonReport`.
+
+    Several threads may call the methods, each for another song.
+    """
 
     def __init__(self, songs: int, *, to_stderr: bool = False) -> None:
         self._songs = songs
@@ -39,6 +44,8 @@ class TextReport:
         self._names_files = not to_stderr  # those that standard output takes are temporary
         self._started = 0
         self._notes: tuple[str, ...] = ()
+        self._bars: SongBars | None = None
+        self._lock = threading.RLock()  # the lines of a song stay together
 
     def fetching(self, entry: "ModelEntry") -> AbstractContextManager["DownloadProgress"]:
         """Report the download of a model; yields the callback for its progress."""
@@ -48,7 +55,7 @@ class TextReport:
 
     def status(self, text: str) -> AbstractContextManager[None]:
         """Report a step without progress."""
-        return status(text)
+        return nullcontext() if self._bars else status(text)
 
     def loaded(self, separator: "Separator") -> None:
         """Report the notes on the loaded model, once for the whole run."""
@@ -56,49 +63,73 @@ class TextReport:
         for note in separator.notes:
             print_message(f"warning: {note}")
 
+    def running(self) -> AbstractContextManager[None]:
+        """Show the progress of the songs that are separated in the block: bars on a terminal, else lines."""
+        return self._with_bars() if sys.stderr.isatty() else nullcontext()
+
+    @contextmanager
+    def _with_bars(self) -> Iterator[None]:
+        from stemsplitter.cli.song_bars import SongBars
+
+        with SongBars(self._songs) as bars:
+            self._bars = bars
+            try:
+                yield
+            finally:
+                self._bars = None
+
     def separating(
         self, song: Path, separator: "Separator"
     ) -> AbstractContextManager[Callable[["Progress"], None]]:
         """Report the start of a song; yields the callback for its progress."""
-        self._started += 1
-        number = f"{self._started}/{self._songs} " if self._songs > 1 else ""
+        with self._lock:
+            self._started += 1
+            number = f"{self._started}/{self._songs} " if self._songs > 1 else ""
         name = f"{number}{printable(song.name)}"
-        return separation_progress(name, f"{separator.entry.name} on {separator.device}")
+        if self._bars is not None:
+            return self._bars.song(name)
+        return nullcontext(separation_lines(name, f"{separator.entry.name} on {separator.device}"))
 
     def separated(self, song: SeparatedSong) -> None:
         """Report a finished song."""
         stems = song.stems
-        self._print(
+        self._finished(
             f"{printable(song.song.name)}: {duration(stems.seconds)} of audio in {duration(stems.elapsed)} "
-            f"({stems.speed:.1f}× real time), {_models(stems)} on {stems.device}"
+            f"({stems.speed:.1f}× real time), {_models(stems)} on {stems.device}",
+            *(f"  {printable(str(path))}" for path in (song.paths if self._names_files else ())),
+            *(f"  {line}" for line in self._remarks(song)),
         )
-        for path in song.paths if self._names_files else ():
-            self._print(f"  {printable(str(path))}")
-        for line in self._remarks(song):
-            self._print(f"  {line}")
-        self._output.flush()
 
     def skipped(self, song: Path, folder: Path) -> None:
         """Report a song whose stems exist."""
         self._started += 1
-        self._print(f"{printable(song.name)}: skipped, its stems are in {printable(str(folder))}")
+        self._finished(f"{printable(song.name)}: skipped, its stems are in {printable(str(folder))}")
 
     def failed(self, song: Path, error: Exception) -> None:
         """Report a failed song."""
         message = _one_line(error)
         # an error about a stem file does not name the song
         prefix = "" if shown(song) in message else f"{shown(song)}: "
-        print_message(f"error: {prefix}{message}")
+        self._finished(f"error: {prefix}{message}", is_error=True)
 
     def finished(self, done: int, failed: int, skipped: int = 0) -> None:
         """Report the end of the run."""
         if self._songs > 1:
             others = f", {skipped} skipped" if skipped else ""
             others += f", {failed} failed" if failed else ""
-            self._print(f"{done} of {self._songs} songs separated{others}.")
+            print(f"{done} of {self._songs} songs separated{others}.", file=self._output)
 
-    def _print(self, line: str) -> None:
-        print(line, file=self._output)
+    def _finished(self, *lines: str, is_error: bool = False) -> None:
+        """Print the lines of a song that is finished, on a terminal above the bars."""
+        output = sys.stderr if is_error else self._output
+        with self._lock:
+            for line in lines:
+                if self._bars is not None and output.isatty():
+                    self._bars.print(line)
+                else:
+                    print(line, file=output, flush=True)
+            if self._bars is not None:
+                self._bars.finished()
 
     def _remarks(self, song: SeparatedSong) -> Iterator[str]:
         stems, verification = song.stems, song.verification
@@ -129,6 +160,9 @@ class JsonReport(TextReport):
 
     def loaded(self, separator: "Separator") -> None:
         """Print nothing: the notes are among the warnings of each song."""
+
+    def running(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     @contextmanager
     def separating(self, song: Path, separator: "Separator") -> Iterator[Callable[["Progress"], None]]:

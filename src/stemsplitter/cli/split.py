@@ -11,7 +11,7 @@ import typer
 from stemsplitter.audio.excerpt import Excerpt
 from stemsplitter.audio.formats import STEM_FILE, OutputFormat, known_names
 from stemsplitter.cli import completion
-from stemsplitter.cli.batch import OutputOptions, separate_songs, standard_input, standard_output
+from stemsplitter.cli.batch import OutputOptions, parse_jobs, separate_songs, standard_input, standard_output
 from stemsplitter.cli.report import JsonReport, TextReport
 from stemsplitter.cli.songs import STANDARD_INPUT, Song, find_songs
 from stemsplitter.cli.targets import ONE_FILE_EXTENSIONS, Naming, check_earlier
@@ -142,6 +142,13 @@ def split(
         ),
     ] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: all cores.")] = None,
+    jobs: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Songs to separate side by side; they share the model. auto: by cores and memory.",
+        ),
+    ] = "1",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """Separate songs into stems.
@@ -171,6 +178,7 @@ def split(
     output_rate(format, 44_100 if rate is None else rate)
     check_quality(overlap, shifts)
     check_quality_choice(quality, model)
+    parse_jobs(jobs, 1)
     store = ModelStore()
     named = [*(stems or ()), *(complement(name) for name in without or ())]
     candidates, requested = _candidates(store, model, ",".join(named), quality)
@@ -200,7 +208,7 @@ def split(
                 store=store,
             )
         report.loaded(separator)
-        if not separate_songs(targets.values(), separator, report, options):
+        if not separate_songs(targets.values(), separator, report, options, parse_jobs(jobs, len(targets))):
             raise typer.Exit(1)
 
 
