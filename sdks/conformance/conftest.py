@@ -1,9 +1,11 @@
-"""Fixtures: one driver per language, the stub. Prints a table of languages and vectors."""
+"""Fixtures: one driver per language, the stub, a live server. Prints a table of languages and vectors."""
 
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from tests.acceptance.server import Server
 
 from .drivers import COMMANDS, Driver, MissingToolchain
 from .stub import Stub
@@ -39,6 +41,14 @@ def stub() -> Iterator[Stub]:
     started = Stub()
     yield started
     started.close()
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    started = Server(tmp_path_factory.mktemp("server"))
+    started.start()
+    yield started
+    started.stop()
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

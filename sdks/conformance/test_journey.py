@@ -3,7 +3,6 @@
 import secrets
 import struct
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,14 +17,6 @@ from .drivers import Driver
 
 BYTES = 60_000_000
 FOUR = {"vocals", "drums", "bass", "other"}
-
-
-@pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    started = Server(tmp_path_factory.mktemp("server"))
-    started.start()
-    yield started
-    started.stop()
 
 
 @pytest.fixture(scope="session")

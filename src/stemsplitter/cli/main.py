@@ -18,6 +18,7 @@ from stemsplitter.cli import (
     isolate,
     keys,
     maintenance,
+    mcp,
     models,
     serve,
     speak,
@@ -44,6 +45,7 @@ app.command("speed")(effects.speed)
 app.command("slowed-reverb")(effects.slowed_reverb)
 app.command("isolate-voice")(isolate.isolate_voice)
 app.command("speak")(speak.speak)
+app.command("mcp")(mcp.mcp)
 app.add_typer(models.app, name="models")
 app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)

@@ -7,14 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemsplitter.errors import RequestError
+from stemsplitter.files.names import AUDIO_SUFFIXES
 
-AUDIO_SUFFIXES = frozenset(
-    [
-        *(".3gp", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".ape", ".au", ".avi", ".caf", ".flac", ".m4a"),
-        *(".m4b", ".mka", ".mkv", ".mov", ".mp2", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".tta", ".w64"),
-        *(".wav", ".weba", ".webm", ".wma", ".wv"),
-    ]
-)
 STANDARD_INPUT = Path("-")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)  # a Path has one slash for several
 

@@ -36,7 +36,7 @@ SECTIONS = {
         "model-card",
         "fetching",
     ),
-    "Command and library": ("cli", "library", "formats"),
+    "Command and library": ("cli", "mcp", "library", "formats"),
     "About": ("architecture", "changelog"),
 }
 PAGES = {name for section in SECTIONS.values() for name in section}

@@ -7,6 +7,14 @@ from pathlib import Path
 TEMPORARY = (
     ".stemsplitter-"  # prefix of the names of temporary files and folders, before 16 hexadecimal digits
 )
+AUDIO_SUFFIXES = frozenset(
+    [
+        *(".3gp", ".aac", ".ac3", ".aif", ".aifc", ".aiff", ".ape", ".au", ".avi", ".caf", ".flac", ".m4a"),
+        *(".m4b", ".mka", ".mkv", ".mov", ".mp2", ".mp3", ".mp4", ".oga", ".ogg", ".opus", ".tta", ".w64"),
+        *(".wav", ".weba", ".webm", ".wma", ".wv"),
+    ]
+)
+"""Extensions of the files that are taken for songs in folders."""
 _LONGEST_SHOWN = 80
 _LONGEST_PLAIN = 200
 LONGEST_FILE_NAME = 255  # bytes, on every common file system
