@@ -8,14 +8,18 @@ from typing import Any
 
 import anyio
 import httpx2
+import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
+from stemsplitter.mcp_server.remote import Remote, ServerError
 from tests.acceptance.command import COMMAND
 from tests.acceptance.processes import free_port
 from tests.acceptance.server import Server
 from tests.acceptance.songs import encode, sung
 from tests.waiting import wait_until
+
+from .stub import Stub
 
 SDK = Path(__file__).parents[1] / "python" / "src"
 
@@ -106,3 +110,50 @@ def test_http_with_a_server(server: Server, tmp_path: Path) -> None:
         finally:
             process.terminate()
         assert process.wait(30) in (0, -15, 130)
+
+
+def exchange(call: str, status: int, data: Any = None, **expect: Any) -> dict[str, Any]:
+    method, path = call.split()
+    answer = {"success": True, "data": data} if status == 200 else {"success": False, "error": data}
+    return {
+        "expect": {"method": method, "path": path, **expect},
+        "respond": {"status": status, "json": answer},
+    }
+
+
+def test_tools_of_a_server(stub: Stub, tmp_path: Path) -> None:
+    remote, song, steps = Remote("k", stub.url), "https://example.com/song.mp3", list[float]()
+    no_events = {"code": "NOT_FOUND", "message": "There are no events."}
+    source = {"type": "direct_url", "url": song}
+    analysis = {"id": "ana_1", "status": "succeeded", "progress": 100, "tempo": {"bpm": 120.0}}
+    stub.play(
+        [
+            exchange("POST /v1/audio/analyses", 200, {"id": "ana_1"}, json={"input": source}),
+            exchange("GET /v1/audio/analyses/ana_1/events", 404, no_events),
+            exchange("GET /v1/audio/analyses/ana_1", 200, analysis),
+        ]
+    )
+    done = remote.analyze(song, steps.append)
+    assert stub.differences() == []
+    assert (done.files, done.details) == ({}, {"id": "ana_1", "tempo": {"bpm": 120.0}})
+    assert steps == [1]
+
+    request = {"input": source, "effect": "pitch", "parameters": {"semitones": 2}, "outputFormat": "mp3"}
+    effect = {"id": "eff_1", "status": "succeeded", "outputs": {"audio": f"{stub.url}/files/a.mp3"}}
+    stub.play(
+        [
+            exchange("POST /v1/audio/effects", 200, {"id": "eff_1"}, json=request),
+            exchange("GET /v1/audio/effects/eff_1/events", 404, no_events),
+            exchange("GET /v1/audio/effects/eff_1", 200, effect),
+            exchange("GET /files/a.mp3", 200, headers={"authorization": None}),
+        ]
+    )
+    done = remote.transform(song, tmp_path, "pitch", {"semitones": 2}, "mp3", steps.append)
+    assert stub.differences() == []
+    assert done.files == {"audio": tmp_path / "audio.mp3"}
+
+    stub.play(
+        [exchange("POST /v1/audio/analyses", 422, {"code": "VALIDATION_ERROR", "message": "Too long."})]
+    )
+    with pytest.raises(ServerError, match="Too long"):
+        remote.analyze(song, steps.append)

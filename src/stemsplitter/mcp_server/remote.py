@@ -13,6 +13,13 @@ from stemsplitter.mcp_server.jobs import Outcome, Report
 WAIT_S = 24 * 3600.0
 UPLOAD = 0.2  # share of the progress
 LAYOUTS = ("2s", "4s", "6s")
+_LEFT_OUT = (
+    "stems",
+    "outputs",
+    "error",
+    "status",
+    "progress",
+)  # links, and what the job of this server tells
 _URL = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -44,24 +51,37 @@ class Remote:
             options["quality"] = quality
         with _Errors():
             request = {"input": self._input(song, report), "outputFormat": format, **options}
-            split = self._client.create_split(request)
-            split = self._wait(split["id"], report)
-            return self._fetched(split, folder)
+            return self._done(self._client.splits, request, folder, report)
+
+    def analyze(self, song: str, report: Report) -> Outcome:
+        """Analyze key, tuning and tempo of a song."""
+        with _Errors():
+            request = {"input": self._input(song, report)}
+            return self._done(self._client.analyses, request, None, report)
+
+    def transform(
+        self, song: str, folder: Path, effect: str, parameters: dict[str, Any], format: str, report: Report
+    ) -> Outcome:
+        """Change pitch or speed of a song, or isolate its voice."""
+        with _Errors():
+            request: dict[str, Any] = {"input": self._input(song, report), "effect": effect}
+            if parameters:
+                request["parameters"] = parameters
+            return self._done(self._client.effects, {**request, "outputFormat": format}, folder, report)
 
     def fetch(self, split_id: str, folder: Path, report: Report) -> Outcome:
         """Wait for a split of the account and download its stems."""
         with _Errors():
-            split = self._client.wait_for_split(split_id, timeout=WAIT_S, on_update=_updates(report, 0))
-            return self._fetched(split, folder)
+            splits = self._client.splits
+            split = splits.wait(split_id, timeout=WAIT_S, on_update=_updates(report, 0))
+            return _fetched(splits, split, folder)
 
     def list_splits(self, limit: int) -> list[dict[str, Any]]:
         """Return the newest splits of the account."""
         kept = ("id", "filename", "status", "progress", "durationSeconds", "createdAt", "expiresAt")
         with _Errors():
-            return [
-                {name: split[name] for name in kept}
-                for split in self._client.list_splits(limit=limit)["items"]
-            ]
+            splits = self._client.splits.list(limit=limit)["items"]
+            return [{name: split[name] for name in kept} for split in splits]
 
     def _input(self, song: str, report: Report) -> dict[str, Any]:
         if _URL.match(song):
@@ -72,23 +92,26 @@ class Remote:
         found: dict[str, Any] = upload["input"]
         return found
 
-    def _wait(self, split_id: str, report: Report) -> dict[str, Any]:
+    def _done(self, jobs: sdk.Jobs, request: dict[str, Any], folder: Path | None, report: Report) -> Outcome:
+        """Create a job, wait for its end and download its files into ``folder``, if there is one."""
+        created = jobs.create(request)
         try:
-            return self._client.wait_for_split(split_id, timeout=WAIT_S, on_update=_updates(report, UPLOAD))
+            job = jobs.wait(created["id"], timeout=WAIT_S, on_update=_updates(report, UPLOAD))
         except Stopped:
-            self._client.cancel_split(split_id)
+            jobs.cancel(created["id"])
             raise
+        return _fetched(jobs, job, folder)
 
-    def _fetched(self, split: dict[str, Any], folder: Path) -> Outcome:
-        if split["status"] == "failed":
-            raise ServerError(f"The split {split['id']} failed: {split['error']['message']}")
-        files = self._client.download_stems(split, folder)
-        details = {name: split.get(name) for name in ("id", "durationSeconds", "creditsUsed", "model")}
-        return Outcome(dict(files), details)
+
+def _fetched(jobs: sdk.Jobs, job: dict[str, Any], folder: Path | None) -> Outcome:
+    if job["status"] == "failed":
+        raise ServerError(f"{job['id']} failed: {job['error']['message']}")
+    files = jobs.download(job, folder) if folder is not None else {}
+    return Outcome(dict(files), {name: value for name, value in job.items() if name not in _LEFT_OUT})
 
 
 def _updates(report: Report, first: float) -> Callable[[dict[str, Any]], None]:
-    return lambda split: report(first + (1 - first) * split["progress"] / 100)
+    return lambda split: report(first + (1 - first) * (split.get("progress") or 0) / 100)
 
 
 class _Errors:

@@ -59,14 +59,11 @@ def make_server(backend: "Local | Remote", folders: Folders, jobs: Jobs) -> MCPS
     for name, annotations in (("list_songs", _READS), ("list_results", _READS), ("get_result", _READS)):
         server.tool(annotations=annotations)(getattr(tools, name))
     server.tool(annotations=_ADDS)(tools.cancel)
-    server.tool(annotations=_ADDS)(tools.split)
+    for name in ("split", "analyze", "change_pitch", "change_speed", "slow_with_reverb", "isolate_voice"):
+        server.tool(annotations=_ADDS)(getattr(tools, name))
     if backend.is_remote:
         server.tool(annotations=_READS)(tools.list_splits)
         server.tool(annotations=_ADDS)(tools.fetch_split)
-    else:
-        server.tool(annotations=_READS)(tools.analyze)
-        for tool in (tools.change_pitch, tools.change_speed, tools.slow_with_reverb, tools.isolate_voice):
-            server.tool(annotations=_ADDS)(tool)
     return server
 
 
