@@ -17,6 +17,7 @@ from stemsplitter.fetching import Fetcher
 from stemsplitter.files.private import create_private, make_private
 from stemsplitter.health.service import HealthService
 from stemsplitter.idempotency.service import IdempotencyService
+from stemsplitter.links import Links
 from stemsplitter.payments.service import PaymentService
 from stemsplitter.quotas.disk import Disk
 from stemsplitter.quotas.service import Quotas
@@ -93,6 +94,11 @@ class Services:
         return Fetcher(self.settings)
 
     @cached_property
+    def links(self) -> Links:
+        """Tracks of links."""
+        return Links(self.settings)
+
+    @cached_property
     def storage(self) -> Storage:
         """Files of sources and stems.
 
@@ -155,7 +161,9 @@ class Services:
     @cached_property
     def splits(self) -> SplitService:
         """Splits."""
-        sources = Sources(self.database, self.storage, self.fetcher, self.uploads, self.quotas, self.settings)
+        sources = Sources(
+            self.database, self.storage, self.fetcher, self.links, self.uploads, self.quotas, self.settings
+        )
         return SplitService(
             self.database,
             self.settings,

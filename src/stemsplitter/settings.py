@@ -83,6 +83,9 @@ class Settings(BaseSettings):
         (),
         description="Private networks that sources and webhooks may use: 10.0.0.0/8,127.0.0.0/8.",
     )
+    links: Annotated[tuple[Literal["youtube", "soundcloud"], ...], NoDecode] = Field(
+        (), description="Sites whose links may be sources: youtube,soundcloud. Needs the extra links."
+    )
     cors_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Origins whose pages may call the API in browsers: https://shop.example.com; or *."
     )
@@ -170,7 +173,9 @@ class Settings(BaseSettings):
     )
     log_level: str = Field("info", description="debug, info, warning or error.")
 
-    @field_validator("allowed_networks", "allowed_hosts", "cors_origins", "worker_models", mode="before")
+    @field_validator(
+        "allowed_networks", "allowed_hosts", "cors_origins", "links", "worker_models", mode="before"
+    )
     @classmethod
     def _list(cls, value: Any) -> Any:
         return (

@@ -35,6 +35,7 @@ SECTIONS = {
         "models",
         "model-card",
         "fetching",
+        "links",
     ),
     "Command and library": ("cli", "mcp", "library", "formats"),
     "About": ("architecture", "changelog"),

@@ -54,10 +54,17 @@ class UploadedFile(RequestModel):
     storage_key: str = Field(max_length=1024)
 
 
+class Link(RequestModel):
+    """A track of YouTube or SoundCloud, if this server allows links; it is downloaded before the response."""
+
+    type: Literal["link"]
+    url: str = Field(max_length=8192, examples=["https://soundcloud.com/band/song"])
+
+
 class CreateSplit(RequestModel):
     """A song to separate, and its options."""
 
-    input: Annotated[DirectUrl | UploadedFile, Field(discriminator="type")]
+    input: Annotated[DirectUrl | UploadedFile | Link, Field(discriminator="type")]
     stem_model: Literal["6s", "4s", "2s", "htdemucs", "htdemucs_ft", "htdemucs_6s"] = Field(
         "6s",
         description="Six, four or two stems. `htdemucs` and `htdemucs_ft` mean 4s, `htdemucs_6s` means 6s.",

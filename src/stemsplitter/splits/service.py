@@ -23,7 +23,7 @@ from stemsplitter.splits.derived import repository as derived_repository
 from stemsplitter.splits.endings import Endings
 from stemsplitter.splits.model_selection import ALIASES, choose_stems, model_for
 from stemsplitter.splits.models import FAILED, FREE, PAYING, QUEUED, SUCCEEDED, UNFINISHED, Split
-from stemsplitter.splits.schemas import CreatedSplit, CreateSplit, DirectUrl, SplitView, UploadedFile
+from stemsplitter.splits.schemas import CreatedSplit, CreateSplit, DirectUrl, Link, SplitView, UploadedFile
 from stemsplitter.splits.sizes import stems_bytes
 from stemsplitter.splits.sources import Source, Sources, Stored
 from stemsplitter.storage import Storage
@@ -95,7 +95,7 @@ class SplitService:
         )
 
     def _create(
-        self, split: Split, input: DirectUrl | UploadedFile | Stored, record: Record
+        self, split: Split, input: DirectUrl | Link | UploadedFile | Stored, record: Record
     ) -> Mapping[str, Any]:
         account_id = split.account_id
         with self._database.read() as session:

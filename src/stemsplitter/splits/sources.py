@@ -17,18 +17,21 @@ from stemsplitter.database import Database
 from stemsplitter.fetching import Fetcher, FetchError
 from stemsplitter.files.names import plain_ending
 from stemsplitter.files.temporary import temporary_folder
+from stemsplitter.links import Links
 from stemsplitter.probing.pool import Probed, probe
 from stemsplitter.probing.sniffing import HEAD_BYTES, not_media
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.service_errors import ValidationFailed
 from stemsplitter.settings import Settings
-from stemsplitter.splits.schemas import DirectUrl, UploadedFile
+from stemsplitter.splits.schemas import DirectUrl, Link, UploadedFile
 from stemsplitter.storage import Storage
 from stemsplitter.storage.errors import FileMissing, StorageError
 from stemsplitter.uploads.models import Upload
 from stemsplitter.uploads.service import UploadService, is_direct, not_received
 
-DOWNLOAD_SECONDS = 15.0  # plus at most 30 s of probing, so creating a split takes at most 45 s
+# plus at most 30 s of probing, so creating a split takes less than the 60 s that clients wait
+DOWNLOAD_SECONDS = 15.0
+LINK_SECONDS = 25.0  # a link needs several requests before its download
 CREATING = timedelta(hours=1)  # far longer than that
 # a download reserves at most this much in advance, in a transaction of a few milliseconds
 STEP_BYTES = 16 << 20
@@ -75,16 +78,17 @@ class Sources:
         database: Database,
         storage: Storage,
         fetcher: Fetcher,
+        links: Links,
         uploads: UploadService,
         quotas: Quotas,
         settings: Settings,
     ) -> None:
         self._database, self._storage, self._fetcher = database, storage, fetcher
-        self._uploads, self._quotas, self._settings = uploads, quotas, settings
+        self._links, self._uploads, self._quotas, self._settings = links, uploads, quotas, settings
 
     @contextmanager
     def obtain(
-        self, account_id: str, split_id: str, given: DirectUrl | UploadedFile | Stored
+        self, account_id: str, split_id: str, given: DirectUrl | Link | UploadedFile | Stored
     ) -> Iterator[Source]:
         """Yield the song that a request names. A downloaded or copied file is deleted if the block raises.
 
@@ -99,6 +103,9 @@ class Sources:
         if isinstance(given, DirectUrl):
             with self._deleted_on_failure(split_id):
                 yield self._download(account_id, split_id, given)
+        elif isinstance(given, Link):
+            with self._deleted_on_failure(split_id):
+                yield self._fetch(account_id, split_id, given)
         elif isinstance(given, Stored):
             with self._deleted_on_failure(split_id):
                 self._reserve(account_id, split_id, given.size)
@@ -122,7 +129,7 @@ class Sources:
     def _download(self, account_id: str, split_id: str, given: DirectUrl) -> Source:
         limit = self._settings.max_source_bytes
         with temporary_folder() as folder, (folder / "source").open("w+b") as file:
-            counted = _CountedFile(file, lambda size: self._reserve(account_id, split_id, size))
+            counted = _CountedFile(file, self._reservation(account_id, split_id))
             try:
                 fetched = self._fetcher.download(
                     given.url, cast(BinaryIO, counted), max_bytes=limit, deadline_s=DOWNLOAD_SECONDS
@@ -130,11 +137,37 @@ class Sources:
             except FetchError as error:
                 raise ValidationFailed(str(error), param="input.url") from error
             file.flush()
-            probed = self._probe(account_id, Path(file.name), fetched.filename, "input.url")
-            self._reserve(account_id, split_id, 2 * fetched.size)  # until the temporary file is deleted
-            key = _source_key(split_id, fetched.filename)
-            self._storage.put_file(key, file.name, "application/octet-stream")
-        return Source(key, fetched.size, fetched.filename, probed, None)
+            return self._keep(account_id, split_id, Path(file.name), fetched.filename)
+
+    def _fetch(self, account_id: str, split_id: str, given: Link) -> Source:
+        with temporary_folder() as folder:
+            reserve = self._reservation(account_id, split_id)
+            try:
+                fetched = self._links.fetch(given.url, folder, LINK_SECONDS, reserve)
+            except FetchError as error:
+                raise ValidationFailed(str(error), param="input.url") from error
+            return self._keep(account_id, split_id, fetched.path, fetched.filename)
+
+    def _keep(self, account_id: str, split_id: str, path: Path, filename: str) -> Source:
+        """Probe and store a temporary file."""
+        size = path.stat().st_size
+        probed = self._probe(account_id, path, filename, "input.url")
+        self._reserve(account_id, split_id, 2 * size)  # until the temporary file is deleted
+        key = _source_key(split_id, filename)
+        self._storage.put_file(key, path, "application/octet-stream")
+        return Source(key, size, filename, probed, None)
+
+    def _reservation(self, account_id: str, split_id: str) -> Callable[[int], None]:
+        """Return a function that reserves growing sizes in steps, to be called before or while they are written."""
+        reserved = 0
+
+        def reserve(size: int) -> None:
+            nonlocal reserved
+            if size > reserved:
+                reserved = size + min(size, STEP_BYTES)
+                self._reserve(account_id, split_id, reserved)
+
+        return reserve
 
     def _copy(self, account_id: str, key: str, given: Stored) -> Source:
         size = self._storage.copy(given.key, key)
@@ -209,13 +242,11 @@ class _CountedFile:
 
     def __init__(self, file: BinaryIO, reserve: Callable[[int], None]) -> None:
         self._file, self._reserve = file, reserve
-        self._written = self._reserved = 0
+        self._written = 0
 
     def write(self, data: bytes) -> int:
         self._written += len(data)
-        if self._written > self._reserved:
-            self._reserved = self._written + min(self._written, STEP_BYTES)
-            self._reserve(self._reserved)
+        self._reserve(self._written)
         return self._file.write(data)
 
 

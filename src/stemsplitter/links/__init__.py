@@ -1,0 +1,6 @@
+"""Songs from links to YouTube and SoundCloud, fetched by yt-dlp in a child process behind a proxy of ours."""
+
+from stemsplitter.links.errors import LinkError
+from stemsplitter.links.fetching import FetchedLink, Links
+
+__all__ = ["FetchedLink", "LinkError", "Links"]
