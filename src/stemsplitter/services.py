@@ -178,7 +178,9 @@ class Services:
     @cached_property
     def derived_files(self) -> DerivedFiles:
         """Files made from the masters of splits."""
-        return DerivedFiles(self.database, self.splits, self.storage, self.quotas, self.settings)
+        return DerivedFiles(
+            self.database, self.splits, self.storage, self.quotas, self.rate_limits, self.settings
+        )
 
     @cached_property
     def health(self) -> HealthService:

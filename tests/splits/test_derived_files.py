@@ -1,5 +1,7 @@
 """Files derived from masters: stems in other formats, archives, mixes; invalid settings, runs, retention."""
 
+import base64
+import dataclasses
 import io
 import zipfile
 from collections.abc import Callable
@@ -39,6 +41,13 @@ from .conftest import Create
 
 Samples = npt.NDArray[np.float32]
 FULL = 1 << 23
+# of one pixel
+COVER = Tags(
+    cover=base64.b64decode(
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+    ),
+    cover_mime="image/png",
+)
 SIX = ("vocals", "drums", "bass", "guitar", "piano", "other")
 
 
@@ -73,7 +82,7 @@ def finish(services: Services, tmp_path: Path) -> Callable[..., dict[str, npt.ND
         for seed, name in enumerate(names):
             values[name] = np.random.default_rng(seed).integers(-FULL // 8, FULL // 8, (2, 9_000))
             path = tmp_path / f"{name}.wav"
-            tags = Tags(title="Lied").for_stem(name)
+            tags = dataclasses.replace(COVER, title="Lied").for_stem(name)
             with StemWriter(path, OutputFormat.parse("wav"), 44_100, 2, tags) as writer:
                 writer.write((values[name] / FULL).astype(np.float32))
                 writer.commit()
@@ -132,6 +141,7 @@ def test_mix_is_the_exact_sum_of_audible_stems(
     assert (done.gains["vocals"], done.gains["bass"], done.pan) == (None, 0, {})
     with services.storage.local_file(found.key) as path, open_source(path) as source:
         assert (source.info.tags.title, source.info.tags.comment) == ("Lied", "")
+        assert source.info.tags.cover == COVER.cover
 
 
 def test_stem_in_another_format_is_made_once(
@@ -351,6 +361,24 @@ def test_h2_files_that_wait_are_bounded(
         files.stem(account, split, "vocals", format)
     with pytest.raises(RateLimited, match="2 of your files"):
         files.stem(account, split, "drums", "mp3")
+
+
+def test_h2_new_file_of_a_read_counts_as_a_creation(
+    services: Services, account: str, split: str, files: DerivedFiles, maker: FileMaker
+) -> None:
+    limits = services.rate_limits
+    allowed = limits.create.limit
+    for _ in range(allowed - 1):
+        limits.check(account, limits.create)
+    first = files.stem(account, split, "vocals", "flac")
+    assert files.stem(account, split, "vocals", "flac") == first
+    with pytest.raises(RateLimited, match=f"{allowed} create requests"):
+        files.stem(account, split, "drums", "flac")
+    with pytest.raises(RateLimited):
+        files.archive(account, split, "flac")
+    maker.make_next("wrk_1")
+    assert isinstance(files.stem(account, split, "vocals", "flac"), Download)
+    assert not maker.make_next("wrk_1")
 
 
 def test_h2_file_over_the_quota_is_refused_before_it_is_made(

@@ -35,6 +35,7 @@ _VORBIS_COMPRESSION = 0.4
 _FLAC_LEVEL = "5"
 _FRAME_SAMPLES = 1 << 16
 _AIFF_BYTES = (1 << 32) - (1 << 20)  # sizes have 32 bits
+_RIFF_BYTES = (1 << 32) - 1
 
 
 class Encoder(Protocol):
@@ -266,6 +267,38 @@ class AiffEncoder:
         self._encoder.close()
 
 
+class WavEncoder:
+    """WAV written by FFmpeg, RF64 (EBU Tech 3306) from 4 GiB on; a cover follows in an ``id3 `` chunk."""
+
+    def __init__(self, file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> None:
+        codec = "pcm_f32le" if fmt.is_float else f"pcm_s{fmt.bits}le"
+        sample_format = "flt" if fmt.is_float else "s16" if fmt.bits == 16 else "s32"
+        settings = AvSettings("wav", codec, sample_format, {"rf64": "auto"}, has_cover=False)
+        self._file = file
+        self._tag = id3.tag(Tags(cover=tags.cover, cover_mime=tags.cover_mime))
+        self._encoder = AvEncoder(file, fmt, rate, channels, tags, settings)
+
+    def write(self, block: Samples) -> None:
+        self._encoder.write(block)
+
+    def finish(self) -> None:
+        self._encoder.finish()
+        if not self._tag:
+            return
+        padded = self._tag + bytes(len(self._tag) % 2)
+        chunk = b"id3 " + len(self._tag).to_bytes(4, "little") + padded
+        size = self._file.seek(0, 2) + len(chunk) - 8
+        if size > _RIFF_BYTES:
+            return  # RF64 states the size elsewhere, and few programs read it: leave the cover out
+        self._file.write(chunk)
+        self._file.seek(4)
+        self._file.write(size.to_bytes(4, "little"))
+        self._file.seek(0, 2)
+
+    def close(self) -> None:
+        self._encoder.close()
+
+
 class Mp3Encoder:
     """MP3 encoded by LAME: the LAME tag in the first frame states the delay and the exact length."""
 
@@ -321,11 +354,8 @@ class VorbisEncoder:
 
 
 def open_wav(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
-    """Open a WAV encoder, which writes RF64 (EBU Tech 3306) from 4 GiB on."""
-    codec = "pcm_f32le" if fmt.is_float else f"pcm_s{fmt.bits}le"
-    sample_format = "flt" if fmt.is_float else "s16" if fmt.bits == 16 else "s32"
-    settings = AvSettings("wav", codec, sample_format, {"rf64": "auto"}, has_cover=False)
-    return AvEncoder(file, fmt, rate, channels, tags, settings)
+    """Open a WAV encoder."""
+    return WavEncoder(file, fmt, rate, channels, tags)
 
 
 def open_flac(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:

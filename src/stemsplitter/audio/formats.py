@@ -152,6 +152,11 @@ def known_names() -> str:
     return ", ".join(entry.names for entry in FORMATS.values())
 
 
+def media_type(extension: str) -> str:
+    """Return the media type of the files of a format by their extension, without a dot. Raises KeyError."""
+    return {entry.extension: entry.media_type for entry in FORMATS.values()}[extension]
+
+
 def bit_depths() -> tuple[str, ...]:
     """The bit depths that at least one format has: ``16``, ``24``, ``32f``."""
     return tuple(sorted({depth for entry in FORMATS.values() for depth in entry.depths}))

@@ -23,7 +23,7 @@ PRE_SKIP = BEFORE + 312
 _FRAME = 960  # 20 ms
 _PACKETS_PER_PAGE = 50
 _FIRST, _LAST = 2, 4  # flags of a page
-_COMPLEXITY = "5"
+_COMPLEXITY = "1"  # 5 takes half as long again, for the same SNR at this bit rate
 _KBITS = {1: 64, 2: 96}
 
 

@@ -38,7 +38,14 @@ INDEX_MIME = "application/json"
 _AAC_BEFORE = 2048  # without them, the first 50 ms of a piece have 15 dB less SNR
 _AAC_DELAY = 1024
 _AAC = OutputFormat.choose("m4a", bitrate=128)
-_AAC_SETTINGS = AvSettings("mp4", "aac", "fltp", mp4_options(RATE), start=-_AAC_BEFORE)
+_AAC_SETTINGS = AvSettings(
+    "mp4",
+    "aac",
+    "fltp",
+    mp4_options(RATE),
+    {"aac_coder": "fast"},  # a quarter of the time of the default, and 2 dB more SNR in pieces
+    start=-_AAC_BEFORE,
+)
 
 
 @dataclass(frozen=True)

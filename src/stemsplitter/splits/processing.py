@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from stemsplitter import tracing
-from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.formats import media_type
 from stemsplitter.audio.peaks import MIME as PEAKS_MIME
 from stemsplitter.catalogue.qualities import overlap_of
 from stemsplitter.database import Database
@@ -25,10 +25,11 @@ from stemsplitter.files.names import shown
 from stemsplitter.settings import Settings
 from stemsplitter.splits import repository
 from stemsplitter.splits.endings import Endings
+from stemsplitter.splits.formats import output_format
 from stemsplitter.splits.model_selection import separated_stems
 from stemsplitter.splits.models import FAILED, Split, masters_folder, peaks_key, stems_folder
 from stemsplitter.splits.previews import PreviewMaker
-from stemsplitter.splits.service import output_format, present
+from stemsplitter.splits.service import present
 from stemsplitter.splits.sizes import SLACK_SECONDS
 from stemsplitter.splits.watch import Watch
 from stemsplitter.storage import Storage, StorageError
@@ -217,7 +218,7 @@ class SplitProcessor:
             return self._storage.put_file(key, path, mime, name)
 
         def put_audio(folder: str, path: Path) -> dict[str, Any]:
-            key, mime = f"{folder}/{path.name}", OutputFormat.parse(path.suffix[1:]).mime
+            key, mime = f"{folder}/{path.name}", media_type(path.suffix[1:])
             size = retry(partial(put, key, path, mime, path.name), abort)
             path.unlink()  # a song that is stored twice would need twice the space
             return {"key": key, "size": size, "mime": mime}

@@ -8,7 +8,6 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from stemsplitter import tracing
-from stemsplitter.audio.formats import FORMATS, OutputFormat
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.clock import now
 from stemsplitter.credits.service import CreditService
@@ -16,11 +15,12 @@ from stemsplitter.database import Database, new_id
 from stemsplitter.idempotency.service import Record
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.separation.layouts import SIX_STEMS
-from stemsplitter.service_errors import Conflict, NotFound, RateLimited, ValidationFailed
+from stemsplitter.service_errors import Conflict, NotFound, RateLimited
 from stemsplitter.settings import Settings
 from stemsplitter.splits import queue, repository
 from stemsplitter.splits.derived import repository as derived_repository
 from stemsplitter.splits.endings import Endings
+from stemsplitter.splits.formats import choose_format, output_format
 from stemsplitter.splits.model_selection import ALIASES, choose_stems, model_for
 from stemsplitter.splits.models import FAILED, FREE, PAYING, QUEUED, SUCCEEDED, UNFINISHED, Split
 from stemsplitter.splits.schemas import CreatedSplit, CreateSplit, DirectUrl, Link, SplitView, UploadedFile
@@ -228,12 +228,7 @@ class SplitService:
         """Return the split without its source."""
         layout = ALIASES.get(request.stem_model, request.stem_model)
         stems = choose_stems(layout, list(request.stems) if request.stems is not None else None)
-        depth = None if request.bit_depth is None else str(request.bit_depth)
-        if depth is not None and depth not in FORMATS[request.output_format].depths:
-            raise ValidationFailed(
-                f"{request.output_format} has no bit depth {depth}: omit bitDepth, or choose wav or flac.",
-                param="bitDepth",
-            )
+        choose_format(request.output_format, request.bit_depth, param="outputFormat")
         if request.webhook_url is not None:
             self._webhooks.check_url(request.webhook_url, "webhookUrl")
         entry = model_for(layout, self._settings, self._models, request.quality)
@@ -249,7 +244,7 @@ class SplitService:
             requested_stems=list(stems),
             instruments=_probabilities(request.instruments),
             output_format=request.output_format,
-            bit_depth=depth,
+            bit_depth=None if request.bit_depth is None else str(request.bit_depth),
             model=model,
             user_metadata=request.metadata,
             webhook_url=request.webhook_url,
@@ -273,11 +268,6 @@ def present(split: Split) -> list[str] | None:
     if split.instruments is None:
         return None
     return [name for name, probability in split.instruments.items() if probability]
-
-
-def output_format(split: Split) -> str:
-    """Return the format in the notation of :class:`OutputFormat`."""
-    return str(OutputFormat.parse(f"{split.output_format}{split.bit_depth or ''}"))
 
 
 def _probabilities(instruments: Sequence[str] | None) -> dict[str, float] | None:

@@ -11,6 +11,7 @@ from stemsplitter.audio.formats import STEM_FILE, OutputFormat, known_names
 from stemsplitter.errors import RequestError
 from stemsplitter.separation.layouts import LAYOUTS, left_out
 from stemsplitter.service_errors import NotFound, ValidationFailed
+from stemsplitter.splits.formats import choose_format
 from stemsplitter.splits.models import Split
 from stemsplitter.splits.stem_file import can_have_stem_file
 
@@ -90,22 +91,16 @@ class Content:
         return f"{song} ({self.name or 'mix'}).{self.output_format.extension}"
 
 
-def choose_format(
+def requested_format(
     split: Split,
     name: str | None,
     bit_depth: str | int | None = None,
     bitrate: int | None = None,
 ) -> OutputFormat:
-    """Return the format of a request; by default that of the split.
-
-    Raises:
-        ValidationFailed: the format is unknown, or does not have this bit depth or bit rate.
-    """
-    if name is None:
-        own = split.output_format
-        depth = split.bit_depth if bit_depth is None else bit_depth
-        return _chosen(own, depth, bitrate)
-    return _chosen(name, bit_depth, bitrate)
+    """Return the format of a request; by default that of the split. Raises ValidationFailed."""
+    if name is not None:
+        return choose_format(name, bit_depth, bitrate)
+    return choose_format(split.output_format, split.bit_depth if bit_depth is None else bit_depth, bitrate)
 
 
 def parse_format(name: str) -> OutputFormat:
@@ -210,15 +205,3 @@ def _expanded(split: Split, named: Mapping[str, Any], param: str) -> dict[str, A
                 raise ValidationFailed(f"{each} is named twice: name each stem once.", param=param)
             found[each] = value
     return found
-
-
-def _chosen(name: str, bit_depth: str | int | None, bitrate: int | None) -> OutputFormat:
-    param = "format"
-    try:
-        OutputFormat.choose(name)
-        param = "bitDepth"
-        OutputFormat.choose(name, bit_depth)
-        param = "bitrate"
-        return OutputFormat.choose(name, bit_depth, bitrate)
-    except RequestError as error:
-        raise ValidationFailed(str(error), param=param) from error

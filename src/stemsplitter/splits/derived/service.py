@@ -10,14 +10,16 @@ from stemsplitter.audio.formats import STEM_FILE, OutputFormat
 from stemsplitter.clock import now
 from stemsplitter.database import Database, new_id
 from stemsplitter.quotas.service import Quotas
+from stemsplitter.rate_limits.service import RateLimits
 from stemsplitter.service_errors import Busy, NotFound, RateLimited
 from stemsplitter.settings import Settings
 from stemsplitter.splits.derived import content, repository
 from stemsplitter.splits.derived.content import ARCHIVE, MIX, NI_STEM_FILE, Content, Fader
 from stemsplitter.splits.derived.models import FAILED, QUEUED, SUCCEEDED, UNFINISHED, DerivedFile, derived_key
 from stemsplitter.splits.derived.schemas import FileError, FileView, MixView
+from stemsplitter.splits.formats import output_format
 from stemsplitter.splits.models import Split
-from stemsplitter.splits.service import SplitService, output_format
+from stemsplitter.splits.service import SplitService
 from stemsplitter.splits.sizes import MAX_CHANNELS, stem_bytes
 from stemsplitter.storage import Storage
 
@@ -45,10 +47,11 @@ class DerivedFiles:
         splits: SplitService,
         storage: Storage,
         quotas: Quotas,
+        rate_limits: RateLimits,
         settings: Settings,
     ) -> None:
         self._database, self._splits, self._storage = database, splits, storage
-        self._quotas, self._settings = quotas, settings
+        self._quotas, self._rate_limits, self._settings = quotas, rate_limits, settings
 
     def stem(
         self,
@@ -65,11 +68,12 @@ class DerivedFiles:
             NotFound: the account has no such split, or the split no such stem.
             Conflict: the split has not succeeded.
             ValidationFailed: the format does not exist.
-            RateLimited: too many of the account's files are waiting.
+            RateLimited: the file does not exist, and the account has created too many things in a minute, or too many
+                of its files are waiting.
             QuotaExceeded, Busy: the account or the disk has too little space.
         """
         split = self._splits.succeeded(account_id, split_id)
-        fmt = content.choose_format(split, format, bit_depth, bitrate)
+        fmt = content.requested_format(split, format, bit_depth, bitrate)
         wanted = content.stem(split, name, fmt)
         stored = _stored(split, name, fmt)
         if stored is not None:
@@ -90,7 +94,7 @@ class DerivedFiles:
         split = self._splits.succeeded(account_id, split_id)
         if format == STEM_FILE:
             return self._result(split, content.stem_file(split))
-        fmt = content.choose_format(split, format, bit_depth, bitrate)
+        fmt = content.requested_format(split, format, bit_depth, bitrate)
         if str(fmt) == output_format(split):
             return None
         return self._result(split, content.archive(split, fmt))
@@ -113,7 +117,7 @@ class DerivedFiles:
         """Request a mix by the gains in dB, null for a stem that is left out, and the pan positions. Raises like
         :meth:`stem`."""
         split = self._splits.succeeded(account_id, split_id)
-        fmt = content.choose_format(split, format, bit_depth, bitrate)
+        fmt = content.requested_format(split, format, bit_depth, bitrate)
         return self.mix(account_id, split_id, content.faders(split, gains, pan), fmt)
 
     def stem_file(self, account_id: str, split_id: str) -> FileView:
@@ -168,11 +172,14 @@ class DerivedFiles:
         return len(expired)
 
     def _result(self, split: Split, wanted: Content) -> Download | FileView:
-        file = self._requested(split, wanted)
+        file = self._requested(split, wanted, is_read=True)
         return _download(split, file) if file.status == SUCCEEDED else self._view(split, file)
 
-    def _requested(self, split: Split, wanted: Content) -> DerivedFile:
-        """Return the file of a content; queue it if it does not exist."""
+    def _requested(self, split: Split, wanted: Content, *, is_read: bool = False) -> DerivedFile:
+        """Return the file of a content; queue it if it does not exist.
+
+        A request that ``is_read`` was counted as one that reads, so a new file is counted here.
+        """
         with self._database.read() as session:
             file = repository.of_content(session, split.id, wanted.digest)
         expires_at = now() + timedelta(seconds=self._settings.derived_file_seconds)
@@ -184,6 +191,8 @@ class DerivedFiles:
             return file
         if file is not None and file.status in UNFINISHED:
             return file
+        if is_read:
+            self._rate_limits.check(split.account_id, self._rate_limits.create)
         with self._database.write() as session:
             return self._queue(session, split, wanted)
 
