@@ -1,5 +1,6 @@
 """The command `split` with a toy model; tests/acceptance runs the real one."""
 
+import hashlib
 import json
 import logging
 import os
@@ -636,3 +637,62 @@ def test_automatic_jobs_are_limited_by_songs_and_memory(monkeypatch: pytest.Monk
     assert batch.parse_jobs("auto", 60) == 2
     monkeypatch.setattr(batch, "_free_memory", lambda: 1 << 20)
     assert batch.parse_jobs("auto", 60) == 1
+
+
+# --- the manifest ---
+
+
+def lines_of(manifest: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(manifest).read_text().splitlines()]
+
+
+def test_manifest_has_a_line_for_each_song(toy: ToyModel) -> None:
+    toy.poison = 0.5
+    good, bad = write(Path("good.wav"), samples=44_100), write(Path("bad.wav"), 0.5)
+    result = run(str(good), str(bad), "--manifest", "out/stems.jsonl", "--format", "flac", "--stems", "4s")
+    assert result.exit_code == 1
+    first, second = lines_of("out/stems.jsonl")
+    assert first["song"] == "good.wav"
+    assert first["sha256"] == hashlib.sha256(good.read_bytes()).hexdigest()
+    assert first["settings"]["format"] == "flac" and len(first["settings"]["stems"]) == 4
+    assert [Path(file).exists() for file in first["files"]] == [True] * 4
+    assert first["seconds"] == 1.0 and first["analysis"]["tempo"] is None
+    drums = first["stems"]["drums"]
+    # the ends of a constant ring between the samples; the K-weighting removes it
+    assert 0 <= drums["true_peak"] - 20 * np.log10(drums["peak"]) < 1.5
+    assert drums["loudness"] is None or drums["loudness"] < -40
+    assert second["song"] == "bad.wav" and "internal error" in second["error"] and "files" not in second
+
+
+def test_songs_in_the_manifest_are_skipped_by_content_and_settings(toy: ToyModel) -> None:
+    write(Path("songs/a.wav"), 0.1)
+    write(Path("songs/b.wav"), 0.2)
+    manifest = ("--manifest", "stems.jsonl", "--skip-existing")
+    assert run("songs", *manifest).exit_code == 0
+    Path("songs/a.wav").rename("songs/renamed.wav")
+    result = run("songs", *manifest)
+    assert "0 of 2 songs separated, 2 skipped." in result.stdout
+    write(Path("songs/b.wav"), 0.3)
+    result = run("songs", *manifest, "--overwrite")
+    assert "1 of 2 songs separated, 1 skipped." in result.stdout
+    assert "2 of 2 songs separated." in run("songs", *manifest, "--format", "flac", "-o", "flac").stdout
+    Path("stems/b/drums.wav").unlink()
+    assert "1 of 2 songs separated, 1 skipped." in run("songs", *manifest, "--overwrite").stdout
+    assert len(lines_of("stems.jsonl")) == 6
+
+
+def test_half_a_line_of_a_killed_run_is_removed(toy: ToyModel) -> None:
+    song = str(write(Path("a.wav")))
+    assert run(song, "--manifest", "stems.jsonl").exit_code == 0
+    whole = Path("stems.jsonl").read_bytes()
+    Path("stems.jsonl").write_bytes(whole + whole[:100])
+    assert "1 skipped" in run(song, song, "b.wav", "--manifest", "stems.jsonl", "--skip-existing").stdout
+    assert [line["song"] for line in lines_of("stems.jsonl")] == ["a.wav", "b.wav"]
+
+
+@pytest.mark.parametrize("content", ["[]\n", "{}\n", "a song list\n", "\x00\n"])
+def test_other_files_are_not_changed_into_a_manifest(toy: ToyModel, content: str) -> None:
+    Path("list.txt").write_text(content)
+    result = run(str(write(Path("a.wav"))), "--manifest", "list.txt")
+    assert isinstance(result.exception, RequestError) and "not a manifest" in str(result.exception)
+    assert Path("list.txt").read_text() == content

@@ -51,7 +51,7 @@ def analyze(
             print_message(f"error: {error}")
             _log.debug("cause:", exc_info=error)
     if as_json:
-        print_json([_as_json(song, analysis) for song, analysis in done])
+        print_json([{"song": str(song), **analysis_fields(analysis)} for song, analysis in done])
     elif done:
         print_rows(_COLUMNS, [_row(song, analysis) for song, analysis in done], as_json=False)
     if len(done) < len(songs):
@@ -71,10 +71,10 @@ def _row(song: Path, analysis: "Analysis") -> tuple[str, ...]:
     return (song.name, duration(analysis.seconds), *bpm, *keys)
 
 
-def _as_json(song: Path, analysis: "Analysis") -> dict[str, Any]:
+def analysis_fields(analysis: "Analysis") -> dict[str, Any]:
+    """Return an analysis as a JSON object."""
     key, tempo = analysis.key, analysis.tempo
     return {
-        "song": str(song),
         "seconds": round(analysis.seconds, 3),
         "key": None
         if key is None

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 import secrets
 import shutil
 import sys
@@ -12,15 +13,18 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stemsplitter.audio.excerpt import Excerpt
-from stemsplitter.cli.report import SeparatedSong, TextReport
+from stemsplitter.cli.analyze import analysis_fields
+from stemsplitter.cli.manifest import Manifest
+from stemsplitter.cli.report import SeparatedSong, TextReport, one_line, result_fields
 from stemsplitter.cli.songs import is_folder
 from stemsplitter.cli.targets import Target
 from stemsplitter.errors import AudioError, RequestError, StemSplitterError, Stopped
 from stemsplitter.files.names import shown
 from stemsplitter.files.temporary import temporary_folder
+from stemsplitter.files.verified import hash_file
 
 if TYPE_CHECKING:
     from stemsplitter.library import Separator
@@ -43,6 +47,7 @@ class OutputOptions:
     overwrite: bool = False
     skip_existing: bool = False
     excerpt: Excerpt = field(default_factory=Excerpt)
+    measure: bool = False
 
 
 def separate_songs(
@@ -51,13 +56,17 @@ def separate_songs(
     report: TextReport,
     options: OutputOptions,
     jobs: int = 1,
+    manifest: Manifest | None = None,
 ) -> bool:
     """Separate songs, each into its target, ``jobs`` of them side by side. Returns True unless a song failed.
+
+    With a ``manifest``, each song gets a line in it, and existing stems are skipped by the song's content and the
+    settings instead of by their names.
 
     Raises:
         RequestError: the options are invalid for every song.
     """
-    run = _Run(separator, report, options)
+    run = _Run(separator, report, options, manifest)
     with report.running():
         if jobs == 1:
             for target in targets:
@@ -101,9 +110,16 @@ def _free_memory() -> int:
 class _Run:
     """The songs of a run, separated one after the other or side by side, and what became of each."""
 
-    def __init__(self, separator: "Separator", report: TextReport, options: OutputOptions) -> None:
+    def __init__(
+        self,
+        separator: "Separator",
+        report: TextReport,
+        options: OutputOptions,
+        manifest: Manifest | None,
+    ) -> None:
         self.results: list[str] = []
         self._separator, self._report, self._options = separator, report, options
+        self._manifest = manifest
         self._stopping = threading.Event()
 
     def separate_side_by_side(self, targets: Iterable[Target], jobs: int) -> None:
@@ -118,23 +134,53 @@ class _Run:
 
     def separate(self, target: Target) -> None:
         song = target.song.shown
+        sha256 = _content_of(target.song.path) if self._manifest else None
         try:
-            if self._options.skip_existing and target.is_done():
-                self._report.skipped(song, target.folder)
+            if (folder := self._finished_folder(target, sha256)) is not None:
+                self._report.skipped(song, folder)
                 self.results.append("skipped")
-            else:
-                self._report.separated(
-                    _split(target, self._separator, self._report, self._options, self._stopping.is_set)
-                )
-                self.results.append("separated")
+                return
+            separated = _split(target, self._separator, self._report, self._options, self._stopping.is_set)
+            if self._manifest is not None:
+                analysis = _analysis_fields(target.song.path)
+                self._manifest.add(song, sha256, {**result_fields(separated), "analysis": analysis})
+            self._report.separated(separated)
+            self.results.append("separated")
         except (RequestError, Stopped):
             raise  # every song would fail with it
         except Exception as error:
-            self.results.append("failed")
-            self._report.failed(
-                song, error if isinstance(error, StemSplitterError) else _internal_error(song, error)
-            )
-            _log.debug("cause:", exc_info=error)
+            self._failed(song, sha256, error)
+
+    def _finished_folder(self, target: Target, sha256: str | None) -> Path | None:
+        """Return the folder of the stems if the song is skipped."""
+        if not self._options.skip_existing:
+            return None
+        if self._manifest is None:
+            return target.folder if target.is_done() else None
+        files = self._manifest.finished_files(sha256) if sha256 is not None else None
+        return Path(os.path.commonpath([path.parent for path in files])) if files else None
+
+    def _failed(self, song: Path, sha256: str | None, error: Exception) -> None:
+        _log.debug("cause:", exc_info=error)
+        known = error if isinstance(error, StemSplitterError) else _internal_error(song, error)
+        if self._manifest is not None:
+            self._manifest.add(song, sha256, {"error": one_line(known)})
+        self._report.failed(song, known)
+        self.results.append("failed")
+
+
+def _content_of(song: Path) -> str | None:
+    """Return the SHA-256 of a song, None if it cannot be read."""
+    try:
+        return hash_file(song)
+    except OSError:
+        return None
+
+
+def _analysis_fields(song: Path) -> dict[str, Any]:
+    from stemsplitter.tools.analyzing import analyze_song
+
+    return analysis_fields(analyze_song(song))
 
 
 @contextmanager
@@ -200,6 +246,7 @@ def _separate(
             instruments=options.instruments,
             start=options.excerpt.start,
             duration=options.excerpt.duration,
+            levels=options.measure,
             progress=progress,
             stop=stop,
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stemsplitter.cli.output import duration, print_event, print_message, printable
 from stemsplitter.cli.progress import download_progress, separation_lines, status
@@ -107,7 +107,7 @@ class TextReport:
 
     def failed(self, song: Path, error: Exception) -> None:
         """Report a failed song."""
-        message = _one_line(error)
+        message = one_line(error)
         # an error about a stem file does not name the song
         prefix = "" if shown(song) in message else f"{shown(song)}: "
         self._finished(f"error: {prefix}{message}", is_error=True)
@@ -176,40 +176,44 @@ class JsonReport(TextReport):
         )
 
     def separated(self, song: SeparatedSong) -> None:
-        stems, paths = song.stems, song.paths
-        encoded = song.verification.residual_dbfs if song.verification else None
-        print_event(
-            "separated",
-            song=str(song.song),
-            folder=str(song.folder),
-            files=[str(path) for path in paths],
-            stems={
-                # a ZIP or .stem.mp4 file holds several stems
-                file.name: {"path": str(file.path if file.path in paths else paths[0]), "peak": file.peak}
-                for file in stems.files
-            },
-            model=stems.model,
-            models=[asdict(model) for model in stems.models],
-            device=stems.device,
-            samples=stems.samples,
-            sample_rate=stems.sample_rate,
-            seconds=round(stems.seconds, 3),
-            elapsed=round(stems.elapsed, 3),
-            speed=round(stems.speed, 2),
-            gain=stems.gain,
-            residual_dbfs=round(stems.residual_dbfs, 1),
-            encoded_residual_dbfs=None if encoded is None else round(encoded, 1),
-            warnings=list(stems.warnings),
-        )
+        print_event("separated", song=str(song.song), **result_fields(song))
 
     def skipped(self, song: Path, folder: Path) -> None:
         print_event("skipped", song=str(song), folder=str(folder))
 
     def failed(self, song: Path, error: Exception) -> None:
-        print_event("failed", song=str(song), error=_one_line(error))
+        print_event("failed", song=str(song), error=one_line(error))
 
     def finished(self, done: int, failed: int, skipped: int = 0) -> None:
         print_event("finished", separated=done, skipped=skipped, failed=failed)
+
+
+def result_fields(song: SeparatedSong) -> dict[str, Any]:
+    """Return the result of a song as a JSON object, as ``--json`` prints it and a manifest has it."""
+    stems, paths = song.stems, song.paths
+    encoded = song.verification.residual_dbfs if song.verification else None
+    return {
+        "folder": str(song.folder),
+        "files": [str(path) for path in paths],
+        "stems": {
+            # a ZIP or .stem.mp4 file holds several stems
+            file.name: {"path": str(file.path if file.path in paths else paths[0]), "peak": file.peak}
+            | (asdict(stems.levels[file.name]) if stems.levels else {})
+            for file in stems.files
+        },
+        "model": stems.model,
+        "models": [asdict(model) for model in stems.models],
+        "device": stems.device,
+        "samples": stems.samples,
+        "sample_rate": stems.sample_rate,
+        "seconds": round(stems.seconds, 3),
+        "elapsed": round(stems.elapsed, 3),
+        "speed": round(stems.speed, 2),
+        "gain": stems.gain,
+        "residual_dbfs": round(stems.residual_dbfs, 1),
+        "encoded_residual_dbfs": None if encoded is None else round(encoded, 1),
+        "warnings": list(stems.warnings),
+    }
 
 
 def _models(stems: "StemFiles") -> str:
@@ -219,5 +223,6 @@ def _models(stems: "StemFiles") -> str:
     return f"{model} with vocals by {others[0]}" if others else model
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Return the message of an error on one line."""
     return " ".join(str(error).split())

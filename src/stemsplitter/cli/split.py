@@ -1,10 +1,10 @@
 """``stemsplitter split``: separate songs into a folder of stems each."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from stemsplitter.audio.excerpt import Excerpt
 from stemsplitter.audio.formats import STEM_FILE, OutputFormat, known_names
 from stemsplitter.cli import completion
 from stemsplitter.cli.batch import OutputOptions, parse_jobs, separate_songs, standard_input, standard_output
+from stemsplitter.cli.manifest import Manifest
 from stemsplitter.cli.report import JsonReport, TextReport
 from stemsplitter.cli.songs import STANDARD_INPUT, Song, find_songs
 from stemsplitter.cli.targets import ONE_FILE_EXTENSIONS, Naming, check_earlier
@@ -21,6 +22,7 @@ from stemsplitter.errors import RequestError
 if TYPE_CHECKING:
     from stemsplitter.catalogue.entries import ModelEntry
     from stemsplitter.catalogue.store import ModelStore
+    from stemsplitter.library import Separator
 
 STANDARD_OUTPUT = Path("-")
 
@@ -149,6 +151,14 @@ def split(
             help="Songs to separate side by side; they share the model. auto: by cores and memory.",
         ),
     ] = "1",
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Append a JSON line for each song: content, settings, stems with loudness, key and tempo, or the "
+            "error. With --skip-existing, songs whose content and settings are in it are skipped.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """Separate songs into stems.
@@ -171,6 +181,7 @@ def split(
         overwrite,
         skip_existing,
         Excerpt(start or 0, duration),
+        measure=manifest is not None,
     )
     # reject invalid options before a download
     if options.instruments is not None:
@@ -208,8 +219,31 @@ def split(
                 store=store,
             )
         report.loaded(separator)
-        if not separate_songs(targets.values(), separator, report, options, parse_jobs(jobs, len(targets))):
+        lines = None
+        if manifest is not None:
+            settings = _settings(options, separator, overlap, shifts)
+            lines = stack.enter_context(closing(Manifest(manifest, settings)))
+        side_by_side = parse_jobs(jobs, len(targets))
+        if not separate_songs(targets.values(), separator, report, options, side_by_side, lines):
             raise typer.Exit(1)
+
+
+def _settings(
+    options: OutputOptions, separator: "Separator", overlap: float | None, shifts: int
+) -> dict[str, Any]:
+    """Return what the stems of a song depend on, for the manifest."""
+    return {
+        "model": separator.entry.name,
+        "stems": separator.stems,
+        "format": options.format,
+        "rate": options.rate,
+        "instruments": options.instruments,
+        "start": float(options.excerpt.start),
+        "duration": None if options.excerpt.duration is None else float(options.excerpt.duration),
+        "overlap": overlap,
+        "shifts": shifts,
+        "zip": options.zip,
+    }
 
 
 def _candidates(

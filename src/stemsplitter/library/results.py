@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from stemsplitter.audio.decode import AudioInfo
 from stemsplitter.audio.excerpt import Excerpt
+from stemsplitter.audio.levels import Level
 from stemsplitter.audio.peaks import Peaks
 from stemsplitter.audio.stem_encoders import WrittenStem
 
@@ -111,6 +112,7 @@ class StemFiles(Separation):
         excerpt: the part of the source that was separated.
         peaks: peaks of the stems before the gain; None if not requested.
         masters: the lossless files of the stems, if requested.
+        levels: loudness and true peak of each stem as it is written; None if not requested.
     """
 
     source: AudioInfo
@@ -119,3 +121,4 @@ class StemFiles(Separation):
     excerpt: Excerpt = field(default_factory=Excerpt)
     peaks: Peaks | None = field(default=None, repr=False)
     masters: tuple[WrittenStem, ...] = ()
+    levels: dict[str, Level] | None = None

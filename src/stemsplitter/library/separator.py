@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from stemsplitter.audio.exact import snapped
 from stemsplitter.audio.excerpt import Excerpt, Seconds
 from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.levels import Levels
 from stemsplitter.audio.masters import FORMAT as MASTER
 from stemsplitter.audio.mixing import resampled
 from stemsplitter.audio.peaks import Peaks
@@ -204,6 +205,7 @@ class Separator:
         duration: Seconds | None = None,
         max_seconds: float | None = None,
         peaks: bool = False,
+        levels: bool = False,
         masters: str | os.PathLike[str] | None = None,
         progress: OnProgress | None = None,
         stop: ShouldStop | None = None,
@@ -229,6 +231,7 @@ class Separator:
             duration: seconds of that part; by default to the end.
             max_seconds: limit of the length of the source.
             peaks: measure the peaks of the stems, to draw their waveforms.
+            levels: measure the loudness and the true peak of the stems.
             masters: folder of the stems' masters: FLAC with 24 bits, or WAV with 32-bit floats if a sample exceeds full
                 scale, at the sample rate of the song. They sum to the song, rounded to 24 bits. If ``format`` is
                 lossless with 24 bits or more, the stems are the masters and are written only there.
@@ -252,6 +255,7 @@ class Separator:
             blocks = resampled(file.blocks(excerpt=excerpt), info.sample_rate, rate, info.channels)
             song = Path(song_name(source)).stem
             measured = Peaks(self.stems, rate) if peaks else None
+            meter = Levels(self.stems, rate, info.channels) if levels else None
             output: Output
             if masters is None:
                 output = open_output(Path(folder), filename, song, self.stems, format, rate, info)
@@ -264,6 +268,8 @@ class Separator:
                     output.write(stems)
                     if measured is not None:
                         measured.add(stems)
+                    if meter is not None:
+                        meter.add(stems)
                 files = tuple(output.commit())
             summary = run.summary(tuple(file.warnings))
             return StemFiles(
@@ -274,6 +280,7 @@ class Separator:
                 excerpt=excerpt,
                 peaks=measured,
                 masters=output.masters if isinstance(output, MasteredOutput) else (),
+                levels=meter.result(output.gain) if meter is not None else None,
             )
 
     def _collect(self, run: "_Run", pieces: list[Waveform], warnings: tuple[str, ...]) -> Stems:

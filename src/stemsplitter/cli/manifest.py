@@ -1,0 +1,71 @@
+"""The manifest of a library: a file with one JSON object per line for each song that was separated or failed."""
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from stemsplitter.errors import RequestError
+from stemsplitter.files.names import shown
+
+
+class Manifest:
+    """Appends to the manifest ``path``; any thread may call the methods.
+
+    ``settings`` are those of the run. Lines of runs with other settings stay, but do not count as done.
+
+    Raises:
+        RequestError: the file cannot be read or written, or is not a manifest.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+        self._path, self._settings = path, json.loads(json.dumps(settings))
+        self._lock = threading.Lock()
+        self._done: dict[str, list[Path]] = {}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            complete = self._read() if path.exists() else 0
+            self._file = path.open("ab")
+            self._file.truncate(complete)  # removes the last line of a run that was killed while it wrote
+        except OSError as error:
+            raise RequestError(
+                f"The manifest {shown(path)} cannot be written ({error.strerror}): name another file."
+            ) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise RequestError(
+                f"{shown(path)} is not a manifest of this program: name another file."
+            ) from error
+
+    def finished_files(self, sha256: str) -> list[Path] | None:
+        """Return the files of the song with this content and the settings of the run, None unless all exist."""
+        with self._lock:
+            files = self._done.get(sha256)
+        return files if files and all(os.path.lexists(path) for path in files) else None
+
+    def add(self, song: Path, sha256: str | None, result: Mapping[str, Any]) -> None:
+        """Append the line of a song; ``result`` has its ``files``, or an ``error``."""
+        line = {"song": str(song), "sha256": sha256, "settings": self._settings, **result}
+        with self._lock:
+            self._file.write(json.dumps(line).encode() + b"\n")
+            self._file.flush()
+            self._remember(line)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _read(self) -> int:
+        """Read the lines of earlier runs; return the bytes of those that are complete."""
+        complete = 0
+        with self._path.open("rb") as file:
+            for line in file:
+                if line.endswith(b"\n"):
+                    self._remember(json.loads(line))
+                    complete += len(line)
+        return complete
+
+    def _remember(self, entry: Mapping[str, Any]) -> None:
+        if entry["sha256"] and entry["settings"] == self._settings and entry.get("files"):
+            self._done[entry["sha256"]] = [Path(file) for file in entry["files"]]
