@@ -21,6 +21,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.* ## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.* ## (.*)/  make \1\t\2/' | expand -t 22
 
 start: $(VENV)/installed ## separate the demo song, then run a server (ARGS="--port 8080"); SONG=song.mp3 separates that song only
+	@$(BIN)/stemsplitter models pull scnet_large --optional
 ifeq ($(SONG),)
 	@test -e "$(OUT)/Metal madness" || $(MAKE) --no-print-directory demo || echo "Going on without the demo song." >&2
 	@$(BIN)/stemsplitter serve $(ARGS)

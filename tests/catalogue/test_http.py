@@ -213,3 +213,14 @@ def test_an_interrupt_keeps_the_part(server, tmp_path: Path) -> None:
         fetch(server.url, tmp_path, stop)
     assert 0 < (tmp_path / "file.part").stat().st_size < len(DATA)
     assert fetch(server.url, tmp_path) == DATA
+
+
+def test_one_try_is_enough_where_the_file_is_optional(server, tmp_path: Path) -> None:
+    server.answers = [503]
+    with (
+        pytest.raises(ModelError, match="status 503"),
+        PartFile(tmp_path / "file", len(DATA), SHA256, resume=True) as part,
+    ):
+        download(server.url, part, once=True)
+    assert len(server.requests) == 1
+    assert module.ONCE_TIMEOUT.connect == 4

