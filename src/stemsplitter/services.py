@@ -156,7 +156,7 @@ class Services:
     @cached_property
     def pulls(self) -> Pulls:
         """Downloads of models started from the console."""
-        return Pulls(self.models)
+        return Pulls(self.models, self.settings.device)
 
     @cached_property
     def splits(self) -> SplitService:

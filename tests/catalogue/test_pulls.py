@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from stemsplitter.catalogue import pulls as module
 from stemsplitter.catalogue.pulls import Pull, Pulls
 from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.child_processes import ChildDied
 from stemsplitter.errors import ModelError
 from stemsplitter.files.verified import Progress
 
@@ -40,6 +42,29 @@ def store(tmp_path: Path) -> Iterator[Slow]:
     made.go_on.set()
 
 
+class Child:
+    """A child process that checks nothing; ``code`` is its exit code."""
+
+    code = 0
+    started: tuple[str, ...] = ()
+
+    def __init__(self, *arguments: str) -> None:
+        Child.started = arguments
+
+    def wait(self) -> ChildDied:
+        return ChildDied(self.code)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def child(monkeypatch: pytest.MonkeyPatch) -> type[Child]:
+    monkeypatch.setattr(module, "ChildProcess", Child)
+    monkeypatch.setattr(Child, "started", ())
+    return Child
+
+
 def ended(pulls: Pulls) -> Pull | None:
     """Wait for the end of the pull and return its state."""
     end = time.monotonic() + LIMIT_S
@@ -57,6 +82,26 @@ def test_a_pull_reports_progress_until_its_end(store: Slow) -> None:
     assert pulls.find(NAME) == Pull(50, 100)
     store.go_on.set()
     assert ended(pulls) is None
+
+
+@pytest.mark.parametrize("code", [0, 1, -9])
+def test_a_model_is_measured_in_a_child_process_after_its_pull(
+    store: Slow,
+    child: type[Child],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    code: int,
+) -> None:
+    monkeypatch.setattr(child, "code", code)
+    pulls = Pulls(store, "cpu")
+    pulls.start(NAME)
+    assert store.halfway.wait(LIMIT_S)
+    thread = next(thread for thread in threading.enumerate() if thread.name == f"pull {NAME}")
+    store.go_on.set()
+    thread.join(LIMIT_S)
+    assert child.started == ("stemsplitter.catalogue.checks", str(store.root), NAME, "cpu")
+    assert pulls.find(NAME) is None
+    assert ("verify spleeter_2s --precision --speed" in caplog.text) == (code != 0)
 
 
 def test_a_running_pull_is_not_started_again(store: Slow) -> None:

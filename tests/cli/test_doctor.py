@@ -1,14 +1,15 @@
 import json
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 from typer.testing import CliRunner
 
-from stemsplitter import library
+from stemsplitter.catalogue import speeds
+from stemsplitter.catalogue.speeds import MeasuredSpeed, recorded_speed
+from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.cli import doctor as module
 from stemsplitter.cli.doctor import Machine, Server, Speed
 from stemsplitter.cli.main import app
@@ -143,27 +144,18 @@ def test_row_15_server_check_opens_the_database(monkeypatch: pytest.MonkeyPatch,
     assert "unheard_of" in (module._server().problem or "")
 
 
-class Fake:
-    """A separator that records its input."""
-
-    segment, sample_rate, device, notes = 96_000, 48_000, "cpu (fake)", ("It is a fake.",)
-
-    def __init__(self, name: str) -> None:
-        self.lengths: list[int] = []
-        made.append(self)
-
-    def separate(self, noise: Any) -> Any:
-        self.lengths.append(noise.shape[1])
-        return SimpleNamespace(speed=7.891)
-
-
-made: list[Fake] = []
-
-
-def test_speed_is_measured_after_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "Separator", Fake)
-    assert module.measure("any") == Speed("any", "cpu (fake)", 7.89, None, ("It is a fake.",))
-    assert made[-1].lengths == [2 * 44_100, 6 * 44_100]  # one segment, then three, of 2 s each
+@pytest.mark.parametrize("writable", [True, False])
+def test_the_speed_is_measured_and_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, writable: bool
+) -> None:
+    monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path))
+    speed = MeasuredSpeed(7.89, "cpu (fake)", ("It is a fake.",))
+    monkeypatch.setattr(speeds, "measure_speed", lambda *_: speed)
+    if not writable:
+        (tmp_path / "models").write_bytes(b"no folder")
+    assert module.measure("builtin_6s") == Speed("builtin_6s", "cpu (fake)", 7.89, None, ("It is a fake.",))
+    store = ModelStore()
+    assert recorded_speed(store.entry("builtin_6s"), store) == (7.89 if writable else None)
 
 
 @pytest.mark.parametrize(
@@ -174,11 +166,11 @@ def test_speed_is_measured_after_warm_up(monkeypatch: pytest.MonkeyPatch) -> Non
     ],
 )
 def test_measure_reports_problem(monkeypatch: pytest.MonkeyPatch, error: Exception, problem: str) -> None:
-    def fail(name: str) -> None:
+    def fail(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(library, "Separator", fail)
-    assert module.measure("any") == Speed("any", "", None, problem)
+    monkeypatch.setattr(speeds, "measure_speed", fail)
+    assert module.measure("builtin_6s") == Speed("builtin_6s", "", None, problem)
 
 
 def test_machine_is_described() -> None:

@@ -1,14 +1,18 @@
 import dataclasses
 import hashlib
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from stemsplitter.catalogue import checks as checks_module
 from stemsplitter.catalogue import store as store_module
 from stemsplitter.catalogue.entries import ModelEntry, Origin, ShippedSource, WeightFile, load_tools
 from stemsplitter.catalogue.precision import PrecisionCheck
+from stemsplitter.catalogue.speeds import MeasuredSpeed
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.cli import models as models_module
 from stemsplitter.cli.main import app
@@ -58,7 +62,7 @@ def test_list_columns() -> None:
     assert done.exit_code == 0
     lines = [line.split() for line in done.stdout.splitlines()]
     assert lines == [
-        ["name", "stems", "license", "size", "ready", "precision"],
+        ["name", "stems", "license", "size", "ready", "precision", "speed"],
         ["here", "vocals", "instrumental", "unclear", "0", "MB", "built", "in"],
         ["there", "vocals", "instrumental", "unclear", "0", "MB", "no"],
     ]
@@ -69,24 +73,86 @@ def test_the_precision_is_checked_shown_and_checked_again(
 ) -> None:
     checked: list[str] = []
 
-    def check(model: ModelEntry, store: ModelStore) -> PrecisionCheck:
+    def check(model: ModelEntry, store: ModelStore, device: str = "auto") -> PrecisionCheck:
         checked.append(model.name)
         return PrecisionCheck("bf16", "bf16", {"vocals": 41.3}, {"vocals": 0.02})
 
     records = {"a processor": check(entry("here"), ModelStore())}
-    monkeypatch.setattr(models_module, "needs_check", lambda model: model.name == "here")
-    monkeypatch.setattr(models_module, "check_precision", check)
-    monkeypatch.setattr(
-        models_module, "recorded_checks", lambda model, _: records if model.name == "here" else {}
-    )
-    assert run("list").stdout.splitlines()[1].split()[-1] == "bf16"
+    monkeypatch.setattr(checks_module, "needs_check", lambda model: model.name == "here")
+    monkeypatch.setattr(checks_module, "check_precision", check)
+    for module in (models_module, checks_module):
+        monkeypatch.setattr(
+            module, "recorded_checks", lambda model, _: records if model.name == "here" else {}
+        )
+    assert "built in  bf16" in run("list").stdout.splitlines()[1]
     shown = json.loads(run("list", "--json").stdout)[0]["precision"]["a processor"]
     assert (shown["precision"], shown["snr_db"]) == ("bf16", {"vocals": 41.3})
     checked.clear()
     assert run("verify").exit_code == 0 and checked == []
     assert "bf16 (bf16: 41 dB from fp32, energy within 0.02 dB)" in run("verify", "--precision").output
     assert run("pull", "here").exit_code == 0
+    assert checked == ["here"]
+    records.clear()
+    assert run("pull", "here").exit_code == 0
     assert checked == ["here", "here"]
+
+
+def test_the_speed_is_measured_and_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    free = dataclasses.replace(store_module.load_catalogue()[0], permissive=True)
+    monkeypatch.setattr(store_module, "load_catalogue", lambda: (free, entry("there")))
+    speeds = iter((2.34, 5.67))
+    monkeypatch.setattr(
+        checks_module,
+        "measure_speed",
+        lambda *_: MeasuredSpeed(next(speeds), "cpu (a processor, OpenVINO fp32, 2 threads)"),
+    )
+    told = "here: 2.3× real time on cpu (a processor, OpenVINO fp32, 2 threads)."
+    assert told in run("pull", "here").stderr
+    assert "real time" not in run("pull", "here").stderr
+    assert run("list").stdout.splitlines()[1].split()[-1] == "2.3×"
+    assert "real time" not in run("verify").output
+    assert "here: 5.7× real time" in run("verify", "here", "--speed").stderr
+    assert [model["real_time_factor"] for model in json.loads(run("list", "--json").stdout)] == [5.67, None]
+
+
+def test_an_optional_model_is_tried_once_a_day(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:
+    tried: list[str] = []
+
+    def pull(store: ModelStore, name: str, progress: Progress, *, once: bool) -> None:
+        assert once
+        tried.append(name)
+        raise ModelError("No host can be reached.")
+
+    monkeypatch.setattr(ModelStore, "pull", pull)
+    first, second = run("pull", "there", "--optional"), run("pull", "there", "--optional")
+    assert (first.exit_code, first.output) == (
+        0,
+        "Going on without the model there: No host can be reached.\n",
+    )
+    assert (second.exit_code, second.output, tried) == (0, "", ["there"])
+    yesterday = time.time() - 24 * 3600 - 1
+    os.utime(root / ".there.failed", (yesterday, yesterday))
+    run("pull", "there", "--optional")
+    assert tried == ["there", "there"]
+
+
+def test_an_optional_model_is_installed_without_a_word_on_later_starts(
+    monkeypatch: pytest.MonkeyPatch, root: Path
+) -> None:
+    def pull(store: ModelStore, name: str, progress: Progress, *, once: bool) -> None:
+        (root / name).mkdir(parents=True, exist_ok=True)
+        (root / name / "w.th").write_bytes(DATA)
+
+    monkeypatch.setattr(ModelStore, "pull", pull)
+    first = run("pull", "there", "--optional")
+    assert first.stdout == "there is ready.\n" and "license unclear" in first.stderr
+    assert run("pull", "there", "--optional").output == ""
+
+
+def test_an_optional_model_is_not_tried_offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STEMSPLITTER_OFFLINE", "1")
+    monkeypatch.setattr(ModelStore, "pull", lambda *_, **__: pytest.fail("it was fetched"))
+    assert run("pull", "there", "--optional").output == ""
 
 
 def test_list_has_the_models_of_tools_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ def check_precision(entry: ModelEntry, store: ModelStore, device: str = "auto") 
     check = PrecisionCheck("fp32")
     if exact_runtime.faster:
         model = load_model(entry, store, exact_runtime)
-        song = _song(model.segment, model.sample_rate)
+        song = synthetic_song(model.segment, model.sample_rate)
         exact = model.separate(song).copy()
         del model
         for precision in exact_runtime.faster:
@@ -133,7 +133,7 @@ def _compare(
     return PrecisionCheck(precision if good else "fp32", precision, snr, change)
 
 
-def _song(length: int, rate: int) -> "NDArray[np.float32]":
+def synthetic_song(length: int, rate: int) -> "NDArray[np.float32]":
     """Synthesize bass, chords, a melody with vibrato, and drums: stereo, ``[2, length]``, with a peak of 0.5."""
     import numpy as np
 

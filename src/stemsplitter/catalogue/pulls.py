@@ -1,10 +1,12 @@
-"""Background downloads of models in a running server."""
+"""Background downloads of models in a running server, and the checks after them."""
 
 import logging
 import threading
+from contextlib import closing
 from dataclasses import dataclass
 
 from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.child_processes import ChildProcess
 from stemsplitter.errors import ModelError
 
 _log = logging.getLogger(__name__)
@@ -26,11 +28,14 @@ class Pull:
 
 
 class Pulls:
-    """Pulls of this process, each in its own thread; a pull that ends with the process can be resumed."""
+    """Pulls of this process, each in its own thread; a pull that ends with the process can be resumed.
 
-    def __init__(self, store: ModelStore) -> None:
-        self._store = store
-        self._lock = threading.Lock()
+    Afterwards, a child process measures the model (see `checks`) on the ``device``, one model at a time.
+    """
+
+    def __init__(self, store: ModelStore, device: str = "auto") -> None:
+        self._store, self._device = store, device
+        self._lock, self._checking = threading.Lock(), threading.Lock()
         self._pulls: dict[str, Pull] = {}
 
     def start(self, name: str) -> None:
@@ -64,6 +69,24 @@ class Pulls:
         else:
             with self._lock:
                 del self._pulls[name]
+            self._check(name)
+
+    def _check(self, name: str) -> None:
+        """Measure a model; splits use it meanwhile, in single precision and where its quality is named."""
+        root = str(self._store.root.absolute())
+        with (
+            self._checking,
+            closing(ChildProcess("stemsplitter.catalogue.checks", root, name, self._device)) as child,
+        ):
+            death = child.wait()
+        if death.code:
+            _log.warning(
+                "the model %s could not be measured (%s): run `stemsplitter models verify %s --precision "
+                "--speed`",
+                name,
+                death,
+                name,
+            )
 
     def _set(self, name: str, pull: Pull) -> None:
         with self._lock:

@@ -1,18 +1,25 @@
 """Qualities that users choose instead of a model.
 
-``fast`` is the default model. ``balanced`` is the best installed model with an unrestricted license, and ``best`` is
-the same with segments that overlap by half. Without a better model, both use that of ``fast``.
+``fast`` is the model of `selection.default_model_for`. ``balanced`` is the best installed model with an unrestricted
+license, and ``best`` is the same with segments that overlap by half. Without a better model, both use that of ``fast``.
+Without a quality, the model is the best of these that was measured to be fast enough on this machine.
 """
 
 from collections.abc import Iterable
 from typing import Final
 
 from stemsplitter.catalogue.entries import ModelEntry, provides
+from stemsplitter.catalogue.selection import default_model_for
+from stemsplitter.catalogue.speeds import recorded_speed
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import RequestError
 
 QUALITIES: Final = ("fast", "balanced", "best")
 BEST_OVERLAP: Final = 0.5
+BEST_COST: Final = 1.5
+"""Time of ``best`` relative to ``balanced``: the models overlap by a quarter otherwise."""
+DEFAULT_SPEED: Final = 1.5
+"""Real-time factor from which on a better model is used without a quality."""
 BETTER: Final = ("melband_kim", "scnet_large", "best_6s", "mega53")
 """Models better than those of ``fast``, in order of preference: the first that provides the stems has fewest others."""
 
@@ -34,15 +41,25 @@ def overlap_of(quality: str | None) -> float | None:
     return BEST_OVERLAP if quality == "best" else None
 
 
-def better_model_for(stems: Iterable[str], store: ModelStore, quality: str | None) -> ModelEntry | None:
-    """Return the installed model of a quality other than ``fast`` for these stems, if there is one."""
-    return next((entry for entry in _better(stems, store, quality) if store.is_ready(entry.name)), None)
+def better_model_for(
+    stems: Iterable[str], store: ModelStore, quality: str | None, device: str = "auto"
+) -> ModelEntry | None:
+    """Return the installed model of a quality other than ``fast`` for these stems, if there is one.
+
+    Without a quality, it has a real-time factor of at least ``DEFAULT_SPEED`` on this machine.
+    """
+    for entry in _better(stems, store, quality):
+        if store.is_ready(entry.name) and (
+            quality is not None or (recorded_speed(entry, store, device) or 0) >= DEFAULT_SPEED
+        ):
+            return entry
+    return None
 
 
 def quality_notes(stems: Iterable[str], store: ModelStore, quality: str | None) -> tuple[str, ...]:
     """Return a sentence for users if no model of the quality is installed."""
     better = _better(stems, store, quality)
-    if not better or any(store.is_ready(entry.name) for entry in better):
+    if quality is None or not better or any(store.is_ready(entry.name) for entry in better):
         return ()
     return (
         f"No model of the quality {quality} is installed for these stems, so that of fast is used: "
@@ -50,8 +67,18 @@ def quality_notes(stems: Iterable[str], store: ModelStore, quality: str | None) 
     )
 
 
+def quality_times(stems: Iterable[str], store: ModelStore, device: str = "auto") -> dict[str, float]:
+    """Return the seconds of processing for a second of audio of each quality, where its model was measured."""
+    requested, times = tuple(stems), {}
+    for quality in QUALITIES:
+        entry = better_model_for(requested, store, quality) or default_model_for(requested, store)
+        if factor := recorded_speed(entry, store, device):
+            times[quality] = (BEST_COST if quality == "best" else 1.0) / factor
+    return times
+
+
 def _better(stems: Iterable[str], store: ModelStore, quality: str | None) -> list[ModelEntry]:
-    if quality in (None, "fast"):
+    if quality == "fast":
         return []
     entries, requested = {entry.name: entry for entry in store.entries()}, tuple(stems)
     known = [entries[name] for name in BETTER if name in entries]

@@ -3,16 +3,15 @@
 import logging
 import platform
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import typer
 
 from stemsplitter.cli.output import AsJson, print_json
-from stemsplitter.errors import StemSplitterError
+from stemsplitter.errors import ModelError, StemSplitterError
 from stemsplitter.version import __version__
-
-SEGMENTS = 3  # a warm-up, then at least one per stream
 
 _log = logging.getLogger("stemsplitter")
 
@@ -81,23 +80,22 @@ def doctor(
 
 
 def measure(model: str) -> Speed:
-    """Measure the speed of an installed model by separating noise."""
-    import numpy as np
+    """Measure the speed of an installed model, and keep it if the store can be written."""
+    from stemsplitter.catalogue.speeds import measure_speed, record_speed
+    from stemsplitter.catalogue.store import ModelStore
 
-    from stemsplitter.library import Separator
-
+    store = ModelStore()
     try:
-        separator = Separator(model)
-        length = separator.segment * SEGMENTS // separator.sample_rate * 44_100
-        noise = np.random.default_rng(0).standard_normal((2, length), np.float32)
-        separator.separate(noise[:, : length // SEGMENTS])
-        result = separator.separate(noise)
+        entry = store.entry(model)
+        speed = measure_speed(entry, store)
     except Exception as error:  # any problem is a result
         _log.debug("cause:", exc_info=error)
         known = isinstance(error, StemSplitterError)
         problem = " ".join((str(error) if known else f"{type(error).__name__}: {error}").split())
         return Speed(model, "", None, problem)
-    return Speed(model, separator.device, round(result.speed, 2), None, separator.notes)
+    with suppress(ModelError):
+        record_speed(entry, store, speed)
+    return Speed(model, speed.device, speed.real_time_factor, None, speed.notes)
 
 
 def _precision(model: str) -> list[str]:

@@ -7,8 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from stemsplitter.catalogue.checks import check_model, compare_precisions, is_checked, time_model
 from stemsplitter.catalogue.entries import ModelEntry, load_tools
-from stemsplitter.catalogue.precision import PrecisionCheck, check_precision, needs_check, recorded_checks
+from stemsplitter.catalogue.optional import is_due, try_pull
+from stemsplitter.catalogue.precision import PrecisionCheck, recorded_checks
+from stemsplitter.catalogue.speeds import recorded_speed
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.cli import completion
 from stemsplitter.cli.output import AsJson, print_json, print_message
@@ -32,10 +35,10 @@ _Name = Annotated[
 def list_models(
     as_json: AsJson = False,
 ) -> None:
-    """List the models with stems, license, size and availability."""
+    """List the models with stems, license, size, availability, precision and speed on this machine."""
     store = ModelStore()
     rows = [
-        (entry, store.is_ready(entry.name), recorded_checks(entry, store))
+        (entry, store.is_ready(entry.name), recorded_checks(entry, store), recorded_speed(entry, store))
         for entry in (*store.entries(), *load_tools())
     ]
     if as_json:
@@ -45,17 +48,37 @@ def list_models(
 
 
 @app.command()
-def pull(name: _Name) -> None:
+def pull(
+    name: _Name,
+    optional: Annotated[
+        bool,
+        typer.Option(
+            "--optional", help="Try once, at most once a day, and exit without an error if it fails."
+        ),
+    ] = False,
+) -> None:
     """Download the weights of a model. An interrupted download is resumed."""
     store = ModelStore()
     entry, parts = store.entry(name), store.parts(name)
+    if optional and store.is_ready(name) and is_checked(name, store):
+        return
+    if optional and not store.is_ready(name):
+        if not is_due(name, store):
+            return
+        try:
+            with download_progress(name) as progress:
+                try_pull(name, store, progress)
+        except ModelError as error:
+            print_message(f"Going on without the model {name}: {error}")
+            return
     for each in [entry, *parts] if entry.chain else parts:
         print_message(f"{each.title}: license {each.licence}. {each.licence_note}")
     for part in parts:
         if not store.is_ready(part.name):
             with nullcontext() if part.built_in else download_progress(part.name) as progress:
                 store.pull(part.name, progress)
-        _check_precision(part, store)
+    if not is_checked(name, store):
+        check_model(name, store, print_message)
     print(f"{name} is built in: there is nothing to download." if entry.built_in else f"{name} is ready.")
 
 
@@ -84,7 +107,7 @@ def add(
     if missing:
         print(f"Added {file.name}; {name} still needs {', '.join(missing)}.")
     else:
-        _check_precision(entry, store)
+        check_model(name, store, print_message)
         print(f"{name} is ready. Stems: {', '.join(entry.stems)}.")
 
 
@@ -101,6 +124,9 @@ def verify(
     precision: Annotated[
         bool, typer.Option("--precision", help="Also compare the precisions of this machine again.")
     ] = False,
+    speed: Annotated[
+        bool, typer.Option("--speed", help="Also measure the speed on this machine again.")
+    ] = False,
 ) -> None:
     """Verify the SHA-256 checksums of installed weights."""
     store = ModelStore()
@@ -114,9 +140,12 @@ def verify(
         )
     if not checks:
         print("No models are installed.")
-    if precision:
-        for model in dict.fromkeys(check.model for check in checks):
-            _check_precision(store.entry(model), store)
+    for model in dict.fromkeys(check.model for check in checks):
+        if precision:
+            compare_precisions(store.entry(model), store, print_message)
+    if speed:
+        for entry in _timed(name, store):
+            time_model(entry, store, print_message)
 
 
 @app.command()
@@ -125,14 +154,18 @@ def remove(name: _Name) -> None:
     print(f"Removed {name}: {ModelStore().remove(name) / 1e6:.0f} MB freed.")
 
 
-def _check_precision(entry: ModelEntry, store: ModelStore) -> None:
-    """Compare the precisions of this machine for a model that needs it, and print the result."""
-    if needs_check(entry):
-        print_message(f"{entry.name}: checking the precision, which takes up to some minutes.")
-        print_message(f"{entry.name}: {check_precision(entry, store)}.")
+def _timed(name: str | None, store: ModelStore) -> list[ModelEntry]:
+    """Return the installed models that separate: one of them, or all."""
+    entries = [entry for entry in store.entries() if store.is_ready(entry.name)]
+    return [entry for entry in entries if name in (None, entry.name)]
 
 
-def _as_json(entry: ModelEntry, ready: bool, checks: dict[str, PrecisionCheck]) -> dict[str, Any]:
+_Row = tuple[ModelEntry, bool, dict[str, PrecisionCheck], float | None]
+
+
+def _as_json(
+    entry: ModelEntry, ready: bool, checks: dict[str, PrecisionCheck], speed: float | None
+) -> dict[str, Any]:
     return {
         "name": entry.name,
         "title": entry.title,
@@ -148,10 +181,11 @@ def _as_json(entry: ModelEntry, ready: bool, checks: dict[str, PrecisionCheck]) 
         "ready": ready,
         "built_in": entry.built_in,
         "precision": {hardware: asdict(check) for hardware, check in checks.items()},
+        "real_time_factor": speed,
     }
 
 
-def _print_table(rows: list[tuple[ModelEntry, bool, dict[str, PrecisionCheck]]]) -> None:
+def _print_table(rows: list[_Row]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -159,9 +193,18 @@ def _print_table(rows: list[tuple[ModelEntry, bool, dict[str, PrecisionCheck]]])
     table.add_column("size", justify="right")
     table.add_column("ready")
     table.add_column("precision")
-    for entry, ready, checks in rows:
+    table.add_column("speed", justify="right")
+    for entry, ready, checks, speed in rows:
         size = "" if entry.chain else f"{entry.size_bytes / 1e6:.0f} MB"
         precision = " ".join(dict.fromkeys(check.precision for check in checks.values()))
         state = "no" if not ready else "built in" if entry.built_in else "yes"
-        table.add_row(entry.name, " ".join(entry.stems), entry.licence, size, state, precision)
+        table.add_row(
+            entry.name,
+            " ".join(entry.stems),
+            entry.licence,
+            size,
+            state,
+            precision,
+            f"{speed:.1f}×" if speed else "",
+        )
     Console(highlight=False, markup=False).print(table)

@@ -86,7 +86,8 @@ def split(
         typer.Option(
             metavar="fast|balanced|best",
             autocompletion=completion.qualities,
-            help="fast: the default; balanced: the best installed model; best: the same with an overlap of 0.5.",
+            help="fast: the built-in model; balanced: the best installed one; best: the same with an overlap of 0.5. "
+            "Default: balanced where it is fast enough, else fast.",
         ),
     ] = None,
     model: Annotated[
@@ -192,7 +193,7 @@ def split(
     parse_jobs(jobs, 1)
     store = ModelStore()
     named = [*(stems or ()), *(complement(name) for name in without or ())]
-    candidates, requested = _candidates(store, model, ",".join(named), quality)
+    candidates, requested = _candidates(store, model, ",".join(named), quality, device)
     with ExitStack() as stack:
         if is_piped := output == STANDARD_OUTPUT:
             _check_standard_output(options, requested, as_json)
@@ -247,7 +248,7 @@ def _settings(
 
 
 def _candidates(
-    store: "ModelStore", model: str | None, stems: str, quality: str | None
+    store: "ModelStore", model: str | None, stems: str, quality: str | None, device: str
 ) -> tuple[list["ModelEntry"], tuple[str, ...]]:
     """Return the models to choose from and the requested stems.
 
@@ -260,7 +261,7 @@ def _candidates(
 
     if model is None:
         requested = parse_stems(stems or "6s")
-        if better := better_model_for(requested, store, quality):
+        if better := better_model_for(requested, store, quality, device):
             return [better], requested
         return candidates_for(requested, store.entries()), requested
     entry = store.entry(model)

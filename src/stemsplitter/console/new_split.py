@@ -8,11 +8,12 @@ from starlette.responses import JSONResponse, Response
 
 from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.audio.formats import variants
-from stemsplitter.catalogue.qualities import QUALITIES
+from stemsplitter.catalogue.qualities import QUALITIES, quality_times
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.errors import wants_page
 from stemsplitter.console.rendering import page
 from stemsplitter.console.tasks import METADATA, TASKS, Task, find_task
+from stemsplitter.separation.layouts import LAYOUTS as STEMS
 from stemsplitter.separation.layouts import SIX_STEMS
 from stemsplitter.service_errors import NotFound, ServiceError, ValidationFailed
 from stemsplitter.services import Services
@@ -182,11 +183,17 @@ def _form(
 
 
 def choices(services: Services) -> dict[str, Any]:
-    """Return the choices of the form: layouts, those with a model and with a better one, formats and instruments."""
+    """Return the choices of the form: layouts, those with a model and with a better one, formats and instruments;
+    ``times`` has the seconds of processing for a second of audio by layout and quality.
+    """
     return {
         "layouts": LAYOUTS,
         "ready": ready_layouts(services.settings, services.models),
         "better": better_layouts(services.models),
+        "times": {
+            name: quality_times(stems, services.models, services.settings.device)
+            for name, stems in STEMS.items()
+        },
         "formats": FORMATS,
         "songs": SONGS,
         "names": SIX_STEMS,

@@ -69,10 +69,10 @@ class Separator:
         """Load a model.
 
         Args:
-            model: name of a model; by default the first installed one that provides the stems and has an unrestricted
-                license.
-            quality: instead of a model, ``fast``: the default; ``balanced``: the best installed model with an
-                unrestricted license; or ``best``: the same with an ``overlap`` of 0.5.
+            model: name of a model; by default the best installed one that has an unrestricted license and separates
+                at least 1.5 s of audio in a second here, as measured when it was installed, otherwise that of ``fast``.
+            quality: instead of a model, ``fast``: the built-in model or Spleeter; ``balanced``: the best installed
+                model with an unrestricted license; or ``best``: the same with an ``overlap`` of 0.5.
             stems: a layout (``6s``, ``4s``, ``2s``) or stem names; by default all stems of the model, or ``6s``
                 without a model.
             device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
@@ -96,7 +96,7 @@ class Separator:
         self._notes: tuple[str, ...] = ()
         if model is None:
             requested = requested or parse_stems("6s")
-            better = better_model_for(requested, store, quality)
+            better = better_model_for(requested, store, quality, device)
             self.entry: ModelEntry = better or default_model_for(requested, store)
             self._notes = quality_notes(requested, store, quality)
         else:

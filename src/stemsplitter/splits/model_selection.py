@@ -18,17 +18,17 @@ _FINER = {"2s": ("2s", "4s", "6s"), "4s": ("4s", "6s"), "6s": ("6s",)}
 
 
 def model_for(layout: str, settings: Settings, store: ModelStore, quality: str | None = None) -> ModelEntry:
-    """Return the model for a layout: that of the quality (:mod:`stemsplitter.catalogue.qualities`), without one the
-    model set for the layout or for a finer one, otherwise the default (:mod:`stemsplitter.catalogue.selection`).
+    """Return the model for a layout: without a quality the one set for the layout or for a finer one, otherwise that of
+    :mod:`stemsplitter.catalogue.qualities` or :mod:`stemsplitter.catalogue.selection`.
 
     Raises:
         ValidationFailed: the server has no model for it.
         SettingsError: a setting names a model that is unknown, not installed, or does not have the stems of the layout.
     """
-    if better := better_model_for(LAYOUTS[layout], store, quality):
-        return better
     if quality is None and (name := _name_for(layout, settings)):
         return _named(name, layout, store)
+    if better := better_model_for(LAYOUTS[layout], store, quality, settings.device):
+        return better
     if entry := _default_for(layout, store):
         return entry
     others = ready_layouts(settings, store)

@@ -1,5 +1,6 @@
 from fastapi.testclient import TestClient
 
+from stemsplitter.catalogue.speeds import MeasuredSpeed, record_speed
 from stemsplitter.services import Services
 from tests.api.conftest import Account
 
@@ -19,5 +20,15 @@ def test_catalogue_is_listed_with_its_fields(
             "source",
             "quality",
             "ready",
+            "realtimeFactor",
         ]
         assert model["stems"] and model["licence"] and isinstance(model["ready"], bool)
+        assert model["realtimeFactor"] is None
+
+
+def test_a_model_has_its_measured_speed(client: TestClient, services: Services, account: Account) -> None:
+    entry = services.models.entry("builtin_6s")
+    record_speed(entry, services.models, MeasuredSpeed(9.4, "cpu (a processor)"))
+    models = client.get("/v1/models", headers=account.headers).json()["data"]["items"]
+    factors = {model["name"]: model["realtimeFactor"] for model in models}
+    assert factors == dict.fromkeys(factors) | {"builtin_6s": 9.4}

@@ -6,6 +6,7 @@ from pydantic import Field
 from stemsplitter.api.dependencies import CallerDep, ServicesDep
 from stemsplitter.api.documentation import documented
 from stemsplitter.api.envelope import Envelope, JsonResponse, success
+from stemsplitter.catalogue.speeds import recorded_speed
 from stemsplitter.schemas import CamelModel
 
 router = APIRouter(tags=["Models"])
@@ -24,6 +25,7 @@ EXAMPLE = {
     },
     "quality": {},
     "ready": True,
+    "realtimeFactor": 9.4,
 }
 
 
@@ -48,6 +50,11 @@ class Model(CamelModel):
         description="Measured metrics: metric → stem → value. Empty if none were measured."
     )
     ready: bool = Field(description="Whether the weights are on this server.")
+    realtime_factor: float | None = Field(
+        examples=[9.4],
+        description="Seconds of audio that this server separates in a second, as measured when the model was "
+        "installed. Null if it was not measured.",
+    )
 
 
 class Models(CamelModel):
@@ -79,6 +86,7 @@ def list_models(services: ServicesDep, _: CallerDep) -> JsonResponse:
                     ),
                     quality={figure: dict(values) for figure, values in entry.quality.items()},
                     ready=store.is_ready(entry.name),
+                    realtime_factor=recorded_speed(entry, store, services.settings.device),
                 )
                 for entry in store.entries()
             ]
