@@ -363,6 +363,7 @@ def main() -> None:
             attacker = [key.split()[-1] for key in attacker]
             ((account,),) = server.query("SELECT id FROM accounts WHERE email = :email", email=ATTACKER)
             clip = encode(folder / "clip.flac", sung(44_100), 44_100, "flac").read_bytes()
+            failures: list[str] = []
             print(
                 "| attack | creates | create p99 s | poll p99 s | page p99 s | failures | attacker's MB |\n"
                 "|---|---|---|---|---|---|---|"
@@ -386,8 +387,9 @@ def main() -> None:
                     scene.stop.set()
                     thread.join(60)
                 print(met.row(attack, max(held.most, scene.held())), flush=True)
-                if options.failures:
-                    print(json.dumps(sorted(set(met.failures))[:10], indent=1))
+                failures += [f"- {attack}: {each}" for each in sorted(set(met.failures))[:10]]
+            if options.failures and failures:
+                print("", *failures, sep="\n")  # below the table
         finally:
             server.stop()
 
