@@ -1,9 +1,11 @@
 """Downloads of sources and POST requests of webhooks; their URLs are untrusted."""
 
 import hashlib
+import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import BinaryIO
 
 import httpcore
@@ -64,7 +66,10 @@ class Fetcher:
 
     def __init__(self, settings: Settings) -> None:
         self._networks = settings.allowed_networks
-        self._tls = httpx.create_ssl_context()
+
+    @cached_property
+    def _tls(self) -> ssl.SSLContext:
+        return httpx.create_ssl_context()  # when it is needed: reading all authorities takes a while
 
     def check(self, url: str) -> None:
         """Check a URL without resolving its host or connecting.
