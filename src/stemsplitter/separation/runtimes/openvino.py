@@ -170,10 +170,10 @@ def _release_mapping(file: Path) -> None:
     """
     if sys.platform != "linux":
         return
-    libc = ctypes.CDLL(None)
+    libc, mapped = ctypes.CDLL(None), str(file.resolve())
     for line in Path("/proc/self/maps").read_text().splitlines():
         addresses, access, *_, path = line.split(maxsplit=5)
-        if path == str(file.resolve()) and access == "r--s":
+        if path == mapped and access == "r--s":
             start, end = (int(address, 16) for address in addresses.split("-"))
             libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), mmap.MADV_DONTNEED)
 
