@@ -30,7 +30,7 @@ MACHINE = Machine(
     models_in="/models",
     bytes_free=12_345_000_000,
 )
-SERVER = Server("sqlite:////data/x.db", "file:///data/files", ("6s", "4s", "2s"), None)
+SERVER = Server("sqlite:////data/x.db", "file:///data/files", ("6s", "4s", "2s"), "off", None)
 GOOD = Speed("good", "cpu (one)", 12.34, None)
 BAD = Speed("bad", "", None, "It is broken.")
 
@@ -60,6 +60,7 @@ def test_text_output(monkeypatch: pytest.MonkeyPatch) -> None:
         "gpu:          not looked for",
         "models in:    /models (12 GB free)",
         "server:       provides 6s, 4s, 2s; database sqlite:////data/x.db, storage file:///data/files",
+        "links:        off",
         "good:         12.3× real time on cpu (one)",
     ]
 
@@ -109,7 +110,7 @@ def test_json_output(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_server_problem_sets_exit_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    done = run(monkeypatch, GOOD, server=Server("", "", (), "STEMSPLITTER_PORT is 'x'."))
+    done = run(monkeypatch, GOOD, server=Server("", "", (), "", "STEMSPLITTER_PORT is 'x'."))
     assert done.exit_code == 1
     assert "server:       STEMSPLITTER_PORT is 'x'.\n" in done.stdout
 
@@ -118,7 +119,7 @@ def test_server_check_creates_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path:
     monkeypatch.setenv("STEMSPLITTER_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path / "cache"))
     found = module._server()
-    assert (found.layouts, found.problem) == (("6s", "4s", "2s"), None)
+    assert (found.layouts, found.links, found.problem) == (("6s", "4s", "2s"), "off", None)
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "stemsplitter.db").write_bytes(b"no database at all" * 100)

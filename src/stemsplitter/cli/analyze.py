@@ -1,14 +1,16 @@
 """``stemsplitter analyze``: key and tempo of songs."""
 
 import logging
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from stemsplitter.cli.links import local_song
 from stemsplitter.cli.output import AsJson, duration, print_json, print_message, print_rows, printable
 from stemsplitter.cli.progress import status
-from stemsplitter.cli.songs import find_songs, is_folder
+from stemsplitter.cli.songs import Song, find_songs, is_folder
 from stemsplitter.errors import AudioError, RequestError, StemSplitterError
 from stemsplitter.files.names import shown
 
@@ -21,7 +23,11 @@ _COLUMNS = ("song", "length", "bpm", "or", "key", "camelot", "or key", "tuning")
 
 def analyze(
     sources: Annotated[
-        list[Path], typer.Argument(metavar="SONG|FOLDER…", help="Songs, or folders to search for songs.")
+        list[Path],
+        typer.Argument(
+            metavar="SONG|FOLDER|LINK…",
+            help="Songs, folders to search for songs, or links of YouTube or SoundCloud.",
+        ),
     ],
     drums: Annotated[
         Path | None,
@@ -33,9 +39,18 @@ def analyze(
 
     A failed song does not stop the others. The exit code is 1 if any song failed.
     """
+    with ExitStack() as stack:
+        local = [local_song(source, stack) for source in sources]
+        _analyze([song.path for song in find_songs(local, Path(), _no_files)], drums, as_json)
+
+
+def _no_files(songs: list[Song]) -> dict[Song, tuple[Path, ...]]:
+    return dict.fromkeys(songs, ())
+
+
+def _analyze(songs: list[Path], drums: Path | None, as_json: bool) -> None:
     from stemsplitter.tools.analyzing import analyze_song
 
-    songs = [song.path for song in find_songs(sources, Path(), lambda found: dict.fromkeys(found, ()))]
     if drums is not None and len(songs) != 1:
         raise RequestError("A drums stem belongs to one song: name one song.")
     done: list[tuple[Path, Analysis]] = []

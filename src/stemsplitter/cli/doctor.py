@@ -51,6 +51,7 @@ class Server:
     database: str
     storage: str
     layouts: tuple[str, ...]
+    links: str
     problem: str | None
 
 
@@ -142,15 +143,17 @@ def _machine() -> Machine:
 def _server() -> Server:
     from stemsplitter.catalogue.store import ModelStore
     from stemsplitter.database import Database
+    from stemsplitter.links import Links
     from stemsplitter.migrations.upgrade import check_database
     from stemsplitter.settings import load_settings
     from stemsplitter.splits.model_selection import check_models, ready_layouts
 
-    database_url = storage = ""
+    database_url = storage = links = ""
     layouts: tuple[str, ...] = ()
     try:
         settings, store = load_settings(), ModelStore()
         database = Database(settings.database)
+        links = Links(settings).state()
         database_url, storage = str(database.engine.url), settings.storage
         layouts = tuple(ready_layouts(settings, store))
         check_models(settings, store)
@@ -159,8 +162,8 @@ def _server() -> Server:
             check_database(database)
         database.close()
     except StemSplitterError as error:
-        return Server(database_url, storage, layouts, " ".join(str(error).split()))
-    return Server(database_url, storage, layouts, None)
+        return Server(database_url, storage, layouts, links, " ".join(str(error).split()))
+    return Server(database_url, storage, layouts, links, None)
 
 
 def _gpu() -> str:
@@ -187,6 +190,7 @@ def _print_server(server: Server) -> None:
         return
     provided = ", ".join(server.layouts) or "no layouts"
     _print_line("server", f"provides {provided}; database {server.database}, storage {server.storage}")
+    _print_line("links", server.links)
 
 
 def _print_machine(machine: Machine) -> None:

@@ -9,6 +9,7 @@ import typer
 from stemsplitter.audio.formats import FORMATS, OutputFormat, known_names
 from stemsplitter.cli import completion
 from stemsplitter.cli.batch import standard_input, standard_output
+from stemsplitter.cli.links import local_song
 from stemsplitter.cli.output import AsJson, duration, print_json, print_message, printable
 from stemsplitter.cli.progress import separation_progress, status
 from stemsplitter.cli.songs import STANDARD_INPUT, is_same
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
 
 STANDARD_OUTPUT = Path("-")
 
-_Song = Annotated[Path, typer.Argument(metavar="SONG", help="The song, or - for standard input.")]
+_Song = Annotated[
+    Path,
+    typer.Argument(
+        metavar="SONG|LINK", help="The song, a link of YouTube or SoundCloud, or - for standard input."
+    ),
+]
 _Output = Annotated[
     Path | None,
     typer.Option(
@@ -135,7 +141,8 @@ def _run(
     from stemsplitter.tools.transforming import transform
 
     with ExitStack() as stack:
-        source = stack.enter_context(standard_input()) if song == STANDARD_INPUT else song
+        is_input = song == STANDARD_INPUT
+        source = stack.enter_context(standard_input()) if is_input else local_song(song, stack)
         is_piped = output == STANDARD_OUTPUT
         if is_piped and as_json:
             raise RequestError("Both --json and -o - write to standard output: name an output file.")

@@ -1,6 +1,6 @@
 """``stemsplitter isolate-voice``: speech from noisy recordings."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +8,7 @@ import typer
 
 from stemsplitter.audio.formats import OutputFormat, known_names
 from stemsplitter.cli import completion
+from stemsplitter.cli.links import local_song
 from stemsplitter.cli.output import AsJson, duration, print_json, print_message, printable
 from stemsplitter.cli.progress import download_progress, separation_progress, status
 from stemsplitter.cli.targets import refuse_existing
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
 
 
 def isolate_voice(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="The recording.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE|LINK", help="The recording, or a link of YouTube or SoundCloud.")
+    ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Output folder. Default: this one.")
     ] = Path(),
@@ -31,6 +34,13 @@ def isolate_voice(
     as_json: AsJson = False,
 ) -> None:
     """Separate the speech of a recording from noise; the two files add up to the recording."""
+    with ExitStack() as stack:
+        _isolate(local_song(file, stack), output, format, overwrite, threads, as_json)
+
+
+def _isolate(
+    file: Path, output: Path, format: str, overwrite: bool, threads: int | None, as_json: bool
+) -> None:
     from stemsplitter.catalogue.selection import ModelDownloader
     from stemsplitter.catalogue.store import ModelStore
     from stemsplitter.tools import isolating

@@ -17,6 +17,7 @@ from stemsplitter.cli import (
     effects,
     isolate,
     keys,
+    links,
     maintenance,
     mcp,
     models,
@@ -47,6 +48,7 @@ app.command("isolate-voice")(isolate.isolate_voice)
 app.command("speak")(speak.speak)
 app.command("mcp")(mcp.mcp)
 app.add_typer(models.app, name="models")
+app.add_typer(links.app, name="links")
 app.command("doctor")(doctor.doctor)
 app.command("serve")(serve.serve)
 app.command("api")(serve.api)

@@ -46,9 +46,9 @@ def find_songs(sources: Iterable[Path], output: Path, files_of: FilesOf) -> list
     """
     found: dict[Path, Song] = {}
     for source in sources:
-        if (match := _URL.fullmatch(str(source))) and not os.path.lexists(source):
+        if url := url_of(source):
             raise RequestError(
-                f"{match[1]}://{match[2]} is a URL: download the file and name its path, or create a split from the "
+                f"{url} is a URL: download the file and name its path, or create a split from the "
                 "URL on a server."
             )
         songs = [
@@ -59,6 +59,12 @@ def find_songs(sources: Iterable[Path], output: Path, files_of: FilesOf) -> list
             if song.is_named or song.path not in found:
                 found[song.path] = song
     return _without_stems(list(found.values()), output, files_of)
+
+
+def url_of(source: Path) -> str | None:
+    """Return the URL that was given as a path; None for the path of a file or a folder."""
+    match = _URL.fullmatch(str(source))
+    return f"{match[1]}://{match[2]}" if match and not os.path.lexists(source) else None
 
 
 def is_folder(path: Path) -> bool:

@@ -12,6 +12,7 @@ from stemsplitter.audio.excerpt import Excerpt
 from stemsplitter.audio.formats import STEM_FILE, OutputFormat, known_names
 from stemsplitter.cli import completion
 from stemsplitter.cli.batch import OutputOptions, parse_jobs, separate_songs, standard_input, standard_output
+from stemsplitter.cli.links import local_song
 from stemsplitter.cli.manifest import Manifest
 from stemsplitter.cli.report import JsonReport, TextReport
 from stemsplitter.cli.songs import STANDARD_INPUT, Song, find_songs
@@ -31,7 +32,8 @@ def split(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            metavar="SONG|FOLDER…", help="Songs, folders to search for songs, or - for standard input."
+            metavar="SONG|FOLDER|LINK…",
+            help="Songs, folders to search for songs, links of YouTube or SoundCloud, or - for standard input.",
         ),
     ],
     output: Annotated[
@@ -295,11 +297,12 @@ def _check_standard_output(options: OutputOptions, stems: tuple[str, ...], as_js
 
 
 def _songs(sources: list[Path], output: Path, naming: Naming, stack: ExitStack) -> list[Song]:
-    if STANDARD_INPUT not in sources:
-        return find_songs(sources, output, naming.possible_files)
-    copied = stack.enter_context(standard_input())
-    sources = [copied if source == STANDARD_INPUT else source for source in sources]
+    local = [
+        stack.enter_context(standard_input()) if source == STANDARD_INPUT else local_song(source, stack)
+        for source in dict.fromkeys(sources)
+    ]
+    temporary = set(local) - set(sources)
     return [
-        replace(song, label=Path(copied.name)) if song.path == copied else song
-        for song in find_songs(sources, output, naming.possible_files)
+        replace(song, label=Path(song.path.name)) if song.path in temporary else song
+        for song in find_songs(local, output, naming.possible_files)
     ]

@@ -30,4 +30,4 @@ def pricing(request: Request, services: ServicesDep) -> Response:
 @router.get("/status")
 def status(request: Request, services: ServicesDep) -> Response:
     """Show the status of the service and recent incidents."""
-    return page(request, "status.html", service=services.health.status())
+    return page(request, "status.html", service=services.health.status(), links=services.links.state())

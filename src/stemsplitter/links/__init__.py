@@ -2,5 +2,6 @@
 
 from stemsplitter.links.errors import LinkError
 from stemsplitter.links.fetching import FetchedLink, Links
+from stemsplitter.links.sites import is_link
 
-__all__ = ["FetchedLink", "LinkError", "Links"]
+__all__ = ["FetchedLink", "LinkError", "Links", "is_link"]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from stemsplitter.fetching import FetchRefused
 from stemsplitter.fetching.targets import parse_url
 from stemsplitter.links.errors import LinkError
 
@@ -83,6 +84,15 @@ def parse_link(text: str, allowed: Collection[str]) -> Link:
         titles = " and ".join(SITES[name].title for name in allowed)
         raise LinkError(f"Links of {link.site.title} are off on this server: only those of {titles} are on.")
     return link
+
+
+def is_link(text: str) -> bool:
+    """True if a text is a URL of one of the sites, whether or not of a track."""
+    try:
+        host = parse_url(text.strip()).host
+    except FetchRefused:
+        return False
+    return any(site.has(host) for site in SITES.values())
 
 
 def _video(host: str, url: httpx.URL) -> str:
