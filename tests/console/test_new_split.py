@@ -15,6 +15,7 @@ from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.console import access, new_split, tasks
 from stemsplitter.console.new_split import FORMATS
 from stemsplitter.console.tasks import TASKS, Task, find_task, initially_muted
+from stemsplitter.links import Links
 from stemsplitter.rate_limits.service import Policy
 from stemsplitter.separation.layouts import LAYOUTS
 from stemsplitter.services import Services
@@ -106,6 +107,12 @@ def test_form_requires_session_and_csrf_token(visitor: Browser, browser: Browser
     assert browser.post("/new/upload", json=body).status_code == 403
 
 
+@pytest.mark.parametrize("sites", [(), ("soundcloud",)])
+def test_form_says_where_links_are_on(services: Services, browser: Browser, sites: tuple[str, ...]) -> None:
+    services.__dict__["links"] = Links(services.settings.model_copy(update={"links": sites}))
+    assert ("Use only what you own or may copy" in browser.get("/new").text) == bool(sites)
+
+
 def test_uploaded_file_becomes_split(
     browser: Browser, services: Services, account_id: str, song: bytes
 ) -> None:
@@ -160,6 +167,7 @@ def test_instruments_are_those_selected(browser: Browser, services: Services, so
         ({}, "Choose a file or enter a URL"),
         ({"upload_id": "../x", "storage_key": "a"}, "choose the file again"),
         ({"url": "http://127.0.0.1:9/a.mp3"}, "127.0.0.1"),
+        ({"url": "https://soundcloud.com/band/song"}, "Links are off on this server"),
         ({"url": "https://example.com/a.mp3", "layout": "5s"}, "Choose the stems and a format"),
         ({"url": "https://example.com/a.mp3", "format": "xm"}, "Choose the stems and a format"),
         ({"url": "https://example.com/a.mp3", "instruments": "tuba"}, "Choose the instruments"),

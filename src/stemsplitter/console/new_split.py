@@ -13,6 +13,7 @@ from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.errors import wants_page
 from stemsplitter.console.rendering import page
 from stemsplitter.console.tasks import METADATA, TASKS, Task, find_task
+from stemsplitter.links import is_link
 from stemsplitter.separation.layouts import LAYOUTS as STEMS
 from stemsplitter.separation.layouts import SIX_STEMS
 from stemsplitter.service_errors import NotFound, ServiceError, ValidationFailed
@@ -121,7 +122,7 @@ def _source(services: Services, url: str, upload_id: str, storage_key: str) -> d
         }
     if not url:
         raise ValidationFailed("Choose a file or enter a URL.", param="url")
-    return {"type": "direct_url", "url": url}
+    return {"type": "link" if is_link(url) else "direct_url", "url": url}
 
 
 def _wanted(
@@ -196,5 +197,6 @@ def choices(services: Services) -> dict[str, Any]:
         },
         "formats": FORMATS,
         "songs": SONGS,
+        "links": services.links.is_on,
         "names": SIX_STEMS,
     }
