@@ -28,18 +28,24 @@ class World:
         self.faster: tuple[str, ...] = ("fp16", "bf16")
         self.noise_db = {"fp32": 200.0, "fp16": 200.0, "bf16": 200.0}
         self.gain = {"fp32": 1.0, "fp16": 1.0, "bf16": 1.0}
+        self.layer_db = {"encoder": 0.0, "separation": 0.0, "decoder": 0.0}  # of a layer in single precision
+        self.opened: list[tuple[str, ...]] = []
         self.store, self.entry = ModelStore(folder), ENTRIES["scnet_large"]
         monkeypatch.setattr(runtimes, "open_runtime", self._open)
         monkeypatch.setattr(module, "load_model", self._load)
 
-    def _open(self, device: str, precision: str, threads: int | None = None) -> Any:
-        return SimpleNamespace(hardware="a GPU", faster=self.faster, precision=precision)
+    def _open(
+        self, device: str, precision: str, threads: int | None = None, layers: tuple[str, ...] = ()
+    ) -> Any:
+        self.opened.append((precision, *layers))
+        return SimpleNamespace(hardware="a GPU", faster=self.faster, precision=precision, layers=layers)
 
     def _load(self, entry: ModelEntry, store: ModelStore, runtime: Any) -> Any:
         def separate(mixture: np.ndarray) -> np.ndarray:
             stems = np.stack([mixture * np.float32(1 + number) for number in range(len(entry.stems))])
             noise = np.random.default_rng(1).standard_normal(stems.shape)
-            noise *= stems.std(axis=(1, 2), keepdims=True) * 10 ** (-self.noise_db[runtime.precision] / 20)
+            noise_db = self.noise_db[runtime.precision] + sum(self.layer_db[name] for name in runtime.layers)
+            noise *= stems.std(axis=(1, 2), keepdims=True) * 10 ** (-noise_db / 20)
             stems[0] *= self.gain[runtime.precision]
             return (stems + noise).astype(np.float32)
 
@@ -78,6 +84,31 @@ def test_single_precision_stays_where_no_other_is_exact_enough(world: World) -> 
     assert (check.precision, check.compared) == ("fp32", "fp16")
     assert min(check.snr_db.values()) == pytest.approx(20, abs=0.5)
     assert world.used() == "fp32"
+
+
+@pytest.mark.parametrize(
+    ("gains", "layers"),
+    [
+        ({"separation": 6.0}, ("separation",)),
+        ({"encoder": 2.0, "decoder": 3.5}, ("decoder", "encoder")),
+        ({"encoder": 1.0, "separation": 1.0, "decoder": 1.0}, None),
+    ],
+)
+def test_bf16_with_the_layers_in_fp32_that_need_it_is_used(
+    world: World, gains: dict[str, float], layers: tuple[str, ...] | None
+) -> None:
+    world.noise_db |= {"fp16": 20, "bf16": 30}
+    world.layer_db |= gains
+    check = check_precision(world.entry, world.store)
+    world.opened.clear()
+    if layers is None:
+        assert (check.precision, check.fp32_layers, check.compared) == ("fp32", (), "fp16")
+        assert world.used() == "fp32"
+    else:
+        assert (check.precision, check.fp32_layers) == ("bf16", layers)
+        assert f"bf16 with {' and '.join(layers)} in fp32 (bf16: 3" in str(check)
+        assert world.used() == "bf16" and world.opened[-1] == ("bf16", *layers)
+        assert recorded_checks(world.entry, world.store) == {"a GPU": check}
 
 
 def test_a_change_of_the_shares_of_energy_is_not_exact_enough(

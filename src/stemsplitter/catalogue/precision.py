@@ -3,11 +3,12 @@
 Half precision is several times as fast on some processors and GPUs, but harms some networks. So the newer networks use
 it only after a comparison: the model separates a short synthetic song in single precision and in the faster ones. A
 precision is used if each stem has an SNR of at least ``MIN_SNR_DB`` and no stem's share of the energy changes by more
-than ``MAX_SHARE_DB``. The result is kept with the weights.
+than ``MAX_SHARE_DB``. If none is exact enough, bf16 is compared again with up to ``MAX_FP32_LAYERS`` layers of the
+network in single precision. The result is kept with the weights.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 MIN_SNR_DB: Final = 35.0
 MAX_SHARE_DB: Final = 0.1
+MAX_FP32_LAYERS: Final = 2
 _RECORDS: Final = "precision.json"
 
 
@@ -40,25 +42,28 @@ class PrecisionCheck:
         compared: the fastest precision that was compared; empty if the hardware has only single precision.
         snr_db: SNR of each stem in that precision.
         share_db: change of each stem's share of the energy in that precision.
+        fp32_layers: names of the layers that are computed in single precision in any case.
     """
 
     precision: str
     compared: str = ""
     snr_db: Mapping[str, float] = field(default_factory=dict)
     share_db: Mapping[str, float] = field(default_factory=dict)
+    fp32_layers: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         if not self.compared:
             return f"{self.precision}, the only precision here"
         worst = min(self.snr_db.values())
         share = max(map(abs, self.share_db.values()))
-        return f"{self.precision} ({self.compared}: {worst:.0f} dB from fp32, energy within {share:.2f} dB)"
+        layers = f" with {' and '.join(self.fp32_layers)} in fp32" if self.fp32_layers else ""
+        return f"{self.precision}{layers} ({self.compared}: {worst:.0f} dB from fp32, energy within {share:.2f} dB)"
 
 
 def needs_check(entry: ModelEntry) -> bool:
     """Return True if the model uses half precision only after a comparison."""
     architecture = ARCHITECTURES.get(entry.architecture)
-    return architecture is not None and architecture.checks_precision
+    return architecture is not None and bool(architecture.layers)
 
 
 def recorded_checks(entry: ModelEntry, store: ModelStore) -> dict[str, PrecisionCheck]:
@@ -67,7 +72,8 @@ def recorded_checks(entry: ModelEntry, store: ModelStore) -> dict[str, Precision
     for hardware, record in _read(entry, store).items():
         if isinstance(record, dict) and record.pop("of", None) == _identity(entry):
             with suppress(TypeError):
-                checks[hardware] = PrecisionCheck(**record)
+                layers = tuple(record.pop("fp32_layers", ()))
+                checks[hardware] = PrecisionCheck(**record, fp32_layers=layers)
     return checks
 
 
@@ -83,7 +89,7 @@ def open_checked_runtime(
     check = recorded_checks(entry, store).get(runtime.hardware)
     if check is None or check.precision == "fp32":
         return runtime
-    return open_runtime(device, check.precision, threads)
+    return open_runtime(device, check.precision, threads, check.fp32_layers)
 
 
 def check_precision(entry: ModelEntry, store: ModelStore, device: str = "auto") -> PrecisionCheck:
@@ -101,12 +107,13 @@ def check_precision(entry: ModelEntry, store: ModelStore, device: str = "auto") 
         song = synthetic_song(model.segment, model.sample_rate)
         exact = model.separate(song).copy()
         del model
-        for precision in exact_runtime.faster:
-            fast = load_model(entry, store, open_runtime(device, precision)).separate(song)
-            found = _compare(entry, exact, fast, precision)
-            check = check if check.compared and found.precision == "fp32" else found
-            if check.precision != "fp32":
-                break
+
+        def compare(precision: str, layers: tuple[str, ...] = ()) -> PrecisionCheck:
+            runtime = open_runtime(device, precision, None, layers)
+            fast = load_model(entry, store, runtime).separate(song)
+            return _compare(entry, exact, fast, precision, layers)
+
+        check = _fastest(compare, exact_runtime.faster, ARCHITECTURES[entry.architecture].layers)
     records = _read(entry, store) | {exact_runtime.hardware: {**asdict(check), "of": _identity(entry)}}
     folder = store.cache_dir(entry.name).parent
     with disk_errors(folder), AtomicFile(folder / _RECORDS) as file:
@@ -115,8 +122,38 @@ def check_precision(entry: ModelEntry, store: ModelStore, device: str = "auto") 
     return check
 
 
+def _fastest(
+    compare: Callable[..., PrecisionCheck], precisions: Sequence[str], layers: Sequence[str]
+) -> PrecisionCheck:
+    """Return the first comparison that is exact enough, or that of the first precision."""
+    first = None
+    for precision in precisions:
+        check = compare(precision)
+        first = first or check
+        if check.precision != "fp32":
+            return check
+    assert first is not None  # there is a precision
+    chosen: tuple[str, ...] = ()
+    while "bf16" in precisions and len(chosen) < MAX_FP32_LAYERS:
+        best = None
+        for layer in (name for name in layers if name not in chosen):
+            check = compare("bf16", (*chosen, layer))
+            if check.precision != "fp32":
+                return check
+            if best is None or min(check.snr_db.values()) > min(best.snr_db.values()):
+                best = check
+        if best is None:
+            break
+        chosen = best.fp32_layers
+    return first
+
+
 def _compare(
-    entry: ModelEntry, exact: "NDArray[np.float32]", fast: "NDArray[np.float32]", precision: str
+    entry: ModelEntry,
+    exact: "NDArray[np.float32]",
+    fast: "NDArray[np.float32]",
+    precision: str,
+    layers: tuple[str, ...],
 ) -> PrecisionCheck:
     """Compare stems ``[S, 2, n]`` in single and in another precision."""
     import numpy as np
@@ -130,7 +167,7 @@ def _compare(
     change = dict(zip(entry.stems, (10 * np.log10(shares[1] / shares[0])).round(3).tolist(), strict=True))
     good = bool(np.isfinite(fast).all()) and min(snr.values()) >= MIN_SNR_DB
     good = good and max(map(abs, change.values())) <= MAX_SHARE_DB
-    return PrecisionCheck(precision if good else "fp32", precision, snr, change)
+    return PrecisionCheck(precision if good else "fp32", precision, snr, change, layers)
 
 
 def synthetic_song(length: int, rate: int) -> "NDArray[np.float32]":

@@ -31,6 +31,9 @@ class Ops(Protocol):
     def precise(self) -> AbstractContextManager[None]:
         """Run the enclosed ops in single precision where others run in fp16, whose range is 6e-8 to 65,504."""
 
+    def layer(self, name: str) -> AbstractContextManager[None]:
+        """Name the enclosed ops, which a runtime can compute in single precision where others run in half."""
+
     def constant(self, value: Array) -> Tensor:
         """Create a constant."""
 

@@ -7,8 +7,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -299,3 +301,64 @@ def test_the_trial_of_a_gpu_computes() -> None:
     from stemsplitter.separation.runtimes.torch import _try
 
     _try("cpu")
+
+
+def cancelling(ops: Any, x: Any) -> tuple[Any, ...]:
+    """A network that needs single precision in its second layer, which adds a large number and subtracts it again."""
+    large = np.full(1, 1000, np.float32)
+    with ops.layer("first"):
+        x = ops.tanh(x)
+    with ops.layer("second"):
+        x = ops.subtract(ops.add(x, ops.constant(large)), ops.constant(large))
+    with ops.layer("third"):
+        return (ops.sigmoid(x),)
+
+
+@pytest.mark.parametrize(
+    ("layers", "is_exact"),
+    [((), False), (("first", "third"), False), (("second",), True), (("first", "second"), True)],
+)
+def test_layers_that_need_it_stay_in_single_precision(
+    layers: tuple[str, ...], is_exact: bool, tmp_path: Path
+) -> None:
+    from stemsplitter.separation.runtimes.torch import TorchRuntime
+
+    x = np.random.default_rng(0).standard_normal((1, 1000)).astype(np.float32)
+    exact, half = (
+        runtime.compile(lambda: cancelling, {"x": x.shape}, tmp_path)(x)[0].copy()
+        for runtime in (torch_runtime(), TorchRuntime("cpu", "bf16", 1, layers))
+    )
+    assert (snr(exact, half) >= 35) == is_exact
+
+
+def test_the_check_finds_the_layer_that_needs_single_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on hardware with bf16, but computed by torch on the CPU."""
+    from stemsplitter.catalogue import precision as checks
+    from stemsplitter.catalogue.store import ModelStore
+    from stemsplitter.separation import runtimes
+    from stemsplitter.separation.architectures import ARCHITECTURES
+    from stemsplitter.separation.runtimes.torch import TorchRuntime
+
+    def opened(device: str, precision: str, threads: int | None = None, layers: tuple[str, ...] = ()) -> Any:
+        runtime = TorchRuntime("cpu", precision, 1, layers)
+        runtime.faster = ("bf16",)
+        return runtime
+
+    def loaded(entry: Any, store: Any, runtime: Any) -> Any:
+        network = runtime.compile(lambda: cancelling, {"x": (1, 2 * 4410)}, tmp_path)
+
+        def separate(mixture: Array) -> Array:
+            (stem,) = network(mixture.reshape(1, -1))
+            return np.stack([stem.reshape(2, -1) * share for share in (0.1, 0.2, 0.3, 0.4)])
+
+        return SimpleNamespace(segment=4410, sample_rate=44_100, separate=separate)
+
+    registered = replace(ARCHITECTURES["scnet"], layers=("first", "second", "third"))
+    monkeypatch.setitem(ARCHITECTURES, "scnet", registered)
+    monkeypatch.setattr(runtimes, "open_runtime", opened)
+    monkeypatch.setattr(checks, "load_model", loaded)
+    store = ModelStore(tmp_path / "models")
+    check = checks.check_precision(store.entry("scnet_large"), store)
+    assert (check.precision, check.fp32_layers) == ("bf16", ("second",))

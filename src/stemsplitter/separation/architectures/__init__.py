@@ -61,7 +61,9 @@ class Architecture:
         checkpoint_class: class named in the Demucs checkpoints that a user can add; None where none can be added.
         describe: describes a network from its parameters and its MSST configuration, or returns None if it is one of
             another architecture; None where no such network can be added.
-        checks_precision: half precision is used only after a comparison; see `catalogue.precision`.
+        layers: names of the network's layers (`separation.ops.Ops.layer`), in order, that can stay in single precision
+            where others are computed in half. Where it has any, half precision is used only after a comparison; see
+            `catalogue.precision`.
     """
 
     name: str
@@ -69,7 +71,7 @@ class Architecture:
     load_vocals_mask: LoadVocalsMask | None = None
     checkpoint_class: str | None = None
     describe: DescribeModel | None = None
-    checks_precision: bool = False
+    layers: tuple[str, ...] = ()
 
 
 def _bandnet(runtime: Runtime, files: ModelFiles, vocals: VocalsMask | None) -> SegmentModel:
@@ -125,8 +127,13 @@ ARCHITECTURES: Final = {
     for architecture in (
         Architecture("bandnet", _bandnet),
         Architecture("htdemucs", _htdemucs, checkpoint_class="HTDemucs"),
-        Architecture("roformer", _roformer, describe=_describe_roformer, checks_precision=True),
-        Architecture("scnet", _scnet, describe=_describe_scnet, checks_precision=True),
+        Architecture(
+            "roformer",
+            _roformer,
+            describe=_describe_roformer,
+            layers=("bands", "early", "late", "masks"),
+        ),
+        Architecture("scnet", _scnet, describe=_describe_scnet, layers=("encoder", "separation", "decoder")),
         Architecture("spleeter", _spleeter, load_vocals_mask=_spleeter_mask),
     )
 }

@@ -1,6 +1,6 @@
 """Runtimes: compile the description of a network for a device and run it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -51,7 +51,12 @@ class Runtime(Protocol):
         """
 
 
-def open_runtime(device: str = "auto", precision: str = "auto", threads: int | None = None) -> Runtime:
+def open_runtime(
+    device: str = "auto",
+    precision: str = "auto",
+    threads: int | None = None,
+    fp32_layers: Sequence[str] = (),
+) -> Runtime:
     """Open the runtime for a device.
 
     Args:
@@ -60,6 +65,7 @@ def open_runtime(device: str = "auto", precision: str = "auto", threads: int | N
         precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``; ``auto`` is bf16 on a CPU that multiplies it in
             hardware, fp16 on CUDA, else fp32.
         threads: limit of CPU threads; by default the cores that this process may use.
+        fp32_layers: names of layers that are computed in single precision in any case.
 
     Raises:
         RequestError: the device or the precision is not available on this machine.
@@ -67,16 +73,18 @@ def open_runtime(device: str = "auto", precision: str = "auto", threads: int | N
     if precision not in PRECISIONS:
         raise RequestError(f"There is no precision {precision!r}: choose one of {', '.join(PRECISIONS)}.")
     if device == "cpu":
-        return _openvino(precision, threads)
+        return _openvino(precision, threads, fp32_layers)
     if device in ("auto", "mps") or device.split(":")[0] == "cuda":
         from stemsplitter.separation.runtimes.torch import TorchRuntime, find_gpu
 
         gpu = find_gpu(device)
-        return _openvino(precision, threads) if gpu is None else TorchRuntime(gpu, precision)
+        if gpu is None:
+            return _openvino(precision, threads, fp32_layers)
+        return TorchRuntime(gpu, precision, fp32_layers=fp32_layers)
     raise RequestError(f"There is no device {device!r}: choose auto, cpu, cuda, cuda:1, … or mps.")
 
 
-def _openvino(precision: str, threads: int | None) -> Runtime:
+def _openvino(precision: str, threads: int | None, fp32_layers: Sequence[str]) -> Runtime:
     from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
 
-    return OpenVinoRuntime(precision, threads)
+    return OpenVinoRuntime(precision, threads, fp32_layers)

@@ -12,9 +12,9 @@ import os
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache as once
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,16 @@ from stemsplitter.separation import architectures
 from stemsplitter.separation.ops import RMS_EPS, Array, Indices, Pair, Tensor
 from stemsplitter.separation.runtimes import Describe, Network
 from stemsplitter.separation.runtimes.openvino_lstm import lstm_loop, lstm_sequences
+from stemsplitter.separation.runtimes.openvino_stages import (
+    Value,
+    is_in,
+    name_layers,
+    number,
+    output_values,
+    split,
+)
+
+_CompiledStage = tuple[ov.CompiledModel, tuple[Value, ...], tuple[Value, ...]]  # reads, computes
 
 M_ARENA_MAX = -8  # of malloc.h
 MAX_STREAMS = 4  # each holds a network's activations, some 300 MB for HTDemucs
@@ -64,12 +74,15 @@ class OpenVinoRuntime:
     the end of each operation, and decoding and encoding slow down one segment only.
     """
 
-    def __init__(self, precision: str = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self, precision: str = "auto", threads: int | None = None, fp32_layers: Sequence[str] = ()
+    ) -> None:
         """Open the CPU.
 
         Args:
             precision: ``auto``, ``bf16`` or ``fp32``; ``auto`` is bf16 if the processor multiplies it in hardware.
             threads: by default the cores that this process may use.
+            fp32_layers: names of layers (:meth:`~stemsplitter.separation.ops.Ops.layer`) that are fp32 in any case.
 
         Raises:
             RequestError: the processor does not compute in this precision.
@@ -86,6 +99,7 @@ class OpenVinoRuntime:
         self._threads = threads or usable_cores()
         self.concurrency = min(self._threads, MAX_STREAMS)
         self._precision = {"bf16": "bf16", "fp32": "f32"}[precision]
+        self._fp32_layers = tuple(fp32_layers)
         name = str(self._core.get_property("CPU", "FULL_DEVICE_NAME")).strip()
         self.hardware = f"cpu ({name}, OpenVINO {ov.__version__.partition('-')[0]})"
         self.faster: tuple[str, ...] = ("bf16",) if native else ()
@@ -106,15 +120,7 @@ class OpenVinoRuntime:
             _convert(network(), GraphOps(loops), inputs, file)
             gc.collect()
         try:
-            compiled = self._core.compile_model(
-                file,
-                "CPU",
-                {
-                    "INFERENCE_PRECISION_HINT": self._precision,
-                    "NUM_STREAMS": self.concurrency,
-                    "INFERENCE_NUM_THREADS": self._threads,
-                },
-            )
+            stages, outputs = self._stages(file)
         except RuntimeError as error:
             raise ModelError(
                 f"The converted model {file} cannot be loaded: delete it, and it will be converted again."
@@ -123,18 +129,51 @@ class OpenVinoRuntime:
         local = threading.local()
 
         def run(*arrays: NDArray[Any]) -> tuple[NDArray[Any], ...]:
-            if not hasattr(local, "request"):
-                local.request = compiled.create_infer_request()
-            request = local.request
+            if not hasattr(local, "requests"):
+                local.requests = [compiled.create_infer_request() for compiled, _, _ in stages]
             # kept until the network is done: a shared tensor does not keep its array alive
             contiguous = [np.ascontiguousarray(array) for array in arrays]
-            for index, array in enumerate(contiguous):
-                request.set_input_tensor(index, ov.Tensor(array, shared_memory=True))
-            request.start_async()
-            request.wait()
-            return tuple(request.get_output_tensor(index).data for index in range(len(compiled.outputs)))
+            values: dict[Value, ov.Tensor] = {
+                ("", index): ov.Tensor(array, shared_memory=True) for index, array in enumerate(contiguous)
+            }
+            for request, (_, read, computed) in zip(local.requests, stages, strict=True):
+                for index, value in enumerate(read):
+                    request.set_input_tensor(index, values[value])
+                request.start_async()
+                request.wait()
+                values |= {value: request.get_output_tensor(index) for index, value in enumerate(computed)}
+            return tuple(values[value].data for value in outputs)
 
         return run
+
+    def _stages(self, file: Path) -> tuple[list[_CompiledStage], tuple[Value, ...]]:
+        """Compile the stages of a converted network; return them and the values that are its outputs."""
+        if self._fp32_layers and self._precision != "f32":
+            model = self._core.read_model(file)
+            outputs = output_values(model)
+            return [
+                (
+                    self._compile(stage.model, "f32" if stage.exact else self._precision),
+                    stage.inputs,
+                    stage.outputs,
+                )
+                for stage in split(model, is_in(self._fp32_layers))
+            ], outputs
+        compiled = self._compile(file, self._precision)
+        inputs = tuple(("", index) for index in range(len(compiled.inputs)))
+        outputs = tuple(("output", index) for index in range(len(compiled.outputs)))
+        return [(compiled, inputs, outputs)], outputs
+
+    def _compile(self, model: ov.Model | Path, precision: str) -> ov.CompiledModel:
+        return self._core.compile_model(
+            model,
+            "CPU",
+            {
+                "INFERENCE_PRECISION_HINT": precision,
+                "NUM_STREAMS": self.concurrency,
+                "INFERENCE_NUM_THREADS": self._threads,
+            },
+        )
 
 
 def _convert(describe: Describe, ops: "GraphOps", inputs: Mapping[str, tuple[int, ...]], file: Path) -> None:
@@ -142,6 +181,7 @@ def _convert(describe: Describe, ops: "GraphOps", inputs: Mapping[str, tuple[int
     parameters = [op.parameter(list(shape), np.float32, name=name) for name, shape in inputs.items()]
     results = [op.result(output) for output in describe(ops, *parameters)]
     model = ov.Model(results, parameters, file.stem)
+    name_layers(model, ops.layers)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=file.parent, prefix=f".{file.stem}-") as folder:
@@ -196,9 +236,16 @@ class GraphOps:
     def __init__(self, loops: bool = True) -> None:
         """``loops``: build LSTMs that need less memory, for processors without bf16."""
         self._loops = loops
+        self.layers: list[tuple[str, int, int]] = []  # see openvino_stages.name_layers
 
     def precise(self) -> AbstractContextManager[None]:
         return nullcontext()  # bf16 has the range of single precision
+
+    @contextmanager
+    def layer(self, name: str) -> Iterator[None]:
+        start = number(op.constant(np.float32(0)))
+        yield
+        self.layers.append((name, start, number(op.constant(np.float32(0)))))
 
     def constant(self, value: Array) -> Tensor:
         return op.constant(np.ascontiguousarray(value, dtype=np.float32))

@@ -75,13 +75,20 @@ def _try(device: str) -> None:
 class TorchRuntime:
     """Runs networks with torch on one device, in batches of the calls that wait at the same time."""
 
-    def __init__(self, device: str, precision: str = "auto", batch: int | None = None) -> None:
+    def __init__(
+        self,
+        device: str,
+        precision: str = "auto",
+        batch: int | None = None,
+        fp32_layers: Sequence[str] = (),
+    ) -> None:
         """Open a torch device, such as ``cuda:0``.
 
         Args:
             device: from :func:`find_gpu`, or ``cpu``.
             precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``; ``auto`` is fp16 on CUDA, else fp32.
             batch: segments in a batch; by default 8 on CUDA, else 1.
+            fp32_layers: names of layers (:meth:`~stemsplitter.separation.ops.Ops.layer`) that are fp32 in any case.
         """
         import torch
 
@@ -90,6 +97,7 @@ class TorchRuntime:
         if precision == "auto":
             precision = "fp16" if self._cuda else "fp32"
         self._dtype = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+        self._fp32_layers = tuple(fp32_layers)
         self._batch = batch or (MAX_BATCH if self._cuda else 1)
         self.concurrency = min(self._batch, MAX_SEGMENTS_OF_A_SONG)
         name = torch.cuda.get_device_name(self._device) if self._cuda else self._device.type
@@ -108,7 +116,7 @@ class TorchRuntime:
         from stemsplitter.separation.runtimes.torch_programs import record
 
         with _translated_errors(self._device.type):
-            program = record(network(), inputs, self._device, self._dtype)
+            program = record(network(), inputs, self._device, self._dtype, self._fp32_layers)
 
         @functools.cache
         def precise() -> Any:

@@ -4,8 +4,8 @@ Weights are prepared while recording, so a run consists of the device's computat
 symbolic: one program runs batches of any size.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -19,9 +19,18 @@ from stemsplitter.separation.runtimes import Describe
 Program = Callable[..., tuple[Any, ...]]
 
 
-def record(describe: Describe, inputs: Mapping[str, tuple[int, ...]], device: Any, dtype: Any) -> Program:
-    """Record a network with float32 tensors on ``device`` as input and output that computes in ``dtype``."""
-    ops = TorchOps(dtype)
+def record(
+    describe: Describe,
+    inputs: Mapping[str, tuple[int, ...]],
+    device: Any,
+    dtype: Any,
+    fp32_layers: Sequence[str] = (),
+) -> Program:
+    """Record a network with float32 tensors on ``device`` as input and output that computes in ``dtype``.
+
+    The layers ``fp32_layers`` are computed in single precision.
+    """
+    ops = TorchOps(dtype, fp32_layers)
     outputs = describe(ops, *ops.begin(inputs))
     program: Program = ops.end(outputs).to(device)
     return program
@@ -35,8 +44,9 @@ class TorchOps:
 
     batch: Any
 
-    def __init__(self, dtype: Any) -> None:
+    def __init__(self, dtype: Any, fp32_layers: Sequence[str] = ()) -> None:
         self._dtype = self._general = dtype
+        self._fp32_layers = fp32_layers
         self._graph, self._constants = fx.Graph(), torch.nn.Module()
         self._tracer = fx.proxy.GraphAppendingTracer(self._graph)
         self._count = 0
@@ -54,11 +64,14 @@ class TorchOps:
 
     @contextmanager
     def precise(self) -> Iterator[None]:
-        self._dtype = torch.float32
+        outside, self._dtype = self._dtype, torch.float32
         try:
             yield
         finally:
-            self._dtype = self._general
+            self._dtype = outside
+
+    def layer(self, name: str) -> AbstractContextManager[None]:
+        return self.precise() if name in self._fp32_layers else nullcontext()
 
     def constant(self, value: Array) -> Tensor:
         tensor = torch.from_numpy(np.array(value, dtype=np.float32, order="C"))

@@ -60,20 +60,23 @@ class RoFormer:
     def __call__(self, ops: Ops, x: Tensor) -> tuple[Tensor]:
         shape = self._shape
         bands, frames = len(shape.bins), shape.frames
-        if shape.mel:
-            x = _gather(ops, x, frames, mel_bins())
-        x = self._split(ops, x)  # batch, bands, frames, channels
         size = self._state["band_split.to_features.0.1.bias"].shape[0]
-        x = ops.reshape(x, (-1, frames, size))
+        with ops.layer("bands"):
+            if shape.mel:
+                x = _gather(ops, x, frames, mel_bins())
+            x = self._split(ops, x)  # batch, bands, frames, channels
+            x = ops.reshape(x, (-1, frames, size))
         for layer in range(shape.layers):
-            x = self._transformer(ops, f"layers.{layer}.0", x, (bands, frames), shape.depths[0])
-            x = ops.rearrange(x, (bands, frames, size), (1, 0, 2))
-            x = self._transformer(ops, f"layers.{layer}.1", x, (frames, bands), shape.depths[1])
-            x = ops.rearrange(x, (frames, bands, size), (1, 0, 2))
-        if not shape.mel:
-            x = ops.multiply(ops.normalize_rms(x), ops.constant(self._state["final_norm.gamma"]))
-        x = ops.reshape(x, (ops.batch, bands, frames, size))
-        return (ops.concat([self._masks(ops, head, x) for head in self._chosen], 1),)
+            with ops.layer("early" if layer < shape.layers // 2 else "late"):
+                x = self._transformer(ops, f"layers.{layer}.0", x, (bands, frames), shape.depths[0])
+                x = ops.rearrange(x, (bands, frames, size), (1, 0, 2))
+                x = self._transformer(ops, f"layers.{layer}.1", x, (frames, bands), shape.depths[1])
+                x = ops.rearrange(x, (frames, bands, size), (1, 0, 2))
+        with ops.layer("masks"):
+            if not shape.mel:
+                x = ops.multiply(ops.normalize_rms(x), ops.constant(self._state["final_norm.gamma"]))
+            x = ops.reshape(x, (ops.batch, bands, frames, size))
+            return (ops.concat([self._masks(ops, head, x) for head in self._chosen], 1),)
 
     def _split(self, ops: Ops, x: Tensor) -> Tensor:
         """Turn ``[batch, frames, values]`` into features of the bands, ``[batch, bands, frames, channels]``."""

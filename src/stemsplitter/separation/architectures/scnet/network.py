@@ -63,18 +63,21 @@ class SCNet:
 
     def __call__(self, ops: Ops, x: Tensor) -> tuple[Tensor]:
         skips, lengths, rows = [], [], [self._shape.bins]
-        for level in range(self._shape.levels):
-            bands = self._encode(ops, f"encoder.{level}", x, rows[-1])
-            lengths.append([length for _, length in bands])
-            rows.append(sum(lengths[-1]))
-            skips.append(ops.concat([band for band, _ in bands], 2))
-            weight, bias = self._conv(f"encoder.{level}.globalconv")
-            pad = weight.shape[2] // 2
-            x = ops.conv2d(skips[-1], weight, bias, pads=(pad, pad, pad, pad))
-        x = self._separate(ops, x, rows.pop())
-        for level in range(self._shape.levels):
-            x = self._fuse(ops, f"decoder.{level}.0.conv", ops.add(x, skips.pop()))
-            x = self._decode(ops, f"decoder.{level}.1", x, lengths.pop(), rows.pop())
+        with ops.layer("encoder"):
+            for level in range(self._shape.levels):
+                bands = self._encode(ops, f"encoder.{level}", x, rows[-1])
+                lengths.append([length for _, length in bands])
+                rows.append(sum(lengths[-1]))
+                skips.append(ops.concat([band for band, _ in bands], 2))
+                weight, bias = self._conv(f"encoder.{level}.globalconv")
+                pad = weight.shape[2] // 2
+                x = ops.conv2d(skips[-1], weight, bias, pads=(pad, pad, pad, pad))
+        with ops.layer("separation"):
+            x = self._separate(ops, x, rows.pop())
+        with ops.layer("decoder"):
+            for level in range(self._shape.levels):
+                x = self._fuse(ops, f"decoder.{level}.0.conv", ops.add(x, skips.pop()))
+                x = self._decode(ops, f"decoder.{level}.1", x, lengths.pop(), rows.pop())
         return (x,)
 
     def _conv(self, name: str) -> tuple[Array, Array]:
