@@ -1,4 +1,4 @@
-// The form that creates a split: uploads the file, then creates the split.
+// A form with a source, of a split or a tool: uploads the file, then sends the form.
 import { csrf } from "./app.js";
 import { Broken, send } from "./upload.js";
 import { showError, sizeError, size, onDrop, retrieveKept } from "./songs.js";
@@ -72,7 +72,7 @@ form.addEventListener("submit", async (event) => {
   showStatus("Downloading and checking the file …");
   try {
     if (file) await upload(fields);
-    const made = await post("/new", fields, "application/x-www-form-urlencoded");
+    const made = await post(form.getAttribute("action"), fields, "application/x-www-form-urlencoded");
     location.assign(made.location);
   } catch (error) {
     showError(error instanceof TypeError ? "The server did not respond. Try again." : error.message);
