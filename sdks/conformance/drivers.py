@@ -12,6 +12,7 @@ from typing import Any
 SDKS = Path(__file__).parents[1]
 BUILD = SDKS / "build"
 LIMIT_S = 60
+BUILD_S = 600
 
 
 class MissingToolchain(Exception):
@@ -27,6 +28,11 @@ def _tool(name: str, package: str) -> str:
     raise MissingToolchain(f"{name} is not installed: run `make test-sdks`, or install {package}.")
 
 
+def _build(command: list[str], language: str) -> None:
+    done = subprocess.run(command, cwd=SDKS / language, capture_output=True, text=True, timeout=BUILD_S)
+    assert done.returncode == 0, f"the {language} driver could not be built:\n{done.stderr}"
+
+
 def _python() -> list[str]:
     return [sys.executable, str(SDKS / "python" / "driver.py")]
 
@@ -35,7 +41,17 @@ def _node() -> list[str]:
     return [_tool("node", "nodejs"), str(SDKS / "node" / "driver.mjs")]
 
 
-COMMANDS = {"python": _python, "node": _node}
+def _go() -> list[str]:
+    program = BUILD / "go" / "driver"
+    _build([_tool("go", "Go 1.24 or later"), "build", "-o", str(program), "./driver"], "go")
+    return [str(program)]
+
+
+COMMANDS = {
+    "python": _python,
+    "node": _node,
+    "go": _go,
+}
 
 
 class Driver:

@@ -1,0 +1,188 @@
+// Driver of the conformance suite: see sdks/conformance/PROTOCOL.md.
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"time"
+
+	stemsplitter "github.com/stemsplitter/stemsplitter-go"
+)
+
+type command struct {
+	Op, Kind, Split, APIKey, BaseURL, ID, Status, Path, Filename, Folder, Name, Format, BitDepth string
+	IdempotencyKey, URL, Body, Secret                                                            string
+	ChunkBytes                                                                                   int
+	IsFast                                                                                       bool
+	Request, Headers                                                                             json.RawMessage
+	Timeout, Tolerance, Now                                                                      float64
+}
+
+type object map[string]any
+
+var (
+	client *stemsplitter.Client
+	slept  []float64
+	ctx    = context.Background()
+)
+
+func seconds(value float64) time.Duration { return max(time.Duration(value*float64(time.Second)), 1) }
+
+func open(c command) (any, error) {
+	made, err := stemsplitter.New(stemsplitter.Options{
+		APIKey: c.APIKey, BaseURL: c.BaseURL, ChunkBytes: c.ChunkBytes,
+		Sleep: func(ctx context.Context, duration time.Duration) error {
+			slept = append(slept, duration.Seconds())
+			if !c.IsFast {
+				time.Sleep(duration)
+			}
+			return ctx.Err()
+		},
+	})
+	client = made
+	return nil, err
+}
+
+func run(c command) (any, error) {
+	options := stemsplitter.FileOptions{Format: c.Format, BitDepth: c.BitDepth, Timeout: seconds(c.Timeout)}
+	switch c.Op {
+	case "new":
+		return open(c)
+	case "credits":
+		credits, err := client.Credits(ctx)
+		return object{"balance": credits.Balance, "unit": "seconds"}, err
+	case "voices":
+		voices, err := client.Voices(ctx)
+		names := []object{}
+		for _, voice := range voices {
+			names = append(names, object{"name": voice.Name})
+		}
+		return names, err
+	case "upload":
+		progress := []int64{}
+		upload, err := client.UploadFile(ctx, c.Path, stemsplitter.UploadOptions{
+			Filename: c.Filename, Progress: func(sent, _ int64) { progress = append(progress, sent) },
+		})
+		if err != nil {
+			return nil, err
+		}
+		result := object{"input": upload.Input, "expiresAt": upload.ExpiresAt, "uploadId": upload.Input.UploadID,
+			"fileUrl": upload.Input.FileURL, "storageKey": upload.Input.StorageKey}
+		return object{"upload": result, "progress": progress}, nil
+	case "stem":
+		return c.Path, client.DownloadStem(ctx, c.ID, c.Name, c.Path, options)
+	case "archive":
+		return c.Path, client.DownloadArchive(ctx, c.ID, c.Path, options)
+	case "rotate":
+		return client.RotateWebhookSecret(ctx)
+	case "test_webhook":
+		delivery, err := client.SendTestWebhook(ctx, c.URL)
+		return object{"id": delivery.ID}, err
+	case "verify":
+		return verify(c)
+	}
+	if c.Kind == "mixes" {
+		return runJob(client.Mixes(c.Split), c)
+	}
+	kinds := map[string]*stemsplitter.Jobs{
+		"": client.Splits, "analyses": client.Analyses, "effects": client.Effects, "speech": client.Speech,
+	}
+	return runJob(kinds[c.Kind], c)
+}
+
+func runJob(jobs *stemsplitter.Jobs, c command) (any, error) {
+	switch c.Op {
+	case "create":
+		var request stemsplitter.Request
+		if err := json.Unmarshal(c.Request, &request); err != nil {
+			return nil, err
+		}
+		if c.IdempotencyKey != "" {
+			return jobs.Create(ctx, request, stemsplitter.IdempotencyKey(c.IdempotencyKey))
+		}
+		return jobs.Create(ctx, request)
+	case "get":
+		return jobs.Get(ctx, c.ID)
+	case "wait":
+		updates := []any{}
+		found, err := jobs.Wait(ctx, c.ID, stemsplitter.WaitOptions{
+			Timeout: seconds(c.Timeout), Update: func(now stemsplitter.Job) { updates = append(updates, now.Progress) },
+		})
+		return object{"job": found, "updates": updates}, err
+	case "list":
+		ids := []string{}
+		for found, err := range jobs.All(ctx, stemsplitter.Filter{Status: c.Status}) {
+			if err != nil {
+				return nil, err
+			}
+			ids = append(ids, found.ID)
+		}
+		return ids, nil
+	case "cancel":
+		return jobs.Cancel(ctx, c.ID)
+	case "delete":
+		return object{"id": c.ID, "deleted": true}, jobs.Delete(ctx, c.ID)
+	case "download":
+		found, err := jobs.Get(ctx, c.ID)
+		if err != nil {
+			return nil, err
+		}
+		return jobs.Download(ctx, found, c.Folder)
+	}
+	return nil, fmt.Errorf("unknown op %s", c.Op)
+}
+
+func verify(c command) (any, error) {
+	headers, value := http.Header{}, ""
+	var pairs map[string]string
+	if json.Unmarshal(c.Headers, &value) == nil {
+		headers.Set("AIStemSplitter-Signature", value)
+	} else if err := json.Unmarshal(c.Headers, &pairs); err != nil {
+		return nil, err
+	}
+	for name, value := range pairs {
+		headers.Set(name, value)
+	}
+	now := time.Now()
+	if c.Now != 0 {
+		now = time.Unix(int64(c.Now), 0)
+	}
+	tolerance := 5 * time.Minute
+	if c.Tolerance != 0 {
+		tolerance = seconds(c.Tolerance)
+	}
+	return stemsplitter.VerifyWebhookAt([]byte(c.Body), headers, c.Secret, tolerance, now)
+}
+
+func main() {
+	lines := bufio.NewScanner(os.Stdin)
+	lines.Buffer(nil, 16<<20)
+	for lines.Scan() {
+		var c command
+		if err := json.Unmarshal(lines.Bytes(), &c); err != nil {
+			panic(err)
+		}
+		slept = []float64{}
+		value, err := run(c)
+		result := object{"ok": value, "slept": slept}
+		var e *stemsplitter.Error
+		if errors.As(err, &e) {
+			result = object{"slept": slept, "error": object{
+				"code": e.Code, "status": e.Status, "message": e.Message, "requestId": e.RequestID, "docUrl": e.DocURL,
+				"param": e.Param, "retryAfter": e.RetryAfter.Seconds(), "requiredSeconds": e.RequiredSeconds, "balance": e.Balance,
+			}}
+		} else if err != nil {
+			panic(err)
+		}
+		line, err := json.Marshal(result)
+		if err != nil {
+			panic(err)
+		}
+		fmt.Println(string(line))
+	}
+}

@@ -1,0 +1,3 @@
+module github.com/stemsplitter/stemsplitter-go
+
+go 1.24
