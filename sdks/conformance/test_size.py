@@ -28,7 +28,9 @@ def code_lines(path: Path) -> int:
             if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
                 docs.update(range(node.lineno, (node.end_lineno or node.lineno) + 1))
     lines = enumerate(text.splitlines(), 1)
-    return sum(bool(line.strip()) and n not in docs and not line.strip().startswith(_COMMENTS) for n, line in lines)
+    return sum(
+        bool(line.strip()) and n not in docs and not line.strip().startswith(_COMMENTS) for n, line in lines
+    )
 
 
 def test_size(language: str) -> None:
