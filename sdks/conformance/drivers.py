@@ -47,10 +47,15 @@ def _go() -> list[str]:
     return [str(program)]
 
 
+def _php() -> list[str]:
+    return [_tool("php", "php-cli and php-curl"), str(SDKS / "php" / "driver.php")]
+
+
 COMMANDS = {
     "python": _python,
     "node": _node,
     "go": _go,
+    "php": _php,
 }
 
 
