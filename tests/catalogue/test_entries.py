@@ -45,6 +45,9 @@ def test_the_catalogue_is_valid() -> None:
     assert {entry.name: entry.chain for entry in entries.values() if entry.chain} == {
         "best_6s": ("scnet_large", "builtin_6s")
     }
+    assert {entry.name: entry.rest_from for entry in entries.values() if entry.rest_from} == {
+        "best_6s": "mega53"
+    }
     assert all(bool(entry.weights) != bool(entry.chain) for entry in entries.values())
     for entry in entries.values():
         assert entry.origin.url.startswith("https://") or entry.built_in
@@ -185,3 +188,11 @@ def test_models_of_tools_are_apart_from_those_that_separate(tmp_path: Path) -> N
     assert store.entry("deepfilternet3") == tool
     with pytest.raises(ModelError, match="deepfilternet3 does not separate songs"):
         open_model(tool, store, "cpu", "auto", None)
+
+
+def test_rest_from_must_name_a_roformer(tmp_path: Path) -> None:
+    text = CATALOGUE.read_text(encoding="utf-8")
+    path = tmp_path / "catalogue.toml"
+    path.write_text(text.replace('rest_from = "mega53"', 'rest_from = "scnet_large"'), encoding="utf-8")
+    with pytest.raises(ModelError, match="best_6s has rest_from 'scnet_large', which is not a RoFormer"):
+        load_catalogue(path)

@@ -16,7 +16,7 @@ from stemsplitter.library import ModelUsed, Separator
 from stemsplitter.separation.architectures.bandnet.rest import separate_rest
 from stemsplitter.separation.chain import Chain, separate_chain
 from stemsplitter.separation.layouts import SIX_STEMS
-from stemsplitter.separation.pipeline import READ_AHEAD
+from stemsplitter.separation.pipeline import READ_AHEAD, separate_stream
 from tests.catalogue.test_user_models import SCNET
 from tests.separation.architectures.expected import load_expected
 
@@ -155,3 +155,66 @@ def test_a_chain_without_its_first_model_says_what_to_install(tmp_path: Path) ->
     assert not store.is_ready("best_6s")
     with pytest.raises(ModelError, match="run `stemsplitter models pull scnet_large`"):
         Separator("best_6s", store=store)
+
+
+class StoreWithHeads(Store):
+    """A store that also has a tiny RoFormer with the stems of ``mega53`` in its place."""
+
+    heads: Path
+
+    def entry(self, name: str) -> ModelEntry:
+        entry = super().entry(name)
+        if name != "mega53":
+            return entry
+        settings = {**entry.settings, "segment": 64 * 441, "stft_hop_length": 32, "stft_n_fft": 128}
+        return replace(entry, settings={**settings, "heads": [4, 3, 2, 1, 0]})
+
+    def is_ready(self, name: str) -> bool:
+        return name == "mega53" or super().is_ready(name)
+
+    def weights(self, name: str) -> list[Path]:
+        return [self.heads] if name == "mega53" else super().weights(name)
+
+
+@pytest.fixture(scope="module")
+def with_heads(store: Store) -> StoreWithHeads:
+    """Heads 0 and 1, those of piano and guitar, have the parameters of the expected network; no others are there."""
+    made = StoreWithHeads(store.root)
+    state = dict(load_expected("bs_test").state)
+    for name in [name for name in state if name.startswith("mask_estimators.0.")]:
+        for head in range(2, 5):
+            state[name.replace(".0.", f".{head}.", 1)] = np.zeros_like(state[name])
+    made.heads = write_safetensors(store.root.parent / "heads.safetensors", state)
+    return made
+
+
+def test_the_heads_of_an_installed_model_separate_the_rest(with_heads: StoreWithHeads) -> None:
+    song = _song(200_000)
+    separator = Separator("best_6s", store=with_heads, device="cpu", precision="fp32")
+    result = separator.separate(song)
+    assert [model.name for model in result.models] == ["best_6s", "mine", "mega53"]
+    assert tuple(result.stems) == SIX_STEMS and result.residual_dbfs <= -130
+    residual = sum(stem.astype(np.float64) for stem in result.stems.values()) - song
+    assert 20 * np.log10(np.abs(residual).max() + 1e-20) <= -130
+    first = Separator("mine", store=with_heads, device="cpu", precision="fp32")
+    separated = first.separate(song)
+    for name in GIVEN:
+        np.testing.assert_array_equal(result.stems[name], separated.stems[name])
+    chain = open_model(with_heads.entry("best_6s"), with_heads, "cpu", "fp32", None)
+    assert isinstance(chain, Chain) and chain.rest.stems == ("guitar", "piano", "other")
+    model = open_model(with_heads.entry("mega53"), with_heads, "cpu", "fp32", None)
+    assert not isinstance(model, Chain)
+    pieces = list(separate_stream(model, [separated.stems["other"]], 44_100, 2))
+    rest = np.concatenate([piece.stems for piece in pieces], axis=-1)
+    for name, stem in zip(model.stems, rest, strict=True):
+        assert stem.any() == (name in REST)
+        if name in REST:
+            np.testing.assert_allclose(result.stems[name], stem, atol=1e-5)
+
+
+def test_absent_instruments_are_silent_in_the_rest_of_an_installed_model(with_heads: StoreWithHeads) -> None:
+    song = _song(100_000)
+    separator = Separator("best_6s", store=with_heads, device="cpu", precision="fp32")
+    stems = separator.separate(song, instruments=("vocals", "piano")).stems
+    assert {name for name, stem in stems.items() if stem.any()} == {"vocals", "piano"}
+    np.testing.assert_allclose(sum(stems.values()), song, atol=1e-6)

@@ -98,6 +98,8 @@ class ModelEntry:
         vocals_from: name of a model that extracts the vocals for this one if it is installed, else None.
         chain: names of two models that this one consists of, see `separation.chain`; empty for a network. A chain has
             the architecture `CHAIN` and no files of its own.
+        rest_from: name of a model whose outputs take the place of the second model of this chain if it is installed,
+            else None.
     """
 
     name: str
@@ -113,6 +115,7 @@ class ModelEntry:
     settings: Mapping[str, Any]
     vocals_from: str | None = None
     chain: tuple[str, ...] = ()
+    rest_from: str | None = None
 
     @property
     def built_in(self) -> bool:
@@ -148,6 +151,10 @@ def load_catalogue(path: Path = CATALOGUE) -> tuple[ModelEntry, ...]:
             raise ModelError(
                 f"The catalogue's model {entry.name} is not a chain of two models, the second of them built in."
             )
+        if entry.rest_from is not None and kinds.get(entry.rest_from) != "roformer":
+            raise ModelError(
+                f"The catalogue's model {entry.name} has rest_from {entry.rest_from!r}, which is not a RoFormer."
+            )
         if entry.vocals_from is not None and entry.vocals_from not in with_mask:
             raise ModelError(
                 f"The catalogue's model {entry.name} has vocals_from {entry.vocals_from!r}, which is not a model "
@@ -181,6 +188,7 @@ def parse_entry(table: Mapping[str, Any]) -> ModelEntry:
         settings=MappingProxyType(dict(table.get("settings", {}))),
         vocals_from=table.get("vocals_from"),
         chain=tuple(table.get("chain", ())),
+        rest_from=table.get("rest_from"),
     )
     _check(entry)
     return entry

@@ -15,6 +15,7 @@ from stemsplitter.separation.consistency import MixtureConsistency
 from stemsplitter.separation.layouts import SIX_STEMS, rest_stem
 from stemsplitter.separation.model import SegmentModel
 from stemsplitter.separation.pipeline import Piece, separate_stream, stereo, take
+from stemsplitter.separation.rest import NetworkRest
 
 Waveform = NDArray[np.float32]
 
@@ -27,16 +28,13 @@ class Chain:
 
     Attributes:
         first: separates the song into ``other`` and some of vocals, drums and bass.
-        rest: separates that ``other``.
+        rest: separates that ``other``: the built-in network, or a model whose stems are those of ``other``.
+        stems: names in the order of the output.
     """
 
     first: SegmentModel
-    rest: BandNetModel
-
-    @property
-    def stems(self) -> tuple[str, ...]:
-        """Names in the order of the output."""
-        return self.rest.stems
+    rest: SegmentModel
+    stems: tuple[str, ...] = SIX_STEMS
 
     @property
     def sample_rate(self) -> int:
@@ -88,9 +86,13 @@ class _Song:
     """The state of one song between the stems of the first model and those of the chain."""
 
     def __init__(self, chain: Chain, sample_rate: int, channels: int, instruments: tuple[str, ...]) -> None:
-        model, first = chain.rest.for_instruments(instruments), chain.first.stems
+        model, first = chain.rest, chain.first.stems
         given = tuple(name for name in first if name != OTHER)
-        self._separator = RestSeparator(model, given)
+        self._separator = (
+            RestSeparator(model.for_instruments(instruments), given)
+            if isinstance(model, BandNetModel)
+            else NetworkRest(model, instruments)
+        )
         rest = self._separator.stems
         self._other, self._given = first.index(OTHER), [first.index(name) for name in given]
         self._order = [(*given, *rest).index(name) for name in chain.stems]

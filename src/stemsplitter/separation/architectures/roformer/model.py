@@ -43,7 +43,7 @@ class RoFormerModel:
         self._network = runtime.compile(
             lambda: RoFormer(shape, state, settings.heads),
             {"spectrogram": (1, self._stft.frames, values)},
-            files.cache / weights.stem,
+            files.cache / "-".join((weights.stem, *map(str, settings.heads))),
         )
 
     def separate(self, mixture: NDArray[np.float32]) -> NDArray[np.float32]:
