@@ -653,7 +653,7 @@ def test_manifest_has_a_line_for_each_song(toy: ToyModel) -> None:
     assert result.exit_code == 1
     first, second = lines_of("out/stems.jsonl")
     assert first["song"] == "good.wav"
-    assert first["sha256"] == hashlib.sha256(good.read_bytes()).hexdigest()
+    assert first["content"] == f"sha256:{hashlib.sha256(good.read_bytes()).hexdigest()}"
     assert first["settings"]["format"] == "flac" and len(first["settings"]["stems"]) == 4
     assert [Path(file).exists() for file in first["files"]] == [True] * 4
     assert first["seconds"] == 1.0 and first["analysis"]["tempo"] is None

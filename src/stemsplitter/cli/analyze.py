@@ -3,7 +3,7 @@
 import logging
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -49,7 +49,7 @@ def _no_files(songs: list[Song]) -> dict[Song, tuple[Path, ...]]:
 
 
 def _analyze(songs: list[Path], drums: Path | None, as_json: bool) -> None:
-    from stemsplitter.tools.analyzing import analyze_song
+    from stemsplitter.tools.analyzing import analysis_fields, analyze_song
 
     if drums is not None and len(songs) != 1:
         raise RequestError("A drums stem belongs to one song: name one song.")
@@ -84,31 +84,3 @@ def _row(song: Path, analysis: "Analysis") -> tuple[str, ...]:
     if key is not None and key.is_clear:
         keys = (key.key.name, key.key.camelot, key.second.name, f"{analysis.tuning_cents:+.0f} cents")
     return (song.name, duration(analysis.seconds), *bpm, *keys)
-
-
-def analysis_fields(analysis: "Analysis") -> dict[str, Any]:
-    """Return an analysis as a JSON object."""
-    key, tempo = analysis.key, analysis.tempo
-    return {
-        "seconds": round(analysis.seconds, 3),
-        "key": None
-        if key is None
-        else {
-            "name": key.key.name,
-            "mode": key.key.mode,
-            "camelot": key.key.camelot,
-            "compatible": list(key.key.compatible),
-            "second": key.second.name,
-            "confidence": round(key.confidence, 2),
-            "is_clear": key.is_clear,
-        },
-        "tuning_cents": round(analysis.tuning_cents, 1),
-        "tempo": None
-        if tempo is None
-        else {
-            "bpm": round(tempo.bpm, 2),
-            "confidence": round(tempo.confidence, 2),
-            "alternatives": [round(other, 2) for other in tempo.alternatives],
-        },
-        "beats": [round(beat, 3) for beat in analysis.beats],
-    }

@@ -16,15 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemsplitter.audio.excerpt import Excerpt
-from stemsplitter.cli.analyze import analysis_fields
-from stemsplitter.cli.manifest import Manifest
-from stemsplitter.cli.report import SeparatedSong, TextReport, one_line, result_fields
+from stemsplitter.cli.report import SeparatedSong, TextReport, one_line, song_fields
 from stemsplitter.cli.songs import is_folder
 from stemsplitter.cli.targets import Target
 from stemsplitter.errors import AudioError, RequestError, StemSplitterError, Stopped
 from stemsplitter.files.names import shown
 from stemsplitter.files.temporary import temporary_folder
 from stemsplitter.files.verified import hash_file
+from stemsplitter.library.manifest import Manifest
 
 if TYPE_CHECKING:
     from stemsplitter.library import Separator
@@ -134,51 +133,51 @@ class _Run:
 
     def separate(self, target: Target) -> None:
         song = target.song.shown
-        sha256 = _content_of(target.song.path) if self._manifest else None
+        content = _content_of(target.song.path) if self._manifest else None
         try:
-            if (folder := self._finished_folder(target, sha256)) is not None:
+            if (folder := self._finished_folder(target, content)) is not None:
                 self._report.skipped(song, folder)
                 self.results.append("skipped")
                 return
             separated = _split(target, self._separator, self._report, self._options, self._stopping.is_set)
             if self._manifest is not None:
                 analysis = _analysis_fields(target.song.path)
-                self._manifest.add(song, sha256, {**result_fields(separated), "analysis": analysis})
+                self._manifest.add(str(song), content, {**song_fields(separated), "analysis": analysis})
             self._report.separated(separated)
             self.results.append("separated")
         except (RequestError, Stopped):
             raise  # every song would fail with it
         except Exception as error:
-            self._failed(song, sha256, error)
+            self._failed(song, content, error)
 
-    def _finished_folder(self, target: Target, sha256: str | None) -> Path | None:
+    def _finished_folder(self, target: Target, content: str | None) -> Path | None:
         """Return the folder of the stems if the song is skipped."""
         if not self._options.skip_existing:
             return None
         if self._manifest is None:
             return target.folder if target.is_done() else None
-        files = self._manifest.finished_files(sha256) if sha256 is not None else None
-        return Path(os.path.commonpath([path.parent for path in files])) if files else None
+        files = self._manifest.finished_files(content) if content is not None else None
+        return Path(os.path.commonpath([Path(file).parent for file in files])) if files else None
 
-    def _failed(self, song: Path, sha256: str | None, error: Exception) -> None:
+    def _failed(self, song: Path, content: str | None, error: Exception) -> None:
         _log.debug("cause:", exc_info=error)
         known = error if isinstance(error, StemSplitterError) else _internal_error(song, error)
         if self._manifest is not None:
-            self._manifest.add(song, sha256, {"error": one_line(known)})
+            self._manifest.add(str(song), content, {"error": one_line(known)})
         self._report.failed(song, known)
         self.results.append("failed")
 
 
 def _content_of(song: Path) -> str | None:
-    """Return the SHA-256 of a song, None if it cannot be read."""
+    """Return what identifies the content of a song, None if it cannot be read."""
     try:
-        return hash_file(song)
+        return f"sha256:{hash_file(song)}"
     except OSError:
         return None
 
 
 def _analysis_fields(song: Path) -> dict[str, Any]:
-    from stemsplitter.tools.analyzing import analyze_song
+    from stemsplitter.tools.analyzing import analysis_fields, analyze_song
 
     return analysis_fields(analyze_song(song))
 

@@ -5,7 +5,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -176,7 +176,7 @@ class JsonReport(TextReport):
         )
 
     def separated(self, song: SeparatedSong) -> None:
-        print_event("separated", song=str(song.song), **result_fields(song))
+        print_event("separated", song=str(song.song), **song_fields(song))
 
     def skipped(self, song: Path, folder: Path) -> None:
         print_event("skipped", song=str(song), folder=str(folder))
@@ -188,32 +188,12 @@ class JsonReport(TextReport):
         print_event("finished", separated=done, skipped=skipped, failed=failed)
 
 
-def result_fields(song: SeparatedSong) -> dict[str, Any]:
+def song_fields(song: SeparatedSong) -> dict[str, Any]:
     """Return the result of a song as a JSON object, as ``--json`` prints it and a manifest has it."""
-    stems, paths = song.stems, song.paths
+    from stemsplitter.library.results import result_fields
+
     encoded = song.verification.residual_dbfs if song.verification else None
-    return {
-        "folder": str(song.folder),
-        "files": [str(path) for path in paths],
-        "stems": {
-            # a ZIP or .stem.mp4 file holds several stems
-            file.name: {"path": str(file.path if file.path in paths else paths[0]), "peak": file.peak}
-            | (asdict(stems.levels[file.name]) if stems.levels else {})
-            for file in stems.files
-        },
-        "model": stems.model,
-        "models": [asdict(model) for model in stems.models],
-        "device": stems.device,
-        "samples": stems.samples,
-        "sample_rate": stems.sample_rate,
-        "seconds": round(stems.seconds, 3),
-        "elapsed": round(stems.elapsed, 3),
-        "speed": round(stems.speed, 2),
-        "gain": stems.gain,
-        "residual_dbfs": round(stems.residual_dbfs, 1),
-        "encoded_residual_dbfs": None if encoded is None else round(encoded, 1),
-        "warnings": list(stems.warnings),
-    }
+    return {"folder": str(song.folder), **result_fields(song.stems, song.paths, encoded)}
 
 
 def _models(stems: "StemFiles") -> str:

@@ -13,12 +13,12 @@ from stemsplitter.audio.formats import STEM_FILE, OutputFormat, known_names
 from stemsplitter.cli import completion
 from stemsplitter.cli.batch import OutputOptions, parse_jobs, separate_songs, standard_input, standard_output
 from stemsplitter.cli.links import local_song
-from stemsplitter.cli.manifest import Manifest
 from stemsplitter.cli.report import JsonReport, TextReport
 from stemsplitter.cli.songs import STANDARD_INPUT, Song, find_songs
 from stemsplitter.cli.targets import ONE_FILE_EXTENSIONS, Naming, check_earlier
 from stemsplitter.cli.times import parse_time
 from stemsplitter.errors import RequestError
+from stemsplitter.library.manifest import Manifest
 
 if TYPE_CHECKING:
     from stemsplitter.catalogue.entries import ModelEntry
@@ -162,6 +162,14 @@ def split(
             "error. With --skip-existing, songs whose content and settings are in it are skipped.",
         ),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Separate on the workers of this dask scheduler (tcp://HOST:8786, or a scheduler file). Sources are "
+            "then folders that all workers see, or s3://BUCKET/PREFIX, and so is the output.",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """Separate songs into stems.
@@ -195,6 +203,19 @@ def split(
     parse_jobs(jobs, 1)
     store = ModelStore()
     named = [*(stems or ()), *(complement(name) for name in without or ())]
+    if cluster is not None:
+        from stemsplitter.cli.cluster import check_options, separate_on_cluster
+        from stemsplitter.cluster import LibrarySettings
+
+        check_options(options, filename, jobs, manifest)
+        requested_stems = ",".join(named) or None
+        library = LibrarySettings(
+            model, quality, requested_stems, format, rate, options.instruments, overlap, shifts, device, precision,
+            threads,
+        )  # fmt: skip
+        if not separate_on_cluster(cluster, sources, output, library, options, manifest, as_json):
+            raise typer.Exit(1)
+        return
     candidates, requested = _candidates(store, model, ",".join(named), quality, device)
     with ExitStack() as stack:
         if is_piped := output == STANDARD_OUTPUT:

@@ -1,9 +1,10 @@
 """Progress and results of a separation."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Self
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,3 +123,34 @@ class StemFiles(Separation):
     peaks: Peaks | None = field(default=None, repr=False)
     masters: tuple[WrittenStem, ...] = ()
     levels: dict[str, Level] | None = None
+
+
+def result_fields(
+    stems: StemFiles, paths: Sequence[Path], encoded_residual_dbfs: float | None = None
+) -> dict[str, Any]:
+    """Return the result of a song as a JSON object.
+
+    ``paths`` are the files that were written, such as one ZIP file of all stems; ``encoded_residual_dbfs`` is the level
+    of the difference between the song and the sum of the decoded stems, if measured.
+    """
+    return {
+        "files": [str(path) for path in paths],
+        "stems": {
+            # a ZIP or .stem.mp4 file holds several stems
+            file.name: {"path": str(file.path if file.path in paths else paths[0]), "peak": file.peak}
+            | (asdict(stems.levels[file.name]) if stems.levels else {})
+            for file in stems.files
+        },
+        "model": stems.model,
+        "models": [asdict(model) for model in stems.models],
+        "device": stems.device,
+        "samples": stems.samples,
+        "sample_rate": stems.sample_rate,
+        "seconds": round(stems.seconds, 3),
+        "elapsed": round(stems.elapsed, 3),
+        "speed": round(stems.speed, 2),
+        "gain": stems.gain,
+        "residual_dbfs": round(stems.residual_dbfs, 1),
+        "encoded_residual_dbfs": None if encoded_residual_dbfs is None else round(encoded_residual_dbfs, 1),
+        "warnings": list(stems.warnings),
+    }

@@ -3,6 +3,7 @@
 import os
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from stemsplitter.analysis import Analysis, Analyzer
 from stemsplitter.audio.decode import open_source
@@ -25,3 +26,31 @@ def analyze_song(source: str | os.PathLike[str], drums: Path | None = None) -> A
         for block in song.blocks():
             analyzer.process(block, next(beats, None) if beats is not None else None)
         return analyzer.finish()
+
+
+def analysis_fields(analysis: Analysis) -> dict[str, Any]:
+    """Return an analysis as a JSON object."""
+    key, tempo = analysis.key, analysis.tempo
+    return {
+        "seconds": round(analysis.seconds, 3),
+        "key": None
+        if key is None
+        else {
+            "name": key.key.name,
+            "mode": key.key.mode,
+            "camelot": key.key.camelot,
+            "compatible": list(key.key.compatible),
+            "second": key.second.name,
+            "confidence": round(key.confidence, 2),
+            "is_clear": key.is_clear,
+        },
+        "tuning_cents": round(analysis.tuning_cents, 1),
+        "tempo": None
+        if tempo is None
+        else {
+            "bpm": round(tempo.bpm, 2),
+            "confidence": round(tempo.confidence, 2),
+            "alternatives": [round(other, 2) for other in tempo.alternatives],
+        },
+        "beats": [round(beat, 3) for beat in analysis.beats],
+    }

@@ -23,7 +23,7 @@ class Manifest:
     def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
         self._path, self._settings = path, json.loads(json.dumps(settings))
         self._lock = threading.Lock()
-        self._done: dict[str, list[Path]] = {}
+        self._done: dict[str, list[str]] = {}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             complete = self._read() if path.exists() else 0
@@ -38,15 +38,19 @@ class Manifest:
                 f"{shown(path)} is not a manifest of this program: name another file."
             ) from error
 
-    def finished_files(self, sha256: str) -> list[Path] | None:
-        """Return the files of the song with this content and the settings of the run, None unless all exist."""
-        with self._lock:
-            files = self._done.get(sha256)
-        return files if files and all(os.path.lexists(path) for path in files) else None
+    def finished_files(self, content: str) -> list[str] | None:
+        """Return the files of the song with this content and the settings of the run, None if it is not done.
 
-    def add(self, song: Path, sha256: str | None, result: Mapping[str, Any]) -> None:
+        ``content`` is ``sha256:HEX``, or ``etag:TAG`` for a song in a bucket. Files in a folder must exist.
+        """
+        with self._lock:
+            files = self._done.get(content)
+        exist = files and all("://" in file or os.path.lexists(file) for file in files)
+        return files if exist else None
+
+    def add(self, song: str, content: str | None, result: Mapping[str, Any]) -> None:
         """Append the line of a song; ``result`` has its ``files``, or an ``error``."""
-        line = {"song": str(song), "sha256": sha256, "settings": self._settings, **result}
+        line = {"song": song, "content": content, "settings": self._settings, **result}
         with self._lock:
             self._file.write(json.dumps(line).encode() + b"\n")
             self._file.flush()
@@ -67,5 +71,5 @@ class Manifest:
         return complete
 
     def _remember(self, entry: Mapping[str, Any]) -> None:
-        if entry["sha256"] and entry["settings"] == self._settings and entry.get("files"):
-            self._done[entry["sha256"]] = [Path(file) for file in entry["files"]]
+        if entry["content"] and entry["settings"] == self._settings and entry.get("files"):
+            self._done[entry["content"]] = entry["files"]

@@ -1,0 +1,73 @@
+"""``split --cluster`` with a cluster in this process and a toy model."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+from distributed import LocalCluster
+from typer.testing import CliRunner
+
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.cli.main import app
+from stemsplitter.cluster import tasks
+from stemsplitter.errors import RequestError
+from tests.separation.toy_model import ToyModel, toy_model
+
+__all__ = ["toy_model"]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    options = {"n_workers": 1, "threads_per_worker": 2, "processes": False, "protocol": "tcp"}
+    with LocalCluster(**options, host="127.0.0.1", dashboard_address="127.0.0.1:0") as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.fixture(autouse=True)
+def toy(monkeypatch: pytest.MonkeyPatch, toy_model: ToyModel, tmp_path: Path) -> Iterator[None]:
+    monkeypatch.setattr("stemsplitter.catalogue.opening.load_model", lambda *_: toy_model)
+    monkeypatch.setattr(ModelStore, "is_ready", lambda *_: True)
+    monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    tasks._loaded.cache_clear()
+    (tmp_path / "in").mkdir()
+    for name in ("one", "two"):
+        soundfile.write(tmp_path / f"in/{name}.wav", np.full((4_096, 2), 0.1, np.float32), 44_100, "FLOAT")
+    yield
+    tasks._loaded.cache_clear()
+
+
+def run(*arguments: str) -> Any:
+    return CliRunner().invoke(app, ["split", "--model", "htdemucs", *arguments])
+
+
+def test_folder_is_separated_on_a_cluster(address: str) -> None:
+    Path("in/bad.mp3").write_text("not audio")
+    options = ("in", "--cluster", address, "-o", "out", "--manifest", "stems.jsonl", "--skip-existing")
+    result = run(*options)
+    assert result.exit_code == 1
+    assert "2 songs, 0.2 s of audio, separated, 1 failed." in result.stdout
+    assert "in/bad.mp3: " in result.stderr and "not audio" in result.stderr
+    assert len(list(Path("out/one.wav").iterdir())) == 4
+    Path("in/bad.mp3").unlink()
+    result = run(*options, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {"event": "finished", "separated": 0, "failed": 0}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("in", "--zip"), "A cluster does not take --zip"),
+        (("in", "--jobs", "2", "--verify"), "A cluster does not take --verify, --jobs"),
+        (("in", "--skip-existing"), "add --manifest FILE"),
+        (("in/one.wav",), "in/one.wav is not a folder"),
+    ],
+)
+def test_what_a_cluster_does_not_take_is_refused(arguments: tuple[str, ...], message: str) -> None:
+    result = run(*arguments, "--cluster", "tcp://127.0.0.1:9")
+    assert isinstance(result.exception, RequestError) and message in str(result.exception)

@@ -1,0 +1,222 @@
+"""Runs over a library on a cluster in this process, with a toy model, and on worker processes that are killed."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import obstore
+import pytest
+import soundfile
+from distributed import Client, LocalCluster
+
+from stemsplitter.catalogue.store import ModelStore
+from stemsplitter.cluster import LibrarySettings, connected, runs, separate_library, tasks
+from stemsplitter.cluster.locations import open_location
+from stemsplitter.errors import RequestError, StemSplitterError
+from stemsplitter.library.manifest import Manifest
+from stemsplitter.storage.s3 import Bucket
+from tests import buckets
+from tests.separation.toy_model import ToyModel, toy_model
+
+__all__ = ["toy_model"]
+
+SETTINGS = LibrarySettings(model="htdemucs", format="wav32f")
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    """Two worker threads in this process."""
+    options = {
+        "n_workers": 1,
+        "threads_per_worker": 2,
+        "processes": False,
+        "dashboard_address": "127.0.0.1:0",
+    }
+    with LocalCluster(**options) as cluster, Client(cluster) as client:
+        yield client
+
+
+@pytest.fixture
+def toy(monkeypatch: pytest.MonkeyPatch, toy_model: ToyModel, tmp_path: Path) -> Iterator[ToyModel]:
+    monkeypatch.setattr("stemsplitter.catalogue.opening.load_model", lambda *_: toy_model)
+    monkeypatch.setattr(ModelStore, "is_ready", lambda *_: True)
+    monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path / "cache"))
+    tasks._loaded.cache_clear()
+    yield toy_model
+    tasks._loaded.cache_clear()
+
+
+def write(path: Path, value: float = 0.1) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, np.full((4_096, 2), value, np.float32), 44_100, "FLOAT")
+    return path
+
+
+def separate(client: Client, source: Path, output: Path, **options: Any) -> dict[str, str | None]:
+    """Separate a library; return the errors of its songs by name."""
+    results = separate_library(str(source), str(output), SETTINGS, client, **options)
+    return {result.song.rpartition("/")[2]: result.error for result in results}
+
+
+def test_every_song_of_a_folder_is_separated(client: Client, toy: ToyModel, tmp_path: Path) -> None:
+    for name in ("a/one.wav", "a/two.wav", "b/one.wav", "b/.hidden.wav", ".git/x.wav", "b/notes.txt"):
+        write((tmp_path / name).with_suffix(".wav")).rename(tmp_path / name)
+    assert separate(client, tmp_path, tmp_path / "out") == {"one.wav": None, "two.wav": None}
+    folders = sorted(
+        path.parent.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("drums.wav")
+    )
+    assert folders == [Path("a/one.wav"), Path("a/two.wav"), Path("b/one.wav")]
+    # the stems are not songs of the next run
+    assert len(separate(client, tmp_path, tmp_path / "out")) == 2
+
+
+def test_bad_song_does_not_stop_the_others(client: Client, toy: ToyModel, tmp_path: Path) -> None:
+    write(tmp_path / "in/good.wav")
+    (tmp_path / "in/bad.mp3").write_text("not audio")
+    errors = separate(client, tmp_path / "in", tmp_path / "out")
+    assert errors["good.wav"] is None and "not audio" in (errors["bad.mp3"] or "")
+    assert not (tmp_path / "out/bad.mp3").exists()
+
+
+def test_song_runs_again_when_a_machine_fails(
+    client: Client, toy: ToyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "in/a.wav")
+    failures = iter([OSError(28, "No space left on device"), MemoryError()])
+    monkeypatch.setattr(runs, "separate_song", failing(failures))
+    assert separate(client, tmp_path / "in", tmp_path / "out") == {"a.wav": None}
+
+
+def test_song_that_no_worker_can_separate_fails_at_last(
+    client: Client, toy: ToyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "in/a.wav")
+    count = []
+    monkeypatch.setattr(
+        runs, "separate_song", failing(count.append(1) or MemoryError("all") for _ in range(99))
+    )
+    errors = separate(client, tmp_path / "in", tmp_path / "out")
+    assert errors == {
+        "a.wav": "No worker could separate it (MemoryError: all): read the logs of the workers."
+    }
+    assert len(count) == runs.MAX_RUNS
+
+
+def failing(errors: Iterator[BaseException]) -> Any:
+    """A task that raises the errors before it works."""
+
+    def separate_song(*arguments: Any) -> Any:
+        if error := next(errors, None):
+            raise error
+        return tasks.separate_song(*arguments)
+
+    return separate_song
+
+
+def test_run_goes_on_where_the_manifest_ends(client: Client, toy: ToyModel, tmp_path: Path) -> None:
+    for number in range(6):
+        write(tmp_path / f"in/{number}.wav", number / 10)
+    path = tmp_path / "stems.jsonl"
+    manifest = Manifest(path, SETTINGS.of_result())
+    first = separate_library(str(tmp_path / "in"), str(tmp_path / "out"), SETTINGS, client, manifest=manifest)
+    done = [next(first).song for _ in range(2)]
+    first.close()  # the client ends
+    manifest.close()
+    manifest = Manifest(path, SETTINGS.of_result())
+    rest = separate(client, tmp_path / "in", tmp_path / "out", manifest=manifest, skip_existing=True)
+    manifest.close()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert sorted(line["song"] for line in lines) == [
+        str(tmp_path / f"in/{number}.wav") for number in range(6)
+    ]
+    assert {line["song"] for line in lines[:2]} == set(done) and len(rest) == 4
+    assert all(Path(file).exists() for line in lines for file in line["files"])
+    assert all("loudness" in stem for line in lines for stem in line["stems"].values())
+
+
+def test_few_songs_of_a_large_library_are_submitted_at_a_time(
+    client: Client, toy: ToyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = []
+
+    def found(self: Any) -> Iterator[Any]:
+        for number in range(1_000_000):
+            listed.append(number)
+            yield runs.SongTask("in", "out", f"{number}.wav", SETTINGS)
+
+    monkeypatch.setattr(runs, "_tasks", lambda *_: found(None))
+    monkeypatch.setattr(runs, "separate_song", lambda task, stop: tasks.SongResult(task.key, None, {}))
+    results = separate_library("in", "out", SETTINGS, client)
+    for _ in range(10):
+        next(results)
+    assert len(listed) <= 20
+    results.close()
+
+
+def test_songs_of_a_bucket_are_separated_into_a_bucket(
+    client: Client, toy: ToyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with buckets.s3_server(tmp_path / "s3") as url:
+        buckets.use(url, monkeypatch)
+        source, output = f"s3://{buckets.BUCKET}/in", f"s3://{buckets.BUCKET}/out"
+        store = Bucket(f"s3://{buckets.BUCKET}").open()
+        for name in ("a/one.wav", "two.wav"):
+            obstore.put(store, f"in/{name}", write(tmp_path / "song.wav"))
+        manifest = Manifest(tmp_path / "stems.jsonl", SETTINGS.of_result())
+        run = {"manifest": manifest, "skip_existing": True}
+        results = list(separate_library(source, output, SETTINGS, client, **run))
+        assert sorted(result.song for result in results) == [f"{source}/a/one.wav", f"{source}/two.wav"]
+        assert [result.error for result in results] == [None, None]
+        for file in (file for result in results for file in result.fields["files"]):
+            assert obstore.head(store, file.removeprefix(f"s3://{buckets.BUCKET}/"))["size"] > 4_096 * 8
+        # nothing is left, until a song changes
+        assert list(separate_library(source, output, SETTINGS, client, **run)) == []
+        obstore.put(store, "in/two.wav", write(tmp_path / "song.wav", 0.2))
+        again = list(separate_library(source, output, SETTINGS, client, **run))
+        assert [result.song for result in again] == [f"{source}/two.wav"]
+        manifest.close()
+        with (
+            pytest.raises(StemSplitterError, match="does not exist"),
+            open_location(source).reading("no.wav"),
+        ):
+            pass
+        tasks_folder = open_location(source)
+        assert tasks_folder.content("no.wav") is None
+
+
+def test_songs_of_a_killed_worker_run_on_another(tmp_path: Path) -> None:
+    for number in range(4):
+        write(tmp_path / f"in/{number}.wav", number / 10)
+    settings = LibrarySettings(stems="2s", threads=1)
+    options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": "127.0.0.1:0"}
+    with LocalCluster(**options) as cluster, Client(cluster) as client:
+        results = separate_library(str(tmp_path / "in"), str(tmp_path / "out"), settings, client)
+        done = [next(results)]
+        worker = next(iter(client.run(os.getpid).values()))
+        os.kill(worker, signal.SIGKILL)
+        done += results
+    assert sorted(result.song for result in done) == [
+        str(tmp_path / f"in/{number}.wav") for number in range(4)
+    ]
+    assert [result.error for result in done] == [None] * 4
+    assert len(list((tmp_path / "out").rglob("vocals.flac"))) == 4
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "not-there.json"])
+def test_missing_scheduler_is_named(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "CONNECT_S", 0.2)
+    with pytest.raises(RequestError, match="No scheduler answers at"), connected(address):
+        pass
+
+
+def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "distributed", None)
+    with (
+        pytest.raises(RequestError, match=r"pip install stemsplitter\[cluster\]"),
+        connected("tcp://there:1"),
+    ):
+        pass
