@@ -1,4 +1,4 @@
-"""Where a library is and where its stems go: a folder that all machines have, or a prefix of a bucket."""
+"""Folders that all machines have, and prefixes of buckets: the songs of a library and its stems."""
 
 import os
 from collections.abc import Iterator

@@ -22,7 +22,7 @@ _opening = threading.Lock()
 
 @dataclass(frozen=True)
 class LibrarySettings:
-    """What the stems of all songs of a run have in common, as of :class:`~stemsplitter.library.Separator`.
+    """Settings of all songs of a run, as of :class:`~stemsplitter.library.Separator`.
 
     ``device``, ``precision`` and ``threads`` are those of each worker process.
     """
@@ -58,7 +58,7 @@ class SongTask:
 
 @dataclass(frozen=True)
 class SongResult:
-    """What became of a song.
+    """The result of a song.
 
     Attributes:
         song: its path or URL.
