@@ -14,7 +14,7 @@ ARGS ?=
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: help start demo test test-fleet test-torch test-browser test-sdks test-sdk-python test-sdk-node test-sdk-go test-sdk-php screenshots chromium weights clients check fix test-image docs lock clean
+.PHONY: help start demo test test-fleet test-torch test-browser test-sdks test-sdk-python test-sdk-node test-sdk-go test-sdk-php test-sdk-lua screenshots chromium weights clients check fix test-image docs lock clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -60,7 +60,7 @@ test-browser: $(VENV)/installed-browser $(AXE)/node_modules chromium ## test the
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 # the own tests of each SDK, which need its toolchain; make installs it where it can
-SDKS := python node go php
+SDKS := python node go php lua
 
 test-sdks: $(VENV)/installed-dev $(SDKS:%=test-sdk-%) ## test the client libraries of sdks/; prints a table of languages and cases (ARGS="--sdk node")
 	$(BIN)/python -m pytest sdks $(ARGS)
@@ -79,6 +79,10 @@ test-sdk-go: $(SDK_VENV)/bin/go
 test-sdk-php:
 	scripts/sdk_toolchain PHP 'php --ri curl && command -v phpunit' php-cli php-curl phpunit
 	cd sdks/php && phpunit --do-not-cache-result
+
+test-sdk-lua:
+	scripts/sdk_toolchain Lua 'lua5.4 -l socket -l ssl -l dkjson -e ""' lua5.4 lua-socket lua-sec lua-dkjson
+	lua5.4 sdks/lua/test/test_client.lua
 
 $(SDK_VENV)/bin/go:
 	$(PYTHON) -m venv $(SDK_VENV)

@@ -51,11 +51,16 @@ def _php() -> list[str]:
     return [_tool("php", "php-cli and php-curl"), str(SDKS / "php" / "driver.php")]
 
 
+def _lua() -> list[str]:
+    return [_tool("lua5.4", "lua5.4, lua-socket, lua-sec and lua-dkjson"), str(SDKS / "lua" / "driver.lua")]
+
+
 COMMANDS = {
     "python": _python,
     "node": _node,
     "go": _go,
     "php": _php,
+    "lua": _lua,
 }
 
 
