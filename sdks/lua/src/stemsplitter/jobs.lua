@@ -101,12 +101,12 @@ end
 --- Download all files of a succeeded job, or of an id, into a folder. They appear together, when all are complete.
 -- Returns the path of each file by its name, such as folder/vocals.mp3.
 function Jobs:download(job, folder)
-  local err
   if type(job) == "string" then
-    job, err = self:get(job)
-    if not job then
+    local found, err = self:get(job)
+    if not found then
       return nil, err
     end
+    job = found
   end
   local links = job.stems or job.outputs or (job.url and { mix = job.url })
   if job.status ~= "succeeded" or not links then
@@ -125,9 +125,8 @@ function Jobs:download(job, folder)
   table.sort(files, function(a, b)
     return a.name < b.name
   end)
-  local ok
-  ok, err = transfers.download(self.client.http, folder, files)
-  return ok and paths, err
+  local ok, failed = transfers.download(self.client.http, folder, files)
+  return ok and paths, failed
 end
 
 -- read events until the job has ended, the stream ends, or the deadline; return whether the server has events
@@ -163,8 +162,8 @@ local function follow(self, id, deadline, update)
   return is_stream
 end
 
---- Return the job when it has succeeded or failed. Uses events, and polls where they are not available. Lost connections
--- and a restart of the server do not end the wait; an error in `on_update` does.
+--- Return the job when it has succeeded or failed. Uses events, and polls where they are not available. Lost
+-- connections and a restart of the server do not end the wait; an error in `on_update` does.
 --
 -- Options: `timeout_ms` (5 minutes by default), `interval_ms` between polls, and `on_update`, which is called with the
 -- job at first and when its status or progress changes.
