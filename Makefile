@@ -14,7 +14,7 @@ ARGS ?=
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: help start demo test test-fleet test-torch test-browser test-sdks test-sdk-python test-sdk-node test-sdk-go test-sdk-php test-sdk-lua screenshots chromium weights clients check fix test-image docs lock clean
+.PHONY: help start demo test test-fleet test-torch test-browser test-sdks test-sdk-python test-sdk-node test-sdk-go test-sdk-php test-sdk-lua test-sdk-java screenshots chromium weights clients check fix test-image docs lock clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -60,7 +60,7 @@ test-browser: $(VENV)/installed-browser $(AXE)/node_modules chromium ## test the
 	$(BIN)/python -m pytest -m browser tests/browser $(ARGS)
 
 # the own tests of each SDK, which need its toolchain; make installs it where it can
-SDKS := python node go php lua
+SDKS := python node go php lua java
 
 test-sdks: $(VENV)/installed-dev $(SDKS:%=test-sdk-%) ## test the client libraries of sdks/; prints a table of languages and cases (ARGS="--sdk node")
 	$(BIN)/python -m pytest sdks $(ARGS)
@@ -83,6 +83,10 @@ test-sdk-php:
 test-sdk-lua:
 	scripts/sdk_toolchain Lua 'lua5.4 -l socket -l ssl -l dkjson -e ""' lua5.4 lua-socket lua-sec lua-dkjson
 	lua5.4 sdks/lua/test/test_client.lua
+
+test-sdk-java:
+	scripts/sdk_toolchain Java 'command -v javac && test -e /usr/share/java/junit-jupiter-api.jar' default-jdk-headless junit5
+	sdks/java/test
 
 $(SDK_VENV)/bin/go:
 	$(PYTHON) -m venv $(SDK_VENV)

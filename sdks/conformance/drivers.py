@@ -55,12 +55,23 @@ def _lua() -> list[str]:
     return [_tool("lua5.4", "lua5.4, lua-socket, lua-sec and lua-dkjson"), str(SDKS / "lua" / "driver.lua")]
 
 
+def _java() -> list[str]:
+    classes, sources = BUILD / "java", (SDKS / "java").rglob("*.java")
+    files = [str(path) for path in sources if "test" not in path.parts]
+    javac, java = _tool("javac", "default-jdk-headless"), _tool("java", "default-jdk-headless")
+    _build([javac, "-Xlint:all", "-Werror", "--release", "17", "-d", str(classes), *files], "java")
+    # a small heap: a JVM lets garbage grow as far as it may. No retries by the JDK: the suite counts those of the SDK
+    options = ["-Xmx40m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djdk.httpclient.redirects.retrylimit=1"]
+    return [java, *options, "-cp", str(classes), "io.github.stemsplitter.Driver"]
+
+
 COMMANDS = {
     "python": _python,
     "node": _node,
     "go": _go,
     "php": _php,
     "lua": _lua,
+    "java": _java,
 }
 
 
