@@ -61,7 +61,12 @@ def _java() -> list[str]:
     javac, java = _tool("javac", "default-jdk-headless"), _tool("java", "default-jdk-headless")
     _build([javac, "-Xlint:all", "-Werror", "--release", "17", "-d", str(classes), *files], "java")
     # a small heap: a JVM lets garbage grow as far as it may. No retries by the JDK: the suite counts those of the SDK
-    options = ["-Xmx40m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djdk.httpclient.redirects.retrylimit=1"]
+    options = [
+        "-Xmx40m",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-Djdk.httpclient.redirects.retrylimit=1",
+    ]
     return [java, *options, "-cp", str(classes), "io.github.stemsplitter.Driver"]
 
 
