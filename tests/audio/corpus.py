@@ -40,21 +40,27 @@ def song(seconds: float = SECONDS, channels: int = 2) -> Samples:
     return (smooth / np.abs(smooth).max() * PEAK).astype(np.float32)
 
 
-def _mux(codec: str, sample_format: str, **options: str) -> Callable[[Path, Samples], None]:
+def mux(
+    codec: str, sample_format: str, rate: int = RATE, bit_rate: int | None = None, **options: str
+) -> Callable[[Path, Samples], None]:
+    """Return a function that encodes samples, taken to be at ``rate``, in the container of the file's suffix."""
+
     def write(path: Path, samples: Samples) -> None:
         scale, kept = {"s16": (2**15, "i2"), "s32": (2**31, "i4")}.get(
             sample_format.removesuffix("p"), (1, "f4")
         )
         data = np.clip(samples.astype(np.float64) * scale, -scale, scale - 1 if scale > 1 else 1).astype(kept)
         with av.open(str(path), "w", options=options) as container:
-            stream = container.add_stream(codec, rate=RATE, layout="stereo")
+            stream = container.add_stream(codec, rate=rate, layout="stereo")
             stream.format = sample_format
+            if bit_rate is not None:
+                stream.bit_rate = bit_rate
             for start in range(0, data.shape[1], 4096):
                 part = data[:, start : start + 4096]
                 planar = sample_format.endswith("p")
                 array = np.ascontiguousarray(part if planar else part.T.reshape(1, -1))
                 frame = av.AudioFrame.from_ndarray(array, format=sample_format, layout="stereo")
-                frame.sample_rate, frame.pts, frame.time_base = RATE, start, Fraction(1, RATE)
+                frame.sample_rate, frame.pts, frame.time_base = rate, start, Fraction(1, rate)
                 container.mux(stream.encode(frame))
             container.mux(stream.encode(None))
 
@@ -88,20 +94,20 @@ KINDS = {
         Kind("caf", "pcm", 4096, _libsndfile("CAF", "PCM_16")),
         Kind("au", "pcm", 4096, _libsndfile("AU", "PCM_16")),
         Kind("flac", "flac", 4096, _libsndfile("FLAC", "PCM_16")),
-        Kind("av.flac", "flac", 4608, _mux("flac", "s16")),
+        Kind("av.flac", "flac", 4608, mux("flac", "s16")),
         Kind("mp3", "mp3", 1152, _own("mp3:192")),
-        Kind("av.mp3", "mp3", 1152, _mux("libmp3lame", "fltp")),
-        Kind("aac", "aac", 1024, _mux("aac", "fltp"), states_length=False),
+        Kind("av.mp3", "mp3", 1152, mux("libmp3lame", "fltp")),
+        Kind("aac", "aac", 1024, mux("aac", "fltp"), states_length=False),
         Kind("m4a", "aac", 1024, _own("m4a")),
-        Kind("fast.m4a", "aac", 1024, _mux("aac", "fltp", movflags="+faststart")),
-        Kind("alac.m4a", "alac", 4096, _mux("alac", "s16p", movflags="+faststart")),
+        Kind("fast.m4a", "aac", 1024, mux("aac", "fltp", movflags="+faststart")),
+        Kind("alac.m4a", "alac", 4096, mux("alac", "s16p", movflags="+faststart")),
         Kind("ogg", "vorbis", 2048, _own("ogg")),
-        Kind("opus", "opus", 960, _mux("libopus", "flt")),
-        Kind("webm", "opus", 960, _mux("libopus", "flt")),
-        Kind("mka", "flac", 4608, _mux("flac", "s16")),
-        Kind("wv", "wavpack", RATE, _mux("wavpack", "s16p")),
-        Kind("tta", "tta", RATE * 256 // 245, _mux("tta", "s16")),
-        Kind("ac3", "ac3", 1536, _mux("ac3", "fltp"), states_length=False),
+        Kind("opus", "opus", 960, mux("libopus", "flt")),
+        Kind("webm", "opus", 960, mux("libopus", "flt")),
+        Kind("mka", "flac", 4608, mux("flac", "s16")),
+        Kind("wv", "wavpack", RATE, mux("wavpack", "s16p")),
+        Kind("tta", "tta", RATE * 256 // 245, mux("tta", "s16")),
+        Kind("ac3", "ac3", 1536, mux("ac3", "fltp"), states_length=False),
     )
 }
 

@@ -18,15 +18,18 @@ from av.stream import Disposition, Stream
 from stemsplitter.audio import mp4, ogg
 from stemsplitter.audio.ac3 import frame_bytes
 from stemsplitter.audio.flac import split_frames
-from stemsplitter.audio.opening import begins_song
+from stemsplitter.audio.joined import bytes_of_next_song
+from stemsplitter.audio.mpeg_holes import PacketChecker
 from stemsplitter.audio.pieces import MAX_COVER, Damage, Decoder, Piece, Trimmer
-from stemsplitter.audio.views import file_size, read_at
+from stemsplitter.audio.views import read_at
 
 # Containers whose timestamps show missing packets, with the shortest gap in seconds that counts.
 _EXACT_TIMES = {"flac": 0.0, "matroska": 0.005, "asf": 0.25, "mpegts": 0.25, "flv": 0.25}
 _LONGEST_GAP_S = 30.0
 # Times that jump back by more belong to another song, joined to the first.
 _NEXT_SONG_S = 1.0
+# Timestamps are exact if they show the loss of a packet as short as this.
+_SHORTEST_PACKET_S = 0.01
 # FFmpeg may join this many packets with a damaged one.
 _JOINED_PACKETS = 4
 _ROUNDING_S = 0.002
@@ -61,6 +64,7 @@ class DemuxedTrack:
         if self._name == "mov":
             self.track = mp4.read_tracks(file, start).get(stream.id)
             stream.codec_context.flags2 |= Flags2.skip_manual
+        self._mpeg = PacketChecker() if codec.startswith(("mp1", "mp2", "mp3")) else None
         self._is_vorbis = self._name == "ogg" and codec == "vorbis"
         if self._is_vorbis:
             stream.codec_context.flags2 |= Flags2.skip_manual
@@ -90,19 +94,8 @@ class DemuxedTrack:
         else:
             yield from self._timed()
         if self._link is None:
-            self.damage.unused_bytes = self._following()
-
-    def _following(self) -> int:
-        """Return the bytes of another song behind the last packet, of which FFmpeg reads nothing."""
-        reached, end = self._start + self._reached_byte, file_size(self._file)
-        if self.track is not None:
-            types = mp4.positions(self._file, self._start, b"ftyp")
-            return end - next((at - 8 for at in types if at > reached), end)
-        head = read_at(self._file, reached, 24)
-        if head[:8] == b"APETAGEX":  # of the first song
-            reached += int.from_bytes(head[12:16], "little") + 32
-            head = read_at(self._file, reached, 24)
-        return end - reached if begins_song(head) else 0
+            reached = self._start + self._reached_byte
+            self.damage.unused_bytes = bytes_of_next_song(self._file, self._start, reached, self._name)
 
     def _packets(self) -> Iterator[Packet[Any]]:
         """Yield the track's packets. Stores the cover picture, which FFmpeg returns as a packet before them."""
@@ -145,20 +138,39 @@ class DemuxedTrack:
                 self.damage.packets += 1
             decoded = 0
             # With exact timestamps, the next packet shows the length of a damaged one.
-            for piece in self._decoder.pieces(
-                packet, 0 if slack is not None else self._decoder.shape.packet_samples
-            ):
+            lost = 0 if slack is not None and slack < _SHORTEST_PACKET_S else self._packet_samples()
+            for piece in self._decoded(packet, lost):
                 decoded += 0 if piece.is_silent else piece.samples.shape[1]
                 yield piece
             reached = at if at is not None else reached
             if reached is not None and self._decoder.shape.rate:
-                duration = 0 if self._decoder.failed else packet.duration or 0
-                # A packet without a duration is part of damaged data.
-                reached += self._seconds(duration) or decoded / self._decoder.shape.rate
+                if self._decoder.failed:
+                    reached += lost / self._decoder.shape.rate
+                else:
+                    # A packet without a duration is part of damaged data.
+                    reached += self._seconds(packet.duration) or decoded / self._decoder.shape.rate
         if self._name == "flac" and self.damage.packets and reached is not None:
             yield from self._end(reached)
         elif self.track is not None:
             yield from self._decoder.lost()
+
+    def _packet_samples(self) -> int:
+        return self._decoder.shape.packet_samples or self._stream.codec_context.frame_size
+
+    def _decoded(self, packet: Packet[Any], lost: int) -> Iterator[Piece]:
+        """Decode a packet; a damaged one adds ``lost`` missing samples, and a damaged MPEG frame is silent."""
+        if self._mpeg is None or not packet.size:
+            return self._decoder.pieces(packet, lost)
+        data, before = bytes(packet), self._mpeg.silence_s
+        checked = self._mpeg.checked(data)
+        if checked is None:
+            self._decoder.fail(lost)
+            return iter(())
+        if checked != data:
+            self.damage.packets += 1
+            self.damage.silence_s += self._mpeg.silence_s - before
+            packet = Packet(checked)
+        return self._decoder.pieces(packet, lost)
 
     def _lose_wavpack_start(self) -> None:
         """Record the blocks that a damaged WavPack file has lost at its start: the first good one has an index."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from stemsplitter.audio.mpeg import Found, Frame, parse_mpeg
+from stemsplitter.audio.mpeg import Found, Frame, is_free_format, parse_mpeg
 
 
 class HoleFinder:
@@ -37,6 +37,38 @@ class HoleFinder:
             return self._is_behind_damage
         self._is_behind_damage = False
         return bits > 8 * len(own) or bytes(24) in used
+
+
+class PacketChecker:
+    """Checks the packets of MPEG audio in a container, such as AVI or Matroska: whole frames without a hole.
+
+    ``silence_s`` is the length in seconds of the frames that :meth:`checked` has silenced.
+    """
+
+    def __init__(self) -> None:
+        self._holes = HoleFinder()
+        self._lost_frames = 0
+        self.silence_s = 0.0
+
+    def checked(self, packet: bytes) -> bytes | None:
+        """Return the packet with its damaged frames silenced; None if it is no sequence of frames."""
+        if is_free_format(packet):
+            return packet
+        parts, at = list[bytes](), 0
+        while at < len(packet):
+            frame = parse_mpeg(packet, at)
+            if frame is None or at + frame.size > len(packet):
+                self._lost_frames += 1
+                return None
+            data = packet[at : at + frame.size]
+            found = Found(frame, data, at, self._lost_frames, self._lost_frames)
+            self._lost_frames = 0
+            if self._holes.is_damaged(found):
+                self.silence_s += frame.samples / frame.rate
+                data = silenced(data)
+            parts.append(data)
+            at += frame.size
+        return b"".join(parts)
 
 
 def silenced(data: bytes) -> bytes:

@@ -46,6 +46,7 @@ _SEARCHED = 1 << 16
 _STARTS = re.compile(
     rb"fLaC\0\0\0\x22|riff\x2e\x91\xcf\x11|OggS\0"
     rb"|RIFF....WAVE|RF64....WAVE|BW64....WAVE|FORM....AIF[FC]|wvpk|TTA1|MAC \x96"
+    rb"|RIFF....AVI |FLV\x01[\x01\x04\x05]\0\0\0\x09|\x30\x26\xb2\x75\x8e\x66\xcf\x11"
     rb"|caff\x00\x01|\.snd\0\0|\0\0\0[\x10-\x40]ftyp|\x1a\x45\xdf\xa3",
     re.DOTALL,
 )

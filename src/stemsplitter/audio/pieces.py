@@ -147,10 +147,15 @@ class Decoder:
         try:
             frames = [frame for frame in self._context.decode(packet) if frame.samples]
         except (av.error.FFmpegError, ValueError):
-            self._damage.packets += 1
-            self.failed = True
+            self.fail(0)
             return None
         return [self._piece(frame) for frame in frames]
+
+    def fail(self, lost: int) -> None:
+        """Record a damaged packet, of ``lost`` samples, that is not decoded."""
+        self._damage.packets += 1
+        self.failed = True
+        self.lose(lost)
 
     def reset(self) -> None:
         """Forget what was decoded before: the next packet begins another song."""
