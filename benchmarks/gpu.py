@@ -1,9 +1,11 @@
 """``python -m benchmarks.gpu``: speed of batches on a GPU, with segments of one song and of several songs.
 
-Uses HTDemucs with random weights by default (requires demucs), or an installed model. Nothing is decoded or encoded.
+Uses HTDemucs with random weights by default (requires demucs), an installed model, or with ``--networks`` SCNet and the
+RoFormers with random weights (requires msst), in one table. Nothing is decoded or encoded.
 """
 
 import argparse
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.checkpoints import SIGNATURE, random_checkpoint
+from benchmarks.networks import our_model
+from benchmarks.parity import snr
+from benchmarks.peers.msst import NETWORKS, build
 from stemsplitter.catalogue.loading import load_model
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import RequestError
@@ -84,6 +89,29 @@ def by_batch(make: Callable[[int], tuple[SegmentModel, RecordingRuntime]], secon
         print(f"| {batch} | {bare:.1f} | {whole:.1f} | {_peak_mb(runtime)} |", flush=True)
 
 
+def by_network(names: Sequence[str], device: str, precision: str, seconds: float) -> None:
+    """Measure and print the speed of networks in the largest batches and alone, each for ``seconds``."""
+    print("| network | segments per batch | with transforms, × real time | SNR to fp32, dB | peak MB |")
+    print("|---|---|---|---|---|")
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            peer = build(name)
+            exact = our_model(name, peer, Path(folder), TorchRuntime(device, "fp32", 1))
+            segment = _noise(exact.segment)
+            expected = exact.separate(segment).copy()
+            del exact
+            for batch in (1, MAX_BATCH):
+                runtime = TorchRuntime(device, precision, batch)
+                model = our_model(name, peer, Path(folder), runtime)
+                _peak_mb(runtime)  # from here on
+                distance = snr(expected, model.separate(segment))
+                rate = calls_per_second(partial(model.separate, segment), 2 * batch, seconds)
+                speed = rate * model.hop / model.sample_rate
+                print(
+                    f"| {name} | {batch} | {speed:.1f} | {distance:.1f} | {_peak_mb(runtime)} |", flush=True
+                )
+
+
 def by_songs(model: SegmentModel, runtime: RecordingRuntime, seconds: float) -> None:
     """Measure and print the total speed of several concurrent songs."""
     rate = model.sample_rate
@@ -124,7 +152,8 @@ def main() -> None:
     """Run the benchmark and print two tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", help="an installed model (default: HTDemucs with random weights)")
-    parser.add_argument("--device", default="cuda")
+    parser.add_argument("--networks", nargs="+", choices=NETWORKS, help="those of benchmarks.peers.msst")
+    parser.add_argument("--device", default="cuda", help="cpu: try the program without a GPU")
     parser.add_argument("--precision", default="auto")
     parser.add_argument(
         "--seconds", type=float, default=10, help="duration of the measurement of each batch size"
@@ -133,11 +162,15 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"))
     options = parser.parse_args()
     try:
-        device = find_gpu(options.device)
+        device = "cpu" if options.device == "cpu" else find_gpu(options.device)
     except RequestError as error:
         raise SystemExit(f"error: {error}") from None
     if device is None:
         raise SystemExit("error: torch finds no GPU: run this on a machine with one.")
+    if options.networks:
+        print(f"{TorchRuntime(device, options.precision).device}\n")
+        by_network(options.networks, device, options.precision, options.seconds)
+        return
     store = ModelStore()
     if options.model is None:
         store = ModelStore(options.folder / "store" / "models")

@@ -19,6 +19,7 @@ from benchmarks.parity import snr
 from benchmarks.peers.msst import NETWORKS, build
 from stemsplitter.separation.architectures import ARCHITECTURES, ModelFiles
 from stemsplitter.separation.model import SegmentModel
+from stemsplitter.separation.runtimes import Runtime
 from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
 
 SEGMENT = 352_800
@@ -26,8 +27,8 @@ THREADS = 2
 _SETTINGS = ("band_SR", "band_stride", "stft_hop_length")
 
 
-def our_model(name: str, peer: Any, folder: Path, precision: str) -> SegmentModel:
-    """Load a network with the weights of its peer."""
+def our_model(name: str, peer: Any, folder: Path, runtime: Runtime) -> SegmentModel:
+    """Load a network with the weights of its peer on a runtime."""
     import torch
 
     kind, arguments = NETWORKS[name]
@@ -39,7 +40,7 @@ def our_model(name: str, peer: Any, folder: Path, precision: str) -> SegmentMode
     stems = tuple(f"stem {number}" for number in range(outputs))
     files = ModelFiles([path], folder, stems, settings)
     architecture = ARCHITECTURES["scnet" if kind == "scnet" else "roformer"]
-    return architecture.load(OpenVinoRuntime(precision, THREADS), files, None)
+    return architecture.load(runtime, files, None)
 
 
 def processor_seconds(call: Callable[[], object]) -> float:
@@ -58,7 +59,7 @@ def compare(name: str, rounds: int, precision: str) -> str:
     peer = build(name)
     mixture = np.random.default_rng(0).standard_normal((2, SEGMENT)).astype(np.float32) / 8
     with tempfile.TemporaryDirectory() as folder:
-        ours = our_model(name, peer, Path(folder), precision)
+        ours = our_model(name, peer, Path(folder), OpenVinoRuntime(precision, THREADS))
 
         def run_peer() -> NDArray[np.float32]:
             with torch.inference_mode():

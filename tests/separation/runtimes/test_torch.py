@@ -362,3 +362,17 @@ def test_the_check_finds_the_layer_that_needs_single_precision(
     store = ModelStore(tmp_path / "models")
     check = checks.check_precision(store.entry("scnet_large"), store)
     assert (check.precision, check.fp32_layers) == ("bf16", ("second",))
+
+
+def test_the_benchmark_of_networks_runs_without_a_gpu(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from benchmarks import gpu, networks
+
+    monkeypatch.setattr(networks, "SEGMENT", 44_100)
+    monkeypatch.setattr(gpu, "MAX_BATCH", 2)
+    arguments = ["gpu", "--device", "cpu", "--networks", "scnet_tiny", "--seconds", "0.01"]
+    monkeypatch.setattr("sys.argv", arguments)
+    gpu.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" | ")[:2] for line in lines[-2:]] == [["| scnet_tiny", "1"], ["| scnet_tiny", "2"]]
