@@ -9,16 +9,26 @@ from pathlib import Path
 
 SPRITE = Path("src/stemsplitter/console/static/icons.svg")
 NAMES = (
+    "audio-lines",
+    "download",
     "drum",
     "guitar",
+    "keyboard",
     "mic-off",
     "mic-vocal",
     "monitor",
     "moon",
     "music-2",
+    "pause",
     "piano",
+    "play",
+    "repeat",
+    "skip-back",
     "speaker",
     "sun",
+    "upload",
+    "volume-2",
+    "x",
 )
 
 

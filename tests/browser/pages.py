@@ -61,7 +61,7 @@ def _mix_too_loud(page: Page) -> None:
     expect(page.locator("[data-play]")).to_be_visible()
     for stem in ("vocals", "drums", "bass", "guitar"):
         page.get_by_label(f"Gain of {stem}").fill("12")
-    page.get_by_role("button", name="Download mix").click()
+    page.locator("[data-save]").click()
     expect(page.locator("[data-mix-message]")).to_contain_text("full scale", timeout=60_000)
 
 
@@ -70,6 +70,7 @@ def _set_faders(page: Page) -> None:
     page.keyboard.press("4")
     page.keyboard.press("Shift+Digit2")
     page.get_by_label("Gain of bass").fill("-6")
+    page.locator(".pan summary").nth(3).click()
     page.get_by_label("Pan of guitar").fill("-0.5")
 
 
@@ -79,6 +80,11 @@ def _fetch_offline(page: Page) -> None:
     with page.expect_navigation():
         page.get_by_role("dialog").get_by_role("button", name="Download").click()
     expect(page.get_by_role("alert")).to_contain_text("offline")
+
+
+def _help(page: Page) -> None:
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
 
 
 def _open_all(page: Page) -> None:
@@ -123,6 +129,7 @@ PLACES = (
     Place("split-failed", "/splits/{failed}", "member"),
     Place("player", "/splits/{player}", "member"),
     Place("player-set", "/splits/{player}", "member", _set_faders),
+    Place("player-help", "/splits/{player}", "member", _help),
     Place("player-too-loud", "/splits/{player}", "member", _mix_too_loud),
     Place("player-task", "/splits/{task}", "member", _open_all),
     Place("player-long", "/splits/{long}", "member"),
@@ -160,6 +167,8 @@ PLACES = (
 )
 # streams, files and fragments
 NOT_PAGES = {
+    "/demo/overview.json",
+    "/demo/previews/{codec}/{name}",
     "/splits/{split_id}/overview.json",
     "/splits/{split_id}/previews/{codec}/{name}",
     "/splits/events",

@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,11 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from stemsplitter.accounts.models import Account
+from stemsplitter.audio.encode import StemWriter
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.peaks import Peaks
 from stemsplitter.clock import now
+from stemsplitter.console.demo import Demo, store_demo
 from stemsplitter.credits.models import LedgerEntry
 from stemsplitter.database import new_id
 from stemsplitter.health.models import HealthCheck
@@ -63,6 +69,7 @@ def fill(services: Services, song: Song) -> Sample:
         _keys(services, session, accounts["member"])
         _service(session)
     ids |= _splits(services, accounts["member"], song)
+    _demo(services, song)
     with services.database.write() as session:
         ids |= _deliveries(session, accounts["member"], ids["player"])
         ids["link"] = services.sessions.make_link(session, accounts["member"])
@@ -86,6 +93,20 @@ def _accounts(services: Services, session: Session) -> dict[str, str]:
     services.accounts.disable_account(session, ids["disabled"])
     session.get_one(Account, ids["member"]).created_at = now() - timedelta(days=41)
     return ids
+
+
+def _demo(services: Services, song: Song) -> None:
+    """Store the demo of the first page."""
+    peaks = Peaks(tuple(song.stems), song.rate)
+    peaks.add(song.stems)
+    with TemporaryDirectory() as folder:
+        stems = {name: Path(folder) / f"{name}.wav" for name in song.stems}
+        for name, path in stems.items():
+            with StemWriter(path, OutputFormat.parse("wav"), song.rate, 2) as writer:
+                writer.write(song.stems[name])
+                writer.commit()
+        about = Demo("Harbour lights", "The Sample", "CC0", song.seconds, tuple(song.stems))
+        store_demo(services.storage, about, stems, peaks.encode())
 
 
 def _credits(services: Services, session: Session, account_id: str) -> None:

@@ -120,6 +120,8 @@ def set_faders(page: Page) -> None:
     tab_to(page, "#gain-vocals")
     page.keyboard.press("ArrowRight")
     assert float(page.get_by_label("Gain of vocals").input_value()) == 0.5
+    tab_to(page, "[data-stem=vocals] summary")
+    page.keyboard.press("Enter")
     tab_to(page, "#pan-vocals")
     page.keyboard.press("Home")
     assert float(page.get_by_label("Pan of vocals").input_value()) == -1

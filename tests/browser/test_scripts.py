@@ -73,7 +73,7 @@ def test_pages_work_without_scripts(browser: Browser, filled: tuple[Server, Samp
         expect(page.locator("[data-play]")).to_be_hidden()
         page.get_by_label("Mute vocals").check(force=True)
         with page.expect_download() as waiting:
-            page.get_by_role("button", name="Download mix").click()
+            page.locator("[data-save]").click()
         assert waiting.value.suggested_filename.endswith(".wav")
 
         page.goto("/developer")

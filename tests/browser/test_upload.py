@@ -170,3 +170,46 @@ def test_text_file_is_rejected_in_form(
         expect(page.get_by_role("button", name="Split", exact=True)).to_be_enabled()
         expect(page.locator("[data-upload]")).to_be_hidden()
         assert page.url.endswith("/new") and seen.foreign == []
+
+
+def test_several_songs_are_sent_with_one_progress(
+    browser: Browser, filled: tuple[Server, Sample], tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(5).uniform(-0.2, 0.2, (2, RATE)).astype("f4")
+    songs = [encode(tmp_path / f"{number}.flac", noise, RATE, "flac") for number in (1, 2)]
+    server, sample = filled
+    with window(browser, server.url, sample.sessions["newcomer"]) as (page, seen):
+        page.goto("/new")
+        page.locator("#file").set_input_files(songs)
+        expect(page.locator("[data-drop] label")).to_have_text("2 songs")
+        expect(page.locator("[data-cost]")).to_contain_text("This costs 2 of your")
+        page.get_by_role("button", name="Split", exact=True).click()
+        page.wait_for_url("**/splits")
+        for song in songs:
+            expect(page.get_by_role("link", name=song.name)).to_be_visible()
+        assert seen.complaints == []
+
+
+def test_cost_is_told_before_the_upload(browser: Browser, filled: tuple[Server, Sample], song: Path) -> None:
+    server, sample = filled
+    with window(browser, server.url, sample.sessions["newcomer"]) as (page, _):
+        page.goto("/new")
+        page.evaluate("document.querySelector('[data-balance]').dataset.balance = 3")
+        page.locator("#file").set_input_files(song)
+        expect(page.get_by_role("alert")).to_contain_text("This needs 14 credits, and you have 3.")
+        expect(page.get_by_role("alert").get_by_role("link")).to_have_attribute("href", "/credits#buy")
+
+
+def test_tool_page_accepts_songs_of_visitors(page: Page, tmp_path: Path, song: Path) -> None:
+    page.goto("/karaoke")
+    empty = tmp_path / "empty.mp3"
+    empty.touch()
+    page.locator("#file").set_input_files(empty)
+    expect(page.get_by_role("alert")).to_have_text("empty.mp3 is empty. Choose another file.")
+    drop_on(page, "[data-welcome]", song)
+    page.wait_for_url("**/sign-up?next=/karaoke")
+    page.get_by_label("Email address").fill("singer@example.org")
+    page.get_by_label("Password").fill("a few words to remember")
+    page.get_by_role("button", name="Create account").click()
+    page.wait_for_url("**/karaoke")
+    expect(page.locator("[data-drop] label")).to_have_text(NAME)

@@ -49,7 +49,7 @@ def test_task_sets_initially_muted_stems(browser: Browser, services: Services, a
     split_id, _ = add_finished(services, account_id, user_metadata={"task": "drum-remover"})
     text = browser.get(f"/splits/{split_id}").text
     assert 'name="mute-drums" value="1" checked' in text and text.count(" checked") == 1
-    assert "Download the song without drums" in text
+    assert "My mix: the song without drums" in text
 
 
 def test_long_song_is_streamed_with_notice(browser: Browser, services: Services, account_id: str) -> None:
@@ -113,6 +113,17 @@ def test_mix_is_exact_sum_of_heard_stems(
         np.testing.assert_array_equal(decoded(tmp_path, file.content), sum(steps[name] for name in heard))
 
 
+@pytest.mark.parametrize(("what", "heard"), [("without-bass", ("vocals", "drums")), ("only-bass", ("bass",))])
+def test_saved_part_ignores_the_mix(
+    browser: Browser, services: Services, account_id: str, tmp_path: Path, what: str, heard: tuple[str, ...]
+) -> None:
+    split_id, steps = add_finished(services, account_id, ("vocals", "drums", "bass"))
+    form = {"what": what, "gain-drums": "-6", "mute-bass": "1", "format": "flac", "csrf": browser.csrf}
+    answer = browser.post(f"/splits/{split_id}/mix", data=form)
+    file = browser.get(answer.headers["location"])
+    np.testing.assert_array_equal(decoded(tmp_path, file.content), sum(steps[name] for name in heard))
+
+
 def test_mix_response_reports_peak(browser: Browser, services: Services, account_id: str) -> None:
     split_id, steps = add_finished(services, account_id)
     headers = SCRIPT | {"X-CSRF-Token": browser.csrf}
@@ -134,6 +145,7 @@ def test_mix_response_reports_peak(browser: Browser, services: Services, account
         ({"format": "wav", "pan-vocals": "2"}, "pan -1 to 1"),
         ({"format": "wav", "gain-tuba": "1"}, "has no stem tuba"),
         ({"format": "wav", "mute-vocals": "1"}, "Every stem is muted"),
+        ({"format": "wav", "what": "only-tuba"}, "has no stem tuba"),
     ],
 )
 def test_invalid_mix_is_rejected(

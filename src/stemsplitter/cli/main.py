@@ -13,6 +13,7 @@ from stemsplitter.cli import (
     accounts,
     analyze,
     credits,
+    demo,
     doctor,
     effects,
     isolate,
@@ -57,6 +58,7 @@ app.add_typer(accounts.app, name="accounts")
 app.add_typer(keys.app, name="keys")
 app.add_typer(credits.app, name="credits")
 app.add_typer(webhooks.app, name="webhooks")
+app.command("demo")(demo.demo)
 app.command("migrate")(maintenance.migrate)
 app.command("backup")(maintenance.backup)
 app.command("restore")(maintenance.restore)

@@ -109,10 +109,16 @@ def archive(services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) ->
 async def faders(request: Request) -> dict[str, Fader]:
     """Read the settings of the stems from the form fields ``gain-NAME``, ``pan-NAME``, ``mute-NAME``, ``solo-NAME``.
 
+    If the field ``what`` is ``without-NAME`` or ``only-NAME``, the others are ignored: all stems are unchanged.
+
     Raises:
         ValidationFailed: a gain or pan is not a number.
     """
     form = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
+    choice, _, chosen = form.get("what", "").partition("-")
+    if choice in ("without", "only"):
+        # the other stems are unchanged, and an unknown stem is rejected by the service
+        return {chosen: Fader(muted=choice == "without", solo=choice == "only")}
     fields = [key.partition("-") for key in form]
     return {
         name: Fader(

@@ -7,6 +7,7 @@ from stemsplitter.console import (
     account,
     assets,
     credits,
+    demo,
     developer,
     errors,
     manual,
@@ -26,6 +27,7 @@ MAX_FORM_BYTES = 64 * 1024
 
 PAGES: tuple[APIRouter, ...] = (
     public.router,
+    demo.router,
     theme.router,
     manual.router,
     account.router,

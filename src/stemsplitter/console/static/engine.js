@@ -21,7 +21,8 @@ export class Engine extends EventTarget {
     this.playing = false;
     this.strips = new Map();
     this.master = new AnalyserNode(context, { fftSize: 2048 });
-    this.master.connect(context.destination);
+    this.volume = new GainNode(context);
+    this.master.connect(this.volume).connect(context.destination);
   }
 
   /** Connect a stem to the sum: pan, then gain. Mono counts as two equal channels, as in the server's mix. */
@@ -44,6 +45,11 @@ export class Engine extends EventTarget {
       gain.gain.setTargetAtTime(this.faders.amplitude(name), now, GLIDE);
       panner.pan.setTargetAtTime(this.faders.get(name).pan, now, GLIDE);
     }
+  }
+
+  /** Set the volume, 0 to 1. The mix on the server does not have it. */
+  setVolume(volume) {
+    this.volume.gain.setTargetAtTime(volume, this.context.currentTime, GLIDE);
   }
 
   /** The current peak of the sum; 1 is full scale. */

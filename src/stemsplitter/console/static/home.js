@@ -1,24 +1,24 @@
-// The home page for visitors: the chosen song is kept in the browser until they sign in or sign up.
+// The drop zone for visitors: the chosen songs are kept in the browser until they sign in or sign up.
 import { showError, keep, sizeError, onDrop, retrieveKept } from "./songs.js";
 
 const zone = document.querySelector("[data-welcome]");
 const input = zone.querySelector("input");
 
-async function choose(file) {
-  if (!file) return;
-  const text = sizeError(file, Number(zone.dataset.most));
+async function choose(files) {
+  if (!files.length) return;
+  const most = Number(zone.dataset.most);
+  const text = files.map((file) => sizeError(file, most)).find(Boolean) ?? "";
   showError(text);
   if (text) return;
-  zone.querySelector("label b").textContent = file.name;
+  zone.querySelector("label b").textContent = files.length > 1 ? `${files.length} songs` : files[0].name;
   try {
-    await keep(file);
+    await keep(files);
   } catch {
-    // the file has to be chosen again after signing in
+    // the files have to be chosen again after signing in
   }
   location.assign(zone.dataset.next);
 }
 
-for (const part of zone.querySelectorAll("[data-scripted]")) part.hidden = false;
-input.addEventListener("change", () => choose(input.files[0]));
+input.addEventListener("change", () => choose([...input.files]));
 onDrop(zone, choose);
-retrieveKept(); // a file kept by an earlier visit is discarded
+retrieveKept(); // files kept by an earlier visit are discarded

@@ -1,46 +1,71 @@
-// A form with a source, of a split or a tool: uploads the file, then sends the form.
+// A form with a source, of splits or a tool: uploads each file, then sends the form for it.
 import { csrf } from "./app.js";
 import { Broken, send } from "./upload.js";
-import { showError, sizeError, size, onDrop, retrieveKept } from "./songs.js";
+import { onDrop, retrieveKept, secondsOf, showError, size, sizeError } from "./songs.js";
+
+const BUY = { href: "/credits#buy", label: "Get credits" };
 
 const form = document.querySelector("[data-new-split]");
 const find = (name) => form.querySelector(`[data-${name}]`);
 const input = form.querySelector("#file");
 const button = form.querySelector("button:not([type])");
 const bar = form.querySelector("progress");
-let file = null;
+let files = [];
 let isUploading = false;
 let started = null; // the file being uploaded and its reserved upload
+let made = 0; // splits created of `files`
 
 function showStatus(text) {
   find("upload-status").textContent = text;
 }
 
 function choose(chosen) {
-  const text = chosen ? sizeError(chosen, Number(form.dataset.most)) : "";
+  const most = Number(form.dataset.most);
+  const text = chosen.map((file) => sizeError(file, most)).find(Boolean) ?? "";
   showError(text);
   if (text) return;
-  file = chosen ?? null;
-  form.querySelector("label[for=file] b").textContent = file ? file.name : "Choose a song";
+  files = chosen;
+  made = 0;
+  const [first] = files;
+  form.querySelector("label[for=file] b").textContent = files.length > 1 ? `${files.length} songs` : first?.name ?? "Choose a song";
+  find("chosen").hidden = files.length < 2;
+  find("chosen").replaceChildren(...files.map(({ name }) => Object.assign(document.createElement("li"), { textContent: name })));
+  showCost();
+}
+
+/** Tell the cost before the upload, and if the credits do not suffice. */
+async function showCost() {
+  if (!("balance" in form.dataset) || !files.length) return;
+  const asked = files;
+  const lengths = await Promise.all(files.map(secondsOf));
+  if (asked !== files || lengths.includes(null)) return;
+  const cost = lengths.reduce((sum, seconds) => sum + Math.ceil(seconds), 0);
+  const balance = Number(form.dataset.balance);
+  find("cost").textContent = `This costs ${cost.toLocaleString("en")} of your ${balance.toLocaleString("en")} credits.`;
+  if (cost > balance) showError(`This needs ${cost.toLocaleString("en")} credits, and you have ${balance.toLocaleString("en")}.`, BUY);
 }
 
 async function post(path, body, type) {
   const headers = { "X-CSRF-Token": csrf, "Content-Type": type };
   const answer = await fetch(path, { method: "POST", body, headers });
   const result = await answer.json();
-  if (!answer.ok) throw new Error(result.error?.message ?? "The request failed. Try again.");
+  if (!answer.ok) throw Object.assign(new Error(result.error?.message ?? "The request failed. Try again."), { code: result.error?.code });
   return result;
 }
 
 function show(sent, isBroken) {
   const all = started.file.size;
-  bar.value = (100 * sent) / all;
+  const sizes = files.map((file) => file.size);
+  const total = sizes.reduce((sum, one) => sum + one, 0);
+  const before = sizes.slice(0, made).reduce((sum, one) => sum + one, 0);
+  bar.value = (100 * (before + sent)) / total;
+  const which = files.length > 1 ? `Song ${made + 1} of ${files.length}: ` : "";
   if (isBroken) showStatus("Connection lost. Retrying …");
-  else if (sent < all) showStatus(`${size(sent)} of ${size(all)} uploaded. Keep this page open until the upload finishes.`);
+  else if (sent < all) showStatus(`${which}${size(sent)} of ${size(all)} uploaded. Keep this page open until the upload finishes.`);
   else showStatus("Checking the file …");
 }
 
-async function upload(fields) {
+async function upload(file, fields) {
   if (started?.file !== file) {
     // browsers know few audio types; the server detects the real one
     const contentType = /^(audio|video)\/[\w.+-]+$/.test(file.type) ? file.type : "application/octet-stream";
@@ -61,32 +86,36 @@ async function upload(fields) {
 
 form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const fields = new URLSearchParams(new FormData(form));
-  if (!file && !fields.get("url")) {
+  const wanted = new FormData(form);
+  if (!files.length && !wanted.get("url")) {
     showError("Choose a file or enter a URL.");
     return;
   }
   button.disabled = true;
   find("upload").hidden = false;
-  bar.hidden = !file;
+  bar.hidden = !files.length;
   showStatus("Downloading and checking the file …");
   try {
-    if (file) await upload(fields);
-    const made = await post(form.getAttribute("action"), fields, "application/x-www-form-urlencoded");
-    location.assign(made.location);
+    // after an error, the songs that were sent are not sent again
+    while (made < Math.max(files.length, 1)) {
+      const fields = new URLSearchParams(wanted);
+      if (files.length) await upload(files[made], fields);
+      const created = await post(form.getAttribute("action"), fields, "application/x-www-form-urlencoded");
+      made += 1;
+      if (made >= files.length) location.assign((files.length > 1 && form.dataset.list) || created.location);
+    }
   } catch (error) {
-    showError(error instanceof TypeError ? "The server did not respond. Try again." : error.message);
+    const text = error instanceof TypeError ? "The server did not respond. Try again." : error.message;
+    showError(text, error.code === "INSUFFICIENT_CREDITS" ? BUY : null);
     button.disabled = false;
     find("upload").hidden = true;
   }
 });
 
-const drop = find("drop");
-drop.hidden = false;
-input.addEventListener("change", () => choose(input.files[0]));
-onDrop(drop, choose);
+input.addEventListener("change", () => choose([...input.files]));
+onDrop(find("drop"), choose);
 addEventListener("beforeunload", (event) => {
   if (isUploading) event.preventDefault();
 });
 const kept = await retrieveKept();
-if (kept && !file) choose(kept);
+if (kept.length && !files.length) choose(kept);

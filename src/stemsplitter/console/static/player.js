@@ -3,38 +3,40 @@
 import { csrf, toast } from "./app.js";
 import { BufferEngine, ElementEngine, decodeStems } from "./engine.js";
 import { Faders } from "./faders.js";
+import { Loop } from "./loop.js";
+import { connectMedia, showMedia } from "./media.js";
 import { PieceEngine } from "./pieces.js";
 import { LoadError, Previews, previewCodec } from "./previews.js";
-import { drawWaveform, fetchPeaks } from "./waveform.js";
+import { readSaved, save } from "./saved.js";
+import { clock, drawWaveform, fetchPeaks } from "./waveform.js";
 
 const STEP = 5; // seconds per press of an arrow key
 const CLIPPING_SECONDS = 2;
+const SILENT = 0; // of 127: a stem below is not drawn
 const PREVIEW_RATE = 48000;
 const PREVIEW_TRIES = 30; // while the server makes them
 
 const form = document.querySelector("[data-player]");
+const help = document.getElementById("keys");
 const find = (name, root = form) => root.querySelector(`[data-${name}]`);
 const lanes = [...form.querySelectorAll("[data-stem]")];
 const urls = new Map(lanes.map((lane) => [lane.dataset.stem, lane.dataset.url]));
 const faders = new Faders([...urls.keys()]);
 const duration = Number(form.dataset.seconds);
-const marks = { start: null, end: null };
+const loop = new Loop(form, { lanes, length, position: () => position(), seek, changed: changeLoop });
 let peaks = null;
 let engine = null;
 let loading = null;
 let opening = null; // the previews
 let resting = 0; // position in seconds before the engine exists
 let clippingUntil = 0;
+let isRestored = false;
+let wasPlaying = false;
 
-function clock(seconds) {
-  const whole = Math.floor(seconds);
-  const minutes = Math.floor(whole / 60);
-  const hours = Math.floor(minutes / 60);
-  const two = (number) => String(number).padStart(2, "0");
-  return hours ? `${hours}:${two(minutes % 60)}:${two(whole % 60)}` : `${minutes}:${two(whole % 60)}`;
+function length() {
+  return engine?.duration ?? peaks?.duration ?? duration;
 }
 
-const length = () => engine?.duration ?? peaks?.duration ?? duration;
 const position = () => engine?.position ?? resting;
 
 // ---- faders, read from the form's inputs ----
@@ -48,11 +50,9 @@ function readLane(lane) {
   const gain = Number(find("gain", lane).value);
   const pan = Number(find("pan", lane).value);
   const texts = { gain: `${gain > 0 ? "+" : ""}${gain} dB`, pan: panText(pan) };
-  for (const [name, text] of Object.entries(texts)) {
-    const input = find(name, lane);
-    input.setAttribute("aria-valuetext", text);
-    input.nextElementSibling.value = text;
-  }
+  for (const [name, text] of Object.entries(texts)) find(name, lane).setAttribute("aria-valuetext", text);
+  lane.querySelector("output").value = texts.gain;
+  find("pan-text", lane).textContent = texts.pan;
   faders.set(lane.dataset.stem, {
     gain,
     pan,
@@ -65,6 +65,45 @@ function readAll() {
   lanes.forEach(readLane);
   for (const lane of lanes) lane.classList.toggle("silent", !faders.isHeard(lane.dataset.stem));
   engine?.apply();
+  keep();
+}
+
+/** Keep the settings for a reload, once those of the last visit are restored. */
+function keep() {
+  if (!isRestored) return;
+  const stems = Object.fromEntries(faders.names.map((name) => [name, { ...faders.get(name) }]));
+  const { start, end, isOn } = loop;
+  save({ stems, volume: find("volume").value, loop: { start, end, isOn }, position: position() });
+}
+
+/** Show the settings that are kept, then read all inputs: after Back, a browser restores some of them, too. */
+function restore() {
+  const saved = readSaved();
+  for (const lane of lanes) {
+    const kept = saved.stems?.[lane.dataset.stem];
+    if (!kept) continue;
+    find("gain", lane).value = kept.gain;
+    find("pan", lane).value = kept.pan;
+    find("mute", lane).checked = kept.muted;
+    find("solo", lane).checked = kept.solo;
+  }
+  find("volume").value = saved.volume ?? 100;
+  if (saved.loop) Object.assign(loop, saved.loop);
+  if (!engine) resting = Math.min(saved.position ?? 0, length());
+  isRestored = true;
+  changeVolume();
+  readAll();
+  loop.show();
+}
+
+function changeVolume() {
+  engine?.setVolume(find("volume").value / 100);
+  keep();
+}
+
+function changeLoop() {
+  engine?.setLoop(loop.wanted);
+  keep();
 }
 
 function toggle(lane, name) {
@@ -109,6 +148,7 @@ async function open() {
   const sampleRate = previews?.sampleRate ?? peaks?.sampleRate;
   const context = new AudioContext(sampleRate ? { sampleRate } : {});
   if (previews) return new PieceEngine(context, previews, faders);
+  if (!urls.get(faders.names[0])) throw new LoadError("This browser cannot play the song.");
   if ("decoded" in form.dataset) {
     try {
       const count = (done) => showMessage(`Loading stems: ${done} of ${urls.size} …`);
@@ -131,7 +171,8 @@ async function load() {
   engine.addEventListener("end", show);
   engine.addEventListener("error", ({ detail }) => showMessage(detail.message));
   engine.seek(resting);
-  engine.setLoop(loopWanted());
+  engine.setLoop(loop.wanted);
+  changeVolume();
   showMessage("");
 }
 
@@ -173,7 +214,14 @@ function show() {
   const at = position();
   resting = at;
   find("now").textContent = clock(at);
-  find("play-label").textContent = engine?.playing ? "Pause" : "Play";
+  const isPlaying = Boolean(engine?.playing);
+  find("play-label").textContent = isPlaying ? "Pause" : "Play";
+  find("play").classList.toggle("playing", isPlaying);
+  if (isPlaying !== wasPlaying) {
+    wasPlaying = isPlaying;
+    showMedia(isPlaying, length(), at);
+    keep();
+  }
   find("clipping").hidden = !engine || engine.context.currentTime >= clippingUntil;
   const slider = find("seek");
   slider.max = length();
@@ -182,66 +230,16 @@ function show() {
   for (const lane of lanes) lane.querySelector(".head").style.left = `${(100 * at) / length()}%`;
 }
 
-// ---- loop ----
-
-const hasMarks = () => marks.start !== null && marks.end !== null && marks.end > marks.start;
-const isLooping = () => find("loop").getAttribute("aria-pressed") === "true";
-const loopWanted = () => (isLooping() && hasMarks() ? { ...marks } : null);
-
-function setLooping(on) {
-  find("loop").setAttribute("aria-pressed", String(on && hasMarks()));
-  engine?.setLoop(loopWanted());
-  showLoop();
-}
-
-function mark(name) {
-  marks[name] = position();
-  if (name === "start" && marks.end !== null && marks.end <= marks.start) marks.end = null;
-  if (name === "end" && marks.start === null) marks.start = 0;
-  if (name === "end" && marks.end <= marks.start) marks.start = 0;
-  setLooping(hasMarks());
-}
-
-function showLoop() {
-  find("loop").disabled = !hasMarks();
-  find("loop-text").textContent = marks.start === null
-    ? ""
-    : `${clock(marks.start)}–${marks.end === null ? "…" : clock(marks.end)}`;
-  for (const lane of lanes) {
-    const region = lane.querySelector(".region");
-    region.hidden = !hasMarks();
-    region.classList.toggle("off", !isLooping());
-    if (hasMarks()) {
-      region.style.left = `${(100 * marks.start) / length()}%`;
-      region.style.width = `${(100 * (marks.end - marks.start)) / length()}%`;
-    }
-  }
-}
-
 // ---- waveforms ----
 
 function draw() {
   if (!peaks) return;
   for (const lane of lanes) {
     const points = peaks.points[lane.dataset.stem];
-    if (points) drawWaveform(lane.querySelector("canvas"), points, peaks.loudest);
+    if (!points) continue;
+    find("none", lane).hidden = points.some((value) => Math.abs(value) > SILENT);
+    drawWaveform(lane.querySelector("canvas"), points, peaks.loudest);
   }
-}
-
-function seekTo(event) {
-  const box = event.currentTarget.getBoundingClientRect();
-  seek(((event.clientX - box.left) / box.width) * length());
-}
-
-for (const lane of lanes) {
-  const wave = find("wave", lane);
-  wave.addEventListener("pointerdown", (event) => {
-    wave.setPointerCapture(event.pointerId);
-    seekTo(event);
-  });
-  wave.addEventListener("pointermove", (event) => {
-    if (event.buttons & 1) seekTo(event);
-  });
 }
 
 // ---- files rendered on the server ----
@@ -277,7 +275,7 @@ async function render(target, body, button) {
 
 form.addEventListener("submit", (event) => {
   event.preventDefault();
-  render(form, new URLSearchParams(new FormData(form)), find("save"));
+  if (form.action.endsWith("/mix")) render(form, new URLSearchParams(new FormData(form)), find("save"));
 });
 for (const other of document.querySelectorAll("[data-render]")) {
   other.addEventListener("submit", (event) => {
@@ -293,14 +291,17 @@ const actions = {
   ArrowLeft: (shift) => seek(position() - (shift ? 1 : STEP)),
   ArrowRight: (shift) => seek(position() + (shift ? 1 : STEP)),
   Home: () => seek(0),
-  "[": () => mark("start"),
-  "]": () => mark("end"),
-  l: () => setLooping(!isLooping()),
-  L: () => setLooping(!isLooping()),
+  "[": () => loop.mark("start"),
+  "]": () => loop.mark("end"),
+  l: () => loop.toggle(),
+  c: () => loop.clear(),
+  "?": () => help.showModal(),
 };
 
 /** True if the element handles the key itself. */
 function isTaken(element, key) {
+  if (element === find("seek")) return false; // its own steps are hundredths of a second
+  if (element.matches("input[type=range]")) return /^(Arrow|Page|Home|End)/.test(key);
   if (element.closest("input:not([type=checkbox]), select, textarea, dialog, [contenteditable]")) return true;
   return key === " " && element.closest("button, a, summary, input") !== null;
 }
@@ -309,7 +310,7 @@ document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
   const digit = /^Digit([1-9])$/.exec(event.code)?.[1];
   const lane = digit && lanes[digit - 1];
-  const action = lane ? () => toggle(lane, event.shiftKey ? "solo" : "mute") : actions[event.key];
+  const action = lane ? () => toggle(lane, event.shiftKey ? "solo" : "mute") : actions[event.key] ?? actions[event.key.toLowerCase()];
   if (!action || isTaken(event.target, event.key)) return;
   event.preventDefault();
   action(event.shiftKey);
@@ -317,6 +318,7 @@ document.addEventListener("keydown", (event) => {
 
 form.addEventListener("input", (event) => {
   if (event.target === find("seek")) seek(Number(event.target.value));
+  else if (event.target === find("volume")) changeVolume();
   else if (event.target.closest("[data-stem]")) readAll();
 });
 form.addEventListener("dblclick", (event) => {
@@ -327,17 +329,29 @@ form.addEventListener("dblclick", (event) => {
 // after a click the space bar plays; keyboard users keep the focus
 form.addEventListener("click", (event) => {
   const isPointer = event.detail > 0;
-  if (isPointer && event.target.matches("[data-mute], [data-solo], [data-play]")) event.target.blur();
+  if (isPointer) event.target.closest("input, button, summary")?.blur();
 });
 find("play").addEventListener("click", playOrPause);
-find("loop-start").addEventListener("click", () => mark("start"));
-find("loop-end").addEventListener("click", () => mark("end"));
-find("loop").addEventListener("click", () => setLooping(!isLooping()));
+find("restart").addEventListener("click", () => seek(0));
+find("help").addEventListener("click", () => help.showModal());
+addEventListener("pageshow", restore);
+addEventListener("pagehide", keep);
+connectMedia(form.dataset.title, {
+  play: () => !engine?.playing && playOrPause(),
+  pause: () => engine?.pause(),
+  seek,
+  position,
+});
 
-for (const part of document.querySelectorAll("[data-scripted]")) part.hidden = false;
-readAll();
-opening = openPreviews();
-opening.catch(() => (opening = null));
+function preload() {
+  opening ??= openPreviews();
+  opening.catch(() => (opening = null));
+}
+
+restore();
+// the first page stays small: the sound is loaded when the reader comes near the player
+if ("lazy" in form.dataset) for (const kind of ["pointerover", "focusin"]) form.addEventListener(kind, preload, { once: true });
+else preload();
 peaks = await fetchPeaks(form.dataset.peaks);
 show();
 draw();

@@ -1,4 +1,4 @@
-// The file that the user chooses: drag and drop, the size limit, and keeping it until sign-in.
+// The files that the user chooses: drag and drop, the size limit, and keeping them until sign-in.
 
 /** `3.40 MB`. */
 export function size(bytes) {
@@ -7,24 +7,26 @@ export function size(bytes) {
   return `${(bytes / 1000 ** power).toPrecision(3)} ${units[power]}`;
 }
 
-/** The reason why `file` cannot be uploaded to a server with a limit of `most` bytes; empty if it can. */
+/** The reason why `file` cannot be uploaded to a server with a limit of `most` bytes; an empty text if it can. */
 export function sizeError(file, most) {
+  if (!file.size) return `${file.name} is empty. Choose another file.`;
   if (file.size <= most) return "";
   return `${file.name} is ${size(file.size)}, over the limit of ${size(most)}. Compress it as FLAC or MP3.`;
 }
 
-/** Show an error above the form; an empty `text` removes it. */
-export function showError(text) {
+/** Show an error above the form, with a link to `{ href, label }`; an empty `text` removes it. */
+export function showError(text, link = null) {
   const notice = document.createElement("div");
   notice.className = "notice bad";
   notice.role = "alert";
   notice.textContent = text;
+  if (link) notice.append(" ", Object.assign(document.createElement("a"), { href: link.href, textContent: link.label }));
   const place = document.querySelector("[data-error]");
   place.replaceChildren(...(text ? [notice] : []));
   if (text) notice.scrollIntoView({ block: "nearest" });
 }
 
-/** Call `choose` with each file dropped on the page; `zone` is highlighted meanwhile. */
+/** Call `choose` with the files dropped on the page; `zone` is highlighted meanwhile. */
 export function onDrop(zone, choose) {
   // by default the browser opens a dropped file instead of the page
   for (const name of ["dragover", "drop"]) document.addEventListener(name, (event) => event.preventDefault());
@@ -34,11 +36,11 @@ export function onDrop(zone, choose) {
   });
   document.addEventListener("drop", (event) => {
     zone.classList.remove("over");
-    if (event.dataTransfer.files.length) choose(event.dataTransfer.files[0]);
+    if (event.dataTransfer.files.length) choose([...event.dataTransfer.files]);
   });
 }
 
-// ---- a file kept in the browser for the next page of this tab; other tabs must not find it ----
+// ---- files kept in the browser for the next page of this tab; other tabs must not find them ----
 
 const KEPT = "kept";
 
@@ -56,10 +58,10 @@ async function store() {
   return database.transaction(KEPT, "readwrite").objectStore(KEPT);
 }
 
-/** Keep a file. Rejects if the browser cannot store it. */
-export async function keep(file) {
+/** Keep files. Rejects if the browser cannot store them. */
+export async function keep(files) {
   const all = await store();
-  all.put(file, KEPT);
+  all.put(files, KEPT);
   await new Promise((resolve, reject) => {
     all.transaction.addEventListener("complete", resolve);
     all.transaction.addEventListener("abort", () => reject(all.transaction.error));
@@ -67,16 +69,32 @@ export async function keep(file) {
   sessionStorage.setItem(KEPT, "yes");
 }
 
-/** Return and delete the file kept in this tab, or null. A file left behind by another tab is deleted. */
+/** Return and delete the files kept in this tab. Those left behind by another tab are deleted. */
 export async function retrieveKept() {
   const isOurs = sessionStorage.getItem(KEPT) !== null;
   sessionStorage.removeItem(KEPT);
   try {
     const all = await store();
-    const file = await done(all.get(KEPT));
+    const files = await done(all.get(KEPT));
     all.clear();
-    return (isOurs && file) || null;
+    return (isOurs && files) || [];
   } catch {
-    return null; // no storage in this browser
+    return []; // no storage in this browser
   }
+}
+
+/** The length of an audio or video file in seconds, or null if this browser cannot tell. */
+export function secondsOf(file) {
+  return new Promise((resolve) => {
+    const media = new Audio();
+    const url = URL.createObjectURL(file);
+    const end = (seconds) => {
+      URL.revokeObjectURL(url);
+      resolve(Number.isFinite(seconds) && seconds > 0 ? seconds : null);
+    };
+    media.preload = "metadata";
+    media.addEventListener("loadedmetadata", () => end(media.duration));
+    media.addEventListener("error", () => end(null));
+    media.src = url;
+  });
 }

@@ -40,3 +40,14 @@ export function drawWaveform(canvas, points, loudest) {
     brush.fillRect(x, top, 1, Math.max(scale, bottom - top)); // silence is a line
   }
 }
+
+/** `3:07`, `1:02:03`, or with tenths `3:07.5`. */
+export function clock(seconds, digits = 0) {
+  const scale = 10 ** digits;
+  const whole = Math.floor(seconds * scale) / scale;
+  const minutes = Math.floor(whole / 60);
+  const hours = Math.floor(minutes / 60);
+  const two = (number) => String(number).padStart(2, "0");
+  const rest = (whole % 60).toFixed(digits).padStart(digits ? 3 + digits : 2, "0");
+  return hours ? `${hours}:${two(minutes % 60)}:${rest}` : `${minutes}:${rest}`;
+}
