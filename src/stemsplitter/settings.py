@@ -92,6 +92,10 @@ class Settings(BaseSettings):
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="Further host names of the pages, besides that of public_url: stems.local,nas."
     )
+    operator_name: str = Field("", description="Person or company that runs the server, for the legal pages.")
+    contact: str = Field(
+        "", description="Email address or URL of the operator, for the legal pages and security.txt."
+    )
     signup_open: bool = Field(True, description="Whether anybody may create an account.")
     metering: bool = Field(True, description="Whether splits cost credits.")
     free_credits: int = Field(

@@ -97,6 +97,9 @@ PLACES = (
     Place("home", "/"),
     Place("pricing", "/pricing"),
     Place("status", "/status"),
+    Place("privacy", "/privacy"),
+    Place("terms", "/terms"),
+    Place("cookies", "/cookies"),
     Place("sign-in", "/sign-in", act=_open_all),
     Place(
         "sign-in-refused",
@@ -167,6 +170,10 @@ PLACES = (
 )
 # streams, files and fragments
 NOT_PAGES = {
+    "/robots.txt",
+    "/sitemap.xml",
+    "/manifest.webmanifest",
+    "/.well-known/security.txt",
     "/demo/overview.json",
     "/demo/previews/{codec}/{name}",
     "/splits/{split_id}/overview.json",

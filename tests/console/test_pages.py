@@ -16,7 +16,17 @@ from stemsplitter.version import __version__
 from .conftest import Browser
 
 STATIC = Path(assets.__file__).parent / "static"
-PUBLIC = ("/", "/pricing", "/status", "/sign-in", "/sign-up", "/no-such-page")
+PUBLIC = (
+    "/",
+    "/pricing",
+    "/status",
+    "/privacy",
+    "/terms",
+    "/cookies",
+    "/sign-in",
+    "/sign-up",
+    "/no-such-page",
+)
 SIGNED_IN = (
     "/account",
     "/credits",
@@ -57,7 +67,10 @@ class Page(HTMLParser):
         for name in ("src", "action", "formaction"):
             assert found.get(name, "/").startswith("/"), found
         if tag == "link":
-            assert found["href"].startswith(("/static/", "/splits/"))
+            assert (
+                found["href"].startswith(("/static/", "/splits/", "/manifest."))
+                or found["rel"] == "canonical"
+            )
         if "id" in found:
             self.ids.append(found["id"])
         if tag == "label" and "for" in found:

@@ -3,6 +3,7 @@
 import base64
 import io
 import zipfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -90,9 +91,12 @@ def test_stem_download_supports_range_and_etag(
 
 
 def test_archive_has_stems(browser: Browser, services: Services, account_id: str) -> None:
-    split_id, _ = add_finished(services, account_id)
-    with zipfile.ZipFile(io.BytesIO(browser.get(f"/splits/{split_id}/archive").content)) as archive:
+    split_id, _ = add_finished(services, account_id, created_at=datetime(2026, 5, 3, 10, 20, tzinfo=UTC))
+    answer = browser.get(f"/splits/{split_id}/archive")
+    assert 'filename="Lied (stems).zip"' in answer.headers["content-disposition"]
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
         assert archive.namelist() == ["vocals.wav", "drums.wav", "bass.wav", "other.wav"]
+        assert {entry.date_time for entry in archive.infolist()} == {(2026, 5, 3, 10, 20, 0)}
 
 
 def test_mix_is_exact_sum_of_heard_stems(

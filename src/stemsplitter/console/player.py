@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from pathlib import PurePath
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -99,10 +100,14 @@ def play(
 @router.get("/splits/{split_id}/archive")
 def archive(services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> StreamingResponse:
     """Download all stems as a ZIP archive."""
+    split = services.splits.succeeded(signed_in.account.id, split_id)
     files = services.splits.stems(signed_in.account.id, split_id)
-    headers = {"Content-Disposition": content_disposition(f"{split_id}.zip"), "Cache-Control": "no-store"}
+    headers = {
+        "Content-Disposition": content_disposition(f"{PurePath(split.filename).stem} (stems).zip"),
+        "Cache-Control": "no-store",
+    }
     return StreamingResponse(
-        stream_zip(services.storage, files), media_type="application/zip", headers=headers
+        stream_zip(services.storage, files, split.created_at), media_type="application/zip", headers=headers
     )
 
 

@@ -35,7 +35,12 @@ def home(request: Request, services: ServicesDep) -> Response:
 @router.get("/pricing")
 def pricing(request: Request, services: ServicesDep) -> Response:
     """Show the prices."""
-    return page(request, "pricing.html", packs=parse_packs(services.settings.packs))
+    return page(
+        request,
+        "pricing.html",
+        packs=parse_packs(services.settings.packs),
+        can_buy=services.payments.enabled,
+    )
 
 
 @router.get("/status")

@@ -14,6 +14,7 @@ from stemsplitter.audio.formats import FORMATS
 from stemsplitter.console import assets
 from stemsplitter.console.tasks import TASKS
 from stemsplitter.sessions.service import SignedIn
+from stemsplitter.settings import Settings
 from stemsplitter.sizes import size
 from stemsplitter.splits.models import Split
 from stemsplitter.splits.schemas import SplitView
@@ -22,6 +23,7 @@ from stemsplitter.version import __version__
 _TEMPLATES = Path(__file__).parent / "templates"
 THEME_COOKIE = "theme"
 THEMES = ("light", "dark")
+_SIGNS = {"usd": "$", "eur": "€", "gbp": "£"}
 
 
 def page(
@@ -35,15 +37,19 @@ def page(
     """Render a template with ``context``.
 
     Templates also get ``request``, ``signed_in`` (:class:`SignedIn` or None), ``csrf`` (the session's token, empty
-    without a session), ``theme`` (empty for that of the system), ``settings``, ``tools`` and ``version``.
+    without a session), ``theme`` (empty for that of the system), ``page_url`` (empty for pages
+    that search engines skip), ``settings``, ``tools`` and ``version``.
     """
     signed_in: SignedIn | None = getattr(request.state, "signed_in", None)
+    settings: Settings = request.app.state.services.settings
     theme = request.cookies.get(THEME_COOKIE, "")
     text = _environment.get_template(template).render(
         request=request,
         signed_in=signed_in,
         csrf=signed_in.session.csrf if signed_in else "",
-        settings=request.app.state.services.settings,
+        settings=settings,
+        # of pages for search engines: those that anybody can read
+        page_url="" if signed_in or status != 200 else f"{settings.base_url}{request.url.path}",
         theme=theme if theme in THEMES else "",
         **context,
     )
@@ -77,8 +83,10 @@ def count(number: int) -> str:
 
 
 def price(hundredths: int, currency: str) -> str:
-    """Format an amount in hundredths as ``12.00 USD``."""
-    return f"{hundredths // 100:,}.{hundredths % 100:02} {currency.upper()}"
+    """Format an amount in hundredths as ``$12.00``, or ``12.00 SEK`` for currencies without a sign of their own."""
+    amount = f"{hundredths // 100:,}.{hundredths % 100:02}"
+    sign = _SIGNS.get(currency.lower())
+    return f"{sign}{amount}" if sign else f"{amount} {currency.upper()}"
 
 
 def moment(at: datetime) -> str:

@@ -9,7 +9,9 @@ from stemsplitter.console import (
     credits,
     demo,
     developer,
+    discovery,
     errors,
+    legal,
     manual,
     new_split,
     operator,
@@ -28,6 +30,8 @@ MAX_FORM_BYTES = 64 * 1024
 PAGES: tuple[APIRouter, ...] = (
     public.router,
     demo.router,
+    discovery.router,
+    legal.router,
     theme.router,
     manual.router,
     account.router,

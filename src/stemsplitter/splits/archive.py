@@ -4,33 +4,32 @@ import io
 import itertools
 import zipfile
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 
 from stemsplitter.storage import Storage
 
 
-def stream_zip(storage: Storage, files: Mapping[str, tuple[str, int]]) -> Iterator[bytes]:
+def stream_zip(storage: Storage, files: Mapping[str, tuple[str, int]], made: datetime) -> Iterator[bytes]:
     """Yield a zip archive of ``files`` (name → storage key, size), uncompressed because audio does not compress.
+    ``made`` is the time of the entries.
 
     Raises:
         FileMissing, StorageError: immediately if the first file cannot be read, otherwise during iteration.
     """
-    blocks = _zip(storage, files)
+    blocks = _zip(storage, files, made)
     return itertools.chain([next(blocks)], blocks)
 
 
-def _zip(storage: Storage, files: Mapping[str, tuple[str, int]]) -> Iterator[bytes]:
+def _zip(storage: Storage, files: Mapping[str, tuple[str, int]], made: datetime) -> Iterator[bytes]:
     written = _Buffer()
     with zipfile.ZipFile(written, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         for name, (key, size) in files.items():
             large = size >= zipfile.ZIP64_LIMIT
-            with archive.open(zipfile.ZipInfo(name, _EPOCH), "w", force_zip64=large) as entry:
+            with archive.open(zipfile.ZipInfo(name, made.timetuple()[:6]), "w", force_zip64=large) as entry:
                 for block in storage.read(key):
                     entry.write(block)
                     yield written.take()
     yield written.take()
-
-
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the archive of a split is always the same
 
 
 class _Buffer(io.RawIOBase):

@@ -130,9 +130,10 @@ def get_archive(
     found = services.derived_files.archive(caller.account_id, split_id, format, bit_depth, bitrate)
     if found is not None:
         return _file_response(services, found)
+    created_at = services.splits.succeeded(caller.account_id, split_id).created_at
     files = services.splits.stems(caller.account_id, split_id)
     headers = {"Content-Disposition": content_disposition(f"{split_id}.zip")}
-    blocks = stream_zip(services.storage, files)
+    blocks = stream_zip(services.storage, files, created_at)
     return StreamingResponse(blocks, media_type="application/zip", headers=headers)
 
 

@@ -7,12 +7,16 @@
 /** The session's CSRF token; requests that change something send it as the header X-CSRF-Token. */
 export const csrf = document.querySelector('meta[name="csrf"]')?.content ?? "";
 
+const MOST_TOASTS = 2;
+
 /** Show a message for six seconds; screen readers announce it. */
 export function toast(text) {
   const box = document.createElement("div");
   box.className = "toast";
   box.textContent = text;
-  document.getElementById("toasts").append(box);
+  const all = document.getElementById("toasts");
+  all.append(box);
+  while (all.children.length > MOST_TOASTS) all.firstElementChild.remove();
   setTimeout(() => box.remove(), 6000);
 }
 

@@ -1,0 +1,76 @@
+"""Files for search engines, browsers and reporters of faults: robots.txt, the sitemap, the manifest, security.txt."""
+
+from datetime import timedelta
+from xml.sax.saxutils import escape
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from stemsplitter.api.dependencies import ServicesDep
+from stemsplitter.clock import now
+from stemsplitter.console import assets
+from stemsplitter.console.legal import LEGAL
+from stemsplitter.console.manual import PAGES
+from stemsplitter.console.tasks import TASKS
+from stemsplitter.service_errors import NotFound
+
+PUBLIC = ("", "pricing", "status", "docs", *sorted(f"docs/{name}" for name in PAGES), *LEGAL)
+PRIVATE = ("account", "credits", "developer", "new", "operator", "sign-in", "splits", "uploads", "v1")
+VALID_FOR = timedelta(days=180)  # of security.txt
+
+router = APIRouter()
+
+
+@router.get("/robots.txt")
+def robots(services: ServicesDep) -> Response:
+    """Keep crawlers on the public pages."""
+    lines = ["User-agent: *", *(f"Disallow: /{path}" for path in PRIVATE)]
+    return PlainTextResponse("\n".join([*lines, f"Sitemap: {services.settings.base_url}/sitemap.xml", ""]))
+
+
+@router.get("/sitemap.xml")
+def sitemap(services: ServicesDep) -> Response:
+    """List the public pages."""
+    paths = (*PUBLIC, *(task.slug for task in TASKS))
+    places = "".join(
+        f"<url><loc>{escape(f'{services.settings.base_url}/{path}')}</loc></url>\n" for path in paths
+    )
+    start = '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
+    return Response(f"{start}{places}</urlset>\n", media_type="application/xml")
+
+
+@router.get("/manifest.webmanifest")
+def manifest(request: Request) -> Response:
+    """Describe the installed app."""
+    icon = {"src": assets.url("icon.svg"), "type": "image/svg+xml", "sizes": "any", "purpose": "any"}
+    described = {
+        "name": "Stem Splitter",
+        "short_name": "Stems",
+        "description": "Separate songs into stems",
+        "id": "/",
+        "start_url": "/splits",
+        "display": "standalone",
+        "background_color": "#12161b",
+        "theme_color": "#0f766e",
+        "icons": [icon],
+        "shortcuts": [{"name": "New split", "url": "/new"}],
+    }
+    return JSONResponse(described, media_type="application/manifest+json")
+
+
+@router.get("/.well-known/security.txt")
+def security(services: ServicesDep) -> Response:
+    """Say where to report a vulnerability (RFC 9116)."""
+    settings = services.settings
+    if not settings.contact:
+        raise NotFound("The operator of this server has set no contact.")
+    contact = settings.contact if "://" in settings.contact else f"mailto:{settings.contact}"
+    expires = (now() + VALID_FOR).strftime("%Y-%m-%dT%H:%M:%SZ")
+    lines = (
+        f"Contact: {contact}",
+        f"Expires: {expires}",
+        "Preferred-Languages: en",
+        f"Canonical: {settings.base_url}/.well-known/security.txt",
+        "",
+    )
+    return PlainTextResponse("\n".join(lines))
