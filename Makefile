@@ -30,8 +30,9 @@ else
 	@$(BIN)/stemsplitter split "$(SONG)" --output "$(OUT)" $(ARGS)
 endif
 
-demo: $(VENV)/installed ## fetch the demo song and separate it
-	@song=$$($(BIN)/python scripts/demo_song.py) && $(BIN)/stemsplitter split "$$song" --output "$(OUT)" --overwrite
+demo: $(VENV)/installed ## fetch the demo song, separate it, and play it on the first page of the server
+	@song=$$($(BIN)/python scripts/demo_song.py) && $(BIN)/stemsplitter split "$$song" --output "$(OUT)" --overwrite \
+		&& $(BIN)/stemsplitter demo "$$song" --start 20 --license MIT
 
 test: $(VENV)/installed-dev weights clients ## run the tests that need neither torch nor a browser (ARGS="-k mp3 -x")
 	$(BIN)/python -m slipcover --source src --json --out coverage.json -m pytest $(ARGS)
