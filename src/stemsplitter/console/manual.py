@@ -37,7 +37,7 @@ SECTIONS = {
         "fetching",
         "links",
     ),
-    "Command and library": ("cli", "mcp", "library", "formats"),
+    "Command and library": ("cli", "mcp", "library", "clusters", "formats"),
     "About": ("architecture", "changelog"),
 }
 PAGES = {name for section in SECTIONS.values() for name in section}
