@@ -112,7 +112,7 @@ def test_the_speed_is_measured_and_shown(monkeypatch: pytest.MonkeyPatch) -> Non
     assert run("list").stdout.splitlines()[1].split()[-1] == "2.3×"
     assert "real time" not in run("verify").output
     assert "here: 5.7× real time" in run("verify", "here", "--speed").stderr
-    assert [model["real_time_factor"] for model in json.loads(run("list", "--json").stdout)] == [5.67, None]
+    assert [model["times_real_time"] for model in json.loads(run("list", "--json").stdout)] == [5.67, None]
 
 
 def test_an_optional_model_is_tried_once_a_day(monkeypatch: pytest.MonkeyPatch, root: Path) -> None:

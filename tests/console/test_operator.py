@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from stemsplitter.accounts.models import Account
+from stemsplitter.catalogue.pulls import Pulls
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.clock import now
 from stemsplitter.console import operator as module
@@ -237,6 +238,7 @@ def slow(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
 
     is_ready = ModelStore.is_ready
     monkeypatch.setattr(ModelStore, "pull", pull)
+    monkeypatch.setattr(Pulls, "_check", lambda *_: None)
     monkeypatch.setattr(ModelStore, "is_ready", lambda store, name: name in there or is_ready(store, name))
     yield go_on
     go_on.set()

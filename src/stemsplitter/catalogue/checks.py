@@ -62,7 +62,7 @@ def time_model(entry: ModelEntry, store: ModelStore, report: Report, device: str
     """Measure the speed of a model, keep and report it."""
     speed = measure_speed(entry, store, device)
     record_speed(entry, store, speed)
-    report(f"{entry.name}: {speed.real_time_factor:.1f}× real time on {speed.device}.")
+    report(f"{entry.name}: {speed.times_real_time:.1f}× real time on {speed.device}.")
 
 
 def main() -> None:

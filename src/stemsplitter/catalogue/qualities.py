@@ -19,7 +19,7 @@ BEST_OVERLAP: Final = 0.5
 BEST_COST: Final = 1.5
 """Time of ``best`` relative to ``balanced``: the models overlap by a quarter otherwise."""
 DEFAULT_SPEED: Final = 1.5
-"""Real-time factor from which on a better model is used without a quality."""
+"""Seconds of audio that a better model separates in a second, at least, to be used without a quality."""
 BETTER: Final = ("melband_kim", "scnet_large", "best_6s", "mega53")
 """Models better than those of ``fast``, in order of preference: the first that provides the stems has fewest others."""
 
@@ -46,7 +46,7 @@ def better_model_for(
 ) -> ModelEntry | None:
     """Return the installed model of a quality other than ``fast`` for these stems, if there is one.
 
-    Without a quality, it has a real-time factor of at least ``DEFAULT_SPEED`` on this machine.
+    Without a quality, it separates at least ``DEFAULT_SPEED`` seconds of audio in a second on this machine.
     """
     for entry in _better(stems, store, quality):
         if store.is_ready(entry.name) and (
@@ -72,8 +72,8 @@ def quality_times(stems: Iterable[str], store: ModelStore, device: str = "auto")
     requested, times = tuple(stems), {}
     for quality in QUALITIES:
         entry = better_model_for(requested, store, quality) or default_model_for(requested, store)
-        if factor := recorded_speed(entry, store, device):
-            times[quality] = (BEST_COST if quality == "best" else 1.0) / factor
+        if speed := recorded_speed(entry, store, device):
+            times[quality] = (BEST_COST if quality == "best" else 1.0) / speed
     return times
 
 

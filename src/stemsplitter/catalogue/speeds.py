@@ -36,12 +36,12 @@ class MeasuredSpeed:
     """The speed of a model.
 
     Attributes:
-        real_time_factor: seconds of audio separated in a second.
+        times_real_time: seconds of audio separated in a second.
         device: name of the device.
         notes: sentences about the loaded model that users should read.
     """
 
-    real_time_factor: float
+    times_real_time: float
     device: str
     notes: tuple[str, ...] = ()
 
@@ -73,7 +73,7 @@ def record_speed(entry: ModelEntry, store: ModelStore, speed: MeasuredSpeed) -> 
     """Keep a measurement; ModelError if it cannot be written."""
     records = _read(entry, store)
     records[_key(_kind(speed.device))] = {
-        "real_time_factor": speed.real_time_factor,
+        "times_real_time": speed.times_real_time,
         "device": speed.device,
         "of": _identity(entry, store),
     }
@@ -84,7 +84,7 @@ def record_speed(entry: ModelEntry, store: ModelStore, speed: MeasuredSpeed) -> 
 
 
 def recorded_speed(entry: ModelEntry, store: ModelStore, device: str = "auto") -> float | None:
-    """Return the real-time factor of a model on a device of this machine, if these weights were measured there.
+    """Return the seconds of audio that a model separates in a second on a device of this machine, if it was measured.
 
     ``auto`` is a GPU, if the model was measured on one and torch is installed, else the CPU.
     """
@@ -93,7 +93,7 @@ def recorded_speed(entry: ModelEntry, store: ModelStore, device: str = "auto") -
     for kind in (*gpus, "cpu") if device == "auto" else (_kind(device),):
         record = records.get(_key(kind))
         if isinstance(record, dict) and record.get("of") == _identity(entry, store):
-            factor = record.get("real_time_factor")
+            factor = record.get("times_real_time")
             return factor if isinstance(factor, int | float) and factor > 0 else None
     return None
 

@@ -96,7 +96,7 @@ def measure(model: str) -> Speed:
         return Speed(model, "", None, problem)
     with suppress(ModelError):
         record_speed(entry, store, speed)
-    return Speed(model, speed.device, speed.real_time_factor, None, speed.notes)
+    return Speed(model, speed.device, speed.times_real_time, None, speed.notes)
 
 
 def _precision(model: str) -> list[str]:

@@ -181,7 +181,7 @@ def _as_json(
         "ready": ready,
         "built_in": entry.built_in,
         "precision": {hardware: asdict(check) for hardware, check in checks.items()},
-        "real_time_factor": speed,
+        "times_real_time": speed,
     }
 
 

@@ -6,8 +6,10 @@ from pydantic import Field
 from stemsplitter.api.dependencies import CallerDep, ServicesDep
 from stemsplitter.api.documentation import documented
 from stemsplitter.api.envelope import Envelope, JsonResponse, success
+from stemsplitter.catalogue.entries import ModelEntry
 from stemsplitter.catalogue.speeds import recorded_speed
 from stemsplitter.schemas import CamelModel
+from stemsplitter.services import Services
 
 router = APIRouter(tags=["Models"])
 
@@ -25,7 +27,7 @@ EXAMPLE = {
     },
     "quality": {},
     "ready": True,
-    "realtimeFactor": 9.4,
+    "realtimeFactor": 0.1064,
 }
 
 
@@ -51,8 +53,8 @@ class Model(CamelModel):
     )
     ready: bool = Field(description="Whether the weights are on this server.")
     realtime_factor: float | None = Field(
-        examples=[9.4],
-        description="Seconds of audio that this server separates in a second, as measured when the model was "
+        examples=[0.1064],
+        description="Seconds of processing for a second of audio on this server, as measured when the model was "
         "installed. Null if it was not measured.",
     )
 
@@ -86,9 +88,14 @@ def list_models(services: ServicesDep, _: CallerDep) -> JsonResponse:
                     ),
                     quality={figure: dict(values) for figure, values in entry.quality.items()},
                     ready=store.is_ready(entry.name),
-                    realtime_factor=recorded_speed(entry, store, services.settings.device),
+                    realtime_factor=_realtime_factor(entry, services),
                 )
                 for entry in store.entries()
             ]
         )
     )
+
+
+def _realtime_factor(entry: ModelEntry, services: Services) -> float | None:
+    speed = recorded_speed(entry, services.models, services.settings.device)
+    return None if speed is None else round(1 / speed, 4)
