@@ -11,12 +11,13 @@ import numpy.typing as npt
 
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
-from stemsplitter.audio.peaks import Peaks
-from stemsplitter.audio.previews import CODECS, write_previews
+from stemsplitter.audio.peaks import Peaks, overview
+from stemsplitter.audio.previews import CODECS
 from stemsplitter.clock import now
 from stemsplitter.database import new_id
 from stemsplitter.services import Services
-from stemsplitter.splits.models import Split, peaks_key, previews_folder, stems_folder
+from stemsplitter.splits.models import Split, overview_key, peaks_key, stems_folder
+from tests.services import file_maker
 
 FULL = 1 << 23
 RATE, SAMPLES = 8_000, 4_000
@@ -84,8 +85,6 @@ def add_song(
     """Add a succeeded split with these stems, `[2, samples]`, and their previews."""
     split_id = new_id("split")
     stems, masters = {}, {}
-    if previews:
-        _add_previews(services, split_id, waveforms, rate)
     for name, samples in waveforms.items():
         with TemporaryDirectory() as folder:
             path = Path(folder) / f"{name}.wav"
@@ -98,9 +97,11 @@ def add_song(
         masters[name] = stems[name] | {"peak": float(np.abs(samples).max())}
     peaks = Peaks(tuple(waveforms), rate)
     peaks.add(waveforms)
-    services.storage.put_stream(peaks_key(split_id), [peaks.encode()], "application/json")
+    encoded = peaks.encode()
+    for key, data in ((peaks_key(split_id), encoded), (overview_key(split_id), overview(encoded))):
+        services.storage.put_stream(key, [data], "application/json")
     values = {"requested_stems": list(waveforms), **values}
-    return add_split(
+    add_split(
         services,
         account_id,
         "succeeded",
@@ -110,22 +111,15 @@ def add_song(
         progress=100,
         **values,
     )
+    if previews:
+        _add_previews(services, account_id, split_id)
+    return split_id
 
 
-def _add_previews(
-    services: Services, split_id: str, waveforms: Mapping[str, npt.NDArray[np.float32]], rate: int
-) -> None:
-    with TemporaryDirectory() as name:
-        folder = Path(name)
-        stems = {stem: folder / f"{stem}.wav" for stem in waveforms}
-        for stem, path in stems.items():
-            with StemWriter(path, OutputFormat.parse("wav"), rate, 2) as writer:
-                writer.write(waveforms[stem])
-                writer.commit()
-        for codec in CODECS:
-            written = write_previews(stems, folder, codec)
-            for path in (*written.files.values(), written.index):
-                services.storage.put_file(f"{previews_folder(split_id, codec)}/{path.name}", path, "")
+def _add_previews(services: Services, account_id: str, split_id: str) -> None:
+    for codec in CODECS:
+        services.derived_files.previews(account_id, split_id, codec)
+        assert file_maker(services).make_next("wrk_1", previews=True)
 
 
 def waveform(steps: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

@@ -7,6 +7,7 @@ import pytest
 
 from stemsplitter.audio.previews import CODECS
 from stemsplitter.services import Services
+from tests.services import file_maker
 
 from .conftest import PASSWORD_HASH, Browser
 from .songs import add_finished, add_song
@@ -36,11 +37,27 @@ def test_index_gives_the_ranges_of_the_pieces(browser: Browser, split_id: str, c
         assert part.status_code == 206 and part.content == whole.content[first:]
 
 
-def test_index_of_a_split_without_previews_is_empty(
+def test_previews_are_made_on_request(browser: Browser, services: Services, account_id: str) -> None:
+    split_id, _ = add_finished(services, account_id)
+    url = f"/splits/{split_id}/previews/aac/previews.json"
+    for _ in range(2):
+        waiting = browser.get(url)
+        assert (waiting.status_code, waiting.headers["retry-after"]) == (202, "1")
+    maker = file_maker(services)
+    assert maker.make_next("wrk_1", previews=True) and not maker.make_next("wrk_1", previews=True)
+    assert browser.get(url).json()["codec"] == "aac"
+
+
+def test_index_of_a_split_whose_previews_cannot_be_made_is_empty(
     browser: Browser, services: Services, account_id: str
 ) -> None:
     split_id, _ = add_finished(services, account_id)
-    assert browser.get(f"/splits/{split_id}/previews/opus/previews.json").status_code == 204
+    url = f"/splits/{split_id}/previews/opus/previews.json"
+    assert browser.get(url).status_code == 202
+    services.storage.delete_prefix(f"splits/{split_id}/stems")
+    while file_maker(services).make_next("wrk_1", previews=True):
+        pass
+    assert browser.get(url).status_code == 204
 
 
 @pytest.mark.parametrize("name", ["opus/piano.opus", "opus/vocals.m4a", "mp3/previews.json", "opus/../aac/x"])

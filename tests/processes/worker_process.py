@@ -66,9 +66,10 @@ class Pool:
         stems = {name: str(folder / f"{name}.mp3") for name in request.stems}
         masters = {name: {"path": str(folder / f"{name}.flac"), "peak": 0.5} for name in request.stems}
         written = (*stems.values(), *(str(master["path"]) for master in masters.values()))
-        for path in (*written, folder / "peaks.json"):
+        peaks, overview = str(folder / "peaks.json"), str(folder / "overview.json")
+        for path in (*written, peaks, overview):
             Path(path).write_bytes(b"{}")
-        return Separated(stems, masters, str(folder / "peaks.json"), "cpu", 1.0, 1.0)
+        return Separated(stems, masters, peaks, overview, "cpu", 1.0, 1.0)
 
 
 class LoggingJobs(SplitJobs):

@@ -1,97 +1,187 @@
-"""Previews that a worker writes after a split has succeeded."""
+"""Previews, which are queued when a split succeeds and made as derived files are."""
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import select, update
 
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.clock import now
+from stemsplitter.quotas.disk import Disk
+from stemsplitter.quotas.models import StoredBytes
+from stemsplitter.service_errors import Busy, NotFound, QuotaExceeded, RateLimited
 from stemsplitter.services import Services
 from stemsplitter.splits import repository
-from stemsplitter.splits.models import masters_folder, previews_folder
-from stemsplitter.splits.previews import PreviewMaker
+from stemsplitter.splits.derived.maker import FileMaker
+from stemsplitter.splits.derived.models import DerivedFile
+from stemsplitter.splits.derived.schemas import FileView
+from stemsplitter.splits.maintenance import SplitMaintenance
+from stemsplitter.splits.models import Split, masters_folder
+from stemsplitter.splits.sizes import previews_bytes
+from tests.services import file_maker
 
 from .conftest import Create
 
 
 @pytest.fixture
-def maker(services: Services) -> PreviewMaker:
-    return PreviewMaker(services.database, services.storage, services.splits.endings)
+def maker(services: Services) -> FileMaker:
+    return file_maker(services)
 
 
 @pytest.fixture
-def succeeded(services: Services, create: Create, tmp_path: Path) -> Callable[[], tuple[str, dict[str, str]]]:
-    """Create a split with two masters; return its ID and their storage keys."""
-
-    def make() -> tuple[str, dict[str, str]]:
-        split_id = create(stemModel="4s", stems=["vocals", "drums"])
-        keys = {}
-        for name in ("vocals", "drums"):
-            path = tmp_path / f"{name}.flac"
-            with StemWriter(path, OutputFormat.parse("flac"), 44_100, 2) as writer:
-                writer.write(np.full((2, 44_100), 0.1 if name == "drums" else 0, np.float32))
-                writer.commit()
-            keys[name] = f"{masters_folder(split_id)}/{path.name}"
-            services.storage.put_file(keys[name], path, "audio/flac")
-        stems = {name: {"key": key, "size": 1, "mime": "audio/flac"} for name, key in keys.items()}
-        with services.database.write() as session:
-            assert repository.start(session, split_id, None, "run_1", "wrk_1")
-            assert services.splits.endings.succeed(session, split_id, "run_1", stems, stems, {}, 1000)
-        return split_id, keys
-
-    return make
+def split_id(services: Services, create: Create, tmp_path: Path) -> str:
+    """A split with two masters that has succeeded."""
+    split_id = create(stemModel="4s", stems=["vocals", "drums"])
+    stems = {}
+    for name in ("vocals", "drums"):
+        path = tmp_path / f"{name}.flac"
+        with StemWriter(path, OutputFormat.parse("flac"), 44_100, 2) as writer:
+            writer.write(np.full((2, 44_100), 0.1 if name == "drums" else 0, np.float32))
+            writer.commit()
+        key = f"{masters_folder(split_id)}/{path.name}"
+        size = services.storage.put_file(key, path, "audio/flac")
+        stems[name] = {"key": key, "size": size, "mime": "audio/flac", "peak": 0.1}
+    total = sum(stem["size"] for stem in stems.values())
+    with services.database.write() as session:
+        assert repository.start(session, split_id, None, "run_1", "wrk_1")
+        assert services.splits.endings.succeed(session, split_id, "run_1", stems, stems, {}, total)
+    return split_id
 
 
-def stored(services: Services, split_id: str) -> dict[str, int]:
+def make(maker: FileMaker) -> None:
+    assert maker.make_next("wrk_1", previews=True)
+
+
+def stored(services: Services, folder: object) -> dict[str, int]:
+    assert isinstance(folder, str)
     return {
         file.key.rpartition("/")[2]: services.storage.size(file.key)
-        for file in services.storage.list_prefix(previews_folder(split_id, "opus"))
+        for file in services.storage.list_prefix(folder)
     }
 
 
-def reserved(services: Services, split_id: str) -> int:
+def counted(services: Services, split_id: str) -> dict[str, int]:
+    """Return the counted bytes of the previews of a split."""
     with services.database.read() as session:
-        return services.quotas.reserved(session, split_id)
+        rows = session.scalars(select(StoredBytes).where(StoredBytes.owner_id == split_id))
+        return {row.name: row.bytes for row in rows if row.name}
 
 
-def test_previews_are_stored_and_counted(
-    services: Services, maker: PreviewMaker, succeeded: Callable[[], tuple[str, dict[str, str]]]
+def test_previews_are_queued_with_the_split_and_counted(
+    services: Services, account: str, maker: FileMaker, split_id: str
 ) -> None:
-    split_id, masters = succeeded()
-    before = reserved(services, split_id)
-    maker.make(split_id, masters)
-    files = stored(services, split_id)
+    (reserved,) = counted(services, split_id).values()
+    assert reserved == previews_bytes(2, services.splits.get(account, split_id).duration_seconds)
+    assert isinstance(services.derived_files.previews(account, split_id, "opus"), FileView)
+    assert services.splits.get(account, split_id).levels is None
+    assert not maker.make_next("wrk_1")  # the thread of requested files leaves them
+    make(maker)
+    folder = services.derived_files.previews(account, split_id, "opus")
+    files = stored(services, folder)
     assert sorted(files) == ["drums.opus", "previews.json", "vocals.opus"]
-    assert reserved(services, split_id) == before + sum(files.values())
-    index = json.loads(b"".join(services.storage.read(f"{previews_folder(split_id, 'opus')}/previews.json")))
+    assert list(counted(services, split_id).values()) == [sum(files.values())]
+    index = json.loads(b"".join(services.storage.read(f"{folder}/previews.json")))
     assert sum(index["stems"]["drums"]["sizes"]) == files["drums.opus"]
-    assert index["stems"]["vocals"]["silent"] is True
+
+
+def test_levels_are_shown_when_the_stems_are_measured(
+    services: Services, account: str, maker: FileMaker, split_id: str
+) -> None:
+    make(maker)
+    view = services.splits.get(account, split_id).model_dump(mode="json", by_alias=True)
+    assert list(view)[-1] == "levels"
+    assert view["levels"]["vocals"] == {"loudness": None, "truePeak": None, "silent": True}
+    drums = view["levels"]["drums"]
+    assert drums["truePeak"] == pytest.approx(-20, abs=1.5) and list(drums)[-1] == "silent"
+
+
+def test_other_codecs_are_made_on_request(
+    services: Services, account: str, maker: FileMaker, split_id: str
+) -> None:
+    make(maker)
+    first, again = (services.derived_files.previews(account, split_id, "aac") for _ in range(2))
+    assert isinstance(first, FileView) and first == again
+    make(maker)
+    assert not maker.make_next("wrk_1", previews=True)
+    files = stored(services, services.derived_files.previews(account, split_id, "aac"))
+    assert sorted(files) == ["drums.m4a", "previews.json", "vocals.m4a"]
+    with pytest.raises(NotFound, match="choose opus or aac"):
+        services.derived_files.previews(account, split_id, "mp3")
+
+
+def test_previews_are_not_among_the_files_that_a_request_names(
+    services: Services, account: str, maker: FileMaker, split_id: str
+) -> None:
+    make(maker)
+    folder = services.derived_files.previews(account, split_id, "opus")
+    assert isinstance(folder, str)
+    for find in (services.derived_files.find, services.derived_files.get, services.derived_files.get_mix):
+        with pytest.raises(NotFound):
+            find(account, split_id, folder.rpartition("/")[2])
+    with pytest.raises(NotFound):
+        services.derived_files.previews("acc_other", split_id, "opus")
+
+
+def test_h2_previews_leave_room_for_requested_files(
+    services: Services, account: str, split_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = services.settings.model_copy(update={"max_queued_files": 1, "max_derived_files": 1})
+    monkeypatch.setattr(services.derived_files, "_settings", own)
+    services.derived_files.stem(account, split_id, "vocals", "wav")
+    with pytest.raises(RateLimited):
+        services.derived_files.stem(account, split_id, "vocals", "ogg")
+    services.derived_files.previews(account, split_id, "aac")
+
+
+def test_h2_previews_over_the_quota_or_on_a_full_disk_are_refused(
+    services: Services, account: str, split_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = counted(services, split_id)
+    with monkeypatch.context() as patched:
+        patched.setattr(services.quotas, "_settings", services.settings.model_copy(update={"quota_bytes": 1}))
+        with pytest.raises(QuotaExceeded):
+            services.derived_files.previews(account, split_id, "aac")
+    services.quotas._disk = Disk([services.settings.data_dir], 10**9, lambda folder: 10**9)
+    with pytest.raises(Busy, match="disk"):
+        services.derived_files.previews(account, split_id, "aac")
+    assert counted(services, split_id) == before
+
+
+def test_previews_of_a_dead_worker_are_made_by_another(
+    services: Services, account: str, maker: FileMaker, split_id: str
+) -> None:
+    late = maker._claim("wrk_dead", previews=True)
+    assert late is not None
+    maker.requeue_dead(lambda: ["wrk_2"])
+    make(maker)
+    folder = services.derived_files.previews(account, split_id, "opus")
+    files = stored(services, folder)
+    maker._make(late)  # the late run changes nothing
+    assert stored(services, folder) == files
+    assert list(counted(services, split_id).values()) == [sum(files.values())]
 
 
 def test_previews_are_deleted_with_the_split(
-    services: Services,
-    account: str,
-    maker: PreviewMaker,
-    succeeded: Callable[[], tuple[str, dict[str, str]]],
+    services: Services, account: str, maker: FileMaker, split_id: str
 ) -> None:
-    split_id, masters = succeeded()
-    maker.make(split_id, masters)
+    make(maker)
     services.splits.delete(account, split_id)
-    assert stored(services, split_id) == {} and reserved(services, split_id) == 0
+    assert list(services.storage.list_prefix(f"splits/{split_id}")) == []
+    assert counted(services, split_id) == {}
 
 
-def test_previews_of_a_deleted_split_are_not_kept(
+def test_previews_of_a_split_that_is_deleted_meanwhile_are_not_kept(
     services: Services,
     account: str,
-    maker: PreviewMaker,
-    succeeded: Callable[[], tuple[str, dict[str, str]]],
+    maker: FileMaker,
+    split_id: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The split is deleted while its previews are stored."""
-    split_id, masters = succeeded()
     put = services.storage.put_file
 
     def put_then_delete(key: str, path: Path, mime: str, *names: str) -> int:
@@ -102,15 +192,43 @@ def test_previews_of_a_deleted_split_are_not_kept(
         return size
 
     monkeypatch.setattr(services.storage, "put_file", put_then_delete)
-    maker.make(split_id, masters)
-    assert stored(services, split_id) == {} and reserved(services, split_id) == 0
+    make(maker)
+    assert list(services.storage.list_prefix(f"splits/{split_id}")) == []
 
 
-def test_submitted_previews_are_made_and_a_failure_does_not_end_the_thread(
-    services: Services, maker: PreviewMaker, succeeded: Callable[[], tuple[str, dict[str, str]]]
+def test_previews_that_fail_leave_nothing(
+    services: Services, account: str, maker: FileMaker, split_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    split_id, masters = succeeded()
-    maker.submit("split_gone", {"vocals": "splits/split_gone/masters/vocals.flac"})
-    maker.submit(split_id, masters)
-    maker.join()
-    assert "previews.json" in stored(services, split_id)
+    put: Callable[..., int] = services.storage.put_file
+
+    def put_stems_only(key: str, path: Path, mime: str, *names: str) -> int:
+        if key.endswith("previews.json"):
+            raise OSError("no space")
+        return put(key, path, mime, *names)
+
+    monkeypatch.setattr(services.storage, "put_file", put_stems_only)
+    while maker.make_next("wrk_1", previews=True):
+        pass
+    assert services.derived_files.previews(account, split_id, "opus") is None
+    SplitMaintenance(
+        services.database, services.storage, services.splits, services.derived_files, services.quotas
+    ).delete_expired_files()
+    assert counted(services, split_id) == {}
+    assert stored(services, f"splits/{split_id}/derived") == {}
+
+
+def test_previews_expire_with_the_split(services: Services, maker: FileMaker, split_id: str) -> None:
+    make(maker)
+    with services.database.read() as session:
+        expires = session.scalars(select(DerivedFile.expires_at)).one()
+        assert expires == session.get_one(Split, split_id).expires_at
+    with services.database.write() as session:
+        session.execute(update(Split).values(expires_at=now() - timedelta(seconds=1)))
+        session.execute(update(DerivedFile).values(expires_at=now() - timedelta(seconds=1)))
+    maintenance = SplitMaintenance(
+        services.database, services.storage, services.splits, services.derived_files, services.quotas
+    )
+    maintenance.delete_expired_files()
+    maintenance.delete_expired()
+    assert list(services.storage.list_prefix(f"splits/{split_id}")) == []
+    assert counted(services, split_id) == {}

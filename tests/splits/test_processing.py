@@ -20,6 +20,7 @@ from stemsplitter.splits import processing, repository, watch
 from stemsplitter.splits.jobs import SplitJobs
 from stemsplitter.splits.models import Split
 from stemsplitter.splits.processing import Released, SplitProcessor
+from stemsplitter.splits.sizes import previews_bytes
 from stemsplitter.storage import StorageError
 from stemsplitter.webhooks.models import WebhookEvent
 from stemsplitter.worker.pool import OutOfMemory, Separated, SeparationFailed, SeparationRequest
@@ -55,9 +56,12 @@ class FakePool:
         }
         for path in (*stems.values(), *(str(master["path"]) for master in masters.values())):
             Path(path).write_bytes(b"a stem")
-        peaks = folder / "peaks.json"
-        peaks.write_bytes(b"{}")
-        return Separated(stems, masters, str(peaks), "cpu (a fast one)", 1.0, 2.0, self.vocals_from)
+        peaks, overview = folder / "peaks.json", folder / "overview.json"
+        for path in (peaks, overview):
+            path.write_bytes(b"{}")
+        return Separated(
+            stems, masters, str(peaks), str(overview), "cpu (a fast one)", 1.0, 2.0, self.vocals_from
+        )
 
 
 def fails(error: Exception) -> Step:
@@ -158,6 +162,7 @@ def test_split_succeeds(
     assert stored(services, split_id) == [
         "instrumental.flac",
         "instrumental.wav",
+        "overview.json",
         "peaks.json",
         "vocals.flac",
         "vocals.wav",
@@ -446,7 +451,7 @@ def test_run_that_lost_its_lease_changes_nothing(
     assert (split.status, split.attempts) == ("succeeded", 2)
     assert ledger(split_id) == SETTLED
     assert events(services, split_id) == ["audio.split.completed"]
-    assert len(stored(services, split_id)) == 13  # the other run's stems are still there
+    assert len(stored(services, split_id)) == 14  # the other run's stems are still there
 
 
 def fails_first(times: int, error: Exception, real: Callable[..., Any]) -> Callable[..., Any]:
@@ -647,8 +652,10 @@ def test_h2_run_limits_the_sample_rate_and_records_the_stored_bytes(
     assert run(jobs)
     assert [request.max_sample_rate for request in pool.requests] == [48_000]
     files = sum(file.size for file in services.storage.list_prefix())
-    assert _stored_bytes(services, account) == files < reserved
-    assert row(services, split_id).status == "succeeded"
+    split = row(services, split_id)
+    previews = previews_bytes(6, split.duration_seconds)  # to be made
+    assert _stored_bytes(services, account) == files + previews < reserved
+    assert split.status == "succeeded"
 
 
 def test_h2_stems_are_not_kept_twice(
@@ -669,6 +676,7 @@ def test_h2_stems_are_not_kept_twice(
         ["drums.flac", "drums.mp3", "vocals.mp3"],
         ["drums.flac", "drums.mp3"],
         ["drums.mp3"],
+        [],  # the peaks
         [],
     ]
 

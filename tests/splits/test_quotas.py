@@ -25,6 +25,7 @@ from stemsplitter.service_errors import Busy, Conflict, NotFound, QuotaExceeded,
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.splits import repository
+from stemsplitter.splits.derived.models import DerivedFile
 from stemsplitter.splits.maintenance import SplitMaintenance
 from stemsplitter.splits.models import FAILED, SUCCEEDED, Split, peaks_key
 from stemsplitter.splits.schemas import CreateSplit
@@ -32,10 +33,11 @@ from stemsplitter.splits.sizes import stem_bytes, stems_bytes
 from stemsplitter.uploads.errors import UploadError
 from stemsplitter.uploads.models import RECEIVED, Upload
 from tests.loopback import Handler, listening
+from tests.services import file_maker
 
 from .conftest import Create
 
-QUOTA = 13_300_000
+QUOTA = 14_150_000
 TOOK = {"device": "cpu", "seconds": 1.5, "realtimeFactor": 0.5}
 
 
@@ -63,7 +65,7 @@ def on_disk(services: Services) -> dict[tuple[str, str], int]:
     sizes: dict[tuple[str, str], int] = defaultdict(int)
     for stored in services.storage.list_prefix():
         folder, owner, *rest = stored.key.split("/")
-        name = rest[1] if folder == "splits" and rest[0] == "mixes" else ""
+        name = rest[1] if folder == "splits" and rest[0] == "derived" else ""
         sizes[sources.get(stored.key, owner), name] += stored.size
     return sizes
 
@@ -81,10 +83,12 @@ def check(services: Services, account: str) -> None:
     with services.database.read() as session:
         ended = select(Split.id).where(Split.status.in_((SUCCEEDED, FAILED)), Split.deleted_at.is_(None))
         received = select(Upload.id).where(Upload.status == RECEIVED)
-        written = {*session.scalars(ended), *session.scalars(received)}
-    for (owner, name), size in counted.items():
+        made = select(DerivedFile.split_id, DerivedFile.id).where(DerivedFile.status == SUCCEEDED)
+        written = {(owner, "") for query in (ended, received) for owner in session.scalars(query)}
+        written |= {(split_id, file_id) for split_id, file_id in session.execute(made)}
+    for owner, size in counted.items():
         if owner in written:
-            assert sizes[owner, name] == size
+            assert sizes[owner] == size
 
 
 class Guest:
@@ -156,12 +160,27 @@ class Guest:
             size = storage.put_stream(key, [bytes(50_000 + 1000 * number)], "audio/mpeg")
             stems[name] = {"key": key, "size": size, "mime": "audio/mpeg"}
             key = f"splits/{split_id}/masters/{name}.flac"
-            size = storage.put_stream(key, [bytes(90_000 + 1000 * number)], "audio/flac")
+            size = storage.put_stream(key, [self.song], "audio/flac")
             masters[name] = {"key": key, "size": size, "mime": "audio/flac", "peak": 0.5}
         size = sum(file["size"] for file in (*stems.values(), *masters.values()))
         size += storage.put_stream(peaks_key(split_id), [bytes(1234)], "application/json")
         with services.database.write() as session:
             assert services.splits.endings.succeed(session, split_id, "run_1", stems, masters, TOOK, size)
+
+    def mix(self, number: int) -> None:
+        gains = {"vocals": None if number % 2 else -number}
+        split_id = self._pick(self.splits, number)
+        self.services.derived_files.mix_levels(self.account, split_id, gains, {}, "mp3", None, 32)
+
+    def archive(self, number: int) -> None:
+        self.services.derived_files.archive(self.account, self._pick(self.splits, number), "ogg")
+
+    def preview(self, number: int) -> None:
+        codec = "aac" if number % 2 else "opus"
+        self.services.derived_files.previews(self.account, self._pick(self.splits, number), codec)
+
+    def make(self, number: int) -> None:
+        file_maker(self.services).make_next("wrk_1", previews=number % 2 == 0)
 
     def delete(self, number: int) -> None:
         self.services.splits.delete(self.account, self._pick(self.splits, number))
@@ -169,10 +188,12 @@ class Guest:
     def expire(self, number: int) -> None:
         past = now() - timedelta(days=2)
         with self.services.database.write() as session:
-            if number % 3 == 0:
+            if number % 4 == 0:
                 session.execute(update(Upload).values(expires_at=past))
-            elif number % 3 == 1:
+            elif number % 4 == 1:
                 session.execute(update(Split).values(expires_at=past))
+            elif number % 4 == 2:
+                session.execute(update(DerivedFile).values(expires_at=past))
             else:
                 renewable = update(StoredBytes).where(StoredBytes.expires_at.is_not(None))
                 session.execute(renewable.values(expires_at=past))
@@ -211,7 +232,7 @@ class Guest:
 
 ACTIONS = (
     "reserve", "reserve", "send", "send", "send_chunks", "create", "create", "create_from_url", "retry", "cancel",
-    "succeed", "delete", "expire",
+    "succeed", "succeed", "mix", "archive", "preview", "make", "make", "delete", "expire",
 )  # fmt: skip
 
 
@@ -243,7 +264,7 @@ def test_h2_rows_cover_the_files_after_any_sequence(
     for split_id in guest.splits:
         guest.do("cancel", guest.splits.index(split_id))
         guest.do("delete", guest.splits.index(split_id))
-    for kind in range(3):
+    for kind in range(4):
         guest.expire(kind)
     assert used(services, account) == 0
     assert list(services.storage.list_prefix()) == []

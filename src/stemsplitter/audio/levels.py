@@ -44,6 +44,10 @@ class Level:
     loudness: float | None
     true_peak: float | None
 
+    def dump(self) -> dict[str, float | bool | None]:
+        """Return the level as JSON."""
+        return {"loudness": self.loudness, "truePeak": self.true_peak, "silent": self.is_silent}
+
     @property
     def is_silent(self) -> bool:
         """True if nothing can be heard."""

@@ -11,7 +11,7 @@ Samples = npt.NDArray[np.float32]
 Points = npt.NDArray[np.int8]
 
 POINTS_PER_SECOND = 50
-FILE_NAME = "peaks.json"
+FILE_NAME, OVERVIEW_NAME = "peaks.json", "overview.json"
 OVERVIEW_POINTS = 1200
 MIME = "application/json"
 _FULL_SCALE = 127  # waveforms are about a hundred pixels high: one byte per value is enough

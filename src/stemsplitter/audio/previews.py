@@ -32,6 +32,7 @@ Samples = npt.NDArray[np.float32]
 
 RATE = opus_pieces.RATE
 PIECE = 2 * RATE  # samples
+DEFAULT_CODEC = "opus"
 INDEX = "previews.json"
 INDEX_MIME = "application/json"
 
@@ -156,14 +157,13 @@ class PreviewWriter:
 
 
 def write_previews(
-    stems: Mapping[str, Path], folder: Path, codec: str = "opus", *, threads: int = 2
+    stems: Mapping[str, Path], folder: Path, codec: str = DEFAULT_CODEC, *, threads: int = 2
 ) -> Previews:
     """Write the previews of ``stems``, by name, and their index to ``folder``, and measure the stems.
 
     The index is JSON: ``{"codec", "mime", "sampleRate", "samples", "pieceSamples", "delay", "stems": {NAME: {"file",
-    "sizes", "loudness", "truePeak", "silent"}}}``. ``sizes`` are the bytes of the pieces, which follow each other in
-    the file; the levels are those of :class:`~stemsplitter.audio.levels.Level`. ``delay`` is the number of samples that
-    a decoder which ignores the header returns before a piece.
+    "sizes"}}}``. ``sizes`` are the bytes of the pieces, which follow each other in the file. ``delay`` is the number of
+    samples that a decoder which ignores the header returns before a piece.
 
     Raises:
         AudioError: a stem cannot be decoded.
@@ -206,11 +206,8 @@ def _described(codec: Codec, written: Mapping[str, tuple[PreviewWriter, Level]])
             name: {
                 "file": writer.path.name,
                 "sizes": writer.sizes,
-                "loudness": level.loudness,
-                "truePeak": level.true_peak,
-                "silent": level.is_silent,
             }
-            for name, (writer, level) in written.items()
+            for name, (writer, _) in written.items()
         },
     }
     return json.dumps(described, separators=(",", ":"))

@@ -5,12 +5,14 @@ from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.api.downloads import file_response
+from stemsplitter.api.routes.split_files import RETRY_AFTER_S
 from stemsplitter.api.routes.splits import SplitId
-from stemsplitter.audio.peaks import MIME, overview
+from stemsplitter.audio.peaks import MIME, OVERVIEW_NAME
 from stemsplitter.audio.previews import CODECS, INDEX, INDEX_MIME
 from stemsplitter.console.access import SignedInDep
 from stemsplitter.service_errors import NotFound
-from stemsplitter.splits.models import peaks_key, previews_folder
+from stemsplitter.splits.derived.schemas import FileView
+from stemsplitter.splits.models import overview_key
 from stemsplitter.storage.errors import FileMissing
 
 router = APIRouter()
@@ -19,15 +21,15 @@ router = APIRouter()
 _CACHING = "private, no-cache"
 
 
-@router.get("/splits/{split_id}/overview.json")
-def waveforms(services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
+@router.get(f"/splits/{{split_id}}/{OVERVIEW_NAME}")
+def waveforms(request: Request, services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
     """Return the peaks of the whole song, in few points."""
     services.splits.succeeded(signed_in.account.id, split_id)
+    key = overview_key(split_id)
     try:
-        stored = b"".join(services.storage.read(peaks_key(split_id)))
+        return file_response(request, services.storage, key, MIME, OVERVIEW_NAME, caching=_CACHING)
     except FileMissing as error:
         raise NotFound("This split has no waveforms.") from error
-    return Response(overview(stored), media_type=MIME, headers={"Cache-Control": _CACHING})
 
 
 @router.get("/splits/{split_id}/previews/{codec}/{name}")
@@ -36,7 +38,7 @@ def previews(
 ) -> Response:
     """Return the index of the previews in a codec, or the preview of a stem, whole or a range of it.
 
-    The index is empty (204) if the split has no previews.
+    Empty with 202 while they are made, and with 204 if they cannot be made.
     """
     split = services.splits.succeeded(signed_in.account.id, split_id)
     known = CODECS.get(codec)
@@ -45,10 +47,14 @@ def previews(
         mimes |= {f"{stem}.{known.extension}": known.mime for stem in split.stems or {}}
     if known is None or name not in mimes:
         raise NotFound("There is no such preview.")
-    key = f"{previews_folder(split_id, codec)}/{name}"
+    folder = services.derived_files.previews(signed_in.account.id, split_id, codec)
+    if isinstance(folder, FileView):
+        return Response(status_code=202, headers={"Retry-After": str(RETRY_AFTER_S)})
+    if folder is None:
+        return Response(status_code=204)  # not an error: the player loads the stems
     try:
-        return file_response(request, services.storage, key, mimes[name], name, caching=_CACHING)
+        return file_response(
+            request, services.storage, f"{folder}/{name}", mimes[name], name, caching=_CACHING
+        )
     except FileMissing as error:
-        if name == INDEX:
-            return Response(status_code=204)  # not an error: the player loads the stems
         raise NotFound("This split has no previews.") from error

@@ -19,6 +19,7 @@ from stemsplitter.api.routes import credits as credits_endpoints
 from stemsplitter.api.routes import files as storage_endpoints
 from stemsplitter.api.routes import health, metrics, models, upload_url
 from stemsplitter.api.routes import split_files as split_files_endpoints
+from stemsplitter.api.routes import split_playback as split_playback_endpoints
 from stemsplitter.api.routes import splits as splits_endpoints
 from stemsplitter.api.routes import stripe as payments_endpoints
 from stemsplitter.api.routes import uploads as uploads_endpoints
@@ -35,6 +36,7 @@ from stemsplitter.version import __version__
 ROUTERS: tuple[APIRouter, ...] = (
     splits_endpoints.router,
     split_files_endpoints.router,
+    split_playback_endpoints.router,
     uploads_endpoints.router,
     upload_url.router,
     credits_endpoints.router,

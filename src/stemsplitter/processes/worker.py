@@ -15,7 +15,6 @@ from stemsplitter.splits.derived.maker import FileMaker
 from stemsplitter.splits.jobs import SplitJobs
 from stemsplitter.splits.maintenance import SplitMaintenance
 from stemsplitter.splits.model_selection import check_models
-from stemsplitter.splits.previews import PreviewMaker
 from stemsplitter.splits.processing import SplitProcessor
 from stemsplitter.webhooks.deliveries import Deliveries
 from stemsplitter.worker.maintenance import MaintenanceTask
@@ -44,8 +43,7 @@ def run(settings: Settings) -> None:
     pool = SeparationPool(settings.concurrency, settings.device, settings.threads)
     pool.open()
     endings = services.splits.endings
-    previews = PreviewMaker(services.database, services.storage, endings)
-    processor = SplitProcessor(services.database, settings, services.storage, endings, pool, previews)
+    processor = SplitProcessor(services.database, settings, services.storage, endings, pool)
     splits = SplitJobs(
         services.database,
         processor,

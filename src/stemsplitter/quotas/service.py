@@ -66,6 +66,11 @@ class Quotas:
         row.bytes, row.expires_at = size, expires_at
         session.flush()
 
+    def add(self, session: Session, account_id: str, owner_id: str, size: int, *, name: str) -> None:
+        """Count a derived file without a check: its bytes were reserved as a part of its split's."""
+        session.add(StoredBytes(owner_id=owner_id, name=name, account_id=account_id, bytes=size))
+        session.flush()
+
     def record(self, session: Session, owner_id: str, size: int, *, name: str = "") -> bool:
         """Set the reserved bytes of an owner to the size of its files, without a check; False if they were released."""
         changed = update(StoredBytes).where(StoredBytes.owner_id == owner_id, StoredBytes.name == name)

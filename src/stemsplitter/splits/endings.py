@@ -5,12 +5,16 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
+from stemsplitter.audio.previews import DEFAULT_CODEC
 from stemsplitter.credits.service import CreditService
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.settings import Settings
 from stemsplitter.splits import repository
+from stemsplitter.splits.derived import content
+from stemsplitter.splits.derived import repository as derived
 from stemsplitter.splits.models import FAILED, SUCCEEDED, Split
 from stemsplitter.splits.schemas import ModelUsed, Processing, SplitError, SplitView
+from stemsplitter.splits.sizes import previews_bytes
 from stemsplitter.storage import Storage
 from stemsplitter.webhooks.service import WebhookService
 
@@ -40,7 +44,8 @@ class Endings:
         size: int,
         model: dict[str, Any] | None = None,
     ) -> bool:
-        """Settle the credits and create the webhook; False, without a change, if the run has lost its lease.
+        """Settle the credits, queue the previews and create the webhook; False, without a change, if the run has lost
+        its lease.
 
         ``size`` is that of the stored stems, masters and peaks, in bytes. ``model`` replaces that of the split.
         """
@@ -58,12 +63,11 @@ class Endings:
             return False
         self._credits.settle(session, split_id)
         self._quotas.record(session, split_id, split.source_bytes + size)
+        previews = derived.add(session, split, content.previews(split, DEFAULT_CODEC), split.expires_at)
+        size = previews_bytes(len(masters), split.duration_seconds)
+        self._quotas.add(session, split.account_id, split_id, size, name=previews.id)
         self._create_webhook(session, split)
         return True
-
-    def add_bytes(self, session: Session, split_id: str, size: int) -> None:
-        """Count files that were stored after the split has succeeded."""
-        self._quotas.record(session, split_id, self._quotas.reserved(session, split_id) + size)
 
     def fail(
         self,
@@ -99,6 +103,7 @@ class Endings:
                 "model": ModelUsed.model_validate(split.model),
                 "processing": Processing.model_validate(split.processing) if split.processing else None,
                 "metadata": split.user_metadata,
+                "levels": split.levels,
             }
         )
 

@@ -9,7 +9,7 @@ from stemsplitter.database import Database
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.splits import queue, repository, totals
 from stemsplitter.splits.derived import repository as derived_repository
-from stemsplitter.splits.derived.models import derived_folder, derived_key
+from stemsplitter.splits.derived.models import delete_stored, derived_folder
 from stemsplitter.splits.derived.service import DerivedFiles
 from stemsplitter.splits.models import FAILED, masters_folder, stems_folder
 from stemsplitter.splits.service import SplitService
@@ -62,7 +62,7 @@ class SplitMaintenance:
             expired = self._quotas.expired(session, BATCH)
         for split_id, name in expired:
             if name:
-                self._storage.delete(derived_key(split_id, name))
+                delete_stored(self._storage, split_id, name)
             else:
                 self._storage.delete_prefix(f"splits/{split_id}")
             with self._database.write() as session:
@@ -109,11 +109,11 @@ class SplitMaintenance:
     def _without_row(self, keys: Sequence[str]) -> list[str]:
         """Return those of the keys of derived files whose rows are gone."""
         found: set[str] = set()
-        ids = [key.rpartition("/")[2] for key in keys]
+        ids = list(dict.fromkeys(map(_file_id, keys)))
         for start in range(0, len(ids), BATCH):
             with self._database.read() as session:
                 found |= derived_repository.existing(session, ids[start : start + BATCH])
-        return [key for key in keys if key.rpartition("/")[2] not in found]
+        return [key for key in keys if _file_id(key) not in found]
 
     def prune_flows(self) -> None:
         """Delete the queue's flows that the clock has passed."""
@@ -124,3 +124,8 @@ class SplitMaintenance:
         """Add the splits that have ended to the totals."""
         with self._database.write() as session:
             totals.update(session, now())
+
+
+def _file_id(key: str) -> str:
+    """Return the id of a derived file by its storage key, ``splits/SPLIT/derived/ID`` or a key below."""
+    return key.split("/")[3]

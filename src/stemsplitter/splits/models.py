@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from stemsplitter.audio.peaks import FILE_NAME
+from stemsplitter.audio.peaks import FILE_NAME, OVERVIEW_NAME
 from stemsplitter.database import Base, UtcDateTime
 
 QUEUED, PROCESSING, SUCCEEDED, FAILED = "queued", "processing", "succeeded", "failed"
@@ -35,9 +35,10 @@ class Split(Base):
     """The separation of a song.
 
     ``stems`` maps a stem's name to its ``{"key", "size", "mime"}``, ``masters`` to that of its lossless file and the
-    ``peak`` of its samples; one file may be both. ``instruments`` maps each of the six stems to the
-    probability that the song has it, 1 or 0; it is null unless the request lists them. ``model`` has the model's name
-    and license, the ``quality`` if the request names one, and later ``vocalsFrom``.
+    ``peak`` of its samples; one file may be both. ``levels`` maps it to ``{"loudness", "truePeak", "silent"}``, once
+    the stems are measured. ``instruments`` maps each of the six stems to the probability that the song has it, 1 or 0;
+    it is null unless the request lists them. ``model`` has the model's name and license, the ``quality`` if the request
+    names one, and later ``vocalsFrom``.
 
     ``lease`` identifies the run that may change the split while it is processing, and ``worker_id`` its worker. A run
     whose lease is no longer in the row has lost the split, because it was canceled or requeued. ``attempts`` counts the
@@ -79,6 +80,7 @@ class Split(Base):
     source_bytes: Mapped[int] = mapped_column(BigInteger)
     stems: Mapped[dict[str, dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     masters: Mapped[dict[str, dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
+    levels: Mapped[dict[str, dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     model: Mapped[dict[str, Any]] = mapped_column(JSON)
     processing: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     # declarative classes reserve the name "metadata"
@@ -108,7 +110,7 @@ class Split(Base):
 SHOWN = (
     "id", "status", "stem_model", "filename", "duration_seconds", "credits_used", "created_at", "updated_at",
     "progress", "output_format", "expires_at", "stems", "error_code", "error_message", "model", "processing",
-    "instruments", "user_metadata",
+    "instruments", "user_metadata", "levels",
 )  # fmt: skip
 
 # Conditions of the partial indexes, with literal values: with parameters, a database cannot use the index.
@@ -173,6 +175,6 @@ def peaks_key(split_id: str) -> str:
     return f"{stems_folder(split_id)}/{FILE_NAME}"
 
 
-def previews_folder(split_id: str, codec: str) -> str:
-    """Return the storage folder of the stems' previews in a codec."""
-    return f"splits/{split_id}/previews/{codec}"
+def overview_key(split_id: str) -> str:
+    """Return the storage key of the peaks of the whole song, in few points."""
+    return f"{stems_folder(split_id)}/{OVERVIEW_NAME}"

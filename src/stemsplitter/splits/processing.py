@@ -27,8 +27,7 @@ from stemsplitter.splits import repository
 from stemsplitter.splits.endings import Endings
 from stemsplitter.splits.formats import output_format
 from stemsplitter.splits.model_selection import separated_stems
-from stemsplitter.splits.models import FAILED, Split, masters_folder, peaks_key, stems_folder
-from stemsplitter.splits.previews import PreviewMaker
+from stemsplitter.splits.models import FAILED, Split, masters_folder, overview_key, peaks_key, stems_folder
 from stemsplitter.splits.service import present
 from stemsplitter.splits.sizes import SLACK_SECONDS
 from stemsplitter.splits.watch import Watch
@@ -75,11 +74,9 @@ class SplitProcessor:
         storage: Storage,
         endings: Endings,
         pool: SeparationPool,
-        previews: PreviewMaker | None = None,
     ) -> None:
         self._database, self._settings = database, settings
         self._storage, self._endings, self._pool = storage, endings, pool
-        self._previews = previews
         self._work_folder = settings.data_dir / "work"
 
     def run(
@@ -169,8 +166,6 @@ class SplitProcessor:
             succeeded = retry(succeed, abort)
         if not succeeded:
             raise LeaseLost
-        if self._previews is not None:
-            self._previews.submit(split.id, {name: master["key"] for name, master in stored.masters.items()})
 
     def _separate(self, split: Split, folder: Path, abort: threading.Event) -> Separated:
         progress = Watch(self._database, split.id, split.lease or "", abort)
@@ -231,7 +226,10 @@ class SplitProcessor:
             masters[name] = stored | {"peak": master["peak"]}
             is_master = stem == Path(master["path"])
             stems[name] = stored if is_master else put_audio(stems_folder(split.id), stem)
-        peaks = retry(partial(put, peaks_key(split.id), Path(separated.peaks), PEAKS_MIME), abort)
+        files = {peaks_key: separated.peaks, overview_key: separated.overview}
+        peaks = sum(
+            retry(partial(put, key(split.id), Path(path), PEAKS_MIME), abort) for key, path in files.items()
+        )
         sizes = {file["key"]: file["size"] for file in (*stems.values(), *masters.values())}
         return _Stored(stems, masters, peaks + sum(sizes.values()))
 

@@ -143,6 +143,11 @@ def finish(session: Session, split_id: str, lease: str | None, values: dict[str,
     return find(session, split_id) if _change(session, condition, values) else None
 
 
+def set_levels(session: Session, split_id: str, levels: dict[str, dict[str, Any]]) -> None:
+    """Set the levels of the stems of a finished split."""
+    _change(session, Split.id == split_id, {"levels": levels})
+
+
 def mark_deleted(session: Session, split_id: str) -> bool:
     """Mark a finished split as deleted; False if it is unfinished or was deleted before."""
     finished = and_(Split.id == split_id, Split.status.not_in(UNFINISHED), Split.deleted_at.is_(None))

@@ -143,11 +143,24 @@ class Processing(CamelModel):
     realtime_factor: float
 
 
+class StemLevel(CamelModel):
+    """The level of a stem.
+
+    `loudness` is the integrated loudness in LUFS (ITU-R BS.1770-4), null for a stem without any sound above -70 LUFS;
+    `truePeak` is in dBTP, null for digital silence. `silent` is true if nothing can be heard: the loudness is null or
+    below -50 LUFS.
+    """
+
+    loudness: float | None
+    true_peak: float | None
+    silent: bool
+
+
 class SplitView(CamelModel):
     """A split. `stems` has a URL for each stem; it is present only if the split has succeeded.
 
     `creditsRefunded` is present only if the split has failed or was canceled. `instruments` is present only if the
-    request lists them.
+    request lists them. `levels` is present once the stems are measured, some seconds after the split has succeeded.
     """
 
     id: str
@@ -174,6 +187,9 @@ class SplitView(CamelModel):
         description="Probability that the song has each instrument: 1 or 0 if the request lists them.",
     )
     metadata: dict[str, str]
+    levels: dict[str, StemLevel] | SkipJsonSchema[None] = Field(
+        None, exclude_if=lambda levels: levels is None, description="Levels of the stems by name."
+    )
 
 
 class SplitPage(CamelModel):

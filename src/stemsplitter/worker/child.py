@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stemsplitter import sandbox
-from stemsplitter.audio.peaks import FILE_NAME
+from stemsplitter.audio.peaks import FILE_NAME, OVERVIEW_NAME, overview
 from stemsplitter.child_processes import Message, Parent
 from stemsplitter.errors import DeviceError, RequestError, StemSplitterError
 from stemsplitter.library import Separator, StemFiles
@@ -118,7 +118,7 @@ class SeparationServer:
                 progress=lambda progress: self._parent.send({"id": number, "progress": progress.fraction}),
                 stop=stop.is_set,
             )
-            response = {"done": _summary(result, _write_peaks(result, Path(request["folder"])))}
+            response = {"done": _summary(result) | _write_peaks(result, Path(request["folder"]))}
         except StemSplitterError as error:
             response = {"error": type(error).__name__, "message": str(error)}
         except MemoryError:
@@ -145,11 +145,10 @@ def _lower_priority() -> None:
         Path("/proc/self/oom_score_adj").write_text(OOM_SCORE)
 
 
-def _summary(result: StemFiles, peaks: Path) -> dict[str, Any]:
+def _summary(result: StemFiles) -> dict[str, Any]:
     return {
         "stems": {file.name: str(file.path) for file in result.files},
         "masters": {file.name: {"path": str(file.path), "peak": file.peak} for file in result.masters},
-        "peaks": str(peaks),
         "vocals_from": asdict(result.models[1]) if len(result.models) > 1 else None,
         "device": result.device,
         "seconds": round(result.elapsed, 3),
@@ -157,11 +156,13 @@ def _summary(result: StemFiles, peaks: Path) -> dict[str, Any]:
     }
 
 
-def _write_peaks(result: StemFiles, folder: Path) -> Path:
+def _write_peaks(result: StemFiles, folder: Path) -> dict[str, str]:
     assert result.peaks is not None
-    path = folder / FILE_NAME
-    path.write_bytes(result.peaks.encode(result.gain))
-    return path
+    encoded = result.peaks.encode(result.gain)
+    files = {"peaks": folder / FILE_NAME, "overview": folder / OVERVIEW_NAME}
+    files["peaks"].write_bytes(encoded)
+    files["overview"].write_bytes(overview(encoded))
+    return {name: str(path) for name, path in files.items()}
 
 
 if __name__ == "__main__":

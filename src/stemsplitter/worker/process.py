@@ -50,14 +50,15 @@ class Separated:
     """Result of a separation.
 
     ``stems`` maps names to files, ``masters`` names to the ``path`` and ``peak`` of their lossless files, which are the
-    stems if these are lossless. ``peaks`` is the file with the peaks of their waveforms, ``seconds`` is the
-    processing time and ``audio_seconds`` the duration of the song. ``vocals_from`` has the name and license of another
-    model that extracted the vocals, if any.
+    stems if these are lossless. ``peaks`` and ``overview`` are the files with the peaks of their waveforms, in many and
+    in few points. ``seconds`` is the processing time and ``audio_seconds`` the duration of the song. ``vocals_from``
+    has the name and license of another model that extracted the vocals, if any.
     """
 
     stems: dict[str, str]
     masters: dict[str, dict[str, Any]]
     peaks: str
+    overview: str
     device: str
     seconds: float
     audio_seconds: float

@@ -46,11 +46,11 @@ _MIX = _FILE | {
     "pan": {"bass": -0.2},
 }
 _OF_MIX = {"split_id": "$request.path.split_id", "mix_id": "$response.body#/data/id"}
-_REDIRECT = {
+REDIRECT = {
     "description": "The file is ready: a signed link to it.",
     "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}},
 }
-_MAKING = {
+MAKING = {
     "description": "The file is being made: send the request again after the seconds in `Retry-After`.",
     "headers": {"Retry-After": {"schema": {"type": "integer"}}},
     "content": {JSON: {"example": {"success": True, "data": _FILE}}},
@@ -81,9 +81,9 @@ StemPath = Annotated[
     "/v1/audio/splits/{split_id}/stems/{name}",
     response_model=Envelope[FileView],
     status_code=202,
-    responses={302: _REDIRECT},
+    responses={302: REDIRECT},
     operation_id="getStem",
-    openapi_extra={"responses": {"202": _MAKING, **_CONFLICT}},
+    openapi_extra={"responses": {"202": MAKING, **_CONFLICT}},
 )
 def get_stem(
     services: ServicesDep,
@@ -108,10 +108,10 @@ def get_stem(
             "description": "A ZIP archive of the stems in the format of the split.",
         },
         202: {"model": Envelope[FileView]},
-        302: _REDIRECT,
+        302: REDIRECT,
     },
     operation_id="getSplitArchive",
-    openapi_extra={"responses": {"202": _MAKING, **_CONFLICT}},
+    openapi_extra={"responses": {"202": MAKING, **_CONFLICT}},
 )
 def get_archive(
     services: ServicesDep,

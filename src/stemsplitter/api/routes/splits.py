@@ -48,6 +48,7 @@ EXAMPLE: dict[str, Any] = {
     },
     "processing": {"device": "cpu", "seconds": 43.1, "realtimeFactor": 0.2},
     "metadata": {"album": "demo"},
+    "levels": {name: {"loudness": -21.3, "truePeak": -1.52, "silent": False} for name in _STEMS},
 }
 FAILED_EXAMPLE = {name: value for name, value in EXAMPLE.items() if not isinstance(value, dict | None)} | {
     "status": "failed",

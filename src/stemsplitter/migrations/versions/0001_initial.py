@@ -224,6 +224,7 @@ def upgrade() -> None:
         sa.Column("source_bytes", sa.BigInteger(), nullable=False),
         sa.Column("stems", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("masters", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("levels", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("model", sa.JSON(), nullable=False),
         sa.Column("processing", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("metadata", sa.JSON(), nullable=False),
@@ -324,7 +325,8 @@ def upgrade() -> None:
             "status IN ('queued', 'processing', 'succeeded', 'failed')", name=op.f("ck_derived_files_status")
         ),
         sa.CheckConstraint(
-            "kind IN ('stem', 'mix', 'archive', 'stem_file')", name=op.f("ck_derived_files_kind")
+            "kind IN ('stem', 'mix', 'archive', 'stem_file', 'previews')",
+            name=op.f("ck_derived_files_kind"),
         ),
         sa.ForeignKeyConstraint(
             ["account_id"], ["accounts.id"], name=op.f("fk_derived_files_account_id_accounts")

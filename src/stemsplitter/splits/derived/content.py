@@ -15,7 +15,7 @@ from stemsplitter.splits.formats import choose_format
 from stemsplitter.splits.models import Split
 from stemsplitter.splits.stem_file import can_have_stem_file
 
-STEM, MIX, ARCHIVE, NI_STEM_FILE = "stem", "mix", "archive", "stem_file"
+STEM, MIX, ARCHIVE, NI_STEM_FILE, PREVIEWS = "stem", "mix", "archive", "stem_file", "previews"
 LOWEST_DB, HIGHEST_DB = -60.0, 12.0
 
 
@@ -45,8 +45,8 @@ class Level:
 class Content:
     """The content of a derived file.
 
-    ``levels`` are those of the masters that are added up, or of the stems in an archive or a Stem file. ``format`` is
-    an :class:`OutputFormat`, empty for a Stem file. ``name`` is the stem's.
+    ``levels`` are those of the masters that are added up, or of the stems in an archive, a Stem file or previews.
+    ``format`` is an :class:`OutputFormat`, empty for a Stem file, and the codec of previews. ``name`` is the stem's.
     """
 
     kind: str
@@ -88,6 +88,8 @@ class Content:
             return f"{song}.zip"
         if self.kind == NI_STEM_FILE:
             return f"{song}.{STEM_FILE}"
+        if self.kind == PREVIEWS:
+            return f"{song} (previews)"
         return f"{song} ({self.name or 'mix'}).{self.output_format.extension}"
 
 
@@ -134,6 +136,11 @@ def stem_file(split: Split) -> Content:
             "A .stem.mp4 needs all stems of 4s or 6s: split the song with one of these.", param="format"
         )
     return Content(NI_STEM_FILE, tuple(map(Level, LAYOUTS[split.stem_model])))
+
+
+def previews(split: Split, codec: str) -> Content:
+    """Return the previews of all stems."""
+    return Content(PREVIEWS, tuple(map(Level, split.masters or {})), codec)
 
 
 def mix(split: Split, faders: Mapping[str, Fader], fmt: OutputFormat) -> Content:

@@ -1,16 +1,21 @@
 """Making of derived files in a worker: claims them and writes them in threads.
 
 A file is claimed with a lease, as a split is. One whose worker dies is made by another worker. A few threads of a
-worker, besides those that separate, make files, so that a file does not wait for a song.
+worker, besides those that separate, make files, so that a file does not wait for a song. Another thread makes previews,
+at a low priority, so that a file that was requested does not wait for them.
 """
 
+import contextlib
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from stemsplitter.audio.decode import open_source
 from stemsplitter.clock import now
@@ -20,8 +25,16 @@ from stemsplitter.quotas.service import Quotas
 from stemsplitter.settings import Settings
 from stemsplitter.splits import repository as splits
 from stemsplitter.splits.derived import repository
-from stemsplitter.splits.derived.content import Content
-from stemsplitter.splits.derived.models import FAILED, QUEUED, SUCCEEDED, DerivedFile, derived_key
+from stemsplitter.splits.derived.content import PREVIEWS, Content
+from stemsplitter.splits.derived.models import (
+    FAILED,
+    QUEUED,
+    SUCCEEDED,
+    DerivedFile,
+    delete_stored,
+    derived_key,
+)
+from stemsplitter.splits.derived.previews import make_previews
 from stemsplitter.splits.derived.rendering import Rendered, render, song_tags
 from stemsplitter.splits.models import Split
 from stemsplitter.storage import Storage
@@ -29,9 +42,19 @@ from stemsplitter.worker.retry import delay, is_transient, retry
 
 MADE_AT_ONCE = 2  # each uses a core for some seconds
 MAX_ATTEMPTS = 3
-POLLING_SECONDS = 0.2
+POLLING_SECONDS, PREVIEWS_POLLING_SECONDS = 0.2, 1.0
+PREVIEWS_NICENESS = 10  # separation and requests come first
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A file that is stored: its bytes, and other values of its row. ``levels`` are those of the stems of previews."""
+
+    size: int
+    values: dict[str, Any]
+    levels: dict[str, dict[str, Any]] | None = None
 
 
 class FileMaker:
@@ -41,15 +64,16 @@ class FileMaker:
         self._database, self._storage, self._quotas = database, storage, quotas
         self._kept = timedelta(seconds=settings.derived_file_seconds)
         self._stopping = threading.Event()
-        self._claiming = threading.Lock()
+        self._claiming = {False: threading.Lock(), True: threading.Lock()}  # of files and of previews
         self._leases: set[str] = set()
         self._threads: list[threading.Thread] = []
 
     def start(self, worker_id: str) -> None:
         """Start to claim and make files."""
+        names = [*(f"file {number}" for number in range(1, MADE_AT_ONCE + 1)), "previews"]
         self._threads = [
-            threading.Thread(target=self._run, args=(worker_id,), name=f"file {number}", daemon=True)
-            for number in range(1, MADE_AT_ONCE + 1)
+            threading.Thread(target=self._run, args=(worker_id, name == "previews"), name=name, daemon=True)
+            for name in names
         ]
         for thread in self._threads:
             thread.start()
@@ -64,12 +88,12 @@ class FileMaker:
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0))
 
-    def make_next(self, worker_id: str) -> bool:
-        """Make the next file. False if there is none."""
-        with self._claiming:  # one thread polls for all
-            file = self._claim(worker_id)
+    def make_next(self, worker_id: str, *, previews: bool = False) -> bool:
+        """Make the next file, or the next previews. False if there is none."""
+        with self._claiming[previews]:  # one thread polls for all
+            file = self._claim(worker_id, previews)
             if file is None and self._threads:
-                self._stopping.wait(POLLING_SECONDS)
+                self._stopping.wait(PREVIEWS_POLLING_SECONDS if previews else POLLING_SECONDS)
         if file is None:
             return False
         try:
@@ -94,11 +118,14 @@ class FileMaker:
         """Requeue all files of this worker, when it stops."""
         self._requeue(lambda other: other == worker_id)
 
-    def _run(self, worker_id: str) -> None:
+    def _run(self, worker_id: str, previews: bool) -> None:
+        if previews:
+            with contextlib.suppress(OSError, AttributeError):  # of one thread on Linux only
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PREVIEWS_NICENESS)
         failures = 0
         while not self._stopping.is_set():
             try:
-                self.make_next(worker_id)
+                self.make_next(worker_id, previews=previews)
                 failures = 0
             except Exception:
                 seconds = delay(failures)
@@ -106,18 +133,18 @@ class FileMaker:
                 _log.exception("could not make a file, retrying in %g s", seconds)
                 self._stopping.wait(seconds)
 
-    def _claim(self, worker_id: str) -> DerivedFile | None:
+    def _claim(self, worker_id: str, previews: bool = False) -> DerivedFile | None:
         if self._stopping.is_set():
             return None
         with self._database.read() as session:
-            if repository.next_queued(session) is None:
+            if repository.next_queued(session, previews=previews) is None:
                 return None
         lease = new_id("run")
         self._leases.add(lease)
         file = None
         try:
             with self._database.write() as session:
-                found = repository.next_queued(session)
+                found = repository.next_queued(session, previews=previews)
                 file = None if found is None else repository.start(session, found, lease, worker_id)
         finally:
             if file is None:
@@ -131,21 +158,25 @@ class FileMaker:
             if split is None or split.deleted_at is not None or file.attempts > MAX_ATTEMPTS:
                 raise _Impossible("its split was deleted, or its worker died in every attempt")
             with temporary_folder() as folder:
-                made = self._render(split, Content.load(file.content), folder)
-                size = self._store(split, file, made)
+                made = self._stored(split, file, folder)
         except Exception as error:
             self._fail(file, error)
             return
-        self._succeed(file, made, size)
+        self._succeed(file, made)
 
-    def _render(self, split: Split, content: Content, folder: Path) -> Rendered:
+    def _stored(self, split: Split, file: DerivedFile, folder: Path) -> _Made:
+        content = Content.load(file.content)
         names = [level.stem for level in content.levels]
-        masters = split.masters or {}
-        peak = max(master["peak"] for master in masters.values())
-        with self._local(split, names) as paths:
-            with open_source(paths[names[0]]) as source:
+        with self._local(split, names) as masters:
+            if content.kind == PREVIEWS:
+                size, levels = make_previews(self._storage, file, masters, folder)
+                return _Made(size, {"expires_at": split.expires_at}, levels)
+            with open_source(masters[names[0]]) as source:
                 tags = song_tags(source.info.tags, names[0])
-            return render(content, paths, peak, folder, tags)
+            peak = max(master["peak"] for master in (split.masters or {}).values())
+            made = render(content, masters, peak, folder, tags)
+        size = self._store(split, file, made)
+        return _Made(size, {"peak": made.peak, "gain": made.gain, "expires_at": now() + self._kept})
 
     @contextmanager
     def _local(self, split: Split, names: list[str]) -> Iterator[dict[str, Path]]:
@@ -165,21 +196,16 @@ class FileMaker:
         key, filename = derived_key(split.id, file.id), content.filename(split)
         return retry(lambda: self._storage.put_file(key, made.path, content.mime, filename), self._stopping)
 
-    def _succeed(self, file: DerivedFile, made: Rendered, size: int) -> None:
-        values = {
-            "status": SUCCEEDED,
-            "size": size,
-            "peak": made.peak,
-            "gain": made.gain,
-            "finished_at": now(),
-            "expires_at": now() + self._kept,
-        }
+    def _succeed(self, file: DerivedFile, made: _Made) -> None:
+        values = {"status": SUCCEEDED, "size": made.size, "finished_at": now(), **made.values}
 
         def succeed() -> bool:
             with self._database.write() as session:
                 ended = repository.end(session, file.id, file.lease or "", values)
                 if ended:
-                    self._quotas.record(session, file.split_id, size, name=file.id)
+                    self._quotas.record(session, file.split_id, made.size, name=file.id)
+                if ended and made.levels is not None:
+                    splits.set_levels(session, file.split_id, made.levels)
                 return ended
 
         if not retry(succeed, self._stopping):
@@ -208,7 +234,7 @@ class FileMaker:
         with self._database.read() as session:
             exists = repository.existing(session, [file.id])
         if not exists:
-            self._storage.delete(derived_key(file.split_id, file.id))
+            delete_stored(self._storage, file.split_id, file.id)
 
     def _requeue(self, is_own: Callable[[str], bool], leases: Collection[str] = ()) -> None:
         with self._database.read() as session:

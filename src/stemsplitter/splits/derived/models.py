@@ -1,4 +1,4 @@
-"""Table of derived files."""
+"""Table of derived files, and where they are stored."""
 
 from datetime import datetime
 from typing import Any
@@ -19,6 +19,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from stemsplitter.database import Base, UtcDateTime
 from stemsplitter.splits.models import FAILED, PROCESSING, QUEUED, STATUSES, SUCCEEDED, UNFINISHED
+from stemsplitter.storage import Storage
+
+PREVIEWS_PREFIX = "prev"  # of the ids of previews, which are several files
 
 __all__ = ["FAILED", "PROCESSING", "QUEUED", "SUCCEEDED", "UNFINISHED", "DerivedFile"]
 
@@ -29,13 +32,14 @@ class DerivedFile(Base):
     ``content`` is a :class:`~stemsplitter.splits.derived.content.Content`, and ``digest`` its hash: a split has one
     file of a content. ``lease`` identifies the run that may change the row while it is processing, and ``worker_id``
     its worker; ``attempts`` counts the runs. ``size`` is in bytes; ``peak`` and ``gain`` are those of
-    :class:`~stemsplitter.audio.mixing.Mixed`. The bytes are a row of ``stored_bytes`` with the same id as ``name``.
+    :class:`~stemsplitter.audio.mixing.Mixed`. The previews of all stems in a codec are one row. The bytes are a row of
+    ``stored_bytes`` with the same id as ``name``.
     """
 
     __tablename__ = "derived_files"
     __table_args__ = (
         CheckConstraint(f"status IN {STATUSES!r}", name="status"),
-        CheckConstraint("kind IN ('stem', 'mix', 'archive', 'stem_file')", name="kind"),
+        CheckConstraint("kind IN ('stem', 'mix', 'archive', 'stem_file', 'previews')", name="kind"),
         UniqueConstraint("split_id", "digest"),
         Index("ix_derived_files_expires_at", "expires_at"),
         Index(
@@ -71,5 +75,14 @@ def derived_folder(split_id: str) -> str:
 
 
 def derived_key(split_id: str, file_id: str) -> str:
-    """Return the storage key of a derived file."""
+    """Return the storage key of a derived file, or the folder of previews."""
     return f"{derived_folder(split_id)}/{file_id}"
+
+
+def delete_stored(storage: Storage, split_id: str, file_id: str) -> None:
+    """Delete the stored bytes of a derived file."""
+    key = derived_key(split_id, file_id)
+    if file_id.startswith(f"{PREVIEWS_PREFIX}_"):
+        storage.delete_prefix(key)
+    else:
+        storage.delete(key)

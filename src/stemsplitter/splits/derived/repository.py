@@ -8,12 +8,36 @@ from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from stemsplitter.clock import now
-from stemsplitter.database import paging
-from stemsplitter.splits.derived.content import MIX
-from stemsplitter.splits.derived.models import PROCESSING, QUEUED, UNFINISHED, DerivedFile
+from stemsplitter.database import new_id, paging
+from stemsplitter.splits.derived.content import MIX, PREVIEWS, Content
+from stemsplitter.splits.derived.models import PREVIEWS_PREFIX, PROCESSING, QUEUED, UNFINISHED, DerivedFile
+from stemsplitter.splits.models import Split
 
 # literal values, so that a database can use the partial index
 _IS_UNFINISHED = DerivedFile.status.in_(bindparam(None, UNFINISHED, expanding=True, literal_execute=True))
+
+
+_PREFIXES = {MIX: "mix", PREVIEWS: PREVIEWS_PREFIX}
+_IS_PREVIEWS = DerivedFile.kind == PREVIEWS
+
+
+def add(session: Session, split: Split, content: Content, expires_at: datetime) -> DerivedFile:
+    """Queue the file of a content, of which the split has none."""
+    file = DerivedFile(
+        id=new_id(_PREFIXES.get(content.kind, "file")),
+        split_id=split.id,
+        account_id=split.account_id,
+        kind=content.kind,
+        content=content.dump(),
+        digest=content.digest,
+        status=QUEUED,
+        attempts=0,
+        created_at=now(),
+        expires_at=expires_at,
+    )
+    session.add(file)
+    session.flush()
+    return file
 
 
 def find(session: Session, file_id: str) -> DerivedFile | None:
@@ -37,26 +61,28 @@ def mixes(
 
 
 def count_unfinished(session: Session, account_id: str) -> int:
-    """Count the account's files that are not made yet."""
-    query = select(func.count()).where(DerivedFile.account_id == account_id, _IS_UNFINISHED)
+    """Count the account's files that are not made yet, without previews."""
+    query = select(func.count()).where(DerivedFile.account_id == account_id, _IS_UNFINISHED, ~_IS_PREVIEWS)
     return session.scalar(query) or 0
 
 
 def of_split(session: Session, split_id: str) -> Sequence[DerivedFile]:
-    """Return the split's files, those that expire first at the beginning."""
-    query = select(DerivedFile).where(DerivedFile.split_id == split_id)
+    """Return the split's files without previews, those that expire first at the beginning."""
+    query = select(DerivedFile).where(DerivedFile.split_id == split_id, ~_IS_PREVIEWS)
     return session.scalars(query.order_by(DerivedFile.expires_at, DerivedFile.id)).all()
 
 
-def next_queued(session: Session) -> str | None:
-    """Return the id of the next queued file: the oldest of the account with the fewest that are being made."""
+def next_queued(session: Session, *, previews: bool = False) -> str | None:
+    """Return the id of the next queued file, or previews: the oldest of the account with the fewest that are being
+    made."""
     other = aliased(DerivedFile)
     running = (
         select(func.count())
         .where(other.account_id == DerivedFile.account_id, other.status == PROCESSING)
         .scalar_subquery()
     )
-    query = select(DerivedFile.id).where(_IS_UNFINISHED, DerivedFile.status == QUEUED)
+    is_kind = _IS_PREVIEWS if previews else ~_IS_PREVIEWS
+    query = select(DerivedFile.id).where(_IS_UNFINISHED, DerivedFile.status == QUEUED, is_kind)
     return session.scalar(query.order_by(running, DerivedFile.created_at, DerivedFile.id).limit(1))
 
 

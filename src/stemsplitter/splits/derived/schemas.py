@@ -65,3 +65,26 @@ class MixPage(CamelModel):
 
     items: list[MixView]
     next_cursor: str | None
+
+
+class Preview(CamelModel):
+    """The preview of a stem: `sizes` are the bytes of its pieces, which follow each other in the file."""
+
+    url: str
+    sizes: list[int]
+
+
+class PreviewsView(CamelModel):
+    """The previews of the stems.
+
+    Each piece is a file of its own, of `pieceSamples` samples, the last of fewer; all stems have the same pieces. A
+    decoder that ignores the header of a piece returns `delay` samples before it.
+    """
+
+    codec: str
+    mime: str
+    sample_rate: int
+    samples: int
+    piece_samples: int
+    delay: int
+    stems: dict[str, Preview]

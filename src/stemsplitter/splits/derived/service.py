@@ -7,20 +7,21 @@ from datetime import timedelta
 from sqlalchemy.orm import Session
 
 from stemsplitter.audio.formats import STEM_FILE, OutputFormat
+from stemsplitter.audio.previews import CODECS
 from stemsplitter.clock import now
-from stemsplitter.database import Database, new_id
+from stemsplitter.database import Database
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.rate_limits.service import RateLimits
 from stemsplitter.service_errors import Busy, NotFound, RateLimited
 from stemsplitter.settings import Settings
 from stemsplitter.splits.derived import content, repository
-from stemsplitter.splits.derived.content import ARCHIVE, MIX, NI_STEM_FILE, Content, Fader
-from stemsplitter.splits.derived.models import FAILED, QUEUED, SUCCEEDED, UNFINISHED, DerivedFile, derived_key
+from stemsplitter.splits.derived.content import ARCHIVE, MIX, NI_STEM_FILE, PREVIEWS, Content, Fader
+from stemsplitter.splits.derived.models import FAILED, SUCCEEDED, UNFINISHED, DerivedFile, derived_key
 from stemsplitter.splits.derived.schemas import FileError, FileView, MixView
 from stemsplitter.splits.formats import output_format
 from stemsplitter.splits.models import Split
 from stemsplitter.splits.service import SplitService
-from stemsplitter.splits.sizes import MAX_CHANNELS, stem_bytes
+from stemsplitter.splits.sizes import MAX_CHANNELS, previews_bytes, stem_bytes
 from stemsplitter.storage import Storage
 
 RETRY_SECONDS = 60  # after a file could not be made
@@ -165,6 +166,30 @@ class DerivedFiles:
             raise _not_found(name)
         return _download(split, file)
 
+    def previews(self, account_id: str, split_id: str, codec: str) -> str | FileView | None:
+        """Return the storage folder of the previews in a codec, which contains their index and the files that it names.
+
+        A :class:`FileView` while they are made, None if they cannot be made. Those in another codec than the default
+        are made on the first request. All are kept as long as the split.
+
+        Raises:
+            NotFound: the account has no such split, or the codec is unknown.
+            Conflict: the split has not succeeded.
+            RateLimited: they are new, and the account has created too many things in a minute.
+            QuotaExceeded, Busy: the account or the disk has too little space.
+        """
+        split = self._splits.succeeded(account_id, split_id)
+        if codec not in CODECS:
+            raise NotFound(f"There are no previews in {codec[:20]}: choose {' or '.join(CODECS)}.")
+        wanted = content.previews(split, codec)
+        with self._database.read() as session:
+            file = repository.of_content(session, split.id, wanted.digest)
+        if file is None:
+            file = self._requested(split, wanted, is_read=True)
+        if file.status == FAILED:
+            return None
+        return derived_key(split.id, file.id) if file.status == SUCCEEDED else self._view(split, file)
+
     def expire(self, limit: int) -> int:
         """Remove at most ``limit`` files past their retention. Returns their number."""
         with self._database.write() as session:
@@ -205,38 +230,34 @@ class DerivedFiles:
             if file.finished_at and now() < file.finished_at + timedelta(seconds=RETRY_SECONDS):
                 raise Busy("This file could not be made: try again in a minute.", "files", RETRY_SECONDS)
             repository.remove(session, file)
-        limit = self._settings.max_queued_files
-        if repository.count_unfinished(session, split.account_id) >= limit:
-            raise RateLimited(
-                f"{limit} of your files are waiting: request more when some are made.", "queued files"
-            )
-        self._make_room(session, split.id)
-        file = DerivedFile(
-            id=new_id("mix" if wanted.kind == MIX else "file"),
-            split_id=split.id,
-            account_id=split.account_id,
-            kind=wanted.kind,
-            content=wanted.dump(),
-            digest=wanted.digest,
-            status=QUEUED,
-            attempts=0,
-            created_at=now(),
-            expires_at=now() + timedelta(seconds=self._settings.derived_file_seconds),
+        if wanted.kind != PREVIEWS:
+            self._check_queue(session, split.account_id)
+            self._make_room(session, split.id)
+        kept_until = now() + timedelta(seconds=self._settings.derived_file_seconds)
+        file = repository.add(
+            session, split, wanted, split.expires_at if wanted.kind == PREVIEWS else kept_until
         )
         # while it is made there is a temporary file as well
         self._quotas.reserve(
             session, split.account_id, split.id, 2 * self._largest(split, wanted), name=file.id
         )
-        session.add(file)
-        session.flush()
         return file
 
     def _largest(self, split: Split, wanted: Content) -> int:
         """Return the largest size of a file."""
+        if wanted.kind == PREVIEWS:
+            return previews_bytes(len(wanted.levels), split.duration_seconds)
         fmt = _STEM_FILE_FORMAT if wanted.kind == NI_STEM_FILE else wanted.output_format
         files = {NI_STEM_FILE: _STEM_FILE_TRACKS, ARCHIVE: len(wanted.levels)}.get(wanted.kind, 1)
         rate = self._settings.max_sample_rate
         return files * stem_bytes(fmt, rate, MAX_CHANNELS, split.duration_seconds, split.source_bytes)
+
+    def _check_queue(self, session: Session, account_id: str) -> None:
+        limit = self._settings.max_queued_files
+        if repository.count_unfinished(session, account_id) >= limit:
+            raise RateLimited(
+                f"{limit} of your files are waiting: request more when some are made.", "queued files"
+            )
 
     def _make_room(self, session: Session, split_id: str) -> None:
         """Remove the files that expire first where the split would have too many."""
@@ -256,7 +277,7 @@ class DerivedFiles:
     def _find(self, split: Split, file_id: str) -> DerivedFile:
         with self._database.read() as session:
             file = repository.find(session, file_id)
-        if file is None or file.split_id != split.id:
+        if file is None or file.split_id != split.id or file.kind == PREVIEWS:
             raise _not_found(file_id)
         return file
 
