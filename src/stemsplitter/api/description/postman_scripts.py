@@ -143,6 +143,8 @@ pm.test('the archive is a ZIP file', () => pm.expect(pm.response.text().slice(0,
 """
     ),
     "getStem": Step(test=_OK),
+    "getSplitPeaks": Step(test=_DATA),
+    "getSplitPreviews": Step(test=_DATA),
     "createMix": Step(
         test=_DATA
         + """\

@@ -46,7 +46,7 @@ _MIX = _FILE | {
     "pan": {"bass": -0.2},
 }
 _OF_MIX = {"split_id": "$request.path.split_id", "mix_id": "$response.body#/data/id"}
-REDIRECT = {
+_REDIRECT = {
     "description": "The file is ready: a signed link to it.",
     "headers": {"Location": {"schema": {"type": "string", "format": "uri"}}},
 }
@@ -81,7 +81,7 @@ StemPath = Annotated[
     "/v1/audio/splits/{split_id}/stems/{name}",
     response_model=Envelope[FileView],
     status_code=202,
-    responses={302: REDIRECT},
+    responses={302: _REDIRECT},
     operation_id="getStem",
     openapi_extra={"responses": {"202": MAKING, **_CONFLICT}},
 )
@@ -108,7 +108,7 @@ def get_stem(
             "description": "A ZIP archive of the stems in the format of the split.",
         },
         202: {"model": Envelope[FileView]},
-        302: REDIRECT,
+        302: _REDIRECT,
     },
     operation_id="getSplitArchive",
     openapi_extra={"responses": {"202": MAKING, **_CONFLICT}},

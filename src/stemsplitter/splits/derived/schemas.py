@@ -67,6 +67,19 @@ class MixPage(CamelModel):
     next_cursor: str | None
 
 
+class PeaksView(CamelModel):
+    """The peaks of the stems.
+
+    A stem is base64 of signed bytes, the minimum and the maximum of each point alternating, 127 being full scale. A
+    point covers `samplesPerPoint` samples of all channels, the last one fewer.
+    """
+
+    sample_rate: int
+    samples: int
+    samples_per_point: int
+    stems: dict[str, str]
+
+
 class Preview(CamelModel):
     """The preview of a stem: `sizes` are the bytes of its pieces, which follow each other in the file."""
 
