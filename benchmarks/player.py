@@ -18,7 +18,7 @@ from benchmarks.songs import song
 from stemsplitter.audio.previews import INDEX
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
-from stemsplitter.splits.models import previews_folder
+from stemsplitter.splits.derived.models import derived_folder
 from tests.acceptance.account import Account
 from tests.acceptance.server import Server
 from tests.browser.chromium import chromium, window
@@ -64,8 +64,8 @@ def _measure(server: Server, folder: Path, options: Any) -> None:
         ended = account.wait_for_end(split_id)
         assert ended["status"] == "succeeded", ended
     began = time.monotonic()
-    folder_key = previews_folder(split_id, "opus")
-    while not any(file.key.endswith(INDEX) for file in services.storage.list_prefix(folder_key)):
+    folder = derived_folder(split_id)
+    while not any(file.key.endswith(INDEX) for file in services.storage.list_prefix(folder)):
         assert time.monotonic() < began + READY_S, server.log.read_text()
         time.sleep(0.2)
     print(f"previews written {time.monotonic() - began:.1f} s after the split had succeeded")
