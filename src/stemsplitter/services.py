@@ -18,6 +18,7 @@ from stemsplitter.files.private import create_private, make_private
 from stemsplitter.health.service import HealthService
 from stemsplitter.idempotency.service import IdempotencyService
 from stemsplitter.links import Links
+from stemsplitter.mail import Mailer
 from stemsplitter.payments.service import PaymentService
 from stemsplitter.quotas.disk import Disk
 from stemsplitter.quotas.service import Quotas
@@ -67,6 +68,11 @@ class Services:
     def accounts(self) -> AccountService:
         """Accounts and API keys."""
         return AccountService(self.database, self.settings, self.credits.grant_free_credits)
+
+    @cached_property
+    def mail(self) -> Mailer:
+        """Messages to the addresses of accounts."""
+        return Mailer(self.settings)
 
     @cached_property
     def sessions(self) -> SessionService:

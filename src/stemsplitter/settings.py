@@ -4,6 +4,7 @@ import ipaddress
 import os
 import re
 import tomllib
+from email.utils import parseaddr
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -95,6 +96,14 @@ class Settings(BaseSettings):
     operator_name: str = Field("", description="Person or company that runs the server, for the legal pages.")
     contact: str = Field(
         "", description="Email address or URL of the operator, for the legal pages and security.txt."
+    )
+    smtp_url: str = Field(
+        "",
+        validate_default=True,
+        description="SMTP server for mail: smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://…:465.",
+    )
+    mail_from: str = Field(
+        "", validate_default=True, description="Sender of mail: Stems <stems@example.com>."
     )
     signup_open: bool = Field(True, description="Whether anybody may create an account.")
     metering: bool = Field(True, description="Whether splits cost credits.")
@@ -227,6 +236,20 @@ class Settings(BaseSettings):
     def _stripe(cls, value: str, info: ValidationInfo) -> str:
         if info.data.get("stripe_secret_key") and not value:
             raise ValueError("must be set if STRIPE_SECRET_KEY is set, as payments are confirmed by webhook")
+        return value
+
+    @field_validator("smtp_url")
+    @classmethod
+    def _smtp(cls, value: str) -> str:
+        if value and not re.fullmatch(r"smtps?://([^/?#@\s]+@)?[^/?#@\s]+", value):
+            raise ValueError("must be smtp://USER:PASSWORD@HOST:PORT or smtps://…, without a path")
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _sender(cls, value: str, info: ValidationInfo) -> str:
+        if info.data.get("smtp_url") and "@" not in parseaddr(value)[1]:
+            raise ValueError("must be an email address if SMTP_URL is set")
         return value
 
     @field_validator("public_url", "storage_public_url", "stripe_api_base")

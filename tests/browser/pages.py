@@ -106,6 +106,8 @@ PLACES = (
         "/sign-in",
         act=_refused("Sign in", {"Email address": "nobody@example.org", "Password": "not the password"}),
     ),
+    Place("reset", "/reset"),
+    Place("reset-password", "/reset/{link}"),
     Place("sign-in-link", "/sign-in/link/{link}"),
     Place("sign-up", "/sign-up"),
     Place("sign-in-link-used", "/sign-in/link/used", status=401),

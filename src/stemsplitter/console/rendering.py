@@ -59,6 +59,11 @@ def page(
     return response if signed_in else compress(request, response)
 
 
+def render(template: str, **context: Any) -> str:
+    """Render a template that is not a page, such as a message."""
+    return _environment.get_template(template).render(**context)
+
+
 def duration(seconds: float) -> str:
     """Format seconds as ``3:07`` or ``1:02:03``."""
     whole = round(seconds)
