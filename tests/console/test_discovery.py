@@ -1,4 +1,4 @@
-"""What search engines, browsers and reporters of faults read."""
+"""Files and tags for search engines, browsers and reporters of faults."""
 
 import re
 

@@ -11,7 +11,6 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
-
 from tests.acceptance.processes import free_port
 
 from .conftest import EMAIL, PASSWORD, Browser
