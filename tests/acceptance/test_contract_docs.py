@@ -8,10 +8,13 @@ import sys
 import zipfile
 from pathlib import Path
 
+import av
 import pytest
 
+from stemsplitter.audio.decode import open_source
 from stemsplitter.separation.layouts import SIX_STEMS
 
+from .api_client import ApiClient
 from .server import Server
 from .songs import encode, sung
 
@@ -55,6 +58,26 @@ def test_shell_code_runs(server: Server, key: str, folder: Path, site: str) -> N
     assert '"status":"succeeded"' in printed and '"success":false' not in printed
     with zipfile.ZipFile(folder / "stems.zip") as archive:
         assert {Path(name).name for name in archive.namelist()} == {f"{stem}.mp3" for stem in SIX_STEMS}
+
+
+def test_shell_code_downloads_stems_and_mixes(server: Server, key: str, tmp_path: Path) -> None:
+    song = encode(tmp_path / "song.flac", sung(60_000), 44_100, "flac")
+    with ApiClient(server, key) as api:
+        split_id = api.create_split(song)["id"]
+        api.wait_for_end(split_id)
+    lines = code("sh", server, key, page=(DOCS / "stems.md").read_text(encoding="utf-8"))
+    printed = run(tmp_path, "sh", "-euc", lines.replace("split_…", split_id))
+    assert '"levels":{"vocals":{"loudness":' in printed and '"gains":{"vocals":-6.0,"drums":null' in printed
+    for name in ("vocals.flac", "drums.mp3", "practice.wav", "mix.flac"):
+        with open_source(tmp_path / name) as source:
+            assert sum(block.shape[1] for block in source.blocks()) == 60_000
+    for name, extension in (("stems.zip", "mp3"), ("flac.zip", "flac")):
+        with zipfile.ZipFile(tmp_path / name) as archive:
+            assert set(archive.namelist()) == {f"{stem}.{extension}" for stem in SIX_STEMS}
+    with av.open(str(tmp_path / "song.stem.mp4")) as container:
+        assert len(container.streams.audio) == 5
+    for name in ("overview", "peaks", "previews", "aac"):
+        assert set(json.loads((tmp_path / f"{name}.json").read_text())["data"]["stems"]) == set(SIX_STEMS)
 
 
 def test_shell_code_uploads_in_chunks(server: Server, key: str, tmp_path: Path) -> None:

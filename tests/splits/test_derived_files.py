@@ -3,6 +3,8 @@
 import base64
 import dataclasses
 import io
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from stemsplitter.audio.decode import open_source
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.tags import Tags
 from stemsplitter.clock import now
+from stemsplitter.quotas.models import StoredBytes
 from stemsplitter.service_errors import (
     Busy,
     Conflict,
@@ -458,6 +461,44 @@ def test_file_of_a_dead_worker_is_made_by_another(
     maker._make(late)  # the late run changes nothing
     assert files.get_mix(account, split, requested.id) == done
     assert stored(services, split) == [done.id]
+
+
+# makes the next file, and stops in the middle of it
+_KILLED_WORKER = """
+import sys, time
+from pathlib import Path
+from stemsplitter.services import Services
+from stemsplitter.settings import Settings
+from stemsplitter.splits.derived import maker
+
+def render(content, masters, peak, folder, tags):
+    (folder / "half.flac").write_bytes(bytes(1000))
+    print("rendering", flush=True)
+    time.sleep(600)
+
+maker.render = render
+services = Services(Settings(database_url=sys.argv[1], data_dir=Path(sys.argv[2])))
+maker.FileMaker(services.database, services.storage, services.quotas, services.settings).make_next("wrk_dead")
+"""
+
+
+def test_file_of_a_killed_worker_is_made_by_another_and_nothing_is_left(
+    services: Services, account: str, split: str, files: DerivedFiles, maker: FileMaker
+) -> None:
+    requested = files.mix(account, split, {}, parse_format("flac"))
+    command = [sys.executable, "-c", _KILLED_WORKER, services.database.url, str(services.settings.data_dir)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout is not None and worker.stdout.readline() == "rendering\n"
+        assert files.get_mix(account, split, requested.id).status == "processing"
+        worker.kill()
+    assert stored(services, split) == []
+    maker.requeue_dead(lambda: ["wrk_2"])
+    assert maker.make_next("wrk_2") and not maker.make_next("wrk_2")
+    done = files.get_mix(account, split, requested.id)
+    assert done.status == "succeeded" and stored(services, split) == [done.id]
+    with services.database.read() as session:
+        counted = session.scalar(select(StoredBytes.bytes).where(StoredBytes.name == done.id))
+    assert counted == done.size == services.storage.size(f"splits/{split}/derived/{done.id}")
 
 
 def test_stopping_worker_requeues_its_files(

@@ -23,7 +23,7 @@ _HERE = Path(__file__).parent
 
 # section → pages; the source of a page is docs/PAGE.md
 SECTIONS = {
-    "Use the server": ("getting-started", "uploads", "sdks", "webhooks"),
+    "Use the server": ("getting-started", "stems", "uploads", "sdks", "webhooks"),
     "Run the server": (
         "operating",
         "settings",

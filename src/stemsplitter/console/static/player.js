@@ -14,7 +14,7 @@ const STEP = 5; // seconds per press of an arrow key
 const CLIPPING_SECONDS = 2;
 const SILENT = 0; // of 127: a stem below is not drawn
 const PREVIEW_RATE = 48000;
-const PREVIEW_TRIES = 30; // while the server makes them
+const PREVIEW_TRIES = 180; // while the server makes them
 
 const form = document.querySelector("[data-player]");
 const help = document.getElementById("keys");
