@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from stemsplitter.separation.chain import Chain
     from stemsplitter.separation.model import SegmentModel
 
-SEGMENTS: Final = 3  # of each thread that separates; the first allocates memory
+SEGMENTS: Final = 2  # of each thread that separates; the first allocates memory
 _RECORDS: Final = "speed.json"
 _GPUS: Final = ("cuda", "mps")
 
