@@ -115,8 +115,8 @@ fix: $(VENV)/installed-dev ## format the code and apply the safe fixes of the li
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-test-image: ## build the image without a container engine and wait until the server in it is ready; needs root, buildah and mmdebstrap
-	scripts/test_image
+test-image: $(VENV)/installed-dev ## build the image without a container engine and wait until the server in it is ready; needs root, buildah and mmdebstrap
+	$(BIN)/python -m pytest -m image tests/deploy $(ARGS)
 
 docs: $(VENV)/installed-dev ## build the documentation site, in site/
 	$(MKDOCS) build --strict

@@ -1,6 +1,9 @@
 """The Docker image: user, port, folders and health check."""
 
 import re
+import shutil
+import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,41 @@ def value(instruction: str) -> str:
     """Return the value of an instruction of the last stage."""
     (found,) = [line["value"] for line in LINES[LAST:] if line["instruction"] == instruction]
     return str(found)
+
+
+def test_row_20_copied_sources_exist_and_its_command_is_that_of_the_manual() -> None:
+    copied = [line["value"].split()[:-1] for line in LINES if line["instruction"] == "COPY"]
+    sources = {name for names in copied if not names[0].startswith("--from") for name in names}
+    assert all((ROOT / name).exists() for name in sources)
+    sent = (ROOT / ".dockerignore").read_text().split()
+    assert sent[0] == "*" and {f"!{name.removeprefix('./')}" for name in sources} <= set(sent)
+    assert value("CMD") == '["serve"]'
+
+
+def test_row_20_what_the_package_is_built_from_is_copied() -> None:
+    copied = {
+        word.removeprefix("./")
+        for line in LINES
+        if line["instruction"] == "COPY"
+        for word in line["value"].split()
+    }
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = {project["readme"], *project["license-files"]}
+    links = [path for path in (ROOT / "src").rglob("*") if path.is_symlink()]
+    needed |= {str(path.resolve().relative_to(ROOT)) for path in links}
+    assert links and {name.split("/")[0] for name in needed} <= copied
+
+
+@pytest.mark.image
+@pytest.mark.timeout(3600)
+@pytest.mark.skipif(
+    not (shutil.which("buildah") and shutil.which("mmdebstrap")), reason="needs buildah and mmdebstrap"
+)
+def test_row_20_server_in_the_image_becomes_ready() -> None:
+    done = subprocess.run(
+        [ROOT / "scripts" / "test_image"], cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True
+    )
+    assert "The server in the image is ready" in done.stdout
 
 
 def test_variables_are_settings() -> None:
