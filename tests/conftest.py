@@ -9,7 +9,8 @@ import secrets
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from stemsplitter.database import Database
 from stemsplitter.migrations import tables
 from stemsplitter.migrations.upgrade import upgrade
 
+from .copies import Copies
 from .postgres import Postgres, postgres
 
 __all__ = ["tables"]
@@ -92,45 +94,58 @@ def postgres_url(own_postgres: Postgres | None) -> str | None:
 @pytest.fixture
 def empty_database(postgres_url: str | None, tmp_path: Path) -> Iterator[Callable[[], Database]]:
     """Factory of databases without tables; each call returns a new one."""
-    with _databases(postgres_url, tmp_path) as make:
+    with _databases(None if postgres_url is None else partial(new_database, postgres_url), tmp_path) as make:
         yield make
 
 
 @pytest.fixture(scope="session")
 def migrated(postgres_url: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """URL of a migrated database to copy, which is faster than to run the migration again."""
-    with _databases(postgres_url, tmp_path_factory.mktemp("migrated")) as make:
+    new = None if postgres_url is None else partial(new_database, postgres_url)
+    with _databases(new, tmp_path_factory.mktemp("migrated")) as make:
         database = make()
         upgrade(database)
         database.close()
         yield database.url
 
 
+@pytest.fixture(scope="session")
+def copies(postgres_url: str | None, migrated: str) -> Iterator[Copies | None]:
+    """Copies of the migrated PostgreSQL database; None if the tests run on SQLite."""
+    if postgres_url is None:
+        yield None
+        return
+    with closing(Copies(lambda: new_database(postgres_url, migrated))) as copies:
+        yield copies
+
+
 @pytest.fixture
-def database(postgres_url: str | None, migrated: str, tmp_path: Path) -> Iterator[Database]:
+def database(copies: Copies | None, migrated: str, tmp_path: Path) -> Iterator[Database]:
     """Database with all tables and no rows."""
-    with _databases(postgres_url, tmp_path, migrated) as make:
+    with _databases(None if copies is None else copies.borrowed, tmp_path, migrated) as make:
         yield make()
 
 
 @pytest.fixture(scope="module")
 def databases(
-    postgres_url: str | None, migrated: str, tmp_path_factory: pytest.TempPathFactory
+    copies: Copies | None, migrated: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Callable[[], Database]]:
     """Factory of migrated databases that the tests of a module share; each call returns a new one."""
-    with _databases(postgres_url, tmp_path_factory.mktemp("databases"), migrated) as make:
+    with _databases(
+        None if copies is None else copies.borrowed, tmp_path_factory.mktemp("databases"), migrated
+    ) as make:
         yield make
 
 
 @contextmanager
 def _databases(
-    server: str | None, folder: Path, template: str | None = None
+    new: Callable[[], AbstractContextManager[str]] | None, folder: Path, template: str | None = None
 ) -> Iterator[Callable[[], Database]]:
     with ExitStack() as stack:
 
         def make() -> Database:
-            if server is not None:
-                url = stack.enter_context(new_database(server, template))
+            if new is not None:
+                url = stack.enter_context(new())
             else:
                 file = folder / f"{secrets.token_hex(8)}.db"
                 url = f"sqlite:///{file}"
