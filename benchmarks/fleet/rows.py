@@ -6,7 +6,8 @@ from datetime import timedelta
 from benchmarks.fleet.cluster import Fleet
 from stemsplitter.clock import now
 from stemsplitter.database import new_id
-from stemsplitter.splits.models import FREE, QUEUED, Split, stems_folder
+from stemsplitter.jobs.models import FREE, QUEUED
+from stemsplitter.splits.models import Split, stems_folder
 from tests.acceptance.tiny_model import STEMS, TINY_MODEL
 
 SONG_S = 60

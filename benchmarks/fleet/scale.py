@@ -18,7 +18,7 @@ from benchmarks.fleet.cluster import Fleet, beside, fleet, workplace
 from benchmarks.fleet.rows import fill, queued_split
 from benchmarks.service import Client, timed
 from stemsplitter.database import new_id
-from stemsplitter.splits import queue
+from stemsplitter.jobs import queue
 from tests.acceptance.songs import encode, sung
 from tests.acceptance.tiny_model import TINY_MODEL
 

@@ -50,7 +50,7 @@ class InsufficientCredits(ServiceError):
 
     def __init__(self, required_seconds: int, balance: int) -> None:
         super().__init__(
-            f"This split needs {required_seconds} credits and the balance is {balance}: add credits first.",
+            f"This needs {required_seconds} credits and the balance is {balance}: add credits first.",
             details={"requiredSeconds": required_seconds, "balance": balance},
         )
 

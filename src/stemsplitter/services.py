@@ -29,6 +29,7 @@ from stemsplitter.splits.derived.service import DerivedFiles
 from stemsplitter.splits.service import SplitService
 from stemsplitter.splits.sources import Sources
 from stemsplitter.storage import Storage
+from stemsplitter.tool_jobs.service import AnalysisService, EffectService, SpeechService, ToolParts
 from stemsplitter.uploads.service import UploadService
 from stemsplitter.webhooks.service import WebhookService
 from stemsplitter.worker import membership
@@ -165,21 +166,40 @@ class Services:
         return Pulls(self.models, self.settings.device)
 
     @cached_property
-    def splits(self) -> SplitService:
-        """Splits."""
-        sources = Sources(
+    def sources(self) -> Sources:
+        """Sources of splits and of the tools."""
+        return Sources(
             self.database, self.storage, self.fetcher, self.links, self.uploads, self.quotas, self.settings
         )
+
+    @cached_property
+    def splits(self) -> SplitService:
+        """Splits."""
         return SplitService(
             self.database,
             self.settings,
             self.storage,
             self.models,
-            sources,
+            self.sources,
             self.credits,
             self.webhooks,
             self.quotas,
         )
+
+    @cached_property
+    def analyses(self) -> AnalysisService:
+        """Analyses of songs."""
+        return AnalysisService(*self._tool_parts())
+
+    @cached_property
+    def effects(self) -> EffectService:
+        """Effects on audio."""
+        return EffectService(*self._tool_parts())
+
+    @cached_property
+    def speech(self) -> SpeechService:
+        """Spoken texts."""
+        return SpeechService(*self._tool_parts())
 
     @cached_property
     def derived_files(self) -> DerivedFiles:
@@ -192,6 +212,19 @@ class Services:
     def health(self) -> HealthService:
         """Health of the service."""
         return HealthService(self.database, self.storage, self.settings)
+
+    def _tool_parts(self) -> ToolParts:
+        return (
+            self.database,
+            self.settings,
+            self.storage,
+            self.models,
+            self.sources,
+            self.splits,
+            self.credits,
+            self.webhooks,
+            self.quotas,
+        )
 
     def protect_files(self) -> None:
         """Keep database and songs from other users of this machine: those that exist, and those to come."""

@@ -123,8 +123,21 @@ class Settings(BaseSettings):
     )
     max_source_bytes: int = Field(500_000_000, ge=1, description="Maximum size of a source in bytes.")
     max_source_seconds: int = Field(3600, ge=1, description="Maximum duration of a source in seconds.")
-    max_running_splits: int = Field(2, ge=1, description="Maximum running splits of one account.")
-    max_queued_splits: int = Field(100, ge=1, description="Maximum queued splits of one account.")
+    max_running_splits: int = Field(
+        2, ge=1, description="Maximum running splits and jobs of the tools of one account."
+    )
+    max_queued_splits: int = Field(
+        100, ge=1, description="Maximum queued splits and jobs of the tools of one account."
+    )
+    analysis_seconds_per_credit: int = Field(
+        10, ge=1, description="Seconds of audio that are analyzed for one credit; splits are analyzed free."
+    )
+    effect_seconds_per_credit: int = Field(
+        1, ge=1, description="Seconds of audio to which an effect is applied for one credit."
+    )
+    speech_characters_per_credit: int = Field(
+        10, ge=1, description="Characters that are spoken for one credit."
+    )
     free_turn_every: int = Field(
         5, ge=0, description="One turn of the queue in this many goes to a free account; 0 for none."
     )

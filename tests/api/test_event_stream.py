@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 from starlette.responses import Response
 
 from stemsplitter.api import event_stream as module
-from stemsplitter.api.event_stream import WAIT, Event, OpenStreams, SplitKey, SplitPoller, event_stream
+from stemsplitter.api.event_stream import WAIT, Event, JobKey, JobPoller, OpenStreams, event_stream
 
 
 @pytest.fixture
@@ -73,11 +73,11 @@ class View:
 class Splits:
     """Splits in memory; each of ``ending`` ends before the poll of its number."""
 
-    def __init__(self, ending: dict[SplitKey, int]) -> None:
+    def __init__(self, ending: dict[JobKey, int]) -> None:
         self.ending = ending
-        self.reads: list[set[SplitKey]] = []
+        self.reads: list[set[JobKey]] = []
 
-    def read(self, keys: Collection[SplitKey]) -> Any:
+    def read(self, keys: Collection[JobKey]) -> Any:
         self.reads.append(set(keys))
         number = len(self.reads)
         return {
@@ -92,9 +92,9 @@ def test_m4_one_query_serves_all_streams(streams: int, monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
     one, two = ("acc_1", "split_1"), ("acc_2", "split_2")
     splits = Splits({one: 3, two: 5})
-    poller = SplitPoller(splits.read)
+    poller = JobPoller(splits.read)
 
-    async def follow(*keys: SplitKey) -> list[dict[SplitKey, str]]:
+    async def follow(*keys: JobKey) -> list[dict[JobKey, str]]:
         seen = []
         async for views in poller.follow(keys):
             seen.append({key: view.status for key, view in views.items()})
@@ -102,7 +102,7 @@ def test_m4_one_query_serves_all_streams(streams: int, monkeypatch: pytest.Monke
                 break
         return seen
 
-    async def main() -> list[list[dict[SplitKey, str]]]:
+    async def main() -> list[list[dict[JobKey, str]]]:
         return await asyncio.gather(*(follow(one, two) for _ in range(streams)))
 
     histories = asyncio.run(main())
@@ -118,7 +118,7 @@ def test_m4_streams_that_have_ended_are_not_polled_for(monkeypatch: pytest.Monke
     monkeypatch.setattr(module, "POLL_SECONDS", 0.01)
     one, two = ("acc_1", "split_1"), ("acc_1", "split_2")
     splits = Splits({one: 99, two: 4})
-    poller = SplitPoller(splits.read)
+    poller = JobPoller(splits.read)
 
     async def leave() -> None:
         await anext(poller.follow([one]))

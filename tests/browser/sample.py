@@ -256,8 +256,8 @@ def _deliveries(session: Session, account_id: str, split_id: str) -> dict[str, s
         "error": None,
     }
     event = WebhookEvent(
-        id=new_id("evt"), split_id=split_id, account_id=account_id, kind=COMPLETED, url=HOOK, created_at=at,
-        payload=json.dumps({"event": COMPLETED, "data": data}, ensure_ascii=False),
+        id=new_id("evt"), split_id=split_id, account_id=account_id, kind=COMPLETED["split"], url=HOOK, created_at=at,
+        payload=json.dumps({"event": COMPLETED["split"], "data": data}, ensure_ascii=False),
     )  # fmt: skip
     session.add(event)
     unavailable = "<html><h1>Service unavailable</h1></html>"

@@ -10,8 +10,8 @@ from sqlalchemy.orm import Session
 
 from stemsplitter.api import event_stream
 from stemsplitter.console import splits
+from stemsplitter.jobs import repository
 from stemsplitter.services import Services
-from stemsplitter.splits import repository
 from stemsplitter.splits.models import Split
 
 from .conftest import Browser

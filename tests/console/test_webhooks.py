@@ -38,7 +38,7 @@ def receiver() -> Iterator[Site]:
 @pytest.fixture
 def delivery_id(services: Services, account_id: str, receiver: Site) -> str:
     with services.database.write() as session:
-        return services.webhooks.create_event(session, SPLIT, receiver.url, account_id)
+        return services.webhooks.create_event(session, "split", SPLIT, receiver.url, account_id)
 
 
 def test_secret_is_shown_once_and_rotated(services: Services, browser: Browser, account_id: str) -> None:

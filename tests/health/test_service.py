@@ -9,8 +9,9 @@ from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.health import repository, service
 from stemsplitter.health.service import HealthService
+from stemsplitter.jobs.models import FAILED, QUEUED, SUCCEEDED
 from stemsplitter.settings import Settings
-from stemsplitter.splits.models import FAILED, QUEUED, SUCCEEDED, Split
+from stemsplitter.splits.models import Split
 from stemsplitter.storage import Storage, StorageError
 from stemsplitter.worker.heartbeat import WORKING
 from stemsplitter.worker.models import Worker

@@ -19,10 +19,10 @@ from sqlalchemy import select, update
 from stemsplitter.clock import now
 from stemsplitter.credits.models import LedgerEntry
 from stemsplitter.database import Database
+from stemsplitter.jobs import queue
 from stemsplitter.processes.loop import Worker
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
-from stemsplitter.splits import queue
 from stemsplitter.splits.models import Split
 from stemsplitter.stopping import EXIT_STOPPED
 from stemsplitter.webhooks.deliveries import Deliveries
@@ -330,6 +330,9 @@ class FaultyJobs:
         if self._failures >= 0:
             raise OSError("the database is unavailable")
         return None if self.calls else SimpleNamespace(id=worker_id)
+
+    def claim_tool(self, worker_id: str) -> None:
+        return None
 
     def run(self, job: SimpleNamespace, abort: threading.Event) -> None:
         self.calls.append(job.id)

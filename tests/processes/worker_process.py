@@ -18,11 +18,13 @@ from sqlalchemy.exc import OperationalError
 
 from stemsplitter import clock, stopping
 from stemsplitter.errors import Stopped
+from stemsplitter.jobs.claims import Jobs
+from stemsplitter.jobs.models import SPLIT
+from stemsplitter.jobs.processing import clear_work_folder
 from stemsplitter.processes.loop import Worker
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.splits.derived.maker import FileMaker
-from stemsplitter.splits.jobs import SplitJobs
 from stemsplitter.splits.processing import SplitProcessor
 from stemsplitter.webhooks.deliveries import Deliveries
 from stemsplitter.worker import heartbeat
@@ -72,7 +74,7 @@ class Pool:
         return Separated(stems, masters, peaks, overview, "cpu", 1.0, 1.0)
 
 
-class LoggingJobs(SplitJobs):
+class LoggingJobs(Jobs):
     """Logs when the database is unavailable."""
 
     def __init__(self, pool: Pool, *arguments: Any) -> None:
@@ -134,7 +136,7 @@ def run() -> None:
     splits = LoggingJobs(
         pool,
         services.database,
-        processor,
+        {SPLIT: processor},
         lambda: ["tiny_6s"],
         settings.max_running_splits,
         settings.free_turn_every,
@@ -150,7 +152,7 @@ def run() -> None:
         LoggingDeliveries(pool, services.database, services.webhooks),
         FileMaker(services.database, services.storage, services.quotas, settings),
         maintenance=[MaintenanceTask("tidy", 3600, lambda: pool.log("maintenance"))],
-        cleanup=[MaintenanceTask("clear", 0.1, processor.clear_work_folder)],
+        cleanup=[MaintenanceTask("clear", 0.1, lambda: clear_work_folder(services.database, settings))],
         concurrency=settings.concurrency,
     ).run(stop)
 

@@ -20,6 +20,7 @@ from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.tags import Tags
 from stemsplitter.clock import now
+from stemsplitter.jobs import repository
 from stemsplitter.quotas.models import StoredBytes
 from stemsplitter.service_errors import (
     Busy,
@@ -30,7 +31,6 @@ from stemsplitter.service_errors import (
     ValidationFailed,
 )
 from stemsplitter.services import Services
-from stemsplitter.splits import repository
 from stemsplitter.splits.derived import maker as maker_module
 from stemsplitter.splits.derived.content import Fader, parse_format
 from stemsplitter.splits.derived.maker import FileMaker
@@ -100,7 +100,11 @@ def finish(services: Services, tmp_path: Path) -> Callable[..., dict[str, npt.ND
         with services.database.write() as session:
             assert repository.start(session, split_id, None, "run_1", "wrk_1")
             assert services.splits.endings.succeed(
-                session, split_id, "run_1", stems, masters, took, sum(stem["size"] for stem in stems.values())
+                session,
+                split_id,
+                "run_1",
+                {"stems": stems, "masters": masters, "processing": took},
+                sum(stem["size"] for stem in stems.values()),
             )
         return values
 

@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 from stemsplitter.accounts.models import Account
 from stemsplitter.database import Database
 from stemsplitter.errors import ModelError
+from stemsplitter.jobs import claims as jobs_module
+from stemsplitter.jobs import queue
+from stemsplitter.jobs.claims import Jobs
 from stemsplitter.quotas.disk import Disk
-from stemsplitter.splits import jobs as jobs_module
-from stemsplitter.splits import queue
-from stemsplitter.splits.jobs import SplitJobs
 from stemsplitter.splits.models import Split
 
 from .rows import MODEL, new_split
@@ -39,8 +39,8 @@ def add(database: Database) -> Add:
     return make
 
 
-def make_jobs(database: Database, models: Callable[[], list[str]] = lambda: [MODEL]) -> SplitJobs:
-    return SplitJobs(database, None, models, 100, 5)  # type: ignore[arg-type]
+def make_jobs(database: Database, models: Callable[[], list[str]] = lambda: [MODEL]) -> Jobs:
+    return Jobs(database, None, models, 100, 5)  # type: ignore[arg-type]
 
 
 def test_h2_no_split_is_claimed_while_the_disk_is_full(
@@ -54,18 +54,18 @@ def test_h2_no_split_is_claimed_while_the_disk_is_full(
     monkeypatch.setattr(jobs_module, "MODELS_SECONDS", 0)
     free = [10]
     disk = Disk([tmp_path], floor=11, free=lambda _: free[0])
-    jobs = SplitJobs(database, None, lambda: [MODEL], 100, 5, disk.problem)  # type: ignore[arg-type]
+    jobs = Jobs(database, None, lambda: [MODEL], 100, 5, disk.problem)  # type: ignore[arg-type]
     split_id = add()
     assert jobs.models() == [] and jobs.claim("wrk_1") is None and jobs.claim("wrk_1") is None
     assert row(database, split_id).status == "queued"
     assert (
-        caplog.text.count("no splits are claimed until this is solved: The disk of the server has 10 bytes")
+        caplog.text.count("no jobs are claimed until this is solved: The disk of the server has 10 bytes")
         == 1
     )
     free[0] = 11
     claimed = jobs.claim("wrk_1")
     assert claimed is not None and claimed.id == split_id
-    assert caplog.text.count("splits are claimed again") == 1
+    assert caplog.text.count("jobs are claimed again") == 1
 
 
 def row(database: Database, split_id: str) -> Split:

@@ -12,11 +12,11 @@ from sqlalchemy import select, update
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.clock import now
+from stemsplitter.jobs import repository
 from stemsplitter.quotas.disk import Disk
 from stemsplitter.quotas.models import StoredBytes
 from stemsplitter.service_errors import Busy, NotFound, QuotaExceeded, RateLimited
 from stemsplitter.services import Services
-from stemsplitter.splits import repository
 from stemsplitter.splits.derived.maker import FileMaker
 from stemsplitter.splits.derived.models import DerivedFile
 from stemsplitter.splits.derived.schemas import FileView
@@ -49,7 +49,10 @@ def split_id(services: Services, create: Create, tmp_path: Path) -> str:
     total = sum(stem["size"] for stem in stems.values())
     with services.database.write() as session:
         assert repository.start(session, split_id, None, "run_1", "wrk_1")
-        assert services.splits.endings.succeed(session, split_id, "run_1", stems, stems, {}, total)
+        values = {"stems": stems, "masters": stems, "processing": {}}
+        assert services.splits.endings.succeed(
+            session, split_id, "run_1", {"stems": stems, "masters": stems, "processing": {}}, total
+        )
     return split_id
 
 

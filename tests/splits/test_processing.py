@@ -14,12 +14,14 @@ from sqlalchemy.exc import OperationalError
 
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.errors import AudioError, ModelError, Stopped
+from stemsplitter.jobs import processing, repository, watch
+from stemsplitter.jobs.claims import Jobs
+from stemsplitter.jobs.models import SPLIT
+from stemsplitter.jobs.processing import Released
 from stemsplitter.service_errors import Conflict, NotFound
 from stemsplitter.services import Services
-from stemsplitter.splits import processing, repository, watch
-from stemsplitter.splits.jobs import SplitJobs
 from stemsplitter.splits.models import Split
-from stemsplitter.splits.processing import Released, SplitProcessor
+from stemsplitter.splits.processing import SplitProcessor
 from stemsplitter.splits.sizes import previews_bytes
 from stemsplitter.storage import StorageError
 from stemsplitter.webhooks.models import WebhookEvent
@@ -103,8 +105,8 @@ def processor(services: Services, pool: FakePool, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
-def jobs(services: Services, processor: SplitProcessor) -> SplitJobs:
-    return SplitJobs(services.database, processor, lambda: [MODEL], 100, 5)
+def jobs(services: Services, processor: SplitProcessor) -> Jobs:
+    return Jobs(services.database, {SPLIT: processor}, lambda: [MODEL], 100, 5)
 
 
 def row(services: Services, split_id: str) -> Split:
@@ -122,7 +124,7 @@ def stored(services: Services, split_id: str) -> list[str]:
     return sorted(file.key.rpartition("/")[2] for file in services.storage.list_prefix(f"splits/{split_id}"))
 
 
-def run(jobs: SplitJobs) -> bool:
+def run(jobs: Jobs) -> bool:
     """Run the next split; return false if there is none."""
     split = jobs.claim("wrk_1")
     if split is not None:
@@ -142,7 +144,7 @@ def test_split_succeeds(
     services: Services,
     account: str,
     create: Create,
-    jobs: SplitJobs,
+    jobs: Jobs,
     pool: FakePool,
     ledger: Ledger,
 ) -> None:
@@ -175,7 +177,7 @@ def test_split_succeeds(
 
 
 def test_row_19_model_of_the_vocals_is_named(
-    services: Services, account: str, create: Create, jobs: SplitJobs, pool: FakePool
+    services: Services, account: str, create: Create, jobs: Jobs, pool: FakePool
 ) -> None:
     split_id = create()
     tiny = {"name": "tiny_6s", "licence": "unknown, added by you"}
@@ -195,7 +197,7 @@ def test_worker_is_told_the_overlap_of_the_quality(
     services: Services,
     account: str,
     create: Create,
-    jobs: SplitJobs,
+    jobs: Jobs,
     pool: FakePool,
     monkeypatch: pytest.MonkeyPatch,
     quality: str | None,
@@ -217,7 +219,7 @@ def _tiny(services: Services) -> Callable[..., Any]:
 
 
 def test_worker_is_told_the_instruments(
-    services: Services, account: str, create: Create, jobs: SplitJobs, pool: FakePool
+    services: Services, account: str, create: Create, jobs: Jobs, pool: FakePool
 ) -> None:
     split_id = create(instruments=["guitar", "vocals"])
     run(jobs)
@@ -243,7 +245,7 @@ def test_row_9_start_and_end_of_a_split_are_logged_once(
     steps: list[Exception],
     result: str,
     create: Create,
-    jobs: SplitJobs,
+    jobs: Jobs,
     pool: FakePool,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -266,7 +268,7 @@ def test_row_9_end_of_a_canceled_split_is_logged(
     services: Services,
     account: str,
     create: Create,
-    jobs: SplitJobs,
+    jobs: Jobs,
     pool: FakePool,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -283,7 +285,7 @@ def test_row_9_end_of_a_canceled_split_is_logged(
 
 
 def test_ended_split_is_not_claimed(
-    services: Services, account: str, create: Create, jobs: SplitJobs, pool: FakePool
+    services: Services, account: str, create: Create, jobs: Jobs, pool: FakePool
 ) -> None:
     canceled, _ = create(), create()
     services.splits.cancel(account, canceled)
@@ -291,7 +293,7 @@ def test_ended_split_is_not_claimed(
     assert len(pool.requests) == 1
 
 
-def test_progress_never_falls(services: Services, create: Create, jobs: SplitJobs, pool: FakePool) -> None:
+def test_progress_never_falls(services: Services, create: Create, jobs: Jobs, pool: FakePool) -> None:
     seen: list[int] = []
     split_id = create()
 
@@ -311,7 +313,7 @@ def test_progress_never_falls(services: Services, create: Create, jobs: SplitJob
 
 
 def test_undecodable_song_fails_in_the_first_attempt(
-    services: Services, create: Create, jobs: SplitJobs, pool: FakePool, ledger: Ledger
+    services: Services, create: Create, jobs: Jobs, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create(webhookUrl="http://127.0.0.1:9/")
     pool.steps = [fails(AudioError("The song ends in the middle."))]
@@ -324,7 +326,7 @@ def test_undecodable_song_fails_in_the_first_attempt(
 
 
 def test_a_error_of_the_decoder_names_the_users_file(
-    services: Services, create: Create, jobs: SplitJobs, pool: FakePool
+    services: Services, create: Create, jobs: Jobs, pool: FakePool
 ) -> None:
     """The worker's copy has a name of its own (fault A)."""
     split_id = create()
@@ -350,7 +352,7 @@ def test_a_error_of_the_decoder_names_the_users_file(
 def test_split_fails_after_three_attempts(
     services: Services,
     create: Create,
-    jobs: SplitJobs,
+    jobs: Jobs,
     pool: FakePool,
     ledger: Ledger,
     error: Exception,
@@ -369,7 +371,7 @@ def test_split_fails_after_three_attempts(
 
 
 def test_second_attempt_can_succeed(
-    services: Services, create: Create, jobs: SplitJobs, pool: FakePool, ledger: Ledger
+    services: Services, create: Create, jobs: Jobs, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create()
     pool.steps = [fails(SeparationFailed("died"))]
@@ -379,7 +381,7 @@ def test_second_attempt_can_succeed(
 
 
 def test_split_whose_workers_died_three_times_fails(
-    services: Services, create: Create, jobs: SplitJobs, pool: FakePool, ledger: Ledger
+    services: Services, create: Create, jobs: Jobs, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create()
     for number in range(3):
@@ -397,7 +399,7 @@ def test_canceled_separation_stops(
     services: Services,
     account: str,
     create: Create,
-    jobs: SplitJobs,
+    jobs: Jobs,
     pool: FakePool,
     ledger: Ledger,
 ) -> None:
@@ -419,7 +421,7 @@ def test_split_canceled_during_storing_keeps_no_stems(
     services: Services,
     account: str,
     create: Create,
-    jobs: SplitJobs,
+    jobs: Jobs,
     monkeypatch: pytest.MonkeyPatch,
     ledger: Ledger,
 ) -> None:
@@ -437,7 +439,7 @@ def test_split_canceled_during_storing_keeps_no_stems(
 
 
 def test_run_that_lost_its_lease_changes_nothing(
-    services: Services, create: Create, jobs: SplitJobs, pool: FakePool, ledger: Ledger
+    services: Services, create: Create, jobs: Jobs, pool: FakePool, ledger: Ledger
 ) -> None:
     split_id = create(webhookUrl="http://127.0.0.1:9/")
 
@@ -470,7 +472,7 @@ def fails_first(times: int, error: Exception, real: Callable[..., Any]) -> Calla
 def test_storage_outage_counts_no_attempt(
     services: Services,
     create: Create,
-    jobs: SplitJobs,
+    jobs: Jobs,
     pool: FakePool,
     ledger: Ledger,
     monkeypatch: pytest.MonkeyPatch,
@@ -487,7 +489,7 @@ def test_storage_outage_counts_no_attempt(
 def test_exhausted_retries_count_an_attempt(
     services: Services,
     create: Create,
-    jobs: SplitJobs,
+    jobs: Jobs,
     pool: FakePool,
     ledger: Ledger,
     monkeypatch: pytest.MonkeyPatch,
@@ -503,7 +505,7 @@ def test_exhausted_retries_count_an_attempt(
 
 
 def test_missing_source_is_not_retried(
-    services: Services, create: Create, jobs: SplitJobs, ledger: Ledger
+    services: Services, create: Create, jobs: Jobs, ledger: Ledger
 ) -> None:
     split_id = create()
     services.storage.delete(row(services, split_id).source_key)
@@ -513,7 +515,7 @@ def test_missing_source_is_not_retried(
 
 
 def test_worker_stopped_during_a_storage_outage_releases_its_split(
-    services: Services, create: Create, jobs: SplitJobs, monkeypatch: pytest.MonkeyPatch
+    services: Services, create: Create, jobs: Jobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split_id, abort, storage = create(), threading.Event(), services.storage
 
@@ -532,7 +534,7 @@ def test_worker_stopped_during_a_storage_outage_releases_its_split(
 def test_database_outage_stops_no_separation_and_counts_no_attempt(
     services: Services,
     create: Create,
-    jobs: SplitJobs,
+    jobs: Jobs,
     pool: FakePool,
     ledger: Ledger,
     monkeypatch: pytest.MonkeyPatch,
@@ -553,7 +555,7 @@ def test_database_outage_stops_no_separation_and_counts_no_attempt(
 
 
 def test_stopped_worker_releases_its_split(
-    services: Services, create: Create, jobs: SplitJobs, pool: FakePool
+    services: Services, create: Create, jobs: Jobs, pool: FakePool
 ) -> None:
     split_id, abort = create(), threading.Event()
 
@@ -574,16 +576,14 @@ def test_stopped_worker_releases_its_split(
     assert row(services, split_id).status == "succeeded"
 
 
-def test_files_of_dead_runs_are_deleted(
-    services: Services, create: Create, processor: SplitProcessor
-) -> None:
+def test_files_of_dead_runs_are_deleted(services: Services, create: Create) -> None:
     work = services.settings.data_dir / "work"
     split_id = create()
     assert begin(services, split_id, "run_alive")
     for name in ("run_alive", "run_dead"):
         (work / name).mkdir(parents=True)
         (work / name / "vocals.wav").touch()
-    processor.clear_work_folder()
+    processing.clear_work_folder(services.database, services.settings)
     assert [folder.name for folder in work.iterdir()] == ["run_alive"]
 
 
@@ -611,7 +611,8 @@ def test_credits_are_settled_or_released_once_in_any_order(
         with services.database.write() as session:
             match action.removeprefix("late "):
                 case "succeed":
-                    endings.succeed(session, split_id, lease, stems, {}, took, 1)
+                    values = {"stems": stems, "masters": {}, "processing": took}
+                    endings.succeed(session, split_id, lease, values, 1)
                 case "fail":
                     endings.fail(session, split_id, lease, "SERVER_ERROR", "It failed.")
                 case "hand back":
@@ -645,7 +646,7 @@ def test_cause_includes_chained_exceptions() -> None:
 
 
 def test_h2_run_limits_the_sample_rate_and_records_the_stored_bytes(
-    services: Services, account: str, jobs: SplitJobs, pool: FakePool, create: Create
+    services: Services, account: str, jobs: Jobs, pool: FakePool, create: Create
 ) -> None:
     split_id = create()
     reserved = _stored_bytes(services, account)
@@ -659,7 +660,7 @@ def test_h2_run_limits_the_sample_rate_and_records_the_stored_bytes(
 
 
 def test_h2_stems_are_not_kept_twice(
-    services: Services, jobs: SplitJobs, pool: FakePool, create: Create, monkeypatch: pytest.MonkeyPatch
+    services: Services, jobs: Jobs, pool: FakePool, create: Create, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     create(stems=["vocals", "drums"])
     left: list[list[str]] = []

@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session
 
 from stemsplitter.accounts.models import Account
 from stemsplitter.database import Database
-from stemsplitter.splits import queue, repository
-from stemsplitter.splits.models import FREE, PAYING, Split, SplitFlow, SplitQueue, SplitShare
+from stemsplitter.jobs import queue, repository
+from stemsplitter.jobs.models import FREE, PAYING, JobFlow, JobQueue, JobShare
+from stemsplitter.splits.models import Split
 
 from .rows import new_split
 
@@ -25,7 +26,7 @@ ACCOUNTS = tuple(f"acc_{number}" for number in range(6))
 MODELS = ("one", "two")
 CAP = 2
 FREE_EVERY = 3
-TABLES = (Split, SplitQueue, SplitFlow, SplitShare)
+TABLES = (Split, JobQueue, JobFlow, JobShare)
 LIMIT_S = 60.0
 
 
@@ -322,7 +323,7 @@ def test_flows_that_the_clock_has_passed_are_pruned(database: Database, add: Add
     with database.write() as session:
         queue.prune_flows(session)
     with database.read() as session:
-        assert list(session.scalars(select(SplitFlow.account_id))) == ["acc_0"]
+        assert list(session.scalars(select(JobFlow.account_id))) == ["acc_0"]
 
 
 def test_concurrent_claims_give_each_split_once_within_the_cap(database: Database, add: Add) -> None:

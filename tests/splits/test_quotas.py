@@ -19,15 +19,16 @@ from sqlalchemy import select, update
 from stemsplitter.audio.formats import OutputFormat, variants
 from stemsplitter.clock import now
 from stemsplitter.fetching.fetcher import Fetcher
+from stemsplitter.jobs import repository
+from stemsplitter.jobs.models import FAILED, SUCCEEDED
 from stemsplitter.quotas.disk import Disk
 from stemsplitter.quotas.models import StoredBytes
 from stemsplitter.service_errors import Busy, Conflict, NotFound, QuotaExceeded, RateLimited, ValidationFailed
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
-from stemsplitter.splits import repository
 from stemsplitter.splits.derived.models import DerivedFile
 from stemsplitter.splits.maintenance import SplitMaintenance
-from stemsplitter.splits.models import FAILED, SUCCEEDED, Split, peaks_key
+from stemsplitter.splits.models import Split, peaks_key
 from stemsplitter.splits.schemas import CreateSplit
 from stemsplitter.splits.sizes import previews_bytes, stem_bytes, stems_bytes
 from stemsplitter.uploads.errors import UploadError
@@ -154,6 +155,7 @@ class Guest:
             split = repository.start(session, split_id, None, "run_1", "wrk_1")
         if split is None:
             return
+        assert isinstance(split, Split)
         stems, masters = {}, {}
         for name in split.requested_stems:
             key = f"splits/{split_id}/stems/{name}.mp3"
@@ -165,7 +167,9 @@ class Guest:
         size = sum(file["size"] for file in (*stems.values(), *masters.values()))
         size += storage.put_stream(peaks_key(split_id), [bytes(1234)], "application/json")
         with services.database.write() as session:
-            assert services.splits.endings.succeed(session, split_id, "run_1", stems, masters, TOOK, size)
+            assert services.splits.endings.succeed(
+                session, split_id, "run_1", {"stems": stems, "masters": masters, "processing": TOOK}, size
+            )
 
     def mix(self, number: int) -> None:
         gains = {"vocals": None if number % 2 else -number}

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
+from stemsplitter.jobs.models import FREE, PAYING
 from stemsplitter.service_errors import (
     Conflict,
     InsufficientCredits,
@@ -15,7 +16,7 @@ from stemsplitter.service_errors import (
     ValidationFailed,
 )
 from stemsplitter.services import Services
-from stemsplitter.splits.models import FREE, PAYING, Split
+from stemsplitter.splits.models import Split
 from stemsplitter.splits.schemas import CreateSplit
 from stemsplitter.webhooks.models import WebhookEvent
 from tests.loopback import Handler, listening
@@ -144,7 +145,7 @@ def test_upload_is_used_by_one_split(services: Services, account: str, upload: U
 def test_unfinished_splits_are_limited(create: Create) -> None:
     for _ in range(5):
         create()
-    with pytest.raises(RateLimited, match="5 of your splits are unfinished"):
+    with pytest.raises(RateLimited, match="5 of your jobs are unfinished"):
         create()
 
 

@@ -11,10 +11,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from stemsplitter import tracing
+from stemsplitter.jobs import processing
+from stemsplitter.jobs.claims import Jobs
+from stemsplitter.jobs.models import SPLIT
 from stemsplitter.processes.app import create_app
 from stemsplitter.services import Services
-from stemsplitter.splits import processing
-from stemsplitter.splits.jobs import SplitJobs
 from stemsplitter.splits.processing import SplitProcessor
 from stemsplitter.worker.pool import SeparationFailed
 
@@ -53,7 +54,7 @@ def run_all(services: Services, pool: FakePool) -> None:
         services.splits.endings,
         pool,  # type: ignore[arg-type]
     )
-    jobs = SplitJobs(services.database, processor, lambda: [MODEL], 100, 5)
+    jobs = Jobs(services.database, {SPLIT: processor}, lambda: [MODEL], 100, 5)
     while (split := jobs.claim("wrk_1")) is not None:
         jobs.run(split, threading.Event())
     with services.database.write() as session:

@@ -14,10 +14,10 @@ from fastapi.testclient import TestClient
 from stemsplitter.api import event_stream
 from stemsplitter.console.access import COOKIE
 from stemsplitter.database import Database
+from stemsplitter.jobs import repository
 from stemsplitter.processes.app import create_app
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
-from stemsplitter.splits import repository
 
 from .conftest import Create
 

@@ -50,7 +50,7 @@ def test_failed_split_has_its_own_event(world: World) -> None:
 
 def test_rolled_back_transaction_creates_no_event(world: World) -> None:
     with pytest.raises(RuntimeError), world.database.write() as session:
-        delivery_id = world.service.create_event(session, SPLIT, "http://127.0.0.1/", "acc_1")
+        delivery_id = world.service.create_event(session, "split", SPLIT, "http://127.0.0.1/", "acc_1")
         raise RuntimeError
     with pytest.raises(NotFound):
         world.delivery(delivery_id)

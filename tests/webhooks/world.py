@@ -54,7 +54,7 @@ class World:
 
     def create(self, url: str, split: dict[str, Any] | None = None, account_id: str = "acc_1") -> str:
         with self.database.write() as session:
-            return self.service.create_event(session, split or SPLIT, url, account_id)
+            return self.service.create_event(session, "split", split or SPLIT, url, account_id)
 
     def delivery(self, delivery_id: str, account_id: str = "acc_1") -> WebhookDelivery:
         with self.database.read() as session:

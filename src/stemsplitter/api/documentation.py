@@ -18,7 +18,7 @@ ERRORS: Final[dict[str, tuple[int, str, dict[str, Any]]]] = {
         402,
         "The balance does not cover the duration of the source.",
         {
-            "message": "This split needs 214 credits and the balance is 100: add credits first.",
+            "message": "This needs 214 credits and the balance is 100: add credits first.",
             "requiredSeconds": 214,
             "balance": 100,
         },

@@ -1,4 +1,4 @@
-"""Streams of server-sent events about splits. One query per second reads the splits of all streams of the process."""
+"""Streams of server-sent events about jobs. One query per second reads the jobs of all streams of the process."""
 
 import asyncio
 import json
@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
+from contextlib import aclosing
 from typing import Any, Final
 
 from fastapi import Request
@@ -13,9 +14,9 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
+from stemsplitter.jobs.models import UNFINISHED
+from stemsplitter.jobs.schemas import JobView
 from stemsplitter.service_errors import RateLimited
-from stemsplitter.splits.models import UNFINISHED
-from stemsplitter.splits.schemas import SplitView
 
 POLL_SECONDS = 1.0
 # proxies close connections that are silent for a minute, and only a write detects a closed one
@@ -24,8 +25,8 @@ MAX_SECONDS = 3600.0
 
 WAIT: Final = None
 Event = tuple[str, Any]
-SplitKey = tuple[str, str]  # account and id
-Views = Mapping[SplitKey, SplitView]
+JobKey = tuple[str, str]  # account and id
+Views = Mapping[JobKey, Any]  # a JobView, with its progress
 
 
 def event_stream(
@@ -80,24 +81,24 @@ class OpenStreams:
             return self._open.total()
 
 
-class SplitPoller:
-    """Reads the splits that streams follow: those of all streams in one query, :data:`POLL_SECONDS` after the last.
+class JobPoller:
+    """Reads the jobs that streams follow: those of all streams in one query, :data:`POLL_SECONDS` after the last.
 
     To be used from one event loop at a time.
 
     Args:
-        read: returns the views of those of the splits that exist. Runs in a thread.
+        read: returns the views of those of the jobs that exist. Runs in a thread.
     """
 
-    def __init__(self, read: Callable[[Collection[SplitKey]], Views]) -> None:
+    def __init__(self, read: Callable[[Collection[JobKey]], Views]) -> None:
         self._read = read
-        self._followed: Counter[SplitKey] = Counter()
+        self._followed: Counter[JobKey] = Counter()
         self._poll: asyncio.Task[Views] | None = None
 
-    async def follow(self, keys: Collection[SplitKey]) -> AsyncGenerator[Views]:
-        """Yield the views of those of the splits that exist, after each poll. Splits that have ended are not read
+    async def follow(self, keys: Collection[JobKey]) -> AsyncGenerator[Views]:
+        """Yield the views of those of the jobs that exist, after each poll. Jobs that have ended are not read
         again."""
-        unfinished, ended = set(keys), dict[SplitKey, SplitView]()
+        unfinished, ended = set(keys), dict[JobKey, JobView]()
         self._followed.update(unfinished)
         try:
             while True:
@@ -123,11 +124,31 @@ class SplitPoller:
         keys = list(self._followed)
         return await run_in_threadpool(self._read, keys) if keys else {}
 
-    def _unfollow(self, keys: Collection[SplitKey]) -> None:
+    def _unfollow(self, keys: Collection[JobKey]) -> None:
         self._followed.subtract(keys)
         for key in keys:
             if self._followed[key] <= 0:
                 del self._followed[key]
+
+
+async def job_events(poller: JobPoller, account_id: str, name: str, view: Any) -> AsyncIterator[Event | None]:
+    """Yield events ``name`` with the view of a job as their data: at first, and when status or progress change, until
+    the job has ended or is deleted."""
+    yield name, _data(view)
+    key = account_id, view.id
+    async with aclosing(poller.follow([key])) as polls:
+        while view.status in UNFINISHED:
+            yield WAIT
+            current = (await anext(polls)).get(key)
+            if current is None:  # deleted meanwhile
+                return
+            if (current.status, current.progress) != (view.status, view.progress):
+                yield name, _data(current)
+            view = current
+
+
+def _data(view: JobView) -> dict[str, Any]:
+    return view.model_dump(mode="json", by_alias=True)
 
 
 class _CountedResponse(EventSourceResponse):

@@ -19,13 +19,14 @@ from stemsplitter.console.errors import wants_page
 from stemsplitter.console.headers import POLICY
 from stemsplitter.console.rendering import page
 from stemsplitter.console.tasks import METADATA, find_task, initially_muted
+from stemsplitter.jobs.models import UNFINISHED
 from stemsplitter.service_errors import Busy, NotFound, ValidationFailed
 from stemsplitter.services import Services
 from stemsplitter.splits.archive import stream_zip
 from stemsplitter.splits.derived.content import HIGHEST_DB, LOWEST_DB, Fader, parse_format
 from stemsplitter.splits.derived.schemas import FileView
 from stemsplitter.splits.derived.service import RETRY_SECONDS
-from stemsplitter.splits.models import UNFINISHED, peaks_key
+from stemsplitter.splits.models import peaks_key
 from stemsplitter.splits.schemas import SplitView
 from stemsplitter.splits.stem_file import can_have_stem_file
 from stemsplitter.storage.errors import FileMissing

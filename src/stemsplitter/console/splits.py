@@ -8,12 +8,12 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from stemsplitter.api.dependencies import Cursor, ServicesDep
-from stemsplitter.api.event_stream import WAIT, Event, SplitPoller, event_stream
+from stemsplitter.api.event_stream import WAIT, Event, JobPoller, event_stream
 from stemsplitter.api.routes.splits import SplitId
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.player import player_page
 from stemsplitter.console.rendering import page
-from stemsplitter.splits.models import SUCCEEDED, UNFINISHED
+from stemsplitter.jobs.models import SUCCEEDED, UNFINISHED
 
 router = APIRouter()
 
@@ -82,7 +82,7 @@ def delete(services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> 
     return see_other("/splits")
 
 
-async def _events(poller: SplitPoller, account_id: str, states: States) -> AsyncIterator[Event | None]:
+async def _events(poller: JobPoller, account_id: str, states: States) -> AsyncIterator[Event | None]:
     sent: States = {}
     keys = [(account_id, split_id) for split_id, (status, _) in states.items() if status in UNFINISHED]
     async with aclosing(poller.follow(keys)) as polls:

@@ -10,8 +10,7 @@ from typing import get_args
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from stemsplitter.splits import totals
-from stemsplitter.splits.models import (
+from stemsplitter.jobs.models import (
     FAILED,
     IS_PROCESSING,
     IS_QUEUED,
@@ -19,8 +18,9 @@ from stemsplitter.splits.models import (
     QUEUED,
     STATUSES,
     SUCCEEDED,
-    Split,
 )
+from stemsplitter.splits import totals
+from stemsplitter.splits.models import Split
 from stemsplitter.webhooks.models import DeliveryStatus, WebhookDelivery
 from stemsplitter.worker.heartbeat import live_workers
 from stemsplitter.worker.models import Worker

@@ -5,11 +5,13 @@ from stemsplitter.credits import models as credits
 from stemsplitter.database import Base
 from stemsplitter.health import models as health
 from stemsplitter.idempotency import models as idempotency
+from stemsplitter.jobs import models as jobs
 from stemsplitter.payments import models as payments
 from stemsplitter.quotas import models as quotas
 from stemsplitter.sessions import models as sessions
 from stemsplitter.splits import models as splits
 from stemsplitter.splits.derived import models as derived_files
+from stemsplitter.tool_jobs import models as tool_jobs
 from stemsplitter.uploads import models as uploads
 from stemsplitter.webhooks import models as webhooks
 from stemsplitter.worker import models as worker
@@ -21,10 +23,12 @@ __all__ = [
     "derived_files",
     "health",
     "idempotency",
+    "jobs",
     "payments",
     "quotas",
     "sessions",
     "splits",
+    "tool_jobs",
     "uploads",
     "webhooks",
     "worker",

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
+from typing import Any
 
 from anyio import to_thread
 from fastapi import APIRouter, FastAPI
@@ -9,15 +10,15 @@ from fastapi.telemetry import TelemetryConfig
 
 from stemsplitter.api import errors
 from stemsplitter.api.description import reference
-from stemsplitter.api.event_stream import OpenStreams, SplitKey, SplitPoller, Views
+from stemsplitter.api.event_stream import JobKey, JobPoller, OpenStreams, Views
 from stemsplitter.api.middleware.admission import Admission
 from stemsplitter.api.middleware.cors import Cors
 from stemsplitter.api.middleware.head import Head
 from stemsplitter.api.middleware.places import THREADS, Places
 from stemsplitter.api.middleware.request_log import RequestLog, UnexpectedErrors
+from stemsplitter.api.routes import analyses, effects, health, metrics, models, speech, upload_url
 from stemsplitter.api.routes import credits as credits_endpoints
 from stemsplitter.api.routes import files as storage_endpoints
-from stemsplitter.api.routes import health, metrics, models, upload_url
 from stemsplitter.api.routes import split_files as split_files_endpoints
 from stemsplitter.api.routes import split_playback as split_playback_endpoints
 from stemsplitter.api.routes import splits as splits_endpoints
@@ -29,7 +30,7 @@ from stemsplitter.console import routers as console
 from stemsplitter.console.access import COOKIE
 from stemsplitter.console.headers import SecurityHeaders
 from stemsplitter.services import Services
-from stemsplitter.splits.schemas import SplitView
+from stemsplitter.tool_jobs.service import read_views
 from stemsplitter.version import __version__
 
 # all endpoints; their paths are complete (`/v1/…`), so that a search finds them
@@ -37,6 +38,9 @@ ROUTERS: tuple[APIRouter, ...] = (
     splits_endpoints.router,
     split_files_endpoints.router,
     split_playback_endpoints.router,
+    analyses.router,
+    effects.router,
+    speech.router,
     uploads_endpoints.router,
     upload_url.router,
     credits_endpoints.router,
@@ -48,7 +52,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     metrics.router,
 )
-MAX_SPLITS = 1000  # in one statement of the poll for event streams
+MAX_JOBS = 1000  # in one statement of the poll for event streams
 # the framework's telemetry records whole paths, and those of files contain signatures: see stemsplitter.tracing
 NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False, "auto_configure": False}
 
@@ -59,12 +63,14 @@ async def _lifespan(_: FastAPI) -> AsyncIterator[None]:
     yield
 
 
-def _read_splits(services: Services, keys: Collection[SplitKey]) -> Views:
-    views: dict[SplitKey, SplitView] = {}
+def _read_jobs(services: Services, keys: Collection[JobKey]) -> Views:
+    views: dict[JobKey, Any] = {}
     ordered = sorted(keys)
     with services.database.read() as session:
-        for start in range(0, len(ordered), MAX_SPLITS):
-            views |= services.splits.get_all(session, ordered[start : start + MAX_SPLITS])
+        for start in range(0, len(ordered), MAX_JOBS):
+            some = ordered[start : start + MAX_JOBS]
+            views |= services.splits.get_all(session, some)
+            views |= read_views(session, services.analyses.endings, [key for key in some if key not in views])
     return views
 
 
@@ -85,7 +91,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.open_streams = OpenStreams(services.settings.max_event_streams)
     app.state.open_uploads = OpenStreams(UPLOADS_PER_ACCOUNT, "uploads")
     app.state.places = Places()
-    app.state.poller = SplitPoller(lambda keys: _read_splits(services, keys))
+    app.state.poller = JobPoller(lambda keys: _read_jobs(services, keys))
     errors.install(app)
     for router in ROUTERS:
         app.include_router(router)

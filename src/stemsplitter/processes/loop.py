@@ -1,4 +1,4 @@
-"""The loop of a worker: it claims and runs splits, delivers webhooks and does maintenance until it is stopped."""
+"""The loop of a worker: it claims and runs jobs, delivers webhooks and does maintenance until it is stopped."""
 
 import logging
 import os
@@ -9,17 +9,18 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
+from stemsplitter.jobs.claims import Jobs
+from stemsplitter.jobs.models import Job
+from stemsplitter.jobs.processing import Released
 from stemsplitter.settings import Settings
 from stemsplitter.splits.derived.maker import FileMaker
-from stemsplitter.splits.jobs import SplitJobs
-from stemsplitter.splits.models import Split
-from stemsplitter.splits.processing import Released
 from stemsplitter.webhooks.deliveries import Deliveries
 from stemsplitter.worker import retry
 from stemsplitter.worker.heartbeat import Heartbeat
 from stemsplitter.worker.maintenance import Maintenance, MaintenanceTask
 
 POLLING_SECONDS = 0.2
+TOOLS_AT_ONCE = 1
 RELEASE_SECONDS = 20.0
 
 _log = logging.getLogger(__name__)
@@ -28,7 +29,7 @@ _log = logging.getLogger(__name__)
 class Worker:
     """The worker of a process, which ends with it.
 
-    The leader of the live workers also requeues the splits of dead workers and runs the maintenance tasks.
+    The leader of the live workers also requeues the jobs of dead workers and runs the maintenance tasks.
 
     Args:
         maintenance: tasks of the leader.
@@ -40,7 +41,7 @@ class Worker:
         self,
         heartbeat: Heartbeat,
         settings: Settings,
-        splits: SplitJobs,
+        jobs: Jobs,
         deliveries: Deliveries,
         files: FileMaker,
         *,
@@ -49,22 +50,31 @@ class Worker:
         concurrency: int = 1,
     ) -> None:
         self._heartbeat, self._settings = heartbeat, settings
-        self._splits, self._deliveries, self._files = splits, deliveries, files
+        self._jobs, self._deliveries, self._files = jobs, deliveries, files
         self._maintenance = Maintenance(
             [MaintenanceTask("delete dead workers", 3600, heartbeat.delete_dead), *maintenance]
         )
         self._cleanup = Maintenance(cleanup)
+        splits, tools = threading.Lock(), threading.Lock()  # one thread polls for all of its kind
         self._threads = [
-            threading.Thread(target=self._work, name=f"split {number}", daemon=True)
+            threading.Thread(
+                target=self._work, args=(jobs.claim, splits), name=f"split {number}", daemon=True
+            )
             for number in range(1, concurrency + 1)
         ]
-        self._claiming = threading.Lock()
+        # beside the splits, so that a short job does not wait for a song
+        self._threads += [
+            threading.Thread(
+                target=self._work, args=(jobs.claim_tool, tools), name=f"tool {number}", daemon=True
+            )
+            for number in range(1, TOOLS_AT_ONCE + 1)
+        ]
         self._failures = 0
         self._stopping = threading.Event()
         self._abort = threading.Event()
 
     def run(self, stop: threading.Event, close: Callable[[], object] = lambda: None) -> NoReturn:
-        """Work until ``stop`` is set. Then finish or release the running splits, call ``close`` and end the process."""
+        """Work until ``stop`` is set. Then finish or release the running jobs, call ``close`` and end the process."""
         self._heartbeat.start()
         self._deliveries.start()
         self._files.start(self._heartbeat.worker_id)
@@ -77,40 +87,40 @@ class Worker:
         close()
         _log.info("worker %s stopped", self._heartbeat.worker_id)
         logging.shutdown()
-        os._exit(0)  # does not wait for a thread that did not release its split in time
+        os._exit(0)  # does not wait for a thread that did not release its job in time
 
-    def _work(self) -> None:
+    def _work(self, claim: Callable[[str], Job | None], claiming: threading.Lock) -> None:
         while not self._stopping.is_set():
-            with self._claiming:  # one thread polls for all
-                split = self._claim()
-            if split is not None:
-                self._run(split)
+            with claiming:
+                job = self._claim(claim)
+            if job is not None:
+                self._run(job)
 
-    def _claim(self) -> Split | None:
+    def _claim(self, claim: Callable[[str], Job | None]) -> Job | None:
         if self._stopping.is_set():
             return None
         try:
-            split = self._splits.claim(self._heartbeat.worker_id)
+            job = claim(self._heartbeat.worker_id)
         except Exception:
             delay = retry.delay(self._failures)
             self._failures += 1
-            _log.exception("could not claim a split, retrying in %g s", delay)
+            _log.exception("could not claim a job, retrying in %g s", delay)
             self._stopping.wait(delay * random.uniform(0.8, 1.2))
             return None
         self._failures = 0
-        if split is None:
+        if job is None:
             self._stopping.wait(POLLING_SECONDS * random.uniform(0.8, 1.2))
-        return split
+        return job
 
-    def _run(self, split: Split) -> None:
+    def _run(self, job: Job) -> None:
         try:
             with suppress(Released):
-                self._splits.run(split, self._abort)
+                self._jobs.run(job, self._abort)
         except Exception:
-            _log.exception("split %s interrupted, to be requeued when the database is available", split.id)
+            _log.exception("job %s interrupted, to be requeued when the database is available", job.id)
 
     def _drain(self) -> None:
-        """Let running splits finish within the time that the settings allow, then release the others."""
+        """Let running jobs finish within the time that the settings allow, then release the others."""
         self._stopping.set()
         self._deliveries.stop()
         self._files.stop()
@@ -122,10 +132,10 @@ class Worker:
         self._files.wait_idle(max(deadline - time.monotonic(), 0))
         try:
             self._files.requeue_own(self._heartbeat.worker_id)
-            self._splits.requeue_own(self._heartbeat.worker_id)
+            self._jobs.requeue_own(self._heartbeat.worker_id)
             self._heartbeat.stop()
         except Exception:
-            _log.exception("could not requeue running splits; another worker does when the lease expires")
+            _log.exception("could not requeue running jobs; another worker does when the lease expires")
 
     def _wait_idle(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
@@ -143,13 +153,13 @@ class Worker:
         while not self._stopping.wait(self._heartbeat.interval):
             self._cleanup.run_due(self._stopping.is_set)
             try:
-                self._heartbeat.publish_models(self._splits.models())
-                self._splits.requeue_lost(self._heartbeat.worker_id)
+                self._heartbeat.publish_models(self._jobs.models())
+                self._jobs.requeue_lost(self._heartbeat.worker_id)
                 self._files.requeue_lost(self._heartbeat.worker_id)
                 if not self._heartbeat.is_leader():
                     continue
                 if time.monotonic() > requeue_at:
-                    self._splits.requeue_dead(self._live)
+                    self._jobs.requeue_dead(self._live)
                     self._files.requeue_dead(self._live)
             except Exception:
                 _log.exception("could not check the workers, retrying in %g s", self._heartbeat.interval)

@@ -7,15 +7,19 @@ from stemsplitter import logs, stopping, tracing
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.errors import ModelError, SettingsError
 from stemsplitter.files.temporary import remove_abandoned
+from stemsplitter.jobs.claims import Jobs
+from stemsplitter.jobs.models import ANALYSIS, EFFECT, SPEECH, SPLIT
+from stemsplitter.jobs.processing import clear_work_folder
 from stemsplitter.migrations.upgrade import upgrade
 from stemsplitter.processes.loop import Worker
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.splits.derived.maker import FileMaker
-from stemsplitter.splits.jobs import SplitJobs
 from stemsplitter.splits.maintenance import SplitMaintenance
 from stemsplitter.splits.model_selection import check_models
 from stemsplitter.splits.processing import SplitProcessor
+from stemsplitter.tool_jobs.processing import ToolProcessor
+from stemsplitter.tool_jobs.service import tool_queues
 from stemsplitter.webhooks.deliveries import Deliveries
 from stemsplitter.worker.maintenance import MaintenanceTask
 from stemsplitter.worker.membership import WORKER
@@ -44,23 +48,34 @@ def run(settings: Settings) -> None:
     pool.open()
     endings = services.splits.endings
     processor = SplitProcessor(services.database, settings, services.storage, endings, pool)
-    splits = SplitJobs(
+    tool_pool = SeparationPool(1, "cpu", settings.threads)
+    tools = ToolProcessor(services.database, settings, services.storage, services.analyses.endings, tool_pool)
+    jobs = Jobs(
         services.database,
-        processor,
+        {SPLIT: processor, **dict.fromkeys((ANALYSIS, EFFECT, SPEECH), tools)},
         lambda: runnable_models(settings, services.models),
         settings.max_running_splits,
         settings.free_turn_every,
         services.disk.problem,
+        lambda: tool_queues(services.models),
     )
+
+    def clear() -> None:
+        clear_work_folder(services.database, settings)
+
     worker = Worker(
-        services.heartbeat(WORKER, splits.models(), pool.device),
+        services.heartbeat(WORKER, jobs.models(), pool.device),
         settings,
-        splits,
+        jobs,
         Deliveries(services.database, services.webhooks),
         FileMaker(services.database, services.storage, services.quotas, settings),
         maintenance=_maintenance(services),
         cleanup=[
-            MaintenanceTask("delete files of dead runs", CLEANUP_SECONDS, processor.clear_work_folder),
+            MaintenanceTask(
+                "delete files of dead runs",
+                CLEANUP_SECONDS,
+                lambda: clear_work_folder(services.database, settings),
+            ),
             MaintenanceTask("delete abandoned temporary folders", CLEANUP_SECONDS, remove_abandoned),
         ],
         concurrency=pool.concurrency,
@@ -69,6 +84,7 @@ def run(settings: Settings) -> None:
 
     def close() -> None:
         pool.close()
+        tool_pool.close()
         tracing.stop()
 
     worker.run(stop, close)

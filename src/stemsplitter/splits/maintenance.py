@@ -1,4 +1,4 @@
-"""Maintenance of splits: retention, orphaned files, the queue's flows and the totals."""
+"""Maintenance of splits and other jobs: retention, orphaned files, the queue's flows and the totals."""
 
 import logging
 from collections.abc import Sequence
@@ -6,12 +6,14 @@ from datetime import timedelta
 
 from stemsplitter.clock import now
 from stemsplitter.database import Database
+from stemsplitter.jobs import queue, repository
+from stemsplitter.jobs.models import FAILED
 from stemsplitter.quotas.service import Quotas
-from stemsplitter.splits import queue, repository, totals
+from stemsplitter.splits import totals
 from stemsplitter.splits.derived import repository as derived_repository
 from stemsplitter.splits.derived.models import delete_stored, derived_folder
 from stemsplitter.splits.derived.service import DerivedFiles
-from stemsplitter.splits.models import FAILED, masters_folder, stems_folder
+from stemsplitter.splits.models import masters_folder, stems_folder
 from stemsplitter.splits.service import SplitService
 from stemsplitter.storage import Storage
 from stemsplitter.worker.maintenance import MaintenanceTask
@@ -48,11 +50,11 @@ class SplitMaintenance:
         )
 
     def delete_expired(self) -> int:
-        """Delete the files of splits past their retention. Returns the number of splits."""
+        """Delete the files of jobs past their retention. Returns the number of jobs."""
         with self._database.read() as session:
             expired = repository.expired(session, BATCH)
-        for split in expired:
-            self._splits.delete_files(split)
+        for job in expired:
+            self._splits.delete_files(job)
         return len(expired)
 
     def delete_expired_files(self) -> int:

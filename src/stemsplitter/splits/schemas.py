@@ -9,10 +9,10 @@ from pydantic import Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from stemsplitter.audio.formats import FORMATS, bit_depths
+from stemsplitter.jobs.schemas import CreatedJob, JobError, JobView, Metadata, Refunded, WebhookUrl
 from stemsplitter.schemas import CamelModel, RequestModel, Time
 from stemsplitter.separation.layouts import STEM_NAMES
 
-Status = Literal["queued", "processing", "succeeded", "failed"]
 Layout = Literal["2s", "4s", "6s"]
 if TYPE_CHECKING:
     StemName = str
@@ -31,11 +31,6 @@ else:
         "anyOf": [{"type": "string", "enum": list(bit_depths())}, {"type": "integer", "enum": _NUMBERS}]
     }
     BitDepth = Annotated[Literal[(*bit_depths(), *_NUMBERS)], WithJsonSchema(_BIT_DEPTH)]
-
-# PostgreSQL cannot store NUL
-_TEXT = r"^[^\u0000]*$"
-_Key = Annotated[str, Field(min_length=1, max_length=64, pattern=_TEXT)]
-_Value = Annotated[str, Field(max_length=512, pattern=_TEXT)]
 
 
 class DirectUrl(RequestModel):
@@ -88,31 +83,16 @@ class CreateSplit(RequestModel):
         "with an unrestricted license; `best`: the same with more overlap, in 1.5 times the time. By default the "
         "server chooses the model.",
     )
-    webhook_url: str | None = Field(
-        None,
-        max_length=8192,
-        description="URL that receives a webhook when the split has ended.",
-        examples=["https://example.com/hook"],
-    )
-    metadata: dict[_Key, _Value] = Field(
-        default_factory=dict, max_length=16, description="Up to 16 texts, returned with the split."
-    )
+    webhook_url: WebhookUrl = None
+    metadata: Metadata = Field(default_factory=dict)
 
 
-class CreatedSplit(CamelModel):
+class CreatedSplit(CreatedJob):
     """A queued split."""
 
-    id: str
-    status: Status
-    credits_used: int
-    created_at: Time
 
-
-class SplitError(CamelModel):
+class SplitError(JobError):
     """The reason why a split failed. Its credits were released."""
-
-    code: str = Field(examples=["CANCELED"])
-    message: str
 
 
 class VocalsModel(CamelModel):
@@ -156,15 +136,13 @@ class StemLevel(CamelModel):
     silent: bool
 
 
-class SplitView(CamelModel):
+class SplitView(JobView):
     """A split. `stems` has a URL for each stem; it is present only if the split has succeeded.
 
     `creditsRefunded` is present only if the split has failed or was canceled. `instruments` is present only if the
     request lists them. `levels` is present once the stems are measured, some seconds after the split has succeeded.
     """
 
-    id: str
-    status: Status
     stem_model: Layout
     filename: str
     duration_seconds: int
@@ -174,9 +152,7 @@ class SplitView(CamelModel):
     progress: int = Field(ge=0, le=100, description="Percent; never decreases.")
     output_format: OutputFormat
     expires_at: Time = Field(description="Time at which its files are deleted.")
-    credits_refunded: int | SkipJsonSchema[None] = Field(
-        None, exclude_if=lambda refunded: refunded is None, description="Credits of `creditsUsed` given back."
-    )
+    credits_refunded: Refunded = None
     stems: dict[str, str] | None = Field(None, exclude_if=lambda stems: stems is None)
     error: SplitError | None
     model: ModelUsed

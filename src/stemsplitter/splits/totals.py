@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from stemsplitter.splits.models import FAILED, SUCCEEDED, Split, SplitTotal
+from stemsplitter.jobs.models import FAILED, SUCCEEDED
+from stemsplitter.splits.models import Split, SplitTotal
 
 ENDED = (SUCCEEDED, FAILED)
 # `finished_at` is set some time before its transaction commits
@@ -48,8 +49,10 @@ def update(session: Session, at: datetime) -> None:
 
 
 def _count(session: Session, status: str, since: datetime, until: datetime | None = None) -> Total:
-    query = select(func.count(), func.sum(Split.duration_seconds)).where(
-        Split.status == status, Split.finished_at >= since
+    query = (
+        select(func.count(), func.sum(Split.duration_seconds))
+        .select_from(Split)
+        .where(Split.status == status, Split.finished_at >= since)
     )
     if until is not None:
         query = query.where(Split.finished_at < until)

@@ -14,11 +14,15 @@ from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.mixing import resampled
 from stemsplitter.effects import Limiter, PitchShift, apply
 from stemsplitter.errors import ModelError, RequestError
+from stemsplitter.library import Progress
+from stemsplitter.library.results import OnProgress
 
 Samples = npt.NDArray[np.float32]
 
 LONGEST_TEXT = 100_000  # characters
 SLOWEST, FASTEST = 0.5, 2.0
+CHARACTERS_PER_SECOND = 15  # on average
+NOTHING_TO_SPEAK = "The text has nothing to be spoken: give words in English."
 _SEED = 0  # of the breath noise: the same text gives the same file
 
 
@@ -60,6 +64,7 @@ def speak(
     speed: float = 1.0,
     semitones: float = 0.0,
     format: str = "wav",
+    progress: OnProgress | None = None,
 ) -> Spoken:
     """Write a spoken text to ``path``, sentence by sentence, without the network.
 
@@ -70,6 +75,7 @@ def speak(
         speed: 0.5 to 2.
         semitones: change of the pitch, -12 to 12; the formants stay.
         format: an output format, see ``docs/formats.md``.
+        progress: called after each sentence, with an estimate of the fraction.
 
     Raises:
         RequestError: a parameter is out of range, or the text has nothing to be spoken.
@@ -77,8 +83,7 @@ def speak(
         OutputError: the file cannot be written.
     """
     fmt = OutputFormat.parse(format)
-    if len(text) > LONGEST_TEXT:
-        raise RequestError(f"The text has {len(text)} characters: shorten it to {LONGEST_TEXT}, or split it.")
+    check_text(text)
     if not SLOWEST <= speed <= FASTEST:
         raise RequestError(f"A speed of {speed:g} is not possible: choose from {SLOWEST:g} to {FASTEST:g}.")
     started = time.perf_counter()
@@ -91,10 +96,27 @@ def speak(
     with StemWriter(path, fmt, rate, 1) as writer:
         for block in limited:
             writer.write(np.ascontiguousarray(block))
+            if progress is not None:
+                expected = len(text) / (CHARACTERS_PER_SECOND * speed)
+                progress(Progress.so_far(writer.samples / rate, expected, started))
         if not writer.samples:
-            raise RequestError("The text has nothing to be spoken: give words in English.")
+            raise RequestError(NOTHING_TO_SPEAK)
         writer.commit()
     return Spoken(path, writer.samples, rate, time.perf_counter() - started)
+
+
+def check_text(text: str) -> None:
+    """Check a text before it is spoken. Raises RequestError if it is too long, or has no letter and no digit."""
+    if len(text) > LONGEST_TEXT:
+        raise RequestError(f"The text has {len(text)} characters: shorten it to {LONGEST_TEXT}, or split it.")
+    if not any(character.isalnum() for character in text):
+        raise RequestError(NOTHING_TO_SPEAK)
+
+
+def check_voice(name: str) -> None:
+    """Raise RequestError if there is no such voice."""
+    if name not in (names := [voice.name for voice in VOICES]):
+        raise RequestError(f"There is no voice {name!r}: choose from {', '.join(names)}.")
 
 
 def load_voice(name: str) -> Synthesizer:
@@ -104,8 +126,7 @@ def load_voice(name: str) -> Synthesizer:
         RequestError: there is no such voice.
         ModelError: the extra ``speech`` is not installed.
     """
-    if name not in (names := [voice.name for voice in VOICES]):
-        raise RequestError(f"There is no voice {name!r}: choose from {', '.join(names)}.")
+    check_voice(name)
     try:
         from hibari import Hibari
     except ImportError as error:

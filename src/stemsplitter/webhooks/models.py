@@ -8,9 +8,11 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from stemsplitter.database import Base, UtcDateTime
 
-COMPLETED = "audio.split.completed"
-FAILED = "audio.split.failed"
+JOBS = ("split", "analysis", "effect", "speech")
+COMPLETED = {job: f"audio.{job}.completed" for job in JOBS}
+FAILED = {job: f"audio.{job}.failed" for job in JOBS}
 TEST = "webhook.test"
+KINDS = (*COMPLETED.values(), *FAILED.values(), TEST)
 
 DeliveryStatus = Literal["pending", "delivered", "failed", "gone"]
 
@@ -26,11 +28,11 @@ class WebhookEvent(Base):
     __tablename__ = "webhook_events"
     __table_args__ = (
         UniqueConstraint("split_id", "kind"),
-        CheckConstraint(f"kind IN ('{COMPLETED}', '{FAILED}', '{TEST}')", name="kind"),
+        CheckConstraint(f"kind IN {KINDS!r}", name="kind"),
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    # no foreign key: the log may outlive the split
+    # the id of any job; no foreign key: the log may outlive the job
     split_id: Mapped[str | None] = mapped_column(String(32))
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
     kind: Mapped[str] = mapped_column(String(32))

@@ -73,20 +73,24 @@ class WebhookService:
         except FetchRefused as error:
             raise ValidationFailed(str(error), param=param) from error
 
-    def create_event(self, session: Session, split: Mapping[str, Any], url: str, account_id: str) -> str:
-        """Create the event of a split that has ended, once for each split.
+    def create_event(
+        self, session: Session, job: str, data: Mapping[str, Any], url: str, account_id: str
+    ) -> str:
+        """Create the event of a job that has ended, once for each job.
 
         Args:
-            split: the data of ``GET /v1/audio/splits/{id}``, with status ``succeeded`` or ``failed``.
+            job: ``split``, ``analysis``, ``effect`` or ``speech``.
+            data: that of the job's GET request, such as ``GET /v1/audio/splits/{id}``, with status ``succeeded`` or
+                ``failed``.
 
         Returns:
             The id of the delivery, which is due at once.
         """
-        kind = {"succeeded": COMPLETED, "failed": FAILED}[split["status"]]
-        if existing := repository.first_delivery(session, split["id"], kind):
+        kind = {"succeeded": COMPLETED, "failed": FAILED}[data["status"]][job]
+        if existing := repository.first_delivery(session, data["id"], kind):
             return existing.id
-        event = _event(account_id, kind, split, url)
-        event.split_id = split["id"]
+        event = _event(account_id, kind, data, url)
+        event.split_id = data["id"]
         session.add(event)
         return self._deliver(session, event).id
 

@@ -4,7 +4,8 @@ Arguments: the device, the number of CPU threads (0 for all), and the number of 
 message is ``{"id": 0, "device": …, "problem": …}``: the device it uses, and the reason if that is not the given one.
 
 A request is ``{"id", "model", "stems", "source", "folder", "format", "max_seconds", "instruments",
-"max_sample_rate", "overlap"}``. The responses are any number of ``{"id", "progress": 0…1}`` and finally
+"max_sample_rate", "overlap"}``, or with ``"tool"`` a :class:`~stemsplitter.worker.process.ToolRequest`. The responses
+are any number of ``{"id", "progress": 0…1}`` and finally
 ``{"id", "done": {…}}`` or ``{"id", "error": CLASS, "message": …}``, where CLASS is the name of a class in
 :mod:`stemsplitter.errors`, ``MemoryError``, or ``Exception`` for an unexpected error. ``{"id", "stop": true}`` stops
 the request after its current segment. The process exits when its input closes.
@@ -106,19 +107,7 @@ class SeparationServer:
     def _serve(self, number: int, request: Message, stop: threading.Event) -> None:
         response: Message
         try:
-            result = self._separator(request).separate_to(
-                request["source"],
-                request["folder"],
-                format=request["format"],
-                max_seconds=request["max_seconds"],
-                instruments=request["instruments"],
-                max_sample_rate=request["max_sample_rate"],
-                peaks=True,
-                masters=Path(request["folder"]) / "masters",
-                progress=lambda progress: self._parent.send({"id": number, "progress": progress.fraction}),
-                stop=stop.is_set,
-            )
-            response = {"done": _summary(result) | _write_peaks(result, Path(request["folder"]))}
+            response = {"done": self._run(number, request, stop)}
         except StemSplitterError as error:
             response = {"error": type(error).__name__, "message": str(error)}
         except MemoryError:
@@ -130,6 +119,28 @@ class SeparationServer:
         self._parent.send({"id": number, **response})
         if response.get("error") == DeviceError.__name__:
             os._exit(1)  # the state on a failed GPU is lost; a new process looks for the GPU again
+
+    def _run(self, number: int, request: Message, stop: threading.Event) -> Message:
+        def send_progress(fraction: float) -> None:
+            self._parent.send({"id": number, "progress": fraction})
+
+        if "tool" in request:
+            from stemsplitter.worker.tool_runs import run_tool
+
+            return run_tool(request, send_progress, stop.is_set)
+        result = self._separator(request).separate_to(
+            request["source"],
+            request["folder"],
+            format=request["format"],
+            max_seconds=request["max_seconds"],
+            instruments=request["instruments"],
+            max_sample_rate=request["max_sample_rate"],
+            peaks=True,
+            masters=Path(request["folder"]) / "masters",
+            progress=lambda progress: send_progress(progress.fraction),
+            stop=stop.is_set,
+        )
+        return _summary(result) | _write_peaks(result, Path(request["folder"]))
 
     def _separator(self, request: Message) -> Separator:
         name, stems = request["model"], request["stems"]

@@ -3,7 +3,8 @@
 import importlib.util
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from stemsplitter.errors import Stopped
 from stemsplitter.worker.process import (
@@ -13,6 +14,8 @@ from stemsplitter.worker.process import (
     SeparationFailed,
     SeparationProcess,
     SeparationRequest,
+    ToolRequest,
+    ToolResult,
 )
 
 __all__ = ["OutOfMemory", "Separated", "SeparationFailed", "SeparationPool", "SeparationRequest"]
@@ -59,20 +62,30 @@ class SeparationPool:
 
         Raises: the same.
         """
-        process = self._acquire(on_progress)
-        try:
+        with self._acquired(on_progress) as process:
             return process.separate(request, on_progress)
-        finally:
-            with self._changed:
-                if process in self._songs:
-                    self._songs[process] -= 1
-                self._changed.notify()
+
+    def run_tool(self, request: ToolRequest, on_progress: Callable[[float], bool]) -> ToolResult:
+        """Run a job of a tool, like :meth:`separate`."""
+        with self._acquired(on_progress) as process:
+            return process.run_tool(request, on_progress)
 
     def close(self) -> None:
         """Kill the processes."""
         with self._changed:
             for process in self._songs:
                 process.close()
+
+    @contextmanager
+    def _acquired(self, on_progress: Callable[[float], bool]) -> Iterator[SeparationProcess]:
+        process = self._acquire(on_progress)
+        try:
+            yield process
+        finally:
+            with self._changed:
+                if process in self._songs:
+                    self._songs[process] -= 1
+                self._changed.notify()
 
     def _acquire(self, on_progress: Callable[[float], bool]) -> SeparationProcess:
         while True:

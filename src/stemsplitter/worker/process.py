@@ -46,6 +46,34 @@ class SeparationRequest:
 
 
 @dataclass(frozen=True)
+class ToolRequest:
+    """A job of a tool: ``analysis``, ``effect`` or ``speech``, with the parameters of its row.
+
+    Files are written to ``folder`` in ``format``. ``source`` is None for speech; ``drums`` is the drums stem of the
+    source, if there is one.
+    """
+
+    tool: str
+    parameters: dict[str, Any]
+    source: str | None
+    drums: str | None
+    folder: str
+    format: str
+
+
+@dataclass(frozen=True)
+class ToolResult:
+    """Result of a tool: the written files by name, the analysis, the processing time in ``seconds``, the length of the
+    audio in ``audio_seconds`` (0 where it is that of the source), and whether drums were transformed apart."""
+
+    outputs: dict[str, str]
+    seconds: float
+    analysis: dict[str, Any] | None = None
+    audio_seconds: float = 0.0
+    drums_apart: bool = False
+
+
+@dataclass(frozen=True)
 class Separated:
     """Result of a separation.
 
@@ -117,8 +145,16 @@ class SeparationProcess:
             SeparationFailed: the process died, stalled, or met an unexpected error.
             OutOfMemory: the process ran out of memory.
         """
+        return Separated(**self._ask(asdict(request), on_progress))
+
+    def run_tool(self, request: ToolRequest, on_progress: Callable[[float], bool]) -> ToolResult:
+        """Run a job of a tool, like :meth:`separate`. Raises: the same."""
+        return ToolResult(**self._ask(asdict(request), on_progress))
+
+    def _ask(self, request: Message, on_progress: Callable[[float], bool]) -> Message:
+        """Return the result of a request."""
         number, responses = next(self._numbers), queue.SimpleQueue[Message | None]()
-        self._send(number, asdict(request), responses)
+        self._send(number, request, responses)
         has_ended = False
         try:
             response = self._wait(responses, on_progress)
@@ -216,9 +252,10 @@ class SeparationProcess:
         return SeparationFailed(f"The separation process died ({died}).")
 
 
-def _result(response: Message) -> Separated:
+def _result(response: Message) -> Message:
     if "done" in response:
-        return Separated(**response["done"])
+        done: Message = response["done"]
+        return done
     kind, message = response["error"], response["message"]
     if kind == "MemoryError":
         raise OutOfMemory(message)

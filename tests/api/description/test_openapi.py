@@ -78,7 +78,13 @@ def test_every_error_is_described_and_matches_its_schema(spec: Any) -> None:
 
 def test_webhooks_are_described(spec: Any) -> None:
     assert set(spec["webhooks"]) == set(WEBHOOKS)
-    callbacks = spec["paths"]["/v1/audio/splits"]["post"]["callbacks"]
+    paths = ("splits", "analyses", "effects", "speech")
+    callbacks = {
+        name: callback
+        for path in paths
+        for name, callback in spec["paths"][f"/v1/audio/{path}"]["post"]["callbacks"].items()
+    }
+    assert set(callbacks) == set(WEBHOOKS)
     for name, methods in spec["webhooks"].items():
         names = {each["name"] for each in methods["post"]["parameters"]}
         assert {"AIStemSplitter-Signature", "webhook-id", "webhook-signature"} <= names

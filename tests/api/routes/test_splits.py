@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 
 from stemsplitter.api import event_stream
 from stemsplitter.api.event_stream import OpenStreams
+from stemsplitter.jobs import repository
 from stemsplitter.processes.app import create_app
 from stemsplitter.services import Services
-from stemsplitter.splits import repository
 from stemsplitter.splits.models import Split
 from tests.splits.conftest import Create, account, create, services, settings, song, tiny_store, upload
 
@@ -48,7 +48,11 @@ def finish(services: Services) -> Callable[[str], None]:
         with services.database.write() as session:
             assert repository.start(session, split_id, None, "run_1", "wrk_1")
             assert services.splits.endings.succeed(
-                session, split_id, "run_1", stems, {}, took, sum(stem["size"] for stem in stems.values())
+                session,
+                split_id,
+                "run_1",
+                {"stems": stems, "masters": {}, "processing": took},
+                sum(stem["size"] for stem in stems.values()),
             )
 
     return end

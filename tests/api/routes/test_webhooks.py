@@ -66,7 +66,9 @@ def delivered(services: Services, accounts: dict[str, str], receiver: Site) -> s
     """Return the id of a pending delivery of the first account, with a response of 500."""
     receiver.answers = [500]
     with services.database.write() as session:
-        delivery_id = services.webhooks.create_event(session, SPLIT, receiver.url, next(iter(accounts)))
+        delivery_id = services.webhooks.create_event(
+            session, "split", SPLIT, receiver.url, next(iter(accounts))
+        )
     assert services.webhooks.attempt(delivery_id) is not None
     return delivery_id
 

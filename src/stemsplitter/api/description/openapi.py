@@ -12,7 +12,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from stemsplitter.api.documentation import ERRORS, JSON, error_reference
-from stemsplitter.api.routes import splits
+from stemsplitter.api.routes import analyses, effects, speech, splits
 from stemsplitter.version import __version__
 
 Spec = dict[str, Any]
@@ -24,20 +24,44 @@ Every JSON response is `{"success": true, "data": …}` or `{"success": false, "
 Send your API key as `Authorization: Bearer ast_live_…`. A body is JSON; its `Content-Type` may be missing. \
 Every path that has `GET` also has `HEAD`. \
 Times are in UTC: `2026-05-03T10:20:30.000Z`. \
-One credit is one second of source audio, rounded up."""
+One credit is one second of source audio, rounded up; of an analysis ten seconds, of speech ten characters."""
 
 # event → summary, example of its data
 WEBHOOKS: dict[str, tuple[str, Spec]] = {
     "audio.split.completed": ("A split succeeded.", splits.EXAMPLE),
     "audio.split.failed": ("A split failed or was canceled.", splits.FAILED_EXAMPLE),
+    "audio.analysis.completed": ("An analysis succeeded.", analyses.EXAMPLE),
+    "audio.analysis.failed": ("An analysis failed or was canceled.", analyses.FAILED_EXAMPLE),
+    "audio.effect.completed": ("An effect succeeded.", effects.EXAMPLE),
+    "audio.effect.failed": ("An effect failed or was canceled.", effects.FAILED_EXAMPLE),
+    "audio.speech.completed": ("A speech succeeded.", speech.EXAMPLE),
+    "audio.speech.failed": ("A speech failed or was canceled.", speech.FAILED_EXAMPLE),
+}
+
+# path that creates a job → its name in events
+_CREATE = {
+    "/v1/audio/splits": "split",
+    analyses.PATH: "analysis",
+    effects.PATH: "effect",
+    speech.PATH: "speech",
+}
+
+_VIEWS = {
+    "split": "SplitView",
+    "analysis": "AnalysisJobView",
+    "effect": "EffectJobView",
+    "speech": "SpeechJobView",
 }
 
 TAGS = [
     {"name": "Splits", "description": "Separate a song, follow the progress, download the stems."},
+    {"name": "Analyses", "description": "Find tempo, beats, key and tuning of a song."},
+    {"name": "Effects", "description": "Change pitch or speed, add reverb, or isolate a voice."},
+    {"name": "Speech", "description": "Speak a text."},
     {"name": "Uploads", "description": "Upload a file that has no URL."},
     {"name": "Credits", "description": "The balance of your account."},
     {"name": "Models", "description": "The models of this server."},
-    {"name": "Webhooks", "description": "Notifications of ended splits, and the log of their deliveries."},
+    {"name": "Webhooks", "description": "Notifications of ended jobs, and the log of their deliveries."},
 ]
 
 _HEADERS: Spec = {
@@ -93,11 +117,13 @@ def describe(app: FastAPI) -> Spec:
         if path.startswith("/v1/"):
             _add_errors(path, operation)
     spec["webhooks"] = {name: {"post": _webhook(name)} for name in WEBHOOKS}
-    create = spec["paths"].get("/v1/audio/splits", {}).get("post")
-    if create:
-        create["callbacks"] = {
-            name: {"{$request.body#/webhookUrl}": {"post": _callback(name)}} for name in WEBHOOKS
-        }
+    for path, job in _CREATE.items():
+        if create := spec["paths"].get(path, {}).get("post"):
+            create["callbacks"] = {
+                name: {"{$request.body#/webhookUrl}": {"post": _callback(name)}}
+                for name in WEBHOOKS
+                if name.startswith(f"audio.{job}.")
+            }
     return spec
 
 
@@ -184,10 +210,11 @@ def error_response(code: str) -> Spec:
 
 def _webhook(event: str) -> Spec:
     summary, data = WEBHOOKS[event]
+    view = {"$ref": f"#/components/schemas/{_VIEWS[event.split('.')[1]]}"}
     body = {
         "type": "object",
         "required": ["event", "data"],
-        "properties": {"event": {"const": event}, "data": {"$ref": "#/components/schemas/SplitView"}},
+        "properties": {"event": {"const": event}, "data": view},
     }
     return {
         "operationId": "on" + "".join(part.capitalize() for part in event.split(".")),

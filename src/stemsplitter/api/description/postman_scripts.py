@@ -61,6 +61,50 @@ pm.collectionVariables.set('storageKey', result.key);
 )
 
 # operation → its scripts, in the order of a run
+_NEEDS_TOOLS = """\
+// costs credits: set the variable tools to yes
+if (pm.variables.get('tools') !== 'yes') {
+  pm.execution.skipRequest();
+}
+"""
+_JOB = (
+    _DATA
+    + """\
+pm.test('the job is queued', () => pm.expect(result.status).to.equal('queued'));
+pm.collectionVariables.set('jobId', result.id);
+"""
+)
+
+
+def _job_steps(name: str, plural: str) -> dict[str, Step]:
+    """Return the steps after the creation of a job; only that of the analysis is always created."""
+    before = "" if name == "Analysis" else _NEEDS_TOOLS
+    return {
+        f"get{name}": Step(before, _DATA),
+        f"stream{name}Events": Step(
+            before,
+            _OK
+            + """\
+pm.test('the job ends', () => pm.expect(pm.response.text()).to.match(/"status":"(succeeded|failed)"/));
+""",
+        ),
+        f"list{plural}": Step(test=_DATA),
+        f"cancel{name}": Step(
+            before,
+            """\
+pm.test('an ended job cannot be canceled', () => pm.expect(pm.response.code).to.be.oneOf([200, 409]));
+""",
+        ),
+        f"delete{name}": Step(
+            before,
+            _DATA
+            + """\
+pm.test('the job is deleted', () => pm.expect(result.deleted).to.equal(true));
+""",
+        ),
+    }
+
+
 STEPS: Final[dict[str, Step]] = {
     "getCredits": Step(
         test=_DATA
@@ -154,6 +198,19 @@ pm.test('the mix has an id', () => pm.expect(result.id).to.match(/^mix_/));
     ),
     "getMix": Step(test=_DATA),
     "listMixes": Step(test=_DATA),
+    "createAnalysis": Step(
+        test=_DATA
+        + """\
+pm.test('the analysis of a split is free', () => pm.expect(result.creditsUsed).to.equal(0));
+pm.collectionVariables.set('jobId', result.id);
+"""
+    ),
+    **_job_steps("Analysis", "Analyses"),
+    "createEffect": Step(_NEEDS_TOOLS, _JOB),
+    **_job_steps("Effect", "Effects"),
+    "listVoices": Step(test=_DATA),
+    "createSpeech": Step(_NEEDS_TOOLS, _JOB),
+    **_job_steps("Speech", "Speech"),
     "listSplits": Step(
         test=_DATA
         + """\
@@ -236,12 +293,15 @@ BODIES: Final[dict[str, object]] = {
         "stemModel": "6s",
         "outputFormat": "mp3",
     },
+    "createAnalysis": {"input": {"type": "split", "id": "{{splitId}}"}},
+    "createEffect": {"input": {"type": "split", "id": "{{splitId}}"}, "effect": "nightcore"},
     "sendWebhookTest": {"url": "{{webhookUrl}}"},
 }
 # parameter → its value in a run
 PARAMETERS: Final = {
     "split_id": "{{splitId}}",
     "mix_id": "{{mixId}}",
+    "job_id": "{{jobId}}",
     "name": "vocals",
     "upload_id": "{{uploadId}}",
     "delivery_id": "{{deliveryId}}",

@@ -1,7 +1,5 @@
 """Routes of splits."""
 
-from collections.abc import AsyncIterator
-from contextlib import aclosing
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -10,16 +8,15 @@ from starlette.responses import StreamingResponse
 from stemsplitter.api.dependencies import ID, CallerDep, Cursor, ServicesDep
 from stemsplitter.api.documentation import documented
 from stemsplitter.api.envelope import Envelope, JsonResponse, success
-from stemsplitter.api.event_stream import WAIT, Event, SplitPoller, event_stream
+from stemsplitter.api.event_stream import event_stream, job_events
 from stemsplitter.api.idempotency import IdempotencyDep
-from stemsplitter.splits.models import UNFINISHED
+from stemsplitter.jobs.schemas import Status
 from stemsplitter.splits.schemas import (
     CreatedSplit,
     CreateSplit,
     DeletedSplit,
     SplitPage,
     SplitView,
-    Status,
 )
 
 router = APIRouter(tags=["Splits"])
@@ -167,22 +164,4 @@ def stream_events(
     until the split has ended. Reconnect if the stream ends before."""
     account_id = caller.account_id
     view = services.splits.get(account_id, split_id)
-    return event_stream(request, account_id, _events(request.app.state.poller, account_id, view))
-
-
-async def _events(poller: SplitPoller, account_id: str, view: SplitView) -> AsyncIterator[Event | None]:
-    yield _event(view)
-    key = account_id, view.id
-    async with aclosing(poller.follow([key])) as polls:
-        while view.status in UNFINISHED:
-            yield WAIT
-            current = (await anext(polls)).get(key)
-            if current is None:  # deleted meanwhile
-                return
-            if (current.status, current.progress) != (view.status, view.progress):
-                yield _event(current)
-            view = current
-
-
-def _event(view: SplitView) -> Event:
-    return "split", view.model_dump(mode="json", by_alias=True)
+    return event_stream(request, account_id, job_events(request.app.state.poller, account_id, "split", view))

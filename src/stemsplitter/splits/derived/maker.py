@@ -23,7 +23,6 @@ from stemsplitter.database import Database, new_id
 from stemsplitter.files.temporary import temporary_folder
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.settings import Settings
-from stemsplitter.splits import repository as splits
 from stemsplitter.splits.derived import repository
 from stemsplitter.splits.derived.content import PREVIEWS, Content
 from stemsplitter.splits.derived.models import (
@@ -37,6 +36,7 @@ from stemsplitter.splits.derived.models import (
 from stemsplitter.splits.derived.previews import make_previews
 from stemsplitter.splits.derived.rendering import Rendered, render, song_tags
 from stemsplitter.splits.models import Split
+from stemsplitter.splits.repository import set_levels
 from stemsplitter.storage import Storage
 from stemsplitter.worker.retry import delay, is_transient, retry
 
@@ -153,7 +153,7 @@ class FileMaker:
 
     def _make(self, file: DerivedFile) -> None:
         with self._database.read() as session:
-            split = splits.find(session, file.split_id)
+            split = session.get(Split, file.split_id)
         try:
             if split is None or split.deleted_at is not None or file.attempts > MAX_ATTEMPTS:
                 raise _Impossible("its split was deleted, or its worker died in every attempt")
@@ -205,7 +205,7 @@ class FileMaker:
                 if ended:
                     self._quotas.record(session, file.split_id, made.size, name=file.id)
                 if ended and made.levels is not None:
-                    splits.set_levels(session, file.split_id, made.levels)
+                    set_levels(session, file.split_id, made.levels)
                 return ended
 
         if not retry(succeed, self._stopping):

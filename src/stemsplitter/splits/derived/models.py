@@ -18,7 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from stemsplitter.database import Base, UtcDateTime
-from stemsplitter.splits.models import FAILED, PROCESSING, QUEUED, STATUSES, SUCCEEDED, UNFINISHED
+from stemsplitter.jobs.models import FAILED, PROCESSING, QUEUED, STATUSES, SUCCEEDED, UNFINISHED
 from stemsplitter.storage import Storage
 
 PREVIEWS_PREFIX = "prev"  # of the ids of previews, which are several files

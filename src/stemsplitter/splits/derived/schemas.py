@@ -4,9 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from stemsplitter.jobs.schemas import Status
 from stemsplitter.schemas import CamelModel, Integer, RequestModel, Time
 from stemsplitter.splits.derived.content import HIGHEST_DB, LOWEST_DB
-from stemsplitter.splits.schemas import BitDepth, OutputFormat, Status
+from stemsplitter.splits.schemas import BitDepth, OutputFormat
 
 _Name = Annotated[str, Field(max_length=32)]
 _Gain = Annotated[float, Field(ge=LOWEST_DB, le=HIGHEST_DB, allow_inf_nan=False)]

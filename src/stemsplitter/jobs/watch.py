@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from stemsplitter.database import Database
-from stemsplitter.splits import repository
+from stemsplitter.jobs import repository
 from stemsplitter.worker.retry import is_transient
 
 WRITE_SECONDS = 0.5
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 class Watch:
-    """Writes the progress of a run to its split's row at intervals; returns true if the run must stop.
+    """Writes the progress of a run to its job's row at intervals; returns true if the run must stop.
 
     An unavailable database does not stop the run; a lost lease is noticed when it is available again.
 
@@ -24,8 +24,8 @@ class Watch:
         lost: true if the run has lost its lease.
     """
 
-    def __init__(self, database: Database, split_id: str, lease: str, abort: threading.Event) -> None:
-        self._database, self._split_id, self._lease, self._abort = database, split_id, lease, abort
+    def __init__(self, database: Database, job_id: str, lease: str, abort: threading.Event) -> None:
+        self._database, self._job_id, self._lease, self._abort = database, job_id, lease, abort
         self._written, self._next_write, self._next_check = 0, 0.0, 0.0
         self.lost = False
 
@@ -42,11 +42,11 @@ class Watch:
 
     def _write(self, percent: int) -> None:
         with self._database.write() as session:
-            self.lost = not repository.advance(session, self._split_id, self._lease, percent)
+            self.lost = not repository.advance(session, self._job_id, self._lease, percent)
 
     def _check(self) -> None:
         with self._database.read() as session:
-            self.lost = not repository.has_lease(session, self._split_id, self._lease)
+            self.lost = not repository.has_lease(session, self._job_id, self._lease)
 
     def _try(self, query: Callable[[], None]) -> bool:
         """Return true if the database was available."""
@@ -55,6 +55,6 @@ class Watch:
         except Exception as error:
             if not is_transient(error):
                 raise
-            _log.warning("could not write progress of split %s: %s", self._split_id, error)
+            _log.warning("could not write progress of job %s: %s", self._job_id, error)
             return False
         return True

@@ -1,0 +1,65 @@
+"""Schemas that all jobs share.
+
+The order of fields is part of the contract: a client uses the first match of a key.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
+
+from stemsplitter.schemas import CamelModel, RequestModel, Time
+
+Status = Literal["queued", "processing", "succeeded", "failed"]
+
+# PostgreSQL cannot store NUL
+_TEXT = r"^[^\u0000]*$"
+_Key = Annotated[str, Field(min_length=1, max_length=64, pattern=_TEXT)]
+_Value = Annotated[str, Field(max_length=512, pattern=_TEXT)]
+WebhookUrl = Annotated[
+    str | None,
+    Field(
+        max_length=8192,
+        description="URL that receives a webhook when the job has ended.",
+        examples=["https://example.com/hook"],
+    ),
+]
+Metadata = Annotated[
+    dict[_Key, _Value], Field(max_length=16, description="Up to 16 texts, returned with the job.")
+]
+
+
+class CreateJob(RequestModel):
+    """Options of every job."""
+
+    webhook_url: WebhookUrl = None
+    metadata: Metadata = Field(default_factory=dict)
+
+
+class CreatedJob(CamelModel):
+    """A queued job."""
+
+    id: str
+    status: Status
+    credits_used: int
+    created_at: Time
+
+
+class JobError(CamelModel):
+    """The reason why a job failed. Its credits were released."""
+
+    code: str = Field(examples=["CANCELED"])
+    message: str
+
+
+class JobView(CamelModel):
+    """What every job tells."""
+
+    id: str
+    status: Status
+
+
+Refunded = Annotated[
+    int | SkipJsonSchema[None],
+    Field(exclude_if=lambda refunded: refunded is None, description="Credits of `creditsUsed` given back."),
+]

@@ -1,0 +1,1 @@
+"""Jobs of the tools: analyses of songs, effects on audio, and speech."""
