@@ -49,7 +49,6 @@ def split_id(services: Services, create: Create, tmp_path: Path) -> str:
     total = sum(stem["size"] for stem in stems.values())
     with services.database.write() as session:
         assert repository.start(session, split_id, None, "run_1", "wrk_1")
-        values = {"stems": stems, "masters": stems, "processing": {}}
         assert services.splits.endings.succeed(
             session, split_id, "run_1", {"stems": stems, "masters": stems, "processing": {}}, total
         )
