@@ -138,6 +138,13 @@ PLACES = (
     Place("player-too-loud", "/splits/{player}", "member", _mix_too_loud),
     Place("player-task", "/splits/{task}", "member", _open_all),
     Place("player-long", "/splits/{long}", "member"),
+    Place("tool", "/tools/pitch-changer"),
+    Place("tool-number", "/tools/pitch-changer", "member"),
+    Place("tool-choice", "/tools/nightcore", "member"),
+    Place("tool-text", "/tools/voice-over", "member"),
+    Place("tool-analysis", "/tools/key-finder/{analysis}", "member"),
+    Place("tool-running", "/tools/pitch-changer/{changing}", "member"),
+    Place("tool-result", "/tools/voice-isolator/{isolated}", "member"),
     Place("account", "/account", "member"),
     Place(
         "account-refused",
@@ -186,4 +193,6 @@ NOT_PAGES = {
     "/splits/{split_id}/archive",
     "/splits/{split_id}/peaks.json",
     "/credits/payments/{payment_id}",
+    "/tools/voice-over/voices/{name}",
+    "/tools/{slug}/{job_id}/{use}/{name}",
 }

@@ -28,6 +28,7 @@ from stemsplitter.splits.models import Split
 from stemsplitter.webhooks.models import COMPLETED, WebhookAttempt, WebhookDelivery, WebhookEvent
 from stemsplitter.worker.models import Worker
 from tests.console.songs import add_song, add_split
+from tests.console.tool_jobs import ISOLATOR, add_analysis, add_effect
 
 MODEL = {"name": "builtin_6s", "licence": "MIT"}
 SIX = ["vocals", "drums", "bass", "guitar", "piano", "other"]
@@ -70,6 +71,7 @@ def fill(services: Services, song: Song) -> Sample:
         _service(session)
     ids |= _splits(services, accounts["member"], song)
     _demo(services, song)
+    ids |= _tool_jobs(services, accounts["member"])
     with services.database.write() as session:
         ids |= _deliveries(session, accounts["member"], ids["player"])
         ids["link"] = services.sessions.make_link(session, accounts["member"])
@@ -234,6 +236,17 @@ def _splits(services: Services, account_id: str, song: Song) -> dict[str, str]:
     with services.database.write() as session:
         _settle(services, session, [ids["player"], ids["task"], ids["long"]])
     return ids
+
+
+def _tool_jobs(services: Services, account_id: str) -> dict[str, str]:
+    """Add jobs of tools."""
+    values = {"user_metadata": {"tool": "pitch-changer"}, "filename": "Harbour lights.wav"}
+    add_effect(services, account_id, "audio", **values)
+    return {
+        "analysis": add_analysis(services, account_id, filename="Harbour lights.wav"),
+        "changing": add_effect(services, account_id, status="processing", progress=42, **values),
+        "isolated": add_effect(services, account_id, "voice", "noise", parameters=ISOLATOR),
+    }
 
 
 def _settle(services: Services, session: Session, finished: list[str]) -> None:

@@ -12,6 +12,7 @@ from stemsplitter.console import assets
 from stemsplitter.console.legal import LEGAL
 from stemsplitter.console.manual import PAGES
 from stemsplitter.console.tasks import TASKS
+from stemsplitter.console.tools import TOOLS
 from stemsplitter.service_errors import NotFound
 
 PUBLIC = ("", "pricing", "status", "docs", *sorted(f"docs/{name}" for name in PAGES), *LEGAL)
@@ -31,7 +32,7 @@ def robots(services: ServicesDep) -> Response:
 @router.get("/sitemap.xml")
 def sitemap(services: ServicesDep) -> Response:
     """List the public pages."""
-    paths = (*PUBLIC, *(task.slug for task in TASKS))
+    paths = (*PUBLIC, *(tool.path.removeprefix("/") for tool in (*TASKS, *TOOLS)))
     places = "".join(
         f"<url><loc>{escape(f'{services.settings.base_url}/{path}')}</loc></url>\n" for path in paths
     )

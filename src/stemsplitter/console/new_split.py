@@ -91,7 +91,7 @@ def create(
     try:
         if task and chosen is None:
             raise NotFound(f"There is no tool {task}.")
-        source = _source(services, url.strip(), upload_id, storage_key)
+        source = source_of(services, url.strip(), upload_id, storage_key)
         wanted = _wanted(
             source,
             chosen.layout if chosen else layout,
@@ -112,7 +112,8 @@ def create(
     return see_other(location) if wants_page(request) else JSONResponse({"location": location})
 
 
-def _source(services: Services, url: str, upload_id: str, storage_key: str) -> dict[str, str]:
+def source_of(services: Services, url: str, upload_id: str, storage_key: str) -> dict[str, str]:
+    """Return the ``input`` of a request from the fields of a form. Raises ValidationFailed."""
     if upload_id:
         return {
             "type": "uploaded_file",

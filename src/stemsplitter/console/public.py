@@ -9,6 +9,7 @@ from stemsplitter.console.developer import curl_command
 from stemsplitter.console.new_split import choices
 from stemsplitter.console.rendering import page
 from stemsplitter.console.tasks import TASKS
+from stemsplitter.console.tools import TOOLS
 from stemsplitter.credit_packs import parse_packs
 from stemsplitter.splits.derived.content import HIGHEST_DB, LOWEST_DB
 
@@ -24,7 +25,7 @@ def home(request: Request, services: ServicesDep) -> Response:
         request,
         "home.html",
         curl=curl,
-        tasks=TASKS,
+        tasks=(*TASKS, *TOOLS),
         demo=find_demo(request),
         lowest=LOWEST_DB,
         highest=HIGHEST_DB,

@@ -13,6 +13,7 @@ from stemsplitter.api.compression import compress
 from stemsplitter.audio.formats import FORMATS
 from stemsplitter.console import assets
 from stemsplitter.console.tasks import TASKS
+from stemsplitter.console.tools import TOOLS
 from stemsplitter.sessions.service import SignedIn
 from stemsplitter.settings import Settings
 from stemsplitter.sizes import size
@@ -119,4 +120,4 @@ _environment = Environment(
 _environment.filters |= {
     each.__name__: each for each in (duration, spoken, count, size, price, moment, iso, output)
 }
-_environment.globals |= {"static": assets.url, "tools": TASKS, "version": __version__}
+_environment.globals |= {"static": assets.url, "tools": (*TASKS, *TOOLS), "version": __version__}

@@ -23,6 +23,7 @@ from stemsplitter.console import (
     reset,
     splits,
     theme,
+    tool_pages,
     webhooks,
 )
 
@@ -38,6 +39,7 @@ PAGES: tuple[APIRouter, ...] = (
     account.router,
     reset.router,
     new_split.router,
+    tool_pages.router,
     splits.router,
     player.router,
     previews.router,

@@ -27,6 +27,11 @@ class Task:
     layout: str
     muted: tuple[str, ...]
 
+    @property
+    def path(self) -> str:
+        """Path of the page."""
+        return f"/{self.slug}"
+
 
 TASKS = (
     Task(

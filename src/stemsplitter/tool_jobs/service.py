@@ -11,12 +11,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from stemsplitter import tracing
-from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.formats import FORMATS, OutputFormat
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.clock import now
 from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database, is_one_of, new_id
 from stemsplitter.errors import RequestError
+from stemsplitter.files.names import plain_ending
 from stemsplitter.idempotency.service import Record
 from stemsplitter.jobs.models import QUEUED
 from stemsplitter.jobs.service import JobService, V
@@ -67,6 +68,15 @@ _SPEECH_RATE = 24_000  # hertz, at most
 _SECONDS_PER_CHARACTER = 1.0
 
 
+@dataclass(frozen=True)
+class JobFile:
+    """A file of a job: storage key, media type and file name."""
+
+    key: str
+    mime: str
+    filename: str
+
+
 class AnyToolJobs(JobService[T, V]):
     """Jobs of a tool."""
 
@@ -88,6 +98,18 @@ class AnyToolJobs(JobService[T, V]):
         super().__init__(database, settings, storage, credits, webhooks, quotas, endings)
         self.endings = endings
         self._models, self._sources, self._splits = models, sources, splits
+
+    def files(self, account_id: str, job_id: str) -> dict[str, JobFile]:
+        """Return the files of a job by their names in its outputs, and its ``source``. Raises NotFound."""
+        with self._database.read() as session:
+            job = self._owned(session, account_id, job_id)
+        files = {
+            name: JobFile(stored["key"], stored["mime"], stored["key"].rpartition("/")[2])
+            for name, stored in (job.outputs or {}).items()
+        }
+        if job.source_key:
+            files["source"] = JobFile(job.source_key, _media_type(job.filename), job.filename)
+        return files
 
     def _new(self, account_id: str, request: CreateJob, queue: str, parameters: Mapping[str, Any]) -> T:
         """Return a job without its source. Raises ValidationFailed."""
@@ -322,3 +344,8 @@ def _checked(param: str, check: Any, value: str) -> None:
         check(value)
     except RequestError as error:
         raise ValidationFailed(str(error), param=param) from error
+
+
+def _media_type(filename: str) -> str:
+    types = {f".{entry.extension}": entry.media_type for entry in FORMATS.values()}
+    return types.get(plain_ending(filename), "application/octet-stream")

@@ -1,0 +1,22 @@
+// Behavior of the pages of tools. Every page works without it.
+//   data-counted="ID"   on a textarea: the element with that id tells how many characters are left
+//   data-output         on an audio element: it stops the others, and goes on where they were
+
+for (const text of document.querySelectorAll("[data-counted]")) {
+  const count = () => {
+    const left = text.maxLength - text.value.length;
+    document.getElementById(text.dataset.counted).textContent = `${left.toLocaleString("en")} left.`;
+  };
+  text.addEventListener("input", count);
+  count();
+}
+
+// the events of audio elements do not bubble; htmx may add elements later
+document.addEventListener("play", ({ target }) => {
+  for (const other of document.querySelectorAll("audio")) {
+    if (other === target || other.paused) continue;
+    other.pause();
+    const isSame = "output" in other.dataset && Math.abs(other.duration - target.duration) < 0.5;
+    if (isSame) target.currentTime = other.currentTime;
+  }
+}, true);
