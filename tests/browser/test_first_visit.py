@@ -297,7 +297,7 @@ def panned_right(stereo: Samples, pan: float) -> Samples:
 def look_at_webhook(page: Page, hook: str, split_id: str) -> None:
     """Find the delivered webhook in the list."""
     page.get_by_role("link", name="Developer").click()
-    page.get_by_role("link", name="Webhooks").click()
+    page.locator("main").get_by_role("link", name="Webhooks").click()
     row = page.get_by_role("row").filter(has_text="audio.split.completed")
     expect(row).to_have_count(1)
     expect(row).to_contain_text(hook)

@@ -349,6 +349,7 @@ function preload() {
 }
 
 restore();
+form.classList.add("ready"); // keys and buttons work from now on
 // the first page stays small: the sound is loaded when the reader comes near the player
 if ("lazy" in form.dataset) for (const kind of ["pointerover", "focusin"]) form.addEventListener(kind, preload, { once: true });
 else preload();
