@@ -65,7 +65,7 @@ test-browser: $(VENV)/installed-browser $(AXE)/node_modules chromium ## test the
 SDKS := python node go php lua java
 
 test-sdks: $(VENV)/installed-dev $(SDKS:%=test-sdk-%) ## test the client libraries of sdks/; prints a table of languages and cases (ARGS="--sdk node")
-	$(BIN)/python -m pytest sdks $(ARGS)
+	$(BIN)/python -m pytest sdks/conformance sdks/python $(ARGS)
 
 test-sdk-python: $(VENV)/installed-dev
 	$(BIN)/mypy --strict --config-file sdks/python/pyproject.toml sdks/python/src
