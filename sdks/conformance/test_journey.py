@@ -16,6 +16,10 @@ from tests.waiting import wait_until
 from .drivers import Driver
 
 BYTES = 60_000_000
+TOOLS = {
+    "analyses": {},
+    "effects": {"effect": "pitch", "parameters": {"semitones": -2}, "outputFormat": "wav"},
+}
 FOUR = {"vocals", "drums", "bass", "other"}
 
 
@@ -40,7 +44,14 @@ def long_song(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return encode(tmp_path_factory.mktemp("long") / "Long.wav", song, 8_000, "pcm_s16le")
 
 
-def test_journey(driver: Driver, server: Server, large_song: Path, long_song: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="session")
+def small_song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return encode(tmp_path_factory.mktemp("small") / "Small.wav", sung(88_200), 44_100, "pcm_s16le")
+
+
+def test_journey(
+    driver: Driver, server: Server, large_song: Path, long_song: Path, small_song: Path, tmp_path: Path
+) -> None:
     received: list[tuple[dict[str, str], bytes]] = []
 
     class Receiver(Handler):
@@ -84,11 +95,23 @@ def test_journey(driver: Driver, server: Server, large_song: Path, long_song: Pa
         assert driver.ok("wait", **mixes, id=mix, timeout=60)["job"]["status"] == "succeeded"
         assert Path(driver.ok("download", **mixes, id=mix, folder=str(tmp_path))["mix"]).stat().st_size > 1000
 
+        used = split["creditsUsed"]
+        for kind, request in TOOLS.items():
+            song = driver.ok("upload", path=str(small_song))["upload"]["input"]
+            job = driver.ok("create", kind=kind, request={"input": song, **request})["id"]
+            waited = driver.ok("wait", kind=kind, id=job, timeout=60)["job"]
+            assert (waited["status"], driver.ok("list", kind=kind)) == ("succeeded", [job])
+            used += waited["creditsUsed"]
+            if kind == "effects":
+                audio = driver.ok("download", kind=kind, id=job, folder=str(tmp_path / "effect"))["audio"]
+                assert Path(audio).read_bytes()[:4] == b"RIFF"
+            assert driver.ok("delete", kind=kind, id=job)["deleted"] is True
+
         wait_until(lambda: received)
     headers, body = received[0]
     event = driver.ok("verify", body=body.decode(), headers=headers, secret=secret)
     assert (event["event"], event["data"]["id"]) == ("audio.split.completed", split["id"])
-    assert driver.ok("credits")["balance"] == balance - split["creditsUsed"]
+    assert driver.ok("credits")["balance"] == balance - used
     for split_id in (split["id"], doomed):
         assert driver.ok("delete", id=split_id)["deleted"] is True
     assert driver.call("get", id=split["id"])["error"]["code"] == "NOT_FOUND"

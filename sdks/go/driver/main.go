@@ -174,7 +174,7 @@ func main() {
 		if errors.As(err, &e) {
 			result = object{"slept": slept, "error": object{
 				"code": e.Code, "status": e.Status, "message": e.Message, "requestId": e.RequestID, "docUrl": e.DocURL,
-				"param": e.Param, "retryAfter": e.RetryAfter.Seconds(), "requiredSeconds": e.RequiredSeconds, "balance": e.Balance,
+				"param": e.Param, "retryAfter": max(e.RetryAfter, 0).Seconds(), "requiredSeconds": e.RequiredSeconds, "balance": e.Balance,
 			}}
 		} else if err != nil {
 			panic(err)
