@@ -53,7 +53,7 @@ class JobError(CamelModel):
 
 
 class JobView(CamelModel):
-    """What every job tells."""
+    """Fields of every job."""
 
     id: str
     status: Status

@@ -166,7 +166,7 @@ class KeyView(KeyName):
 
 
 class ToolJobView(JobView):
-    """What all jobs of the tools tell. `creditsRefunded` is present only if the job has failed or was canceled.
+    """Fields of all jobs of the tools. `creditsRefunded` is present only if the job has failed or was canceled.
 
     `outputs` has a URL for each file; it is present only if the job has succeeded and made files.
     """
