@@ -23,10 +23,10 @@ from stemsplitter.errors import AudioError, RequestError, StemSplitterError, Sto
 from stemsplitter.files.names import shown
 from stemsplitter.files.temporary import temporary_folder
 from stemsplitter.files.verified import hash_file
-from stemsplitter.library.manifest import Manifest
 
 if TYPE_CHECKING:
     from stemsplitter.library import Separator
+    from stemsplitter.library.manifest import Manifest
     from stemsplitter.library.results import ShouldStop
 
 MEMORY_OF_A_SONG = 1 << 30  # bytes, a generous estimate
@@ -55,7 +55,7 @@ def separate_songs(
     report: TextReport,
     options: OutputOptions,
     jobs: int = 1,
-    manifest: Manifest | None = None,
+    manifest: "Manifest | None" = None,
 ) -> bool:
     """Separate songs, each into its target, ``jobs`` of them side by side. Returns True unless a song failed.
 
@@ -114,7 +114,7 @@ class _Run:
         separator: "Separator",
         report: TextReport,
         options: OutputOptions,
-        manifest: Manifest | None,
+        manifest: "Manifest | None",
     ) -> None:
         self.results: list[str] = []
         self._separator, self._report, self._options = separator, report, options

@@ -10,7 +10,6 @@ from stemsplitter.audio.formats import STEM_FILE
 from stemsplitter.cli.batch import OutputOptions
 from stemsplitter.cli.output import duration, print_event, print_message, printable
 from stemsplitter.errors import RequestError
-from stemsplitter.library.manifest import Manifest
 
 if TYPE_CHECKING:
     from stemsplitter.cluster import LibrarySettings, SongResult
@@ -52,6 +51,7 @@ def separate_on_cluster(
         RequestError: a source is not a folder, or no scheduler answers.
     """
     from stemsplitter.cluster import connected, separate_library
+    from stemsplitter.library.manifest import Manifest
 
     libraries = [_location(source) for source in sources]
     for library in libraries:

@@ -18,7 +18,6 @@ from stemsplitter.cli.songs import STANDARD_INPUT, Song, find_songs
 from stemsplitter.cli.targets import ONE_FILE_EXTENSIONS, Naming, check_earlier
 from stemsplitter.cli.times import parse_time
 from stemsplitter.errors import RequestError
-from stemsplitter.library.manifest import Manifest
 
 if TYPE_CHECKING:
     from stemsplitter.catalogue.entries import ModelEntry
@@ -245,6 +244,8 @@ def split(
         report.loaded(separator)
         lines = None
         if manifest is not None:
+            from stemsplitter.library.manifest import Manifest
+
             settings = _settings(options, separator, overlap, shifts)
             lines = stack.enter_context(closing(Manifest(manifest, settings)))
         side_by_side = parse_jobs(jobs, len(targets))
