@@ -52,6 +52,7 @@ clients: $(NODE_CLIENT)/node_modules $(CLIENTS)/node_modules $(CLIENTS_VENV)/ins
 # the acceptance tests and the demo use these weights; a no-op if they are present
 weights: $(VENV)/installed
 	$(BIN)/stemsplitter models pull spleeter_2s
+	$(BIN)/stemsplitter models pull deepfilternet3 --optional
 
 test-torch: $(TORCH_VENV)/installed ## run the tests that need torch, demucs and msst, in .venv-torch
 	$(TORCH_VENV)/bin/python -m pytest -m torch $(ARGS)

@@ -1,7 +1,7 @@
 """Previews, which are queued when a split succeeds and made as derived files are."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -37,11 +37,19 @@ def maker(services: Services) -> FileMaker:
 def split_id(services: Services, create: Create, tmp_path: Path) -> str:
     """A split with two masters that has succeeded."""
     split_id = create(stemModel="4s", stems=["vocals", "drums"])
+    constants = {
+        name: np.full((2, 44_100), value, np.float32) for name, value in (("vocals", 0), ("drums", 0.1))
+    }
+    return succeeded(services, split_id, constants, tmp_path)
+
+
+def succeeded(services: Services, split_id: str, audio: Mapping[str, np.ndarray], tmp_path: Path) -> str:
+    """Store the masters of a split, float32 `[2, n]` by name, and end it."""
     stems = {}
-    for name in ("vocals", "drums"):
+    for name, samples in audio.items():
         path = tmp_path / f"{name}.flac"
         with StemWriter(path, OutputFormat.parse("flac"), 44_100, 2) as writer:
-            writer.write(np.full((2, 44_100), 0.1 if name == "drums" else 0, np.float32))
+            writer.write(samples)
             writer.commit()
         key = f"{masters_folder(split_id)}/{path.name}"
         size = services.storage.put_file(key, path, "audio/flac")
@@ -100,6 +108,33 @@ def test_levels_are_shown_when_the_stems_are_measured(
     assert view["levels"]["vocals"] == {"loudness": None, "truePeak": None, "silent": True}
     drums = view["levels"]["drums"]
     assert drums["truePeak"] == pytest.approx(-20, abs=1.5) and list(drums)[-1] == "silent"
+
+
+def test_split_of_a_whole_song_gets_an_analysis(
+    services: Services, account: str, maker: FileMaker, create: Create, tmp_path: Path
+) -> None:
+    time = np.arange(10 * 44_100) / 44_100
+    hit = np.sin(2 * np.pi * 100 * time) * np.exp(-40 * (time % 0.5))  # two a second
+    chord = sum(np.sin(2 * np.pi * 440 * 2 ** (step / 12) * time) for step in (0, 3, 7, 12)) / 20
+    parts = {"vocals": 0 * time, "drums": 0.5 * hit, "bass": 0 * time, "other": chord}
+    audio = {name: np.stack([part, part]).astype(np.float32) for name, part in parts.items()}
+    split_id = succeeded(services, create(stemModel="4s"), audio, tmp_path)
+    assert "analysis" not in services.splits.get(account, split_id).model_dump(by_alias=True)
+    make(maker)
+    view = services.splits.get(account, split_id).model_dump(mode="json", by_alias=True)
+    assert list(view)[-2:] == ["levels", "analysis"]
+    tempo = view["analysis"]["tempo"]
+    assert 120 in [round(bpm) for bpm in (tempo["bpm"], *tempo["alternatives"])]
+    assert len(tempo["beats"]) > 8 and abs(view["analysis"]["tuningCents"]) < 5
+    key = view["analysis"]["key"]
+    assert key is None or key["name"] == "A minor"
+
+
+def test_stems_that_are_not_the_whole_song_are_not_analyzed(
+    services: Services, account: str, maker: FileMaker, split_id: str
+) -> None:
+    make(maker)
+    assert services.splits.get(account, split_id).analysis is None
 
 
 def test_other_codecs_are_made_on_request(

@@ -214,7 +214,6 @@ def test_server_without_speech_says_so(client: TestClient, monkeypatch: pytest.M
 def test_speech_is_spoken(
     client: TestClient, services: Services, work: Callable[[], int], balance: Callable[[], int]
 ) -> None:
-    pytest.importorskip("hibari")
     text = "Good morning. Here is the news."
     created = data(client.post(SPEECH, json={"text": text, "outputFormat": "wav"}))
     assert (created["creditsUsed"], balance()) == (4, BALANCE - 4)

@@ -63,3 +63,26 @@ Refunded = Annotated[
     int | SkipJsonSchema[None],
     Field(exclude_if=lambda refunded: refunded is None, description="Credits of `creditsUsed` given back."),
 ]
+
+
+class TempoView(CamelModel):
+    """A tempo. The alternatives are half and double, the likelier first; the beats are in seconds."""
+
+    bpm: float
+    confidence: float = Field(ge=0, le=1)
+    alternatives: list[float]
+    beats: list[float]
+
+
+class KeyName(CamelModel):
+    """A key and its code on the Camelot wheel."""
+
+    name: str = Field(examples=["A minor"])
+    camelot: str = Field(examples=["8A"])
+
+
+class KeyView(KeyName):
+    """A key, and the second likeliest."""
+
+    confidence: float = Field(ge=0, le=1)
+    alternatives: list[KeyName]

@@ -45,6 +45,7 @@ class Endings(JobEndings):
                 "processing": Processing.model_validate(split.processing) if split.processing else None,
                 "metadata": split.user_metadata,
                 "levels": split.levels,
+                "analysis": split.analysis,
             }
         )
 

@@ -9,7 +9,16 @@ from pydantic import Field, WithJsonSchema
 from pydantic.json_schema import SkipJsonSchema
 
 from stemsplitter.audio.formats import FORMATS, bit_depths
-from stemsplitter.jobs.schemas import CreatedJob, JobError, JobView, Metadata, Refunded, WebhookUrl
+from stemsplitter.jobs.schemas import (
+    CreatedJob,
+    JobError,
+    JobView,
+    KeyView,
+    Metadata,
+    Refunded,
+    TempoView,
+    WebhookUrl,
+)
 from stemsplitter.schemas import CamelModel, RequestModel, Time
 from stemsplitter.separation.layouts import STEM_NAMES
 
@@ -136,11 +145,20 @@ class StemLevel(CamelModel):
     silent: bool
 
 
+class AnalysisView(CamelModel):
+    """Tuning, tempo and key of a song; null where there are none."""
+
+    tuning_cents: float | None = Field(description="Deviation from A4 = 440 Hz in cents.")
+    tempo: TempoView | None
+    key: KeyView | None
+
+
 class SplitView(JobView):
     """A split. `stems` has a URL for each stem; it is present only if the split has succeeded.
 
     `creditsRefunded` is present only if the split has failed or was canceled. `instruments` is present only if the
-    request lists them. `levels` is present once the stems are measured, some seconds after the split has succeeded.
+    request lists them. `levels` is present once the stems are measured, some seconds after the split has succeeded, and
+    so is `analysis` if the stems are all of a layout.
     """
 
     stem_model: Layout
@@ -165,6 +183,11 @@ class SplitView(JobView):
     metadata: dict[str, str]
     levels: dict[str, StemLevel] | SkipJsonSchema[None] = Field(
         None, exclude_if=lambda levels: levels is None, description="Levels of the stems by name."
+    )
+    analysis: AnalysisView | SkipJsonSchema[None] = Field(
+        None,
+        exclude_if=lambda analysis: analysis is None,
+        description="Tempo, key and tuning of the song, with the drums stem's help.",
     )
 
 

@@ -8,7 +8,16 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from stemsplitter.jobs.schemas import CreatedJob, JobError, JobView, Metadata, Refunded, WebhookUrl
+from stemsplitter.jobs.schemas import (
+    CreatedJob,
+    JobError,
+    JobView,
+    KeyView,
+    Metadata,
+    Refunded,
+    TempoView,
+    WebhookUrl,
+)
 from stemsplitter.schemas import CamelModel, RequestModel, Time
 from stemsplitter.splits.schemas import DirectUrl, Link, OutputFormat, StemName, UploadedFile
 from stemsplitter.tools.transformations import DECAY_S, SPEED_PRESETS
@@ -140,29 +149,6 @@ class CreateSpeech(CreateJob):
     speed: float = Field(1, ge=0.5, le=2)
     pitch: float = Field(0, ge=-12, le=12, description="Semitones.")
     output_format: OutputFormat = "mp3"
-
-
-class TempoView(CamelModel):
-    """A tempo. The alternatives are half and double, the likelier first; the beats are in seconds."""
-
-    bpm: float
-    confidence: float = Field(ge=0, le=1)
-    alternatives: list[float]
-    beats: list[float]
-
-
-class KeyName(CamelModel):
-    """A key and its code on the Camelot wheel."""
-
-    name: str = Field(examples=["A minor"])
-    camelot: str = Field(examples=["8A"])
-
-
-class KeyView(KeyName):
-    """A key, and the second likeliest."""
-
-    confidence: float = Field(ge=0, le=1)
-    alternatives: list[KeyName]
 
 
 class ToolJobView(JobView):

@@ -2,9 +2,12 @@
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from stemsplitter.analysis import Analysis, Analyzer
 from stemsplitter.audio.decode import open_source
@@ -37,8 +40,24 @@ def analyze_song(
         return analyzer.finish()
 
 
+def analyze_stems(stems: Mapping[str, Path]) -> Analysis:
+    """Analyze the song that is the sum of ``stems``, files of one sample rate, with the help of its drums stem.
+
+    Raises:
+        AudioError: a file cannot be read.
+    """
+    with ExitStack() as stack:
+        sources = {name: stack.enter_context(open_source(path)) for name, path in stems.items()}
+        rate = next(iter(sources.values())).info.sample_rate
+        analyzer = Analyzer(rate, has_drums="drums" in sources)
+        for blocks in zip(*(source.blocks() for source in sources.values()), strict=True):
+            named = dict(zip(sources, blocks, strict=True))
+            analyzer.process(np.sum(blocks, axis=0), named.get("drums"))
+        return analyzer.finish()
+
+
 def analysis_fields(analysis: Analysis) -> dict[str, Any]:
-    """Return an analysis as a JSON object."""
+    """Return an analysis as the command prints it."""
     key, tempo = analysis.key, analysis.tempo
     return {
         "seconds": round(analysis.seconds, 3),
@@ -62,4 +81,29 @@ def analysis_fields(analysis: Analysis) -> dict[str, Any]:
             "alternatives": [round(other, 2) for other in tempo.alternatives],
         },
         "beats": [round(beat, 3) for beat in analysis.beats],
+    }
+
+
+def to_data(analysis: Analysis) -> dict[str, Any]:
+    """Return an analysis as data for JSON, with the names of the API."""
+    key, tempo = analysis.key, analysis.tempo
+    has_key = key is not None and key.is_clear
+    return {
+        "tuningCents": round(analysis.tuning_cents, 1) if key is not None else None,
+        "tempo": None
+        if tempo is None
+        else {
+            "bpm": round(tempo.bpm, 2),
+            "confidence": round(tempo.confidence, 2),
+            "alternatives": [round(other, 2) for other in tempo.alternatives],
+            "beats": [round(beat, 3) for beat in analysis.beats],
+        },
+        "key": {
+            "name": key.key.name,
+            "camelot": key.key.camelot,
+            "confidence": round(key.confidence, 2),
+            "alternatives": [{"name": key.second.name, "camelot": key.second.camelot}],
+        }
+        if key is not None and has_key
+        else None,
     }

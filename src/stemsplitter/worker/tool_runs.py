@@ -5,14 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from stemsplitter.analysis import Analysis
 from stemsplitter.audio.decode import open_source
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.child_processes import Message
 from stemsplitter.errors import Stopped
 from stemsplitter.library import Progress
-from stemsplitter.tools.analyzing import analyze_song
+from stemsplitter.tools.analyzing import analyze_song, to_data
 from stemsplitter.tools.isolating import isolate_voice, load_networks
 from stemsplitter.tools.speaking import speak
 from stemsplitter.tools.transformations import Transformation, pitch, slowed_reverb, speed
@@ -43,31 +42,6 @@ def analyze(source: str, drums: str | None, on_progress: OnProgress | None = Non
     """Return tempo, key and tuning of a song as data for JSON. Drums of another sample rate are not used."""
     beats = Path(drums) if drums and _rate(source) == _rate(drums) else None
     return to_data(analyze_song(source, beats, progress=on_progress))
-
-
-def to_data(analysis: Analysis) -> dict[str, Any]:
-    """Return an analysis as data for JSON, with the names of the API."""
-    key, tempo = analysis.key, analysis.tempo
-    has_key = key is not None and key.is_clear
-    return {
-        "tuningCents": round(analysis.tuning_cents, 1) if key is not None else None,
-        "tempo": None
-        if tempo is None
-        else {
-            "bpm": round(tempo.bpm, 2),
-            "confidence": round(tempo.confidence, 2),
-            "alternatives": [round(other, 2) for other in tempo.alternatives],
-            "beats": [round(beat, 3) for beat in analysis.beats],
-        },
-        "key": {
-            "name": key.key.name,
-            "camelot": key.key.camelot,
-            "confidence": round(key.confidence, 2),
-            "alternatives": [{"name": key.second.name, "camelot": key.second.camelot}],
-        }
-        if key is not None and has_key
-        else None,
-    }
 
 
 def _analyze(request: Message, on_progress: OnProgress) -> Message:

@@ -22,6 +22,7 @@ from stemsplitter.clock import now
 from stemsplitter.database import Database, new_id
 from stemsplitter.files.temporary import temporary_folder
 from stemsplitter.quotas.service import Quotas
+from stemsplitter.separation.layouts import LAYOUTS
 from stemsplitter.settings import Settings
 from stemsplitter.splits.derived import repository
 from stemsplitter.splits.derived.content import PREVIEWS, Content
@@ -36,8 +37,9 @@ from stemsplitter.splits.derived.models import (
 from stemsplitter.splits.derived.previews import make_previews
 from stemsplitter.splits.derived.rendering import Rendered, render, song_tags
 from stemsplitter.splits.models import Split
-from stemsplitter.splits.repository import set_levels
+from stemsplitter.splits.repository import set_measured
 from stemsplitter.storage import Storage
+from stemsplitter.tools.analyzing import analyze_stems, to_data
 from stemsplitter.worker.retry import delay, is_transient, retry
 
 MADE_AT_ONCE = 2  # each uses a core for some seconds
@@ -50,11 +52,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Made:
-    """A file that is stored: its bytes, and other values of its row. ``levels`` are those of the stems of previews."""
+    """A file that is stored: its bytes, and other values of its row.
+
+    With previews, ``levels`` are those of the stems, and ``analysis`` is that of the song if the stems sum to it.
+    """
 
     size: int
     values: dict[str, Any]
     levels: dict[str, dict[str, Any]] | None = None
+    analysis: dict[str, Any] | None = None
 
 
 class FileMaker:
@@ -170,7 +176,10 @@ class FileMaker:
         with self._local(split, names) as masters:
             if content.kind == PREVIEWS:
                 size, levels = make_previews(self._storage, file, masters, folder)
-                return _Made(size, {"expires_at": split.expires_at}, levels)
+                song = {name: masters[name] for name in LAYOUTS[split.stem_model] if name in masters}
+                is_whole = len(song) == len(LAYOUTS[split.stem_model])
+                analysis = to_data(analyze_stems(song)) if is_whole else None
+                return _Made(size, {"expires_at": split.expires_at}, levels, analysis)
             with open_source(masters[names[0]]) as source:
                 tags = song_tags(source.info.tags, names[0])
             peak = max(master["peak"] for master in (split.masters or {}).values())
@@ -205,7 +214,7 @@ class FileMaker:
                 if ended:
                     self._quotas.record(session, file.split_id, made.size, name=file.id)
                 if ended and made.levels is not None:
-                    set_levels(session, file.split_id, made.levels)
+                    set_measured(session, file.split_id, made.levels, made.analysis)
                 return ended
 
         if not retry(succeed, self._stopping):
