@@ -12,7 +12,17 @@ def test_doctor_prints_report(command: Command) -> None:
     done = command("doctor")
     assert (done.code, done.err) == (0, "")
     told = {name: value.strip() for name, _, value in (line.partition(":") for line in done.out.splitlines())}
-    assert list(told) == ["stemsplitter", "processor", "runtime", "gpu", "models in", "server", VOCALS, MODEL]
+    assert list(told) == [
+        "stemsplitter",
+        "processor",
+        "runtime",
+        "gpu",
+        "models in",
+        "server",
+        "links",
+        VOCALS,
+        MODEL,
+    ]
     assert told["server"].startswith("provides 6s, 4s, 2s; database sqlite:////")
     assert told["stemsplitter"].startswith(__version__)
     assert ", precision " in told["processor"]

@@ -1,8 +1,17 @@
+from pathlib import Path
+
+import pytest
 from fastapi.testclient import TestClient
 
 from stemsplitter.catalogue.speeds import MeasuredSpeed, record_speed
+from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.services import Services
 from tests.api.conftest import Account
+
+
+@pytest.fixture(autouse=True)
+def _own_store(services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(services, "models", ModelStore(tmp_path / "models"))
 
 
 def test_catalogue_is_listed_with_its_fields(

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from stemsplitter.api import event_stream
 from stemsplitter.api.event_stream import OpenStreams
+from stemsplitter.clock import now
 from stemsplitter.jobs import repository
 from stemsplitter.processes.app import create_app
 from stemsplitter.services import Services
@@ -287,4 +288,5 @@ def test_invalid_id_is_refused_in_the_envelope(client: TestClient) -> None:
 def test_empty_archive_is_a_valid_zip(services: Services, tmp_path: Path) -> None:
     from stemsplitter.splits.archive import stream_zip
 
-    assert zipfile.ZipFile(io.BytesIO(b"".join(stream_zip(services.storage, {})))).namelist() == []
+    archive = b"".join(stream_zip(services.storage, {}, now()))
+    assert zipfile.ZipFile(io.BytesIO(archive)).namelist() == []

@@ -18,11 +18,17 @@ def collection(spec: Spec) -> dict[str, Any]:
     order = list(STEPS)
     folders: dict[str, list[Any]] = {}
     found = sorted(operations(spec), key=lambda each: order.index(each[2]["operationId"]))
+    last = []
     for path, method, operation in found:
         items = folders.setdefault(operation["tags"][0], [])
-        items.append(_item(path, method, operation))
+        item = _item(path, method, operation)
+        if operation["operationId"] == "deleteSplit":
+            last.append(item)  # the tools use the split
+            continue
+        items.append(item)
         if operation["operationId"] == "getSplit":
             items.append(_DOWNLOAD)
+    folders["Clean up"] = last
     variables = {"baseUrl": spec["servers"][0]["url"], "apiKey": "", **VARIABLES}
     return {
         "info": {
