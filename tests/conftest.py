@@ -46,12 +46,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """With --fleet, keep tests that use a database, directly or indirectly; without, drop tests marked ``fleet``."""
+    """With --fleet, keep tests that use a database, directly or indirectly, unless they are marked ``sqlite``; without,
+    drop tests marked ``fleet``."""
     fleet = config.getoption("--fleet")
 
     def is_wanted(item: pytest.Item) -> bool:
         if item.get_closest_marker("fleet"):
             return fleet
+        if item.get_closest_marker("sqlite"):
+            return not fleet
         return not fleet or "postgres_url" in getattr(item, "fixturenames", ())
 
     config.hook.pytest_deselected(items=[item for item in items if not is_wanted(item)])

@@ -13,6 +13,8 @@ from ..loopback import Handler, listening
 from .server import Server
 from .songs import encode, sung
 
+pytestmark = pytest.mark.sqlite
+
 HERE = Path(__file__).parent
 EXAMPLES = 40  # per operation and phase
 LIMIT_S = 280

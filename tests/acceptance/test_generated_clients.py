@@ -13,6 +13,8 @@ import pytest
 from ..loopback import Handler, listening
 from .server import Server
 
+pytestmark = pytest.mark.sqlite
+
 CLIENTS = Path(__file__).with_name("clients")
 MODULES = CLIENTS / "node_modules"
 PROGRAMS = Path(__file__).parents[2] / ".venv-clients" / "bin"

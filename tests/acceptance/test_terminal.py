@@ -42,7 +42,7 @@ def on_terminal(command: Command, columns: int, *arguments: str, **environment: 
 
 
 def screen(written: str) -> list[str]:
-    """Lines that remain visible after carriage returns and erasures."""
+    """Lines down to the cursor that remain visible after carriage returns and erasures; there are none below."""
     lines, row = [""], 0
     for part in re.findall(r"\r|\n|\x1b\[[0-9;?]*[A-Za-z]|[^\r\n\x1b]+", written):
         if part == "\n":
@@ -54,7 +54,8 @@ def screen(written: str) -> list[str]:
             row -= int(up[1])
         elif part != "\r" and not part.startswith("\x1b"):
             lines[row] += part
-    return lines
+    assert not any(lines[row + 1 :])
+    return lines[: row + 1]
 
 
 @pytest.fixture(scope="module")

@@ -53,7 +53,7 @@ def _add(
     services: Services, account_id: str, kind: type[ToolJob], outputs: tuple[str, ...], values: dict[str, Any]
 ) -> str:
     at = now()
-    job_id = new_id(kind.__name__.lower())
+    job_id = new_id(kind.__name__.removesuffix("Job").lower())
     job = kind(
         **{
             "id": job_id,

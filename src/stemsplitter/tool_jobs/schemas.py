@@ -18,7 +18,7 @@ from stemsplitter.jobs.schemas import (
     TempoView,
     WebhookUrl,
 )
-from stemsplitter.schemas import CamelModel, RequestModel, Time
+from stemsplitter.schemas import CamelModel, Number, RequestModel, Time
 from stemsplitter.splits.schemas import DirectUrl, Link, OutputFormat, StemName, UploadedFile
 from stemsplitter.tools.transformations import DECAY_S, SPEED_PRESETS
 
@@ -52,37 +52,37 @@ class CreateAnalysis(CreateJob):
 class PitchParameters(RequestModel):
     """Change of the pitch; the tempo stays."""
 
-    semitones: float = Field(ge=-12, le=12, description="May have a fraction.", examples=[-2])
+    semitones: Number = Field(ge=-12, le=12, description="May have a fraction.", examples=[-2])
     formants: bool = Field(False, description="Keep the timbre of voices.")
 
 
 class SpeedParameters(RequestModel):
     """Change of the speed, and of the pitch unless it is kept."""
 
-    rate: float = Field(ge=0.25, le=4, description="2 is twice as fast.", examples=[1.25])
+    rate: Number = Field(ge=0.25, le=4, description="2 is twice as fast.", examples=[1.25])
     keep_pitch: bool = False
 
 
 class NightcoreParameters(RequestModel):
     """Faster and higher."""
 
-    rate: float = Field(default=SPEED_PRESETS["nightcore"], gt=1, le=2)
+    rate: Number = Field(default=SPEED_PRESETS["nightcore"], gt=1, le=2)
 
 
 class DaycoreParameters(RequestModel):
     """Slower and lower."""
 
-    rate: float = Field(default=SPEED_PRESETS["daycore"], ge=0.5, lt=1)
+    rate: Number = Field(default=SPEED_PRESETS["daycore"], ge=0.5, lt=1)
 
 
 class SlowedReverbParameters(RequestModel):
     """Slower and lower, in a room."""
 
-    rate: float = Field(default=0.85, ge=0.25, le=1)
-    decay: float = Field(
+    rate: Number = Field(default=0.85, ge=0.25, le=1)
+    decay: Number = Field(
         default=DECAY_S, ge=0.1, le=20, description="Seconds until the reverb has decayed by 60 dB."
     )
-    wet: float = Field(default=25, ge=0, le=100, description="Share of the reverb in percent.")
+    wet: Number = Field(default=25, ge=0, le=100, description="Share of the reverb in percent.")
 
 
 class IsolatorParameters(RequestModel):
@@ -146,8 +146,8 @@ class CreateSpeech(CreateJob):
 
     text: str = Field(min_length=1, max_length=MAX_TEXT, examples=["Good morning. Here is the news."])
     voice: str = Field("american", max_length=64, description="Name of a voice of `GET /v1/voices`.")
-    speed: float = Field(1, ge=0.5, le=2)
-    pitch: float = Field(0, ge=-12, le=12, description="Semitones.")
+    speed: Number = Field(1, ge=0.5, le=2)
+    pitch: Number = Field(0, ge=-12, le=12, description="Semitones.")
     output_format: OutputFormat = "mp3"
 
 

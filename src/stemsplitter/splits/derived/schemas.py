@@ -5,12 +5,12 @@ from typing import Annotated
 from pydantic import Field
 
 from stemsplitter.jobs.schemas import Status
-from stemsplitter.schemas import CamelModel, Integer, RequestModel, Time
+from stemsplitter.schemas import CamelModel, Integer, Number, RequestModel, Time
 from stemsplitter.splits.derived.content import HIGHEST_DB, LOWEST_DB
 from stemsplitter.splits.schemas import BitDepth, OutputFormat
 
 _Name = Annotated[str, Field(max_length=32)]
-_Gain = Annotated[float, Field(ge=LOWEST_DB, le=HIGHEST_DB, allow_inf_nan=False)]
+_Gain = Annotated[Number, Field(ge=LOWEST_DB, le=HIGHEST_DB)]
 
 
 class CreateMix(RequestModel):
@@ -19,7 +19,7 @@ class CreateMix(RequestModel):
     gains: dict[_Name, _Gain | None] = Field(
         default_factory=dict, max_length=16, description="Gains in dB by stem; null leaves a stem out."
     )
-    pan: dict[_Name, Annotated[float, Field(ge=-1, le=1, allow_inf_nan=False)]] = Field(
+    pan: dict[_Name, Annotated[Number, Field(ge=-1, le=1)]] = Field(
         default_factory=dict, max_length=16, description="Positions by stem, from -1 (left) to 1 (right)."
     )
     format: OutputFormat | None = Field(None, description="By default that of the split.")
