@@ -108,6 +108,9 @@ def main() -> None:
     try:
         with stopping.watched():
             run()
+    except KeyboardInterrupt:  # before the command began
+        print("stopped", file=sys.stderr, flush=True)
+        os._exit(EXIT_STOPPED)
     except SystemExit as error:
         if error.code == EXIT_STOPPED:
             sys.stdout.flush()

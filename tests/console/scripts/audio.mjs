@@ -61,7 +61,7 @@ class AudioBufferSourceNode extends Node {
 }
 
 class GainNode extends Node {
-  constructor(context, { gain }) {
+  constructor(context, { gain = 1 } = {}) {
     super(context);
     this.gain = new Parameter(gain);
   }
