@@ -72,7 +72,7 @@ def test_split_is_updated_canceled_retried_and_deleted(page: Page, services: Ser
     expect(row(page, "queued")).to_contain_text("0:02")
     row(page, "queued").get_by_role("button", name="Cancel split").click()
     answer(page, "Cancel split")
-    expect(page.locator("main")).to_contain_text("Failed")
+    expect(page.locator("main")).to_contain_text("Canceled")
     canceled = page.url
 
     page.get_by_role("button", name="Retry").click()
