@@ -45,6 +45,21 @@ def files_are_made(services: Services) -> Iterator[None]:
     maker.wait_idle(10)
 
 
+def upload_file(services: Services, account: str, filename: str, data: bytes) -> dict[str, str]:
+    """Upload a FLAC file and return the ``input`` of a request."""
+    with services.database.write() as session:
+        made, token = services.uploads.reserve(session, account, filename, "audio/flac", len(data))
+    incoming = services.uploads.begin(made.id, token, "audio/flac", len(data))
+    incoming.write(data)
+    incoming.finish()
+    return {
+        "type": "uploaded_file",
+        "uploadId": made.id,
+        "fileUrl": services.uploads.url(made.id),
+        "storageKey": incoming.key,
+    }
+
+
 def quotas(settings: Settings) -> Quotas:
     """Return quotas with no regard for the disk."""
     return Quotas(settings, CreditService(settings), Disk([], 0))

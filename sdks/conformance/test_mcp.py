@@ -17,26 +17,12 @@ from tests.acceptance.command import COMMAND
 from tests.acceptance.processes import free_port
 from tests.acceptance.server import Server
 from tests.acceptance.songs import encode, sung
+from tests.mcp_server.calls import called, refused
 from tests.waiting import wait_until
 
 from .stub import Stub
 
 SDK = Path(__file__).parents[1] / "python" / "src"
-
-
-async def called(client: Client, tool: str, **arguments: Any) -> Any:
-    """Call a tool that succeeds. Returns its result."""
-    result = await client.call_tool(tool, arguments)
-    assert not result.is_error, result.content
-    found = result.structured_content
-    return found["result"] if set(found) == {"result"} else found
-
-
-async def refused(client: Client, tool: str, **arguments: Any) -> str:
-    """Call a tool that fails. Returns its message."""
-    result = await client.call_tool(tool, arguments)
-    assert result.is_error
-    return str(result.content[0].text)
 
 
 def test_http_with_a_server(server: Server, tmp_path: Path) -> None:

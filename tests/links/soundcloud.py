@@ -7,18 +7,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
-
 from stemsplitter.fetching.connections import Deadline
+from tests.certificates import write_certificate
 from tests.loopback import Handler
 
 LINK = "https://soundcloud.com/band/song"
@@ -97,7 +92,7 @@ class SoundCloud:
 @contextmanager
 def soundcloud(song: bytes, folder: Path) -> Iterator[SoundCloud]:
     """Serve the site until the block ends; its certificate is to be trusted (``SSL_CERT_FILE``)."""
-    site = SoundCloud(song, _write_certificate(folder))
+    site = SoundCloud(song, write_certificate(folder, *_HOSTS))
 
     class Answers(Handler):
         protocol_version = "HTTP/1.1"
@@ -126,27 +121,3 @@ def soundcloud(song: bytes, folder: Path) -> Iterator[SoundCloud]:
         server.shutdown()
         server.server_close()
         thread.join(10)
-
-
-def _write_certificate(folder: Path) -> Path:
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "stand-in")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in _HOSTS]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = folder / "soundcloud.pem"
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + private)
-    return path

@@ -1,7 +1,6 @@
 """The official client over standard input and output, with tools on this machine."""
 
 from pathlib import Path
-from typing import Any
 
 import anyio
 import pytest
@@ -9,6 +8,8 @@ from mcp import Client, StdioServerParameters
 
 from tests.acceptance.command import COMMAND
 from tests.acceptance.songs import encode, read, sung
+
+from .calls import called, refused
 
 SIX = {"vocals", "drums", "bass", "guitar", "piano", "other"}
 
@@ -21,21 +22,6 @@ def songs(tmp_path: Path) -> Path:
     encode(tmp_path / "private.wav", sung(8_000, 1, 8_000), 8_000, "pcm_s16le")
     (folder / "link.wav").symlink_to(tmp_path / "private.wav")
     return folder
-
-
-async def called(client: Client, tool: str, **arguments: Any) -> Any:
-    """Call a tool that succeeds. Returns its result."""
-    result = await client.call_tool(tool, arguments)
-    assert not result.is_error, result.content
-    found = result.structured_content
-    return found["result"] if set(found) == {"result"} else found
-
-
-async def refused(client: Client, tool: str, **arguments: Any) -> str:
-    """Call a tool that fails. Returns its message."""
-    result = await client.call_tool(tool, arguments)
-    assert result.is_error
-    return str(result.content[0].text)
 
 
 def test_stdio_on_this_machine(songs: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from stemsplitter.settings import Settings
 from stemsplitter.splits.schemas import CreateSplit
 from tests.acceptance.songs import encode, sung
 from tests.acceptance.tiny_model import write_tiny_model
+from tests.services import upload_file
 
 MODEL = "tiny_6s"
 BALANCE = 100
@@ -64,18 +65,7 @@ def upload(services: Services, account: str, song: Path) -> Callable[[], dict[st
     """Return a function that uploads the song and returns the `input` of a request."""
 
     def send() -> dict[str, str]:
-        data = song.read_bytes()
-        with services.database.write() as session:
-            made, token = services.uploads.reserve(session, account, song.name, "audio/flac", len(data))
-        incoming = services.uploads.begin(made.id, token, "audio/flac", len(data))
-        incoming.write(data)
-        incoming.finish()
-        return {
-            "type": "uploaded_file",
-            "uploadId": made.id,
-            "fileUrl": services.uploads.url(made.id),
-            "storageKey": incoming.key,
-        }
+        return upload_file(services, account, song.name, song.read_bytes())
 
     return send
 

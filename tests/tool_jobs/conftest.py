@@ -20,6 +20,7 @@ from stemsplitter.tool_jobs.processing import ToolProcessor
 from stemsplitter.worker.process import ToolRequest, ToolResult
 from stemsplitter.worker.tool_runs import run_tool
 from tests.acceptance.songs import encode
+from tests.services import upload_file
 from tests.splits.conftest import (
     Create,
     account,
@@ -109,18 +110,7 @@ def send(services: Services, account: str, tmp_path: Path) -> Send:
 
     def upload(samples: np.ndarray, rate: int = RATE) -> dict[str, str]:
         path = encode(tmp_path / "sent.flac", samples, rate, "flac")
-        data = path.read_bytes()
-        with services.database.write() as session:
-            made, token = services.uploads.reserve(session, account, "Lied.flac", "audio/flac", len(data))
-        incoming = services.uploads.begin(made.id, token, "audio/flac", len(data))
-        incoming.write(data)
-        incoming.finish()
-        return {
-            "type": "uploaded_file",
-            "uploadId": made.id,
-            "fileUrl": services.uploads.url(made.id),
-            "storageKey": incoming.key,
-        }
+        return upload_file(services, account, "Lied.flac", path.read_bytes())
 
     return upload
 
