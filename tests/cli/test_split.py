@@ -629,7 +629,7 @@ def test_jobs_out_of_range_are_refused(toy: ToyModel, jobs: str) -> None:
 
 
 def test_automatic_jobs_are_limited_by_songs_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stemsplitter.separation.runtimes.openvino.usable_cores", lambda: 8)
+    monkeypatch.setattr("stemsplitter.separation.runtimes.usable_cores", lambda: 8)
     monkeypatch.setattr(batch, "_free_memory", lambda: 100 << 30)
     assert batch.parse_jobs("auto", 60) == 3
     assert batch.parse_jobs("auto", 1) == 1

@@ -32,7 +32,7 @@ def test_device_falls_back_to_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_threads_are_divided_among_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stemsplitter.separation.runtimes.openvino.usable_cores", lambda: 8)
+    monkeypatch.setattr("stemsplitter.separation.runtimes.usable_cores", lambda: 8)
     shares = [child.share_of_threads(*given) for given in ((0, 1), (0, 3), (0, 16), (5, 3))]
     assert shares == [None, 2, 1, 5]
 

@@ -7,7 +7,6 @@ than ``MAX_SHARE_DB``. If none is exact enough, bf16 is compared again with up t
 network in single precision. The result is kept with the weights.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -15,9 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from stemsplitter.catalogue.entries import ModelEntry
 from stemsplitter.catalogue.loading import load_model
+from stemsplitter.catalogue.records import add_record, read_records
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.files.atomic import AtomicFile
-from stemsplitter.files.verified import disk_errors
 from stemsplitter.separation.architectures import ARCHITECTURES
 from stemsplitter.version import __version__
 
@@ -69,7 +67,7 @@ def needs_check(entry: ModelEntry) -> bool:
 def recorded_checks(entry: ModelEntry, store: ModelStore) -> dict[str, PrecisionCheck]:
     """Return the results of the last comparisons of these weights by this version, by the name of the hardware."""
     checks = {}
-    for hardware, record in _read(entry, store).items():
+    for hardware, record in read_records(entry, store, _RECORDS).items():
         if isinstance(record, dict) and record.pop("of", None) == _identity(entry):
             with suppress(TypeError):
                 layers = tuple(record.pop("fp32_layers", ()))
@@ -114,11 +112,8 @@ def check_precision(entry: ModelEntry, store: ModelStore, device: str = "auto") 
             return _compare(entry, exact, fast, precision, layers)
 
         check = _fastest(compare, exact_runtime.faster, ARCHITECTURES[entry.architecture].layers)
-    records = _read(entry, store) | {exact_runtime.hardware: {**asdict(check), "of": _identity(entry)}}
-    folder = store.cache_dir(entry.name).parent
-    with disk_errors(folder), AtomicFile(folder / _RECORDS) as file:
-        file.file.write(json.dumps(records, indent=2).encode())
-        file.commit()
+    record = {**asdict(check), "of": _identity(entry)}
+    add_record(entry, store, _RECORDS, exact_runtime.hardware, record)
     return check
 
 
@@ -188,14 +183,6 @@ def synthetic_song(length: int, rate: int) -> "NDArray[np.float32]":
     song = tones + kick + np.stack([left, right])
     scaled: NDArray[np.float32] = (song * (0.5 / np.abs(song).max())).astype(np.float32)
     return scaled
-
-
-def _read(entry: ModelEntry, store: ModelStore) -> dict[str, Any]:
-    try:
-        records = json.loads((store.root / entry.name / _RECORDS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return records if isinstance(records, dict) else {}
 
 
 def _identity(entry: ModelEntry) -> str:

@@ -5,8 +5,6 @@ The record of a model names the processor, the number of cores and the device; m
 anything else, such as the GPU (``stemsplitter models verify --speed``).
 """
 
-import json
-import os
 import platform
 import time
 from contextlib import closing, suppress
@@ -17,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from stemsplitter.catalogue.entries import ModelEntry
+from stemsplitter.catalogue.records import add_record, read_records
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.files.atomic import AtomicFile
-from stemsplitter.files.verified import disk_errors
+from stemsplitter.separation.runtimes import usable_cores
 from stemsplitter.version import __version__
 
 if TYPE_CHECKING:
@@ -71,16 +69,12 @@ def measure_speed(entry: ModelEntry, store: ModelStore, device: str = "auto") ->
 
 def record_speed(entry: ModelEntry, store: ModelStore, speed: MeasuredSpeed) -> None:
     """Keep a measurement; ModelError if it cannot be written."""
-    records = _read(entry, store)
-    records[_key(_kind(speed.device))] = {
+    record = {
         "times_real_time": speed.times_real_time,
         "device": speed.device,
         "of": _identity(entry, store),
     }
-    folder = store.cache_dir(entry.name).parent
-    with disk_errors(folder), AtomicFile(folder / _RECORDS) as file:
-        file.file.write(json.dumps(records, indent=2).encode())
-        file.commit()
+    add_record(entry, store, _RECORDS, _key(_kind(speed.device)), record)
 
 
 def recorded_speed(entry: ModelEntry, store: ModelStore, device: str = "auto") -> float | None:
@@ -88,7 +82,7 @@ def recorded_speed(entry: ModelEntry, store: ModelStore, device: str = "auto") -
 
     ``auto`` is a GPU, if the model was measured on one and torch is installed, else the CPU.
     """
-    records = _read(entry, store)
+    records = read_records(entry, store, _RECORDS)
     gpus = _GPUS if _has_torch() else ()
     for kind in (*gpus, "cpu") if device == "auto" else (_kind(device),):
         record = records.get(_key(kind))
@@ -114,14 +108,6 @@ def _separate(model: "SegmentModel | Chain", song: Any) -> None:
             pass
 
 
-def _read(entry: ModelEntry, store: ModelStore) -> dict[str, Any]:
-    try:
-        records = json.loads((store.root / entry.name / _RECORDS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return records if isinstance(records, dict) else {}
-
-
 def _identity(entry: ModelEntry, store: ModelStore) -> str:
     """Return a text that changes with the weights of all models in use and with the version of the program."""
     from stemsplitter.catalogue.opening import models_used
@@ -136,9 +122,7 @@ def _kind(device: str) -> str:
 
 
 def _key(kind: str) -> str:
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return f"{kind}: {_processor()}, {cores} cores"
+    return f"{kind}: {_processor()}, {usable_cores()} cores"
 
 
 @cache

@@ -22,7 +22,6 @@ from stemsplitter.cli.targets import Target
 from stemsplitter.errors import AudioError, RequestError, StemSplitterError, Stopped
 from stemsplitter.files.names import shown
 from stemsplitter.files.temporary import temporary_folder
-from stemsplitter.files.verified import hash_file
 
 if TYPE_CHECKING:
     from stemsplitter.library import Separator
@@ -90,7 +89,8 @@ def parse_jobs(jobs: str, songs: int) -> int:
         if not jobs.isdecimal() or not int(jobs):
             raise RequestError(f"--jobs cannot be {jobs!r}: give a number of songs from 1 on, or auto.")
         return min(int(jobs), songs)
-    from stemsplitter.separation.runtimes.openvino import MAX_STREAMS, usable_cores
+    from stemsplitter.separation.runtimes import usable_cores
+    from stemsplitter.separation.runtimes.openvino import MAX_STREAMS
 
     by_cores = math.ceil(usable_cores() / MAX_STREAMS) + 1
     return max(min(by_cores, _free_memory() // MEMORY_OF_A_SONG, songs), 1)
@@ -133,7 +133,7 @@ class _Run:
 
     def separate(self, target: Target) -> None:
         song = target.song.shown
-        content = _content_of(target.song.path) if self._manifest else None
+        content = self._content_of(target.song.path)
         try:
             if (folder := self._finished_folder(target, content)) is not None:
                 self._report.skipped(song, folder)
@@ -149,6 +149,14 @@ class _Run:
             raise  # every song would fail with it
         except Exception as error:
             self._failed(song, content, error)
+
+    def _content_of(self, song: Path) -> str | None:
+        """Return what identifies the content of a song; None without a manifest, or if it cannot be read."""
+        if self._manifest is None:
+            return None
+        from stemsplitter.library.manifest import content_of
+
+        return content_of(song)
 
     def _finished_folder(self, target: Target, content: str | None) -> Path | None:
         """Return the folder of the stems if the song is skipped."""
@@ -166,14 +174,6 @@ class _Run:
             self._manifest.add(str(song), content, {"error": one_line(known)})
         self._report.failed(song, known)
         self.results.append("failed")
-
-
-def _content_of(song: Path) -> str | None:
-    """Return what identifies the content of a song, None if it cannot be read."""
-    try:
-        return f"sha256:{hash_file(song)}"
-    except OSError:
-        return None
 
 
 def _analysis_fields(song: Path) -> dict[str, Any]:

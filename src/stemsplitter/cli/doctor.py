@@ -119,7 +119,8 @@ def _machine() -> Machine:
     import openvino as ov
 
     from stemsplitter.catalogue.store import ModelStore
-    from stemsplitter.separation.runtimes.openvino import new_core, usable_cores
+    from stemsplitter.separation.runtimes import usable_cores
+    from stemsplitter.separation.runtimes.openvino import new_core
 
     core = new_core()
     bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")

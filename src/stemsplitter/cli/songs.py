@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stemsplitter.errors import RequestError
-from stemsplitter.files.names import AUDIO_SUFFIXES
+from stemsplitter.files.names import is_song_name
 
 STANDARD_INPUT = Path("-")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+(.*)", re.DOTALL)  # a Path has one slash for several
@@ -88,8 +88,7 @@ def _songs_in(folder: Path, output: Path) -> Iterator[Path]:
         )
         for name in sorted(files):
             path = here / name
-            hidden = name.startswith(".")  # also the ._song.mp3 that macOS keeps beside a song
-            if path.suffix.lower() in AUDIO_SUFFIXES and not hidden and os.path.isfile(path):  # noqa: PTH113
+            if is_song_name(name) and os.path.isfile(path):  # noqa: PTH113
                 yield path
 
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import obstore
 
 from stemsplitter.errors import AudioError
-from stemsplitter.files.names import AUDIO_SUFFIXES
+from stemsplitter.files.names import is_song_name
 from stemsplitter.files.temporary import temporary_folder
-from stemsplitter.files.verified import hash_file
+from stemsplitter.library.manifest import content_of
 from stemsplitter.storage.s3 import Bucket
 
 if TYPE_CHECKING:
@@ -45,15 +45,12 @@ class Folder:
         for root, folders, files in os.walk(self._path):
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(files):
-                if is_song(name):
+                if is_song_name(name):
                     yield FoundSong((Path(root) / name).relative_to(self._path).as_posix())
 
     def content(self, key: str) -> str | None:
         """Return the SHA-256 of a song, None if it cannot be read."""
-        try:
-            return f"sha256:{hash_file(self._path / key)}"
-        except OSError:
-            return None
+        return content_of(self._path / key)
 
     @contextmanager
     def reading(self, key: str) -> Iterator[Path]:
@@ -84,7 +81,7 @@ class BucketFolder:
         """Yield the songs in the order of their keys, listing as they are taken."""
         for page in obstore.list(self._store, chunk_size=LISTED):
             for entry in page:
-                if is_song(entry["path"].rpartition("/")[2]):
+                if is_song_name(entry["path"].rpartition("/")[2]):
                     yield FoundSong(entry["path"], f"etag:{entry['e_tag']}")
 
     def content(self, key: str) -> str | None:
@@ -136,8 +133,3 @@ def open_location(location: str) -> Location:
 @lru_cache(maxsize=8)
 def _open(url: str) -> "S3Store":
     return Bucket(url).open()
-
-
-def is_song(name: str) -> bool:
-    """Return True if a file with this name can be a song."""
-    return Path(name).suffix.lower() in AUDIO_SUFFIXES and not name.startswith(".")

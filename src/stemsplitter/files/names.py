@@ -21,6 +21,12 @@ LONGEST_FILE_NAME = 255  # bytes, on every common file system
 _ENDING = re.compile(r"\.[a-z0-9]{1,5}$")
 
 
+def is_song_name(name: str) -> bool:
+    """Return True for the name of a file that is taken for a song in a folder. Hidden files are not: ``._song.mp3`` is
+    what macOS keeps beside a song."""
+    return not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES
+
+
 def shown(path: str | os.PathLike[str]) -> str:
     """Format the last part of a path for a message: one line, valid UTF-8, at most 80 characters.
 

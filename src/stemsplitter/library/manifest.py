@@ -9,6 +9,15 @@ from typing import Any
 
 from stemsplitter.errors import RequestError
 from stemsplitter.files.names import shown
+from stemsplitter.files.verified import hash_file
+
+
+def content_of(song: Path) -> str | None:
+    """Return what identifies the content of a file in a manifest, ``sha256:HEX``; None if it cannot be read."""
+    try:
+        return f"sha256:{hash_file(song)}"
+    except OSError:
+        return None
 
 
 class Manifest:

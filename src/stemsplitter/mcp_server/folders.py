@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from stemsplitter.errors import OutputError, RequestError
-from stemsplitter.files.names import AUDIO_SUFFIXES, file_name, shown
+from stemsplitter.files.names import file_name, is_song_name, shown
 
 LISTED = 200  # songs
 
@@ -85,5 +85,5 @@ class Folders:
             for root, folders, files in os.walk(folder):
                 folders[:] = sorted(name for name in folders if not name.startswith("."))
                 for name in sorted(files):
-                    if not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES:
+                    if is_song_name(name):
                         yield Path(root, name)

@@ -73,7 +73,7 @@ def find_device(wanted: str) -> tuple[str, str]:
 
 def share_of_threads(threads: int, processes: int) -> int | None:
     """Return the CPU threads for one of several processes; None for one per core."""
-    from stemsplitter.separation.runtimes.openvino import usable_cores
+    from stemsplitter.separation.runtimes import usable_cores
 
     return threads or (max(usable_cores() // processes, 1) if processes > 1 else None)
 

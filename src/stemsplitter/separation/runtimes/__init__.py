@@ -1,5 +1,6 @@
 """Runtimes: compile the description of a network for a device and run it."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -49,6 +50,11 @@ class Runtime(Protocol):
             inputs: names and shapes of the inputs, in order.
             cache: path, without a suffix, of the files that the runtime keeps.
         """
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def open_runtime(

@@ -8,7 +8,6 @@ import ctypes
 import gc
 import hashlib
 import mmap
-import os
 import sys
 import tempfile
 import threading
@@ -27,7 +26,7 @@ from openvino import opset13 as op
 from stemsplitter.errors import ModelError, RequestError
 from stemsplitter.separation import architectures
 from stemsplitter.separation.ops import RMS_EPS, Array, Indices, Pair, Tensor
-from stemsplitter.separation.runtimes import Describe, Network
+from stemsplitter.separation.runtimes import Describe, Network, usable_cores
 from stemsplitter.separation.runtimes.openvino_lstm import lstm_loop, lstm_sequences
 from stemsplitter.separation.runtimes.openvino_stages import (
     Value,
@@ -42,11 +41,6 @@ _CompiledStage = tuple[ov.CompiledModel, tuple[Value, ...], tuple[Value, ...]]  
 
 M_ARENA_MAX = -8  # of malloc.h
 MAX_STREAMS = 4  # each holds a network's activations, some 300 MB for HTDemucs
-
-
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def new_core() -> ov.Core:

@@ -1,28 +1,25 @@
 """Guitar, piano and other of what the stems of a better model leave of a song."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stemsplitter.separation.architectures.bandnet.model import GIVEN, BandNetModel
-from stemsplitter.separation.segments import OverlapAdd, Segment, Segmenter
+from stemsplitter.separation.rest import RestStream
+from stemsplitter.separation.segments import OverlapAdd, Segmenter
 
 Waveform = NDArray[np.float32]
 
 
-class RestSeparator:
-    """Separates what given stems leave of a song, in blocks of any length at the model's sample rate.
+class RestSeparator(RestStream):
+    """Separates what given stems leave of a song by the built-in network, which is given both.
 
-    The given stems are kept as they are; the others and they sum to the mixture. Memory does not depend on the length
-    of the song, and the output lags by up to a segment.
+    The given stems are kept as they are; the others and they sum to the mixture.
 
     Args:
         model: the model; of ``model.for_instruments(…)``, absent instruments are silent.
         given: names of the given stems, some of vocals, drums and bass, in the order of the blocks (G of them).
-
-    Attributes:
-        stems: names of the other stems, in the order of the output (S of them).
     """
 
     def __init__(self, model: BandNetModel, given: tuple[str, ...] = GIVEN) -> None:
@@ -31,22 +28,13 @@ class RestSeparator:
         self._segmenter = Segmenter(2 * (1 + len(given)), model.segment, model.hop)
         self._overlap_add = OverlapAdd(model.window, model.hop)
 
-    def push(self, mixture: Waveform, given: Waveform) -> Iterator[Waveform]:
-        """Add a block of the mixture ``[2, n]`` and of the given stems ``[G, 2, n]``; yield blocks ``[S, 2, m]``."""
-        block = np.concatenate((mixture[None], given)).reshape(-1, mixture.shape[1])
-        for segment in self._segmenter.push(block):
-            yield self._add(segment)
+    def _input(self, mixture: Waveform, given: Waveform) -> Waveform:
+        return np.concatenate((mixture[None], given)).reshape(-1, mixture.shape[1])
 
-    def flush(self) -> Iterator[Waveform]:
-        """End the song and yield the rest, ``[S, 2, m]``."""
-        for segment in self._segmenter.flush():
-            yield self._add(segment)
-        yield self._overlap_add.flush()
-
-    def _add(self, segment: Segment) -> Waveform:
-        mixture, *given = segment.audio.reshape(-1, 2, segment.audio.shape[1])
+    def _separate(self, audio: Waveform) -> Waveform:
+        mixture, *given = audio.reshape(-1, 2, audio.shape[1])
         stems = self._model.separate_rest(mixture, dict(zip(self._given, given, strict=True)))
-        return self._overlap_add.add(segment, np.stack([stems[name] for name in self.stems]))
+        return np.stack([stems[name] for name in self.stems])
 
 
 def separate_rest(
