@@ -6,7 +6,7 @@ import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar, NoReturn
 
@@ -23,7 +23,7 @@ from stemsplitter.jobs.endings import JobEndings
 from stemsplitter.jobs.models import FAILED, SPLIT, Job, outputs_folder
 from stemsplitter.settings import Settings
 from stemsplitter.storage import Storage, StorageError
-from stemsplitter.worker.pool import OutOfMemory
+from stemsplitter.worker.pool import OutOfMemory, SeparationPool
 from stemsplitter.worker.retry import is_transient, retry
 
 MAX_ATTEMPTS = 3
@@ -53,9 +53,16 @@ class JobProcessor(ABC):
     noun: ClassVar[str]  # for messages: "split"
     verb: ClassVar[str]  # for messages: "The song could not be separated"
 
-    def __init__(self, database: Database, settings: Settings, storage: Storage, endings: JobEndings) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        storage: Storage,
+        endings: JobEndings,
+        pool: SeparationPool,
+    ) -> None:
         self._database, self._settings = database, settings
-        self._storage, self._endings = storage, endings
+        self._storage, self._endings, self._pool = storage, endings, pool
         self._work_folder = settings.data_dir / WORK_FOLDER
 
     @abstractmethod
@@ -124,6 +131,11 @@ class JobProcessor(ABC):
                 return None
             return self._fail(job, *self._reason(error), cause=_describe(error))
         return "succeeded"
+
+    def _local(self, stack: ExitStack, key: str, abort: threading.Event) -> Path:
+        """Return the path of a stored file, until ``stack`` is closed."""
+        with tracing.span("fetch source"):
+            return retry(lambda: stack.enter_context(self._storage.local_file(key)), abort)
 
     def _succeed(self, job: Job, values: dict[str, Any], size: int, abort: threading.Event) -> None:
         """End the job with ``values``. Raises LeaseLost."""

@@ -86,3 +86,11 @@ class KeyView(KeyName):
 
     confidence: float = Field(ge=0, le=1)
     alternatives: list[KeyName]
+
+
+class AnalysisView(CamelModel):
+    """Tuning, tempo and key of a song; null where there are none."""
+
+    tuning_cents: float | None = Field(description="Deviation from A4 = 440 Hz in cents.")
+    tempo: TempoView | None
+    key: KeyView | None

@@ -1,17 +1,18 @@
 """Service of jobs: what splits and the jobs of the tools have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import ClassVar, Generic, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
 from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database
+from stemsplitter.idempotency.service import Record
 from stemsplitter.jobs import queue, repository
 from stemsplitter.jobs.endings import JobEndings
 from stemsplitter.jobs.models import FREE, PAYING, UNFINISHED, Job
-from stemsplitter.jobs.schemas import JobView
+from stemsplitter.jobs.schemas import CreatedJob, JobView
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.service_errors import Conflict, NotFound, RateLimited
 from stemsplitter.settings import Settings
@@ -134,6 +135,13 @@ class JobService(ABC, Generic[J, V]):
         queue.place(session, job)
         session.add(job)
         session.flush()
+
+    def _created(self, session: Session, job: J, record: Record) -> Mapping[str, Any]:
+        """Record the response to the creation of a queued job, and return its data, a :class:`CreatedJob`."""
+        created = CreatedJob.model_validate(job, from_attributes=True)
+        data = created.model_dump(mode="json", by_alias=True)
+        record(session, data)
+        return data
 
     def _check_queue(self, session: Session, account_id: str) -> None:
         limit = self._settings.max_queued_splits

@@ -19,7 +19,7 @@ class Split(Job):
     the stems are measured. ``instruments`` maps each of the six stems to the probability that the song has it, 1 or 0;
     it is null unless the request lists them. ``model`` has the model's name and license, the ``quality`` if the request
     names one, and later ``vocalsFrom``. ``analysis`` is the data of an
-    :class:`~stemsplitter.splits.schemas.AnalysisView`, once the stems are measured.
+    :class:`~stemsplitter.jobs.schemas.AnalysisView`, once the stems are measured.
     """
 
     __mapper_args__ = {"polymorphic_identity": SPLIT, "polymorphic_load": "inline"}  # noqa: RUF012

@@ -9,22 +9,17 @@ from typing import Any
 from stemsplitter import tracing
 from stemsplitter.audio.peaks import MIME as PEAKS_MIME
 from stemsplitter.catalogue.qualities import overlap_of
-from stemsplitter.database import Database
 from stemsplitter.errors import AudioError, Stopped
 from stemsplitter.files.names import shown
-from stemsplitter.jobs.endings import JobEndings
 from stemsplitter.jobs.models import Job
 from stemsplitter.jobs.processing import JobProcessor, LeaseLost
 from stemsplitter.jobs.watch import Watch
-from stemsplitter.settings import Settings
 from stemsplitter.splits.formats import output_format
 from stemsplitter.splits.model_selection import separated_stems
 from stemsplitter.splits.models import Split, masters_folder, overview_key, peaks_key, stems_folder
 from stemsplitter.splits.service import present
 from stemsplitter.splits.sizes import SLACK_SECONDS
-from stemsplitter.storage import Storage
-from stemsplitter.worker.pool import Separated, SeparationPool, SeparationRequest
-from stemsplitter.worker.retry import retry
+from stemsplitter.worker.pool import Separated, SeparationRequest
 
 
 @dataclass(frozen=True)
@@ -41,17 +36,6 @@ class SplitProcessor(JobProcessor):
 
     noun = "split"
     verb = "The song could not be separated"
-
-    def __init__(
-        self,
-        database: Database,
-        settings: Settings,
-        storage: Storage,
-        endings: JobEndings,
-        pool: SeparationPool,
-    ) -> None:
-        super().__init__(database, settings, storage, endings)
-        self._pool = pool
 
     def _finish(self, job: Job, folder: Path, abort: threading.Event) -> None:
         assert isinstance(job, Split)
@@ -74,9 +58,7 @@ class SplitProcessor(JobProcessor):
     def _separate(self, split: Split, folder: Path, abort: threading.Event) -> Separated:
         progress = Watch(self._database, split.id, split.lease or "", abort)
         with ExitStack() as stack:
-            with tracing.span("fetch source"):
-                key = split.source_key
-                source = retry(lambda: stack.enter_context(self._storage.local_file(key)), abort)
+            source = self._local(stack, split.source_key, abort)
             request = SeparationRequest(
                 model=split.model["name"],
                 stems=separated_stems(split.stem_model, tuple(split.requested_stems)),

@@ -10,13 +10,12 @@ from pydantic.json_schema import SkipJsonSchema
 
 from stemsplitter.audio.formats import FORMATS, bit_depths
 from stemsplitter.jobs.schemas import (
+    AnalysisView,
     CreatedJob,
     JobError,
     JobView,
-    KeyView,
     Metadata,
     Refunded,
-    TempoView,
     WebhookUrl,
 )
 from stemsplitter.schemas import CamelModel, RequestModel, Time
@@ -143,14 +142,6 @@ class StemLevel(CamelModel):
     loudness: float | None
     true_peak: float | None
     silent: bool
-
-
-class AnalysisView(CamelModel):
-    """Tuning, tempo and key of a song; null where there are none."""
-
-    tuning_cents: float | None = Field(description="Deviation from A4 = 440 Hz in cents.")
-    tempo: TempoView | None
-    key: KeyView | None
 
 
 class SplitView(JobView):

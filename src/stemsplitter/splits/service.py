@@ -1,8 +1,6 @@
 """Service of splits: create, list, retry, cancel and delete."""
 
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -14,7 +12,6 @@ from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database, new_id
 from stemsplitter.idempotency.service import Record
 from stemsplitter.jobs.models import FAILED, QUEUED, SUCCEEDED, Job
-from stemsplitter.jobs.service import JobService
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.separation.layouts import SIX_STEMS
 from stemsplitter.service_errors import Conflict
@@ -25,14 +22,15 @@ from stemsplitter.splits.endings import Endings
 from stemsplitter.splits.formats import choose_format, output_format
 from stemsplitter.splits.model_selection import ALIASES, choose_stems, model_for
 from stemsplitter.splits.models import Split
-from stemsplitter.splits.schemas import CreatedSplit, CreateSplit, DirectUrl, Link, SplitView, UploadedFile
+from stemsplitter.splits.schemas import CreateSplit, DirectUrl, Link, SplitView, UploadedFile
 from stemsplitter.splits.sizes import stems_bytes
+from stemsplitter.splits.sourced_jobs import SourcedJobService
 from stemsplitter.splits.sources import Source, Sources, Stored
 from stemsplitter.storage import Storage
 from stemsplitter.webhooks.service import WebhookService
 
 
-class SplitService(JobService[Split, SplitView]):
+class SplitService(SourcedJobService[Split, SplitView]):
     """Splits of accounts."""
 
     kind = Split
@@ -99,21 +97,14 @@ class SplitService(JobService[Split, SplitView]):
     def _create(
         self, split: Split, input: DirectUrl | Link | UploadedFile | Stored, record: Record
     ) -> Mapping[str, Any]:
-        account_id = split.account_id
-        self._check_some(account_id)
-        with ExitStack() as stack:
-            with tracing.span("obtain source"):
-                source = stack.enter_context(self._sources.obtain(account_id, split.id, input))
-            session = stack.enter_context(self._database.write())
-            self._check_queue(session, account_id)
-            if source.upload is not None:
-                self._sources.claim(session, account_id, source.upload)
-            fill(split, source, self._settings)
-            self._queue(session, split, source.seconds, source.size + self._stems_bytes(split, source))
-            created = CreatedSplit.model_validate(split, from_attributes=True)
-            data = created.model_dump(mode="json", by_alias=True)
-            record(session, data)
-        return data
+        self._check_some(split.account_id)
+        return self._queue_source(
+            split,
+            input,
+            lambda source: source.seconds,
+            lambda source: self._stems_bytes(split, source),
+            record,
+        )
 
     def _stems_bytes(self, split: Split, source: Source) -> int:
         """Return the largest size of the stems."""
@@ -205,11 +196,3 @@ def present(split: Split) -> list[str] | None:
 
 def _probabilities(instruments: Sequence[str] | None) -> dict[str, float] | None:
     return None if instruments is None else {name: float(name in instruments) for name in SIX_STEMS}
-
-
-def fill(job: Job, source: Source, settings: Settings) -> None:
-    """Set what a job has of its source, and its times."""
-    job.source_key, job.source_bytes, job.filename = source.key, source.size, source.filename
-    job.duration_seconds = source.seconds
-    job.created_at = job.updated_at = now()
-    job.expires_at = job.created_at + timedelta(days=settings.retention_days)

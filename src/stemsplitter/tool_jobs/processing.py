@@ -7,21 +7,15 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from stemsplitter import tracing
-from stemsplitter.database import Database
 from stemsplitter.errors import AudioError, RequestError, Stopped
 from stemsplitter.files.names import shown
-from stemsplitter.jobs.endings import JobEndings
 from stemsplitter.jobs.models import Job, outputs_folder
 from stemsplitter.jobs.processing import JobProcessor, LeaseLost
 from stemsplitter.jobs.watch import Watch
-from stemsplitter.settings import Settings
 from stemsplitter.splits.models import Split
-from stemsplitter.storage import Storage
 from stemsplitter.storage.errors import FileMissing
 from stemsplitter.tool_jobs.models import ToolJob
-from stemsplitter.worker.pool import SeparationPool
 from stemsplitter.worker.process import ToolRequest, ToolResult
-from stemsplitter.worker.retry import retry
 
 DRUMS = "drums"
 
@@ -31,17 +25,6 @@ class ToolProcessor(JobProcessor):
 
     noun: ClassVar[str] = "job"
     verb: ClassVar[str] = "The job could not be finished"
-
-    def __init__(
-        self,
-        database: Database,
-        settings: Settings,
-        storage: Storage,
-        endings: JobEndings,
-        pool: SeparationPool,
-    ) -> None:
-        super().__init__(database, settings, storage, endings)
-        self._pool = pool
 
     def _finish(self, job: Job, folder: Path, abort: threading.Event) -> None:
         assert isinstance(job, ToolJob)
@@ -83,10 +66,6 @@ class ToolProcessor(JobProcessor):
                 # The user knows the source by its own name.
                 message = str(error).replace(shown(source), shown(job.filename)) if source else str(error)
                 raise AudioError(message) from error
-
-    def _local(self, stack: ExitStack, key: str, abort: threading.Event) -> Path:
-        with tracing.span("fetch source"):
-            return retry(lambda: stack.enter_context(self._storage.local_file(key)), abort)
 
     def _drums(self, stack: ExitStack, job: ToolJob, abort: threading.Event) -> str | None:
         """Return the drums stem of the split that is the source; None if there is none, or it was deleted."""

@@ -9,14 +9,12 @@ from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
 from stemsplitter.jobs.schemas import (
+    AnalysisView,
     CreatedJob,
+    CreateJob,
     JobError,
     JobView,
-    KeyView,
-    Metadata,
     Refunded,
-    TempoView,
-    WebhookUrl,
 )
 from stemsplitter.schemas import CamelModel, Number, RequestModel, Time
 from stemsplitter.splits.schemas import DirectUrl, Link, OutputFormat, StemName, UploadedFile
@@ -34,13 +32,6 @@ class SplitSource(RequestModel):
 
 
 Input = Annotated[DirectUrl | UploadedFile | Link | SplitSource, Field(discriminator="type")]
-
-
-class CreateJob(RequestModel):
-    """Options of every job."""
-
-    webhook_url: WebhookUrl = None
-    metadata: Metadata = Field(default_factory=dict)
 
 
 class CreateAnalysis(CreateJob):
@@ -167,12 +158,9 @@ class ToolJobView(JobView):
     credits_refunded: Refunded = None
 
 
-class AnalysisJobView(ToolJobView):
+class AnalysisJobView(AnalysisView, ToolJobView):
     """An analysis. Tempo and tuning are null until it has succeeded, and where there are none; so is the key."""
 
-    tuning_cents: float | None = Field(description="Deviation from A4 = 440 Hz in cents.")
-    tempo: TempoView | None
-    key: KeyView | None
     error: JobError | None
     metadata: dict[str, str]
 

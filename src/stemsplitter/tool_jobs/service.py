@@ -2,7 +2,6 @@
 
 import importlib.util
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -20,13 +19,15 @@ from stemsplitter.errors import RequestError
 from stemsplitter.files.names import plain_ending
 from stemsplitter.idempotency.service import Record
 from stemsplitter.jobs.models import QUEUED
-from stemsplitter.jobs.service import JobService, V
+from stemsplitter.jobs.schemas import CreateJob
+from stemsplitter.jobs.service import V
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.service_errors import NotFound, ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.splits.schemas import DirectUrl, Link, UploadedFile
-from stemsplitter.splits.service import SplitService, fill
+from stemsplitter.splits.service import SplitService
 from stemsplitter.splits.sizes import MAX_CHANNELS, stem_bytes
+from stemsplitter.splits.sourced_jobs import SourcedJobService
 from stemsplitter.splits.sources import Source, Sources, Stored
 from stemsplitter.storage import Storage
 from stemsplitter.tool_jobs.endings import ToolEndings
@@ -43,9 +44,7 @@ from stemsplitter.tool_jobs.models import (
 from stemsplitter.tool_jobs.schemas import (
     AnalysisJobView,
     CreateAnalysis,
-    CreatedToolJob,
     CreateEffect,
-    CreateJob,
     CreateSpeech,
     EffectJobView,
     SpeechJobView,
@@ -77,7 +76,7 @@ class JobFile:
     filename: str
 
 
-class AnyToolJobs(JobService[T, V]):
+class AnyToolJobs(SourcedJobService[T, V]):
     """Jobs of a tool."""
 
     endings: ToolEndings
@@ -132,27 +131,17 @@ class AnyToolJobs(JobService[T, V]):
             expires_at=at + timedelta(days=self._settings.retention_days),
         )
 
-    def _queue_source(self, job: T, input: "AnyInput", price: "Price", record: Record) -> Mapping[str, Any]:
-        """Obtain the source, and queue the job and hold its credits in one transaction.
+    def _create(self, job: T, input: "AnyInput", price: "Price", record: Record) -> Mapping[str, Any]:
+        """Obtain the source and queue the job.
 
         Raises:
             ValidationFailed: the source is not audio.
             NotFound, Conflict: the split does not exist, or has not succeeded.
             InsufficientCredits, RateLimited, QuotaExceeded, Busy: as for a split.
         """
-        account_id = job.account_id
-        self._check_some(account_id, is_free=price.is_free)
+        self._check_some(job.account_id, is_free=price.is_free)
         given = self._of_split(job, input) if isinstance(input, SplitSource) else input
-        with ExitStack() as stack:
-            with tracing.span("obtain source"):
-                source = stack.enter_context(self._sources.obtain(account_id, job.id, given))
-            session = stack.enter_context(self._database.write())
-            self._check_queue(session, account_id)
-            if source.upload is not None:
-                self._sources.claim(session, account_id, source.upload)
-            fill(job, source, self._settings)
-            self._queue(session, job, price.of(source.seconds), source.size + price.bytes(source))
-            return _created(session, job, record)
+        return self._queue_source(job, given, lambda source: price.of(source.seconds), price.bytes, record)
 
     def _of_split(self, job: T, input: SplitSource) -> Stored:
         """Return the song or the stem of a split, and note in the parameters what it is."""
@@ -215,7 +204,7 @@ class AnalysisService(AnyToolJobs[AnalysisJob, AnalysisJobView]):
         job = self._new(account_id, request, ANALYSIS_QUEUE, {})
         is_free = isinstance(request.input, SplitSource)
         price = Price(self._settings.analysis_seconds_per_credit, is_free)
-        return self._queue_source(job, request.input, price, record)
+        return self._create(job, request.input, price, record)
 
     def _view(self, job: AnalysisJob) -> AnalysisJobView:
         return self.endings.analysis(job)
@@ -252,7 +241,7 @@ class EffectService(AnyToolJobs[EffectJob, EffectJobView]):
             longer=1 / parameters.get("rate", 1),
             tail=parameters.get("decay", 0) * 2,
         )
-        return self._queue_source(job, request.input, price, record)
+        return self._create(job, request.input, price, record)
 
     def _view(self, job: EffectJob) -> EffectJobView:
         return self.endings.effect(job)
@@ -292,7 +281,7 @@ class SpeechService(AnyToolJobs[SpeechJob, SpeechJobView]):
         with self._database.write() as session:
             self._check_queue(session, account_id)
             self._queue(session, job, price.of(len(request.text)), size)
-            return _created(session, job, record)
+            return self._created(session, job, record)
 
     def voices(self) -> list[VoiceView]:
         """Return the voices of this server; none if it has no speech."""
@@ -326,13 +315,6 @@ def read_views(
     )
     found = {(job.account_id, job.id): job for job in session.scalars(query)}
     return {each: endings.job_view(found[each]) for each in jobs if each in found}
-
-
-def _created(session: Session, job: ToolJob, record: Record) -> Mapping[str, Any]:
-    created = CreatedToolJob.model_validate(job, from_attributes=True)
-    data = created.model_dump(mode="json", by_alias=True)
-    record(session, data)
-    return data
 
 
 def _extension(job: ToolJob) -> str:
