@@ -111,7 +111,12 @@ def test_levels_are_shown_when_the_stems_are_measured(
 
 
 def test_split_of_a_whole_song_gets_an_analysis(
-    services: Services, account: str, maker: FileMaker, create: Create, tmp_path: Path
+    services: Services,
+    account: str,
+    maker: FileMaker,
+    create: Create,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     time = np.arange(10 * 44_100) / 44_100
     hit = np.sin(2 * np.pi * 100 * time) * np.exp(-40 * (time % 0.5))  # two a second
@@ -128,6 +133,16 @@ def test_split_of_a_whole_song_gets_an_analysis(
     assert len(tempo["beats"]) > 8 and abs(view["analysis"]["tuningCents"]) < 5
     key = view["analysis"]["key"]
     assert key is None or key["name"] == "A minor"
+
+    def analyze(stems: object) -> None:
+        pytest.fail("the song is analyzed again")
+
+    # the previews of another codec
+    monkeypatch.setattr("stemsplitter.splits.derived.maker.analyze_stems", analyze)
+    services.derived_files.previews(account, split_id, "aac")
+    make(maker)
+    again = services.splits.get(account, split_id).model_dump(mode="json", by_alias=True)
+    assert again["analysis"] == view["analysis"]
 
 
 def test_stems_that_are_not_the_whole_song_are_not_analyzed(

@@ -178,7 +178,9 @@ class FileMaker:
                 size, levels = make_previews(self._storage, file, masters, folder)
                 song = {name: masters[name] for name in LAYOUTS[split.stem_model] if name in masters}
                 is_whole = len(song) == len(LAYOUTS[split.stem_model])
-                analysis = to_data(analyze_stems(song)) if is_whole else None
+                analysis = split.analysis  # those of another codec have it already
+                if is_whole and analysis is None:
+                    analysis = to_data(analyze_stems(song))
                 return _Made(size, {"expires_at": split.expires_at}, levels, analysis)
             with open_source(masters[names[0]]) as source:
                 tags = song_tags(source.info.tags, names[0])
