@@ -45,12 +45,12 @@ class Evidence:
 
     def splits(self) -> dict[str, tuple[str, int]]:
         """Id → status and attempts."""
-        rows = self.query(f"SELECT id, status, attempts FROM splits WHERE {self.account}")
+        rows = self.query(f"SELECT id, status, attempts FROM jobs WHERE {self.account}")
         return {split_id: (status, attempts) for split_id, status, attempts in rows}
 
     def wait(self, deadline: float) -> None:
         """Wait until all splits have ended and all webhooks are delivered, or until ``deadline`` (monotonic clock)."""
-        unfinished = f"SELECT id FROM splits WHERE status NOT IN ('succeeded', 'failed') AND {self.account}"
+        unfinished = f"SELECT id FROM jobs WHERE status NOT IN ('succeeded', 'failed') AND {self.account}"
         undelivered = f"SELECT id FROM webhook_deliveries WHERE status = 'pending' AND {self.account}"
         while time.monotonic() < deadline:
             if not self.query(f"{unfinished} UNION ALL {undelivered}"):
@@ -60,7 +60,7 @@ class Evidence:
 
 def has_running_split(database: Path) -> bool:
     """Return True if a worker runs a split."""
-    return bool(query_sqlite(database, "SELECT id FROM splits WHERE status = 'processing' LIMIT 1"))
+    return bool(query_sqlite(database, "SELECT id FROM jobs WHERE status = 'processing' LIMIT 1"))
 
 
 def check(evidence: Evidence) -> Problems:

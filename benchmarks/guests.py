@@ -85,7 +85,7 @@ class Scene:
         """Return the bytes of the attacker's files on disk."""
         files = self.folder / "data" / "files"
         owners = (
-            "SELECT id FROM splits WHERE account_id = :id UNION SELECT id FROM uploads WHERE account_id = :id"
+            "SELECT id FROM jobs WHERE account_id = :id UNION SELECT id FROM uploads WHERE account_id = :id"
         )
         total = 0
         for (owner,) in self.server.query(owners, id=self.account):

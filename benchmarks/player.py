@@ -69,7 +69,7 @@ def _measure(server: Server, folder: Path, options: Any) -> None:
         assert time.monotonic() < began + READY_S, server.log.read_text()
         time.sleep(0.2)
     print(f"previews written {time.monotonic() - began:.1f} s after the split had succeeded")
-    ((account_id,),) = server.query("SELECT account_id FROM splits WHERE id = :id", id=split_id)
+    ((account_id,),) = server.query("SELECT account_id FROM jobs WHERE id = :id", id=split_id)
     with services.database.write() as session:
         token = services.sessions.begin(session, account_id)
     services.close()

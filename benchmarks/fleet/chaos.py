@@ -239,8 +239,8 @@ def _overall(made: Fleet, accounts: Sequence[Account], splits: int) -> Problems:
     """Check the number of rows across all accounts."""
     ids = [split_id for account in accounts for split_id in account.ids]
     counted = {
-        "splits": ("SELECT count(*) FROM splits", splits),
-        "different ids": ("SELECT count(DISTINCT id) FROM splits", len(set(ids))),
+        "splits": ("SELECT count(*) FROM jobs", splits),
+        "different ids": ("SELECT count(DISTINCT id) FROM jobs", len(set(ids))),
         "holds": ("SELECT count(*) FROM ledger_entries WHERE kind = 'hold'", splits),
         "settlements": ("SELECT count(*) FROM ledger_entries WHERE kind IN ('settle', 'release')", splits),
         "events": ("SELECT count(*) FROM webhook_events", splits),
@@ -257,7 +257,7 @@ def _figures(
     made: Fleet, faults: Faults, accounts: Sequence[Account], receiver: Receiver, progress: Progress
 ) -> dict[str, Any]:
     rows = made.query(
-        "SELECT status || coalesce(' with ' || error_code, ''), attempts, created_at, finished_at FROM splits"
+        "SELECT status || coalesce(' with ' || error_code, ''), attempts, created_at, finished_at FROM jobs"
     )
     took = sorted((row[3] - row[2]) / 1000 for row in rows if row[3])
     unanswered = sum((account.customer.unanswered for account in accounts), Counter[str]())

@@ -36,13 +36,13 @@ def run(folder: Path, is_quick: bool) -> dict[str, list[int]]:
         if is_quick:
             left += f" AND account_id != (SELECT id FROM accounts WHERE email = '{emails[0]}')"
         wait_until(
-            lambda: not made.query(f"SELECT id FROM splits WHERE {left} LIMIT 1"),
+            lambda: not made.query(f"SELECT id FROM jobs WHERE {left} LIMIT 1"),
             LIMIT_S,
             "splits are still queued",
         )
         claimed = made.query(
-            "SELECT email FROM splits JOIN accounts ON accounts.id = account_id WHERE started_at IS NOT NULL "
-            "ORDER BY started_at, splits.id"
+            "SELECT email FROM jobs JOIN accounts ON accounts.id = account_id WHERE started_at IS NOT NULL "
+            "ORDER BY started_at, jobs.id"
         )
     positions: dict[str, list[int]] = {email: [] for email in emails}
     for position, (email,) in enumerate(claimed, start=1):

@@ -105,8 +105,8 @@ def _delivered(made: Fleet) -> bool:
 def _state(made: Fleet, split_id: str) -> tuple[Any, ...]:
     """Query attempts, kinds of ledger entries and number of events, and the whole row."""
     of_split = f"WHERE split_id = '{split_id}'"
-    (row,) = made.query(f"SELECT * FROM splits WHERE id = '{split_id}'")
-    (attempts,) = made.query(f"SELECT attempts FROM splits WHERE id = '{split_id}'")
+    (row,) = made.query(f"SELECT * FROM jobs WHERE id = '{split_id}'")
+    (attempts,) = made.query(f"SELECT attempts FROM jobs WHERE id = '{split_id}'")
     kinds = [kind for (kind,) in made.query(f"SELECT kind FROM ledger_entries {of_split} ORDER BY kind")]
     (events,) = made.query(f"SELECT count(*) FROM webhook_events {of_split}")
     return (attempts[0], kinds, events[0]), row

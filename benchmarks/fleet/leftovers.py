@@ -18,7 +18,7 @@ def leftovers(made: Fleet) -> Problems:
     known = _known(made)
     problems = [f"{key} is in the store but in no row" for key in sorted(stored - known)]
     problems += [f"{key} is missing in the store" for key in sorted(known - stored)]
-    _expire(made, "splits")
+    _expire(made, "jobs")
     left = sorted(each.key for each in made.services.storage.list_prefix())
     return problems + [f"{key} is still in the store after everything has expired" for key in left]
 
@@ -43,7 +43,7 @@ def _expire(made: Fleet, table: str) -> None:
 def _known(made: Fleet) -> set[str]:
     """Query the keys of all files that rows refer to."""
     known = set()
-    rows = made.query("SELECT id, source_key, stems, masters FROM splits WHERE deleted_at IS NULL")
+    rows = made.query("SELECT id, source_key, stems, masters FROM jobs WHERE deleted_at IS NULL")
     for split_id, source_key, stems, masters in rows:
         known.add(source_key)
         if stems:

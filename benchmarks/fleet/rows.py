@@ -91,12 +91,12 @@ def fill(made: Fleet, account_ids: Sequence[str], old: int, queued: int, queued_
             "turn": f"{SONG_S * 1000} * (1 + number / {queued_accounts})",
         },
     )
-    made.execute(f"DELETE FROM splits WHERE id = '{template_id}'")
+    made.execute(f"DELETE FROM jobs WHERE id = '{template_id}'")
     for kind, amount in (("hold", "-credits_used"), ("settle", "0")):
         made.execute(
             "INSERT INTO ledger_entries (id, account_id, kind, amount, split_id, note, created_at) "
             f"SELECT 'led_' || substr(id, 7, 15) || '{kind}' || right(id, 8), account_id, '{kind}', {amount}, id, '', "
-            f"created_at FROM splits WHERE status = 'succeeded' OR '{kind}' = 'hold'"
+            f"created_at FROM jobs WHERE status = 'succeeded' OR '{kind}' = 'hold'"
         )
     made.execute("VACUUM ANALYZE")
 
@@ -106,6 +106,6 @@ def _copy(made: Fleet, template_id: str, number: int, values: Mapping[str, str])
     names = ", ".join(f'"{name}"' for name in columns)
     given = ", ".join(values.get(name, f'"{name}"') for name in columns)
     made.execute(
-        f"INSERT INTO splits ({names}) SELECT {given} FROM splits, generate_series(1, {number}) AS number "
-        f"WHERE splits.id = '{template_id}'"
+        f"INSERT INTO jobs ({names}) SELECT {given} FROM jobs, generate_series(1, {number}) AS number "
+        f"WHERE jobs.id = '{template_id}'"
     )

@@ -29,7 +29,7 @@ def measure(made: Fleet, customer: Customer, first: int, songs: int, warm: int) 
     ids = [customer.create(first + number) for number in range(songs + warm)]
     names = ", ".join(f"'{split_id}'" for split_id in ids)
     ended = (
-        f"SELECT finished_at FROM splits WHERE id IN ({names}) AND status = 'succeeded' ORDER BY finished_at"
+        f"SELECT finished_at FROM jobs WHERE id IN ({names}) AND status = 'succeeded' ORDER BY finished_at"
     )
     wait_until(lambda: len(made.query(ended)) == len(ids), LIMIT_S, "the songs were not separated")
     times = [at for (at,) in made.query(ended)]

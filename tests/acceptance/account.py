@@ -25,7 +25,7 @@ class Account(ApiClient):
 
     def row(self, split_id: str, columns: str) -> tuple[Any, ...]:
         """Select columns of a split from the database."""
-        (row,) = self.server.query(f"SELECT {columns} FROM splits WHERE id = :id", id=split_id)
+        (row,) = self.server.query(f"SELECT {columns} FROM jobs WHERE id = :id", id=split_id)
         return row
 
     def ledger_entries(self, split_id: str) -> list[tuple[str, int]]:
@@ -39,6 +39,6 @@ class Account(ApiClient):
 
     def worker_of(self, split_id: str) -> int:
         """Process id of the worker that runs a split."""
-        its = "SELECT pid FROM workers JOIN splits ON worker_id = workers.id WHERE splits.id = :id"
+        its = "SELECT pid FROM workers JOIN jobs ON worker_id = workers.id WHERE jobs.id = :id"
         ((pid,),) = self.server.query(its, id=split_id)
         return int(pid)

@@ -172,7 +172,7 @@ def watch_progress(page: Page, told: list[int], server: Server) -> None:
 
 def progress_of(server: Server) -> int:
     """Read the progress of the only split; 0 without one."""
-    return next((progress for (progress,) in server.query("SELECT progress FROM splits")), 0)
+    return next((progress for (progress,) in server.query("SELECT progress FROM jobs")), 0)
 
 
 def catch_up(page: Page, told: list[int], server: Server) -> int:

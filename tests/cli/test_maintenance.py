@@ -14,7 +14,7 @@ def test_migrate_creates_tables(data_dir: Path) -> None:
         done = CliRunner().invoke(app, ["migrate"])
         assert done.exit_code == 0 and done.stdout.startswith("The database is at revision ")
     database = Database(f"sqlite:///{data_dir / 'stemsplitter.db'}")
-    assert {"ledger_entries", "split_queues"} <= set(inspect(database.engine).get_table_names())
+    assert {"ledger_entries", "job_queues"} <= set(inspect(database.engine).get_table_names())
     with database.write() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     database.close()

@@ -29,7 +29,7 @@ KINDS = (SPLIT, ANALYSIS, EFFECT, SPEECH)
 
 def _index(name: str, *columns: str, where: str) -> Index:
     condition = text(where)
-    return Index(f"ix_splits_{name}", *columns, sqlite_where=condition, postgresql_where=condition)
+    return Index(f"ix_jobs_{name}", *columns, sqlite_where=condition, postgresql_where=condition)
 
 
 class Job(Base):
@@ -43,7 +43,7 @@ class Job(Base):
     (:mod:`stemsplitter.jobs.queue`); ``model_name`` is that of a split's model, or the queue of a tool.
     """
 
-    __tablename__ = "splits"
+    __tablename__ = "jobs"
     __table_args__ = (
         CheckConstraint(f"status IN {STATUSES!r}", name="status"),
         CheckConstraint(f"kind IN {KINDS!r}", name="kind"),
@@ -106,7 +106,7 @@ IS_UNFINISHED = Job.status.in_(bindparam(None, UNFINISHED, expanding=True, liter
 class JobQueue(Base):
     """Virtual time of a queue: the largest turn claimed so far. See ``jobs/queue.py``."""
 
-    __tablename__ = "split_queues"
+    __tablename__ = "job_queues"
 
     model_name: Mapped[str] = mapped_column(String(64), primary_key=True)
     priority: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
@@ -116,7 +116,7 @@ class JobQueue(Base):
 class JobShare(Base):
     """Number of turns of paying accounts, while a free one waited, since the last turn of a free account. One row."""
 
-    __tablename__ = "split_shares"
+    __tablename__ = "job_shares"
 
     priority: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     turns: Mapped[int] = mapped_column(BigInteger)
@@ -125,7 +125,7 @@ class JobShare(Base):
 class JobFlow(Base):
     """Virtual end time of the last job claimed of an account. See ``jobs/queue.py``."""
 
-    __tablename__ = "split_flows"
+    __tablename__ = "job_flows"
 
     model_name: Mapped[str] = mapped_column(String(64), primary_key=True)
     priority: Mapped[int] = mapped_column(SmallInteger, primary_key=True)

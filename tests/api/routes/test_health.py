@@ -69,11 +69,11 @@ def test_row_15_lost_table_is_told(
     client: TestClient, services: Services, account: Account, caplog: pytest.LogCaptureFixture
 ) -> None:
     with services.database.write() as session:
-        session.execute(text("ALTER TABLE splits RENAME TO lost"))
+        session.execute(text("ALTER TABLE jobs RENAME TO lost"))
     answer = client.get("/v1/audio/splits", headers=account.headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (500, "SERVER_ERROR")
-    assert "splits" not in answer.json()["error"]["message"]
-    assert "SchemaError: The database lacks the table splits: restore a backup." in caplog.text
+    assert "jobs" not in answer.json()["error"]["message"]
+    assert "SchemaError: The database lacks the table jobs: restore a backup." in caplog.text
     ready = client.get("/readyz")
     assert ready.status_code == 503
-    assert ready.json()["reasons"] == {"database": "The database lacks the table splits: restore a backup."}
+    assert ready.json()["reasons"] == {"database": "The database lacks the table jobs: restore a backup."}

@@ -37,17 +37,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("at", name=op.f("pk_health_checks")),
     )
     op.create_table(
-        "split_queues",
+        "job_queues",
         sa.Column("model_name", sa.String(length=64), nullable=False),
         sa.Column("priority", sa.SmallInteger(), nullable=False),
         sa.Column("clock", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("model_name", "priority", name=op.f("pk_split_queues")),
+        sa.PrimaryKeyConstraint("model_name", "priority", name=op.f("pk_job_queues")),
     )
     op.create_table(
-        "split_shares",
+        "job_shares",
         sa.Column("priority", sa.SmallInteger(), nullable=False),
         sa.Column("turns", sa.BigInteger(), nullable=False),
-        sa.PrimaryKeyConstraint("priority", name=op.f("pk_split_shares")),
+        sa.PrimaryKeyConstraint("priority", name=op.f("pk_job_shares")),
     )
     op.create_table(
         "split_totals",
@@ -196,18 +196,18 @@ def upgrade() -> None:
     op.create_index(op.f("ix_sign_in_links_account_id"), "sign_in_links", ["account_id"])
     op.create_index(op.f("ix_sign_in_links_expires_at"), "sign_in_links", ["expires_at"])
     op.create_table(
-        "split_flows",
+        "job_flows",
         sa.Column("model_name", sa.String(length=64), nullable=False),
         sa.Column("priority", sa.SmallInteger(), nullable=False),
         sa.Column("account_id", sa.String(), nullable=False),
         sa.Column("end", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["account_id"], ["accounts.id"], name=op.f("fk_split_flows_account_id_accounts")
+            ["account_id"], ["accounts.id"], name=op.f("fk_job_flows_account_id_accounts")
         ),
-        sa.PrimaryKeyConstraint("model_name", "priority", "account_id", name=op.f("pk_split_flows")),
+        sa.PrimaryKeyConstraint("model_name", "priority", "account_id", name=op.f("pk_job_flows")),
     )
     op.create_table(
-        "splits",
+        "jobs",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("kind", sa.String(length=16), server_default=sa.text("'split'"), nullable=False),
         sa.Column("account_id", sa.String(), nullable=False),
@@ -250,60 +250,60 @@ def upgrade() -> None:
         sa.Column("parameters", sa.JSON(), nullable=True),
         sa.Column("outputs", sa.JSON(none_as_null=True), nullable=True),
         sa.CheckConstraint(
-            "status IN ('queued', 'processing', 'succeeded', 'failed')", name=op.f("ck_splits_status")
+            "status IN ('queued', 'processing', 'succeeded', 'failed')", name=op.f("ck_jobs_status")
         ),
-        sa.CheckConstraint("kind IN ('split', 'analysis', 'effect', 'speech')", name=op.f("ck_splits_kind")),
-        sa.CheckConstraint("stem_model IN ('2s', '4s', '6s')", name=op.f("ck_splits_stem_model")),
-        sa.CheckConstraint("attempts >= 0", name=op.f("ck_splits_attempts")),
-        sa.CheckConstraint("progress BETWEEN 0 AND 100", name=op.f("ck_splits_progress")),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_splits_account_id_accounts")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_splits")),
+        sa.CheckConstraint("kind IN ('split', 'analysis', 'effect', 'speech')", name=op.f("ck_jobs_kind")),
+        sa.CheckConstraint("stem_model IN ('2s', '4s', '6s')", name=op.f("ck_jobs_stem_model")),
+        sa.CheckConstraint("attempts >= 0", name=op.f("ck_jobs_attempts")),
+        sa.CheckConstraint("progress BETWEEN 0 AND 100", name=op.f("ck_jobs_progress")),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_jobs_account_id_accounts")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
     op.create_index(
-        "ix_splits_expiring",
-        "splits",
+        "ix_jobs_expiring",
+        "jobs",
         ["expires_at"],
         sqlite_where=sa.text("deleted_at IS NULL"),
         postgresql_where=sa.text("deleted_at IS NULL"),
     )
     op.create_index(
-        "ix_splits_finished",
-        "splits",
+        "ix_jobs_finished",
+        "jobs",
         ["kind", "status", "finished_at", "id"],
         sqlite_where=sa.text("finished_at IS NOT NULL"),
         postgresql_where=sa.text("finished_at IS NOT NULL"),
     )
     op.create_index(
-        "ix_splits_kept",
-        "splits",
+        "ix_jobs_kept",
+        "jobs",
         ["account_id", "kind", "created_at", "id"],
         sqlite_where=sa.text("deleted_at IS NULL"),
         postgresql_where=sa.text("deleted_at IS NULL"),
     )
     op.create_index(
-        "ix_splits_kept_by_status",
-        "splits",
+        "ix_jobs_kept_by_status",
+        "jobs",
         ["account_id", "kind", "status", "created_at", "id"],
         sqlite_where=sa.text("deleted_at IS NULL"),
         postgresql_where=sa.text("deleted_at IS NULL"),
     )
     op.create_index(
-        "ix_splits_processing",
-        "splits",
+        "ix_jobs_processing",
+        "jobs",
         ["worker_id"],
         sqlite_where=sa.text("status = 'processing'"),
         postgresql_where=sa.text("status = 'processing'"),
     )
     op.create_index(
-        "ix_splits_queued",
-        "splits",
+        "ix_jobs_queued",
+        "jobs",
         ["model_name", "priority", "turn", "id", "account_id"],
         sqlite_where=sa.text("status = 'queued'"),
         postgresql_where=sa.text("status = 'queued'"),
     )
     op.create_index(
-        "ix_splits_unfinished",
-        "splits",
+        "ix_jobs_unfinished",
+        "jobs",
         ["account_id"],
         sqlite_where=sa.text("status IN ('queued', 'processing')"),
         postgresql_where=sa.text("status IN ('queued', 'processing')"),
@@ -336,7 +336,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["account_id"], ["accounts.id"], name=op.f("fk_derived_files_account_id_accounts")
         ),
-        sa.ForeignKeyConstraint(["split_id"], ["splits.id"], name=op.f("fk_derived_files_split_id_splits")),
+        sa.ForeignKeyConstraint(["split_id"], ["jobs.id"], name=op.f("fk_derived_files_split_id_jobs")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_derived_files")),
         sa.UniqueConstraint("split_id", "digest", name=op.f("uq_derived_files_split_id_digest")),
     )

@@ -52,7 +52,7 @@ class DerivedFile(Base):
     )
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
-    split_id: Mapped[str] = mapped_column(ForeignKey("splits.id"))
+    split_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"))
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"))
     kind: Mapped[str] = mapped_column(String(16))
     content: Mapped[dict[str, Any]] = mapped_column(JSON)
