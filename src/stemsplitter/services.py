@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from stemsplitter.accounts.addresses import AddressProofs
 from stemsplitter.accounts.secret_box import SecretBox, derive_key, load_secret
 from stemsplitter.accounts.secrets_service import WebhookSecrets
 from stemsplitter.accounts.service import AccountService
@@ -69,6 +70,11 @@ class Services:
     def accounts(self) -> AccountService:
         """Accounts and API keys."""
         return AccountService(self.database, self.settings, self.credits.grant_free_credits)
+
+    @cached_property
+    def address_proofs(self) -> AddressProofs:
+        """Links that verify addresses."""
+        return AddressProofs(self.accounts, self.secret, self.credits.grant_free_credits)
 
     @cached_property
     def mail(self) -> Mailer:

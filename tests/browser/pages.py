@@ -109,6 +109,7 @@ PLACES = (
     Place("reset", "/reset"),
     Place("reset-password", "/reset/{link}"),
     Place("sign-in-link", "/sign-in/link/{link}"),
+    Place("verify", "/verify/{proof}"),
     Place("sign-up", "/sign-up"),
     Place("sign-in-link-used", "/sign-in/link/used", status=401),
     Place(

@@ -75,6 +75,9 @@ def fill(services: Services, song: Song) -> Sample:
     with services.database.write() as session:
         ids |= _deliveries(session, accounts["member"], ids["player"])
         ids["link"] = services.sessions.make_link(session, accounts["member"])
+        ids["proof"] = services.address_proofs.make_link(
+            session, accounts["newcomer"], "newcomer@stems.example"
+        )
         sessions = {
             who: services.sessions.begin(session, accounts[who]) for who in ("member", "newcomer", "operator")
         }

@@ -1,54 +1,23 @@
 """A new password by mail."""
 
-import re
-from collections.abc import Iterator
-from email import message_from_bytes, policy
-from email.message import EmailMessage
-
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from stemsplitter import mail
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
-from tests.acceptance.processes import free_port
 
 from .conftest import EMAIL, PASSWORD, Browser
+from .inbox import FROM, Inbox, inbox, link, smtp, with_mail
 from .test_pages import check
+
+__all__ = ["inbox", "smtp"]
 
 NEW = "another good password"
 
 
-class Inbox:
-    """An SMTP server that keeps the messages."""
-
-    def __init__(self) -> None:
-        self.messages: list[tuple[list[str], EmailMessage]] = []
-
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
-        assert isinstance(envelope.content, bytes)
-        message = message_from_bytes(envelope.content, policy=policy.default)
-        self.messages.append((list(envelope.rcpt_tos), message))
-        return "250 OK"
-
-
-@pytest.fixture
-def inbox() -> Inbox:
-    return Inbox()
-
-
-@pytest.fixture
-def smtp(inbox: Inbox) -> Iterator[str]:
-    port = free_port()
-    controller = Controller(inbox, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield f"smtp://127.0.0.1:{port}"
-    controller.stop()
-
-
 @pytest.fixture
 def settings(settings: Settings, smtp: str) -> Settings:
-    return settings.model_copy(update={"smtp_url": smtp, "mail_from": "Stems <stems@example.org>"})
+    return with_mail(settings, smtp)
 
 
 def asked(visitor: Browser, email: str) -> str:
@@ -62,11 +31,8 @@ def test_link_sets_a_new_password_once(visitor: Browser, browser: Browser, inbox
     check(visitor, "/reset")
     asked(visitor, f" {EMAIL.upper()} ")
     ((to, message),) = inbox.messages
-    assert to == [EMAIL] and message["From"] == "Stems <stems@example.org>"
-    text, html = (message.get_body((kind,)) for kind in ("plain", "html"))
-    assert text is not None and html is not None
-    (path,) = re.findall(r"http://\S+?(/reset/\S+)", text.get_content())
-    assert path in html.get_content()
+    assert to == [EMAIL] and message["From"] == FROM
+    path = link(message, "/reset/")
     check(visitor, path)
     assert visitor.post(path, data={"new": "short"}).status_code == 422
     answer = visitor.post(path, data={"new": NEW})
@@ -100,11 +66,15 @@ def test_links_of_one_account_are_limited(visitor: Browser, inbox: Inbox) -> Non
 
 @pytest.mark.usefixtures("account_id")
 def test_unreachable_mail_server_is_logged(
-    services: Services, visitor: Browser, caplog: pytest.LogCaptureFixture
+    services: Services,
+    visitor: Browser,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(mail, "PAUSES_S", (0.0, 0.0))
     services.mail._settings = services.settings.model_copy(update={"smtp_url": "smtp://127.0.0.1:1"})
     asked(visitor, EMAIL)
-    assert "mail.failed" in caplog.text
+    assert caplog.text.count("mail.failed") == 3
 
 
 class TestWithoutMail:

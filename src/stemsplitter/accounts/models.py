@@ -1,8 +1,8 @@
-"""Tables of accounts, API keys and webhook secrets."""
+"""Tables of accounts, links that verify addresses, API keys and webhook secrets."""
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from stemsplitter.clock import now
@@ -28,7 +28,23 @@ class Account(Base):
     balance: Mapped[int] = mapped_column(BigInteger, default=0)
     role: Mapped[str] = mapped_column(default="user")
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # null until the owner of the address has confirmed it, or an operator has created the account
+    verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
+
+
+class AddressLink(Base):
+    """A single-use link that verifies ``email`` and makes it the account's address. The row is deleted when it is used.
+
+    The token is stored as its SHA-256.
+    """
+
+    __tablename__ = "address_links"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), unique=True)
+    email: Mapped[str]
+    expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
 
 
 class ApiKey(Base):

@@ -1,4 +1,4 @@
-"""Queries of accounts, API keys and webhook secrets."""
+"""Queries of accounts, links that verify addresses, API keys and webhook secrets."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
-from stemsplitter.accounts.models import Account, ApiKey, WebhookSecret
+from stemsplitter.accounts.models import Account, AddressLink, ApiKey, WebhookSecret
 from stemsplitter.database import is_one_of
 from stemsplitter.database.paging import page
 from stemsplitter.service_errors import NotFound
@@ -56,6 +56,34 @@ def emails(session: Session, account_ids: Collection[str]) -> dict[str, str]:
 def has_accounts(session: Session) -> bool:
     """True if there is any account."""
     return session.scalar(select(Account.id).limit(1)) is not None
+
+
+def address_link(session: Session, token_hash: str, at: datetime) -> tuple[Account, str] | None:
+    """Return the account of a valid link and the address that it verifies."""
+    row = session.execute(
+        select(Account, AddressLink.email)
+        .join(AddressLink, AddressLink.account_id == Account.id)
+        .where(
+            AddressLink.token_hash == token_hash, AddressLink.expires_at > at, Account.disabled_at.is_(None)
+        )
+    ).one_or_none()
+    return None if row is None else (row[0], row[1])
+
+
+def use_address_link(session: Session, token_hash: str) -> bool:
+    """Delete a link; False if another request was faster."""
+    used = delete(AddressLink).where(AddressLink.token_hash == token_hash).returning(AddressLink.account_id)
+    return session.scalar(used) is not None
+
+
+def delete_address_link(session: Session, account_id: str) -> None:
+    """Delete the account's link, if it has one."""
+    session.execute(delete(AddressLink).where(AddressLink.account_id == account_id))
+
+
+def delete_expired_address_links(session: Session, at: datetime) -> None:
+    """Delete the links that ended before a time."""
+    session.execute(delete(AddressLink).where(AddressLink.expires_at <= at))
 
 
 def keys_of_hashes(

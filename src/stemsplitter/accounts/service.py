@@ -37,7 +37,8 @@ class AccountService:
     """Creates, changes and authenticates accounts and their API keys.
 
     Args:
-        grant_free_credits: called with the session and the id of each new account.
+        grant_free_credits: called with the session and the id of each new account, except those that a visitor
+            creates while addresses are verified: see :class:`~stemsplitter.accounts.addresses.AddressProofs`.
     """
 
     def __init__(
@@ -52,8 +53,11 @@ class AccountService:
         self._max_api_keys = settings.max_api_keys
         self._grant_free_credits = grant_free_credits
 
-    def sign_up(self, email: str, password: str) -> Account:
-        """Create an account for a visitor.
+    def sign_up(self, email: str, password: str, *, verifies: bool) -> Account:
+        """Create an account for a visitor, whose address is not verified.
+
+        Args:
+            verifies: if it will be; the free credits are granted then, otherwise now.
 
         Raises:
             Conflict: sign-up is closed, or the address has an account.
@@ -63,7 +67,11 @@ class AccountService:
             raise Conflict("Sign-up is closed on this server: ask its operator for an account.")
         password_hash = passwords.hash_password(password)
         with self._database.write() as session:
-            return self.create_account(session, email, password_hash)
+            account = self._add(session, email, password_hash)
+            if not verifies:
+                self._grant_free_credits(session, account.id)
+                session.refresh(account, ["balance"])
+            return account
 
     def create_account(
         self,
@@ -74,7 +82,9 @@ class AccountService:
         name: str = "",
         role: str = "user",
     ) -> Account:
-        """Create an account and grant it the free credits. Without a password it is used through API keys only.
+        """Create an account for an operator, who vouches for the address, and grant it the free credits.
+
+        Without a password it is used through API keys only.
 
         Args:
             password_hash: of :func:`passwords.hash_password`, which takes too long for a transaction.
@@ -83,22 +93,25 @@ class AccountService:
             ValidationFailed: the address, name or role is invalid.
             Conflict: the address has an account, in any case of letters.
         """
-        email = _checked_email(email)
         if role not in ROLES:
             raise ValidationFailed(f"{role!r} is not a role: use {' or '.join(ROLES)}.", param="role")
-        account = Account(
-            email=email,
-            password_hash=password_hash,
-            name=_checked_name(name),
-            role=role,
-        )
+        account = self._add(session, email, password_hash, _checked_name(name), role)
+        account.verified_at = now()
+        self._grant_free_credits(session, account.id)
+        session.flush()
+        session.refresh(account, ["balance"])
+        return account
+
+    def _add(
+        self, session: Session, email: str, password_hash: str | None, name: str = "", role: str = "user"
+    ) -> Account:
+        email = checked_email(email)
+        account = Account(email=email, password_hash=password_hash, name=name, role=role)
         try:
             with session.begin_nested():
                 session.add(account)
         except IntegrityError as error:
             raise Conflict(f"An account with the address {email} exists: use another address.") from error
-        self._grant_free_credits(session, account.id)
-        session.refresh(account, ["balance"])
         return account
 
     def has_accounts(self, session: Session) -> bool:
@@ -149,8 +162,10 @@ class AccountService:
         """Set the hash of the account's password. Raises NotFound."""
         repository.account(session, account_id).password_hash = password_hash
 
-    def set_email(self, session: Session, account_id: str, email: str) -> None:
-        """Set the account's address.
+    def set_email(
+        self, session: Session, account_id: str, email: str, verified_at: datetime | None = None
+    ) -> None:
+        """Set the account's address, and the time at which it was verified, if it was.
 
         Raises:
             ValidationFailed: the address is invalid.
@@ -158,10 +173,15 @@ class AccountService:
             NotFound: there is no such account.
         """
         account = repository.account(session, account_id)
-        email = _checked_email(email)
+        account.email = self.checked_new_email(session, account_id, email)
+        account.verified_at = verified_at
+
+    def checked_new_email(self, session: Session, account_id: str, email: str) -> str:
+        """Return an address in lower case that the account may have. Raises like :meth:`set_email`."""
+        email = checked_email(email)
         if (holder := repository.account_of_email(session, email)) and holder.id != account_id:
             raise Conflict(f"An account with the address {email} exists: use another address.")
-        account.email = email
+        return email
 
     def verify_password(self, session: Session, email: str, password: str) -> Account:
         """Return the account with this address and password, in the same time for an unknown address.
@@ -265,7 +285,8 @@ def _is_use_due(caller: Caller, at: datetime) -> bool:
     return caller.last_used_at is None or caller.last_used_at < at - USE_INTERVAL
 
 
-def _checked_email(email: str) -> str:
+def checked_email(email: str) -> str:
+    """Return an address in lower case. Raises ValidationFailed if it is none."""
     email = email.strip().lower()
     if not _EMAIL.fullmatch(email) or len(email) > _MAX_EMAIL_LENGTH or not email.isprintable():
         raise ValidationFailed(

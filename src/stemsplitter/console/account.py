@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Annotated
 
@@ -15,6 +16,7 @@ from stemsplitter.accounts.secret_box import derive_key
 from stemsplitter.api.dependencies import ServicesDep, client_network
 from stemsplitter.console.access import COOKIE, SignedInDep, local_path, see_other, set_cookie
 from stemsplitter.console.rendering import page
+from stemsplitter.console.verify import send_link
 from stemsplitter.rate_limits.service import DAY_S, Policy
 from stemsplitter.service_errors import RateLimited, ServiceError, Unauthorized
 from stemsplitter.services import Services
@@ -29,6 +31,13 @@ KNOWN_FOR = timedelta(days=365)
 AFTER_SIGNING_UP = "/new"
 
 Text = Annotated[str, Form(max_length=2000)]
+
+_DONE = {
+    "password": "Password changed.",
+    "email": "Email address changed.",
+    "sent": "A link is on its way. It works for a day.",
+    "new-address": "A link is on its way to the new address. Your address changes when you open it.",
+}
 
 router = APIRouter()
 
@@ -74,12 +83,16 @@ def sign_up(
         _throttle(request, services, email)
         sign_ups = Policy("sign-up", services.settings.signups_per_day, DAY_S)
         services.rate_limits.check(client_network(request), sign_ups)
-        account = services.accounts.sign_up(email, password)
+        account = services.accounts.sign_up(email, password, verifies=services.mail.enabled)
     except ServiceError as error:
         return page(
             request, "sign_up.html", status=error.status, next=next, email=email, error=_sentence(error)
         )
-    return _signed_in(request, services, account, local_path(next, AFTER_SIGNING_UP))
+    response = _signed_in(request, services, account, local_path(next, AFTER_SIGNING_UP))
+    if services.mail.enabled:
+        with suppress(RateLimited):  # the pages offer to send another link
+            response.background = send_link(request, services, account.id, account.email)
+    return response
 
 
 @router.get("/sign-in/link/{token}")
@@ -115,7 +128,7 @@ def account_page(request: Request, signed_in: SignedInDep, done: str = "") -> Re
     """Show the account settings."""
     return _account(
         request,
-        done={"password": "Password changed.", "email": "Email address changed."}.get(done, ""),
+        done=_DONE.get(done, ""),
     )
 
 
@@ -143,10 +156,14 @@ def change_email(
     email: Text,
     current: Annotated[str, Form(alias="email-current", max_length=2000)] = "",
 ) -> Response:
-    """Change the email address."""
+    """Change the email address: at once, or when the link that is sent to the new one is opened."""
     try:
         _throttle(request, services, signed_in.account.email)
         services.accounts.check_password(signed_in.account, current)
+        if services.mail.enabled:
+            response = see_other("/account?done=new-address")
+            response.background = send_link(request, services, signed_in.account.id, email)
+            return response
         with services.database.write() as session:
             services.accounts.set_email(session, signed_in.account.id, email)
     except ServiceError as error:

@@ -9,11 +9,10 @@ from stemsplitter.api.dependencies import ServicesDep, client_network
 from stemsplitter.console.access import see_other, set_cookie
 from stemsplitter.console.account import Text
 from stemsplitter.console.rendering import page, render
-from stemsplitter.rate_limits.service import Policy
+from stemsplitter.rate_limits.service import HOUR_S, Policy
 from stemsplitter.service_errors import NotFound, ServiceError
 from stemsplitter.services import Services
 
-HOUR_S = 3600
 FROM_ADDRESS = Policy("password resets", 20, HOUR_S)
 TO_ACCOUNT = Policy("password resets of one account", 3, HOUR_S)
 SENT = "If there is an account with this address, a link to set a new password is on its way. It works for an hour."

@@ -24,6 +24,7 @@ from stemsplitter.console import (
     splits,
     theme,
     tool_pages,
+    verify,
     webhooks,
 )
 
@@ -38,6 +39,7 @@ PAGES: tuple[APIRouter, ...] = (
     manual.router,
     account.router,
     reset.router,
+    verify.router,
     new_split.router,
     tool_pages.router,
     splits.router,

@@ -45,7 +45,7 @@ class LedgerEntry(Base):
     amount: Mapped[int] = mapped_column(BigInteger)
     # not a foreign key, as entries outlive the split
     split_id: Mapped[str | None]
-    # the id of a purchase at the payment provider, so that it counts once
+    # the id of a purchase at the payment provider, or the owner of free credits, so that they count once
     reference: Mapped[str | None] = mapped_column(unique=True)
     note: Mapped[str] = mapped_column(default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

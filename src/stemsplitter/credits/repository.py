@@ -60,9 +60,17 @@ def end_of(session: Session, split_id: str) -> LedgerEntry | None:
     )
 
 
-def purchase_of(session: Session, reference: str) -> LedgerEntry | None:
-    """Return the purchase with a reference."""
+def entry_of(session: Session, reference: str) -> LedgerEntry | None:
+    """Return the entry with a reference."""
     return session.scalar(select(LedgerEntry).where(LedgerEntry.reference == reference))
+
+
+def has_reference(session: Session, account_id: str, start: str) -> bool:
+    """True if the account has an entry whose reference begins with ``start``."""
+    found = select(LedgerEntry.id).where(
+        LedgerEntry.account_id == account_id, LedgerEntry.reference.startswith(start, autoescape=True)
+    )
+    return session.scalar(found.limit(1)) is not None
 
 
 def has_purchase(session: Session, account_id: str) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from stemsplitter.clock import now
@@ -17,6 +18,7 @@ from stemsplitter.credits.models import LedgerEntry
 from stemsplitter.service_errors import Conflict, InsufficientCredits, NotFound, ValidationFailed
 from stemsplitter.settings import Settings
 
+FREE = "free:"  # begins the references of free credits
 MAX_AMOUNT = 10**12  # in seconds; sums stay far below 64 bits
 
 
@@ -64,10 +66,30 @@ class CreditService:
             raise Conflict(f"The account has {balance} credits: deduct at most that many, not {-amount}.")
         return entry
 
-    def grant_free_credits(self, session: Session, account_id: str) -> None:
-        """Grant a new account the free credits of the settings."""
-        if self._free_credits:
-            self.grant(session, account_id, self._free_credits, "free credits of a new account")
+    def grant_free_credits(self, session: Session, account_id: str, owner: str = "") -> bool:
+        """Grant the free credits of the settings, once to an account and once to an ``owner``.
+
+        Args:
+            owner: tells people apart, whichever accounts they create: a keyed hash of the verified address.
+        """
+        if not self._free_credits:
+            return False
+        self.lock(session, account_id)
+        reference = f"{FREE}{owner or account_id}"
+        if repository.has_reference(session, account_id, FREE) or repository.entry_of(session, reference):
+            return False
+        entry = LedgerEntry(
+            account_id=account_id,
+            kind="grant",
+            amount=self._free_credits,
+            reference=reference,
+            note="free credits of a new account",
+        )
+        try:
+            with session.begin_nested():
+                return repository.append(session, entry)
+        except IntegrityError:  # another account of the owner was faster
+            return False
 
     def purchase(
         self, session: Session, account_id: str, amount: int, reference: str, note: str = ""
@@ -86,7 +108,7 @@ class CreditService:
                 param="reference",
             )
         self.lock(session, account_id)
-        if earlier := repository.purchase_of(session, reference):
+        if earlier := repository.entry_of(session, reference):
             if (earlier.account_id, earlier.amount) != (account_id, amount):
                 raise Conflict(
                     f"The purchase {reference} is recorded with another account or amount: check both."

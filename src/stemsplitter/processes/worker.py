@@ -113,10 +113,15 @@ def _maintenance(services: Services) -> list[MaintenanceTask]:
         with services.database.write() as session:
             services.webhooks.delete_old(session)
 
+    def delete_address_links() -> None:
+        with services.database.write() as session:
+            services.address_proofs.delete_expired(session)
+
     return [
         *splits.tasks(),
         MaintenanceTask("delete expired uploads", 300, services.uploads.delete_expired),
         MaintenanceTask("delete old webhooks", 3600, delete_webhooks),
         MaintenanceTask("record health", 60, services.health.check),
+        MaintenanceTask("delete expired address links", 3600, delete_address_links),
         MaintenanceTask("delete expired sessions", 3600, services.sessions.delete_expired),
     ]

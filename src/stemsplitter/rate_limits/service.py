@@ -26,7 +26,7 @@ from stemsplitter.rate_limits.counts import create_table, open_engine, open_file
 from stemsplitter.service_errors import RateLimited
 from stemsplitter.settings import Settings
 
-MINUTE_S, DAY_S = 60, 86_400
+MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
 _log = logging.getLogger(__name__)
 _CLEAN_UP_S = 60
 
@@ -98,7 +98,7 @@ class Quota:
     def message(self) -> str:
         """The error message of a request over the limit."""
         name, limit = self.policy.name, self.policy.limit
-        period = "day" if self.policy.window_s == DAY_S else "minute"
+        period = {DAY_S: "day", HOUR_S: "hour"}.get(self.policy.window_s, "minute")
         return f"Rate limit exceeded: {limit} {name} requests per {period}. Retry in {self.wait_s} s."
 
 

@@ -1,13 +1,12 @@
 """Sessions of browsers and sign-in links."""
 
-import hashlib
-import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
 from stemsplitter.accounts.models import Account
+from stemsplitter.accounts.tokens import hash_token, new_token
 from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.database.best_effort import BestEffort
@@ -18,7 +17,6 @@ from stemsplitter.sessions.models import BrowserSession, SignInLink
 LIFETIME = timedelta(days=30)
 LINK_LIFETIME = timedelta(hours=1)
 USE_INTERVAL = timedelta(minutes=10)  # between two records of a session's use
-_BYTES = 32  # of randomness in a token
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +36,12 @@ class SessionService:
 
     def begin(self, session: Session, account_id: str) -> str:
         """Create a session of 30 days and return its token."""
-        token, at = secrets.token_urlsafe(_BYTES), now()
+        token, at = new_token(), now()
         session.add(
             BrowserSession(
-                token_hash=_hash(token),
+                token_hash=hash_token(token),
                 account_id=account_id,
-                csrf=secrets.token_urlsafe(_BYTES),
+                csrf=new_token(),
                 created_at=at,
                 last_seen_at=at,
                 expires_at=at + LIFETIME,
@@ -59,7 +57,7 @@ class SessionService:
         """
         at = now()
         with self._database.read() as session:
-            found = repository.find(session, _hash(token), at)
+            found = repository.find(session, hash_token(token), at)
         if found is None:
             return None
         if found[0].last_seen_at < at - USE_INTERVAL:
@@ -84,9 +82,9 @@ class SessionService:
 
     def make_link(self, session: Session, account_id: str) -> str:
         """Create a link that signs in once, within an hour, and return its token."""
-        token = secrets.token_urlsafe(_BYTES)
+        token = new_token()
         session.add(
-            SignInLink(token_hash=_hash(token), account_id=account_id, expires_at=now() + LINK_LIFETIME)
+            SignInLink(token_hash=hash_token(token), account_id=account_id, expires_at=now() + LINK_LIFETIME)
         )
         session.flush()
         return token
@@ -97,7 +95,7 @@ class SessionService:
         Raises:
             Unauthorized: the link is unknown, used or expired, or the account is disabled.
         """
-        if account := repository.link_owner(session, _hash(token), now()):
+        if account := repository.link_owner(session, hash_token(token), now()):
             return account
         raise Unauthorized("This link was used or has expired: ask for a new one.")
 
@@ -108,7 +106,7 @@ class SessionService:
             Unauthorized: as :meth:`link_owner`.
         """
         account = self.link_owner(session, token)
-        if not repository.use_link(session, _hash(token)):
+        if not repository.use_link(session, hash_token(token)):
             raise Unauthorized("This link was used: ask for a new one.")
         return self.begin(session, account.id)
 
@@ -116,8 +114,3 @@ class SessionService:
         """Delete expired sessions and links."""
         with self._database.write() as session:
             repository.delete_expired(session, now())
-
-
-def _hash(token: str) -> str:
-    """Return the SHA-256 in hex. A token has 256 random bits, so that a slow hash is not needed."""
-    return hashlib.sha256(token.encode()).hexdigest()
