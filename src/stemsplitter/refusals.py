@@ -7,8 +7,9 @@ from typing import Final
 
 LIMITS: Final = (
     "read", "create", "sign-in", "sign-in to one account", "sign-in from new browsers", "sign-up", "purchase",
-    "webhook", "queued splits", "measuring", "mixes", "bytes", "free space", "event streams", "uploads", "API keys",
-    "connections", "headers", "body",
+    "webhook", "queued splits", "queued files", "measuring", "files", "links", "bytes", "free space", "event streams",
+    "uploads", "API keys", "password reset", "password reset of one account", "verification link",
+    "verification link of one account", "connections", "headers", "body",
 )  # fmt: skip
 
 _counts: Counter[str] = Counter()

@@ -31,13 +31,16 @@ from stemsplitter.service_errors import (
     ValidationFailed,
 )
 from stemsplitter.services import Services
+from stemsplitter.splits.derived import content
 from stemsplitter.splits.derived import maker as maker_module
+from stemsplitter.splits.derived import repository as derived_repository
 from stemsplitter.splits.derived.content import Fader, parse_format
 from stemsplitter.splits.derived.maker import FileMaker
 from stemsplitter.splits.derived.models import DerivedFile
 from stemsplitter.splits.derived.schemas import FileView, MixView
 from stemsplitter.splits.derived.service import DerivedFiles, Download
 from stemsplitter.splits.maintenance import SplitMaintenance
+from stemsplitter.splits.models import Split
 from tests.services import file_maker
 
 from .conftest import Create
@@ -368,6 +371,31 @@ def test_h2_files_that_wait_are_bounded(
         files.stem(account, split, "vocals", format)
     with pytest.raises(RateLimited, match="2 of your files"):
         files.stem(account, split, "drums", "mp3")
+
+
+def test_h2_account_that_waited_longest_is_served_before_long_queues(
+    services: Services, account: str, split: str
+) -> None:
+    """Two accounts with long queues would otherwise have all files of theirs made first."""
+    with services.database.write() as session:
+        owners = [account, *(services.accounts.create_account(session, f"{n}@example.com").id for n in "bc")]
+        song = session.get_one(Split, split)
+        for owner, files in zip(owners, (3, 3, 1), strict=True):
+            for number in range(files):
+                fader = {"vocals": Fader(-number, owners.index(owner) / 10)}
+                queued = derived_repository.add(
+                    session, song, content.mix(song, fader, parse_format("mp3")), now()
+                )
+                queued.account_id = owner
+    order = []
+    with services.database.write() as session:
+        for _ in range(7):
+            file = session.get_one(DerivedFile, derived_repository.next_queued(session))
+            order.append(owners.index(file.account_id))
+            derived_repository.start(session, file.id, "run_1", "wrk_1")
+            values = {"status": "succeeded", "finished_at": now() + timedelta(seconds=len(order))}
+            derived_repository.end(session, file.id, "run_1", values)
+    assert order == [0, 1, 2, 0, 1, 0, 1]
 
 
 def test_h2_new_file_of_a_read_counts_as_a_creation(

@@ -13,8 +13,8 @@ from stemsplitter.rate_limits.service import HOUR_S, Policy
 from stemsplitter.service_errors import NotFound, ServiceError
 from stemsplitter.services import Services
 
-FROM_ADDRESS = Policy("password resets", 20, HOUR_S)
-TO_ACCOUNT = Policy("password resets of one account", 3, HOUR_S)
+FROM_ADDRESS = Policy("password reset", 20, HOUR_S)
+TO_ACCOUNT = Policy("password reset of one account", 3, HOUR_S)
 SENT = "If there is an account with this address, a link to set a new password is on its way. It works for an hour."
 
 router = APIRouter()

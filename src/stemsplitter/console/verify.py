@@ -11,8 +11,8 @@ from stemsplitter.rate_limits.service import HOUR_S, Policy
 from stemsplitter.service_errors import NotFound
 from stemsplitter.services import Services
 
-FROM_ADDRESS = Policy("links to verify addresses", 20, HOUR_S)
-OF_ACCOUNT = Policy("links to verify the address of one account", 5, HOUR_S)
+FROM_ADDRESS = Policy("verification link", 20, HOUR_S)
+OF_ACCOUNT = Policy("verification link of one account", 5, HOUR_S)
 
 router = APIRouter()
 

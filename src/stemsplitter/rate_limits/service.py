@@ -27,6 +27,7 @@ from stemsplitter.service_errors import RateLimited
 from stemsplitter.settings import Settings
 
 MINUTE_S, HOUR_S, DAY_S = 60, 3600, 86_400
+_PERIODS = {MINUTE_S: "minute", HOUR_S: "hour", DAY_S: "day"}
 _log = logging.getLogger(__name__)
 _CLEAN_UP_S = 60
 
@@ -98,7 +99,7 @@ class Quota:
     def message(self) -> str:
         """The error message of a request over the limit."""
         name, limit = self.policy.name, self.policy.limit
-        period = {DAY_S: "day", HOUR_S: "hour"}.get(self.policy.window_s, "minute")
+        period = _PERIODS[self.policy.window_s]
         return f"Rate limit exceeded: {limit} {name} requests per {period}. Retry in {self.wait_s} s."
 
 

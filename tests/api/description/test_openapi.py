@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry, Resource
 
+from stemsplitter.api.description import openapi, reference
 from stemsplitter.api.description.openapi import WEBHOOKS, operations
 from stemsplitter.api.documentation import ERRORS
 
@@ -35,6 +36,17 @@ def test_yaml_and_json_are_equal(spec: Any, client: TestClient) -> None:
     assert yaml.safe_load(answer.text) == spec
     assert answer.headers["content-type"].startswith("application/yaml")
     assert "…" in answer.text  # not escaped
+
+
+@pytest.mark.parametrize("path", ["/openapi.json", "/openapi.yaml", "/postman.json", "/docs"])
+def test_h4_description_is_rendered_once(
+    client: TestClient, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody may request it, and rendering takes up to a second of the process that serves all."""
+    first = client.get(path)
+    for module, name in ((reference, "render"), (reference, "_json"), (yaml, "safe_dump"), (openapi, "describe")):
+        monkeypatch.setattr(module, name, None)
+    assert client.get(path).content == first.content and client.head(path).status_code == 200
 
 
 def test_every_operation_has_an_example_that_matches_its_schema(spec: Any) -> None:

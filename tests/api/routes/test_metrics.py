@@ -114,6 +114,16 @@ def test_requests_are_timed_by_path_template(client: TestClient, account: Accoun
     assert "secret-path" not in client.get("/metrics").text
 
 
+def test_method_that_a_path_does_not_have_adds_no_series(client: TestClient) -> None:
+    """Any client could otherwise make as many as there are methods, times paths."""
+    client.request("PROPFIND", "/healthz")
+    before = len(client.get("/metrics").text.splitlines())
+    for method in ("DELETE", "PATCH", "LOCK", "MKCOL"):
+        for path in ("/healthz", "/v1/credits", "/docs"):
+            assert client.request(method, path).status_code == 405
+    assert len(client.get("/metrics").text.splitlines()) == before
+
+
 def test_documentation_lists_every_metric(client: TestClient) -> None:
     names = {family.name for family in text_string_to_metric_families(client.get("/metrics").text)}
     page = (Path(__file__).parents[3] / "docs" / "operating.md").read_text(encoding="utf-8")

@@ -3,7 +3,9 @@
 import hashlib
 import json
 import re
+import threading
 from base64 import b64encode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from starlette.responses import HTMLResponse, Response
 
 from stemsplitter.api.compression import compress
 from stemsplitter.api.description import openapi, postman
-from stemsplitter.api.documentation import ERRORS
+from stemsplitter.api.documentation import ERRORS, JSON
 from stemsplitter.api.envelope import JsonResponse
 
 _PAGES = Path(__file__).parent / "pages"
@@ -27,34 +29,35 @@ _POLICY = (
 )
 
 _CODE = re.compile("`([^`]+)`")
+_rendering = threading.Lock()
 
 router = APIRouter(include_in_schema=False)
 
 
 @router.get("/openapi.json")
-def openapi_json(request: Request) -> JsonResponse:
+def openapi_json(request: Request) -> Response:
     """Return the description as JSON."""
-    return JsonResponse(_description(request.app))
+    return Response(_rendered(request.app, "json", _json), media_type=JSON)
 
 
 @router.get("/openapi.yaml")
 def openapi_yaml(request: Request) -> Response:
     """Return the description as YAML."""
-    text = yaml.safe_dump(_description(request.app), sort_keys=False, allow_unicode=True, width=110)
-    return Response(text, media_type="application/yaml")
+    return Response(_rendered(request.app, "yaml", _yaml), media_type="application/yaml")
 
 
 @router.get("/postman.json")
-def postman_json(request: Request) -> JsonResponse:
+def postman_json(request: Request) -> Response:
     """Return the description as a Postman collection."""
-    return JsonResponse(postman.collection(_description(request.app)))
+    body = _rendered(request.app, "postman", lambda spec: _json(postman.collection(spec)))
+    return Response(body, media_type=JSON)
 
 
 @router.get("/docs")
 def docs(request: Request) -> Response:
     """Return the description as a page."""
     response = HTMLResponse(
-        render(_description(request.app)),
+        _rendered(request.app, "page", lambda spec: render(spec).encode()),
         headers={"Content-Security-Policy": _POLICY, "X-Content-Type-Options": "nosniff"},
     )
     return compress(request, response)
@@ -77,11 +80,24 @@ def render(spec: openapi.Spec) -> str:
     return pages.get_template("reference.html").render(spec=spec, by_tag=by_tag, errors=errors, style=_STYLE)
 
 
-def _description(app: FastAPI) -> openapi.Spec:
-    if not hasattr(app.state, "description"):
-        app.state.description = openapi.describe(app)
-    found: openapi.Spec = app.state.description
-    return found
+def _rendered(app: FastAPI, name: str, make: Callable[[openapi.Spec], bytes]) -> bytes:
+    """Return a form of the description. Each is made once: it takes up to a second, and anybody may request it."""
+    with _rendering:
+        if not hasattr(app.state, "description"):
+            app.state.description = openapi.describe(app), {}
+        spec, forms = app.state.description
+        if name not in forms:
+            forms[name] = make(spec)
+        found: bytes = forms[name]
+        return found
+
+
+def _json(content: Any) -> bytes:
+    return bytes(JsonResponse(content).body)
+
+
+def _yaml(spec: openapi.Spec) -> bytes:
+    return yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=110).encode()
 
 
 def _resolve(spec: openapi.Spec, node: Any) -> Any:

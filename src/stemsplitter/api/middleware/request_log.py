@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from http import HTTPStatus
 
 import structlog
 from fastapi import Request
@@ -96,7 +97,8 @@ def _route(request: Request) -> str | None:
 
 
 def _record(request: Request, status: int, seconds: float) -> None:
-    route = _route(request) or "other"
+    # any client can send all methods to all paths, and a series is kept for each
+    route = "other" if status == HTTPStatus.METHOD_NOT_ALLOWED else _route(request) or "other"
     LATENCY.labels(request.method if route != "other" else "other", route, status).observe(seconds)
     # clients poll every two seconds, and a log line costs a third of a poll
     level = logging.DEBUG if getattr(request.state, "is_poll", False) else logging.INFO

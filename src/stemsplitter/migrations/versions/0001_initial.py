@@ -354,6 +354,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("split_id", "digest", name=op.f("uq_derived_files_split_id_digest")),
     )
     op.create_index("ix_derived_files_expires_at", "derived_files", ["expires_at"])
+    op.create_index("ix_derived_files_finished", "derived_files", ["account_id", "finished_at"])
     op.create_index(
         "ix_derived_files_unfinished",
         "derived_files",

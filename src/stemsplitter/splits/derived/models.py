@@ -42,6 +42,8 @@ class DerivedFile(Base):
         CheckConstraint("kind IN ('stem', 'mix', 'archive', 'stem_file', 'previews')", name="kind"),
         UniqueConstraint("split_id", "digest"),
         Index("ix_derived_files_expires_at", "expires_at"),
+        # finds the last file that was made for an account
+        Index("ix_derived_files_finished", "account_id", "finished_at"),
         Index(
             "ix_derived_files_unfinished",
             "account_id",

@@ -74,16 +74,25 @@ def of_split(session: Session, split_id: str) -> Sequence[DerivedFile]:
 
 def next_queued(session: Session, *, previews: bool = False) -> str | None:
     """Return the id of the next queued file, or previews: the oldest of the account with the fewest that are being
-    made."""
-    other = aliased(DerivedFile)
-    running = (
+    made and, of several such accounts, of the one that has waited longest since its last one was made."""
+    running, last = aliased(DerivedFile), aliased(DerivedFile)
+    running_count = (
         select(func.count())
-        .where(other.account_id == DerivedFile.account_id, other.status == PROCESSING)
+        .where(running.account_id == DerivedFile.account_id, running.status == PROCESSING)
+        .scalar_subquery()
+    )
+    last_made = (
+        select(last.finished_at)
+        .where(last.account_id == DerivedFile.account_id, last.finished_at.is_not(None))
+        .where(last.kind == PREVIEWS if previews else last.kind != PREVIEWS)
+        .order_by(last.finished_at.desc())
+        .limit(1)
         .scalar_subquery()
     )
     is_kind = _IS_PREVIEWS if previews else ~_IS_PREVIEWS
     query = select(DerivedFile.id).where(_IS_UNFINISHED, DerivedFile.status == QUEUED, is_kind)
-    return session.scalar(query.order_by(running, DerivedFile.created_at, DerivedFile.id).limit(1))
+    order = (running_count, last_made.nulls_first(), DerivedFile.created_at, DerivedFile.id)
+    return session.scalar(query.order_by(*order).limit(1))
 
 
 def start(session: Session, file_id: str, lease: str, worker_id: str) -> DerivedFile | None:
