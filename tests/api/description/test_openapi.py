@@ -44,7 +44,12 @@ def test_h4_description_is_rendered_once(
 ) -> None:
     """Anybody may request it, and rendering takes up to a second of the process that serves all."""
     first = client.get(path)
-    for module, name in ((reference, "render"), (reference, "_json"), (yaml, "safe_dump"), (openapi, "describe")):
+    for module, name in (
+        (reference, "render"),
+        (reference, "_json"),
+        (yaml, "safe_dump"),
+        (openapi, "describe"),
+    ):
         monkeypatch.setattr(module, name, None)
     assert client.get(path).content == first.content and client.head(path).status_code == 200
 

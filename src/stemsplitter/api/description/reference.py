@@ -97,7 +97,8 @@ def _json(content: Any) -> bytes:
 
 
 def _yaml(spec: openapi.Spec) -> bytes:
-    return yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=110).encode()
+    text: str = yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=110)
+    return text.encode()
 
 
 def _resolve(spec: openapi.Spec, node: Any) -> Any:
