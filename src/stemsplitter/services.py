@@ -20,6 +20,7 @@ from stemsplitter.health.service import HealthService
 from stemsplitter.idempotency.service import IdempotencyService
 from stemsplitter.links import Links
 from stemsplitter.mail import Mailer
+from stemsplitter.notices.service import Notices
 from stemsplitter.payments.service import PaymentService
 from stemsplitter.quotas.disk import Disk
 from stemsplitter.quotas.service import Quotas
@@ -80,6 +81,11 @@ class Services:
     def mail(self) -> Mailer:
         """Messages to the addresses of accounts."""
         return Mailer(self.settings)
+
+    @cached_property
+    def notices(self) -> Notices:
+        """Messages that accounts chose to get."""
+        return Notices(self.database, self.settings, self.mail, self.credits.is_low)
 
     @cached_property
     def sessions(self) -> SessionService:

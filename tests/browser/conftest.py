@@ -65,7 +65,8 @@ def server(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Iter
 def filled(tmp_path_factory: pytest.TempPathFactory, checkout: Checkout) -> Iterator[tuple[Server, "Sample"]]:
     """A server without a worker, with content on every page; files are made from stems."""
     folder = tmp_path_factory.mktemp("filled")
-    server = Server(folder, workers=0, lease_seconds=3600, **shop(checkout))
+    mail = {"smtp_url": "smtp://127.0.0.1:9", "mail_from": "stems@stems.example"}  # nothing is sent
+    server = Server(folder, workers=0, lease_seconds=3600, **mail, **shop(checkout))
     song = sung(3 * RATE, rate=RATE)
     stems = {
         name: (song * part).astype("f4")

@@ -96,6 +96,7 @@ def _accounts(services: Services, session: Session) -> dict[str, str]:
         account = services.accounts.create_account(session, email, role=role, name=name)
         ids[who] = account.id
     services.accounts.disable_account(session, ids["disabled"])
+    session.get_one(Account, ids["newcomer"]).verified_at = None
     session.get_one(Account, ids["member"]).created_at = now() - timedelta(days=41)
     return ids
 

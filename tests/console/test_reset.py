@@ -5,9 +5,9 @@ import pytest
 from stemsplitter import mail
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
+from tests.inbox import FROM, Inbox, inbox, link, smtp, with_mail
 
 from .conftest import EMAIL, PASSWORD, Browser
-from .inbox import FROM, Inbox, inbox, link, smtp, with_mail
 from .test_pages import check
 
 __all__ = ["inbox", "smtp"]

@@ -11,9 +11,9 @@ from stemsplitter.clock import now
 from stemsplitter.credits.models import LedgerEntry
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
+from tests.inbox import Inbox, inbox, link, smtp, with_mail
 
 from .conftest import PASSWORD, Browser
-from .inbox import Inbox, inbox, link, smtp, with_mail
 from .test_pages import check
 
 __all__ = ["inbox", "smtp"]
@@ -124,6 +124,18 @@ def test_changed_address_is_that_of_the_account_once_it_is_verified(
     browser.post(link(inbox.messages[-1][1], "/verify/"), data={"csrf": browser.csrf})
     assert "newer@example.org" in browser.get("/account").text
     assert account(services, account_id).balance == 600  # the account had free credits
+
+
+def test_account_chooses_its_messages(browser: Browser, services: Services, account_id: str) -> None:
+    def chosen() -> tuple[bool, bool]:
+        found = account(services, account_id)
+        return found.mail_done, found.mail_low_credits
+
+    assert chosen() == (False, True)
+    for fields in ({"done": "1"}, {"low_credits": "1"}, {}):
+        answer = browser.post("/account/messages", data={"csrf": browser.csrf, **fields})
+        assert answer.headers["location"] == "/account?done=messages"
+        assert chosen() == ("done" in fields, "low_credits" in fields)
 
 
 class TestWithoutMail:

@@ -26,4 +26,4 @@ def test_a_write_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     writes = BestEffort()
     writes.run(lambda: [][0])
     assert writes.wait(60)
-    assert caplog.messages == ["could not record a time of use: IndexError"]
+    assert caplog.messages == ["a task in the background failed: IndexError"]

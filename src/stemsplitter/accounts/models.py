@@ -30,6 +30,9 @@ class Account(Base):
     disabled_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # null until the owner of the address has confirmed it, or an operator has created the account
     verified_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+    # the messages that the account gets
+    mail_done: Mapped[bool] = mapped_column(default=False)
+    mail_low_credits: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 

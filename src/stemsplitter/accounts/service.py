@@ -183,6 +183,11 @@ class AccountService:
             raise Conflict(f"An account with the address {email} exists: use another address.")
         return email
 
+    def choose_messages(self, session: Session, account_id: str, *, done: bool, low_credits: bool) -> None:
+        """Set which messages the account gets. Raises NotFound."""
+        account = repository.account(session, account_id)
+        account.mail_done, account.mail_low_credits = done, low_credits
+
     def verify_password(self, session: Session, email: str, password: str) -> Account:
         """Return the account with this address and password, in the same time for an unknown address.
 

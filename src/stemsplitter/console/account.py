@@ -17,6 +17,7 @@ from stemsplitter.api.dependencies import ServicesDep, client_network
 from stemsplitter.console.access import COOKIE, SignedInDep, local_path, see_other, set_cookie
 from stemsplitter.console.rendering import page
 from stemsplitter.console.verify import send_link
+from stemsplitter.credits.service import LOW_BALANCE
 from stemsplitter.rate_limits.service import DAY_S, Policy
 from stemsplitter.service_errors import RateLimited, ServiceError, Unauthorized
 from stemsplitter.services import Services
@@ -35,6 +36,7 @@ Text = Annotated[str, Form(max_length=2000)]
 _DONE = {
     "password": "Password changed.",
     "email": "Email address changed.",
+    "messages": "Your choice is saved.",
     "sent": "A link is on its way. It works for a day.",
     "new-address": "A link is on its way to the new address. Your address changes when you open it.",
 }
@@ -171,9 +173,28 @@ def change_email(
     return see_other("/account?done=email")
 
 
+@router.post("/account/messages")
+def choose_messages(
+    services: ServicesDep, signed_in: SignedInDep, done: Text = "", low_credits: Text = ""
+) -> Response:
+    """Choose which messages the account gets."""
+    with services.database.write() as session:
+        services.accounts.choose_messages(
+            session, signed_in.account.id, done=bool(done), low_credits=bool(low_credits)
+        )
+    return see_other("/account?done=messages")
+
+
 def _account(request: Request, *, done: str = "", error: ServiceError | None = None) -> Response:
     status = error.status if error else 200
-    return page(request, "account.html", status=status, done=done, error=str(error) if error else "")
+    return page(
+        request,
+        "account.html",
+        status=status,
+        done=done,
+        error=str(error) if error else "",
+        low_balance=LOW_BALANCE,
+    )
 
 
 def _signed_in(request: Request, services: Services, account: Account, path: str) -> Response:

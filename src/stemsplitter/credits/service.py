@@ -15,9 +15,11 @@ from sqlalchemy.orm import Session
 from stemsplitter.clock import now
 from stemsplitter.credits import repository
 from stemsplitter.credits.models import LedgerEntry
+from stemsplitter.notices import service as notices
 from stemsplitter.service_errors import Conflict, InsufficientCredits, NotFound, ValidationFailed
 from stemsplitter.settings import Settings
 
+LOW_BALANCE = 300  # credits; about one song
 FREE = "free:"  # begins the references of free credits
 MAX_AMOUNT = 10**12  # in seconds; sums stay far below 64 bits
 
@@ -36,6 +38,7 @@ class CreditService:
     """Changes and reads balances. All amounts are whole credits, which are seconds of audio."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._metering = settings.metering
         self._free_credits = settings.free_credits
 
@@ -159,7 +162,17 @@ class CreditService:
         entry = LedgerEntry(account_id=account_id, kind="hold", amount=-charged, split_id=split_id)
         if not repository.append(session, entry):
             raise InsufficientCredits(cost, self.balance(session, account_id))
+        if (
+            charged
+            and self.is_low(left := self.balance(session, account_id))
+            and not self.is_low(left + charged)
+        ):
+            notices.add_low_credits(session, self._settings, account_id)
         return charged
+
+    def is_low(self, balance: int) -> bool:
+        """True if accounts get a message about their balance."""
+        return balance < LOW_BALANCE
 
     def settle(self, session: Session, split_id: str) -> bool:
         """Spend the hold of a split. True if it is settled, by this call or an earlier one; False if it was released.

@@ -1,4 +1,4 @@
-"""Writes that no request waits for."""
+"""Tasks that no request waits for."""
 
 import logging
 import threading
@@ -32,6 +32,6 @@ class BestEffort:
         try:
             write()
         except Exception as error:
-            _log.warning("could not record a time of use: %s", type(error).__name__)
+            _log.warning("a task in the background failed: %s", type(error).__name__)
         finally:
             self._idle.release()

@@ -6,6 +6,7 @@ from stemsplitter.database import Base
 from stemsplitter.health import models as health
 from stemsplitter.idempotency import models as idempotency
 from stemsplitter.jobs import models as jobs
+from stemsplitter.notices import models as notices
 from stemsplitter.payments import models as payments
 from stemsplitter.quotas import models as quotas
 from stemsplitter.sessions import models as sessions
@@ -24,6 +25,7 @@ __all__ = [
     "health",
     "idempotency",
     "jobs",
+    "notices",
     "payments",
     "quotas",
     "sessions",

@@ -122,6 +122,7 @@ def _maintenance(services: Services) -> list[MaintenanceTask]:
         MaintenanceTask("delete expired uploads", 300, services.uploads.delete_expired),
         MaintenanceTask("delete old webhooks", 3600, delete_webhooks),
         MaintenanceTask("record health", 60, services.health.check),
+        MaintenanceTask("send notices", 10, services.notices.send_due_later),
         MaintenanceTask("delete expired address links", 3600, delete_address_links),
         MaintenanceTask("delete expired sessions", 3600, services.sessions.delete_expired),
     ]

@@ -8,6 +8,8 @@ from sqlalchemy.orm import Session
 from stemsplitter.audio.previews import DEFAULT_CODEC
 from stemsplitter.jobs.endings import JobEndings
 from stemsplitter.jobs.models import FAILED, SUCCEEDED, Job
+from stemsplitter.jobs.service import CANCELED
+from stemsplitter.notices import service as notices
 from stemsplitter.splits.derived import content
 from stemsplitter.splits.derived import repository as derived
 from stemsplitter.splits.models import Split
@@ -23,12 +25,32 @@ class Endings(JobEndings):
         assert isinstance(job, Split)
         return self.view(job)
 
+    def fail(
+        self,
+        session: Session,
+        job_id: str,
+        lease: str | None,
+        code: str,
+        message: str,
+        cause: str | None = None,
+    ) -> Job | None:
+        """End a split without stems, and report it unless the account canceled it. See :meth:`JobEndings.fail`."""
+        job = super().fail(session, job_id, lease, code, message, cause)
+        if job is not None and code != CANCELED:
+            self._report(session, job, failed=True)
+        return job
+
     def _succeeded(self, session: Session, job: Job) -> None:
-        """Queue the previews."""
+        """Queue the previews, and report the success."""
         assert isinstance(job, Split)
+        self._report(session, job, failed=False)
         previews = derived.add(session, job, content.previews(job, DEFAULT_CODEC), job.expires_at)
         size = previews_bytes(len(job.masters or {}), job.duration_seconds)
         self._quotas.add(session, job.account_id, job.id, size, name=previews.id)
+
+    def _report(self, session: Session, job: Job, *, failed: bool) -> None:
+        item = {"name": job.filename, "path": f"/splits/{job.id}", "failed": failed}
+        notices.add_done(session, self._settings, job.account_id, item)
 
     def view(self, split: Split | Row[Any]) -> SplitView:
         """Return the split as clients see it, with signed URLs of its stems."""

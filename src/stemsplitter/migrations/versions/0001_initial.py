@@ -21,6 +21,8 @@ def upgrade() -> None:
         sa.Column("role", sa.String(), nullable=False),
         sa.Column("disabled_at", sa.BigInteger(), nullable=True),
         sa.Column("verified_at", sa.BigInteger(), nullable=True),
+        sa.Column("mail_done", sa.Boolean(), nullable=False),
+        sa.Column("mail_low_credits", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("role IN ('user', 'operator')", name=op.f("ck_accounts_role")),
         sa.CheckConstraint("balance >= 0", name=op.f("ck_accounts_balance")),
@@ -157,6 +159,18 @@ def upgrade() -> None:
         sqlite_where=sa.text("kind IN ('settle', 'release')"),
         postgresql_where=sa.text("kind IN ('settle', 'release')"),
     )
+    op.create_table(
+        "notices",
+        sa.Column("account_id", sa.String(), nullable=False),
+        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("items", sa.JSON(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.BigInteger(), nullable=True),
+        sa.Column("sent_at", sa.BigInteger(), nullable=True),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=op.f("fk_notices_account_id_accounts")),
+        sa.PrimaryKeyConstraint("account_id", "kind", name=op.f("pk_notices")),
+    )
+    op.create_index(op.f("ix_notices_due_at"), "notices", ["due_at"])
     op.create_table(
         "payments",
         sa.Column("id", sa.String(length=32), nullable=False),

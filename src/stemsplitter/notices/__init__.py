@@ -1,0 +1,1 @@
+"""Messages that accounts choose to get: their splits have ended, their credits are low."""
