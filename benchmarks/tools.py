@@ -146,9 +146,10 @@ def speed(seconds: int = 60) -> None:
     store = ModelStore(offline=True)
     if store.is_ready(MODEL):
         networks = load_networks(store, threads=1)
-        started = processor_seconds()
-        run(VoiceIsolator(RATE, 1, networks), song[:1])
-        print(f"| voice isolator, mono | {seconds / (processor_seconds() - started):.0f} |")
+        for name, channels in (("mono", 1), ("stereo", 2)):
+            started = processor_seconds()
+            run(VoiceIsolator(RATE, channels, networks), song[:channels])
+            print(f"| voice isolator, {name} | {seconds / (processor_seconds() - started):.0f} |")
 
 
 def analyze(song: np.ndarray, repeats: int) -> None:

@@ -1,6 +1,5 @@
 """Isolation of speech, with networks in place of the real ones; the real ones where they are installed."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,19 +19,12 @@ class Identity:
     def initial(self) -> dict[str, Any]:
         return {}
 
-    def run(self, name: str, inputs: Mapping[str, Any], states: dict[str, Any]) -> dict[str, Any]:
-        if name == "enc":
-            frames = inputs["feat_erb"].shape[2] - 2
-            assert inputs["feat_spec"].shape == (1, 2, frames + 2, 96)
-            wide = np.zeros((1, 64, frames, 96), np.float32)
-            return dict.fromkeys(("e0", "e1", "e2", "e3"), wide) | {"emb": wide[:, 0], "c0": wide}
-        frames = inputs["emb"].shape[1]
-        if name == "erb_dec":
-            return {"m": np.ones((1, 1, frames, 32), np.float32)}
-        assert inputs["c0"].shape == (1, 64, frames + 4, 96)
-        filters = np.zeros((1, frames, 96, 5, 2), np.float32)
+    def run(self, bands: Any, bins: Any, states: dict[str, Any]) -> tuple[Any, Any]:
+        channels, frames = len(bands), bands.shape[2] - 2
+        assert bands.shape == (channels, 1, frames + 2, 32) and bins.shape == (channels, 2, frames + 2, 96)
+        filters = np.zeros((channels, frames, 96, 5, 2), np.float32)
         filters[..., 2, 0] = 1  # the frame itself, without its past and future
-        return {"coefs": filters.reshape(1, frames, 96, 10)}
+        return np.ones((channels, 1, frames, 32), np.float32), filters.reshape(channels, frames, 96, 10)
 
 
 def run(networks: Any, song: np.ndarray, rate: int = RATE, block: int = 65_536) -> np.ndarray:
@@ -68,7 +60,9 @@ def test_bands_cover_all_bins() -> None:
 
 def test_synthesis_inverts_analysis() -> None:
     song = noise(9600)[0]
-    frames = synthesize(analyze(np.stack([song[start : start + 960] for start in range(0, 8640, 480)])))
+    frames = synthesize(
+        analyze(np.stack([song[start : start + 960] for start in range(0, 8640, 480)])[None])
+    )[0]
     middle = frames[1:, :480] + frames[:-1, 480:]
     assert np.abs(middle.reshape(-1) - song[480 : 480 + middle.size]).max() < 1e-6
 
@@ -81,12 +75,38 @@ def test_damaged_archive_is_refused(tmp_path: Any) -> None:
         Networks(tmp_path / "weights.tar.gz")
 
 
-def test_real_networks_give_the_same_in_blocks_of_any_size() -> None:
+@pytest.fixture(scope="module")
+def networks() -> Networks:
     store = ModelStore(offline=True)
     if not store.is_ready("deepfilternet3"):
         pytest.skip("the weights are not installed: stemsplitter models pull deepfilternet3")
-    networks = Networks(store.weights("deepfilternet3")[0], threads=1)
+    return Networks(store.weights("deepfilternet3")[0], threads=1)
+
+
+def test_real_networks_give_the_same_in_blocks_of_any_size(networks: Networks) -> None:
     song = noise(5 * RATE)
     whole = run(networks, song)
     assert np.abs(run(networks, song, block=12_345) - whole).max() < 1e-6
     assert np.square(whole[:, RATE:]).sum() < 0.01 * np.square(song[:, RATE:]).sum()  # it is all noise
+
+
+def test_real_networks_process_each_channel_on_its_own(networks: Networks) -> None:
+    at = np.arange(4 * RATE) / RATE
+    voice = (
+        sum(np.sin(2 * np.pi * 150 * n * at) / n for n in range(1, 20))
+        * (np.sin(2 * np.pi * 3 * at) > 0)
+        * 0.1
+    )
+    one, other = (voice + noise(4 * RATE)[0] * 0.1).astype(np.float32), noise(4 * RATE)[0]
+    other[: 3 * RATE // 2] = one[: 3 * RATE // 2]  # the channels differ from the middle of a chunk on
+    song = np.stack([one, other, one])
+    each = np.concatenate([run(networks, channel[None]) for channel in song])
+    assert np.abs(each[0]).max() > 0.01
+    assert np.abs(run(networks, song) - each).max() < 1e-5
+    assert np.array_equal(run(networks, song[[0, 2]]), each[[0, 2]])
+
+
+def test_streams_of_other_lengths_follow_on_the_same_networks(networks: Networks) -> None:
+    """A request with another shape than a dropped one would end the process."""
+    lengths = [run(networks, noise(samples)).shape[1] for samples in (RATE, 50_000, 700, 120_000)]
+    assert lengths == [RATE, 50_000, 700, 120_000]

@@ -1,6 +1,5 @@
 """Isolation of files: the voice and the noise add up to the source."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +21,12 @@ class Halving:
     def initial(self) -> dict[str, Any]:
         return {}
 
-    def run(self, name: str, inputs: Mapping[str, Any], states: dict[str, Any]) -> dict[str, Any]:
-        frames = inputs["feat_erb"].shape[2] - 2 if name == "enc" else inputs["emb"].shape[1]
-        wide, filters = np.zeros((1, 64, frames, 96), np.float32), np.zeros((1, frames, 96, 5, 2), np.float32)
+    def run(self, bands: Any, bins: Any, states: dict[str, Any]) -> tuple[Any, Any]:
+        channels, frames = len(bands), bands.shape[2] - 2
+        filters = np.zeros((channels, frames, 96, 5, 2), np.float32)
         filters[..., 2, 0] = 0.5
-        return dict.fromkeys(("e0", "e1", "e2", "e3"), wide) | {
-            "emb": wide[:, 0],
-            "c0": wide,
-            "m": np.full((1, 1, frames, 32), 0.5, np.float32),
-            "coefs": filters.reshape(1, frames, 96, 10),
-        }
+        gains = np.full((channels, 1, frames, 32), 0.5, np.float32)
+        return gains, filters.reshape(channels, frames, 96, 10)
 
 
 def write(path: Path, samples: int, channels: int = 2, rate: int = RATE) -> Path:

@@ -45,31 +45,38 @@ _WINDOW = np.sin(np.pi / 2 * np.sin(np.pi * (np.arange(SIZE) + 0.5) / SIZE) ** 2
 
 
 def analyze(frames: Samples) -> Spectra:
-    """Return the spectra of frames ``[T, 960]``."""
-    return (np.fft.rfft(frames * _WINDOW) * _SCALE).astype(np.complex64)
+    """Return the spectra ``[C, T, 481]`` of frames ``[C, T, 960]``."""
+    return np.asarray(np.fft.rfft(frames * _WINDOW) * _SCALE, np.complex64)
 
 
 def synthesize(spectra: Spectra) -> Samples:
-    """Return windowed frames ``[T, 960]``, to be overlapped by half."""
-    return (np.fft.irfft(spectra / _SCALE, SIZE) * _WINDOW).astype(np.float32)
+    """Return windowed frames ``[C, T, 960]``, to be overlapped by half."""
+    return np.asarray(np.fft.irfft(spectra / _SCALE, SIZE), np.float32) * _WINDOW
 
 
 class Features:
     """Normalizes the levels of bands and the lowest bins by running means. One for each stream."""
 
     def __init__(self) -> None:
-        self._level = np.linspace(-60, -90, BANDS, dtype=np.float32)
-        self._magnitude = np.linspace(0.001, 0.0001, FILTERED, dtype=np.float32)
+        level = np.linspace(-60, -90, BANDS, dtype=np.float32)
+        magnitude = np.linspace(0.001, 0.0001, FILTERED, dtype=np.float32)
+        self._mean = np.concatenate([level, magnitude])[None]
+
+    def repeat(self, channels: int) -> None:
+        """Go on with ``channels`` channels, all of which were the same so far."""
+        self._mean = self._mean.repeat(channels, axis=0)
 
     def next(self, spectra: Spectra) -> tuple[Samples, Spectra]:
-        """Return the features ``[T, 32]`` of the bands, and ``[T, 96]`` of the lowest bins."""
-        energy = np.add.reduceat(np.square(np.abs(spectra)), _EDGES, axis=1) / _WIDTHS
-        levels: Samples = (10 * np.log10(energy + 1e-10)).astype(np.float32)
-        lowest = spectra[:, :FILTERED]
-        means, scales = np.empty_like(levels), np.empty(lowest.shape, np.float32)
-        new = np.float32(1 - _DECAY)
-        decay = np.float32(_DECAY)
-        for number, (level, magnitude) in enumerate(zip(levels, np.abs(lowest), strict=True)):
-            self._level = means[number] = level * new + self._level * decay
-            self._magnitude = scales[number] = magnitude * new + self._magnitude * decay
-        return (levels - means) / np.float32(40), (lowest / np.sqrt(scales)).astype(np.complex64)
+        """Return the features ``[C, T, 32]`` of the bands, and ``[C, T, 96]`` of the lowest bins."""
+        power = np.square(spectra.real) + np.square(spectra.imag)
+        energy = np.add.reduceat(power, _EDGES, axis=2) / _WIDTHS.astype(np.float32)
+        levels: Samples = 10 * np.log10(energy + np.float32(1e-10))
+        values = np.concatenate([levels, np.sqrt(power[..., :FILTERED])], axis=2)
+        means = values * np.float32(1 - _DECAY)
+        for frame in range(
+            means.shape[1]
+        ):  # a product of matrices would be as fast, but wake the threads of BLAS
+            means[:, frame] += self._mean * np.float32(_DECAY)
+            self._mean = means[:, frame]
+        lowest: Spectra = spectra[..., :FILTERED] / np.sqrt(means[..., BANDS:])
+        return (levels - means[..., :BANDS]) / np.float32(40), lowest

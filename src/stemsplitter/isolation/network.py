@@ -1,7 +1,6 @@
-"""The networks of DeepFilterNet3 on OpenVINO, with the states of their recurrent layers as inputs and outputs."""
+"""The networks of DeepFilterNet3 on OpenVINO as one graph, with the states of its layers as inputs and outputs."""
 
 import tarfile
-from collections.abc import Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,15 +16,21 @@ from stemsplitter.separation.runtimes.openvino import new_core
 Array = npt.NDArray[Any]
 States = dict[str, Array]
 
-CONTEXT = {"enc": 2, "df_dec": 4}  # frames before a chunk that the convolutions of a network read
-_NAMES = ("enc", "erb_dec", "df_dec")
+CONTEXT = 2  # frames before a chunk that the convolutions of the encoder read
+_DECODERS = ("erb_dec", "df_dec")
+_PAST = (
+    64,
+    4,
+    96,
+)  # channels, frames and bins before a chunk that the convolutions of the second decoder read
 
 
 class Networks:
-    """The three networks of DeepFilterNet3 (Schröter et al., INTERSPEECH 2023), for chunks of any length.
+    """The networks of DeepFilterNet3 (Schröter et al., INTERSPEECH 2023), for chunks of any length and channel count.
 
     In the published graphs, the recurrent layers start at zero and the convolutions pad the past with zeros. Here the
     states are inputs and outputs, and the caller passes the past frames, so that chunks give what the whole would.
+    The encoder and both decoders are one graph, whose layers pass their results on without a change of layout.
 
     Args:
         weights: the archive of the three ONNX files.
@@ -40,71 +45,93 @@ class Networks:
         # half precision on some processors would be audible
         options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads or 0}
         try:
-            graphs = {
-                name: _stateful(core.read_model(BytesIO(data))) for name, data in _read(weights).items()
-            }
-            self._compiled = {
-                name: core.compile_model(graph, "CPU", options) for name, graph in graphs.items()
-            }
-        except (OSError, KeyError, tarfile.TarError, RuntimeError) as error:
+            self._compiled = core.compile_model(_joined(core, _read(weights)), "CPU", options)
+        except (OSError, KeyError, ValueError, tarfile.TarError, RuntimeError) as error:
             raise ModelError(f"{weights.name} cannot be loaded as DeepFilterNet3: pull it again.") from error
+        # Kept for reuse: OpenVINO ends the process where a request follows a dropped one with another shape.
+        self._idle: list[ov.InferRequest] = []
 
     def initial(self) -> States:
-        """Return the states at the start of a stream, by ``NETWORK.state0`` and so on."""
+        """Return the states of one channel at the start of a stream; several channels are along the first axis."""
+        ports = ((port.get_any_name(), port.get_partial_shape()) for port in self._compiled.inputs)
         return {
-            f"{name}.{port}": np.zeros(network.input(port).shape, np.float32)
-            for name, network in self._compiled.items()
-            for port in _ports(network)
+            name: np.zeros((1, *(length.get_length() for length in list(shape)[1:])), np.float32)
+            for name, shape in ports
+            if name.startswith("state")
         }
 
-    def run(self, name: str, inputs: Mapping[str, Array], states: States) -> dict[str, Array]:
-        """Run ``enc``, ``erb_dec`` or ``df_dec`` on a chunk, and update its states; return the outputs by name."""
-        network = self._compiled[name]
-        ports = _ports(network)
-        request = network.create_infer_request()
-        request.infer({**inputs, **{port: states[f"{name}.{port}"] for port in ports}})
-        outputs = {each: np.array(request.get_tensor(each).data) for each in _outputs(network)}
-        for port in ports:
-            states[f"{name}.{port}"] = outputs.pop(port.replace("state", "next"))
-        return outputs
+    def run(self, bands: Array, bins: Array, states: States) -> tuple[Array, Array]:
+        """Run a chunk of ``T`` frames and update the states.
+
+        Args:
+            bands: levels ``[C, 1, T + 2, 32]``.
+            bins: real and imaginary parts ``[C, 2, T + 2, 96]``.
+            states: of the same stream.
+
+        Returns:
+            The gains of the bands ``[C, 1, T, 32]``, and the filters of the lowest bins ``[C, T, 96, 10]``: for each of
+            five frames, real and imaginary part.
+        """
+        request = self._idle.pop() if self._idle else self._compiled.create_infer_request()
+        try:
+            request.infer(
+                {"feat_erb": bands, "feat_spec": bins, **states}, share_inputs=True, share_outputs=True
+            )
+            states.update({name: request.get_tensor(f"next_{name}").data.copy() for name in states})
+            return request.get_tensor("m").data.copy(), request.get_tensor("coefs").data.copy()
+        finally:
+            self._idle.append(request)
 
 
 def _read(weights: Path) -> dict[str, bytes]:
     found = {}
     with tarfile.open(weights) as archive:
-        for name in _NAMES:
+        for name in ("enc", *_DECODERS):
             file = archive.extractfile(f"tmp/export/{name}.onnx")
             assert file is not None
             found[name] = file.read()
     return found
 
 
-def _stateful(graph: Any) -> Any:
-    """Replace the zero states of recurrent layers by inputs, and the padding of the past by nothing."""
-    parameters: list[Any] = []
+def _joined(core: ov.Core, files: dict[str, bytes]) -> ov.Model:
+    """Join the encoder and the decoders. The states are inputs ``state_…`` and outputs ``next_state_…``."""
+    graphs = {name: core.read_model(BytesIO(data)) for name, data in files.items()}
+    parameters: list[Any] = graphs["enc"].get_parameters()
     results: list[Any] = []
-    for node in graph.get_ordered_ops():
-        if node.get_type_name() == "Pad":
-            node.output(0).replace(node.input_value(0))
-        elif node.get_type_name() == "GRUSequence":
-            number = len(parameters)
-            shape = node.input(1).get_shape()
-            parameter = op.parameter(shape, np.float32, name=f"state{number}")
-            parameter.output(0).set_names({f"state{number}"})
-            node.input(1).replace_source_output(parameter.output(0))
-            node.output(1).add_names({f"next{number}"})
-            parameters.append(parameter)
-            results.append(op.result(node.output(1)))
-    graph.add_parameters(parameters)
-    graph.add_results(results)
-    graph.validate_nodes_and_infer_types()
-    return graph
 
+    def add_state(name: str, shape: list[int]) -> Any:
+        parameter = op.parameter(ov.PartialShape([-1, *shape]), np.float32)
+        parameter.output(0).set_names({name})
+        parameters.append(parameter)
+        return parameter.output(0)
 
-def _ports(network: ov.CompiledModel) -> list[str]:
-    names = (name for port in network.inputs for name in port.get_names())
-    return sorted(name for name in names if name.startswith("state"))
+    def add_result(name: str, value: Any) -> None:
+        result = op.result(value)
+        result.output(0).set_names({name})
+        results.append(result)
 
-
-def _outputs(network: ov.CompiledModel) -> list[str]:
-    return [min(port.get_names(), key=len) for port in network.outputs]
+    for network, graph in graphs.items():
+        for node in graph.get_ordered_ops():
+            if node.get_type_name() == "Pad":  # of the past
+                node.output(0).replace(node.input_value(0))
+            elif node.get_type_name() == "GRUSequence":
+                name = f"state_{network}_{node.get_friendly_name()}"
+                node.input(1).replace_source_output(add_state(name, list(node.input(1).get_shape())[1:]))
+                add_result(f"next_{name}", node.output(1))
+    encoded = {
+        name: port.get_node().input_value(0) for port in graphs["enc"].outputs for name in port.get_names()
+    }
+    past = add_state("state_past", list(_PAST))
+    encoded["c0"] = op.concat([past, encoded["c0"]], 2).output(0)
+    ends = [
+        np.array([number]) for number in (-_PAST[1], np.iinfo(np.int64).max, 1, 2)
+    ]  # start, stop, step, axis
+    add_result("next_state_past", op.slice(encoded["c0"], *ends).output(0))
+    for decoder, output in zip(_DECODERS, ("m", "coefs"), strict=True):
+        for parameter in graphs[decoder].get_parameters():
+            (name,) = parameter.output(0).get_names() & encoded.keys()
+            parameter.output(0).replace(encoded[name])
+        add_result(output, graphs[decoder].output(output).get_node().input_value(0))
+    model = ov.Model(results, parameters, "DeepFilterNet3")
+    model.reshape({port: ov.PartialShape([-1, *list(port.get_partial_shape())[1:]]) for port in model.inputs})
+    return model
