@@ -78,5 +78,5 @@ class Features:
         ):  # a product of matrices would be as fast, but wake the threads of BLAS
             means[:, frame] += self._mean * np.float32(_DECAY)
             self._mean = means[:, frame]
-        lowest: Spectra = spectra[..., :FILTERED] / np.sqrt(means[..., BANDS:])
+        lowest = (spectra[..., :FILTERED] / np.sqrt(means[..., BANDS:])).astype(np.complex64, copy=False)
         return (levels - means[..., :BANDS]) / np.float32(40), lowest
