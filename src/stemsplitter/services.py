@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from stemsplitter.account_data.deletion import AccountDeletion
 from stemsplitter.accounts.addresses import AddressProofs
 from stemsplitter.accounts.secret_box import SecretBox, derive_key, load_secret
 from stemsplitter.accounts.secrets_service import WebhookSecrets
@@ -18,6 +19,7 @@ from stemsplitter.fetching import Fetcher
 from stemsplitter.files.private import create_private, make_private
 from stemsplitter.health.service import HealthService
 from stemsplitter.idempotency.service import IdempotencyService
+from stemsplitter.jobs.models import ANALYSIS, EFFECT, SPEECH, SPLIT
 from stemsplitter.links import Links
 from stemsplitter.mail import Mailer
 from stemsplitter.notices.service import Notices
@@ -212,6 +214,13 @@ class Services:
     def speech(self) -> SpeechService:
         """Spoken texts."""
         return SpeechService(*self._tool_parts())
+
+    @cached_property
+    def account_deletion(self) -> AccountDeletion:
+        """Deletion of accounts."""
+        of_tools = self.analyses.endings
+        endings = {SPLIT: self.splits.endings, ANALYSIS: of_tools, EFFECT: of_tools, SPEECH: of_tools}
+        return AccountDeletion(self.database, endings)
 
     @cached_property
     def derived_files(self) -> DerivedFiles:

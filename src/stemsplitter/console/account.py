@@ -58,7 +58,7 @@ def sign_in(
 ) -> Response:
     """Create a session and redirect to the requested page."""
     try:
-        _throttle(request, services, email)
+        throttle(request, services, email)
         with services.database.read() as session:
             account = services.accounts.verify_password(session, email, password)
     except (Unauthorized, RateLimited) as error:
@@ -82,7 +82,7 @@ def sign_up(
 ) -> Response:
     """Create an account and a session."""
     try:
-        _throttle(request, services, email)
+        throttle(request, services, email)
         sign_ups = Policy("sign-up", services.settings.signups_per_day, DAY_S)
         services.rate_limits.check(client_network(request), sign_ups)
         account = services.accounts.sign_up(email, password, verifies=services.mail.enabled)
@@ -140,7 +140,7 @@ def change_password(
 ) -> Response:
     """Change the password and end all other sessions."""
     try:
-        _throttle(request, services, signed_in.account.email)
+        throttle(request, services, signed_in.account.email)
         password_hash = services.accounts.checked_new_password(signed_in.account, current, new)
     except ServiceError as error:
         return _account(request, error=error)
@@ -160,7 +160,7 @@ def change_email(
 ) -> Response:
     """Change the email address: at once, or when the link that is sent to the new one is opened."""
     try:
-        _throttle(request, services, signed_in.account.email)
+        throttle(request, services, signed_in.account.email)
         services.accounts.check_password(signed_in.account, current)
         if services.mail.enabled:
             response = see_other("/account?done=new-address")
@@ -218,7 +218,7 @@ def _enter(
     return response
 
 
-def _throttle(request: Request, services: Services, email: str) -> None:
+def throttle(request: Request, services: Services, email: str) -> None:
     """Count an attempt that takes a password.
 
     Attempts of others do not lock the owner out: a browser that was signed in to the account has its own count.

@@ -5,6 +5,7 @@ from fastapi import APIRouter, Depends, FastAPI
 from stemsplitter.console import (
     access,
     account,
+    account_data,
     assets,
     credits,
     demo,
@@ -38,6 +39,7 @@ PAGES: tuple[APIRouter, ...] = (
     theme.router,
     manual.router,
     account.router,
+    account_data.router,
     reset.router,
     verify.router,
     new_split.router,

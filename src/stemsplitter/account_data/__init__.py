@@ -1,0 +1,1 @@
+"""All data of an account: its export and its deletion."""
