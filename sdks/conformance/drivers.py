@@ -1,6 +1,7 @@
 """Drivers of the SDKs, one process each."""
 
 import json
+import platform
 import queue
 import shutil
 import subprocess
@@ -70,6 +71,21 @@ def _java() -> list[str]:
     return [java, *options, "-cp", str(classes), "io.github.stemsplitter.Driver"]
 
 
+def _swift() -> list[str]:
+    chroot, folder = SDKS.parent / ".swift-chroot", BUILD / "swift"
+    if not (shutil.which("swift") or chroot.exists()):
+        raise MissingToolchain("Swift is not installed: run `make test-sdk-swift`, or install Swift 6.")
+    swift = [str(SDKS.parent / "scripts" / "swift"), "build", "--product", "Driver"]
+    _build([*swift, "--package-path", "sdks/swift", "--scratch-path", "sdks/build/swift"], "swift")
+    program = str(folder / "debug" / "Driver")
+    if shutil.which("swift"):
+        return [program]
+    # with the libraries of the chroot, and the files of this system
+    libraries = [f"usr/lib/{platform.machine()}-linux-gnu", "usr/libexec/swift/lib/swift/linux"]
+    (loader,) = chroot.glob("usr/lib*/ld-linux-*.so.?")
+    return [str(loader), "--library-path", ":".join(str(chroot / each) for each in libraries), program]
+
+
 COMMANDS = {
     "python": _python,
     "node": _node,
@@ -77,7 +93,10 @@ COMMANDS = {
     "php": _php,
     "lua": _lua,
     "java": _java,
+    "swift": _swift,
 }
+# Swift's toolchain is 3 GB, and installing and building takes minutes: `make test-sdk-swift`
+DEFAULT = [language for language in COMMANDS if language != "swift"]
 
 
 class Driver:

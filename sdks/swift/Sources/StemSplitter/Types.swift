@@ -1,0 +1,264 @@
+import Foundation
+
+/// A value of JSON. Literals make one: `["semitones": -2]`.
+public enum JSON: Codable, Equatable, Sendable {
+    case null, bool(Bool), number(Double), string(String), array([JSON]), object([String: JSON])
+
+    public init(from decoder: Decoder) throws {
+        let value = try decoder.singleValueContainer()
+        if value.decodeNil() {
+            self = .null
+        } else if let found = try? value.decode(Bool.self) {
+            self = .bool(found)
+        } else if let found = try? value.decode(Double.self) {
+            self = .number(found)
+        } else if let found = try? value.decode(String.self) {
+            self = .string(found)
+        } else if let found = try? value.decode([JSON].self) {
+            self = .array(found)
+        } else {
+            self = .object(try value.decode([String: JSON].self))
+        }
+    }
+
+    public func encode(to encoder: Encoder) throws {
+        var value = encoder.singleValueContainer()
+        switch self {
+        case .null: try value.encodeNil()
+        case .bool(let found): try value.encode(found)
+        case .number(let found): try value.encode(found)
+        case .string(let found): try value.encode(found)
+        case .array(let found): try value.encode(found)
+        case .object(let found): try value.encode(found)
+        }
+    }
+
+    /// A field of an object.
+    public subscript(name: String) -> JSON? {
+        if case .object(let fields) = self { return fields[name] }
+        return nil
+    }
+
+    public var string: String? {
+        if case .string(let found) = self { return found }
+        return nil
+    }
+
+    public var number: Double? {
+        if case .number(let found) = self { return found }
+        return nil
+    }
+}
+
+extension JSON: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral, ExpressibleByIntegerLiteral,
+    ExpressibleByFloatLiteral, ExpressibleByStringLiteral, ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
+{
+    public init(nilLiteral: ()) { self = .null }
+    public init(booleanLiteral value: Bool) { self = .bool(value) }
+    public init(integerLiteral value: Int) { self = .number(Double(value)) }
+    public init(floatLiteral value: Double) { self = .number(value) }
+    public init(stringLiteral value: String) { self = .string(value) }
+    public init(arrayLiteral elements: JSON...) { self = .array(elements) }
+    public init(dictionaryLiteral elements: (String, JSON)...) {
+        self = .object(Dictionary(elements, uniquingKeysWith: { $1 }))
+    }
+}
+
+/// Song of a job: a direct URL, a link of a page, or an uploaded file.
+public struct Input: Codable, Sendable {
+    public var type: String
+    public var url, uploadId, fileUrl, storageKey: String?
+
+    public static func directURL(_ url: String) -> Input { Input(type: "direct_url", url: url) }
+
+    public static func link(_ url: String) -> Input { Input(type: "link", url: url) }
+}
+
+/// Uploaded file. `input` is the input of a job.
+public struct Upload: Sendable {
+    public let uploadId, fileURL, storageKey: String
+    public let expiresAt: String?
+
+    public var input: Input {
+        Input(type: "uploaded_file", uploadId: uploadId, fileUrl: fileURL, storageKey: storageKey)
+    }
+}
+
+/// Request of a split. Properties that are nil have the server's default.
+public struct SplitRequest: Codable, Sendable {
+    public var input: Input
+    /// `2s`, `4s`, `6s` or a model.
+    public var stemModel: String?
+    /// `mp3`, `wav`, `flac`, `ogg`, `m4a`…
+    public var outputFormat: String?
+    public var bitDepth: String?
+    /// `fast`, `balanced` or `best`.
+    public var quality: String?
+    public var stems, instruments: [String]?
+    public var webhookUrl: String?
+    public var metadata: [String: String]?
+
+    public init(
+        input: Input, stemModel: String? = nil, outputFormat: String? = nil, bitDepth: String? = nil,
+        quality: String? = nil, stems: [String]? = nil, instruments: [String]? = nil, webhookUrl: String? = nil,
+        metadata: [String: String]? = nil
+    ) {
+        (self.input, self.stemModel, self.outputFormat) = (input, stemModel, outputFormat)
+        (self.bitDepth, self.quality, self.stems, self.instruments) = (bitDepth, quality, stems, instruments)
+        (self.webhookUrl, self.metadata) = (webhookUrl, metadata)
+    }
+}
+
+/// Request of a mix of stems.
+public struct MixRequest: Codable, Sendable {
+    /// Decibels by stem; nil leaves a stem out.
+    public var gains: [String: Double?]
+    /// Positions by stem, from -1 (left) to 1 (right).
+    public var pan: [String: Double]?
+    public var format, bitDepth: String?
+    public var bitrate: Int?
+
+    public init(
+        gains: [String: Double?] = [:], pan: [String: Double]? = nil, format: String? = nil, bitDepth: String? = nil,
+        bitrate: Int? = nil
+    ) {
+        (self.gains, self.pan, self.format, self.bitDepth, self.bitrate) = (gains, pan, format, bitDepth, bitrate)
+    }
+}
+
+/// Request of the tempo, key and tuning of a song.
+public struct AnalysisRequest: Codable, Sendable {
+    public var input: Input
+    public var webhookUrl: String?
+    public var metadata: [String: String]?
+
+    public init(input: Input, webhookUrl: String? = nil, metadata: [String: String]? = nil) {
+        (self.input, self.webhookUrl, self.metadata) = (input, webhookUrl, metadata)
+    }
+}
+
+/// Request of an effect: `pitch`, `speed`, `nightcore`, `daycore`, `slowed_reverb` or `voice_isolator`.
+public struct EffectRequest: Codable, Sendable {
+    public var input: Input
+    public var effect: String
+    /// Such as `["semitones": -2]`.
+    public var parameters: [String: JSON]?
+    public var outputFormat, webhookUrl: String?
+    public var metadata: [String: String]?
+
+    public init(
+        input: Input, effect: String, parameters: [String: JSON]? = nil, outputFormat: String? = nil,
+        webhookUrl: String? = nil, metadata: [String: String]? = nil
+    ) {
+        (self.input, self.effect, self.parameters, self.outputFormat) = (input, effect, parameters, outputFormat)
+        (self.webhookUrl, self.metadata) = (webhookUrl, metadata)
+    }
+}
+
+/// Request of speech.
+public struct SpeechRequest: Codable, Sendable {
+    public var text: String
+    public var voice: String?
+    public var speed, pitch: Double?
+    public var outputFormat, webhookUrl: String?
+    public var metadata: [String: String]?
+
+    public init(
+        text: String, voice: String? = nil, speed: Double? = nil, pitch: Double? = nil, outputFormat: String? = nil,
+        webhookUrl: String? = nil, metadata: [String: String]? = nil
+    ) {
+        (self.text, self.voice, self.speed, self.pitch, self.outputFormat) = (text, voice, speed, pitch, outputFormat)
+        (self.webhookUrl, self.metadata) = (webhookUrl, metadata)
+    }
+}
+
+/// State of a job.
+public struct Status: RawRepresentable, Codable, Hashable, Sendable {
+    public static let queued = Status(rawValue: "queued"), processing = Status(rawValue: "processing")
+    public static let succeeded = Status(rawValue: "succeeded"), failed = Status(rawValue: "failed")
+
+    public let rawValue: String
+    public init(rawValue: String) { self.rawValue = rawValue }
+}
+
+/// Job of any kind, with the properties of ``Known``: those of other kinds are nil.
+@dynamicMemberLookup
+public struct Job: Codable, Sendable {
+    /// All fields, as the server sent them.
+    public let fields: [String: JSON]
+    private let known: Known
+
+    public struct Known: Decodable, Sendable {
+        public let id: String
+        public let status: Status
+        /// Percent; nil for mixes.
+        public let progress: Int?
+        public let filename, createdAt, updatedAt, expiresAt, stemModel, outputFormat: String?
+        public let creditsUsed, creditsRefunded, durationSeconds: Int?
+        public let metadata: [String: String]?
+        /// Code and message, once the job has failed.
+        public let error: Reason?
+        /// Link of each stem of a split, or of each output of an effect or of speech, once the job has succeeded.
+        public let stems, outputs: [String: String]?
+        /// Link of a mix.
+        public let url: String?
+        public let tempo: Tempo?
+        public let key: Key?
+        public let tuningCents: Double?
+    }
+
+    public struct Reason: Decodable, Sendable { public let code, message: String }
+
+    public struct Tempo: Decodable, Sendable {
+        public let bpm, confidence: Double
+        public let alternatives, beats: [Double]
+    }
+
+    public struct Key: Decodable, Sendable {
+        public let name, camelot: String
+        public let confidence: Double
+    }
+
+    public init(from decoder: Decoder) throws {
+        (fields, known) = (try [String: JSON](from: decoder), try Known(from: decoder))
+    }
+
+    /// Encodes the job as the server sent it.
+    public func encode(to encoder: Encoder) throws { try fields.encode(to: encoder) }
+
+    public subscript<Value>(dynamicMember property: KeyPath<Known, Value>) -> Value { known[keyPath: property] }
+
+    var hasEnded: Bool { self.status == .succeeded || self.status == .failed }
+}
+
+/// Page of a list. `nextCursor` is nil on the last page.
+public struct Page<Item: Decodable & Sendable>: Decodable, Sendable {
+    public let items: [Item]
+    public let nextCursor: String?
+}
+
+/// Balance of the account, in seconds of audio.
+public struct Credits: Codable, Sendable { public let balance: Int, unit: String }
+
+/// Model of the server.
+public struct Model: Decodable, Sendable {
+    public let name, title, licence: String
+    public let stems: [String]
+    public let ready: Bool
+}
+
+/// Voice of speech.
+public struct Voice: Codable, Sendable { public let name: String }
+
+/// Signing secret. Only a new one has a value.
+public struct WebhookSecret: Decodable, Sendable { public let id, prefix, expiresAt, secret: String? }
+
+/// Delivery of a webhook. The status is `pending`, `delivered`, `failed` or `gone`.
+public struct Delivery: Decodable, Sendable {
+    public let id: String
+    public let event, eventId, splitId, url, status, lastError: String?
+    public let attempts, lastStatus: Int?
+}
+
+/// Deletion of a job.
+public struct Deletion: Codable, Sendable { public let id: String, deleted: Bool }
