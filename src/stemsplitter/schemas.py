@@ -15,10 +15,9 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from stemsplitter.spelling import nearest
+from stemsplitter.spelling import nearest, shown
 
 UNKNOWN_FIELD = "unknown_field"
-_SHOWN = 64  # characters of the name of an unknown field
 
 
 def format_time(at: datetime) -> str:
@@ -65,12 +64,14 @@ class RequestModel(CamelModel):
         known = [field.alias or name for name, field in cls.model_fields.items()]
         for name in body if isinstance(body, dict) else ():
             if name not in known and name not in cls.model_fields:
-                # JSON can hold lone surrogates, which the response cannot
-                shown = name[:_SHOWN].encode("utf-8", "replace").decode().replace("\0", "?")
-                match = nearest(shown, known)
-                rest = f"did you mean {match}?" if match else f"send only {', '.join(known)}."
+                match = nearest(name, known)
+                rest = (
+                    f"did you mean {match}?"
+                    if match
+                    else f"send only {', '.join(known) or 'an empty object'}."
+                )
                 message = "Unknown field {field}: {rest}"
-                raise PydanticCustomError(UNKNOWN_FIELD, message, {"field": shown, "rest": rest})
+                raise PydanticCustomError(UNKNOWN_FIELD, message, {"field": shown(name), "rest": rest})
         return body
 
     @field_validator("*", mode="after")

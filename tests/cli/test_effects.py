@@ -92,7 +92,7 @@ def test_existing_file_is_kept_unless_overwritten(song: Path) -> None:
     [
         (["speed"], "give either --preset or --rate"),
         (["speed", "--preset", "nightcore", "--rate", "2"], "give either --preset or --rate"),
-        (["speed", "--preset", "fast"], "There is no preset 'fast': choose from nightcore"),
+        (["speed", "--preset", "fast"], "Unknown preset fast: choose from nightcore"),
         (["speed", "--rate", "9"], "choose one from 0.25 to 4"),
         (["pitch", "--semitones", "40"], "choose from -12 to 12"),
         (["slowed-reverb", "--wet", "140"], "choose from 0 to 100"),

@@ -144,12 +144,26 @@ def test_silence_and_a_sample_are_audio(
 @pytest.mark.parametrize(
     ("changes", "param", "message"),
     [
-        ({"effect": "robot"}, None, "'pitch', 'speed'"),
+        (
+            {"effect": "robot"},
+            "effect",
+            "Unknown effect robot: choose from pitch, speed, nightcore, daycore, slowed",
+        ),
+        ({"effect": "Night core"}, "effect", "Unknown effect Night core: did you mean nightcore?"),
+        ({"effect": "x\udc00\0" * 999}, "effect", "Unknown effect x"),
+        ({"effect": 5}, "effect", "Unknown effect 5: choose from pitch"),
+        ({"input": {"type": "direct"}}, "input.type", "Unknown type direct: did you mean direct_url?"),
+        ({"input": {}}, "input.type", "input.type: Field required."),
         ({"parameters": {"semitones": 13}}, "parameters.semitones", "12"),
         ({"parameters": {}}, "parameters.semitones", "required"),
         ({"parameters": {"semitones": 1, "formant": True}}, "parameters.formant", "did you mean formants?"),
         ({"effect": "speed", "parameters": {"rate": 0}}, "parameters.rate", "0.25"),
         ({"outputFormat": "wma"}, "outputFormat", "mp3"),
+        (
+            {"effect": "voice_isolator", "parameters": {"wet": 1}},
+            "parameters.wet",
+            "Unknown field wet: send only an empty object.",
+        ),
         ({"effect": "voice_isolator", "parameters": {}}, "effect", "models pull deepfilternet3"),
         ({"input": {"type": "split", "id": "split_none"}}, None, "There is no split split_none"),
         (
@@ -171,7 +185,9 @@ def test_refused_effect_costs_nothing(
         "effect": "pitch",
         "parameters": {"semitones": 1},
     }
-    response = client.post(EFFECTS, json=body | changes)
+    # with escapes, as a lone surrogate has no other form
+    content = json.dumps(body | changes)
+    response = client.post(EFFECTS, content=content, headers={"Content-Type": "application/json"})
     error = response.json()["error"]
     assert response.status_code in (404, 422), response.text
     assert error.get("param") == param
@@ -185,8 +201,9 @@ def test_refused_effect_costs_nothing(
         ({"text": ""}, 422, "at least 1 character"),
         ({"text": "😀 🎉 …"}, 422, "The text has nothing to be spoken: give words in English."),
         ({"text": "a" * 20_001}, 422, "at most 20000 characters"),
-        ({"text": "a" * 1_000_000}, 413, "The body is too large"),
-        ({"text": "Hello", "voice": "robot"}, 422, "There is no voice 'robot': choose from american."),
+        ({"text": "a" * 1_000_000}, 413, "The body is over the limit of 65,536 bytes: shorten it."),
+        ({"text": "Hello", "voice": "robot"}, 422, "Unknown voice robot: choose from american."),
+        ({"text": "Hello", "voice": "amercan"}, 422, "Unknown voice amercan: did you mean american?"),
         ({"text": "Hello", "speed": 3}, 422, "less than or equal to 2"),
     ],
 )

@@ -2,17 +2,20 @@
 
 import sys
 from collections.abc import Iterator
+from difflib import SequenceMatcher
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import soundfile
+import soxr
+from pocketsphinx import Decoder
 from typer.testing import CliRunner
 
 from stemsplitter.cli.main import app
 from stemsplitter.errors import ModelError, OutputError, RequestError
-from stemsplitter.tools.speaking import LONGEST_TEXT, speak
+from stemsplitter.tools.speaking import LONGEST_TEXT, load_voice, speak
 
 
 class Toy:
@@ -24,6 +27,13 @@ class Toy:
         for sentence in text.split("."):
             letters = sum(letter.isalpha() for letter in sentence)
             yield np.full(int(2400 * letters / speed), 0.1, np.float32)
+
+
+@pytest.fixture(autouse=True)
+def no_loaded_voice() -> Iterator[None]:
+    load_voice.cache_clear()
+    yield
+    load_voice.cache_clear()
 
 
 @pytest.fixture
@@ -55,7 +65,7 @@ def test_every_format_is_written(tmp_path: Path, format: str) -> None:
         ("a" * (LONGEST_TEXT + 1), {}, "shorten it"),
         ("hello", {"speed": 3.0}, "choose from 0.5 to 2"),
         ("hello", {"semitones": 13.0}, "choose from -12 to 12"),
-        ("hello", {"voice": "emma"}, "There is no voice 'emma': choose from american"),
+        ("hello", {"voice": "emma"}, "Unknown voice emma: choose from american"),
         ("hello", {"format": "xyz"}, "xyz"),
     ],
 )
@@ -69,6 +79,39 @@ def test_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setitem(sys.modules, "hibari", None)
     with pytest.raises(ModelError, match=r"pip install 'stemsplitter\[speech\]'"):
         speak("hello", tmp_path / "a.wav")
+
+
+def test_listener_hears_the_text(tmp_path: Path) -> None:
+    """A recognizer of any English text hears the words, and each word is found where it is spoken."""
+    text = "she opened the window and looked at the quiet river before the sun came up"
+    done = speak(f"{text}.", tmp_path / "a.wav")
+    sound, rate = soundfile.read(done.path, dtype="float32")
+    spoken = (soxr.resample(sound, rate, 16_000) * 32_767).astype("<i2").tobytes()
+    heard, _ = recognize(Decoder(loglevel="FATAL"), spoken)
+    same = SequenceMatcher(None, text.split(), heard.split()).get_matching_blocks()
+    assert sum(block.size for block in same) >= 13  # of 15 words
+    aligner = Decoder(lm=None, loglevel="FATAL")
+    aligner.set_align_text(text)
+    found, words = recognize(aligner, spoken)
+    assert found == text
+    for word, seconds in words:
+        letters = len(word)
+        assert 0.02 * letters < seconds < 0.15 * letters + 0.15, word
+    aligner.set_align_text("the market closes early on sunday so buy some bread and a bottle of milk today")
+    assert recognize(aligner, spoken)[0] != text
+
+
+def recognize(decoder: Decoder, samples: bytes) -> tuple[str, list[tuple[str, float]]]:
+    """Return the words of a recording at 16 kHz, in one string and with their durations in seconds."""
+    decoder.start_utt()
+    decoder.process_raw(samples, full_utt=True)
+    decoder.end_utt()
+    words = [
+        (each.word.partition("(")[0], (each.end_frame - each.start_frame + 1) / 100)
+        for each in decoder.seg() or ()
+        if each.word[0] != "<"
+    ]
+    return " ".join(word for word, _ in words), words
 
 
 @pytest.mark.usefixtures("voice")

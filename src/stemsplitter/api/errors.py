@@ -16,12 +16,16 @@ from stemsplitter.api.envelope import failure
 from stemsplitter.errors import AudioError, RequestError
 from stemsplitter.schemas import UNKNOWN_FIELD
 from stemsplitter.service_errors import InsufficientCredits, RateLimited, ServiceError, Unauthorized
+from stemsplitter.spelling import unknown
 from stemsplitter.storage import FileMissing, StorageError
+
+_UNKNOWN_TAG, _NO_TAG = "union_tag_invalid", "union_tag_not_found"  # types of errors of pydantic
 
 _log = logging.getLogger(__name__)
 
 NO_PATH = (404, "NOT_FOUND", "There is nothing at this path: see the API reference.")
-TOO_LARGE = (413, "PAYLOAD_TOO_LARGE", "The body is too large for this path.")
+MAX_BODY_BYTES = 64 * 1024
+TOO_LARGE = (413, "PAYLOAD_TOO_LARGE", f"The body is over the limit of {MAX_BODY_BYTES:,} bytes: shorten it.")
 UNAVAILABLE = (
     503,
     "UNAVAILABLE",
@@ -39,7 +43,7 @@ UNSUPPORTED_TYPE = (415, "UNSUPPORTED_MEDIA_TYPE", "Send the body as application
 _FRAMEWORK = {
     400: (422, "VALIDATION_ERROR", "The body cannot be read: send valid JSON in UTF-8."),
     404: NO_PATH,
-    413: TOO_LARGE,
+    413: (413, "PAYLOAD_TOO_LARGE", "The body is too large for this path."),
     415: UNSUPPORTED_TYPE,
 }
 
@@ -191,18 +195,34 @@ def _invalid(request: Request, error: Exception) -> Response:
         return answer(request, 422, "VALIDATION_ERROR", "The body is not valid JSON.")
     if isinstance(error.body, bytes):  # not parsed, as the Content-Type is not JSON
         return answer(request, *UNSUPPORTED_TYPE)
-    found = [(_param(_location(each), error.body), _sentence(each["msg"])) for each in problems]
+    found = [(_param(_location(each), error.body), _message(each)) for each in problems]
     param, message = found[0]
     details = {"errors": [{"param": at, "message": text} for at, text in found]} if len(found) > 1 else None
-    if param and problems[0]["type"] != UNKNOWN_FIELD:
+    if param and problems[0]["type"] not in (UNKNOWN_FIELD, _UNKNOWN_TAG):
         message = f"{param}: {message}"
     return answer(request, 422, "VALIDATION_ERROR", message, param=param, details=details)
 
 
 def _location(problem: Mapping[str, Any]) -> tuple[str | int, ...]:
-    """Return the location of an error of pydantic, which for an unknown field is that of its object."""
+    """Return the location of an error of pydantic, which for an unknown field or kind of object is that object's."""
     location: tuple[str | int, ...] = problem["loc"]
-    return (*location, problem["ctx"]["field"]) if problem["type"] == UNKNOWN_FIELD else location
+    if problem["type"] == UNKNOWN_FIELD:
+        return (*location, problem["ctx"]["field"])
+    if problem["type"] in (_UNKNOWN_TAG, _NO_TAG):
+        return (*location, _discriminator(problem))
+    return location
+
+
+def _discriminator(problem: Mapping[str, Any]) -> str:
+    return str(problem["ctx"]["discriminator"]).strip("'")
+
+
+def _message(problem: Mapping[str, Any]) -> str:
+    """Return the message of an error of pydantic; that of an unknown kind of object suggests the nearest."""
+    if problem["type"] == _UNKNOWN_TAG:
+        known = problem["ctx"]["expected_tags"].replace("'", "").split(", ")
+        return unknown(_discriminator(problem), problem["ctx"]["tag"], known)
+    return "Field required." if problem["type"] == _NO_TAG else _sentence(problem["msg"])
 
 
 def _param(location: Sequence[str | int], body: Any) -> str:

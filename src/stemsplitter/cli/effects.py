@@ -17,6 +17,7 @@ from stemsplitter.cli.targets import refuse_existing
 from stemsplitter.errors import OutputError, RequestError
 from stemsplitter.files.names import file_name, shown
 from stemsplitter.files.temporary import temporary_folder
+from stemsplitter.spelling import unknown
 
 if TYPE_CHECKING:
     from stemsplitter.library import Separator
@@ -102,7 +103,7 @@ def speed(
         raise RequestError("The speed is not clear: give either --preset or --rate.")
     presets = transformations.SPEED_PRESETS
     if preset is not None and preset not in presets:
-        raise RequestError(f"There is no preset {preset!r}: choose from {', '.join(presets)}.")
+        raise RequestError(unknown("preset", preset, list(presets)))
     factor = presets[preset] if preset is not None else rate
     assert factor is not None
     change = transformations.speed(factor, keep_pitch=keep_pitch)

@@ -73,9 +73,8 @@ class Features:
         levels: Samples = 10 * np.log10(energy + np.float32(1e-10))
         values = np.concatenate([levels, np.sqrt(power[..., :FILTERED])], axis=2)
         means = values * np.float32(1 - _DECAY)
-        for frame in range(
-            means.shape[1]
-        ):  # a product of matrices would be as fast, but wake the threads of BLAS
+        # not a product of matrices: it would wake the threads of BLAS
+        for frame in range(means.shape[1]):
             means[:, frame] += self._mean * np.float32(_DECAY)
             self._mean = means[:, frame]
         lowest = (spectra[..., :FILTERED] / np.sqrt(means[..., BANDS:])).astype(np.complex64, copy=False)

@@ -1,5 +1,6 @@
 """Text to speech in a file."""
 
+import functools
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from stemsplitter.effects import Limiter, PitchShift, apply
 from stemsplitter.errors import ModelError, RequestError
 from stemsplitter.library import Progress
 from stemsplitter.library.results import OnProgress
+from stemsplitter.spelling import unknown
 
 Samples = npt.NDArray[np.float32]
 
@@ -108,7 +110,9 @@ def speak(
 def check_text(text: str) -> None:
     """Check a text before it is spoken. Raises RequestError if it is too long, or has no letter and no digit."""
     if len(text) > LONGEST_TEXT:
-        raise RequestError(f"The text has {len(text)} characters: shorten it to {LONGEST_TEXT}, or split it.")
+        raise RequestError(
+            f"The text has {len(text):,} characters: shorten it to {LONGEST_TEXT:,}, or split it."
+        )
     if not any(character.isalnum() for character in text):
         raise RequestError(NOTHING_TO_SPEAK)
 
@@ -116,11 +120,12 @@ def check_text(text: str) -> None:
 def check_voice(name: str) -> None:
     """Raise RequestError if there is no such voice."""
     if name not in (names := [voice.name for voice in VOICES]):
-        raise RequestError(f"There is no voice {name!r}: choose from {', '.join(names)}.")
+        raise RequestError(unknown("voice", name, names))
 
 
+@functools.cache
 def load_voice(name: str) -> Synthesizer:
-    """Load a voice.
+    """Load a voice, once in a process.
 
     Raises:
         RequestError: there is no such voice.

@@ -21,7 +21,7 @@ from stemsplitter.accounts.service import Caller
 from stemsplitter.api.dependencies import ID, client_network
 from stemsplitter.api.documentation import JSON
 from stemsplitter.api.envelope import success
-from stemsplitter.api.errors import NO_PATH, TOO_LARGE, answer, service_error
+from stemsplitter.api.errors import MAX_BODY_BYTES, NO_PATH, TOO_LARGE, answer, service_error
 from stemsplitter.api.middleware.batching import Batcher
 from stemsplitter.api.middleware.places import Places
 from stemsplitter.api.routes import splits
@@ -31,7 +31,6 @@ from stemsplitter.services import Services
 from stemsplitter.splits.schemas import SplitView
 from stemsplitter.uploads.service import media_type
 
-MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 15.0
 _UPLOADS = "/uploads/"
 _READ_METHODS = ("GET", "HEAD", "OPTIONS")
