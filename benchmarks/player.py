@@ -24,18 +24,22 @@ from tests.acceptance.server import Server
 from tests.browser.chromium import chromium, window
 
 READY_S = 600.0
-# Presses Play as soon as it can, and waits for the first sample that is not silent.
-LISTEN = """async (skipped) => {
+HEARD_S = 60
+# Presses Play as soon as its keys work, and waits for the first sample that is not silent; null if none comes.
+LISTEN = """async ([skipped, seconds]) => {
   const form = document.querySelector("[data-player]");
-  while (document.querySelector("[data-play]").closest("[hidden]")) await new Promise((done) => setTimeout(done, 5));
+  const until = async (holds) => {
+    while (!holds() && performance.now() < 1000 * seconds) await new Promise((done) => setTimeout(done, 5));
+    return holds();
+  };
+  if (!await until(() => form.classList.contains("ready"))) return null;
   if (skipped) {
-    const slider = document.querySelector("[data-seek]");
+    const slider = form.querySelector("[data-seek]");
     slider.value = skipped;
     slider.dispatchEvent(new Event("input", { bubbles: true }));
   }
-  document.querySelector("[data-play]").click();
-  while (!(form.engine?.level() > 0)) await new Promise((done) => setTimeout(done, 5));
-  return performance.now();
+  form.querySelector("[data-play]").click();
+  return await until(() => form.engine?.level() > 0) ? performance.now() : null;
 }"""
 
 
@@ -106,7 +110,8 @@ def _first_sound(page: Page, url: str, skipped: float, options: Any) -> tuple[fl
     tools.on("Network.dataReceived", count)
     page.goto(url, wait_until="commit")
     page.wait_for_selector("[data-play]", state="attached")
-    milliseconds = page.evaluate(LISTEN, skipped)
+    milliseconds = page.evaluate(LISTEN, [skipped, HEARD_S])
+    assert milliseconds is not None, f"no sound in {HEARD_S} s: {page.inner_text('[data-player]')}"
     return milliseconds / 1000, received[0]
 
 
