@@ -15,10 +15,8 @@ from typing import Any
 from playwright.sync_api import Page
 
 from benchmarks.songs import song
-from stemsplitter.audio.previews import INDEX
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
-from stemsplitter.splits.derived.models import derived_folder
 from tests.acceptance.account import Account
 from tests.acceptance.server import Server
 from tests.browser.chromium import chromium, window
@@ -67,11 +65,10 @@ def _measure(server: Server, folder: Path, options: Any) -> None:
         split_id = account.create_split(song(folder, options.seconds, "flac"))["id"]
         ended = account.wait_for_end(split_id)
         assert ended["status"] == "succeeded", ended
-    began = time.monotonic()
-    folder = derived_folder(split_id)
-    while not any(file.key.endswith(INDEX) for file in services.storage.list_prefix(folder)):
-        assert time.monotonic() < began + READY_S, server.log.read_text()
-        time.sleep(0.2)
+        began = time.monotonic()
+        while account("GET", f"/audio/splits/{split_id}/previews").status_code == 202:
+            assert time.monotonic() < began + READY_S, server.log.read_text()
+            time.sleep(0.2)
     print(f"previews written {time.monotonic() - began:.1f} s after the split had succeeded")
     ((account_id,),) = server.query("SELECT account_id FROM jobs WHERE id = :id", id=split_id)
     with services.database.write() as session:
