@@ -81,7 +81,7 @@ def test_whole_opus_preview_is_a_file_that_players_read(
     assert decoded.shape == signal.shape and snr(signal, decoded) > 15
 
 
-def test_stems_of_another_rate_are_converted_and_measured(
+def test_stems_of_another_rate_are_converted(
     tmp_path: Path, write: Write, noise: Callable[..., Samples], offset: Callable[..., int]
 ) -> None:
     stems = {
@@ -92,7 +92,6 @@ def test_stems_of_another_rate_are_converted_and_measured(
     (vocals,), (piano,) = (pieces(previews, name, tmp_path) for name in stems)
     assert vocals.shape == piano.shape == (2, 96_000)
     assert not piano.any()
-    assert not previews.levels["vocals"].is_silent and previews.levels["piano"].is_silent
 
 
 def test_memory_does_not_grow_with_the_length(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def add_song(
 def _add_previews(services: Services, account_id: str, split_id: str) -> None:
     for codec in CODECS:
         services.derived_files.previews(account_id, split_id, codec)
-        assert file_maker(services).make_next("wrk_1", previews=True)
+        assert file_maker(services).make_next("wrk_1", background=True)
 
 
 def waveform(steps: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

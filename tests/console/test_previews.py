@@ -44,7 +44,7 @@ def test_previews_are_made_on_request(browser: Browser, services: Services, acco
         waiting = browser.get(url)
         assert (waiting.status_code, waiting.headers["retry-after"]) == (202, "1")
     maker = file_maker(services)
-    assert maker.make_next("wrk_1", previews=True) and not maker.make_next("wrk_1", previews=True)
+    assert maker.make_next("wrk_1", background=True) and not maker.make_next("wrk_1", background=True)
     assert browser.get(url).json()["codec"] == "aac"
 
 
@@ -55,7 +55,7 @@ def test_index_of_a_split_whose_previews_cannot_be_made_is_empty(
     url = f"/splits/{split_id}/previews/opus/previews.json"
     assert browser.get(url).status_code == 202
     services.storage.delete_prefix(f"splits/{split_id}/stems")
-    while file_maker(services).make_next("wrk_1", previews=True):
+    while file_maker(services).make_next("wrk_1", background=True):
         pass
     assert browser.get(url).status_code == 204
 

@@ -184,7 +184,7 @@ class Guest:
         self.services.derived_files.previews(self.account, self._pick(self.splits, number), codec)
 
     def make(self, number: int) -> None:
-        file_maker(self.services).make_next("wrk_1", previews=number % 2 == 0)
+        file_maker(self.services).make_next("wrk_1", background=number % 2 == 0)
 
     def delete(self, number: int) -> None:
         self.services.splits.delete(self.account, self._pick(self.splits, number))

@@ -22,7 +22,6 @@ from stemsplitter.audio.decode import open_source
 from stemsplitter.audio.encode import encoding_error
 from stemsplitter.audio.encoders import AvEncoder, AvSettings, mp4_options
 from stemsplitter.audio.formats import OutputFormat
-from stemsplitter.audio.levels import Level, Levels
 from stemsplitter.audio.resample import Resampler
 from stemsplitter.audio.tags import Tags
 from stemsplitter.errors import RequestError
@@ -96,12 +95,11 @@ CODECS = {
 
 @dataclass(frozen=True)
 class Previews:
-    """Written previews: the file of each stem, the index of all, and the levels of the stems."""
+    """Written previews: the file of each stem, and the index of all."""
 
     files: dict[str, Path]
     index: Path
     mime: str
-    levels: dict[str, Level]
 
 
 class PreviewWriter:
@@ -159,7 +157,7 @@ class PreviewWriter:
 def write_previews(
     stems: Mapping[str, Path], folder: Path, codec: str = DEFAULT_CODEC, *, threads: int = 2
 ) -> Previews:
-    """Write the previews of ``stems``, by name, and their index to ``folder``, and measure the stems.
+    """Write the previews of ``stems``, by name, and their index to ``folder``.
 
     The index is JSON: ``{"codec", "mime", "sampleRate", "samples", "pieceSamples", "delay", "stems": {NAME: {"file",
     "sizes"}}}``. ``sizes`` are the bytes of the pieces, which follow each other in the file. ``delay`` is the number of
@@ -175,31 +173,29 @@ def write_previews(
     chosen = CODECS[codec]
     files = {name: folder / f"{name}.{chosen.extension}" for name in stems}
 
-    def write(name: str) -> tuple[PreviewWriter, Level]:
+    def write(name: str) -> PreviewWriter:
         with (
             open_source(stems[name]) as source,
             PreviewWriter(files[name], chosen, source.info.sample_rate, source.info.channels) as writer,
         ):
-            levels = Levels([name], source.info.sample_rate, source.info.channels)
             for block in source.blocks():
-                levels.add({name: block})
                 writer.write(block)
             writer.commit()
-        return writer, levels.result()[name]
+        return writer
 
     with ThreadPoolExecutor(threads, thread_name_prefix="preview") as pool:
         written = dict(zip(stems, pool.map(write, stems), strict=True))
     index = folder / INDEX
     index.write_text(_described(chosen, written))
-    return Previews(files, index, chosen.mime, {name: level for name, (_, level) in written.items()})
+    return Previews(files, index, chosen.mime)
 
 
-def _described(codec: Codec, written: Mapping[str, tuple[PreviewWriter, Level]]) -> str:
+def _described(codec: Codec, written: Mapping[str, PreviewWriter]) -> str:
     described = {
         "codec": codec.name,
         "mime": codec.mime,
         "sampleRate": RATE,
-        "samples": max(writer.samples for writer, _ in written.values()),
+        "samples": max(writer.samples for writer in written.values()),
         "pieceSamples": PIECE,
         "delay": codec.delay,
         "stems": {
@@ -207,7 +203,7 @@ def _described(codec: Codec, written: Mapping[str, tuple[PreviewWriter, Level]])
                 "file": writer.path.name,
                 "sizes": writer.sizes,
             }
-            for name, (writer, _) in written.items()
+            for name, writer in written.items()
         },
     }
     return json.dumps(described, separators=(",", ":"))

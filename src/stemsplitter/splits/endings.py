@@ -41,12 +41,13 @@ class Endings(JobEndings):
         return job
 
     def _succeeded(self, session: Session, job: Job) -> None:
-        """Queue the previews, and report the success."""
+        """Queue the previews and the measurement of the stems, and report the success."""
         assert isinstance(job, Split)
         self._report(session, job, failed=False)
         previews = derived.add(session, job, content.previews(job, DEFAULT_CODEC), job.expires_at)
         size = previews_bytes(len(job.masters or {}), job.duration_seconds)
         self._quotas.add(session, job.account_id, job.id, size, name=previews.id)
+        derived.add(session, job, content.measurement(job), job.expires_at)
 
     def _report(self, session: Session, job: Job, *, failed: bool) -> None:
         item = {"name": job.filename, "path": f"/splits/{job.id}", "failed": failed}

@@ -27,11 +27,9 @@ def states(session: Session, account_id: str, split_ids: Sequence[str]) -> dict[
     return {split_id: (status, progress) for split_id, status, progress in session.execute(query)}
 
 
-def set_measured(
-    session: Session, split_id: str, levels: dict[str, dict[str, Any]], analysis: dict[str, Any] | None
-) -> None:
-    """Set the levels of the stems and the analysis of a finished split."""
-    session.execute(update(Split).where(Split.id == split_id).values(levels=levels, analysis=analysis))
+def set_measured(session: Session, split_id: str, measured: dict[str, Any]) -> None:
+    """Set ``levels`` and ``analysis`` of a finished split."""
+    session.execute(update(Split).where(Split.id == split_id).values(measured))
 
 
 def unfinished(session: Session, limit: int) -> Sequence[Split]:

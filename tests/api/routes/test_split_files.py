@@ -66,7 +66,7 @@ def test_previews_are_links_to_pieces(
     path = f"/v1/audio/splits/{split_id}/previews?codec={codec}"
     making = client.get(path, headers=account.headers)
     assert (making.status_code, making.headers["retry-after"]) == (202, "1")
-    assert file_maker(services).make_next("wrk_1", previews=True)
+    assert file_maker(services).make_next("wrk_1", background=True)
     index = client.get(path, headers=account.headers).json()["data"]
     assert (index["codec"], index["samples"], list(index)[-1]) == (codec, 24_000, "stems")
     for preview in index["stems"].values():

@@ -132,8 +132,10 @@ async function openPreviews() {
       await previews.piece(0);
       return previews;
     } catch (error) {
-      if (error.retry) await new Promise((resolve) => setTimeout(resolve, 1000 * error.retry));
-      else if (error instanceof LoadError && !error.isMissing) throw error;
+      if (error.retry) {
+        if (loading) showMessage("Preparing playback …");
+        await new Promise((resolve) => setTimeout(resolve, 1000 * error.retry));
+      } else if (error instanceof LoadError && !error.isMissing) throw error;
       else codecs.shift(); // missing, or not decoded by this browser
     }
   }

@@ -357,7 +357,7 @@ def upgrade() -> None:
             "status IN ('queued', 'processing', 'succeeded', 'failed')", name=op.f("ck_derived_files_status")
         ),
         sa.CheckConstraint(
-            "kind IN ('stem', 'mix', 'archive', 'stem_file', 'previews')",
+            "kind IN ('stem', 'mix', 'archive', 'stem_file', 'previews', 'measurement')",
             name=op.f("ck_derived_files_kind"),
         ),
         sa.ForeignKeyConstraint(

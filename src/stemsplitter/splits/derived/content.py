@@ -15,7 +15,11 @@ from stemsplitter.splits.formats import choose_format
 from stemsplitter.splits.models import Split
 from stemsplitter.splits.stem_file import can_have_stem_file
 
-STEM, MIX, ARCHIVE, NI_STEM_FILE, PREVIEWS = "stem", "mix", "archive", "stem_file", "previews"
+STEM, MIX, ARCHIVE, NI_STEM_FILE = "stem", "mix", "archive", "stem_file"
+PREVIEWS, MEASUREMENT = "previews", "measurement"
+BACKGROUND = (PREVIEWS, MEASUREMENT)
+"""Kinds that follow every split and that no request names."""
+
 LOWEST_DB, HIGHEST_DB = -60.0, 12.0
 
 
@@ -45,7 +49,8 @@ class Level:
 class Content:
     """The content of a derived file.
 
-    ``levels`` are those of the masters that are added up, or of the stems in an archive, a Stem file or previews.
+    ``levels`` are those of the masters that are added up, or of the stems in an archive, a Stem file or previews, or
+    that are measured.
     ``format`` is an :class:`OutputFormat`, empty for a Stem file, and the codec of previews. ``name`` is the stem's.
     """
 
@@ -141,6 +146,11 @@ def stem_file(split: Split) -> Content:
 def previews(split: Split, codec: str) -> Content:
     """Return the previews of all stems."""
     return Content(PREVIEWS, tuple(map(Level, split.masters or {})), codec)
+
+
+def measurement(split: Split) -> Content:
+    """Return the measurement of all stems, which makes no file: it sets the split's levels and analysis."""
+    return Content(MEASUREMENT, tuple(map(Level, split.masters or {})))
 
 
 def mix(split: Split, faders: Mapping[str, Fader], fmt: OutputFormat) -> Content:

@@ -1,8 +1,8 @@
 """Making of derived files in a worker: claims them and writes them in threads.
 
 A file is claimed with a lease, as a split is. One whose worker dies is made by another worker. A few threads of a
-worker, besides those that separate, make files, so that a file does not wait for a song. Another thread makes previews,
-at a low priority, so that a file that was requested does not wait for them.
+worker, besides those that separate, make files, so that a file does not wait for a song. Another thread makes previews
+and measures stems in the background, at a low priority, so that a file that was requested does not wait for them.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ from stemsplitter.clock import now
 from stemsplitter.database import Database, new_id
 from stemsplitter.files.temporary import temporary_folder
 from stemsplitter.quotas.service import Quotas
-from stemsplitter.separation.layouts import LAYOUTS
 from stemsplitter.settings import Settings
 from stemsplitter.splits.derived import repository
-from stemsplitter.splits.derived.content import PREVIEWS, Content
+from stemsplitter.splits.derived.content import MEASUREMENT, PREVIEWS, Content
+from stemsplitter.splits.derived.measurement import measure
 from stemsplitter.splits.derived.models import (
     FAILED,
     QUEUED,
@@ -39,28 +39,23 @@ from stemsplitter.splits.derived.rendering import Rendered, render, song_tags
 from stemsplitter.splits.models import Split
 from stemsplitter.splits.repository import set_measured
 from stemsplitter.storage import Storage
-from stemsplitter.tools.analyzing import analyze_stems, to_data
 from stemsplitter.worker.retry import delay, is_transient, retry
 
 MADE_AT_ONCE = 2  # each uses a core for some seconds
 MAX_ATTEMPTS = 3
-POLLING_SECONDS, PREVIEWS_POLLING_SECONDS = 0.2, 1.0
-PREVIEWS_NICENESS = 10  # separation and requests come first
+POLLING_SECONDS, BACKGROUND_POLLING_SECONDS = 0.2, 1.0
+BACKGROUND_NICENESS = 10  # separation and requests come first
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class _Made:
-    """A file that is stored: its bytes, and other values of its row.
-
-    With previews, ``levels`` are those of the stems, and ``analysis`` is that of the song if the stems sum to it.
-    """
+    """A file that is stored: its bytes, other values of its row, and values of the split that were measured."""
 
     size: int
     values: dict[str, Any]
-    levels: dict[str, dict[str, Any]] | None = None
-    analysis: dict[str, Any] | None = None
+    measured: dict[str, Any] | None = None
 
 
 class FileMaker:
@@ -70,15 +65,18 @@ class FileMaker:
         self._database, self._storage, self._quotas = database, storage, quotas
         self._kept = timedelta(seconds=settings.derived_file_seconds)
         self._stopping = threading.Event()
-        self._claiming = {False: threading.Lock(), True: threading.Lock()}  # of files and of previews
+        self._claiming = {
+            False: threading.Lock(),
+            True: threading.Lock(),
+        }  # of requested files and in the background
         self._leases: set[str] = set()
         self._threads: list[threading.Thread] = []
 
     def start(self, worker_id: str) -> None:
         """Start to claim and make files."""
-        names = [*(f"file {number}" for number in range(1, MADE_AT_ONCE + 1)), "previews"]
+        names = [*(f"file {number}" for number in range(1, MADE_AT_ONCE + 1)), "background"]
         self._threads = [
-            threading.Thread(target=self._run, args=(worker_id, name == "previews"), name=name, daemon=True)
+            threading.Thread(target=self._run, args=(worker_id, name == "background"), name=name, daemon=True)
             for name in names
         ]
         for thread in self._threads:
@@ -94,12 +92,12 @@ class FileMaker:
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0))
 
-    def make_next(self, worker_id: str, *, previews: bool = False) -> bool:
-        """Make the next file, or the next previews. False if there is none."""
-        with self._claiming[previews]:  # one thread polls for all
-            file = self._claim(worker_id, previews)
+    def make_next(self, worker_id: str, *, background: bool = False) -> bool:
+        """Make the next requested file, or the next previews or measurement. False if there is none."""
+        with self._claiming[background]:  # one thread polls for all
+            file = self._claim(worker_id, background)
             if file is None and self._threads:
-                self._stopping.wait(PREVIEWS_POLLING_SECONDS if previews else POLLING_SECONDS)
+                self._stopping.wait(BACKGROUND_POLLING_SECONDS if background else POLLING_SECONDS)
         if file is None:
             return False
         try:
@@ -124,14 +122,14 @@ class FileMaker:
         """Requeue all files of this worker, when it stops."""
         self._requeue(lambda other: other == worker_id)
 
-    def _run(self, worker_id: str, previews: bool) -> None:
-        if previews:
+    def _run(self, worker_id: str, background: bool) -> None:
+        if background:
             with contextlib.suppress(OSError, AttributeError):  # of one thread on Linux only
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), PREVIEWS_NICENESS)
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), BACKGROUND_NICENESS)
         failures = 0
         while not self._stopping.is_set():
             try:
-                self.make_next(worker_id, previews=previews)
+                self.make_next(worker_id, background=background)
                 failures = 0
             except Exception:
                 seconds = delay(failures)
@@ -139,18 +137,18 @@ class FileMaker:
                 _log.exception("could not make a file, retrying in %g s", seconds)
                 self._stopping.wait(seconds)
 
-    def _claim(self, worker_id: str, previews: bool = False) -> DerivedFile | None:
+    def _claim(self, worker_id: str, background: bool = False) -> DerivedFile | None:
         if self._stopping.is_set():
             return None
         with self._database.read() as session:
-            if repository.next_queued(session, previews=previews) is None:
+            if repository.next_queued(session, background=background) is None:
                 return None
         lease = new_id("run")
         self._leases.add(lease)
         file = None
         try:
             with self._database.write() as session:
-                found = repository.next_queued(session, previews=previews)
+                found = repository.next_queued(session, background=background)
                 file = None if found is None else repository.start(session, found, lease, worker_id)
         finally:
             if file is None:
@@ -174,14 +172,11 @@ class FileMaker:
         content = Content.load(file.content)
         names = [level.stem for level in content.levels]
         with self._local(split, names) as masters:
+            if content.kind == MEASUREMENT:
+                return _Made(0, {}, measure(split.stem_model, masters))
             if content.kind == PREVIEWS:
-                size, levels = make_previews(self._storage, file, masters, folder)
-                song = {name: masters[name] for name in LAYOUTS[split.stem_model] if name in masters}
-                is_whole = len(song) == len(LAYOUTS[split.stem_model])
-                analysis = split.analysis  # those of another codec have it already
-                if is_whole and analysis is None:
-                    analysis = to_data(analyze_stems(song))
-                return _Made(size, {"expires_at": split.expires_at}, levels, analysis)
+                size = make_previews(self._storage, file, masters, folder)
+                return _Made(size, {"expires_at": split.expires_at})
             with open_source(masters[names[0]]) as source:
                 tags = song_tags(source.info.tags, names[0])
             peak = max(master["peak"] for master in (split.masters or {}).values())
@@ -215,8 +210,8 @@ class FileMaker:
                 ended = repository.end(session, file.id, file.lease or "", values)
                 if ended:
                     self._quotas.record(session, file.split_id, made.size, name=file.id)
-                if ended and made.levels is not None:
-                    set_measured(session, file.split_id, made.levels, made.analysis)
+                if ended and made.measured is not None:
+                    set_measured(session, file.split_id, made.measured)
                 return ended
 
         if not retry(succeed, self._stopping):

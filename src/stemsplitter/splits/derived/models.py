@@ -30,16 +30,19 @@ class DerivedFile(Base):
     """A file that a worker makes from the masters of a split.
 
     ``content`` is a :class:`~stemsplitter.splits.derived.content.Content`, and ``digest`` its hash: a split has one
-    file of a content. ``lease`` identifies the run that may change the row while it is processing, and ``worker_id``
-    its worker; ``attempts`` counts the runs. ``size`` is in bytes; ``peak`` and ``gain`` are those of
-    :class:`~stemsplitter.audio.mixing.Mixed`. The previews of all stems in a codec are one row. The bytes are a row of
-    ``stored_bytes`` with the same id as ``name``.
+    file of a content. ``lease`` identifies the run that may change the row while it is processing, and
+    ``worker_id`` its worker; ``attempts`` counts the runs. ``size`` is in bytes; ``peak`` and ``gain`` are those of
+    :class:`~stemsplitter.audio.mixing.Mixed`. The previews of all stems in a codec are one row, and so is the
+    measurement of the stems, which has no file. The bytes are a row of ``stored_bytes`` with the same id as
+    ``name``.
     """
 
     __tablename__ = "derived_files"
     __table_args__ = (
         CheckConstraint(f"status IN {STATUSES!r}", name="status"),
-        CheckConstraint("kind IN ('stem', 'mix', 'archive', 'stem_file', 'previews')", name="kind"),
+        CheckConstraint(
+            "kind IN ('stem', 'mix', 'archive', 'stem_file', 'previews', 'measurement')", name="kind"
+        ),
         UniqueConstraint("split_id", "digest"),
         Index("ix_derived_files_expires_at", "expires_at"),
         # finds the last file that was made for an account

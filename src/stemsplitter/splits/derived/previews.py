@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from stemsplitter.audio.previews import CODECS, INDEX_MIME, write_previews
 from stemsplitter.splits.derived.content import Content
@@ -10,10 +9,8 @@ from stemsplitter.splits.derived.models import DerivedFile, derived_key
 from stemsplitter.storage import Storage
 
 
-def make_previews(
-    storage: Storage, file: DerivedFile, masters: Mapping[str, Path], folder: Path
-) -> tuple[int, dict[str, dict[str, Any]]]:
-    """Write the previews and store them, the index last. Return their bytes and the levels of the stems.
+def make_previews(storage: Storage, file: DerivedFile, masters: Mapping[str, Path], folder: Path) -> int:
+    """Write the previews and store them, the index last. Return their bytes.
 
     Raises:
         AudioError: a master cannot be decoded.
@@ -23,8 +20,7 @@ def make_previews(
     previews = write_previews(masters, folder, content.format, threads=1)
     files = [(path, CODECS[content.format].mime) for path in previews.files.values()]
     target = derived_key(file.split_id, file.id)
-    size = sum(
+    return sum(
         storage.put_file(f"{target}/{path.name}", path, mime)
         for path, mime in (*files, (previews.index, INDEX_MIME))
     )
-    return size, {name: level.dump() for name, level in previews.levels.items()}

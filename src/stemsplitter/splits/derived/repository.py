@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session, aliased
 
 from stemsplitter.clock import now
 from stemsplitter.database import new_id, paging
-from stemsplitter.splits.derived.content import MIX, PREVIEWS, Content
+from stemsplitter.splits.derived.content import BACKGROUND, MEASUREMENT, MIX, PREVIEWS, Content
 from stemsplitter.splits.derived.models import PREVIEWS_PREFIX, PROCESSING, QUEUED, UNFINISHED, DerivedFile
 from stemsplitter.splits.models import Split
 
@@ -18,7 +18,7 @@ _IS_UNFINISHED = DerivedFile.status.in_(bindparam(None, UNFINISHED, expanding=Tr
 
 
 _PREFIXES = {MIX: "mix", PREVIEWS: PREVIEWS_PREFIX}
-_IS_PREVIEWS = DerivedFile.kind == PREVIEWS
+_IS_BACKGROUND = DerivedFile.kind.in_(BACKGROUND)
 
 
 def add(session: Session, split: Split, content: Content, expires_at: datetime) -> DerivedFile:
@@ -61,20 +61,23 @@ def mixes(
 
 
 def count_unfinished(session: Session, account_id: str) -> int:
-    """Count the account's files that are not made yet, without previews."""
-    query = select(func.count()).where(DerivedFile.account_id == account_id, _IS_UNFINISHED, ~_IS_PREVIEWS)
+    """Count the account's requested files that are not made yet."""
+    query = select(func.count()).where(DerivedFile.account_id == account_id, _IS_UNFINISHED, ~_IS_BACKGROUND)
     return session.scalar(query) or 0
 
 
 def of_split(session: Session, split_id: str) -> Sequence[DerivedFile]:
-    """Return the split's files without previews, those that expire first at the beginning."""
-    query = select(DerivedFile).where(DerivedFile.split_id == split_id, ~_IS_PREVIEWS)
+    """Return the split's requested files, those that expire first at the beginning."""
+    query = select(DerivedFile).where(DerivedFile.split_id == split_id, ~_IS_BACKGROUND)
     return session.scalars(query.order_by(DerivedFile.expires_at, DerivedFile.id)).all()
 
 
-def next_queued(session: Session, *, previews: bool = False) -> str | None:
-    """Return the id of the next queued file, or previews: the oldest of the account with the fewest that are being
-    made and, of several such accounts, of the one that has waited longest since its last one was made."""
+def next_queued(session: Session, *, background: bool = False) -> str | None:
+    """Return the id of the next queued file: the oldest of the account with the fewest that are being made and, of
+    several such accounts, of the one that has waited longest since its last one was made.
+
+    In the ``background`` these are previews, and measurements when there are none.
+    """
     running, last = aliased(DerivedFile), aliased(DerivedFile)
     running_count = (
         select(func.count())
@@ -84,14 +87,20 @@ def next_queued(session: Session, *, previews: bool = False) -> str | None:
     last_made = (
         select(last.finished_at)
         .where(last.account_id == DerivedFile.account_id, last.finished_at.is_not(None))
-        .where(last.kind == PREVIEWS if previews else last.kind != PREVIEWS)
+        .where(last.kind.in_(BACKGROUND) if background else last.kind.not_in(BACKGROUND))
         .order_by(last.finished_at.desc())
         .limit(1)
         .scalar_subquery()
     )
-    is_kind = _IS_PREVIEWS if previews else ~_IS_PREVIEWS
+    is_kind = _IS_BACKGROUND if background else ~_IS_BACKGROUND
     query = select(DerivedFile.id).where(_IS_UNFINISHED, DerivedFile.status == QUEUED, is_kind)
-    order = (running_count, last_made.nulls_first(), DerivedFile.created_at, DerivedFile.id)
+    order = (
+        DerivedFile.kind == MEASUREMENT,
+        running_count,
+        last_made.nulls_first(),
+        DerivedFile.created_at,
+        DerivedFile.id,
+    )
     return session.scalar(query.order_by(*order).limit(1))
 
 

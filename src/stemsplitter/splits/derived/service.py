@@ -15,7 +15,15 @@ from stemsplitter.rate_limits.service import RateLimits
 from stemsplitter.service_errors import Busy, NotFound, RateLimited
 from stemsplitter.settings import Settings
 from stemsplitter.splits.derived import content, repository
-from stemsplitter.splits.derived.content import ARCHIVE, MIX, NI_STEM_FILE, PREVIEWS, Content, Fader
+from stemsplitter.splits.derived.content import (
+    ARCHIVE,
+    BACKGROUND,
+    MIX,
+    NI_STEM_FILE,
+    PREVIEWS,
+    Content,
+    Fader,
+)
 from stemsplitter.splits.derived.models import FAILED, SUCCEEDED, UNFINISHED, DerivedFile, derived_key
 from stemsplitter.splits.derived.schemas import FileError, FileView, MixView
 from stemsplitter.splits.formats import output_format
@@ -277,7 +285,7 @@ class DerivedFiles:
     def _find(self, split: Split, file_id: str) -> DerivedFile:
         with self._database.read() as session:
             file = repository.find(session, file_id)
-        if file is None or file.split_id != split.id or file.kind == PREVIEWS:
+        if file is None or file.split_id != split.id or file.kind in BACKGROUND:
             raise _not_found(file_id)
         return file
 
