@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from stemsplitter.cli.main import app
 from stemsplitter.errors import RequestError
+from stemsplitter.jobs.schemas import AnalysisView
 
 RATE = 22_050
 
@@ -38,12 +39,31 @@ def test_folder_as_a_table(folder: Path) -> None:
 
 def test_json_has_all_fields(folder: Path) -> None:
     done = CliRunner().invoke(app, ["analyze", str(folder / "chord.wav"), "--json"])
-    (song,) = json.loads(done.stdout)
-    assert song["key"]["name"] == "A major"
+    song = json.loads(done.stdout)
+    assert list(song) == ["durationSeconds", "tuningCents", "tempo", "key"]
+    assert AnalysisView.model_validate(song).model_dump(by_alias=True) == {
+        name: value for name, value in song.items() if name != "durationSeconds"
+    }
+    assert (song["durationSeconds"], song["key"]["name"]) == (12, "A major")
     assert song["key"]["compatible"] == ["10B", "12B", "11A"]
     assert song["tempo"]["bpm"] == pytest.approx(120, rel=0.01)
-    assert len(song["beats"]) > 18
-    assert abs(song["tuning_cents"]) < 2
+    assert len(song["tempo"]["beats"]) > 18
+    assert abs(song["tuningCents"]) < 2
+
+
+def test_json_of_several_songs_is_a_list_with_files(folder: Path) -> None:
+    done = CliRunner().invoke(app, ["analyze", str(folder), "--json"])
+    chord, silence = json.loads(done.stdout)
+    assert (chord["file"], chord["key"]["camelot"]) == (str(folder / "chord.wav"), "11B")
+    assert silence == {
+        "file": str(folder / "silence.wav"),
+        "durationSeconds": 1,
+        "tuningCents": None,
+        "tempo": None,
+        "key": None,
+    }
+    failed = CliRunner().invoke(app, ["analyze", str(folder / "none.wav"), "--json"])
+    assert (failed.exit_code, json.loads(failed.stdout)) == (1, [])
 
 
 def test_failed_song_does_not_stop_the_others(folder: Path) -> None:

@@ -114,7 +114,7 @@ def test_text_becomes_speech(services: Services, browser: Browser, account_id: s
         ("/tools/key-finder", {"url": "http://127.0.0.1:9/a.mp3"}, "127.0.0.1"),
         ("/tools/voice-over", {"text": " "}, "Enter a text"),
         ("/tools/voice-over", {"text": "a" * (MAX_TEXT + 1), "voice": "american"}, "longer than 20,000 characters"),
-        ("/tools/voice-over", {"text": "Hello.", "voice": "robot"}, "no voice"),
+        ("/tools/voice-over", {"text": "Hello.", "voice": "robot"}, "Unknown voice"),
     ],
 )  # fmt: skip
 def test_invalid_form_is_shown_again_with_its_error(

@@ -23,6 +23,7 @@ ANALYSIS = {
     "key": {
         "name": "A minor",
         "camelot": "8A",
+        "compatible": ["7A", "9A", "8B"],
         "confidence": 0.81,
         "alternatives": [{"name": "C major", "camelot": "8B"}],
     },

@@ -149,7 +149,7 @@ export interface AudioJob extends CreatedSplit {
 
 export interface Analysis extends AudioJob {
   tempo?: null | { bpm: number; confidence: number; alternatives: number[]; beats: number[] };
-  key?: null | { name: string; camelot: string; confidence: number };
+  key?: null | { name: string; camelot: string; compatible: string[]; confidence: number; alternatives: { name: string; camelot: string }[] };
   tuningCents?: number;
 }
 

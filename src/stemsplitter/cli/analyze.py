@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import ExitStack
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,21 +36,24 @@ def analyze(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Find key, Camelot code, tuning and tempo of songs; --json also prints the beats.
+    """Find key, Camelot code, tuning and tempo of songs.
+
+    --json prints the object of the API, with the beats; for several songs, a list of them with the field `file`.
 
     A failed song does not stop the others. The exit code is 1 if any song failed.
     """
     with ExitStack() as stack:
         local = [local_song(source, stack) for source in sources]
-        _analyze([song.path for song in find_songs(local, Path(), _no_files)], drums, as_json)
+        is_one = len(local) == 1 and not is_folder(local[0])
+        _analyze([song.path for song in find_songs(local, Path(), _no_files)], drums, as_json, is_one)
 
 
 def _no_files(songs: list[Song]) -> dict[Song, tuple[Path, ...]]:
     return dict.fromkeys(songs, ())
 
 
-def _analyze(songs: list[Path], drums: Path | None, as_json: bool) -> None:
-    from stemsplitter.tools.analyzing import analysis_fields, analyze_song
+def _analyze(songs: list[Path], drums: Path | None, as_json: bool, is_one: bool) -> None:
+    from stemsplitter.tools.analyzing import analyze_song, to_data
 
     if drums is not None and len(songs) != 1:
         raise RequestError("A drums stem belongs to one song: name one song.")
@@ -66,7 +70,9 @@ def _analyze(songs: list[Path], drums: Path | None, as_json: bool) -> None:
             print_message(f"error: {error}")
             _log.debug("cause:", exc_info=error)
     if as_json:
-        print_json([{"song": str(song), **analysis_fields(analysis)} for song, analysis in done])
+        objects = [{"durationSeconds": ceil(each.seconds), **to_data(each)} for _, each in done]
+        named = [{"file": str(song), **data} for (song, _), data in zip(done, objects, strict=True)]
+        print_json(objects[0] if is_one and objects else named)
     elif done:
         print_rows(_COLUMNS, [_row(song, analysis) for song, analysis in done], as_json=False)
     if len(done) < len(songs):

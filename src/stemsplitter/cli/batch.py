@@ -141,7 +141,7 @@ class _Run:
                 return
             separated = _split(target, self._separator, self._report, self._options, self._stopping.is_set)
             if self._manifest is not None:
-                analysis = _analysis_fields(target.song.path)
+                analysis = _analysis_data(target.song.path)
                 self._manifest.add(str(song), content, {**song_fields(separated), "analysis": analysis})
             self._report.separated(separated)
             self.results.append("separated")
@@ -176,10 +176,10 @@ class _Run:
         self.results.append("failed")
 
 
-def _analysis_fields(song: Path) -> dict[str, Any]:
-    from stemsplitter.tools.analyzing import analysis_fields, analyze_song
+def _analysis_data(song: Path) -> dict[str, Any]:
+    from stemsplitter.tools.analyzing import analyze_song, to_data
 
-    return analysis_fields(analyze_song(song))
+    return to_data(analyze_song(song))
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from stemsplitter.errors import AudioError
 from stemsplitter.library import Separator
 from stemsplitter.library.results import result_fields
 from stemsplitter.separation.layouts import parse_stems
-from stemsplitter.tools.analyzing import analysis_fields, analyze_song
+from stemsplitter.tools.analyzing import analyze_song, to_data
 
 _opening = threading.Lock()
 
@@ -99,7 +99,7 @@ def separate_song(task: SongTask, stop: Callable[[], bool] | None = None) -> Son
             )
             written = list(dict.fromkeys(file.path for file in stems.files))
             fields = result_fields(stems, written)
-            fields["analysis"] = analysis_fields(analyze_song(path))
+            fields["analysis"] = to_data(analyze_song(path))
     except AudioError as error:
         return SongResult(song, content, {}, " ".join(str(error).split()))
     return SongResult(song, content, _in_output(fields, folder, output, task.key))

@@ -82,8 +82,9 @@ class KeyName(CamelModel):
 
 
 class KeyView(KeyName):
-    """A key, and the second likeliest."""
+    """A key, the codes of the keys that mix well with it, and the second likeliest."""
 
+    compatible: list[str] = Field(examples=[["7A", "9A", "8B"]])
     confidence: float = Field(ge=0, le=1)
     alternatives: list[KeyName]
 

@@ -12,7 +12,7 @@ from stemsplitter.library import Progress, Separator
 from stemsplitter.mcp_server.jobs import Outcome, Report
 from stemsplitter.separation.layouts import parse_stems
 from stemsplitter.tools import isolating, transformations
-from stemsplitter.tools.analyzing import analyze_song
+from stemsplitter.tools.analyzing import analyze_song, to_data
 from stemsplitter.tools.transformations import Transformation
 from stemsplitter.tools.transforming import transform
 
@@ -50,23 +50,7 @@ class Local:
     def analyze(self, song: str, report: Report) -> Outcome:
         """Analyze key, tuning and tempo of a song."""
         analysis = analyze_song(song)
-        key, tempo = analysis.key, analysis.tempo
-        details = {
-            "seconds": round(analysis.seconds, 3),
-            "key": {"name": key.key.name, "camelot": key.key.camelot, "confidence": round(key.confidence, 2)}
-            if key is not None and key.is_clear
-            else None,
-            "tuningCents": round(analysis.tuning_cents, 1),
-            "tempo": {
-                "bpm": round(tempo.bpm, 2),
-                "confidence": round(tempo.confidence, 2),
-                "alternatives": [round(other, 2) for other in tempo.alternatives],
-                "beats": [round(beat, 3) for beat in analysis.beats],
-            }
-            if tempo is not None
-            else None,
-        }
-        return Outcome(details=details)
+        return Outcome(details={"seconds": round(analysis.seconds, 3), **to_data(analysis)})
 
     def transform(
         self, song: str, folder: Path, effect: str, parameters: dict[str, Any], format: str, report: Report

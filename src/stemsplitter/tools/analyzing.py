@@ -56,36 +56,8 @@ def analyze_stems(stems: Mapping[str, Path]) -> Analysis:
         return analyzer.finish()
 
 
-def analysis_fields(analysis: Analysis) -> dict[str, Any]:
-    """Return an analysis as the command prints it."""
-    key, tempo = analysis.key, analysis.tempo
-    return {
-        "seconds": round(analysis.seconds, 3),
-        "key": None
-        if key is None
-        else {
-            "name": key.key.name,
-            "mode": key.key.mode,
-            "camelot": key.key.camelot,
-            "compatible": list(key.key.compatible),
-            "second": key.second.name,
-            "confidence": round(key.confidence, 2),
-            "is_clear": key.is_clear,
-        },
-        "tuning_cents": round(analysis.tuning_cents, 1),
-        "tempo": None
-        if tempo is None
-        else {
-            "bpm": round(tempo.bpm, 2),
-            "confidence": round(tempo.confidence, 2),
-            "alternatives": [round(other, 2) for other in tempo.alternatives],
-        },
-        "beats": [round(beat, 3) for beat in analysis.beats],
-    }
-
-
 def to_data(analysis: Analysis) -> dict[str, Any]:
-    """Return an analysis as data for JSON, with the names of the API."""
+    """Return an analysis as data for JSON, with the names of the API, where it is an ``AnalysisView``."""
     key, tempo = analysis.key, analysis.tempo
     has_key = key is not None and key.is_clear
     return {
@@ -101,6 +73,7 @@ def to_data(analysis: Analysis) -> dict[str, Any]:
         "key": {
             "name": key.key.name,
             "camelot": key.key.camelot,
+            "compatible": list(key.key.compatible),
             "confidence": round(key.confidence, 2),
             "alternatives": [{"name": key.second.name, "camelot": key.second.camelot}],
         }

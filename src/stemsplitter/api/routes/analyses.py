@@ -22,6 +22,7 @@ EXAMPLE = {
     "key": {
         "name": "A minor",
         "camelot": "8A",
+        "compatible": ["7A", "9A", "8B"],
         "confidence": 0.8,
         "alternatives": [{"name": "C major", "camelot": "8B"}],
     },
