@@ -56,9 +56,8 @@ def account(services: Services) -> str:
             {"status": "succeeded", "finished_at": now()},
             {"status": "queued", "webhook_url": "https://example.org/hook"},
         ):
-            split = new_split(
-                account, filename=f"{SECRET}.mp3", user_metadata={"a": SECRET}, error_message=SECRET, **values
-            )
+            texts = dict.fromkeys(("filename", "title", "artist", "error_message"), SECRET)
+            split = new_split(account, user_metadata={"a": SECRET}, **texts, **values)
             split.source_key = f"splits/{split.id}/source.mp3"
             session.add(split)
             session.flush()

@@ -82,18 +82,46 @@ def test_split_is_updated_canceled_retried_and_deleted(page: Page, services: Ser
     page.goto("/splits")
     page.evaluate("window.isStillThisPage = true")
     expect(row(page, "queued")).to_have_count(1)
+    # a notification is shown if the reader allows it and the page is in the background
+    page.context.grant_permissions(["notifications"])
+    page.evaluate(
+        """() => {
+          window.notices = [];
+          window.Notification = class { static permission = "granted"; static requestPermission = async () => "granted";
+            constructor(title, { body }) { window.notices.push([title, body]); } };
+          Object.defineProperty(document, "hidden", { value: true });
+        }"""
+    )
+    page.get_by_role("button", name="Notify me when it ends").click()
     for progress in (30, 70):
         change(services, split_id, status="processing", progress=progress)
         expect(row(page, "processing")).to_contain_text(f"{progress} %")
         assert row(page, "processing").get_by_role("progressbar").get_attribute("value") == str(progress)
+        expect(page).to_have_title(f"{progress} % · Splits · Stem Splitter")
     failure = {"error_code": "SERVER_ERROR", "error_message": "The <b>worker</b> died."}
     change(services, split_id, status="failed", **failure)
     expect(row(page, "The <b>worker</b> died.")).to_contain_text("Failed")
     expect(page.locator("#toasts")).to_contain_text(f"Split failed: {NAME}")
     assert page.evaluate("window.isStillThisPage") is True
+    expect(page).to_have_title("Splits · Stem Splitter")
+    assert page.evaluate("window.notices") == [["Split failed", NAME]]
 
-    for left in (1, 0):
-        page.get_by_role("button", name="Delete").first.click()
-        answer(page, "Delete")
-        expect(page.get_by_role("row").filter(has_text=NAME)).to_have_count(left)
+    page.get_by_role("row").filter(has_text=NAME).first.get_by_role("link", name=NAME).click()
+    page.locator("summary", has_text="Rename").click()
+    page.get_by_role("textbox", name="Title").fill("Another song")
+    page.get_by_role("button", name="Rename").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Another song")
+    page.goto("/splits")
+    page.get_by_role("searchbox").fill("another")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("row").filter(has_text="Another song")).to_have_count(1)
+    expect(page.get_by_role("row").filter(has_text=NAME)).to_have_count(0)
+    page.get_by_role("link", name="All splits").click()
+
+    page.get_by_role("button", name="Delete", exact=True).first.click()
+    answer(page, "Delete")
+    expect(page.get_by_role("row")).to_have_count(2)  # with the head
+    page.get_by_role("checkbox").check()
+    page.get_by_role("button", name="Delete selected").click()
+    answer(page, "Delete selected")
     expect(page.locator("main")).to_contain_text("No splits yet")

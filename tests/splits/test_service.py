@@ -4,9 +4,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from sqlalchemy import select
 
+from stemsplitter.audio.encode import StemWriter
+from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.tags import Tags
 from stemsplitter.jobs.models import FREE, PAYING
 from stemsplitter.service_errors import (
     Conflict,
@@ -20,6 +24,7 @@ from stemsplitter.splits.models import Split
 from stemsplitter.splits.schemas import CreateSplit
 from stemsplitter.webhooks.models import WebhookEvent
 from tests.loopback import Handler, listening
+from tests.services import upload_file
 
 from .conftest import BALANCE, Create
 
@@ -230,6 +235,39 @@ def test_delete_removes_source_and_stems(services: Services, account: str, creat
         with pytest.raises(NotFound):
             action(account, split_id)
     assert services.splits.page(account, limit=9, cursor=None, status=None) == ([], None)
+
+
+def test_song_with_tags_is_renamed_and_split_again_with_its_own_copy(
+    services: Services, account: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "01.flac"
+    tags = Tags("Ode\nto  Joy " + "x" * 300, "L. v. Beethoven")
+    with StemWriter(path, OutputFormat.parse("flac"), 44_100, 2, tags) as writer:
+        writer.write(np.zeros((2, 90_000), "f4"))
+        writer.commit()
+    body = CreateSplit.model_validate({"input": upload_file(services, account, path.name, path.read_bytes())})
+    first = str(services.splits.create(account, body, lambda *_: None)["id"])
+    view = services.splits.get(account, first)
+    assert (view.title or "").startswith("Ode to Joy x") and len(view.title or "") == 200
+    assert view.artist == "L. v. Beethoven" and "title" not in view.model_dump()
+    services.splits.rename(account, first, " Ode ")
+    options: dict[str, Any] = {"layout": "2s", "output_format": "wav", "bit_depth": "16", "quality": "best"}
+    with pytest.raises(Conflict, match="is queued"):
+        services.splits.split_again(account, first, **options)
+    services.splits.cancel(account, first)
+    again = str(services.splits.split_again(account, first, **options)["id"])
+    made = row(services, again)
+    assert (made.title, made.artist, made.filename) == ("Ode", "L. v. Beethoven", "01.flac")
+    assert (made.stem_model, made.output_format, made.bit_depth, made.credits_used) == (
+        "2s",
+        "wav",
+        "16",
+        COST,
+    )
+    assert made.source_key != row(services, first).source_key and made.source_key in files(services)
+    found, after = services.splits.search(account, "BEETHOVEN", limit=1, cursor=None)
+    assert [each.id for each in found] == [again] and after == again
+    assert services.splits.search("acc_other", "", limit=5, cursor=None) == ([], None)
 
 
 def test_retry_keeps_the_options_of_the_failed_split(

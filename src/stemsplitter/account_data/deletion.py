@@ -17,6 +17,7 @@ from stemsplitter.jobs.service import CANCELED
 from stemsplitter.notices.models import Notice
 from stemsplitter.service_errors import Conflict, NotFound
 from stemsplitter.sessions.models import BrowserSession, SignInLink
+from stemsplitter.splits.models import Split
 from stemsplitter.tool_jobs.models import ToolJob
 from stemsplitter.uploads.models import RECEIVED, USED, Upload
 from stemsplitter.webhooks.models import WebhookEvent
@@ -72,6 +73,8 @@ class AccountDeletion:
             self._endings[kind].fail(session, job_id, None, CANCELED, "The account was deleted.")
         values: dict[str, Any] = {"filename": "", "user_metadata": {}, "error_message": None, "cause": None}
         session.execute(own.values(values), execution_options={"synchronize_session": False})
+        songs = update(Split).where(Split.account_id == account_id).values(title=None, artist=None)
+        session.execute(songs, execution_options={"synchronize_session": False})
         expired = own.where(Job.deleted_at.is_(None)).values(expires_at=now())
         session.execute(expired, execution_options={"synchronize_session": False})
         texts = update(ToolJob).where(ToolJob.account_id == account_id).values(parameters={})

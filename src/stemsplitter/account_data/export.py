@@ -32,8 +32,8 @@ PARTS: Final[dict[str, tuple[type[Base], tuple[str, ...]]]] = {
     "jobs": (
         Job,
         (
-            "id", "kind", "status", "filename", "duration_seconds", "credits_used", "source_bytes", "metadata",
-            "webhook_url", "error_code", "error_message", "stem_model", "requested_stems", "instruments",
+            "id", "kind", "status", "filename", "title", "artist", "duration_seconds", "credits_used", "source_bytes",
+            "metadata", "webhook_url", "error_code", "error_message", "stem_model", "requested_stems", "instruments",
             "output_format", "model", "levels", "analysis", "parameters", "created_at", "started_at",
             "finished_at", "expires_at", "deleted_at",
         ),

@@ -110,6 +110,11 @@ def output(split: Split | SplitView) -> str:
     return f"{split.stem_model.removesuffix('s')} stems · {FORMATS[split.output_format].label}"
 
 
+def song(split: SplitView) -> str:
+    """Return the title of a split's song, or the name of its file."""
+    return split.title or split.filename
+
+
 _environment = Environment(
     loader=FileSystemLoader(_TEMPLATES),
     autoescape=True,
@@ -118,6 +123,6 @@ _environment = Environment(
     lstrip_blocks=True,
 )
 _environment.filters |= {
-    each.__name__: each for each in (duration, spoken, count, size, price, moment, iso, output)
+    each.__name__: each for each in (duration, spoken, count, size, price, moment, iso, output, song)
 }
 _environment.globals |= {"static": assets.url, "tools": (*TASKS, *TOOLS), "version": __version__}

@@ -30,10 +30,22 @@ def list_splits(
     services: ServicesDep,
     signed_in: SignedInDep,
     cursor: Cursor = None,
+    q: Annotated[str, Query(max_length=200)] = "",
+    deleted: Annotated[int, Query(ge=0)] = 0,
+    unfinished: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
-    """List the account's splits, newest first."""
-    found, after = services.splits.page(signed_in.account.id, limit=PAGE, cursor=cursor, status=None)
-    return page(request, "splits.html", splits=found, cursor=cursor, after=after)
+    """List the account's splits, newest first; with ``q``, those whose title, artist or file name contains it."""
+    found, after = services.splits.search(signed_in.account.id, q, limit=PAGE, cursor=cursor)
+    return page(
+        request,
+        "splits.html",
+        splits=found,
+        cursor=cursor,
+        after=after,
+        search=q.strip(),
+        deleted=deleted,
+        kept=unfinished,
+    )
 
 
 @router.get("/splits/events")

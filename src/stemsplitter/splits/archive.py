@@ -1,11 +1,13 @@
-"""A zip archive of a split's stems, streamed without a temporary file."""
+"""Zip archives of stems, streamed without a temporary file."""
 
 import io
 import itertools
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
+from stemsplitter.files.names import plain_name
 from stemsplitter.storage import Storage
 
 
@@ -18,6 +20,19 @@ def stream_zip(storage: Storage, files: Mapping[str, tuple[str, int]], made: dat
     """
     blocks = _zip(storage, files, made)
     return itertools.chain([next(blocks)], blocks)
+
+
+def folders(songs: Iterable[tuple[str, Mapping[str, tuple[str, int]]]]) -> dict[str, tuple[str, int]]:
+    """Return the files of songs, each a name and its files, in folders with the names of the songs."""
+    files: dict[str, tuple[str, int]] = {}
+    used: Counter[str] = Counter()
+    for name, stems in songs:
+        folder = plain_name(name.replace("/", "_").replace("\\", "_")).strip(". ")
+        used[folder.casefold()] += 1
+        if (number := used[folder.casefold()]) > 1:
+            folder = f"{folder} ({number})"
+        files |= {f"{folder}/{stem}": stored for stem, stored in stems.items()}
+    return files
 
 
 def _zip(storage: Storage, files: Mapping[str, tuple[str, int]], made: datetime) -> Iterator[bytes]:

@@ -50,7 +50,8 @@ class Endings(JobEndings):
         derived.add(session, job, content.measurement(job), job.expires_at)
 
     def _report(self, session: Session, job: Job, *, failed: bool) -> None:
-        item = {"name": job.filename, "path": f"/splits/{job.id}", "failed": failed}
+        assert isinstance(job, Split)
+        item = {"name": job.title or job.filename, "path": f"/splits/{job.id}", "failed": failed}
         notices.add_done(session, self._settings, job.account_id, item)
 
     def view(self, split: Split | Row[Any]) -> SplitView:
@@ -75,5 +76,5 @@ class Endings(JobEndings):
 
 _COLUMNS = (
     "id", "status", "stem_model", "filename", "duration_seconds", "credits_used", "created_at", "updated_at",
-    "progress", "output_format", "expires_at", "instruments",
+    "progress", "output_format", "expires_at", "instruments", "title", "artist",
 )  # fmt: skip

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, String
+from sqlalchemy import JSON, BigInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from stemsplitter.audio.peaks import FILE_NAME, OVERVIEW_NAME
@@ -30,6 +30,9 @@ class Split(Job):
     instruments: Mapped[dict[str, float] | None] = mapped_column(JSON(none_as_null=True))
     output_format: Mapped[str] = mapped_column(String(8), nullable=True, use_existing_column=True)
     bit_depth: Mapped[str | None] = mapped_column(String(8))
+    # from the song's tags, or as the account has renamed it; null if unknown
+    title: Mapped[str | None] = mapped_column(Text)
+    artist: Mapped[str | None] = mapped_column(Text)
     stems: Mapped[dict[str, dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     masters: Mapped[dict[str, dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     levels: Mapped[dict[str, dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
@@ -41,7 +44,7 @@ class Split(Job):
 SHOWN = (
     "id", "status", "stem_model", "filename", "duration_seconds", "credits_used", "created_at", "updated_at",
     "progress", "output_format", "expires_at", "stems", "error_code", "error_message", "model", "processing",
-    "instruments", "user_metadata", "levels", "analysis",
+    "instruments", "user_metadata", "levels", "analysis", "title", "artist",
 )  # fmt: skip
 
 

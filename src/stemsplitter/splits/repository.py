@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, case, func, select, update
+from sqlalchemy import ColumnElement, Row, case, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from stemsplitter.database import is_one_of, paging
@@ -17,6 +17,18 @@ def shown(session: Session, split_ids: Collection[str]) -> dict[tuple[str, str],
     query = select(Split.account_id, *(getattr(Split, name) for name in SHOWN))
     query = query.where(is_one_of(session, Split.id, split_ids), Split.deleted_at.is_(None))
     return {(row.account_id, row.id): row for row in session.execute(query)}
+
+
+def search(
+    session: Session, account_id: str, text: str, *, limit: int, cursor: str | None
+) -> tuple[Sequence[Split], str | None]:
+    """Return a page of the account's splits whose title, artist or file name contains ``text``."""
+    own = select(Split).where(Split.account_id == account_id)
+    only: list[ColumnElement[bool]] = [Split.deleted_at.is_(None)]
+    if text:
+        columns = (Split.title, Split.artist, Split.filename)
+        only.append(or_(*(column.icontains(text, autoescape=True) for column in columns)))
+    return paging.page(session, own, (Split.created_at, Split.id), limit=limit, cursor=cursor, only=only)
 
 
 def states(session: Session, account_id: str, split_ids: Sequence[str]) -> dict[str, tuple[str, int]]:

@@ -180,6 +180,9 @@ class SplitView(JobView):
         exclude_if=lambda analysis: analysis is None,
         description="Tempo, key and tuning of the song, with the drums stem's help.",
     )
+    # shown in the console only
+    title: SkipJsonSchema[str | None] = Field(None, exclude=True)
+    artist: SkipJsonSchema[str | None] = Field(None, exclude=True)
 
 
 class SplitPage(CamelModel):

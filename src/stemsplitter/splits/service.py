@@ -11,10 +11,10 @@ from stemsplitter.clock import now
 from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database, new_id
 from stemsplitter.idempotency.service import Record
-from stemsplitter.jobs.models import FAILED, QUEUED, SUCCEEDED, Job
+from stemsplitter.jobs.models import FAILED, QUEUED, SUCCEEDED, UNFINISHED, Job
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.separation.layouts import SIX_STEMS
-from stemsplitter.service_errors import Conflict
+from stemsplitter.service_errors import Conflict, ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.splits import repository
 from stemsplitter.splits.derived import repository as derived_repository
@@ -22,12 +22,14 @@ from stemsplitter.splits.endings import Endings
 from stemsplitter.splits.formats import choose_format, output_format
 from stemsplitter.splits.model_selection import ALIASES, choose_stems, model_for
 from stemsplitter.splits.models import Split
-from stemsplitter.splits.schemas import CreateSplit, DirectUrl, Link, SplitView, UploadedFile
+from stemsplitter.splits.schemas import CreateSplit, DirectUrl, Layout, Link, Quality, SplitView, UploadedFile
 from stemsplitter.splits.sizes import stems_bytes
 from stemsplitter.splits.sourced_jobs import SourcedJobService
 from stemsplitter.splits.sources import Source, Sources, Stored
 from stemsplitter.storage import Storage
 from stemsplitter.webhooks.service import WebhookService
+
+MAX_TITLE = 200
 
 
 class SplitService(SourcedJobService[Split, SplitView]):
@@ -88,11 +90,76 @@ class SplitService(SourcedJobService[Split, SplitView]):
             webhook_url=failed.webhook_url,
             metadata=failed.user_metadata,
         )
+        return self._create_from(failed, request)
+
+    def split_again(
+        self,
+        account_id: str,
+        split_id: str,
+        *,
+        layout: Layout,
+        output_format: str,
+        bit_depth: str | None,
+        quality: Quality | None,
+    ) -> Mapping[str, Any]:
+        """Create a new split with the song of one that has ended, which is kept.
+
+        Raises:
+            NotFound: the account has no such split.
+            Conflict: it has not ended.
+            ValidationFailed, InsufficientCredits, RateLimited, QuotaExceeded, Busy: as :meth:`create`.
+        """
+        with self._database.read() as session:
+            earlier = self._owned(session, account_id, split_id)
+        if earlier.status in UNFINISHED:
+            raise Conflict(f"{split_id} is {earlier.status}: wait until it has ended.")
+        request = CreateSplit.model_construct(
+            stem_model=layout, output_format=output_format, bit_depth=bit_depth, quality=quality
+        )
+        return self._create_from(earlier, request)
+
+    def _create_from(self, earlier: Split, request: CreateSplit) -> Mapping[str, Any]:
+        """Create a split with the song, title and artist of an earlier one."""
+        split = self._new_split(earlier.account_id, request)
+        split.title, split.artist = earlier.title, earlier.artist
         return self._create(
-            self._new_split(account_id, request),
-            Stored(failed.source_key, failed.filename, failed.source_bytes),
+            split,
+            Stored(earlier.source_key, earlier.filename, earlier.source_bytes),
             lambda *_: None,
         )
+
+    def search(
+        self, account_id: str, text: str, *, limit: int, cursor: str | None
+    ) -> tuple[Sequence[SplitView], str | None]:
+        """Return a page of the account's splits whose title, artist or file name contains a text, and the next cursor.
+
+        See :func:`~stemsplitter.database.paging.page`.
+        """
+        wanted = text.strip().replace("\0", "")
+        with self._database.read() as session:
+            found, after = repository.search(session, account_id, wanted, limit=limit, cursor=cursor)
+            return [self._view(split) for split in found], after
+
+    def rename(self, account_id: str, split_id: str, title: str) -> None:
+        """Set the title of a split; an empty one removes it, so that the file name is shown.
+
+        Raises:
+            NotFound: the account has no such split.
+            ValidationFailed: the title is too long, or has more than one line.
+        """
+        title = title.strip()
+        if len(title) > MAX_TITLE or not title.isprintable():
+            raise ValidationFailed(
+                f"The title must be one line of at most {MAX_TITLE} characters.", param="title"
+            )
+        with self._database.write() as session:
+            self._owned(session, account_id, split_id).title = title or None
+
+    def _fill(self, job: Job, source: Source) -> None:
+        super()._fill(job, source)
+        assert isinstance(job, Split)
+        if job.title is None and job.artist is None:
+            job.title, job.artist = (_line(source.probed.tags.get(name, "")) for name in ("title", "artist"))
 
     def _create(
         self, split: Split, input: DirectUrl | Link | UploadedFile | Stored, record: Record
@@ -192,6 +259,12 @@ def present(split: Split) -> list[str] | None:
     if split.instruments is None:
         return None
     return [name for name, probability in split.instruments.items() if probability]
+
+
+def _line(tag: str) -> str | None:
+    """Return a tag as a line of at most :data:`MAX_TITLE` characters; None if it is empty."""
+    words = "".join(character if character.isprintable() else " " for character in tag).split()
+    return " ".join(words)[:MAX_TITLE] or None
 
 
 def _probabilities(instruments: Sequence[str] | None) -> dict[str, float] | None:

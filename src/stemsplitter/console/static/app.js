@@ -1,6 +1,6 @@
 // Behavior that all pages share. Every page works without it.
 //   data-copy="ID"        on a button: copies the text of the element with that id
-//   data-confirm="…"      on a form: asks for confirmation
+//   data-confirm="…"      on a form or its button: asks for confirmation
 //   data-folded-when-narrow  on an open <details>: closes it on a narrow screen
 //   <time datetime="…">   is shown in the reader's time zone
 
@@ -60,10 +60,11 @@ document.addEventListener("click", (event) => {
 
 document.addEventListener("submit", async (event) => {
   const form = event.target;
-  if (!form.dataset.confirm || form.dataset.sure) return;
+  const question = event.submitter?.dataset.confirm ?? form.dataset.confirm;
+  if (!question || form.dataset.sure) return;
   event.preventDefault();
   event.stopImmediatePropagation();
-  if (await confirmed(form.dataset.confirm, event.submitter?.textContent)) {
+  if (await confirmed(question, event.submitter?.textContent)) {
     form.dataset.sure = "yes";
     form.requestSubmit(event.submitter);
     delete form.dataset.sure;

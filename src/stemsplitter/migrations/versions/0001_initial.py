@@ -269,6 +269,8 @@ def upgrade() -> None:
         sa.Column("instruments", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("output_format", sa.String(length=8), nullable=True),
         sa.Column("bit_depth", sa.String(length=8), nullable=True),
+        sa.Column("title", sa.Text(), nullable=True),
+        sa.Column("artist", sa.Text(), nullable=True),
         sa.Column("stems", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("masters", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("levels", sa.JSON(none_as_null=True), nullable=True),
