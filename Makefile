@@ -15,7 +15,7 @@ ARGS ?=
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: help start demo test test-fleet test-torch test-browser test-sdks test-sdk-python test-sdk-node test-sdk-go test-sdk-php test-sdk-lua test-sdk-java test-sdk-swift test-n8n screenshots chromium weights clients check fix test-image docs lock clean
+.PHONY: help start demo test coverage test-fleet test-torch test-browser test-sdks test-sdk-python test-sdk-node test-sdk-go test-sdk-php test-sdk-lua test-sdk-java test-sdk-swift test-n8n screenshots chromium weights clients check fix test-image docs lock clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -36,6 +36,9 @@ demo: $(VENV)/installed ## fetch the demo song, separate it, and play it on the 
 		&& $(BIN)/stemsplitter demo "$$song" --start 20 --license MIT
 
 test: $(VENV)/installed-dev weights clients ## run the tests that need neither torch nor a browser (ARGS="-k mp3 -x")
+	$(BIN)/python -m pytest $(ARGS)
+
+coverage: $(VENV)/installed-dev weights clients ## run them and print the coverage, which is also in coverage.json
 	$(BIN)/python -m slipcover --source src --json --out coverage.json -m pytest $(ARGS)
 	@$(BIN)/python -c 'import json; s = json.load(open("coverage.json"))["summary"]; print("coverage without child processes: %.1f %% of %d statements" % (s["percent_covered"], s["covered_lines"] + s["missing_lines"]))'
 
