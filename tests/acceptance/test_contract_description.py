@@ -16,8 +16,8 @@ from .songs import encode, sung
 pytestmark = pytest.mark.sqlite
 
 HERE = Path(__file__).parent
-EXAMPLES = 40  # per operation and phase
-LIMIT_S = 280
+EXAMPLES = 20  # per operation and phase
+LIMIT_S = 500
 
 
 @pytest.fixture(scope="module")
