@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from stemsplitter.services import Services
 from stemsplitter.tool_jobs import service as tool_service
-from stemsplitter.tool_jobs.models import ToolJob
+from stemsplitter.tool_jobs.models import SpeechJob, ToolJob
 from stemsplitter.webhooks.models import WebhookEvent
 
 from .conftest import RATE, Create, HerePool, Send, data, fetched, loudest_hertz, refusal, sine
@@ -347,6 +347,23 @@ def test_life_of_a_job(
     with services.database.read() as session:
         assert services.quotas.used(session, account) == 0
     assert not list(services.storage.list_prefix(f"splits/{job_id}"))
+
+
+def test_h2_texts_of_a_job_count_in_the_quota_and_are_deleted_with_it(
+    client: TestClient, services: Services, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Jobs that are canceled at once cost nothing, so that their texts could fill the disk."""
+    monkeypatch.setattr(tool_service, "has_speech", lambda: True)
+    body = {"text": "word " * 100, "metadata": {"note": "é" * 500}, "webhookUrl": "http://127.0.0.1:9/"}
+    job_id = data(client.post(SPEECH, json=body))["id"]
+    data(client.post(f"{SPEECH}/{job_id}/cancel"))
+    with services.database.read() as session:
+        assert services.quotas.used(session, account) == 500 + 4 + 1000 + len("http://127.0.0.1:9/")
+    data(client.delete(f"{SPEECH}/{job_id}"))
+    with services.database.read() as session:
+        assert services.quotas.used(session, account) == 0
+        kept = session.execute(select(SpeechJob.__table__).where(SpeechJob.id == job_id)).mappings().one()
+    assert (kept["metadata"], kept["webhook_url"], kept["parameters"]) == ({}, None, None)
 
 
 def test_job_that_is_canceled_while_it_runs_stops(

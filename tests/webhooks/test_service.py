@@ -9,6 +9,7 @@ from itertools import chain, repeat
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from stemsplitter.accounts.secret_box import SecretBox
 from stemsplitter.accounts.secrets_service import WebhookSecrets
@@ -17,7 +18,7 @@ from stemsplitter.database import Database
 from stemsplitter.fetching import PostResult
 from stemsplitter.service_errors import NotFound, ValidationFailed
 from stemsplitter.webhooks import service as module
-from stemsplitter.webhooks.models import TEST
+from stemsplitter.webhooks.models import TEST, WebhookEvent
 from stemsplitter.webhooks.service import DELAYS_S, JITTER, WebhookService
 from stemsplitter.webhooks.signatures import HEADER, InvalidSignature, verify
 from tests.deadlines import UntilTheBody, until_the_body
@@ -457,3 +458,29 @@ def test_old_events_are_deleted_with_their_log(world: World, receiver: Site, clo
         world.log(old)
     assert world.delivery(waiting).status == "pending"
     assert world.delivery(replayed).created_at < clock() - timedelta(days=30)
+
+
+def test_h2_log_of_an_account_is_bounded(
+    world: World, receiver: Site, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log is no part of the account's quota, and a job that is canceled at once costs nothing."""
+    monkeypatch.setattr(module, "KEPT", 2)
+    other = world.create(receiver.url, {**SPLIT, "id": "split_9"}, "acc_2")
+    made = []
+    for number in range(4):
+        clock.forward(seconds=1)
+        made.append(world.create(receiver.url, {**SPLIT, "id": f"split_{number}"}))
+    world.service.attempt(made[0])
+    clock.forward(seconds=1)
+    with world.database.write() as session:
+        replayed = world.service.replay(session, "acc_1", made[0]).id
+        world.service.delete_old(session)
+    for gone in made[:3]:
+        with pytest.raises(NotFound):
+            world.delivery(gone)
+    assert [world.delivery(each).status for each in (made[3], replayed)] == ["pending"] * 2
+    assert world.delivery(other, "acc_2").status == "pending"
+    assert world.service.attempt(made[1]) is None  # a worker had claimed it
+    with world.database.read() as session:
+        events = session.scalars(select(WebhookEvent.split_id)).all()
+    assert sorted(events) == ["split_0", "split_3", "split_9"]

@@ -43,7 +43,7 @@ class JobEndings(ABC):
         if job is None:
             return False
         self._credits.settle(session, job_id)
-        self._quotas.record(session, job_id, job.source_bytes + size)
+        self._quotas.record(session, job_id, job.source_bytes + job.text_bytes + size)
         self._succeeded(session, job)
         self._create_webhook(session, job)
         return True
@@ -64,7 +64,7 @@ class JobEndings(ABC):
         if job is None:
             return None
         self._credits.release(session, job_id)
-        self._quotas.record(session, job_id, job.source_bytes)
+        self._quotas.record(session, job_id, job.source_bytes + job.text_bytes)
         self._create_webhook(session, job)
         return job
 

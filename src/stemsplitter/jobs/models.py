@@ -1,5 +1,6 @@
 """Tables of jobs and their queue."""
 
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -95,6 +96,17 @@ class Job(Base):
     worker_id: Mapped[str | None] = mapped_column(String(32))
     # W3C traceparent of the request that created it, if tracing is enabled
     trace: Mapped[str | None] = mapped_column(String(64))
+
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of the texts of the request, which count in the account's quota as its files do."""
+        return sum(len(text.encode()) for text in self._texts())
+
+    def _texts(self) -> Iterator[str]:
+        yield self.webhook_url or ""
+        for name, value in self.user_metadata.items():
+            yield name
+            yield value
 
 
 # Conditions of the partial indexes, with literal values: with parameters, a database cannot use the index.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, select, update
+from sqlalchemy import ColumnElement, and_, case, func, literal, null, select, update
 from sqlalchemy.orm import Session
 
 from stemsplitter.clock import now
@@ -96,9 +96,12 @@ def finish(session: Session, job_id: str, lease: str | None, values: dict[str, A
 
 
 def mark_deleted(session: Session, job_id: str) -> bool:
-    """Mark a finished job as deleted; False if it is unfinished or was deleted before."""
+    """Mark a finished job as deleted, and delete its texts; False if it is unfinished or was deleted before."""
     finished = and_(Job.id == job_id, Job.status.not_in(UNFINISHED), Job.deleted_at.is_(None))
-    return _change(session, finished, {"deleted_at": now()})
+    columns = Job.__table__.c
+    values = {columns.deleted_at: now(), columns.metadata: {}}
+    texts = (columns.webhook_url, columns.cause, columns.parameters, columns.analysis)
+    return _change(session, finished, values | dict.fromkeys(texts, null()))
 
 
 def expired(session: Session, limit: int) -> Sequence[Job]:
@@ -130,7 +133,7 @@ def _leased(job_id: str, lease: str | None) -> ColumnElement[bool]:
     return and_(Job.id == job_id, Job.status == PROCESSING, Job.lease == lease)
 
 
-def _change(session: Session, condition: ColumnElement[bool], values: dict[str, Any]) -> bool:
+def _change(session: Session, condition: ColumnElement[bool], values: dict[Any, Any]) -> bool:
     changed = update(Job).where(condition).values(values).returning(Job.id)
     # not synchronized: the values may be columns of a subclass
     found = session.scalar(changed, execution_options={"synchronize_session": False}) is not None

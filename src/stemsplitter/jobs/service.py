@@ -128,7 +128,7 @@ class JobService(ABC, Generic[J, V]):
             QuotaExceeded, Busy: the account or the disk has too little space.
         """
         account_id = job.account_id
-        self._quotas.reserve(session, account_id, job.id, size)
+        self._quotas.reserve(session, account_id, job.id, size + job.text_bytes)
         job.credits_used = self._credits.hold(session, account_id, job.id, cost)
         self._credits.lock(session, account_id)  # serializes the turns of an account
         job.priority = PAYING if self._credits.has_bought(session, account_id) else FREE

@@ -1,5 +1,6 @@
 """Columns of the table of jobs that the jobs of the tools add."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 from sqlalchemy import JSON, String
@@ -28,6 +29,11 @@ class ToolJob(Job):
     output_format: Mapped[str] = mapped_column(String(8), nullable=True, use_existing_column=True)
     outputs: Mapped[dict[str, dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     analysis: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), use_existing_column=True)
+
+
+    def _texts(self) -> Iterator[str]:
+        yield from super()._texts()
+        yield self.parameters.get("text", "")
 
 
 class AnalysisJob(ToolJob):

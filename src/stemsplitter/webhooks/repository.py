@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, CursorResult, delete, exists, func, literal, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, Delete, delete, exists, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
 from stemsplitter.database.paging import page
@@ -94,12 +94,31 @@ def claim(session: Session, delivery_ids: Collection[str], at: datetime, until: 
     return claimed
 
 
+def delete_excess(session: Session, kept: int) -> int:
+    """Delete all but the newest ``kept`` deliveries of each account, pending or not, and return their number."""
+    account_id = WebhookDelivery.account_id
+    excessive = select(account_id).group_by(account_id).having(func.count() > kept)
+    deleted = 0
+    for account in session.scalars(excessive).all():
+        own = WebhookDelivery.account_id == account
+        newest = select(WebhookDelivery.id).where(own)
+        newest = newest.order_by(WebhookDelivery.created_at.desc(), WebhookDelivery.id.desc()).limit(kept)
+        deleted += _delete(session, delete(WebhookDelivery).where(own, WebhookDelivery.id.not_in(newest)))
+        has_delivery = exists().where(WebhookDelivery.event_id == WebhookEvent.id)
+        _delete(session, delete(WebhookEvent).where(WebhookEvent.account_id == account, ~has_delivery))
+    return deleted
+
+
 def delete_events(session: Session, before: datetime) -> int:
     """Delete the events created before a time, except those delivered since or still pending. Return their number."""
     in_use = exists().where(
         WebhookDelivery.event_id == WebhookEvent.id,
         or_(WebhookDelivery.status == "pending", WebhookDelivery.updated_at >= before),
     )
-    deleted = session.execute(delete(WebhookEvent).where(WebhookEvent.created_at < before, ~in_use))
+    return _delete(session, delete(WebhookEvent).where(WebhookEvent.created_at < before, ~in_use))
+
+
+def _delete(session: Session, statement: Delete) -> int:
+    deleted = session.execute(statement, execution_options={"synchronize_session": False})
     assert isinstance(deleted, CursorResult)
     return deleted.rowcount

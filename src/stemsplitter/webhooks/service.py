@@ -39,6 +39,8 @@ JITTER = 0.1
 LEASE = timedelta(seconds=60)
 # of the delivery log
 RETENTION = timedelta(days=30)
+# deliveries of an account: with a response to each attempt, 16 kB each
+KEPT = 10_000
 
 _log = logging.getLogger(__name__)
 
@@ -134,7 +136,12 @@ class WebhookService:
         )
 
     def delete_old(self, session: Session) -> int:
-        """Delete events older than :data:`RETENTION`, with deliveries and attempts, and return their number."""
+        """Delete events older than :data:`RETENTION`, with deliveries and attempts, and return their number.
+
+        Of each account, also delete all but the newest :data:`KEPT` deliveries, even pending ones: their bytes do not
+        count in the account's quota.
+        """
+        repository.delete_excess(session, KEPT)
         return repository.delete_events(session, now() - RETENTION)
 
     def due(self, session: Session) -> dict[str, str]:
