@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Final
 
 LIMITS: Final = (
-    "read", "create", "sign-in", "sign-in to one account", "sign-in from new browsers", "sign-up", "purchase",
-    "webhook", "queued splits", "queued files", "measuring", "files", "links", "bytes", "free space", "event streams",
-    "uploads", "API keys", "password reset", "password reset of one account", "verification link",
-    "verification link of one account", "connections", "headers", "body",
+    "read", "create", "sign-in", "sign-in to one account", "sign-in from new browsers", "sign-up",
+    "sign-up from one network", "purchase", "webhook", "queued splits", "queued files", "measuring", "files", "links",
+    "bytes", "free space", "event streams", "uploads", "API keys", "password reset", "password reset of one account",
+    "verification link", "verification link of one account", "account export", "download of several splits",
+    "connections", "headers", "body",
 )  # fmt: skip
 
 _counts: Counter[str] = Counter()

@@ -138,6 +138,11 @@ def test_m3_sign_ups_are_limited_per_day_and_network(app: FastAPI, services: Ser
         services.rate_limits.count("2001:db8:1:2::/64", Policy("sign-up", limit, DAY_S))
     assert sign_up("2001:db8:1:2:3:4:5:6", 1) == 429
     assert sign_up("2001:db8:1:3::1", 2) == 303
+    # and of a network that one customer can have
+    of_network = Policy("sign-up from one network", 5 * limit, DAY_S)
+    for _ in range(5 * limit - 1):
+        services.rate_limits.count("192.0.2.0/24", of_network)
+    assert [sign_up("192.0.2.1", 3), sign_up("192.0.2.200", 4), sign_up("192.0.3.1", 5)] == [303, 429, 303]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from stemsplitter.database import Database
 from stemsplitter.rate_limits import service
 from stemsplitter.rate_limits.counts import open_engine
-from stemsplitter.rate_limits.service import DAY_S, Policy, RateLimits, network
+from stemsplitter.rate_limits.service import DAY_S, Policy, RateLimits, network, wide_network
 from stemsplitter.service_errors import RateLimited
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
@@ -106,6 +106,19 @@ def test_a_policy_of_a_day_lasts_a_day(services: Services, clock: Clock) -> None
         limits.check("acc_1", policy)
     clock.at += 2 * DAY_S
     limits.check("acc_1", policy)
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.0/24"),
+        ("::ffff:192.0.2.1", "192.0.2.0/24"),
+        ("2001:db8:1:2:3::4", "2001:db8:1::/48"),
+        ("testclient", "testclient"),
+    ],
+)
+def test_m3_wide_network_of_an_address(address: str, counted: str) -> None:
+    assert wide_network(address) == counted
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.tags import Tags
 from stemsplitter.clock import now
 from stemsplitter.jobs import repository
+from stemsplitter.quotas.disk import Disk
 from stemsplitter.quotas.models import StoredBytes
 from stemsplitter.service_errors import (
     Busy,
@@ -396,6 +397,17 @@ def test_h2_account_that_waited_longest_is_served_before_long_queues(
             values = {"status": "succeeded", "finished_at": now() + timedelta(seconds=len(order))}
             derived_repository.end(session, file.id, "run_1", values)
     assert order == [0, 1, 2, 0, 1, 0, 1]
+
+
+def test_h2_no_file_is_made_while_the_disk_is_almost_full(
+    account: str, split: str, files: DerivedFiles, maker: FileMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.stem(account, split, "vocals", "flac")
+    free = [0]
+    monkeypatch.setattr(maker._quotas, "_disk", Disk([Path("files")], 1, lambda _: free[0]))
+    assert not maker.make_next("wrk_1")
+    free[0] = 1 << 40
+    assert maker.make_next("wrk_1")
 
 
 def test_h2_new_file_of_a_read_counts_as_a_creation(

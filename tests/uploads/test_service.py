@@ -9,11 +9,13 @@ from sqlalchemy import update
 from stemsplitter.accounts.models import Account
 from stemsplitter.clock import now
 from stemsplitter.database import Database
-from stemsplitter.service_errors import Conflict, ValidationFailed
+from stemsplitter.quotas.disk import Disk
+from stemsplitter.service_errors import Busy, Conflict, ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.storage import Storage
 from stemsplitter.uploads.errors import TypeMismatch
 from stemsplitter.uploads.models import Upload
+from stemsplitter.uploads.receiving import STEP_BYTES
 from stemsplitter.uploads.service import UploadService
 from tests.services import quotas
 
@@ -65,6 +67,30 @@ def claim(database: Database, service: UploadService, upload: Upload, **other: s
     }
     with database.write() as session:
         return service.claim_for_split(session, **{**names, **other})
+
+
+def test_h2_upload_stops_when_others_have_filled_the_disk(
+    database: Database, storage: Storage, service: UploadService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Many accounts can reserve the same free space, as nothing is written then."""
+    free = 10_000_000_000
+    disk = Disk([Path("files")], 1_000_000_000, lambda _: free)
+    monkeypatch.setattr(service._quotas, "_disk", disk)
+    block = SONG[:4] + bytes(STEP_BYTES)
+    with database.write() as session:
+        upload, token = service.reserve(session, "acc_1", "song.flac", "audio/flac", 3 * len(block))
+    for receive in (
+        lambda: service.begin(upload.id, token, None, None),
+        lambda: service.begin_chunk(upload.id, token, 0, False, None),
+    ):
+        free = 10_000_000_000
+        incoming = receive()
+        incoming.write(block)
+        free = 999_999_999
+        with pytest.raises(Busy, match="disk of the server is almost full"):
+            incoming.write(block)
+        incoming.abandon()
+    assert not list(storage.list_prefix(f"uploads/{upload.id}"))
 
 
 def test_split_uses_a_received_file(

@@ -18,7 +18,7 @@ from stemsplitter.console.access import COOKIE, SignedInDep, local_path, see_oth
 from stemsplitter.console.rendering import page
 from stemsplitter.console.verify import send_link
 from stemsplitter.credits.service import LOW_BALANCE
-from stemsplitter.rate_limits.service import DAY_S, Policy
+from stemsplitter.rate_limits.service import DAY_S, Policy, wide_network
 from stemsplitter.service_errors import RateLimited, ServiceError, Unauthorized
 from stemsplitter.services import Services
 from stemsplitter.sessions.service import SignedIn
@@ -27,6 +27,7 @@ from stemsplitter.sessions.service import SignedIn
 FROM_ADDRESS = Policy("sign-in", 20)
 FROM_ADDRESS_TO_ACCOUNT = Policy("sign-in to one account", 10)
 TO_ACCOUNT = Policy("sign-in from new browsers", 100)
+NETWORK_SIGN_UPS = 5  # times as many as from one address, of a /24 or an IPv6 /48
 KNOWN_BROWSER = "known"
 KNOWN_FOR = timedelta(days=365)
 AFTER_SIGNING_UP = "/new"
@@ -85,6 +86,9 @@ def sign_up(
         throttle(request, services, email)
         sign_ups = Policy("sign-up", services.settings.signups_per_day, DAY_S)
         services.rate_limits.check(client_network(request), sign_ups)
+        address = request.client.host if request.client else ""
+        of_network = Policy("sign-up from one network", NETWORK_SIGN_UPS * sign_ups.limit, DAY_S)
+        services.rate_limits.check(wide_network(address), of_network)
         account = services.accounts.sign_up(email, password, verifies=services.mail.enabled)
     except ServiceError as error:
         return page(

@@ -13,7 +13,7 @@ from stemsplitter.console.rendering import page
 from stemsplitter.rate_limits.service import HOUR_S, Policy
 from stemsplitter.service_errors import Conflict, ServiceError
 
-EXPORTS = Policy("account exports", 10, HOUR_S)
+EXPORTS = Policy("account export", 10, HOUR_S)
 
 router = APIRouter()
 

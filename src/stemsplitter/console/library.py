@@ -20,7 +20,7 @@ from stemsplitter.service_errors import Conflict, NotFound, ServiceError, Valida
 from stemsplitter.splits.archive import folders, stream_zip
 from stemsplitter.storage.names import content_disposition
 
-DOWNLOADS = Policy("downloads of several splits", 60, HOUR_S)
+DOWNLOADS = Policy("download of several splits", 60, HOUR_S)
 MAX_SELECTED = 100
 
 _Text = Annotated[str, Form(max_length=1000)]

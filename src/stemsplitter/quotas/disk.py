@@ -28,12 +28,16 @@ class Disk:
 
     def check(self, size: int = 0) -> None:
         """Raise Busy if ``size`` more bytes would leave less than the floor."""
-        if self._floor and self.free() - size < self._floor:
+        if self.is_full(size):
             raise Busy(
                 "The disk of the server is almost full: send the request again later.",
                 "free space",
                 RETRY_AFTER_S,
             )
+
+    def is_full(self, size: int = 0) -> bool:
+        """Return true if ``size`` more bytes would leave less than the floor."""
+        return self._floor > 0 and self.free() - size < self._floor
 
     def free(self) -> int:
         """Return the free bytes of the fullest disk."""

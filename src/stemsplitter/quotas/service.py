@@ -34,6 +34,14 @@ class Quotas:
         """
         self._check(session, account_id, 1)
 
+    def check_space(self) -> None:
+        """Raise Busy if the disk is almost full: others may have reserved the same space, and filled it."""
+        self._disk.check()
+
+    def is_disk_full(self) -> bool:
+        """Return true if the disk is almost full."""
+        return self._disk.is_full()
+
     def lock(self, session: Session, account_id: str) -> None:
         """Let the transactions that reserve bytes of an account run one after the other. Raises NotFound."""
         self._credits.lock(session, account_id)

@@ -139,6 +139,16 @@ def network(address: str) -> str:
     return str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
+def wide_network(address: str) -> str:
+    """Return the /24 of an IPv4 address, or the /48 of one of IPv6: what one customer of a provider can have."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    return str(ipaddress.ip_network((parsed, 24 if parsed.version == 4 else 48), strict=False))
+
+
 class RateLimits:
     """Counts requests. A caller that is over its limit is refused for one window at most.
 

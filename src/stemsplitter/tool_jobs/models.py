@@ -30,7 +30,6 @@ class ToolJob(Job):
     outputs: Mapped[dict[str, dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     analysis: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), use_existing_column=True)
 
-
     def _texts(self) -> Iterator[str]:
         yield from super()._texts()
         yield self.parameters.get("text", "")

@@ -18,6 +18,7 @@ from stemsplitter.uploads.models import Upload
 # a request that sends nothing for this long may be dead: another may replace it
 LEASE = timedelta(seconds=15)
 _RENEW_S = 3.0
+STEP_BYTES = 16 << 20  # between two looks at the disk
 
 
 class Receiving(ABC):
@@ -32,18 +33,27 @@ class Receiving(ABC):
     """
 
     def __init__(
-        self, database: Database, storage: Storage, upload: Upload, attempt: int, name: str, offset: int = 0
+        self,
+        database: Database,
+        storage: Storage,
+        quotas: Quotas,
+        upload: Upload,
+        attempt: int,
+        name: str,
+        offset: int = 0,
     ) -> None:
         self.key = f"uploads/{upload.id}/{name}"
         self.received = 0
         self._database = database
         self._storage = storage
+        self._quotas = quotas
         self._upload = upload
         self._attempt = attempt
         self._offset = offset
         self._head = b""
         self._is_media = offset > 0
         self._renewed = time.monotonic()
+        self._space_checked = -STEP_BYTES  # at the first byte, too: chunks may be small
         try:
             self._file = storage.writer(self.key, upload.content_type, upload.filename)
         except StorageError:
@@ -62,6 +72,7 @@ class Receiving(ABC):
             LengthMismatch: more bytes than were reserved.
             TypeMismatch: the content is not audio or video.
             InProgress: the lease of this request expired, and another replaced it.
+            Busy: the disk is almost full.
         """
         self.received += len(data)
         if self._offset + self.received > self._upload.content_length:
@@ -73,6 +84,9 @@ class Receiving(ABC):
             self._head += data[: HEAD_BYTES - len(self._head)]
             if len(self._head) == HEAD_BYTES:
                 self._check_media()
+        if self.received - self._space_checked > STEP_BYTES:
+            self._quotas.check_space()
+            self._space_checked = self.received
         self._file.write(data)
         if time.monotonic() - self._renewed > _RENEW_S:
             self._renew()
@@ -120,8 +134,8 @@ class Incoming(Receiving):
     def __init__(
         self, database: Database, storage: Storage, quotas: Quotas, upload: Upload, attempt: int
     ) -> None:
-        super().__init__(database, storage, upload, attempt, f"{attempt}{plain_ending(upload.filename)}")
-        self._quotas = quotas
+        name = f"{attempt}{plain_ending(upload.filename)}"
+        super().__init__(database, storage, quotas, upload, attempt, name)
         self._digest = hashlib.sha256()
 
     def write(self, data: bytes) -> None:
@@ -151,10 +165,17 @@ class IncomingChunk(Receiving):
     """Receives a chunk, the bytes from ``offset``; the rest of the file if it ``is_last``."""
 
     def __init__(
-        self, database: Database, storage: Storage, upload: Upload, attempt: int, offset: int, is_last: bool
+        self,
+        database: Database,
+        storage: Storage,
+        quotas: Quotas,
+        upload: Upload,
+        attempt: int,
+        offset: int,
+        is_last: bool,
     ) -> None:
         name = chunks.chunk_name(offset, attempt)
-        super().__init__(database, storage, upload, attempt, name, offset)
+        super().__init__(database, storage, quotas, upload, attempt, name, offset)
         self._is_last = is_last
 
     @property

@@ -173,7 +173,7 @@ class UploadService:
             if offset == 0:
                 # while chunks are joined, they are stored beside the file
                 self._quotas.reserve(session, upload.account_id, upload_id, 2 * upload.content_length)
-        return IncomingChunk(self._database, self._storage, upload, attempt, offset, is_last)
+        return IncomingChunk(self._database, self._storage, self._quotas, upload, attempt, offset, is_last)
 
     def begin_joining(self, upload_id: str, token: str) -> tuple[Incoming, Iterator[bytes]]:
         """Start to join the chunks to one file. Returns its receiver, and the content of the chunks.

@@ -5,7 +5,9 @@ import pytest
 from starlette.types import Message, Send
 
 from stemsplitter.api.middleware.places import (
+    PLACES,
     PLACES_PER_ACCOUNT,
+    PLACES_PER_NETWORK,
     READS_PER_ACCOUNT,
     REQUESTS_PER_ACCOUNT,
     Places,
@@ -22,7 +24,7 @@ def test_h3_an_account_has_a_bounded_number_of_waiting_requests() -> None:
 
         async def request(account: str) -> None:
             places.check(account)
-            async with places.place(account):
+            async with places.place(account, "192.0.2.1"):
                 await go.wait()
 
         running = [asyncio.create_task(request("acc_1")) for _ in range(REQUESTS_PER_ACCOUNT)]
@@ -35,6 +37,30 @@ def test_h3_an_account_has_a_bounded_number_of_waiting_requests() -> None:
         await asyncio.gather(*running, other)
         await request("acc_1")
         assert places.in_use == 0 and not places._requests
+
+    asyncio.run(main())
+
+
+def test_h3_accounts_of_one_network_leave_places_for_others() -> None:
+    """Anybody can have several accounts, and a request may wait for a source for most of a minute."""
+    places = Places()
+
+    async def main() -> None:
+        go = asyncio.Event()
+
+        async def request(account: str, network: str) -> None:
+            async with places.place(account, network):
+                await go.wait()
+
+        names = [f"acc_{number % 10}" for number in range(10 * PLACES_PER_ACCOUNT)]
+        running = [asyncio.create_task(request(name, "2001:db8::/64")) for name in names]
+        await asyncio.sleep(0.01)
+        assert places.in_use == PLACES_PER_NETWORK < PLACES
+        running.append(asyncio.create_task(request("acc_honest", "192.0.2.1")))
+        await asyncio.sleep(0.01)
+        assert places.in_use == PLACES_PER_NETWORK + 1
+        go.set()
+        await asyncio.gather(*running)
 
     asyncio.run(main())
 

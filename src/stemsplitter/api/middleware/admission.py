@@ -132,7 +132,7 @@ class Admission:
         if media_type(request.headers.get("content-type", "")) in ("", "application/x-www-form-urlencoded"):
             others = [pair for pair in scope["headers"] if pair[0] != b"content-type"]
             scope["headers"] = [*others, (b"content-type", JSON.encode())]
-        async with self._places.place(name):
+        async with self._places.place(name, client_network(request)):
             await self._app(scope, _replayed(body, request.receive), send)
 
     async def _pass_page(self, request: Request, send: Send) -> None:
@@ -153,7 +153,7 @@ class Admission:
         except RateLimited as error:
             await service_error(request, error)(request.scope, request.receive, send)
             return
-        async with self._places.place(name):
+        async with self._places.place(name, client_network(request)):
             await self._app(request.scope, request.receive, send)
 
     def _admit_page(self, token: str) -> str | None:

@@ -13,6 +13,7 @@ from stemsplitter.service_errors import RateLimited
 # a request that creates may wait long for a source: polls and pages need threads, and other accounts need places
 PLACES = 32
 PLACES_PER_ACCOUNT = 8
+PLACES_PER_NETWORK = 24  # of an address, or its IPv6 /64: anybody can have several accounts
 REQUESTS_PER_ACCOUNT = 32  # with those that wait
 RETRY_AFTER_S = 10
 # reads at once: a burst of one account waits in its own queue, not in front of the requests of others
@@ -22,13 +23,14 @@ THREADS = PLACES + 40
 
 
 class Places:
-    """Bounds the requests in progress of all accounts together and of each account. Requests wait in their order,
-    without a thread; an account has a bounded number of them, as each holds a connection."""
+    """Bounds the requests in progress of all accounts together, of each network and of each account. Requests wait in
+    their order, without a thread; an account has a bounded number of them, as each holds a connection."""
 
     def __init__(self) -> None:
         self.in_use = 0
         self._all = asyncio.Semaphore(PLACES)
         self._of_account: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._of_network: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._requests: Counter[str] = Counter()
         self._reads: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
@@ -42,12 +44,14 @@ class Places:
             )
 
     @asynccontextmanager
-    async def place(self, account: str) -> AsyncIterator[None]:
-        """Wait for a place of ``account``: an account's id, or a client's network if it has none."""
+    async def place(self, account: str, network: str) -> AsyncIterator[None]:
+        """Wait for a place of ``account``, an account's id or the client's network if it has none, and of
+        ``network``."""
         self._requests[account] += 1
         own = self._of_account.setdefault(account, asyncio.Semaphore(PLACES_PER_ACCOUNT))
+        shared = self._of_network.setdefault(network, asyncio.Semaphore(PLACES_PER_NETWORK))
         try:
-            async with own, self._all:
+            async with own, shared, self._all:
                 self.in_use += 1
                 try:
                     yield

@@ -138,7 +138,7 @@ class FileMaker:
                 self._stopping.wait(seconds)
 
     def _claim(self, worker_id: str, background: bool = False) -> DerivedFile | None:
-        if self._stopping.is_set():
+        if self._stopping.is_set() or self._quotas.is_disk_full():
             return None
         with self._database.read() as session:
             if repository.next_queued(session, background=background) is None:
