@@ -67,18 +67,14 @@ func (c *Client) Mixes(splitID string) *Jobs {
 
 // Credits returns the balance of the account.
 func (c *Client) Credits(ctx context.Context) (Credits, error) {
-	return call[Credits](ctx, c, request{method: "GET", path: "/credits"})
+	return get[Credits](ctx, c, "/credits")
 }
 
 // Models returns the models of the server, the preferred one first.
-func (c *Client) Models(ctx context.Context) ([]Model, error) {
-	return items[Model](ctx, c, "/models")
-}
+func (c *Client) Models(ctx context.Context) ([]Model, error) { return items[Model](ctx, c, "/models") }
 
 // Voices returns the voices of speech.
-func (c *Client) Voices(ctx context.Context) ([]Voice, error) {
-	return items[Voice](ctx, c, "/voices")
-}
+func (c *Client) Voices(ctx context.Context) ([]Voice, error) { return items[Voice](ctx, c, "/voices") }
 
 // FileOptions of DownloadStem and DownloadArchive. The zero value of each has a default.
 type FileOptions struct {
@@ -104,6 +100,17 @@ func (c *Client) downloadMade(ctx context.Context, from, path string, options Fi
 	return c.http.downloadFiles(ctx, filepath.Dir(path), files, cmp.Or(options.Timeout, 5*time.Minute))
 }
 
+// Peaks returns the JSON of the peaks of the stems, to draw waveforms. The resolution is "overview" or "full".
+func (c *Client) Peaks(ctx context.Context, splitID, resolution string) (json.RawMessage, error) {
+	return get[json.RawMessage](ctx, c, c.Splits.at(splitID)+"/peaks"+query("resolution", resolution))
+}
+
+// Previews returns JSON with links to small files of the stems, for a player. The codec is "opus" or "aac". It has
+// "status" instead of "stems" while the server makes them.
+func (c *Client) Previews(ctx context.Context, splitID, codec string) (json.RawMessage, error) {
+	return get[json.RawMessage](ctx, c, c.Splits.at(splitID)+"/previews"+query("codec", codec))
+}
+
 // RotateWebhookSecret creates a signing secret. The previous one stays active for 24 hours.
 func (c *Client) RotateWebhookSecret(ctx context.Context) (string, error) {
 	made, err := call[WebhookSecret](ctx, c, request{method: "POST", path: "/webhooks/secrets/rotate", once: true})
@@ -117,8 +124,7 @@ func (c *Client) WebhookSecrets(ctx context.Context) ([]WebhookSecret, error) {
 
 // SendTestWebhook sends a test event and returns its delivery.
 func (c *Client) SendTestWebhook(ctx context.Context, address string) (Delivery, error) {
-	body := map[string]string{"url": address}
-	return call[Delivery](ctx, c, request{method: "POST", path: "/webhooks/test", body: body, once: true})
+	return call[Delivery](ctx, c, request{method: "POST", path: "/webhooks/test", body: map[string]string{"url": address}, once: true})
 }
 
 // ReplayDelivery delivers an event again and returns the new delivery.
@@ -134,8 +140,12 @@ type request struct {
 }
 
 func items[T any](ctx context.Context, c *Client, path string) ([]T, error) {
-	page, err := call[Page[T]](ctx, c, request{method: "GET", path: path})
+	page, err := get[Page[T]](ctx, c, path)
 	return page.Items, err
+}
+
+func get[T any](ctx context.Context, c *Client, path string) (T, error) {
+	return call[T](ctx, c, request{method: "GET", path: path})
 }
 
 // call sends a request and returns "data" of the response.

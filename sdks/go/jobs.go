@@ -39,13 +39,13 @@ type Filter struct {
 
 // Get returns an object.
 func (c *Collection[T]) Get(ctx context.Context, id string) (T, error) {
-	return call[T](ctx, c.client, request{method: "GET", path: c.at(id)})
+	return get[T](ctx, c.client, c.at(id))
 }
 
 // Page returns a page of at most limit objects, newest first. The first page has no cursor.
 func (c *Collection[T]) Page(ctx context.Context, limit int, cursor string, filter Filter) (Page[T], error) {
 	given := query("limit", fmt.Sprint(limit), "cursor", cursor, "status", filter.Status, "splitId", filter.SplitID)
-	return call[Page[T]](ctx, c.client, request{method: "GET", path: c.path + given})
+	return get[Page[T]](ctx, c.client, c.path+given)
 }
 
 // All iterates over all objects, newest first. It ends after an error.
@@ -54,8 +54,7 @@ func (c *Collection[T]) All(ctx context.Context, filter Filter) iter.Seq2[T, err
 		for cursor := ""; ; {
 			page, err := c.Page(ctx, 100, cursor, filter)
 			if err != nil {
-				var none T
-				yield(none, err)
+				yield(*new(T), err)
 				return
 			}
 			for _, item := range page.Items {
@@ -90,8 +89,7 @@ func (j *Jobs) Create(ctx context.Context, body Request, key ...IdempotencyKey) 
 func (j *Jobs) Cancel(ctx context.Context, id string) (Job, error) {
 	canceled, err := call[Job](ctx, j.client, request{method: "POST", path: j.at(id) + "/cancel"})
 	if wasRepeated(err, ErrConflict) {
-		found, failed := j.Get(ctx, id)
-		if failed == nil && found.Error != nil && found.Error.Code == "CANCELED" {
+		if found, failed := j.Get(ctx, id); failed == nil && found.Error != nil && found.Error.Code == "CANCELED" {
 			return found, nil
 		}
 	}
@@ -108,9 +106,7 @@ func (j *Jobs) Delete(ctx context.Context, id string) error {
 }
 
 // wasRepeated tells whether an error is that of a repeated request: the first response may have been lost.
-func wasRepeated(err, kind error) bool {
-	return errors.Is(err, kind) && asError(err).Attempts > 1
-}
+func wasRepeated(err, kind error) bool { return errors.Is(err, kind) && asError(err).Attempts > 1 }
 
 // Download downloads all files of a succeeded job into a folder. It returns the path of each by its name, such as
 // folder/vocals.mp3. The files appear together, when all are complete.

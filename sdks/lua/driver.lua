@@ -85,6 +85,12 @@ local operations = {
   stem = function(c)
     return client:download_stem(c.id, c.name, c.path, form(c))
   end,
+  peaks = function(c)
+    return client:get_peaks(c.id, c.resolution)
+  end,
+  previews = function(c)
+    return client:get_previews(c.id, c.codec)
+  end,
   archive = function(c)
     return client:download_archive(c.id, c.path, form(c))
   end,

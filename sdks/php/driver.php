@@ -54,6 +54,8 @@ $run = function (array $c) use (&$client, &$slept): mixed {
         'download' => $jobs->download($c['id'], $c['folder']),
         'stem' => $client->downloadStem($c['id'], $c['name'], $c['path'], ...$form),
         'archive' => $client->downloadArchive($c['id'], $c['path'], ...$form),
+        'peaks' => $client->getPeaks($c['id'], $c['resolution'] ?? null),
+        'previews' => $client->getPreviews($c['id'], $c['codec'] ?? null),
         'rotate' => $client->rotateWebhookSecret(),
         'test_webhook' => $client->sendTestWebhook($c['url']),
     };

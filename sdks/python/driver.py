@@ -58,6 +58,10 @@ def run(client, c):
             return str(client.download_stem(c["id"], c["name"], c["path"], timeout=c["timeout"], **form))
         case "archive":
             return str(client.download_archive(c["id"], c["path"], timeout=c["timeout"], **form))
+        case "peaks":
+            return client.get_peaks(c["id"], c.get("resolution"))
+        case "previews":
+            return client.get_previews(c["id"], c.get("codec"))
         case "rotate":
             return client.rotate_webhook_secret()
         case "test_webhook":

@@ -16,7 +16,7 @@ import (
 
 type command struct {
 	Op, Kind, Split, APIKey, BaseURL, ID, Status, Path, Filename, Folder, Name, Format, BitDepth string
-	IdempotencyKey, URL, Body, Secret                                                            string
+	IdempotencyKey, URL, Body, Secret, Resolution, Codec                                         string
 	ChunkBytes                                                                                   int
 	IsFast                                                                                       bool
 	Request, Headers                                                                             json.RawMessage
@@ -78,6 +78,10 @@ func run(c command) (any, error) {
 		return c.Path, client.DownloadStem(ctx, c.ID, c.Name, c.Path, options)
 	case "archive":
 		return c.Path, client.DownloadArchive(ctx, c.ID, c.Path, options)
+	case "peaks":
+		return client.Peaks(ctx, c.ID, c.Resolution)
+	case "previews":
+		return client.Previews(ctx, c.ID, c.Codec)
 	case "rotate":
 		return client.RotateWebhookSecret(ctx)
 	case "test_webhook":

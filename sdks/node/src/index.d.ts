@@ -178,6 +178,13 @@ export interface WebhookEvent {
   data: AudioSplit | { id: string };
 }
 
+/** Base64 of signed bytes for each stem: the minimum and the maximum of each point in turn, 127 being full scale. */
+export type Peaks = { sampleRate: number; samples: number; samplesPerPoint: number; stems: Record<string, string> };
+
+/** `sizes` are the bytes of the pieces of a file, each of `pieceSamples` samples. */
+export type Previews = { codec: string; mime: string; sampleRate: number; samples: number; pieceSamples: number }
+  & { delay: number; status?: SplitStatus; stems?: Record<string, { url: string; sizes: number[] }> };
+
 /** Called with the bytes sent and the size, after each chunk. */
 export type OnProgress = (sent: number, size: number) => void;
 
@@ -271,6 +278,10 @@ export class StemSplitter {
   downloadStem(splitId: string, name: string, path: string, options?: FormatOptions): Promise<string>;
   /** Download all stems in a ZIP archive, or with the format `stem.mp4` in one Native Instruments Stem file. */
   downloadArchive(splitId: string, path: string, options?: FormatOptions): Promise<string>;
+  /** Return the peaks of the stems, to draw waveforms. */
+  getPeaks(splitId: string, options?: CallOptions & { resolution?: 'overview' | 'full' }): Promise<Peaks>;
+  /** Return links to small files of the stems for a player. There is `status` and no `stems` while the server makes them. */
+  getPreviews(splitId: string, options?: CallOptions & { codec?: 'opus' | 'aac' }): Promise<Previews>;
   /** Create a signing secret. The previous one stays active for 24 hours. */
   rotateWebhookSecret(options?: CallOptions): Promise<string>;
   listWebhookSecrets(options?: CallOptions): Promise<Array<{ id: string; prefix: string; expiresAt: string | null }>>;

@@ -30,13 +30,9 @@ export class StemSplitter {
     this.deliveries = new Collection(this, '/webhooks/deliveries');
   }
 
-  mixes(splitId) {
-    return new Jobs(this, `${this.splits.at(splitId)}/mixes`, { hasEvents: false });
-  }
+  mixes(splitId) { return new Jobs(this, `${this.splits.at(splitId)}/mixes`, { hasEvents: false }); }
 
-  getCredits({ signal } = {}) {
-    return this.call('GET', '/credits', { signal });
-  }
+  getCredits({ signal } = {}) { return this.call('GET', '/credits', { signal }); }
 
   async listModels({ signal } = {}) {
     return (await this.call('GET', '/models', { signal })).items;
@@ -59,17 +55,11 @@ export class StemSplitter {
     return withFile(path, (source) => this.#upload(source, { filename, ...options }));
   }
 
-  createSplit(request, options) {
-    return this.splits.create(request, options);
-  }
+  createSplit(request, options) { return this.splits.create(request, options); }
 
-  getSplit(splitId, options) {
-    return this.splits.get(splitId, options);
-  }
+  getSplit(splitId, options) { return this.splits.get(splitId, options); }
 
-  waitForSplit(splitId, options) {
-    return this.splits.wait(splitId, options);
-  }
+  waitForSplit(splitId, options) { return this.splits.wait(splitId, options); }
 
   downloadStem(splitId, name, file, options) {
     return this.#download(splitId, `stems/${encodeURIComponent(name)}`, file, options);
@@ -77,6 +67,14 @@ export class StemSplitter {
 
   downloadArchive(splitId, file, options) {
     return this.#download(splitId, 'archive', file, options);
+  }
+
+  getPeaks(splitId, { resolution, signal } = {}) {
+    return this.call('GET', `${this.splits.at(splitId)}/peaks`, { query: { resolution }, signal });
+  }
+
+  getPreviews(splitId, { codec, signal } = {}) {
+    return this.call('GET', `${this.splits.at(splitId)}/previews`, { query: { codec }, signal });
   }
 
   async rotateWebhookSecret({ signal } = {}) {

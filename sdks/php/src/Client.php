@@ -154,6 +154,21 @@ final class Client
         return $this->download($splitId, '/archive', $path, compact('format', 'bitDepth', 'bitrate'), $timeout);
     }
 
+    /** The peaks of the stems, to draw waveforms: `overview` or `full`. */
+    public function getPeaks(string $splitId, ?string $resolution = null): array
+    {
+        return $this->request('GET', $this->splits->at($splitId) . '/peaks' . self::query(compact('resolution')));
+    }
+
+    /**
+     * Links to small files of the stems for a player, in `opus` or `aac`. There is `status` instead of `stems` while
+     * the server makes them.
+     */
+    public function getPreviews(string $splitId, ?string $codec = null): array
+    {
+        return $this->request('GET', $this->splits->at($splitId) . '/previews' . self::query(compact('codec')));
+    }
+
     /** Create a signing secret. The previous one stays active for 24 hours. */
     public function rotateWebhookSecret(): string
     {

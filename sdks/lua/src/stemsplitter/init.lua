@@ -80,15 +80,11 @@ local function upload(client, file, size, options)
   local reserved, err = client:create_upload({
     filename = options.filename, content_type = options.content_type, content_length = size,
   })
-  if not reserved then
-    return nil, err
-  end
+  if not reserved then return nil, err end
   reserved.size = size
   local sent
   sent, err = transfers.upload(client.http, reserved, file, client.chunk_bytes, options.on_progress)
-  if not sent then
-    return nil, err
-  end
+  if not sent then return nil, err end
   local input = { type = "uploaded_file", uploadId = reserved.uploadId, fileUrl = sent.url, storageKey = sent.key }
   return {
     uploadId = input.uploadId, fileUrl = input.fileUrl, storageKey = input.storageKey,
@@ -117,9 +113,7 @@ end
 function Client:upload_audio(request)
   local data, at = request.data, 0
   local file = {
-    seek = function(_, _, offset)
-      at = offset
-    end,
+    seek = function(_, _, offset) at = offset end,
     read = function(_, count)
       local part = data:sub(at + 1, at + count)
       at = at + #part
@@ -166,6 +160,17 @@ end
 -- download_stem.
 function Client:download_archive(split_id, path, options)
   return download(self, self.splits:at(split_id) .. "/archive", path, options)
+end
+
+--- Return the peaks of the stems, to draw waveforms: `overview` or `full`.
+function Client:get_peaks(split_id, resolution)
+  return self:request("GET", self.splits:at(split_id) .. "/peaks" .. Jobs.query({ { "resolution", resolution } }))
+end
+
+--- Return links to small files of the stems for a player, in `opus` or `aac`. There is `status` instead of `stems`
+-- while the server makes them.
+function Client:get_previews(split_id, codec)
+  return self:request("GET", self.splits:at(split_id) .. "/previews" .. Jobs.query({ { "codec", codec } }))
 end
 
 --- Create a signing secret. The previous one stays active for 24 hours.

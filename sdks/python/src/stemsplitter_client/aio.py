@@ -96,6 +96,8 @@ class AsyncStemSplitter:
     wait_for_split = _awaited(StemSplitter.wait_for_split)
     download_stem = _awaited(StemSplitter.download_stem)
     download_archive = _awaited(StemSplitter.download_archive)
+    get_peaks = _awaited(StemSplitter.get_peaks)
+    get_previews = _awaited(StemSplitter.get_previews)
     rotate_webhook_secret = _awaited(StemSplitter.rotate_webhook_secret)
     list_webhook_secrets = _awaited(StemSplitter.list_webhook_secrets)
     send_test_webhook = _awaited(StemSplitter.send_test_webhook)

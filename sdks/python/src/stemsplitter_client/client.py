@@ -162,6 +162,17 @@ class StemSplitter:
         query = {"format": format, "bitDepth": bit_depth, "bitrate": bitrate}
         return self._download(split_id, "archive", query, path, timeout)
 
+    def get_peaks(self, split_id: str, resolution: str | None = None) -> Json:
+        """Return the peaks of the stems, to draw waveforms: ``overview``, by default, or ``full``."""
+        return self.request("GET", f"{self.splits.at(split_id)}/peaks", query={"resolution": resolution})
+
+    def get_previews(self, split_id: str, codec: str | None = None) -> Json:
+        """Return links to small files of the stems for a player, in ``opus``, by default, or ``aac``.
+
+        There is ``status`` instead of ``stems`` while the server makes them.
+        """
+        return self.request("GET", f"{self.splits.at(split_id)}/previews", query={"codec": codec})
+
     def rotate_webhook_secret(self) -> str:
         """Create a signing secret. The previous one stays active for 24 hours."""
         secret: str = self.request("POST", "/webhooks/secrets/rotate", is_repeatable=False)["secret"]

@@ -145,8 +145,7 @@ public class StemSplitter {
     }
 
     Data reserve(String filename, String contentType, long contentLength) {
-        Map<String, Object> body =
-            Map.of("filename", filename, "contentType", contentType, "contentLength", contentLength);
+        var body = Map.of("filename", filename, "contentType", contentType, "contentLength", contentLength);
         return call("POST", "/audio/uploads", body, UUID.randomUUID().toString(), true);
     }
 
@@ -158,6 +157,19 @@ public class StemSplitter {
     /** Downloads all stems in a ZIP archive, or with the format {@code stem.mp4} in one Native Instruments file. */
     public Path downloadArchive(String splitId, Path file, Form form, Duration timeout) {
         return download(splitId, "/archive", file, form, timeout);
+    }
+
+    /** Returns the peaks of the stems, to draw waveforms: {@code overview} or {@code full}. */
+    public Data peaks(String splitId, String resolution) { return get(splitId, "/peaks", "resolution", resolution); }
+
+    /**
+     * Returns links to small files of the stems for a player, in {@code opus} or {@code aac}. There is {@code status}
+     * instead of {@code stems} while the server makes them.
+     */
+    public Data previews(String splitId, String codec) { return get(splitId, "/previews", "codec", codec); }
+
+    private Data get(String splitId, String what, String name, String value) {
+        return call("GET", splits().at(splitId) + what + query(Map.of(name, value)), null, null, true);
     }
 
     private Path download(String splitId, String what, Path file, Form form, Duration timeout) {
@@ -175,20 +187,18 @@ public class StemSplitter {
     }
 
     /** Creates a signing secret. The previous one stays active for 24 hours. */
-    public String rotateWebhookSecret() {
-        return call("POST", "/webhooks/secrets/rotate", null, null, false).text("secret");
-    }
+    public String rotateWebhookSecret() { return post("/webhooks/secrets/rotate", null).text("secret"); }
 
     /** Returns the active signing secrets, without their values. */
     public List<Data> webhookSecrets() { return call("GET", "/webhooks/secrets", null, null, true).objects("items"); }
 
     /** Sends a test event. Returns its delivery. */
-    public Data sendTestWebhook(String url) { return call("POST", "/webhooks/test", Map.of("url", url), null, false); }
+    public Data sendTestWebhook(String url) { return post("/webhooks/test", Map.of("url", url)); }
 
     /** Delivers an event again. Returns the new delivery. */
-    public Data replayDelivery(String deliveryId) {
-        return call("POST", deliveries().at(deliveryId) + "/replay", null, null, false);
-    }
+    public Data replayDelivery(String deliveryId) { return post(deliveries().at(deliveryId) + "/replay", null); }
+
+    private Data post(String path, Map<String, ?> body) { return call("POST", path, body, null, false); }
 
     /** An uploaded song; {@link #input()} is the input of a job. */
     public record Upload(String uploadId, String fileUrl, String storageKey, String expiresAt) {
