@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -64,6 +65,27 @@ def test_json_of_several_songs_is_a_list_with_files(folder: Path) -> None:
     }
     failed = CliRunner().invoke(app, ["analyze", str(folder / "none.wav"), "--json"])
     assert (failed.exit_code, json.loads(failed.stdout)) == (1, [])
+
+
+def test_tags_are_written_to_copies(folder: Path) -> None:
+    copies = folder / "copies"
+    command = ["analyze", str(folder), "--tag", str(copies)]
+    before = (folder / "chord.wav").read_bytes()
+    assert CliRunner().invoke(app, command).exit_code == 0
+    with av.open(str(copies / "chord.wav")) as copy:
+        assert {name.lower(): text for name, text in copy.metadata.items()} == {
+            "tbpm": "120",
+            "tkey": "A",
+        }
+    assert sorted(path.name for path in copies.iterdir()) == ["chord.wav", "silence.wav"]
+    assert (folder / "chord.wav").read_bytes() == before
+    again = CliRunner().invoke(app, command)
+    assert again.exit_code == 1 and again.stderr.count("add --overwrite to replace it") == 2
+    assert CliRunner().invoke(app, [*command, "--overwrite"]).exit_code == 0
+    onto_itself = CliRunner().invoke(
+        app, ["analyze", str(folder / "chord.wav"), "--overwrite", "--tag", str(folder)]
+    )
+    assert onto_itself.exit_code == 1 and (folder / "chord.wav").read_bytes() == before
 
 
 def test_failed_song_does_not_stop_the_others(folder: Path) -> None:

@@ -34,6 +34,11 @@ class Key:
         return f"{_NAMES[self.mode][self.tonic]} {self.mode}"
 
     @property
+    def short(self) -> str:
+        """The name in tags, as ID3 has it: ``F#m``, ``C``."""
+        return _NAMES[self.mode][self.tonic] + ("m" if self.mode == "minor" else "")
+
+    @property
     def camelot(self) -> str:
         """The code on the Camelot wheel, ``1A`` (A flat minor) to ``12B`` (E major); neighbors mix well."""
         major = self.tonic if self.mode == "major" else self.tonic + 3

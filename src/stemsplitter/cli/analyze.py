@@ -1,6 +1,7 @@
 """``stemsplitter analyze``: key and tempo of songs."""
 
 import logging
+from collections.abc import Iterator
 from contextlib import ExitStack
 from math import ceil
 from pathlib import Path
@@ -11,8 +12,10 @@ import typer
 from stemsplitter.cli.links import local_song
 from stemsplitter.cli.output import AsJson, duration, print_json, print_message, print_rows, printable
 from stemsplitter.cli.progress import status
-from stemsplitter.cli.songs import Song, find_songs, is_folder
+from stemsplitter.cli.songs import Song, find_songs, is_folder, is_same
+from stemsplitter.cli.targets import refuse_existing
 from stemsplitter.errors import AudioError, RequestError, StemSplitterError
+from stemsplitter.files.atomic import output_error
 from stemsplitter.files.names import shown
 
 if TYPE_CHECKING:
@@ -34,6 +37,14 @@ def analyze(
         Path | None,
         typer.Option(metavar="FILE", help="The drums stem of the song, which improves the tempo."),
     ] = None,
+    tag: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write copies of the songs to this folder, with key and tempo in their tags: MP3, FLAC, WAV or AIFF.",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing copies.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Find key, Camelot code, tuning and tempo of songs.
@@ -45,38 +56,65 @@ def analyze(
     with ExitStack() as stack:
         local = [local_song(source, stack) for source in sources]
         is_one = len(local) == 1 and not is_folder(local[0])
-        _analyze([song.path for song in find_songs(local, Path(), _no_files)], drums, as_json, is_one)
+        songs = find_songs(local, tag or Path(), _no_files)
+        if drums is not None and len(songs) != 1:
+            raise RequestError("A drums stem belongs to one song: name one song.")
+        done = list(_analyze(songs, drums, tag, overwrite))
+        _print(done, as_json, is_one)
+        if len(done) < len(songs):
+            raise typer.Exit(1)
 
 
 def _no_files(songs: list[Song]) -> dict[Song, tuple[Path, ...]]:
     return dict.fromkeys(songs, ())
 
 
-def _analyze(songs: list[Path], drums: Path | None, as_json: bool, is_one: bool) -> None:
-    from stemsplitter.tools.analyzing import analyze_song, to_data
+def _analyze(
+    songs: list[Song], drums: Path | None, tag: Path | None, overwrite: bool
+) -> Iterator[tuple[Path, "Analysis"]]:
+    """Analyze songs and write their copies, and print the errors of those that failed."""
+    from stemsplitter.tools.analyzing import analyze_song
 
-    if drums is not None and len(songs) != 1:
-        raise RequestError("A drums stem belongs to one song: name one song.")
-    done: list[tuple[Path, Analysis]] = []
     for number, song in enumerate(songs, start=1):
         try:
-            if is_folder(song):
+            if is_folder(song.path):
                 raise AudioError(
-                    f"The folder {shown(song)} contains no songs: name another folder, or songs."
+                    f"The folder {shown(song.path)} contains no songs: name another folder, or songs."
                 )
-            with status(f"{number}/{len(songs)} {printable(song.name)}"):
-                done.append((song, analyze_song(song, drums)))
+            copy = tag / song.folder / song.path.name if tag is not None else None
+            if copy is not None:
+                refuse_existing(copy, overwrite=overwrite and not is_same(copy, song.path), choice="folder")
+            with status(f"{number}/{len(songs)} {printable(song.path.name)}"):
+                analysis = analyze_song(song.path, drums)
+                if copy is not None:
+                    _write_copy(song.path, copy, analysis)
         except StemSplitterError as error:
             print_message(f"error: {error}")
             _log.debug("cause:", exc_info=error)
+        else:
+            yield song.path, analysis
+
+
+def _write_copy(song: Path, copy: Path, analysis: "Analysis") -> None:
+    from stemsplitter.audio.tagging import copy_with_tags
+    from stemsplitter.tools.analyzing import tag_values
+
+    try:
+        copy.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise output_error(copy.parent, error) from error
+    copy_with_tags(song, copy, tag_values(analysis))
+
+
+def _print(done: list[tuple[Path, "Analysis"]], as_json: bool, is_one: bool) -> None:
+    from stemsplitter.tools.analyzing import to_data
+
     if as_json:
         objects = [{"durationSeconds": ceil(each.seconds), **to_data(each)} for _, each in done]
         named = [{"file": str(song), **data} for (song, _), data in zip(done, objects, strict=True)]
         print_json(objects[0] if is_one and objects else named)
     elif done:
         print_rows(_COLUMNS, [_row(song, analysis) for song, analysis in done], as_json=False)
-    if len(done) < len(songs):
-        raise typer.Exit(1)
 
 
 def _row(song: Path, analysis: "Analysis") -> tuple[str, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from stemsplitter.analysis import Analysis, Analyzer
 from stemsplitter.audio.decode import open_source
+from stemsplitter.audio.tagging import BPM, KEY
 from stemsplitter.library import Progress
 from stemsplitter.library.results import OnProgress
 
@@ -54,6 +55,13 @@ def analyze_stems(stems: Mapping[str, Path]) -> Analysis:
             named = dict(zip(sources, blocks, strict=True))
             analyzer.process(np.sum(blocks, axis=0), named.get("drums"))
         return analyzer.finish()
+
+
+def tag_values(analysis: Analysis) -> dict[str, str]:
+    """Return tempo and key, where they are clear, for :func:`~stemsplitter.audio.tagging.copy_with_tags`."""
+    key, tempo = analysis.key, analysis.tempo
+    values = {BPM: f"{tempo.bpm:.0f}"} if tempo is not None else {}
+    return values | ({KEY: key.key.short} if key is not None and key.is_clear else {})
 
 
 def to_data(analysis: Analysis) -> dict[str, Any]:
