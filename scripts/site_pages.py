@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from textwrap import indent
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
@@ -16,6 +17,8 @@ PAGES = {
     "CHANGELOG.md": "changelog.md",
 }
 FENCE = re.compile(r"^```(\w+) (\S+)$", re.MULTILINE)
+# adjacent blocks with titles, the languages of one program
+TABS = re.compile(r"(?:^```\w+ \S+\n(?:(?!```).*\n)*```\n\n?){2,}", re.MULTILINE)
 LINK = re.compile(r"(?<!!)\[((?:`[^`]*`|[^\]`])+)\]\(([^)\s]+)\)")
 
 
@@ -28,11 +31,24 @@ def on_files(files: Files, *, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Show the file name of a program as its title; remove links that lead out of docs/, as the console does."""
+    """Show adjacent blocks as tabs and file names as titles; remove links out of docs/, as the console does."""
+    markdown = TABS.sub(_to_tabs, markdown)
     markdown = FENCE.sub(r'```\1 title="\2"', markdown)
     if page.file.src_uri.startswith("reference/"):
         return markdown
     return LINK.sub(lambda link: link[1] if link[2].startswith("../") else link[0], markdown)
+
+
+def _to_tabs(blocks: re.Match[str]) -> str:
+    """One tab per block."""
+
+    def tab(block: str) -> str:
+        head, body = block.split("\n", 1)
+        language, title = head.split()
+        return f'=== "{title}"\n\n' + indent(f"```{language}\n{body}```\n", "    ")
+
+    found = re.findall(r"^```(\w+ \S+\n(?:(?!```).*\n)*)```$", blocks[0], re.MULTILINE)
+    return "\n".join(tab(each) for each in found) + "\n"
 
 
 def _to_page(link: re.Match[str]) -> str:

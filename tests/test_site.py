@@ -62,3 +62,10 @@ def test_reference_documents_the_public_library(site: Path) -> None:
         assert f'id="stemsplitter.library.{name}"' in page
     for name in ("AudioError", "RequestError", "Stopped"):
         assert f'id="stemsplitter.errors.{name}"' in page
+
+
+def test_tasks_of_the_client_libraries_have_a_tab_per_language(site: Path) -> None:
+    html = (site / "sdks" / "index.html").read_text("utf-8")
+    labels = re.findall(r'<label for="__tabbed_[0-9_]+">(\w+)', html)
+    languages = ["Python", "Node", "Java", "Go", "PHP", "Swift", "Lua"]
+    assert labels == languages * (len(labels) // 7) and len(labels) >= 7 * 8

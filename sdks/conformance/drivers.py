@@ -20,7 +20,8 @@ class MissingToolchain(Exception):
     """The toolchain of a language is not installed."""
 
 
-def _tool(name: str, package: str) -> str:
+def tool(name: str, package: str) -> str:
+    """Return the path of a program. Raises MissingToolchain."""
     own = SDKS.parent / ".venv-sdks" / "bin" / name
     if own.exists():
         return str(own)
@@ -29,9 +30,9 @@ def _tool(name: str, package: str) -> str:
     raise MissingToolchain(f"{name} is not installed: run `make test-sdks`, or install {package}.")
 
 
-def _build(command: list[str], language: str) -> None:
-    done = subprocess.run(command, cwd=SDKS / language, capture_output=True, text=True, timeout=BUILD_S)
-    assert done.returncode == 0, f"the {language} driver could not be built:\n{done.stderr}"
+def build(command: list[str], folder: Path) -> None:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=BUILD_S)
+    assert done.returncode == 0, f"{command[0]} failed:\n{done.stdout}{done.stderr}"
 
 
 def _python() -> list[str]:
@@ -39,28 +40,28 @@ def _python() -> list[str]:
 
 
 def _node() -> list[str]:
-    return [_tool("node", "nodejs"), str(SDKS / "node" / "driver.mjs")]
+    return [tool("node", "nodejs"), str(SDKS / "node" / "driver.mjs")]
 
 
 def _go() -> list[str]:
     program = BUILD / "go" / "driver"
-    _build([_tool("go", "Go 1.24 or later"), "build", "-o", str(program), "./driver"], "go")
+    build([tool("go", "Go 1.24 or later"), "build", "-o", str(program), "./driver"], SDKS / "go")
     return [str(program)]
 
 
 def _php() -> list[str]:
-    return [_tool("php", "php-cli and php-curl"), str(SDKS / "php" / "driver.php")]
+    return [tool("php", "php-cli and php-curl"), str(SDKS / "php" / "driver.php")]
 
 
 def _lua() -> list[str]:
-    return [_tool("lua5.4", "lua5.4, lua-socket, lua-sec and lua-dkjson"), str(SDKS / "lua" / "driver.lua")]
+    return [tool("lua5.4", "lua5.4, lua-socket, lua-sec and lua-dkjson"), str(SDKS / "lua" / "driver.lua")]
 
 
 def _java() -> list[str]:
     classes, sources = BUILD / "java", (SDKS / "java").rglob("*.java")
     files = [str(path) for path in sources if "test" not in path.parts]
-    javac, java = _tool("javac", "default-jdk-headless"), _tool("java", "default-jdk-headless")
-    _build([javac, "-Xlint:all", "-Werror", "--release", "17", "-d", str(classes), *files], "java")
+    javac, java = tool("javac", "default-jdk-headless"), tool("java", "default-jdk-headless")
+    build([javac, "-Xlint:all", "-Werror", "--release", "17", "-d", str(classes), *files], SDKS)
     # a small heap: a JVM lets garbage grow as far as it may. No retries by the JDK: the suite counts those of the SDK
     options = [
         "-Xmx40m",
@@ -71,19 +72,25 @@ def _java() -> list[str]:
     return [java, *options, "-cp", str(classes), "io.github.stemsplitter.Driver"]
 
 
-def _swift() -> list[str]:
-    chroot, folder = SDKS.parent / ".swift-chroot", BUILD / "swift"
+def swift(package: Path, product: str, scratch: Path) -> list[str]:
+    """Build a program of a Swift package. Returns the command that runs it."""
+    chroot = SDKS.parent / ".swift-chroot"
     if not (shutil.which("swift") or chroot.exists()):
         raise MissingToolchain("Swift is not installed: run `make test-sdk-swift`, or install Swift 6.")
-    swift = [str(SDKS.parent / "scripts" / "swift"), "build", "--product", "Driver"]
-    _build([*swift, "--package-path", "sdks/swift", "--scratch-path", "sdks/build/swift"], "swift")
-    program = str(folder / "debug" / "Driver")
+    paths = ["--package-path", str(package), "--scratch-path", str(scratch)]
+    relative = [each.removeprefix(f"{SDKS.parent}/") for each in paths]
+    build([str(SDKS.parent / "scripts" / "swift"), "build", "--product", product, *relative], SDKS.parent)
+    program = str(scratch / "debug" / product)
     if shutil.which("swift"):
         return [program]
     # with the libraries of the chroot, and the files of this system
     libraries = [f"usr/lib/{platform.machine()}-linux-gnu", "usr/libexec/swift/lib/swift/linux"]
     (loader,) = chroot.glob("usr/lib*/ld-linux-*.so.?")
     return [str(loader), "--library-path", ":".join(str(chroot / each) for each in libraries), program]
+
+
+def _swift() -> list[str]:
+    return swift(SDKS / "swift", "Driver", BUILD / "swift")
 
 
 COMMANDS = {

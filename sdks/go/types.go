@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 )
 
-// Input of a job: a direct URL, a link of a page, or an uploaded file.
+// Input of a job: a direct URL, a link of a page, an uploaded file, or for tools a split.
 type Input struct {
-	Type       string `json:"type"` // direct_url, link or uploaded_file
+	Type       string `json:"type"`           // direct_url, link, uploaded_file or split
+	ID         string `json:"id,omitempty"`   // of a split
+	Stem       string `json:"stem,omitempty"` // of a split; its song by default
 	URL        string `json:"url,omitempty"`
 	UploadID   string `json:"uploadId,omitempty"`
 	FileURL    string `json:"fileUrl,omitempty"`

@@ -1,5 +1,6 @@
 """The documentation pages."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,21 @@ def test_markdown_is_rendered_safely(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     (tmp_path / "guides" / "models.md").write_text("# A\n\n[b](nowhere.md)\n")
     with pytest.raises(KeyError, match=r"no page nowhere\.md"):
         manual.guide.__wrapped__("models")
+
+
+def test_adjacent_blocks_with_titles_are_one_choice(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "guides").mkdir()
+    blocks = [
+        "```python Python\n1\n```",
+        "```js Node\n2\n```",
+        "a",
+        "```python app.py\n3\n```",
+        "```sh\n4\n```",
+    ]
+    (tmp_path / "guides" / "models.md").write_text("# A\n\n" + "\n\n".join(blocks) + "\n")
+    monkeypatch.setattr(manual, "_HERE", tmp_path)
+    html = manual.guide.__wrapped__("models").html
+    assert html.count("<details") == html.count("</details>") == 2
+    group = re.findall(r'<details name="([^"]+)"( open)?><summary>(\w+)</summary>', html)
+    assert [(state, title) for _, state, title in group] == [(" open", "Python"), ("", "Node")]
+    assert group[0][0] == group[1][0]

@@ -59,6 +59,15 @@ export interface LinkInput {
 }
 
 export type AudioSplitInput = DirectUrlInput | UploadedFileInput | LinkInput;
+
+/** The song of a split, or one of its stems. */
+export interface SplitSource {
+  type: 'split';
+  id: string;
+  stem?: string;
+}
+
+export type ToolInput = AudioSplitInput | SplitSource;
 export type SplitStatus = 'queued' | 'processing' | 'succeeded' | 'failed';
 
 export interface CreateSplitRequest {
@@ -123,11 +132,11 @@ interface JobOptions {
 }
 
 export interface CreateAnalysisRequest extends JobOptions {
-  input: AudioSplitInput;
+  input: ToolInput;
 }
 
 export interface CreateEffectRequest extends JobOptions {
-  input: AudioSplitInput;
+  input: ToolInput;
   effect: 'pitch' | 'speed' | 'nightcore' | 'daycore' | 'slowed_reverb' | 'voice_isolator' | (string & {});
   parameters?: Record<string, unknown>;
 }

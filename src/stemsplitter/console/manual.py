@@ -134,12 +134,25 @@ def _tidy(tokens: Sequence[Token]) -> None:
 
 
 def _code(_: RendererHTML, tokens: Sequence[Token], index: int, options: Any, environment: Any) -> str:
-    """Render code with a copy button."""
+    """Render code with a copy button. Of adjacent blocks with titles, the languages of one program, one is open."""
     name = f"code-{index}"
-    return (
+    code = (
         f'<div class="code"><pre tabindex="0"><code id="{name}">{escape(tokens[index].content.rstrip())}</code></pre>'
         f'<button class="copy quiet" type="button" data-copy="{name}">Copy</button></div>\n'
     )
+    first = index
+    while first and _block_title(tokens[first - 1]):
+        first -= 1
+    title = _block_title(tokens[index])
+    if not title or (first == index and not any(map(_block_title, tokens[index + 1 : index + 2]))):
+        return code
+    state = " open" if first == index else ""
+    return f'<details name="languages-{first}"{state}><summary>{escape(title)}</summary>\n{code}</details>\n'
+
+
+def _block_title(token: Token) -> str:
+    """Return the title of a code block: the second word after the fence."""
+    return token.info.partition(" ")[2] if token.type == "fence" else ""
 
 
 def _wide(_: RendererHTML, tokens: Sequence[Token], index: int, options: Any, environment: Any) -> str:

@@ -64,14 +64,16 @@ extension JSON: ExpressibleByNilLiteral, ExpressibleByBooleanLiteral, Expressibl
     }
 }
 
-/// Song of a job: a direct URL, a link of a page, or an uploaded file.
+/// Song of a job: a direct URL, a link of a page, an uploaded file, or for tools a split or one of its stems.
 public struct Input: Codable, Sendable {
     public var type: String
-    public var url, uploadId, fileUrl, storageKey: String?
+    public var url, uploadId, fileUrl, storageKey, id, stem: String?
 
     public static func directURL(_ url: String) -> Input { Input(type: "direct_url", url: url) }
 
     public static func link(_ url: String) -> Input { Input(type: "link", url: url) }
+
+    public static func split(_ id: String, stem: String? = nil) -> Input { Input(type: "split", id: id, stem: stem) }
 }
 
 /// Uploaded file. `input` is the input of a job.
