@@ -53,8 +53,8 @@ class HealthService:
                 HealthCheck(
                     at=at,
                     storage=storage,
-                    queued=figures.splits["queued"],
-                    waited_s=int(figures.oldest_queued_s),
+                    queued=figures.queued,
+                    waited_s=int(figures.oldest_s),
                     workers=figures.workers,
                     faults=statistics.faults(session, since, at) if since else 0,
                 )

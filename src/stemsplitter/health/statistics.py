@@ -14,10 +14,13 @@ from stemsplitter.jobs.models import (
     FAILED,
     IS_PROCESSING,
     IS_QUEUED,
+    KINDS,
     PROCESSING,
     QUEUED,
+    SPLIT,
     STATUSES,
     SUCCEEDED,
+    Job,
 )
 from stemsplitter.splits import totals
 from stemsplitter.splits.models import Split
@@ -42,10 +45,19 @@ class Load:
 
 
 @dataclass(frozen=True)
+class ToolLoad:
+    """The load of a kind of tool: queued jobs, the age of the oldest in seconds (0 without any), and running jobs."""
+
+    queued: int = 0
+    oldest_s: float = 0.0
+    running: int = 0
+
+
+@dataclass(frozen=True)
 class Statistics:
     """Figures of the service. ``splits`` and ``deliveries`` count by status; ``oldest_queued_s`` is 0 without any.
 
-    ``loads`` has every model with unfinished splits or a running worker.
+    ``loads`` has every model with unfinished splits or a running worker, ``tools`` every kind of job but splits.
     """
 
     splits: dict[str, int]
@@ -54,6 +66,17 @@ class Statistics:
     deliveries: dict[str, int]
     workers: int
     loads: dict[str, Load]
+    tools: dict[str, ToolLoad]
+
+    @property
+    def queued(self) -> int:
+        """Queued jobs of all kinds."""
+        return self.splits[QUEUED] + sum(tool.queued for tool in self.tools.values())
+
+    @property
+    def oldest_s(self) -> float:
+        """Age of the oldest queued job of any kind; 0 without any."""
+        return max(self.oldest_queued_s, *(tool.oldest_s for tool in self.tools.values()))
 
 
 @dataclass(frozen=True)
@@ -88,6 +111,7 @@ def read(session: Session, at: datetime, lease_s: float) -> Statistics:
         deliveries=deliveries,
         workers=len(living),
         loads=loads,
+        tools=_tools(session, at),
     )
 
 
@@ -108,6 +132,20 @@ def _loads(session: Session, living: Sequence[str]) -> dict[str, Load]:
     return loads
 
 
+def _tools(session: Session, at: datetime) -> dict[str, ToolLoad]:
+    by_kind = (
+        select(Job.kind, func.count(), func.min(Job.created_at)).where(Job.kind != SPLIT).group_by(Job.kind)
+    )
+    queued = {kind: (count, since) for kind, count, since in session.execute(by_kind.where(IS_QUEUED))}
+    running = {kind: count for kind, count, _ in session.execute(by_kind.where(IS_PROCESSING))}
+    loads = {}
+    for kind in KINDS:
+        if kind != SPLIT:
+            count, since = queued.get(kind, (0, at))
+            loads[kind] = ToolLoad(count, (at - since).total_seconds(), running.get(kind, 0))
+    return loads
+
+
 def recent(session: Session, since: datetime) -> Recent:
     """Return the figures of the splits that succeeded since a time, of the last :data:`MAX_RECENT` at most."""
     query = (
@@ -123,11 +161,12 @@ def recent(session: Session, since: datetime) -> Recent:
 
 
 def faults(session: Session, since: datetime, until: datetime) -> int:
-    """Return the number of splits that failed by a server error after ``since``, up to and including ``until``."""
+    """Return the number of jobs that failed by a server error after ``since``, up to and including ``until``."""
     query = select(func.count()).where(
-        Split.status == FAILED,
-        Split.error_code.in_(SERVER_FAULTS),
-        Split.finished_at > since,
-        Split.finished_at <= until,
+        Job.kind.in_(KINDS),  # the first column of the index
+        Job.status == FAILED,
+        Job.error_code.in_(SERVER_FAULTS),
+        Job.finished_at > since,
+        Job.finished_at <= until,
     )
     return session.scalar(query) or 0

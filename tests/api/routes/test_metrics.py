@@ -1,4 +1,5 @@
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from stemsplitter import refusals
 from stemsplitter.clock import now
 from stemsplitter.database import new_id
+from stemsplitter.health import repository as health
 from stemsplitter.service_errors import QuotaExceeded
 from stemsplitter.services import Services
 from stemsplitter.splits.models import Split
+from stemsplitter.tool_jobs.models import AnalysisJob, SpeechJob
 from stemsplitter.webhooks.models import WebhookDelivery, WebhookEvent
 from stemsplitter.worker.models import Worker
 from tests.api.conftest import Account
+
+OF_SPLITS = ("stem_model", "requested_stems", "model")
 
 
 def samples(client: TestClient) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -58,6 +63,22 @@ def test_metrics_report_the_load_of_the_service(
                     **common,
                 )
             )
+        for job_id, kind, lease in (
+            ("a1", AnalysisJob, None),
+            ("s1", SpeechJob, None),
+            ("s2", SpeechJob, "run_1"),
+        ):
+            session.add(
+                kind(
+                    id=job_id,
+                    status="processing" if lease else "queued",
+                    duration_seconds=7,
+                    model_name="tools",
+                    parameters={},
+                    **{name: value for name, value in common.items() if name not in OF_SPLITS}
+                    | {"created_at": now() - timedelta(seconds=90)},
+                )
+            )
         session.add(
             Worker(
                 id="w",
@@ -97,6 +118,15 @@ def test_metrics_report_the_load_of_the_service(
     assert found["stemsplitter_running_splits", ("tiny_6s",)] == 0
     assert found["stemsplitter_model_workers", ("tiny_6s",)] == 1
     assert found["stemsplitter_separated_seconds_total", ()] == 114
+    kinds = ("analysis", "effect", "speech")
+    assert [found["stemsplitter_tool_queue_depth", (kind,)] for kind in kinds] == [1, 0, 1]
+    assert [found["stemsplitter_running_tools", (kind,)] for kind in kinds] == [0, 0, 1]
+    oldest = [found["stemsplitter_tool_queue_oldest_seconds", (kind,)] for kind in kinds]
+    assert oldest[0] >= 90 and oldest[1] == 0
+    services.health.check()
+    with services.database.read() as session:
+        (check,) = health.checks(session, now() - timedelta(hours=1))
+    assert check.queued == 3 and check.waited_s >= 90  # of all kinds
     assert found["stemsplitter_webhook_deliveries", ("gone",)] == 1
     assert found["stemsplitter_workers", ()] == 1
 

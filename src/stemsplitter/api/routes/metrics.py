@@ -22,7 +22,7 @@ from stemsplitter import refusals
 from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.clock import now
 from stemsplitter.health import statistics
-from stemsplitter.health.statistics import Load
+from stemsplitter.health.statistics import Load, ToolLoad
 from stemsplitter.probing import pool as probing
 from stemsplitter.services import Services
 
@@ -72,6 +72,7 @@ class _Service(Collector):
             value=figures.oldest_queued_s,
         )
         yield from _loads(figures.loads)
+        yield from _tools(figures.tools)
         yield CounterMetricFamily(
             "stemsplitter_separated_seconds", "Seconds of audio separated.", value=figures.separated_s
         )
@@ -132,3 +133,17 @@ def _loads(loads: Mapping[str, Load]) -> Iterator[Metric]:
         running.add_metric([name], load.running)
         workers.add_metric([name], load.workers)
     yield from (queued, running, workers)
+
+
+def _tools(loads: Mapping[str, ToolLoad]) -> Iterator[Metric]:
+    """Yield the load of each kind of tool."""
+    queued = GaugeMetricFamily("stemsplitter_tool_queue_depth", "Queued jobs of the tools.", labels=["kind"])
+    oldest = GaugeMetricFamily(
+        "stemsplitter_tool_queue_oldest_seconds", "Age of the oldest queued job of a tool.", labels=["kind"]
+    )
+    running = GaugeMetricFamily("stemsplitter_running_tools", "Running jobs of the tools.", labels=["kind"])
+    for kind, load in loads.items():
+        queued.add_metric([kind], load.queued)
+        oldest.add_metric([kind], load.oldest_s)
+        running.add_metric([kind], load.running)
+    yield from (queued, oldest, running)
