@@ -136,8 +136,7 @@ type WaitOptions struct {
 // connections and a restart of the server do not end it. After the timeout it fails with TIMEOUT.
 func (j *Jobs) Wait(ctx context.Context, id string, options WaitOptions) (Job, error) {
 	deadline := time.Now().Add(cmp.Or(options.Timeout, 5*time.Minute))
-	hasEvents := j.hasEvents
-	var last Job
+	hasEvents, last := j.hasEvents, Job{}
 	update := func(found Job) bool {
 		if options.Update != nil && (found.Status != last.Status || found.Progress != last.Progress) {
 			options.Update(found)
@@ -176,8 +175,7 @@ func (j *Jobs) follow(ctx context.Context, id string, deadline time.Time, update
 	defer cancel()
 	headers := j.client.headers()
 	headers.Set("Accept", "text/event-stream")
-	url := j.client.baseURL + j.at(id) + "/events"
-	hasEvents = true
+	url, hasEvents := j.client.baseURL+j.at(id)+"/events", true
 	err := j.client.http.exchange(ctx, "GET", url, headers, nil, silence, func(response *http.Response) error {
 		if hasEvents = strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream"); !hasEvents {
 			return nil

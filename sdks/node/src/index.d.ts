@@ -60,14 +60,8 @@ export interface LinkInput {
 
 export type AudioSplitInput = DirectUrlInput | UploadedFileInput | LinkInput;
 
-/** The song of a split, or one of its stems. */
-export interface SplitSource {
-  type: 'split';
-  id: string;
-  stem?: string;
-}
-
-export type ToolInput = AudioSplitInput | SplitSource;
+/** Also the song of a split, or one of its stems. */
+export type ToolInput = AudioSplitInput | { type: 'split'; id: string; stem?: string };
 export type SplitStatus = 'queued' | 'processing' | 'succeeded' | 'failed';
 
 export interface CreateSplitRequest {

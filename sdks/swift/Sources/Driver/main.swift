@@ -65,6 +65,9 @@ func run(_ command: Command) async throws -> JSON {
         let path = try await client.downloadArchive(
             command.id, to: command.file, as: command.format, timeout: command.timeout)
         return .string(path.path)
+    case "peaks":
+        return try json(try await client.peaks(command.id, resolution: command.text("resolution") ?? ""))
+    case "previews": return try json(try await client.previews(command.id, codec: command.text("codec") ?? ""))
     case "rotate": return .string(try await client.rotateWebhookSecret())
     case "test_webhook": return ["id": .string(try await client.sendTestWebhook(command.text("url") ?? "").id)]
     case "verify":

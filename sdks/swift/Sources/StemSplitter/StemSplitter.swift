@@ -70,6 +70,17 @@ public final class StemSplitter: Sendable {
     /// Returns the voices of speech.
     public func voices() async throws -> [Voice] { try await items("/voices") }
 
+    /// Returns the peaks of the stems, to draw waveforms. The resolution is `overview` or `full`.
+    public func peaks(_ splitId: String, resolution: String = "overview") async throws -> Peaks {
+        try await call("GET", "\(splits.at(splitId))/peaks\(query([("resolution", resolution)]))")
+    }
+
+    /// Returns links to small files of the stems, for a player. The codec is `opus` or `aac`. There is `status` instead of
+    /// `stems` while the server makes them.
+    public func previews(_ splitId: String, codec: String = "opus") async throws -> Previews {
+        try await call("GET", "\(splits.at(splitId))/previews\(query([("codec", codec)]))")
+    }
+
     /// Creates a signing secret. The previous one stays active for 24 hours.
     public func rotateWebhookSecret() async throws -> String {
         let made: WebhookSecret = try await call("POST", "/webhooks/secrets/rotate", isRepeatable: false)

@@ -211,15 +211,9 @@ public struct Job: Codable, Sendable {
 
     public struct Reason: Decodable, Sendable { public let code, message: String }
 
-    public struct Tempo: Decodable, Sendable {
-        public let bpm, confidence: Double
-        public let alternatives, beats: [Double]
-    }
+    public struct Tempo: Decodable, Sendable { public let bpm, confidence: Double, alternatives, beats: [Double] }
 
-    public struct Key: Decodable, Sendable {
-        public let name, camelot: String
-        public let confidence: Double
-    }
+    public struct Key: Decodable, Sendable { public let name, camelot: String, confidence: Double }
 
     public init(from decoder: Decoder) throws {
         (fields, known) = (try [String: JSON](from: decoder), try Known(from: decoder))
@@ -251,6 +245,21 @@ public struct Model: Decodable, Sendable {
 
 /// Voice of speech.
 public struct Voice: Codable, Sendable { public let name: String }
+
+/// Waveforms: for each stem base64 of signed bytes, the minimum and the maximum of each point in turn; 127 is full scale.
+public struct Peaks: Codable, Sendable {
+    public let sampleRate, samples, samplesPerPoint: Int
+    public let stems: [String: String]
+}
+
+/// Small files of the stems. `sizes` are the bytes of the pieces of a file, each of `pieceSamples` samples.
+public struct Previews: Codable, Sendable {
+    public struct File: Codable, Sendable { public let url: String, sizes: [Int] }
+    public let codec, mime: String?
+    public let sampleRate, samples, pieceSamples, delay: Int?
+    public let status: Status?
+    public let stems: [String: File]?
+}
 
 /// Signing secret. Only a new one has a value.
 public struct WebhookSecret: Decodable, Sendable { public let id, prefix, expiresAt, secret: String? }
