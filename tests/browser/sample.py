@@ -28,7 +28,7 @@ from stemsplitter.splits.models import Split
 from stemsplitter.webhooks.models import COMPLETED, WebhookAttempt, WebhookDelivery, WebhookEvent
 from stemsplitter.worker.models import Worker
 from tests.console.songs import add_song, add_split
-from tests.console.tool_jobs import ISOLATOR, add_analysis, add_effect
+from tests.console.tool_jobs import ANALYSIS, ISOLATOR, add_analysis, add_effect
 
 MODEL = {"name": "builtin_6s", "licence": "MIT"}
 SIX = ["vocals", "drums", "bass", "guitar", "piano", "other"]
@@ -229,7 +229,7 @@ def _splits(services: Services, account_id: str, song: Song) -> dict[str, str]:
     )  # fmt: skip
     add(
         "player", timedelta(minutes=6), filename=song.name, duration_seconds=song.seconds,
-        waveforms=song.stems, previews=True, processing=took,
+        waveforms=song.stems, previews=True, processing=took, analysis=ANALYSIS,
     )  # fmt: skip
     add("processing", timedelta(seconds=40), filename="Harbour lights.flac", progress=42, attempts=1)
     add(

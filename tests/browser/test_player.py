@@ -107,7 +107,7 @@ def test_keys_and_clicks_seek(player: Page) -> None:
 
 
 # Connects the stems, all of which have the same signal in the sample, to one recorder and returns what it hears.
-_RECORD = """async () => {
+RECORD = """async () => {
   const { engine } = document.querySelector("[data-player]");
   const names = [...engine.strips.keys()];
   const merger = new ChannelMergerNode(engine.context, { numberOfInputs: names.length });
@@ -162,7 +162,7 @@ def test_previews_are_in_step_to_the_sample(
         for key in seeks:
             player.keyboard.press(key)
         wait_until(player, lambda: engine(player, "waiting") is False)
-        assert lags(player.evaluate(_RECORD)) == [0] * len(SIX)
+        assert lags(player.evaluate(RECORD)) == [0] * len(SIX)
         assert seen.foreign == []
         # a worklet needs a script of its own
         assert [text for text in seen.complaints if "ScriptProcessorNode is deprecated" not in text] == []

@@ -13,6 +13,10 @@ const DRIFT = 0.04; // largest offset in seconds of an element before it is corr
 const WATCH = 100; // milliseconds
 
 export class Engine extends EventTarget {
+  speed = 1;
+  semitones = 0;
+  canStretch = false; // other speeds and pitches
+
   constructor(context, faders) {
     super();
     this.context = context;
@@ -50,6 +54,10 @@ export class Engine extends EventTarget {
   /** Set the volume, 0 to 1. The mix on the server does not have it. */
   setVolume(volume) {
     this.volume.gain.setTargetAtTime(volume, this.context.currentTime, GLIDE);
+  }
+
+  setTempo(speed, semitones) {
+    Object.assign(this, { speed, semitones });
   }
 
   /** The current peak of the sum; 1 is full scale. */

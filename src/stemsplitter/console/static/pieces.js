@@ -1,25 +1,30 @@
-// Plays previews while they load: the pieces of all stems are scheduled together, on whole samples of the clock of the
-// audio context, so that the stems stay in sync to the sample. Memory use does not depend on the length of the song.
-import { AHEAD, Engine } from "./engine.js";
+// Plays previews while they load: the pieces of all stems go together to an output, at the speed of the song or another.
+// Memory use does not depend on the length of the song.
+import { Engine } from "./engine.js";
+import { ScheduledOutput } from "./scheduled.js";
 
 const WATCH = 200; // milliseconds
-const SCHEDULED = 4; // seconds of sound scheduled in advance
 const READ_AHEAD = 12; // pieces
 
 export class PieceEngine extends Engine {
+  canStretch = true;
   #previews;
-  #parts = []; // scheduled parts of pieces: { from, to, at, nodes }, in frames of the song and of the clock
-  #next = null; // where scheduling continues: { from, at }
+  #scheduled;
+  #stretched = null; // a promise of the output at other speeds, once it is needed
+  #output; // the one that plays
+  #next = null; // frame of the song where the output continues
   #rest = 0; // position in seconds while nothing sounds
   #timer = null;
   #run = 0; // identifies a start: what loads for an earlier one is ignored
-  #scheduling = false;
+  #adding = false;
 
   constructor(context, previews, faders) {
     super(context, faders);
     this.#previews = previews;
     this.duration = previews.samples / previews.sampleRate;
     for (const name of previews.names) this.addStrip(name);
+    this.#scheduled = new ScheduledOutput(context, this.strips, previews.sampleRate);
+    this.#output = this.#scheduled;
   }
 
   get #rate() {
@@ -28,12 +33,17 @@ export class PieceEngine extends Engine {
 
   /** True while playback waits for pieces. */
   get waiting() {
-    return this.playing && this.#parts.length === 0;
+    return this.playing && this.#output.isEmpty;
+  }
+
+  /** Blocks of stretched sound that came too late. */
+  get underruns() {
+    return this.#output.underruns ?? 0;
   }
 
   get position() {
-    if (!this.playing || !this.#parts.length) return this.#rest;
-    return this.#frame(this.context.currentTime * this.context.sampleRate) / this.#rate;
+    const frame = this.playing ? this.#output.frame : null;
+    return frame === null ? this.#rest : frame / this.#rate;
   }
 
   /** The position of each stem. */
@@ -42,19 +52,14 @@ export class PieceEngine extends Engine {
     return Object.fromEntries(this.#previews.names.map((name) => [name, now]));
   }
 
-  /** The frame of the song that sounds at a frame of the clock. */
-  #frame(now) {
-    const part = this.#parts.find(({ at, from, to }) => now < at + to - from) ?? this.#parts.at(-1);
-    return Math.min(part.from + Math.max(0, now - part.at), part.to);
-  }
-
-  async play() {
+  /** Play from the position, in `delay` seconds. */
+  async play(delay = 0) {
     if (this.playing) return;
     if (this.context.state === "suspended" && this.context instanceof AudioContext) await this.context.resume();
     if (this.#rest >= this.duration) this.#rest = 0;
     this.setPlaying(true);
     this.#timer = setInterval(() => this.#watch(), WATCH);
-    this.#start(this.#rest);
+    this.#start(this.#rest, delay);
   }
 
   pause() {
@@ -77,24 +82,39 @@ export class PieceEngine extends Engine {
     if (this.playing) this.#start(at);
   }
 
-  #start(seconds) {
+  /** Set the speed, 1 being that of the song, and the pitch in semitones. Rejects if this browser cannot. */
+  async setTempo(speed, semitones) {
+    super.setTempo(speed, semitones);
+    const isOther = speed !== 1 || semitones !== 0;
+    if (isOther) this.#stretched ??= this.#openStretched();
+    const output = isOther ? await this.#stretched : this.#scheduled;
+    if (this.speed !== speed || this.semitones !== semitones) return; // changed meanwhile
+    output.set?.(speed, semitones);
+    if (output === this.#output) return;
+    const at = this.position;
+    this.#silence();
+    this.#output = output;
+    if (this.playing) this.#start(at);
+  }
+
+  async #openStretched() {
+    const { StretchedOutput } = await import("./stretched.js");
+    return StretchedOutput.open(this.context, this.strips, this.#rate);
+  }
+
+  #start(seconds, delay = 0) {
     this.#silence();
     const { loop } = this;
     this.#rest = loop && seconds >= loop.end ? loop.start : seconds;
-    this.#next = { from: Math.round(this.#rest * this.#rate), at: null };
+    this.#next = Math.round(this.#rest * this.#rate);
+    this.#output.start(delay);
     this.#watch();
   }
 
   #silence() {
     this.#run += 1;
-    this.#scheduling = false;
-    for (const { nodes } of this.#parts) {
-      for (const node of nodes) {
-        node.stop();
-        node.disconnect();
-      }
-    }
-    this.#parts = [];
+    this.#adding = false;
+    this.#output.clear();
     this.#next = null;
   }
 
@@ -103,69 +123,50 @@ export class PieceEngine extends Engine {
     this.#previews.want(first, first + READ_AHEAD);
   }
 
-  /** Forget what has sounded, schedule what follows, and end at the end of the song. */
+  /** Add what follows, and end at the end of the song. */
   #watch() {
-    const now = this.context.currentTime * this.context.sampleRate;
-    while (this.#parts.length > 1 && now >= this.#parts[1].at) this.#parts.shift();
-    const last = this.#parts.at(-1);
-    if (last && last.to >= this.#previews.samples && !this.#next && now >= last.at + last.to - last.from) {
+    if (this.#next === null && this.#output.hasEnded) {
       this.pause();
       this.#rest = 0;
       this.dispatchEvent(new Event("end"));
       return;
     }
-    this.#schedule();
+    this.#add();
   }
 
-  async #schedule() {
-    if (this.#scheduling || !this.#next) return;
+  async #add() {
+    if (this.#adding || this.#next === null) return;
     const run = this.#run;
-    this.#scheduling = true;
+    this.#adding = true;
     try {
-      while (this.#next && this.#isDue()) {
-        const { from } = this.#next;
-        this.#load(from);
-        const stems = await this.#previews.piece(Math.floor(from / this.#previews.pieceSamples));
+      while (this.#next !== null && this.#output.isDue) {
+        this.#load(this.#next);
+        const stems = await this.#previews.piece(Math.floor(this.#next / this.#previews.pieceSamples));
         if (run !== this.#run) return;
-        this.#add(stems);
+        this.#addPart(stems);
       }
     } catch (error) {
       if (run !== this.#run) return;
       this.pause();
       this.dispatchEvent(new CustomEvent("error", { detail: error }));
     } finally {
-      if (run === this.#run) this.#scheduling = false;
+      if (run === this.#run) this.#adding = false;
     }
   }
 
-  #isDue() {
-    const { at } = this.#next;
-    return at === null || at / this.context.sampleRate < this.context.currentTime + SCHEDULED;
-  }
-
-  /** Schedule the next part of a piece: to the end of the piece, the loop or the song. */
-  #add(stems) {
-    const { sampleRate, currentTime } = this.context;
-    const { from } = this.#next;
-    const earliest = Math.ceil((currentTime + AHEAD) * sampleRate);
-    // a piece that came too late starts when it can: playback has waited
-    const isLate = this.#next.at !== null && this.#next.at < Math.floor(currentTime * sampleRate);
-    const at = this.#next.at === null || isLate ? earliest : this.#next.at;
+  /** Add the next part of a piece: to the end of the piece, the loop or the song. */
+  #addPart(stems) {
+    const from = this.#next;
     const { pieceSamples, samples } = this.#previews;
     const start = Math.floor(from / pieceSamples) * pieceSamples;
     const loopEnd = this.loop ? Math.round(this.loop.end * this.#rate) : Infinity;
     const pieceEnd = Math.min(start + pieceSamples, samples);
     const to = from < loopEnd ? Math.min(pieceEnd, loopEnd) : pieceEnd;
-    const nodes = [...stems].map(([name, buffer]) => {
-      const node = new AudioBufferSourceNode(this.context, { buffer });
-      node.connect(this.strips.get(name).panner);
-      node.start(at / sampleRate, (from - start) / this.#rate);
-      if (to < pieceEnd) node.stop((at + to - from) / sampleRate);
-      return node;
-    });
-    this.#parts.push({ from, to, at, nodes });
+    const isFirst = this.#output.isEmpty;
+    this.#output.add(stems, start, from, to);
     const following = to === loopEnd ? Math.round(this.loop.start * this.#rate) : to;
-    this.#next = following < samples ? { from: following, at: at + to - from } : null;
-    if (this.#parts.length === 1) this.dispatchEvent(new Event("change"));
+    this.#next = following < samples ? following : null;
+    if (this.#next === null) this.#output.finish();
+    if (isFirst) this.dispatchEvent(new Event("change"));
   }
 }

@@ -6,6 +6,7 @@ import { Faders } from "./faders.js";
 import { Loop } from "./loop.js";
 import { connectMedia, showMedia } from "./media.js";
 import { PieceEngine } from "./pieces.js";
+import { Practice } from "./practice.js";
 import { LoadError, Previews, previewCodec } from "./previews.js";
 import { readSaved, save } from "./saved.js";
 import { clock, drawWaveform, fetchPeaks } from "./waveform.js";
@@ -32,6 +33,7 @@ let resting = 0; // position in seconds before the engine exists
 let clippingUntil = 0;
 let isRestored = false;
 let wasPlaying = false;
+const practice = new Practice(form, changeTempo);
 
 function length() {
   return engine?.duration ?? peaks?.duration ?? duration;
@@ -73,7 +75,8 @@ function keep() {
   if (!isRestored) return;
   const stems = Object.fromEntries(faders.names.map((name) => [name, { ...faders.get(name) }]));
   const { start, end, isOn } = loop;
-  save({ stems, volume: find("volume").value, loop: { start, end, isOn }, position: position() });
+  const { speed, semitones } = practice;
+  save({ stems, volume: find("volume").value, loop: { start, end, isOn }, position: position(), speed, semitones });
 }
 
 /** Show the settings that are kept, then read all inputs: after Back, a browser restores some of them, too. */
@@ -90,6 +93,7 @@ function restore() {
   find("volume").value = saved.volume ?? 100;
   if (saved.loop) Object.assign(loop, saved.loop);
   if (!engine) resting = Math.min(saved.position ?? 0, length());
+  practice.set(saved.speed ?? 1, saved.semitones ?? 0);
   isRestored = true;
   changeVolume();
   readAll();
@@ -99,6 +103,16 @@ function restore() {
 function changeVolume() {
   engine?.setVolume(find("volume").value / 100);
   keep();
+}
+
+async function changeTempo() {
+  keep();
+  try {
+    await engine?.setTempo(practice.speed, practice.semitones);
+  } catch (error) {
+    practice.disable();
+    showMessage(error.message);
+  }
 }
 
 function changeLoop() {
@@ -176,6 +190,8 @@ async function load() {
   engine.setLoop(loop.wanted);
   changeVolume();
   showMessage("");
+  if (engine.canStretch) await changeTempo();
+  else practice.disable();
 }
 
 async function playOrPause() {
@@ -297,6 +313,11 @@ const actions = {
   "]": () => loop.mark("end"),
   l: () => loop.toggle(),
   c: () => loop.clear(),
+  s: () => practice.step({ speed: -1 }),
+  f: () => practice.step({ speed: 1 }),
+  d: () => practice.step({ semitones: -1 }),
+  u: () => practice.step({ semitones: 1 }),
+  r: () => practice.reset(),
   "?": () => help.showModal(),
 };
 
@@ -321,9 +342,11 @@ document.addEventListener("keydown", (event) => {
 form.addEventListener("input", (event) => {
   if (event.target === find("seek")) seek(Number(event.target.value));
   else if (event.target === find("volume")) changeVolume();
+  else if (event.target.closest("[data-practice]")) practice.set(practice.speed, practice.semitones);
   else if (event.target.closest("[data-stem]")) readAll();
 });
 form.addEventListener("dblclick", (event) => {
+  if (event.target.matches("[data-speed], [data-semitones]")) practice.reset();
   if (!event.target.matches("[data-gain], [data-pan]")) return;
   event.target.value = 0;
   readAll();

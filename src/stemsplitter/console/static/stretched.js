@@ -1,0 +1,114 @@
+// Plays parts of stems at another speed or pitch: an audio worklet stretches them, see stretcher.js.
+import { AHEAD } from "./engine.js";
+
+const FED = 2; // seconds of the song that the worklet has in advance
+
+export class StretchedOutput {
+  #context;
+  #node;
+  #names;
+  #rate;
+  #run = 0;
+  #parts = []; // what the worklet has: { from, to, at }, in frames of the song and of what was sent
+  #sent = 0;
+  #report = null;
+  #speed = 1;
+
+  /** Load the worklet. `strips` maps the names of the stems to their inputs; `rate` is their sample rate. */
+  static async open(context, strips, rate) {
+    if (!context.audioWorklet) throw new Error("Speed and pitch need a secure connection: open this page with https.");
+    await context.audioWorklet.addModule(new URL("stretch_worklet.js", import.meta.url));
+    return new StretchedOutput(context, strips, rate);
+  }
+
+  constructor(context, strips, rate) {
+    this.#context = context;
+    this.#names = [...strips.keys()];
+    this.#rate = rate;
+    const count = this.#names.length;
+    this.#node = new AudioWorkletNode(context, "stretch", {
+      numberOfInputs: 0,
+      numberOfOutputs: count,
+      outputChannelCount: Array(count).fill(2),
+      processorOptions: { drums: this.#names.map((name) => name === "drums") },
+    });
+    [...strips.values()].forEach(({ panner }, number) => this.#node.connect(panner, number));
+    this.#node.port.onmessage = ({ data }) => (this.#report = data);
+  }
+
+  /** Blocks that came too late since the page was opened. */
+  get underruns() {
+    return this.#report?.underruns ?? 0;
+  }
+
+  /** Set the speed, 1 being that of the song, and the pitch in semitones. */
+  set(speed, semitones) {
+    this.#speed = speed;
+    this.#node.port.postMessage({ set: { speed, semitones } });
+  }
+
+  /** Begin in `delay` seconds, with the part that is added next. */
+  start(delay) {
+    this.clear();
+    const start = Math.ceil((this.#context.currentTime + AHEAD + delay) * this.#context.sampleRate);
+    this.#node.port.postMessage({ run: this.#run, start });
+  }
+
+  clear() {
+    this.#run += 1;
+    this.#parts = [];
+    this.#sent = 0;
+    this.#report = this.#report && { ...this.#report, run: 0 };
+    this.#node.port.postMessage({ run: this.#run, start: Infinity });
+  }
+
+  get #isKnown() {
+    return this.#report?.run === this.#run;
+  }
+
+  /** True until something sounds. */
+  get isEmpty() {
+    return !this.#isKnown || !this.#report.sounds;
+  }
+
+  get isDue() {
+    const place = this.#isKnown ? this.#report.place : 0;
+    return this.#sent - place < FED * this.#rate;
+  }
+
+  /** True once everything has sounded. */
+  get hasEnded() {
+    return this.#isKnown && this.#report.isFinished;
+  }
+
+  /** Add frames `from` to `to` of the song; `stems` are buffers that begin at `start`. */
+  add(stems, start, from, to) {
+    const push = this.#names.map((name) => {
+      const buffer = stems.get(name);
+      return Array.from({ length: buffer.numberOfChannels }, (_, channel) => {
+        return buffer.getChannelData(channel).slice(from - start, to - start);
+      });
+    });
+    const buffers = push.flat().map((samples) => samples.buffer);
+    this.#node.port.postMessage({ run: this.#run, push }, buffers);
+    this.#parts.push({ from, to, at: this.#sent });
+    this.#sent += to - from;
+  }
+
+  /** Nothing follows. */
+  finish() {
+    this.#node.port.postMessage({ run: this.#run, finish: true });
+  }
+
+  /** The frame of the song that sounds, null if none has been added. */
+  get frame() {
+    if (!this.#parts.length) return null;
+    if (!this.#isKnown) return this.#parts[0].from;
+    const { place, frame, sounds } = this.#report;
+    const since = this.#context.currentTime * this.#context.sampleRate - frame;
+    const now = place + (sounds ? Math.max(since, 0) * this.#speed : 0);
+    while (this.#parts.length > 1 && now >= this.#parts[1].at) this.#parts.shift();
+    const [part] = this.#parts;
+    return Math.min(part.from + Math.max(now - part.at, 0), part.to);
+  }
+}
