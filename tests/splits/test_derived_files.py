@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+import math
 import subprocess
 import sys
 import zipfile
@@ -20,6 +21,7 @@ from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.tags import Tags
 from stemsplitter.clock import now
+from stemsplitter.effects import Chain, PitchShift, Stretch, apply
 from stemsplitter.jobs import repository
 from stemsplitter.quotas.disk import Disk
 from stemsplitter.quotas.models import StoredBytes
@@ -153,6 +155,36 @@ def test_mix_is_the_exact_sum_of_audible_stems(
     with services.storage.local_file(found.key) as path, open_source(path) as source:
         assert (source.info.tags.title, source.info.tags.comment) == ("Lied", "")
         assert source.info.tags.cover == COVER.cover
+
+
+def test_mix_at_another_speed_and_pitch_keeps_the_drums_apart(
+    services: Services, account: str, split: str, files: DerivedFiles, maker: FileMaker
+) -> None:
+    requested = files.mix(account, split, {}, parse_format("wav32f"), speed=0.8, semitones=2)
+    maker.make_next("wrk_1")
+    found = files.find(account, split, requested.id)
+    assert found.filename == "Lied (mix, 0.8x, +2).wav"
+    samples = read(services, found.key)
+    assert samples.shape == (2, 9_000 / 0.8)
+    apart = np.zeros_like(samples)
+    for name in ("vocals", "drums"):
+        effect = Chain(
+            Stretch(44_100, 2, 0.8, drums=name == "drums"),
+            PitchShift(44_100, 2, 2, drums=name == "drums"),
+        )
+        stem = read(services, f"splits/{split}/stems/{name}.wav")
+        apart += np.concatenate(list(apply(effect, [stem])), axis=1)
+    np.testing.assert_allclose(samples, apart, atol=1e-6)
+    again = files.mix(account, split, {}, parse_format("wav32f"))
+    assert again.id != requested.id and again.filename == "Lied (mix).wav"
+
+
+@pytest.mark.parametrize(("speed", "semitones"), [(0.1, 0), (5, 0), (math.nan, 0), (1, 13), (1, math.nan)])
+def test_speed_or_pitch_out_of_range_is_rejected(
+    account: str, split: str, files: DerivedFiles, speed: float, semitones: float
+) -> None:
+    with pytest.raises(ValidationFailed, match="correct them"):
+        files.mix(account, split, {}, parse_format("wav"), speed, semitones)
 
 
 def test_stem_in_another_format_is_made_once(

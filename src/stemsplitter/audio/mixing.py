@@ -2,10 +2,11 @@
 
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,13 +21,31 @@ Samples = npt.NDArray[np.float32]
 Exact = npt.NDArray[np.float64]
 
 
+class Effect(Protocol):
+    """An effect of :mod:`stemsplitter.effects`."""
+
+    def process(self, block: Samples) -> Samples:
+        """Take float32 ``[C, n]`` and return the samples that are finished."""
+
+    def flush(self) -> Samples:
+        """End the stream and return its remaining samples."""
+
+
+MakeEffect = Callable[[int, int], Effect]
+"""Returns an effect for a sample rate and a number of channels."""
+
+
 @dataclass(frozen=True)
 class Part:
-    """A stem in a mix: ``gain_db`` in decibels, 0 for unchanged, ``pan`` from -1 (left) to 1 (right)."""
+    """A stem in a mix: ``gain_db`` in decibels, 0 for unchanged, ``pan`` from -1 (left) to 1 (right).
+
+    Parts with the same ``effect`` are added up before it. All effects of a mix make streams of the same length.
+    """
 
     path: Path
     gain_db: float = 0.0
     pan: float = 0.0
+    effect: MakeEffect | None = None
 
 
 @dataclass(frozen=True)
@@ -73,7 +92,7 @@ def _write(
         from_rate = sources[0].info.sample_rate
         rate = fmt.supported_rate(from_rate)
         writer = stack.enter_context(StemWriter(path, fmt, rate, channels, tags))
-        for block in resampled(mixed(parts, sources, channels), from_rate, rate, channels):
+        for block in resampled(_changed(parts, sources, channels), from_rate, rate, channels):
             if meter.gain < 1:
                 writer.write(block * np.float32(meter.gain))
                 continue
@@ -84,6 +103,40 @@ def _write(
             return None
         writer.commit()
         return writer
+
+
+def _changed(parts: Sequence[Part], sources: Sequence[AudioSource], channels: int) -> Iterator[Samples]:
+    """Yield the sum of the parts after their effects."""
+    groups: dict[MakeEffect | None, list[tuple[Part, AudioSource]]] = {}
+    for part, source in _both(parts, sources):
+        groups.setdefault(part.effect, []).append((part, source))
+    rate = sources[0].info.sample_rate
+    streams = []
+    for make, group in groups.items():
+        blocks = mixed([part for part, _ in group], [source for _, source in group], channels)
+        streams.append(blocks if make is None else _through(make(rate, channels), blocks))
+    return streams[0] if len(streams) == 1 else _summed(streams)
+
+
+def _through(effect: Effect, blocks: Iterable[Samples]) -> Iterator[Samples]:
+    for block in blocks:
+        yield effect.process(block)
+    yield effect.flush()
+
+
+def _summed(streams: Sequence[Iterator[Samples]]) -> Iterator[Samples]:
+    """Yield the sum of streams of the same length, whose blocks may have any length."""
+    waiting = [next(stream) for stream in streams]
+    while True:
+        for number, stream in enumerate(streams):
+            while not waiting[number].shape[1]:
+                block = next(stream, None)
+                if block is None:
+                    return
+                waiting[number] = block
+        ready = min(block.shape[1] for block in waiting)
+        yield np.sum([block[:, :ready] for block in waiting], axis=0, dtype=np.float32)
+        waiting = [block[:, ready:] for block in waiting]
 
 
 def mixed(parts: Sequence[Part], sources: Sequence[AudioSource], channels: int) -> Iterator[Samples]:

@@ -138,6 +138,12 @@ async def faders(request: Request) -> dict[str, Fader]:
     }
 
 
+async def tempo(request: Request) -> tuple[float, float]:
+    """Read the form fields ``speed``, in percent, and ``semitones``. Raises ValidationFailed."""
+    form = {key: value for key, value in (await request.form()).items() if isinstance(value, str)}
+    return _number(form, "speed", 100) / 100, _number(form, "semitones")
+
+
 async def mix_format(request: Request) -> str:
     """Read the form field ``format``."""
     return str((await request.form()).get("format", ""))
@@ -150,11 +156,12 @@ async def mix(
     signed_in: SignedInDep,
     split_id: SplitId,
     faders: Annotated[dict[str, Fader], Depends(faders)],
+    tempo: Annotated[tuple[float, float], Depends(tempo)],
     format: Annotated[str, Depends(mix_format)],
 ) -> Response:
     """Make the mix and redirect to the file; a script gets location and peak as JSON."""
     account_id, fmt = signed_in.account.id, parse_format(format)
-    made = await run_in_threadpool(services.derived_files.mix, account_id, split_id, faders, fmt)
+    made = await run_in_threadpool(services.derived_files.mix, account_id, split_id, faders, fmt, *tempo)
     return await _made(request, services, account_id, split_id, made)
 
 
@@ -186,8 +193,8 @@ async def _made(
     return JSONResponse({"location": location, "size": file.size, "peak": file.peak, "gain": file.gain})
 
 
-def _number(form: dict[str, str], name: str) -> float:
+def _number(form: dict[str, str], name: str, default: float = 0) -> float:
     try:
-        return float(form.get(name) or 0)
+        return float(form.get(name) or default)
     except ValueError as error:
         raise ValidationFailed(f"{name} is not a number.", param=name) from error

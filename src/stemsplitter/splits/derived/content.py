@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from stemsplitter.audio.formats import STEM_FILE, OutputFormat, known_names
+from stemsplitter.effects.speed import FASTEST, SLOWEST
+from stemsplitter.effects.stretch import MOST_SEMITONES
 from stemsplitter.errors import RequestError
 from stemsplitter.separation.layouts import LAYOUTS, left_out
 from stemsplitter.service_errors import NotFound, ValidationFailed
@@ -52,18 +54,21 @@ class Content:
     ``levels`` are those of the masters that are added up, or of the stems in an archive, a Stem file or previews, or
     that are measured.
     ``format`` is an :class:`OutputFormat`, empty for a Stem file, and the codec of previews. ``name`` is the stem's.
+    ``speed`` and ``semitones`` change the speed and the pitch of a mix, each without the other.
     """
 
     kind: str
     levels: tuple[Level, ...]
     format: str = ""
     name: str = ""
+    speed: float = 1.0
+    semitones: float = 0.0
 
     @classmethod
     def load(cls, stored: Mapping[str, Any]) -> Self:
         """Return the content of a row."""
         levels = tuple(Level(**level) for level in stored["levels"])
-        return cls(stored["kind"], levels, stored["format"], stored["name"])
+        return cls(**{**stored, "levels": levels})
 
     def dump(self) -> dict[str, Any]:
         """Return the content as JSON."""
@@ -95,7 +100,8 @@ class Content:
             return f"{song}.{STEM_FILE}"
         if self.kind == PREVIEWS:
             return f"{song} (previews)"
-        return f"{song} ({self.name or 'mix'}).{self.output_format.extension}"
+        changes = [f"{self.speed:g}x"] * (self.speed != 1) + [f"{self.semitones:+g}"] * (self.semitones != 0)
+        return f"{song} ({', '.join([self.name or 'mix', *changes])}).{self.output_format.extension}"
 
 
 def requested_format(
@@ -153,12 +159,20 @@ def measurement(split: Split) -> Content:
     return Content(MEASUREMENT, tuple(map(Level, split.masters or {})))
 
 
-def mix(split: Split, faders: Mapping[str, Fader], fmt: OutputFormat) -> Content:
+def mix(
+    split: Split, faders: Mapping[str, Fader], fmt: OutputFormat, speed: float = 1.0, semitones: float = 0.0
+) -> Content:
     """Return a mix of the stems that are audible; those without a fader are unchanged.
 
     Raises:
         ValidationFailed: a stem does not exist, a setting is out of range, or every stem is muted.
     """
+    if not SLOWEST <= speed <= FASTEST or not abs(semitones) <= MOST_SEMITONES:
+        raise ValidationFailed(
+            f"The speed must be {SLOWEST:g} to {FASTEST:g} times that of the song, and the pitch "
+            f"-{MOST_SEMITONES:g} to {MOST_SEMITONES:g} semitones: correct them.",
+            param="speed",
+        )
     names = split.masters or {}
     for name, fader in faders.items():
         if name not in names:
@@ -178,7 +192,7 @@ def mix(split: Split, faders: Mapping[str, Fader], fmt: OutputFormat) -> Content
     )
     if not levels:
         raise ValidationFailed("Every stem is muted: unmute one.", param="gains")
-    return Content(MIX, levels, str(fmt))
+    return Content(MIX, levels, str(fmt), speed=speed, semitones=semitones + 0.0)
 
 
 def faders(split: Split, gains: Mapping[str, float | None], pan: Mapping[str, float]) -> dict[str, Fader]:

@@ -4,13 +4,16 @@ import dataclasses
 import math
 import zipfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from stemsplitter.audio.formats import OutputFormat
-from stemsplitter.audio.mixing import Mixed, Part, write_mix
+from stemsplitter.audio.mixing import MakeEffect, Mixed, Part, write_mix
 from stemsplitter.audio.tags import Tags
+from stemsplitter.effects import Chain, Effect
 from stemsplitter.splits.derived.content import ARCHIVE, MIX, NI_STEM_FILE, Content, Level
 from stemsplitter.splits.stem_file import STEM_FILE, write_stem_file
+from stemsplitter.tools.transformations import pitch, speed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +48,7 @@ def render(content: Content, masters: Mapping[str, Path], peak: float, folder: P
     if content.name:
         tags = tags.for_stem(content.name)
     path = folder / f"{content.name or 'mix'}.{fmt.extension}"
-    mixed = _write(content.levels, masters, gain_db, path, fmt, tags)
+    mixed = _write(content.levels, masters, gain_db, path, fmt, tags, _effects(content))
     return Rendered(path, mixed.peak / 10 ** (gain_db / 20), mixed.gain * 10 ** (gain_db / 20))
 
 
@@ -76,9 +79,29 @@ def _write(
     path: Path,
     fmt: OutputFormat,
     tags: Tags,
+    effects: "tuple[MakeEffect | None, MakeEffect | None]" = (None, None),
 ) -> Mixed:
-    parts = [Part(masters[level.stem], level.gain_db + gain_db, level.pan) for level in levels]
+    parts = [
+        Part(masters[level.stem], level.gain_db + gain_db, level.pan, effects[level.stem == "drums"])
+        for level in levels
+    ]
     return write_mix(parts, path, fmt, tags)
+
+
+def _effects(content: Content) -> "tuple[MakeEffect | None, MakeEffect | None]":
+    """Return the effects of a mix, on its stems except the drums and on the drums."""
+    changes = []
+    if content.speed != 1:
+        changes.append(speed(content.speed, keep_pitch=True))
+    if content.semitones:
+        changes.append(pitch(content.semitones))
+    if not changes:
+        return None, None
+
+    def make(rate: int, channels: int, drums: bool) -> Effect:
+        return Chain(*(change.make(rate, channels, drums) for change in changes))
+
+    return partial(make, drums=False), partial(make, drums=True)
 
 
 def _common_gain_db(fmt: OutputFormat, peak: float) -> float:

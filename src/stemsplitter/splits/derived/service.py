@@ -1,5 +1,6 @@
 """Service of derived files: request, find, list and expire them."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -108,10 +109,19 @@ class DerivedFiles:
             return None
         return self._result(split, content.archive(split, fmt))
 
-    def mix(self, account_id: str, split_id: str, faders: Mapping[str, Fader], fmt: OutputFormat) -> MixView:
+    def mix(
+        self,
+        account_id: str,
+        split_id: str,
+        faders: Mapping[str, Fader],
+        fmt: OutputFormat,
+        speed: float = 1.0,
+        semitones: float = 0.0,
+    ) -> MixView:
         """Request a mix of the split's stems; those without a fader are unchanged. Raises like :meth:`stem`."""
         split = self._splits.succeeded(account_id, split_id)
-        return self._mix_view(split, self._requested(split, content.mix(split, faders, fmt)))
+        wanted = content.mix(split, faders, fmt, speed, semitones)
+        return self._mix_view(split, self._requested(split, wanted))
 
     def mix_levels(
         self,
@@ -258,7 +268,8 @@ class DerivedFiles:
         fmt = _STEM_FILE_FORMAT if wanted.kind == NI_STEM_FILE else wanted.output_format
         files = {NI_STEM_FILE: _STEM_FILE_TRACKS, ARCHIVE: len(wanted.levels)}.get(wanted.kind, 1)
         rate = self._settings.max_sample_rate
-        return files * stem_bytes(fmt, rate, MAX_CHANNELS, split.duration_seconds, split.source_bytes)
+        seconds = math.ceil(split.duration_seconds / wanted.speed)
+        return files * stem_bytes(fmt, rate, MAX_CHANNELS, seconds, split.source_bytes)
 
     def _check_queue(self, session: Session, account_id: str) -> None:
         limit = self._settings.max_queued_files
