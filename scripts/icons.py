@@ -14,6 +14,7 @@ NAMES = (
     "drum",
     "guitar",
     "keyboard",
+    "metronome",
     "mic-off",
     "mic-vocal",
     "monitor",
@@ -26,9 +27,12 @@ NAMES = (
     "skip-back",
     "speaker",
     "sun",
+    "timer",
     "upload",
     "volume-2",
     "x",
+    "zoom-in",
+    "zoom-out",
 )
 
 

@@ -25,7 +25,7 @@ def player(browser: Browser, filled: tuple[Server, Sample]) -> Iterator[Page]:
     server, sample = filled
     with window(browser, server.url, sample.sessions["member"], accept_downloads=True) as (page, seen):
         page.goto(f"/splits/{sample.ids['player']}")
-        expect(page.locator("output").first).to_have_text("0 dB")
+        expect(page.locator("[data-lanes] output").first).to_have_text("0 dB")
         yield page
         assert (seen.foreign, seen.complaints) == ([], [])
 

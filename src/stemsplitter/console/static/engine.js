@@ -11,11 +11,13 @@ export const AHEAD = 0.05;
 const GLIDE = 0.012; // seconds in which a gain reaches its target: a jump would click
 const DRIFT = 0.04; // largest offset in seconds of an element before it is corrected
 const WATCH = 100; // milliseconds
+const [SUMMED, METERED] = [2048, 1024]; // samples of which the peak is shown
 
 export class Engine extends EventTarget {
   speed = 1;
   semitones = 0;
   canStretch = false; // other speeds and pitches
+  #samples = new Float32Array(SUMMED);
 
   constructor(context, faders) {
     super();
@@ -24,7 +26,7 @@ export class Engine extends EventTarget {
     this.loop = null;
     this.playing = false;
     this.strips = new Map();
-    this.master = new AnalyserNode(context, { fftSize: 2048 });
+    this.master = new AnalyserNode(context, { fftSize: SUMMED });
     this.volume = new GainNode(context);
     this.master.connect(this.volume).connect(context.destination);
   }
@@ -37,9 +39,11 @@ export class Engine extends EventTarget {
       channelCountMode: "explicit",
     });
     const gain = new GainNode(this.context, { gain: this.faders.amplitude(name) });
+    const meter = new AnalyserNode(this.context, { fftSize: METERED });
     panner.connect(gain).connect(this.master);
+    gain.connect(meter);
     source?.connect(panner);
-    this.strips.set(name, { panner, gain });
+    this.strips.set(name, { panner, gain, meter });
   }
 
   /** Apply the settings of the faders. */
@@ -60,10 +64,11 @@ export class Engine extends EventTarget {
     Object.assign(this, { speed, semitones });
   }
 
-  /** The current peak of the sum; 1 is full scale. */
-  level() {
-    const samples = new Float32Array(this.master.fftSize);
-    this.master.getFloatTimeDomainData(samples);
+  /** The current peak of the sum, or of a stem; 1 is full scale. */
+  level(name = null) {
+    const meter = name === null ? this.master : this.strips.get(name).meter;
+    const samples = this.#samples.subarray(0, meter.fftSize);
+    meter.getFloatTimeDomainData(samples);
     return samples.reduce((most, sample) => Math.max(most, Math.abs(sample)), 0);
   }
 

@@ -11,7 +11,7 @@ export class Loop {
   #form;
   #player;
 
-  /** `player`: { lanes, length(), position(), seek(seconds), changed() }. */
+  /** `player`: { lanes, view, position(), seek(seconds), changed() }. */
   constructor(form, player) {
     this.#form = form;
     this.#player = player;
@@ -61,14 +61,14 @@ export class Loop {
     button.disabled = !isComplete;
     this.#part("loop-clear").hidden = start === null && end === null;
     this.#part("loop-text").textContent = start === null ? "" : `${clock(start, 1)}–${end === null ? "…" : clock(end, 1)}`;
-    const length = this.#player.length();
+    const { view } = this.#player;
     for (const lane of this.#player.lanes) {
       const region = lane.querySelector(".region");
       region.hidden = !isComplete;
       region.classList.toggle("off", !this.isOn);
       if (isComplete) {
-        region.style.left = `${(100 * start) / length}%`;
-        region.style.width = `${(100 * (end - start)) / length}%`;
+        region.style.left = `${100 * view.share(start)}%`;
+        region.style.width = `${(100 * (end - start)) / view.seconds}%`;
       }
     }
   }
@@ -82,8 +82,7 @@ export class Loop {
     let pressed = null; // pixels
     const at = (event) => {
       const box = wave.getBoundingClientRect();
-      const share = Math.min(Math.max((event.clientX - box.left) / box.width, 0), 1);
-      return share * this.#player.length();
+      return this.#player.view.at((event.clientX - box.left) / box.width);
     };
     wave.addEventListener("pointerdown", (event) => {
       if (event.button !== 0) return;

@@ -46,20 +46,25 @@ export class PieceEngine extends Engine {
     return frame === null ? this.#rest : frame / this.#rate;
   }
 
+  /** The time of the clock at which a time of the song sounds, if it does before the next jump. */
+  clockAt(seconds) {
+    return this.#output.clockAt(seconds * this.#rate);
+  }
+
   /** The position of each stem. */
   positions() {
     const now = this.position;
     return Object.fromEntries(this.#previews.names.map((name) => [name, now]));
   }
 
-  /** Play from the position, in `delay` seconds. */
-  async play(delay = 0) {
+  /** Play from the position, at the time `when` of the clock or soon. */
+  async play(when = 0) {
     if (this.playing) return;
     if (this.context.state === "suspended" && this.context instanceof AudioContext) await this.context.resume();
     if (this.#rest >= this.duration) this.#rest = 0;
     this.setPlaying(true);
     this.#timer = setInterval(() => this.#watch(), WATCH);
-    this.#start(this.#rest, delay);
+    this.#start(this.#rest, when);
   }
 
   pause() {
@@ -102,12 +107,12 @@ export class PieceEngine extends Engine {
     return StretchedOutput.open(this.context, this.strips, this.#rate);
   }
 
-  #start(seconds, delay = 0) {
+  #start(seconds, when = 0) {
     this.#silence();
     const { loop } = this;
     this.#rest = loop && seconds >= loop.end ? loop.start : seconds;
     this.#next = Math.round(this.#rest * this.#rate);
-    this.#output.start(delay);
+    this.#output.start(when);
     this.#watch();
   }
 

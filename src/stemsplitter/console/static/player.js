@@ -1,19 +1,23 @@
 // The player. All settings are fields of the form, so that the server renders the mix that is heard.
 // Tests read the engine from the form: form.engine.positions().
-import { csrf, toast } from "./app.js";
-import { BufferEngine, ElementEngine, decodeStems } from "./engine.js";
+import { toast } from "./app.js";
+import { AHEAD, BufferEngine, ElementEngine, decodeStems } from "./engine.js";
 import { Faders } from "./faders.js";
 import { Loop } from "./loop.js";
 import { connectMedia, showMedia } from "./media.js";
+import { Metronome, countIn } from "./metronome.js";
 import { PieceEngine } from "./pieces.js";
 import { Practice } from "./practice.js";
 import { LoadError, Previews, previewCodec } from "./previews.js";
 import { readSaved, save } from "./saved.js";
-import { clock, drawWaveform, fetchPeaks } from "./waveform.js";
+import { saveFrom } from "./saving.js";
+import { View } from "./view.js";
+import { clock } from "./waveform.js";
+import { Waves } from "./waves.js";
 
 const STEP = 5; // seconds per press of an arrow key
 const CLIPPING_SECONDS = 2;
-const SILENT = 0; // of 127: a stem below is not drawn
+const LOWEST_DB = -48; // of a meter
 const PREVIEW_RATE = 48000;
 const PREVIEW_TRIES = 180; // while the server makes them
 
@@ -24,8 +28,11 @@ const lanes = [...form.querySelectorAll("[data-stem]")];
 const urls = new Map(lanes.map((lane) => [lane.dataset.stem, lane.dataset.url]));
 const faders = new Faders([...urls.keys()]);
 const duration = Number(form.dataset.seconds);
-const loop = new Loop(form, { lanes, length, position: () => position(), seek, changed: changeLoop });
-let peaks = null;
+const beats = form.dataset.beats?.split(" ").map(Number) ?? [];
+const metronome = new Metronome(beats);
+const view = new View(length, showView);
+const waves = new Waves(lanes, view, beats, form.dataset.fine);
+const loop = new Loop(form, { lanes, view, position: () => position(), seek, changed: changeLoop });
 let engine = null;
 let loading = null;
 let opening = null; // the previews
@@ -36,7 +43,7 @@ let wasPlaying = false;
 const practice = new Practice(form, changeTempo);
 
 function length() {
-  return engine?.duration ?? peaks?.duration ?? duration;
+  return engine?.duration ?? waves.duration ?? duration;
 }
 
 const position = () => engine?.position ?? resting;
@@ -76,7 +83,8 @@ function keep() {
   const stems = Object.fromEntries(faders.names.map((name) => [name, { ...faders.get(name) }]));
   const { start, end, isOn } = loop;
   const { speed, semitones } = practice;
-  save({ stems, volume: find("volume").value, loop: { start, end, isOn }, position: position(), speed, semitones });
+  const practiced = { speed, semitones, metronome: metronome.isOn, countsIn: isPressed("count-in") };
+  save({ stems, volume: find("volume").value, loop: { start, end, isOn }, position: position(), ...practiced });
 }
 
 /** Show the settings that are kept, then read all inputs: after Back, a browser restores some of them, too. */
@@ -94,6 +102,8 @@ function restore() {
   if (saved.loop) Object.assign(loop, saved.loop);
   if (!engine) resting = Math.min(saved.position ?? 0, length());
   practice.set(saved.speed ?? 1, saved.semitones ?? 0);
+  press("metronome", Boolean(saved.metronome));
+  press("count-in", Boolean(saved.countsIn));
   isRestored = true;
   changeVolume();
   readAll();
@@ -113,6 +123,15 @@ async function changeTempo() {
     practice.disable();
     showMessage(error.message);
   }
+}
+
+const isPressed = (name) => find(name)?.getAttribute("aria-pressed") === "true";
+
+/** Turn the metronome or the count-in on or off; songs without beats have neither. */
+function press(name, isOn = !isPressed(name)) {
+  find(name)?.setAttribute("aria-pressed", String(isOn));
+  metronome.isOn = isPressed("metronome");
+  keep();
 }
 
 function changeLoop() {
@@ -161,7 +180,7 @@ async function open() {
   opening.catch(() => (opening = null)); // Play tries again
   const previews = await opening;
   // the sample rate of the stems avoids resampling
-  const sampleRate = previews?.sampleRate ?? peaks?.sampleRate;
+  const sampleRate = previews?.sampleRate ?? waves.sampleRate;
   const context = new AudioContext(sampleRate ? { sampleRate } : {});
   if (previews) return new PieceEngine(context, previews, faders);
   if (!urls.get(faders.names[0])) throw new LoadError("This browser cannot play the song.");
@@ -184,6 +203,7 @@ async function load() {
   engine = await loading;
   form.engine = engine;
   engine.addEventListener("change", show);
+  if (beats.length) metronome.follow(engine);
   engine.addEventListener("end", show);
   engine.addEventListener("error", ({ detail }) => showMessage(detail.message));
   engine.seek(resting);
@@ -210,8 +230,16 @@ async function playOrPause() {
     }
   }
   showMessage("");
-  await engine.play();
+  await engine.play(isPressed("count-in") ? countFour() : 0);
   requestAnimationFrame(follow);
+}
+
+/** Click four times. Returns the time of the clock at which the song starts. */
+function countFour() {
+  const times = countIn(beats, position(), practice.speed);
+  const start = engine.context.currentTime + AHEAD + times[0];
+  metronome.click(engine, times.map((time) => start - time));
+  return start;
 }
 
 function seek(seconds) {
@@ -245,62 +273,26 @@ function show() {
   slider.max = length();
   slider.value = at;
   slider.setAttribute("aria-valuetext", `${clock(at)} of ${clock(length())}`);
-  for (const lane of lanes) lane.querySelector(".head").style.left = `${(100 * at) / length()}%`;
-}
-
-// ---- waveforms ----
-
-function draw() {
-  if (!peaks) return;
+  view.follow(at, isPlaying);
   for (const lane of lanes) {
-    const points = peaks.points[lane.dataset.stem];
-    if (!points) continue;
-    find("none", lane).hidden = points.some((value) => Math.abs(value) > SILENT);
-    drawWaveform(lane.querySelector("canvas"), points, peaks.loudest);
+    const head = lane.querySelector(".head");
+    head.hidden = view.share(at) < 0 || view.share(at) > 1;
+    head.style.left = `${100 * view.share(at)}%`;
+    find("meter", lane).style.transform = `scaleX(${isPlaying ? meterShare(engine.level(lane.dataset.stem)) : 0})`;
   }
 }
 
-// ---- files rendered on the server ----
-
-/** The note about a mix whose level was changed or exceeds full scale; empty for others. */
-function levelNote({ gain, peak }) {
-  const decibels = (factor) => `${Math.abs(20 * Math.log10(factor)).toFixed(1)} dB`;
-  if (gain < 1) return `This mix exceeded full scale, so it is ${decibels(gain)} quieter.`;
-  if (peak > 1) return `This mix exceeds full scale by ${decibels(peak)}. The file keeps it, but most players clip it.`;
-  return "";
+function showView() {
+  find("zoom-text").textContent = `${Math.round(10 * view.factor) / 10}×`;
+  find("zoom-out").disabled = view.isWhole;
+  loop.show();
+  show();
+  waves.change();
 }
 
-async function render(target, body, button) {
-  const label = button.textContent;
-  button.disabled = true;
-  button.textContent = "Rendering …";
-  try {
-    const answer = await fetch(target.action, { method: "POST", body, headers: { "X-CSRF-Token": csrf } });
-    const made = await answer.json();
-    if (!answer.ok) {
-      showMessage(made.error.message, "mix-message");
-      return;
-    }
-    showMessage(levelNote(made), "mix-message");
-    location.assign(made.location);
-  } catch {
-    showMessage("The server did not respond. Try again.", "mix-message");
-  } finally {
-    button.disabled = false;
-    button.textContent = label;
-  }
-}
+const zoom = (by) => view.zoom(by, position());
 
-form.addEventListener("submit", (event) => {
-  event.preventDefault();
-  if (form.action.endsWith("/mix")) render(form, new URLSearchParams(new FormData(form)), find("save"));
-});
-for (const other of document.querySelectorAll("[data-render]")) {
-  other.addEventListener("submit", (event) => {
-    event.preventDefault();
-    render(other, new URLSearchParams(new FormData(other)), event.submitter);
-  });
-}
+const meterShare = (peak) => Math.min(Math.max(1 - (20 * Math.log10(Math.max(peak, 1e-6))) / LOWEST_DB, 0), 1);
 
 // ---- buttons and keys ----
 
@@ -318,6 +310,11 @@ const actions = {
   d: () => practice.step({ semitones: -1 }),
   u: () => practice.step({ semitones: 1 }),
   r: () => practice.reset(),
+  m: () => beats.length && press("metronome"),
+  i: () => beats.length && press("count-in"),
+  "+": () => zoom(2),
+  "=": () => zoom(2),
+  "-": () => zoom(0.5),
   "?": () => help.showModal(),
 };
 
@@ -358,6 +355,10 @@ form.addEventListener("click", (event) => {
 });
 find("play").addEventListener("click", playOrPause);
 find("restart").addEventListener("click", () => seek(0));
+find("zoom-in").addEventListener("click", () => zoom(2));
+find("zoom-out").addEventListener("click", () => zoom(0.5));
+find("metronome")?.addEventListener("click", () => press("metronome"));
+find("count-in")?.addEventListener("click", () => press("count-in"));
 find("help").addEventListener("click", () => help.showModal());
 addEventListener("pageshow", restore);
 addEventListener("pagehide", keep);
@@ -378,8 +379,10 @@ form.classList.add("ready"); // keys and buttons work from now on
 // the first page stays small: the sound is loaded when the reader comes near the player
 if ("lazy" in form.dataset) for (const kind of ["pointerover", "focusin"]) form.addEventListener(kind, preload, { once: true });
 else preload();
-peaks = await fetchPeaks(form.dataset.peaks);
+saveFrom(form, (text) => showMessage(text, "mix-message"));
+await waves.load(form.dataset.peaks);
 show();
+const draw = () => waves.draw();
 draw();
 new ResizeObserver(draw).observe(find("lanes"));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);

@@ -23,10 +23,10 @@ export class ScheduledOutput {
     return this.#context.currentTime * this.#context.sampleRate;
   }
 
-  /** Begin in `delay` seconds, with the part that is added next. */
-  start(delay) {
+  /** Begin at the time `when` of the clock or soon, with the part that is added next. */
+  start(when) {
     this.clear();
-    this.#earliest = Math.ceil((this.#context.currentTime + AHEAD + delay) * this.#context.sampleRate);
+    this.#earliest = Math.ceil(Math.max(this.#context.currentTime + AHEAD, when) * this.#context.sampleRate);
   }
 
   clear() {
@@ -85,5 +85,12 @@ export class ScheduledOutput {
     while (this.#parts.length > 1 && now >= this.#parts[1].at) this.#parts.shift();
     const [part] = this.#parts;
     return Math.min(part.from + Math.max(0, now - part.at), part.to);
+  }
+
+  /** The time of the clock at which a frame of the song sounds, if it does before the next jump. */
+  clockAt(frame) {
+    if (!this.#parts.length) return null;
+    const [{ at, from }] = this.#parts;
+    return (at + frame - from) / this.#context.sampleRate;
   }
 }

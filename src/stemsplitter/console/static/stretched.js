@@ -47,10 +47,10 @@ export class StretchedOutput {
     this.#node.port.postMessage({ set: { speed, semitones } });
   }
 
-  /** Begin in `delay` seconds, with the part that is added next. */
-  start(delay) {
+  /** Begin at the time `when` of the clock or soon, with the part that is added next. */
+  start(when) {
     this.clear();
-    const start = Math.ceil((this.#context.currentTime + AHEAD + delay) * this.#context.sampleRate);
+    const start = Math.ceil(Math.max(this.#context.currentTime + AHEAD, when) * this.#context.sampleRate);
     this.#node.port.postMessage({ run: this.#run, start });
   }
 
@@ -110,5 +110,10 @@ export class StretchedOutput {
     while (this.#parts.length > 1 && now >= this.#parts[1].at) this.#parts.shift();
     const [part] = this.#parts;
     return Math.min(part.from + Math.max(now - part.at, 0), part.to);
+  }
+
+  /** The time of the clock at which a frame of the song sounds, if it does before the next jump. */
+  clockAt(frame) {
+    return this.#context.currentTime + (frame - this.frame) / this.#speed / this.#context.sampleRate;
   }
 }

@@ -16,19 +16,26 @@ function decode(text) {
   return Int8Array.from(atob(text), (character) => (character.charCodeAt(0) << 24) >> 24);
 }
 
-/** Draw `points` over the whole of `canvas`, in its text color; `loudest` reaches the edges. */
-export function drawWaveform(canvas, points, loudest) {
+/**
+ * Draw `points` over the whole of `canvas`, in its text color; `loudest` reaches the edges. Only the share of the song
+ * from `from` to `to` is drawn. `lines` are shares of the canvas, where beats are.
+ */
+export function drawWaveform(canvas, points, loudest, { from = 0, to = 1, lines = [] } = {}) {
   const scale = devicePixelRatio || 1;
   const width = Math.max(1, Math.round(canvas.clientWidth * scale));
   const height = Math.max(1, Math.round(canvas.clientHeight * scale));
   Object.assign(canvas, { width, height });
   const brush = canvas.getContext("2d");
   brush.fillStyle = getComputedStyle(canvas).color;
+  brush.globalAlpha = 0.35;
+  for (const line of lines) brush.fillRect(Math.round(line * width), 0, Math.ceil(scale), height);
+  brush.globalAlpha = 1;
   const middle = height / 2;
   const count = points.length / 2;
+  const at = (x) => Math.floor((from + (x / width) * (to - from)) * count + 1e-9);
   for (let x = 0; x < width; x += 1) {
-    const first = Math.floor((x * count) / width);
-    const last = Math.max(first + 1, Math.floor(((x + 1) * count) / width));
+    const first = at(x);
+    const last = Math.max(first + 1, at(x + 1));
     let low = loudest;
     let high = -loudest;
     for (let point = first; point < last && point < count; point += 1) {
