@@ -18,8 +18,7 @@ from stemsplitter.jobs import queue
 from stemsplitter.jobs.claims import Jobs
 from stemsplitter.quotas.disk import Disk
 from stemsplitter.splits.models import Split
-
-from .rows import MODEL, new_split
+from tests.splits.rows import MODEL, new_split
 
 Add = Callable[..., str]
 

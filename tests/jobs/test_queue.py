@@ -19,8 +19,7 @@ from stemsplitter.database import Database
 from stemsplitter.jobs import queue, repository
 from stemsplitter.jobs.models import FREE, PAYING, JobFlow, JobQueue, JobShare
 from stemsplitter.splits.models import Split
-
-from .rows import new_split
+from tests.splits.rows import new_split
 
 ACCOUNTS = tuple(f"acc_{number}" for number in range(6))
 MODELS = ("one", "two")
