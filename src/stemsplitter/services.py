@@ -29,6 +29,7 @@ from stemsplitter.quotas.service import Quotas
 from stemsplitter.rate_limits.service import RateLimits
 from stemsplitter.sessions.service import SessionService
 from stemsplitter.settings import Settings
+from stemsplitter.shares.service import ShareService
 from stemsplitter.splits.derived.service import DerivedFiles
 from stemsplitter.splits.service import SplitService
 from stemsplitter.splits.sources import Sources
@@ -214,6 +215,11 @@ class Services:
     def speech(self) -> SpeechService:
         """Spoken texts."""
         return SpeechService(*self._tool_parts())
+
+    @cached_property
+    def shares(self) -> ShareService:
+        """Links that show a split to people without an account."""
+        return ShareService(self.database)
 
     @cached_property
     def account_deletion(self) -> AccountDeletion:

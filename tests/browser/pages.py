@@ -34,6 +34,11 @@ def _make_key(page: Page) -> None:
     page.locator("summary").first.click()
 
 
+def _share(page: Page) -> None:
+    page.get_by_role("button", name="Create link").click()
+    expect(page.get_by_role("heading", name="Your new link")).to_be_visible()
+
+
 def _rotate(page: Page) -> None:
     page.get_by_role("button", name="Rotate secret").click()
     page.get_by_role("dialog").get_by_role("button", name="Rotate secret").click()
@@ -134,6 +139,11 @@ PLACES = (
     Place("splits-deleted", "/splits?deleted=2&unfinished=1", "member"),
     Place("splits-not-found", "/splits?q=nothing-like-this", "member"),
     Place("split-again", "/splits/{player}/again", "member"),
+    Place("share", "/splits/{player}/share", "member"),
+    Place("share-none", "/splits/{task}/share", "member"),
+    Place("share-created", "/splits/{long}/share", "member", _share),
+    Place("shared", "/shared/{share}"),
+    Place("shared-gone", "/shared/gone", status=404),
     Place("split-queued", "/splits/{queued}", "member"),
     Place("split-processing", "/splits/{processing}", "member"),
     Place("split-failed", "/splits/{failed}", "member"),
@@ -195,6 +205,10 @@ NOT_PAGES = {
     "/demo/previews/{codec}/{name}",
     "/splits/{split_id}/overview.json",
     "/splits/{split_id}/previews/{codec}/{name}",
+    "/shared/{token}/overview.json",
+    "/shared/{token}/previews/{codec}/{name}",
+    "/shared/{token}/files/{name}",
+    "/shared/{token}/play/{name}",
     "/splits/events",
     "/splits/{split_id}/files/{name}",
     "/splits/{split_id}/play/{name}",

@@ -74,6 +74,8 @@ def fill(services: Services, song: Song) -> Sample:
     ids |= _tool_jobs(services, accounts["member"])
     with services.database.write() as session:
         ids |= _deliveries(session, accounts["member"], ids["player"])
+        for days in (1, 30):
+            ids["share"] = services.shares.create(session, accounts["member"], ids["player"], days)
         ids["link"] = services.sessions.make_link(session, accounts["member"])
         ids["proof"] = services.address_proofs.make_link(
             session, accounts["newcomer"], "newcomer@stems.example"

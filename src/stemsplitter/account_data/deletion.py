@@ -17,6 +17,7 @@ from stemsplitter.jobs.service import CANCELED
 from stemsplitter.notices.models import Notice
 from stemsplitter.service_errors import Conflict, NotFound
 from stemsplitter.sessions.models import BrowserSession, SignInLink
+from stemsplitter.shares.models import ShareLink
 from stemsplitter.splits.models import Split
 from stemsplitter.tool_jobs.models import ToolJob
 from stemsplitter.uploads.models import RECEIVED, USED, Upload
@@ -25,7 +26,7 @@ from stemsplitter.webhooks.models import WebhookEvent
 DELETED = "deleted:"  # begins what replaces the address of a deleted account
 # deliveries and attempts are deleted with their events
 ROWS: Final[tuple[type[Base], ...]] = (
-    AddressLink, ApiKey, BrowserSession, IdempotencyRecord, Notice, SignInLink, WebhookEvent, WebhookSecret,
+    AddressLink, ApiKey, BrowserSession, IdempotencyRecord, Notice, ShareLink, SignInLink, WebhookEvent, WebhookSecret,
 )  # fmt: skip
 _PAST = timedelta(days=30)  # longer ago than anything is kept after its expiry
 

@@ -13,6 +13,7 @@ from stemsplitter.database import Base, Database
 from stemsplitter.jobs.models import Job
 from stemsplitter.payments.models import Payment
 from stemsplitter.sessions.models import BrowserSession
+from stemsplitter.shares.models import ShareLink
 from stemsplitter.uploads.models import Upload
 from stemsplitter.webhooks.models import WebhookDelivery, WebhookEvent
 
@@ -38,6 +39,7 @@ PARTS: Final[dict[str, tuple[type[Base], tuple[str, ...]]]] = {
             "finished_at", "expires_at", "deleted_at",
         ),
     ),
+    "shareLinks": (ShareLink, ("id", "split_id", "created_at", "expires_at")),
     "uploads": (Upload, ("id", "filename", "content_type", "content_length", "status", "created_at")),
     "webhookEvents": (WebhookEvent, ("id", "kind", "url", "payload", "created_at")),
     "webhookDeliveries": (

@@ -11,6 +11,7 @@ from stemsplitter.audio.peaks import MIME, OVERVIEW_NAME
 from stemsplitter.audio.previews import CODECS, INDEX, INDEX_MIME
 from stemsplitter.console.access import SignedInDep
 from stemsplitter.service_errors import NotFound
+from stemsplitter.services import Services
 from stemsplitter.splits.derived.schemas import FileView
 from stemsplitter.splits.models import overview_key
 from stemsplitter.storage.errors import FileMissing
@@ -24,7 +25,12 @@ _CACHING = "private, no-cache"
 @router.get(f"/splits/{{split_id}}/{OVERVIEW_NAME}")
 def waveforms(request: Request, services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
     """Return the peaks of the whole song, in few points."""
-    services.splits.succeeded(signed_in.account.id, split_id)
+    return overview_response(request, services, signed_in.account.id, split_id)
+
+
+def overview_response(request: Request, services: Services, account_id: str, split_id: str) -> Response:
+    """Return the peaks of a split of the account. Raises NotFound if it has none."""
+    services.splits.succeeded(account_id, split_id)
     key = overview_key(split_id)
     try:
         return file_response(request, services.storage, key, MIME, OVERVIEW_NAME, caching=_CACHING)
@@ -40,14 +46,21 @@ def previews(
 
     Empty with 202 while they are made, and with 204 if they cannot be made.
     """
-    split = services.splits.succeeded(signed_in.account.id, split_id)
+    return preview_response(request, services, signed_in.account.id, split_id, codec, name)
+
+
+def preview_response(
+    request: Request, services: Services, account_id: str, split_id: str, codec: str, name: str
+) -> Response:
+    """Return a preview of a split of the account, as :func:`previews` does."""
+    split = services.splits.succeeded(account_id, split_id)
     known = CODECS.get(codec)
     mimes = {INDEX: INDEX_MIME}
     if known is not None:
         mimes |= {f"{stem}.{known.extension}": known.mime for stem in split.stems or {}}
     if known is None or name not in mimes:
         raise NotFound("There is no such preview.")
-    folder = services.derived_files.previews(signed_in.account.id, split_id, codec)
+    folder = services.derived_files.previews(account_id, split_id, codec)
     if isinstance(folder, FileView):
         return Response(status_code=202, headers={"Retry-After": str(RETRY_AFTER_S)})
     if folder is None:

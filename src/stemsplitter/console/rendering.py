@@ -33,9 +33,10 @@ def page(
     *,
     status: int = 200,
     headers: Mapping[str, str] | None = None,
+    indexed: bool = True,
     **context: Any,
 ) -> Response:
-    """Render a template with ``context``.
+    """Render a template with ``context``. Search engines skip the page unless it is ``indexed``.
 
     Templates also get ``request``, ``signed_in`` (:class:`SignedIn` or None), ``csrf`` (the session's token, empty
     without a session), ``theme`` (empty for that of the system), ``page_url`` (empty for pages
@@ -50,7 +51,9 @@ def page(
         csrf=signed_in.session.csrf if signed_in else "",
         settings=settings,
         # of pages for search engines: those that anybody can read
-        page_url="" if signed_in or status != 200 else f"{settings.base_url}{request.url.path}",
+        page_url=""
+        if signed_in or status != 200 or not indexed
+        else f"{settings.base_url}{request.url.path}",
         theme=theme if theme in THEMES else "",
         **context,
     )

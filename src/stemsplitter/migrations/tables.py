@@ -10,6 +10,7 @@ from stemsplitter.notices import models as notices
 from stemsplitter.payments import models as payments
 from stemsplitter.quotas import models as quotas
 from stemsplitter.sessions import models as sessions
+from stemsplitter.shares import models as shares
 from stemsplitter.splits import models as splits
 from stemsplitter.splits.derived import models as derived_files
 from stemsplitter.tool_jobs import models as tool_jobs
@@ -29,6 +30,7 @@ __all__ = [
     "payments",
     "quotas",
     "sessions",
+    "shares",
     "splits",
     "tool_jobs",
     "uploads",

@@ -338,6 +338,24 @@ def upgrade() -> None:
         postgresql_where=sa.text("status IN ('queued', 'processing')"),
     )
     op.create_table(
+        "share_links",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("account_id", sa.String(), nullable=False),
+        sa.Column("split_id", sa.String(length=32), nullable=False),
+        sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_share_links_account_id_accounts")
+        ),
+        sa.ForeignKeyConstraint(["split_id"], ["jobs.id"], name=op.f("fk_share_links_split_id_jobs")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_share_links")),
+        sa.UniqueConstraint("token_hash", name=op.f("uq_share_links_token_hash")),
+    )
+    op.create_index(op.f("ix_share_links_account_id"), "share_links", ["account_id"])
+    op.create_index(op.f("ix_share_links_split_id"), "share_links", ["split_id"])
+    op.create_index(op.f("ix_share_links_expires_at"), "share_links", ["expires_at"])
+    op.create_table(
         "derived_files",
         sa.Column("id", sa.String(length=32), nullable=False),
         sa.Column("split_id", sa.String(length=32), nullable=False),

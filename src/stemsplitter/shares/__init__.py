@@ -1,0 +1,1 @@
+"""Links that show a split to people without an account."""
