@@ -112,6 +112,19 @@ def test_e_hole_without_checksums_stays_below_the_peak(folder: Path, name: str) 
             read(folder, kind, data)
 
 
+@pytest.mark.parametrize("name", ["aac", "m4a"])
+def test_e_flipped_bits_are_never_far_louder_than_full_scale(folder: Path, name: str) -> None:
+    """AAC has no checksum: damaged bits decode to samples of up to a hundred thousand times full scale."""
+    whole, path = corpus.encoded(KINDS[name], folder), folder / f"flipped.{name.rpartition('.')[2]}"
+    for seed in range(12):
+        random, data = np.random.default_rng(seed), bytearray(whole)
+        for at in random.integers(len(whole) // 10, len(whole) * 7 // 10, 20):
+            data[at] ^= 1 << int(random.integers(8))
+        path.write_bytes(data)
+        with open_source(path) as source:
+            assert max(np.abs(block).max() for block in source.blocks()) <= 8
+
+
 def test_e_most_holes_in_alac_warn_and_keep_the_length(folder: Path) -> None:
     kind = KINDS["alac.m4a"]
     whole = corpus.encoded(kind, folder)

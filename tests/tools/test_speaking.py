@@ -114,6 +114,12 @@ def recognize(decoder: Decoder, samples: bytes) -> tuple[str, list[tuple[str, fl
     return " ".join(word for word, _ in words), words
 
 
+@pytest.mark.parametrize("text", ["9" * 40, "$" + "1," * 60 + "1", "1" + "0" * 300 + "%", "٣" * 50])
+def test_digits_of_a_very_long_number_are_spoken(tmp_path: Path, text: str) -> None:
+    pytest.importorskip("hibari")
+    assert speak(text, tmp_path / "a.wav", speed=2.0).samples > 40 * 24_000 * 0.05
+
+
 @pytest.mark.usefixtures("voice")
 def test_command(tmp_path: Path) -> None:
     path = tmp_path / "a.mp3"

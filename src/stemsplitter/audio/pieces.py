@@ -89,6 +89,12 @@ class _Shape:
         return Piece(np.zeros((len(self.names), samples), np.float32), self.rate, self.names, True)
 
 
+# the loudest songs overshoot by less than 6 dB
+LARGEST_LOSSY = 8.0
+# codecs whose samples may have any scale
+_LOSSLESS = ("pcm_", "wavpack")
+
+
 @dataclass
 class Trimmer:
     """Drops the first ``start`` samples of a song and delays ``end`` samples until its end is known."""
@@ -132,12 +138,16 @@ def to_samples(frame: AudioFrame) -> Samples:
 
 
 class Decoder:
+    """Decodes packets; a damaged one becomes silence. So does a frame of a lossy codec that is far over full scale: AAC
+    has no checksum, and its damaged bits decode to any number."""
+
     def __init__(self, stream: AudioStream, damage: Damage) -> None:
         self._context = stream.codec_context
         self._damage = damage
         self.shape = _Shape()
         self._lost = 0
         self.failed = False
+        self._is_lossy = not self._context.codec.name.startswith(_LOSSLESS)
         if self._context.codec.name in _CHECKED:
             self._context.options = {"err_detect": "crccheck+bitstream+buffer+explode"}
 
@@ -184,4 +194,9 @@ class Decoder:
     def _piece(self, frame: AudioFrame) -> Piece:
         names = channel_names([channel.name for channel in frame.layout.channels])
         self.shape = _Shape(frame.sample_rate, names, frame.samples)
-        return Piece(to_samples(frame), frame.sample_rate, names)
+        samples = to_samples(frame)
+        if self._is_lossy and not np.max(np.abs(samples)) <= LARGEST_LOSSY:  # NaN, too
+            self._damage.packets += 1
+            self._damage.silence_s += frame.samples / frame.sample_rate
+            samples = np.zeros_like(samples)
+        return Piece(samples, frame.sample_rate, names)

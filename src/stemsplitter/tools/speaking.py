@@ -1,6 +1,7 @@
 """Text to speech in a file."""
 
 import functools
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ LONGEST_TEXT = 100_000  # characters
 SLOWEST, FASTEST = 0.5, 2.0
 CHARACTERS_PER_SECOND = 15  # on average
 NOTHING_TO_SPEAK = "The text has nothing to be spoken: give words in English."
+# the voice has no word for a number of more than 36 digits
+_LONG_NUMBER = re.compile(r"\d(?:,?\d){30,}")
 _SEED = 0  # of the breath noise: the same text gives the same file
 
 
@@ -92,7 +95,7 @@ def speak(
     synthesizer = load_voice(voice)
     shift = PitchShift(synthesizer.sample_rate, 1, semitones, formants=True)
     rate = fmt.supported_rate(synthesizer.sample_rate)
-    blocks = (wave[None].astype(np.float32) for wave in synthesizer.stream(text, speed, _SEED))
+    blocks = (wave[None].astype(np.float32) for wave in synthesizer.stream(_readable(text), speed, _SEED))
     shifted = apply(shift, blocks) if semitones else blocks
     limited = apply(Limiter(1, fmt.headroom), resampled(shifted, synthesizer.sample_rate, rate, 1))
     with StemWriter(path, fmt, rate, 1) as writer:
@@ -115,6 +118,11 @@ def check_text(text: str) -> None:
         )
     if not any(character.isalnum() for character in text):
         raise RequestError(NOTHING_TO_SPEAK)
+
+
+def _readable(text: str) -> str:
+    """Return the text with spaces between the digits of very long numbers, which are spoken one by one."""
+    return _LONG_NUMBER.sub(lambda number: " ".join(number[0].replace(",", "")), text)
 
 
 def check_voice(name: str) -> None:
