@@ -133,12 +133,13 @@ class Driver:
     def call(self, op: str, **fields: Any) -> dict[str, Any]:
         """Run a command. Returns the driver's result."""
         assert self._process.stdin
+        limit = LIMIT_S + fields.get("timeout", 0)
         self._process.stdin.write(json.dumps({"op": op, **fields}, ensure_ascii=False) + "\n")
         self._process.stdin.flush()
         try:
-            line = self._lines.get(timeout=LIMIT_S)
+            line = self._lines.get(timeout=limit)
         except queue.Empty:
-            raise AssertionError(f"the {self.language} driver did not answer in {LIMIT_S} s") from None
+            raise AssertionError(f"the {self.language} driver did not answer in {limit} s") from None
         assert line, f"the {self.language} driver ended"
         result: dict[str, Any] = json.loads(line)
         return result
