@@ -1,6 +1,6 @@
 """Availability for honest clients while one guest attacks: creates, polls and pages beside each known attack.
 
-    .venv/bin/python -m benchmarks.guests             # starts a server on SQLite with one worker; 6 minutes
+    .venv/bin/python -m benchmarks.guests             # starts a server on SQLite with one worker; 9 minutes
     .venv/bin/python -m benchmarks.guests --only H5 M4 --seconds 20
 
 Eight honest clients poll, open pages and create splits from uploads. The attacker has one free account. All of it
@@ -94,6 +94,20 @@ class Scene:
                     with suppress(OSError):
                         total += path.stat().st_size if path.is_file() else 0
         return total
+
+    def post(self, path: str, body: Any) -> Any:
+        """Send a request of the attacker. Returns its data; raises for an error."""
+        return Client(self.server.url, self.keys[0])("POST", path, json.dumps(body).encode())
+
+    def split_of_clip(self, **options: Any) -> str:
+        """Create a split of a short song as the attacker. Returns its id."""
+        clip = (self.folder / "clip.flac").read_bytes()
+        source = Client(self.server.url, self.keys[0]).upload(clip, "audio/flac")
+        return str(self.post("/v1/audio/splits", {"input": source, **options})["id"])
+
+    def cancel(self, split_id: str) -> None:
+        """Cancel a split of the attacker."""
+        self.post(f"/v1/audio/splits/{split_id}/cancel", {})
 
     def create(self, key: str, url: str) -> int:
         """Create a split of a URL. Returns the status of the response."""
@@ -223,6 +237,59 @@ def event_streams(scene: Scene) -> None:
         connection.close()
 
 
+def retries(scene: Scene) -> None:
+    """Cancel a split, and retry it and cancel the retry, from 8 connections of one session."""
+    browser, csrf = signed_in(scene, scene.browser_link)
+    first = scene.split_of_clip()
+    scene.cancel(first)
+
+    def attack(number: int) -> None:
+        made = browser.post(f"/splits/{first}/retry", data={"csrf": csrf})
+        scene.cancel(made.headers["location"].rpartition("/")[2])
+
+    scene.repeat(8, attack)
+
+
+def slow_webhooks(scene: Scene) -> None:
+    """Cancel splits whose webhooks go to a receiver that never answers, and send test events to it."""
+
+    def attack(number: int) -> None:
+        if number < 4:
+            scene.cancel(scene.split_of_clip(webhookUrl=scene.hanging))
+        else:
+            scene.post("/v1/webhooks/test", {"url": scene.hanging})
+
+    scene.repeat(8, attack)
+
+
+def tools(scene: Scene) -> None:
+    """Analyze a split, which is free, slow it down with the longest reverb, and mix it in all formats."""
+    split_id = scene.split_of_clip()
+    client = Client(scene.server.url, scene.keys[0])
+    while client("GET", f"/v1/audio/splits/{split_id}")["status"] != "succeeded" and not scene.stop.wait(0.5):
+        pass
+    source = {"type": "split", "id": split_id}
+    slow = {"effect": "slowed_reverb", "parameters": {"rate": 0.25, "decay": 20}, "outputFormat": "wav"}
+    formats = itertools.cycle(["wav", "flac", "opus", "alac", "m4a", "aiff"])
+
+    def attack(number: int) -> None:
+        if number < 3:
+            scene.post("/v1/audio/analyses", {"input": source})
+        elif number < 6:
+            scene.post("/v1/audio/effects", {"input": source, **slow})
+        else:
+            gains = {"vocals": random.uniform(-60, 12)}
+            scene.post(f"/v1/audio/splits/{split_id}/mixes", {"gains": gains, "format": next(formats)})
+
+    scene.repeat(8, attack)
+
+
+def descriptions(scene: Scene) -> None:
+    """Get the largest public documents, without an account."""
+    paths = ("/openapi.yaml", "/docs", "/postman.json", "/metrics")
+    scene.repeat(16, lambda number: httpx2.get(f"{scene.server.url}{paths[number % 4]}", timeout=60))
+
+
 ATTACKS: dict[str, Attack] = {
     "H1": costly_probes,
     "H2": bytes_on_disk,
@@ -232,6 +299,10 @@ ATTACKS: dict[str, Attack] = {
     "M2": many_keys,
     "M3": sign_ups,
     "M4": event_streams,
+    "retries": retries,
+    "webhooks": slow_webhooks,
+    "tools": tools,
+    "documents": descriptions,
 }
 
 
@@ -317,6 +388,8 @@ class Hanging(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         time.sleep(60)
+
+    do_POST = do_GET
 
 
 class Semicolons(http.server.BaseHTTPRequestHandler):
