@@ -10,6 +10,7 @@ from stemsplitter.accounts.addresses import AddressProofs
 from stemsplitter.accounts.secret_box import SecretBox, derive_key, load_secret
 from stemsplitter.accounts.secrets_service import WebhookSecrets
 from stemsplitter.accounts.service import AccountService
+from stemsplitter.api_requests.service import RequestLogService
 from stemsplitter.catalogue.pulls import Pulls
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.credits.service import CreditService
@@ -166,6 +167,11 @@ class Services:
         return IdempotencyService(self.database)
 
     @cached_property
+    def api_requests(self) -> RequestLogService:
+        """Log of the requests with API keys."""
+        return RequestLogService(self.database)
+
+    @cached_property
     def rate_limits(self) -> RateLimits:
         """Rate limits."""
         return RateLimits(self.database, self.settings)
@@ -280,6 +286,8 @@ class Services:
         for name in ("accounts", "sessions"):
             if name in self.__dict__:
                 getattr(self, name).uses.wait(LAST_WRITES_S)
+        if "api_requests" in self.__dict__:
+            self.api_requests.close(LAST_WRITES_S)
         for name in ("rate_limits", "database"):
             if name in self.__dict__:
                 getattr(self, name).close()

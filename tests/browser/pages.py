@@ -173,6 +173,8 @@ PLACES = (
     Place("developer", "/developer", "member"),
     Place("developer-none", "/developer", "newcomer"),
     Place("developer-key", "/developer", "member", _make_key),
+    Place("requests", "/developer/requests", "member"),
+    Place("requests-none", "/developer/requests", "newcomer"),
     Place("webhooks", "/developer/webhooks", "member"),
     Place("webhooks-none", "/developer/webhooks", "newcomer"),
     Place("webhooks-secret", "/developer/webhooks", "member", _rotate),

@@ -14,6 +14,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from stemsplitter.accounts.models import Account
+from stemsplitter.api_requests.models import ApiRequest
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.peaks import Peaks
@@ -150,6 +151,19 @@ def _keys(services: Services, session: Session, account_id: str) -> None:
     services.accounts.create_key(session, account_id, "nightly batch 🎸")
     old, _ = services.accounts.create_key(session, account_id, "old <b>phone</b>")
     services.accounts.revoke_key(session, account_id, old.id)
+    for minutes, method, path, status, ms in (
+        (1, "POST", "/v1/audio/splits", 201, 1840),
+        (2, "GET", "/v1/audio/splits/{split_id}", 200, 4),
+        (3, "POST", "/v1/audio/splits", 402, 12),
+        (50, "DELETE", "/v1/audio/splits/{split_id}", 200, 31),
+    ):
+        at = now() - timedelta(minutes=minutes)
+        session.add(
+            ApiRequest(
+                account_id=account_id, key_id=laptop.id, at=at, method=method, path=path, status=status,
+                request_id=f"req_{minutes:022x}", ms=ms,
+            )
+        )  # fmt: skip
     for _ in range(2):
         services.webhook_secrets.rotate_secret(session, account_id)
 

@@ -89,3 +89,20 @@ def test_keys_of_other_accounts_are_not_found(
 def test_form_requires_csrf_token(services: Services, browser: Browser, account_id: str, path: str) -> None:
     assert browser.post(f"/developer/{path}", data={"name": "x"}).status_code == 403
     assert keys(services, account_id) == []
+
+
+def test_requests_of_keys_are_listed(browser: Browser, services: Services, account_id: str) -> None:
+    check(browser, "/developer/requests")
+    with services.database.write() as session:
+        keys = [services.accounts.create_key(session, account_id, f"<{name}>") for name in "ab"]
+    for (_, key), path in zip(keys, ("/v1/credits", "/v1/audio/splits/split_none"), strict=True):
+        browser.get(path, headers={"Authorization": f"Bearer {key}", "X-Request-Id": "mine.1"})
+    browser.get("/v1/credits")  # without a key
+    services.api_requests.write()
+    check(browser, "/developer/requests")
+    text = browser.get("/developer/requests").text
+    assert "GET /v1/credits" in text and "GET /v1/audio/splits/{split_id}" in text and "&lt;a&gt;" in text
+    assert text.count("mine.1") == 2 and "split_none" not in text
+    one = browser.get(f"/developer/requests?key={keys[0][0].id}").text
+    assert "GET /v1/credits" in one and "/v1/audio/splits" not in one
+    assert browser.get("/developer/requests?cursor=rq_none").status_code == 422

@@ -8,6 +8,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from stemsplitter.accounts.models import Account, AddressLink, ApiKey, WebhookSecret
+from stemsplitter.api_requests.models import ApiRequest
 from stemsplitter.clock import now
 from stemsplitter.database import Base, Database
 from stemsplitter.idempotency.models import IdempotencyRecord
@@ -26,7 +27,8 @@ from stemsplitter.webhooks.models import WebhookEvent
 DELETED = "deleted:"  # begins what replaces the address of a deleted account
 # deliveries and attempts are deleted with their events
 ROWS: Final[tuple[type[Base], ...]] = (
-    AddressLink, ApiKey, BrowserSession, IdempotencyRecord, Notice, ShareLink, SignInLink, WebhookEvent, WebhookSecret,
+    AddressLink, ApiKey, ApiRequest, BrowserSession, IdempotencyRecord, Notice, ShareLink, SignInLink,
+    WebhookEvent, WebhookSecret,
 )  # fmt: skip
 _PAST = timedelta(days=30)  # longer ago than anything is kept after its expiry
 

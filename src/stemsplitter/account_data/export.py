@@ -8,6 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Column, Table, select
 
 from stemsplitter.accounts.models import Account, ApiKey, WebhookSecret
+from stemsplitter.api_requests.models import ApiRequest
 from stemsplitter.credits.models import LedgerEntry
 from stemsplitter.database import Base, Database
 from stemsplitter.jobs.models import Job
@@ -26,6 +27,7 @@ PARTS: Final[dict[str, tuple[type[Base], tuple[str, ...]]]] = {
         ("id", "email", "name", "role", "balance", "created_at", "verified_at", "mail_done", "mail_low_credits"),
     ),
     "apiKeys": (ApiKey, ("id", "name", "prefix", "created_at", "last_used_at", "revoked_at")),
+    "apiRequests": (ApiRequest, ("key_id", "at", "method", "path", "status", "request_id", "ms")),
     "webhookSecrets": (WebhookSecret, ("id", "prefix", "created_at", "expires_at")),
     "sessions": (BrowserSession, ("created_at", "last_seen_at", "expires_at")),
     "ledger": (LedgerEntry, ("id", "kind", "amount", "split_id", "note", "created_at")),

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Form, Path, Request
+from fastapi import APIRouter, Form, Path, Query, Request
 from starlette.responses import Response
 
-from stemsplitter.api.dependencies import ID, ServicesDep
+from stemsplitter.api.dependencies import ID, Cursor, ServicesDep
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.rendering import page
 from stemsplitter.service_errors import ServiceError
@@ -13,6 +13,8 @@ from stemsplitter.services import Services
 from stemsplitter.sessions.service import SignedIn
 
 Name = Annotated[str, Form(max_length=1000)]
+REQUESTS = 50  # on a page
+
 KeyId = Annotated[str, Path(pattern=ID)]
 
 _CURL = """curl {url}/v1/audio/splits \\
@@ -60,6 +62,33 @@ def revoke_key(services: ServicesDep, signed_in: SignedInDep, key_id: KeyId) -> 
     with services.database.write() as session:
         services.accounts.revoke_key(session, signed_in.account.id, key_id)
     return see_other("/developer")
+
+
+@router.get("/developer/requests")
+def list_requests(
+    request: Request,
+    services: ServicesDep,
+    signed_in: SignedInDep,
+    key: Annotated[str, Query(max_length=64)] = "",
+    cursor: Cursor = None,
+) -> Response:
+    """List the requests of the account, or of one of its keys, newest first."""
+    account_id = signed_in.account.id
+    with services.database.read() as session:
+        keys = services.accounts.list_keys(session, account_id)
+        found, after = services.api_requests.page(
+            session, account_id, key_id=key, limit=REQUESTS, cursor=cursor
+        )
+    return page(
+        request,
+        "requests.html",
+        keys=keys,
+        names={each.id: each.name or each.prefix for each in keys},
+        chosen=key,
+        found=found,
+        cursor=cursor,
+        after=after,
+    )
 
 
 def _page(

@@ -1,6 +1,7 @@
 """Import all tables, so that ``Base.metadata`` is complete."""
 
 from stemsplitter.accounts import models as accounts
+from stemsplitter.api_requests import models as api_requests
 from stemsplitter.credits import models as credits
 from stemsplitter.database import Base
 from stemsplitter.health import models as health
@@ -21,6 +22,7 @@ from stemsplitter.worker import models as worker
 __all__ = [
     "Base",
     "accounts",
+    "api_requests",
     "credits",
     "derived_files",
     "health",

@@ -123,6 +123,7 @@ def _maintenance(services: Services) -> list[MaintenanceTask]:
         MaintenanceTask("delete old webhooks", 3600, delete_webhooks),
         MaintenanceTask("record health", 60, services.health.check),
         MaintenanceTask("send notices", 10, services.notices.send_due_later),
+        MaintenanceTask("delete old requests of API keys", 3600, services.api_requests.delete_old),
         MaintenanceTask("delete expired share links", 3600, services.shares.delete_expired),
         MaintenanceTask("delete expired address links", 3600, delete_address_links),
         MaintenanceTask("delete expired sessions", 3600, services.sessions.delete_expired),

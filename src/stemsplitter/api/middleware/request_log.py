@@ -100,6 +100,16 @@ def _record(request: Request, status: int, seconds: float) -> None:
     # any client can send all methods to all paths, and a series is kept for each
     route = "other" if status == HTTPStatus.METHOD_NOT_ALLOWED else _route(request) or "other"
     LATENCY.labels(request.method if route != "other" else "other", route, status).observe(seconds)
+    if caller := getattr(request.state, "caller", None):
+        request.app.state.services.api_requests.add(
+            caller.account_id,
+            caller.key_id,
+            request.method,
+            _route(request) or "unknown",
+            status,
+            request.state.request_id,
+            seconds * 1000,
+        )
     # clients poll every two seconds, and a log line costs a third of a poll
     level = logging.DEBUG if getattr(request.state, "is_poll", False) else logging.INFO
     if not _log.isEnabledFor(level):

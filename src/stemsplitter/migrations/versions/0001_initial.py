@@ -107,6 +107,25 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_api_keys_account_id"), "api_keys", ["account_id"])
     op.create_table(
+        "api_requests",
+        sa.Column("id", sa.String(length=32), nullable=False),
+        sa.Column("account_id", sa.String(), nullable=False),
+        sa.Column("key_id", sa.String(length=32), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("method", sa.String(length=16), nullable=False),
+        sa.Column("path", sa.String(length=128), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=False),
+        sa.Column("request_id", sa.String(length=64), nullable=False),
+        sa.Column("ms", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name=op.f("fk_api_requests_account_id_accounts")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_requests")),
+    )
+    op.create_index("ix_api_requests_account", "api_requests", ["account_id", "at", "id"])
+    op.create_index("ix_api_requests_key", "api_requests", ["key_id", "at", "id"])
+    op.create_index("ix_api_requests_at", "api_requests", ["at"])
+    op.create_table(
         "idempotency_records",
         sa.Column("account_id", sa.String(), nullable=False),
         sa.Column("route", sa.String(), nullable=False),

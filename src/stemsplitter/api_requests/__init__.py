@@ -1,0 +1,1 @@
+"""Log of the requests that were made with API keys, for their owners."""
