@@ -120,7 +120,13 @@ def test_row_10_run_of_the_collection_splits_a_song_and_keeps_the_secret(
             "run",
             f"{server.url}/postman.json",
             *("--env-var", f"apiKey={key}", "--env-var", f"webhookUrl={url}/hook", "--env-var", "tools=yes"),
-            *("--reporters", "json", "--reporter-json-export", report),
+            *(
+                "--reporters",
+                "cli,json",
+                "--reporter-cli-no-success-assertions",
+                "--reporter-json-export",
+                report,
+            ),
         )
     ran = json.loads(report.read_text())["run"]
     assert ran["failures"] == []
