@@ -10,6 +10,7 @@ _LOW_HZ, _HIGH_HZ = 55.0, 3500.0
 _STEPS = 10  # per semitone
 _HARMONICS, _DECAY, _POWER = 4, 0.6, 0.5
 _LEAST = 1e-3  # of the largest peak of a frame
+_REACH = 0.25  # semitones from a pitch class; what is between two says little about the key
 
 Classes = npt.NDArray[np.float64]
 
@@ -42,7 +43,7 @@ class Pitches:
         tuning = float(np.angle(self._deviation) / (2 * np.pi))
         steps = np.arange(12 * _STEPS) / _STEPS - tuning
         distance = (steps[:, None] - np.arange(12) + 6) % 12 - 6
-        weight = np.cos(np.pi / 2 * np.clip(distance / 0.5, -1, 1)) ** 2
+        weight = np.cos(np.pi / 2 * np.clip(distance / _REACH, -1, 1)) ** 2
         strength = np.concatenate(self._frames) @ weight
         total = strength.sum(axis=1, keepdims=True)
         # quiet frames count less; loud ones do not count more

@@ -10,7 +10,7 @@ from stemsplitter.analysis.onsets import Curves
 SLOWEST, FASTEST = 40.0, 240.0
 _WINDOW_S = 12.0
 _CANDIDATES = 1200
-_COMB = (1.0, 0.5, 0.35, 0.25)  # weights of the multiples of a period
+_MULTIPLES = 4  # of a period that count for it, all the same
 _PRIOR_BPM, _PRIOR_OCTAVES = 115.0, 0.9
 _LEAST_PERIODICITY = 0.04  # of the autocorrelation, below which there is no tempo
 
@@ -44,8 +44,8 @@ def estimate_tempo(curves: Curves, frames_per_second: float) -> TempoEstimate | 
     tempi = np.exp(np.linspace(np.log(SLOWEST), np.log(FASTEST), _CANDIDATES))
     periods = 60 / tempi * frames_per_second
     lags = np.arange(len(correlation))
-    beats = [np.interp(periods * (number + 1), lags, correlation, right=0) for number in range(len(_COMB))]
-    comb = np.average(beats, axis=0, weights=_COMB)
+    beats = [np.interp(periods * number, lags, correlation, right=0) for number in range(1, _MULTIPLES + 1)]
+    comb = np.mean(beats, axis=0)
     scores = np.maximum(comb, 0) * np.exp(-0.5 * (np.log2(tempi / _PRIOR_BPM) / _PRIOR_OCTAVES) ** 2)
     best = int(np.argmax(scores))
     if comb[best] < _LEAST_PERIODICITY:
