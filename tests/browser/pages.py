@@ -92,6 +92,11 @@ def _help(page: Page) -> None:
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
+def _show_beats(page: Page) -> None:
+    expect(page.locator("[data-wave]")).to_be_visible()
+    page.get_by_role("button", name="Is it half?").click()
+
+
 def _open_all(page: Page) -> None:
     for summary in page.locator("main summary").all():
         if summary.is_visible():
@@ -157,7 +162,7 @@ PLACES = (
     Place("tool-number", "/tools/pitch-changer", "member"),
     Place("tool-choice", "/tools/nightcore", "member"),
     Place("tool-text", "/tools/voice-over", "member"),
-    Place("tool-analysis", "/tools/key-finder/{analysis}", "member"),
+    Place("tool-analysis", "/tools/key-finder/{analysis}", "member", _show_beats),
     Place("tool-running", "/tools/pitch-changer/{changing}", "member"),
     Place("tool-result", "/tools/voice-isolator/{isolated}", "member"),
     Place("account", "/account", "member"),

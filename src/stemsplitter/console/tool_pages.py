@@ -24,6 +24,7 @@ from stemsplitter.services import Services
 from stemsplitter.storage.errors import FileMissing
 from stemsplitter.tool_jobs.schemas import MAX_TEXT, CreateAnalysis, CreateEffect, CreateSpeech
 from stemsplitter.tools.speaking import speak
+from stemsplitter.tools.transformations import SPEED_PRESETS
 
 router = APIRouter()
 
@@ -187,6 +188,7 @@ def _form(
         url=values.get("url", ""),
         error=str(error) if error else "",
         formats=FORMATS,
+        rates=SPEED_PRESETS,
         songs=SONGS,
         links=services.links.is_on,
         voices=services.speech.voices() if tool.kind == "speech" else [],

@@ -73,7 +73,8 @@ class Tool:
 
     ``icon`` is a name of ``scripts/icons.py``, ``summary`` its line in lists, ``lead`` its first sentence,
     ``paragraphs`` the rest of its text. ``kind`` names the service of its jobs; ``request`` makes their request from
-    the values of ``fields``, without source and format. ``button`` creates the job.
+    the values of ``fields``, without source and format. ``button`` creates the job. ``preview`` names the effect that
+    ``tool_preview.js`` plays in the browser.
     """
 
     slug: str
@@ -86,6 +87,7 @@ class Tool:
     kind: Kind
     fields: Sequence[Field] = ()
     request: Callable[[Values], dict[str, Any]] = dict
+    preview: str = ""
 
     @property
     def path(self) -> str:
@@ -138,6 +140,7 @@ TOOLS = (
             Check("formants", "Keep the timbre of voices"),
         ),
         request=_effect("pitch"),
+        preview="pitch",
     ),
     Tool(
         slug="nightcore",
@@ -167,6 +170,7 @@ TOOLS = (
             Check("keepPitch", "Keep the pitch"),
         ),
         request=_speed,
+        preview="speed",
     ),
     Tool(
         slug="slowed-reverb",
@@ -183,6 +187,7 @@ TOOLS = (
             Number("wet", "Share of the reverb in percent", 25, 0, 100, 1),
         ),
         request=_effect("slowed_reverb"),
+        preview="slowed_reverb",
     ),
     Tool(
         slug="voice-isolator",

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const { View } = await import(`${process.env.STATIC}/view.js`);
+const { atTempo } = await import(`${process.env.STATIC}/key_finder.js`);
 const { clicks, countIn } = await import(`${process.env.STATIC}/metronome.js`);
 
 const BEATS = [0.5, 1, 1.5, 2, 2.5];
@@ -49,4 +50,10 @@ test("every beat clicks once, in loops and at other speeds", () => {
   near(clicks(BEATS, engine, 11, 13.1), [11, 12, 13]);
   Object.assign(engine, { speed: 1, loop: { start: 1, end: 2 }, clockAt: (seconds) => 10 + seconds });
   near(clicks(BEATS, engine, 11.4, 12.6), [11.5, 12, 12.5]);
+});
+
+test("beats are halved and doubled", () => {
+  assert.deepEqual(atTempo(BEATS, 1), BEATS);
+  assert.deepEqual(atTempo(BEATS, 0.5), [0.5, 1.5, 2.5]);
+  assert.deepEqual(atTempo([0.5, 1, 1.5], 2), [0.5, 0.75, 1, 1.25, 1.5]);
 });

@@ -26,6 +26,7 @@ function choose(chosen) {
   if (text) return;
   files = chosen;
   made = 0;
+  form.dispatchEvent(new CustomEvent("chosen", { detail: files }));
   const [first] = files;
   form.querySelector("label[for=file] b").textContent = files.length > 1 ? `${files.length} songs` : first?.name ?? "Choose a song";
   find("chosen").hidden = files.length < 2;

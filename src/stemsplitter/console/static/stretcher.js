@@ -12,7 +12,7 @@ const ZEROS = 16; // zero crossings of the resampling kernel on each side
 const FINE = 512; // points of the kernel per zero crossing
 const KAISER = 8;
 const BLOCK = 128; // most samples returned at once
-const MOST = 4 * ZEROS + 4; // weights of a sample
+const MOST = 8 * ZEROS + 4; // weights of a sample, at two octaves up
 
 export class Stretcher {
   speed = 1;

@@ -1,5 +1,6 @@
 // Behavior of the pages of tools. Every page works without it.
 //   data-counted="ID"   on a textarea: the element with that id tells how many characters are left
+//   data-beats          on an analysis: its waveform with beats
 //   data-output         on an audio element: it stops the others, and goes on where they were
 
 for (const text of document.querySelectorAll("[data-counted]")) {
@@ -10,6 +11,16 @@ for (const text of document.querySelectorAll("[data-counted]")) {
   text.addEventListener("input", count);
   count();
 }
+
+// htmx may add the result later
+function showResults() {
+  for (const root of document.querySelectorAll("[data-beats]:not([data-shown])")) {
+    root.dataset.shown = "";
+    import("./key_finder.js").then(({ showBeats }) => showBeats(root));
+  }
+}
+document.addEventListener("htmx:afterSwap", showResults);
+showResults();
 
 // the events of audio elements do not bubble; htmx may add elements later
 document.addEventListener("play", ({ target }) => {

@@ -8,16 +8,15 @@ const BEAT_PIXELS = 8; // least distance of two beats that are drawn
 export class Waves {
   #lanes;
   #view;
-  #beats;
   #peaks = null;
   #fine = null;
   #fineUrl;
 
   /** `beats` are in seconds; `fine` is the URL of finer peaks, which the view may need. */
-  constructor(lanes, view, beats, fine) {
+  constructor(lanes, view, beats, fine = "") {
     this.#lanes = lanes;
     this.#view = view;
-    this.#beats = beats;
+    this.beats = beats;
     this.#fineUrl = fine;
     for (const lane of lanes) lane.querySelector("[data-wave]").addEventListener("wheel", (event) => this.#turn(event), { passive: false });
   }
@@ -25,6 +24,10 @@ export class Waves {
   async load(url) {
     this.#peaks = await fetchPeaks(url);
     if (this.#peaks) this.#fetchFine();
+  }
+
+  set peaks(peaks) {
+    this.#peaks = peaks;
   }
 
   /** Sample rate and length in seconds of the stems, once they are known. */
@@ -58,7 +61,7 @@ export class Waves {
   /** Where beats are, as shares of the view; none where they are too close to each other. */
   #lines() {
     const { start, end } = this.#view;
-    const shown = this.#beats.filter((beat) => beat >= start && beat < end);
+    const shown = this.beats.filter((beat) => beat >= start && beat < end);
     const width = this.#lanes[0].querySelector("[data-wave]").clientWidth;
     return shown.length * BEAT_PIXELS < width ? shown.map((beat) => this.#view.share(beat)) : [];
   }
