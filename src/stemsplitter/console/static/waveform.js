@@ -27,9 +27,6 @@ export function drawWaveform(canvas, points, loudest, { from = 0, to = 1, lines 
   Object.assign(canvas, { width, height });
   const brush = canvas.getContext("2d");
   brush.fillStyle = getComputedStyle(canvas).color;
-  brush.globalAlpha = 0.35;
-  for (const line of lines) brush.fillRect(Math.round(line * width), 0, Math.ceil(scale), height);
-  brush.globalAlpha = 1;
   const middle = height / 2;
   const count = points.length / 2;
   const at = (x) => Math.floor((from + (x / width) * (to - from)) * count + 1e-9);
@@ -46,6 +43,10 @@ export function drawWaveform(canvas, points, loudest, { from = 0, to = 1, lines 
     const bottom = middle - (low / loudest) * middle;
     brush.fillRect(x, top, 1, Math.max(scale, bottom - top)); // silence is a line
   }
+  if (!lines.length) return;
+  brush.fillStyle = getComputedStyle(document.body).color;
+  brush.globalAlpha = 0.5;
+  for (const line of lines) brush.fillRect(Math.round(line * width), 0, Math.ceil(scale), height);
 }
 
 /** `3:07`, `1:02:03`, or with tenths `3:07.5`. */
