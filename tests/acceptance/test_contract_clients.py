@@ -1,4 +1,4 @@
-"""The published Python and Node clients work unmodified, except for their base URL."""
+"""The published Python and Node clients work unmodified, except for their base URL; ours, of sdks/, runs the tools."""
 
 import json
 import shutil
@@ -15,6 +15,7 @@ from stemsplitter.audio.decode import open_source
 from .server import Server
 
 NODE = Path(__file__).with_name("node")
+REPOSITORY = Path(__file__).parents[2]
 SECONDS = 2
 SIX = ["vocals", "drums", "bass", "guitar", "piano", "other"]
 FOUR = ["vocals", "drums", "bass", "other"]
@@ -105,3 +106,38 @@ def test_node_client_uploads_splits_and_downloads(
     assert told["before"]["balance"] - told["after"]["balance"] == SECONDS
     for stem in FOUR:
         assert length_of(tmp_path / f"{stem}.flac") == SECONDS * 44_100
+
+
+def test_our_client_runs_the_tools(
+    server: Server, key: str, song: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(REPOSITORY / "sdks" / "python" / "src")
+    from stemsplitter_client import StemSplitter, ValidationError
+
+    client = StemSplitter(key, base_url=f"{server.url}/v1")
+    before = client.get_credits()["balance"]
+    upload = client.upload_file(song)["input"]
+    analysis = client.analyses.create({"input": upload}, idempotency_key="once")
+    assert client.analyses.create({"input": upload}, idempotency_key="once") == analysis
+    effect = client.effects.create(
+        {"input": client.upload_file(song)["input"], "effect": "nightcore", "outputFormat": "flac"}
+    )
+    speech = client.speech.create({"text": "Good morning. Here is the news.", "outputFormat": "wav"})
+    done = client.analyses.wait(analysis["id"], timeout=LIMIT_S)
+    assert (done["status"], done["creditsUsed"], done["durationSeconds"]) == ("succeeded", 1, SECONDS)
+    assert {"tuningCents", "tempo", "key"} <= done.keys()
+    faster = client.effects.download(client.effects.wait(effect["id"], timeout=LIMIT_S), tmp_path / "effect")
+    assert length_of(faster["audio"]) == SECONDS * 44_100 / 1.25
+    spoken = client.speech.download(client.speech.wait(speech["id"], timeout=LIMIT_S), tmp_path / "speech")
+    with open_source(spoken["audio"]) as source:
+        assert source.info.seconds is not None and 1 < source.info.seconds < 5
+    assert client.get_credits()["balance"] == before - 1 - SECONDS - 4
+    with pytest.raises(ValidationError, match="Unknown effect nightcor: did you mean nightcore"):
+        client.effects.create({"input": upload, "effect": "nightcor"})
+    for jobs, job in ((client.analyses, analysis), (client.effects, effect), (client.speech, speech)):
+        assert [each["id"] for each in jobs.list()["items"]] == [job["id"]]
+        assert jobs.delete(job["id"])["deleted"] is True
+        assert jobs.list()["items"] == []
+    metrics = urllib.request.urlopen(f"{server.url}/metrics", timeout=LIMIT_S).read().decode()
+    for kind in ("analysis", "effect", "speech"):
+        assert f'stemsplitter_tool_queue_depth{{kind="{kind}"}} 0.0' in metrics
