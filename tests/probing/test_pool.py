@@ -210,6 +210,45 @@ def test_h1_account_has_one_process_and_does_not_delay_others(
             each.result(60)
 
 
+def test_h1_accounts_with_slow_files_leave_a_process_to_others(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Anybody can have several accounts; two would otherwise take both processes for as long as a file may take."""
+
+    def measure(account_id: str) -> None:
+        with pool.process(account_id):
+            pass
+
+    monkeypatch.setattr(probing, "PROCESSES", 2)
+    monkeypatch.setattr(probing, "QUEUE_SECONDS", 120.0)
+    attackers = [f"attacker {number}" for number in range(4)]
+    for account in attackers:
+        pool._add_use(account, 2 * probing.HEAVY_SECONDS)
+    with ThreadPoolExecutor(4) as threads:
+        with pool.process(attackers[0]):
+            waiting = [threads.submit(measure, account) for account in attackers[1:]]
+            for _ in range(3):
+                measure("honest")
+            assert not any(each.done() for each in waiting)
+        for each in waiting:
+            each.result(60)
+
+
+def test_h1_account_that_used_least_is_next_and_use_is_forgotten(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr(probing.time, "monotonic", lambda: now[0])
+    for account, seconds in (("much", 9.0), ("little", 1.0)):
+        pool._add_use(account, seconds)
+    pool._waiting = ["much", "little", "new"]
+    assert pool._next() == "new"
+    pool._running["new"] = False
+    assert pool._next() == "little"
+    now[0] += probing.HALF_LIFE_SECONDS
+    assert pool._use("much") == 4.5
+
+
 def test_h1_wait_for_a_process_has_its_own_timeout(
     pool: Pool, song: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,10 @@ CPU_SECONDS = 25
 WALL_SECONDS = 30.0
 QUEUE_SECONDS = 15.0
 PROCESSES = max(1, min(4, os.cpu_count() or 1))
+# An account that has used a process for longer, less half of it after each HALF_LIFE_SECONDS, leaves one to others.
+HEAVY_SECONDS = 10.0
+HALF_LIFE_SECONDS = 120.0
+_MAX_USES = 1000  # accounts whose use is known
 _FILES_PER_PROCESS = 200  # then it is replaced, which bounds memory leaks of libraries
 
 
@@ -120,13 +124,16 @@ class _Process:
 class _Pool:
     """Up to ``PROCESSES`` child processes, started on demand and reused.
 
-    Requests are served in the order of arrival, but those of an account that has a process wait until it is free.
+    The next request is that of the account that has used the processes least, then the oldest. Those of an account that
+    has a process wait until it is free, and accounts that have used much get all processes but one: files that take
+    long, of any number of accounts, delay the others little.
     """
 
     def __init__(self) -> None:
         self._idle: list[_Process] = []
-        self._running: set[str] = set()  # accounts
+        self._running: dict[str, bool] = {}  # accounts, and whether they have used much
         self._waiting: list[str] = []  # accounts, in the order of their requests
+        self._uses: dict[str, tuple[float, float]] = {}  # seconds of accounts, and when they were added up
         self._changed = threading.Condition()
 
     @contextmanager
@@ -134,7 +141,7 @@ class _Pool:
         """Provide a process for one file of an account. Raises Busy if none is free within ``QUEUE_SECONDS``."""
         account = account_id or secrets.token_hex(8)  # requests without an account do not limit each other
         process = self._acquire(account)
-        kept = None
+        began, kept = time.monotonic(), None
         try:
             if process is not None and not process.is_reusable:
                 process.child.close()
@@ -146,7 +153,8 @@ class _Pool:
             if kept is None and process is not None:
                 process.child.close()
             with self._changed:
-                self._running.discard(account)
+                del self._running[account]
+                self._add_use(account, time.monotonic() - began)
                 if kept is not None:
                     self._idle.append(kept)
                 self._changed.notify_all()
@@ -164,7 +172,7 @@ class _Pool:
                         raise Busy(
                             "The server is measuring other songs: send the request again later.", "measuring"
                         )
-                self._running.add(account)
+                self._running[account] = self._use(account) > HEAVY_SECONDS
                 return self._idle.pop() if self._idle else None
             finally:
                 self._waiting.remove(account)
@@ -172,7 +180,21 @@ class _Pool:
 
     def _next(self) -> str | None:
         """Return the account that is served next."""
-        return next((account for account in self._waiting if account not in self._running), None)
+        waiting = [account for account in self._waiting if account not in self._running]
+        if sum(self._running.values()) >= max(PROCESSES - 1, 1):
+            waiting = [account for account in waiting if self._use(account) <= HEAVY_SECONDS]
+        return min(waiting, key=self._use, default=None)
+
+    def _use(self, account: str) -> float:
+        seconds, at = self._uses.get(account, (0.0, 0.0))
+        return seconds and seconds * 0.5 ** ((time.monotonic() - at) / HALF_LIFE_SECONDS)
+
+    def _add_use(self, account: str, seconds: float) -> None:
+        use = self._use(account) + seconds
+        self._uses.pop(account, None)  # moves it to the end
+        self._uses[account] = use, time.monotonic()
+        if len(self._uses) > _MAX_USES:
+            del self._uses[next(iter(self._uses))]
 
     def in_use(self) -> int:
         with self._changed:
