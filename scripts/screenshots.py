@@ -75,7 +75,8 @@ def server(song: Song) -> Iterator[tuple[Server, Sample]]:
     """Start a server without a worker, with content on every page."""
     with tempfile.TemporaryDirectory() as name, stand_in() as checkout:
         folder = Path(name)
-        running = Server(folder, workers=0, lease_seconds=3600, free_credits=600, **shop(checkout))
+        mail = {"smtp_url": "smtp://127.0.0.1:9", "mail_from": "stems@stems.example"}  # nothing is sent
+        running = Server(folder, workers=0, lease_seconds=3600, free_credits=600, **mail, **shop(checkout))
         try:
             running.start()
             services = Services(Settings(data_dir=folder / "data"))

@@ -213,6 +213,7 @@ NOT_PAGES = {
     "/splits/{split_id}/overview.json",
     "/splits/{split_id}/previews/{codec}/{name}",
     "/shared/{token}/overview.json",
+    "/shared/{token}/peaks.json",
     "/shared/{token}/previews/{codec}/{name}",
     "/shared/{token}/files/{name}",
     "/shared/{token}/play/{name}",

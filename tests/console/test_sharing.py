@@ -53,7 +53,7 @@ def test_link_shows_one_split_without_an_account(
         and "data-save" not in answer.text
     )
     assert f"{path}/files/vocals.wav" in page.links
-    for file in ("overview.json", "files/vocals.wav", "play/drums.wav"):
+    for file in ("overview.json", "peaks.json", "files/vocals.wav", "play/drums.wav"):
         assert visitor.get(f"{path}/{file}").status_code == 200, file
     assert visitor.get(f"{path}/previews/opus/previews.json").status_code in (200, 202, 204)
     for file in (

@@ -68,7 +68,12 @@ def player_page(request: Request, split: SplitView) -> Response:
 @router.get(f"/splits/{{split_id}}/{FILE_NAME}")
 def peaks(request: Request, services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
     """Return the peaks for the waveforms."""
-    services.splits.succeeded(signed_in.account.id, split_id)
+    return peaks_response(request, services, signed_in.account.id, split_id)
+
+
+def peaks_response(request: Request, services: Services, account_id: str, split_id: str) -> Response:
+    """Return the peaks of a split of the account. Raises NotFound if it has none."""
+    services.splits.succeeded(account_id, split_id)
     try:
         return file_response(
             request, services.storage, peaks_key(split_id), MIME, FILE_NAME, caching=_CACHING

@@ -9,9 +9,9 @@ from stemsplitter.api.dependencies import ID, ServicesDep, client_network
 from stemsplitter.api.downloads import download_response, file_response
 from stemsplitter.api.routes.splits import SplitId
 from stemsplitter.audio.formats import FORMATS
-from stemsplitter.audio.peaks import OVERVIEW_NAME
+from stemsplitter.audio.peaks import FILE_NAME, OVERVIEW_NAME
 from stemsplitter.console.access import SignedInDep, see_other
-from stemsplitter.console.player import DECODED_SECONDS
+from stemsplitter.console.player import DECODED_SECONDS, peaks_response
 from stemsplitter.console.previews import overview_response, preview_response
 from stemsplitter.console.rendering import page
 from stemsplitter.rate_limits.service import Policy
@@ -96,6 +96,13 @@ def waveforms(request: Request, services: ServicesDep, token: Token) -> Response
     """Return the peaks of the whole song, in few points."""
     shared = _shared(services, token)
     return overview_response(request, services, shared.account_id, shared.split_id)
+
+
+@router.get(f"/shared/{{token}}/{FILE_NAME}")
+def fine_waveforms(request: Request, services: ServicesDep, token: Token) -> Response:
+    """Return the peaks for zoomed waveforms."""
+    shared = _shared(services, token)
+    return peaks_response(request, services, shared.account_id, shared.split_id)
 
 
 @router.get("/shared/{token}/previews/{codec}/{name}")
