@@ -20,11 +20,13 @@ from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.effects import Effect, PitchShift, Reverb, Speed, Stretch, apply
 from stemsplitter.isolation import VoiceIsolator
 from stemsplitter.tools.isolating import MODEL, load_networks
+from stemsplitter.tools.speaking import speak
 
 RATE = 44_100
 BLOCK = 1 << 16
 PEER = "rubberband-r3"
 SEMITONES = (-5.0, -2.5, 0.5, 2.5, 5.0)
+TEXT = "She opened the window and looked at the quiet river before the sun came up. " * 25
 PARTIALS = {
     220.0: 1.0,
     277.18: 0.8,
@@ -150,6 +152,12 @@ def speed(seconds: int = 60) -> None:
             started = processor_seconds()
             run(VoiceIsolator(RATE, channels, networks), song[:channels])
             print(f"| voice isolator, {name} | {seconds / (processor_seconds() - started):.0f} |")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "speech.wav"
+        speak("Load the voice.", path)
+        started = processor_seconds()
+        done = speak(TEXT, path)
+        print(f"| speech | {done.samples / done.sample_rate / (processor_seconds() - started):.0f} |")
 
 
 def analyze(song: np.ndarray, repeats: int) -> None:

@@ -52,7 +52,7 @@ def _effect(request: Message, on_progress: OnProgress) -> Message:
     effect, given = request["parameters"]["effect"], request["parameters"]["parameters"]
     if effect == "voice_isolator":
         paths = {name: _path(request, name) for name in ("voice", "noise")}
-        networks = load_networks(ModelStore())
+        networks = load_networks(ModelStore(), threads=1)  # two are hardly faster and use a quarter more
         isolate_voice(
             request["source"],
             paths["voice"],
