@@ -23,8 +23,8 @@ from stemsplitter.splits.derived.content import HIGHEST_DB, LOWEST_DB
 from stemsplitter.splits.derived.service import Download
 
 # requests per minute: for pages, of an address; for files, to one link (the player loads a song in about a hundred)
-PAGES = Policy("shared pages", 60)
-FILES = Policy("files of one share link", 1200)
+PAGES = Policy("shared page", 60)
+FILES = Policy("file of one share link", 1200)
 NO_INDEX = {"X-Robots-Tag": "noindex, nofollow", "Cache-Control": "private, no-cache"}
 
 _CACHING = "private, no-cache"
