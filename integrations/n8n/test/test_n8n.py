@@ -145,6 +145,17 @@ def test_upload_is_the_input_of_a_split_that_is_canceled(node: Node, song: Json)
     assert ended["json"]["status"] in ("failed", "processing", "succeeded")
 
 
+def test_song_is_analyzed(node: Node, song: Json) -> None:
+    before = node.run(operation="getCredits")[0]["json"]["balance"]
+    (analysis,) = node.run([song], operation="analyze", source="binary", binaryField="data")
+    found = analysis["json"]
+    assert (found["status"], found["filename"]) == ("succeeded", "Lied é.wav")
+    assert {"tempo", "key", "tuningCents"} <= found.keys()
+    assert node.run(operation="getCredits")[0]["json"]["balance"] == before - found["creditsUsed"]
+    (queued,) = node.run([song], operation="analyze", source="binary", binaryField="data", wait=False)
+    assert queued["json"]["id"] != found["id"] and "tempo" not in queued["json"]
+
+
 def test_trigger_starts_with_a_genuine_webhook_only(
     node: Node, loader: Loader, server: Server, song: Json
 ) -> None:

@@ -38,7 +38,7 @@ func run(_ command: Command) async throws -> JSON {
         let isFast = command.fields["isFast"] == true
         client = try StemSplitter(
             apiKey: command.text("apiKey"), baseURL: command.text("baseUrl"),
-            chunkBytes: command.number("chunkBytes").map { Int($0) } ?? 8 << 20,
+            chunkBytes: command.number("chunkBytes").map { Int($0) },
             sleep: {
                 slept.add($0)
                 if !isFast { try await Task.sleep(nanoseconds: UInt64($0 * 1e9)) }

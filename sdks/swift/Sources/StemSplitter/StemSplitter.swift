@@ -24,14 +24,14 @@ public final class StemSplitter: Sendable {
     ///   - baseURL: address of the server, with or without `/v1`; `STEMSPLITTER_URL` by default.
     ///   - timeout: seconds that a connection may be silent.
     ///   - maxRetries: repetitions of a request after a lost connection, a response 429 or an error of the server.
-    ///   - chunkBytes: size of the chunks of uploads, at least 65536.
+    ///   - chunkBytes: size of the chunks of uploads, at least 65536; 4 MiB by default.
     ///   - configuration: of the `URLSession`, for example with a proxy.
     ///   - log: called before each retry.
     ///   - sleep: waits for seconds; tests replace it.
     /// - Throws: `StemSplitterError` with the code `.config` if there is no key or no address.
     public init(
         apiKey: String? = nil, baseURL: String? = nil, timeout: TimeInterval = 60, maxRetries: Int = 4,
-        chunkBytes: Int = 8 << 20, configuration: URLSessionConfiguration? = nil,
+        chunkBytes: Int? = nil, configuration: URLSessionConfiguration? = nil,
         log: (@Sendable (Retry) -> Void)? = nil, sleep: (@Sendable (TimeInterval) async throws -> Void)? = nil
     ) throws {
         let environment = ProcessInfo.processInfo.environment
@@ -44,7 +44,7 @@ public final class StemSplitter: Sendable {
         while address.hasSuffix("/") { address.removeLast() }
         self.apiKey = key
         self.baseURL = address.hasSuffix("/v1") ? address : address + "/v1"
-        self.chunkBytes = chunkBytes
+        self.chunkBytes = chunkBytes ?? 4 << 20
         let plain = URLSessionConfiguration.ephemeral
         (plain.urlCache, plain.httpCookieStorage, plain.httpShouldSetCookies) = (nil, nil, false)
         http = Transport(

@@ -43,7 +43,7 @@ final class Notes: @unchecked Sendable {
 }
 
 func client(
-    chunkBytes: Int = 8 << 20, log: (@Sendable (Retry) -> Void)? = nil,
+    chunkBytes: Int? = nil, log: (@Sendable (Retry) -> Void)? = nil,
     answer: @escaping (URLRequest) -> Answer?
 ) throws -> StemSplitter {
     FakeServer.answer = answer
