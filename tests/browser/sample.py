@@ -225,7 +225,7 @@ def _splits(services: Services, account_id: str, song: Song) -> dict[str, str]:
     took = {"device": "cpu", "seconds": song.took_s, "realtimeFactor": song.took_s / song.seconds}
     add(
         "long", timedelta(days=1), filename="A night at the harbour (all of it).flac", duration_seconds=1264,
-        waveforms={name: stem[:, :second] for name, stem in song.stems.items()},
+        waveforms={name: stem[:, :second] for name, stem in song.stems.items()}, analysis=ANALYSIS,
     )  # fmt: skip
     add(
         "failed", timedelta(hours=9), filename="<b>Größe</b> שלום 🎸.mp3", error_code="VALIDATION_ERROR",

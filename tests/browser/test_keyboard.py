@@ -65,6 +65,7 @@ def test_keyboard_reaches_everything(
         page.keyboard.press("Enter")
         play(page)
         set_faders(page)
+        set_tempo(page)
         set_loop(page)
         delete_not(page)
         song = encode(tmp_path / "Lied.flac", sung(22_050, rate=22_050), 22_050, "flac")
@@ -126,6 +127,24 @@ def set_faders(page: Page) -> None:
     page.keyboard.press("Home")
     assert float(page.get_by_label("Pan of vocals").input_value()) == -1
     tab_to(page, "[data-save]")
+
+
+def set_tempo(page: Page) -> None:
+    """Use every control of the practice bar."""
+    page.reload()
+    for control, key in (
+        ("#speed", "ArrowLeft"),
+        ("#semitones", "ArrowRight"),
+        ("[data-metronome]", "Enter"),
+    ):
+        tab_to(page, control)
+        page.keyboard.press(key)
+    expect(page.get_by_label("Speed")).to_have_value("99")
+    expect(page.get_by_label("Pitch")).to_have_value("1")
+    expect(page.locator("[data-metronome]")).to_have_attribute("aria-pressed", "true")
+    tab_to(page, "[data-zoom-in]")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-zoom-text]")).to_have_text("2×")
 
 
 def delete_not(page: Page) -> None:

@@ -177,3 +177,25 @@ def test_meters_move_while_stems_sound(player: Page) -> None:
     assert player.evaluate(width) == "matrix(0, 0, 0, 1, 0, 0)"
     play(player)
     wait_until(player, lambda: player.evaluate(width) != "matrix(0, 0, 0, 1, 0, 0)")
+
+
+def test_browser_without_worklets_plays_at_the_speed_of_the_song(player: Page) -> None:
+    """Browsers have no audio worklets on pages without HTTPS."""
+    player.evaluate("Object.defineProperty(AudioContext.prototype, 'audioWorklet', { value: undefined })")
+    player.get_by_label("Speed").fill("80")
+    play(player)
+    expect(player.locator("[data-message]")).to_contain_text("https")
+    expect(player.get_by_label("Speed")).to_be_disabled()
+    wait_until(player, lambda: engine(player, "position") > 0.1)
+    assert engine(player, "speed") == 1
+
+
+def test_song_without_previews_has_no_practice(player: Page) -> None:
+    player.keyboard.press("m")
+    player.route("**/previews/**", lambda route: route.fulfill(status=204))
+    player.reload()
+    play(player)
+    assert engine(player, "constructor.name") == "BufferEngine"
+    for control in ("[data-speed]", "[data-semitones]", "[data-metronome]", "[data-count-in]"):
+        expect(player.locator(control)).to_be_disabled()
+    expect(player.locator("[data-metronome]")).to_have_attribute("aria-pressed", "false")

@@ -16,7 +16,7 @@ const [SUMMED, METERED] = [2048, 1024]; // samples of which the peak is shown
 export class Engine extends EventTarget {
   speed = 1;
   semitones = 0;
-  canStretch = false; // other speeds and pitches
+  canStretch = false; // other speeds and pitches, clicks on the beats
   #samples = new Float32Array(SUMMED);
 
   constructor(context, faders) {

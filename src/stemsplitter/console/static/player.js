@@ -129,7 +129,8 @@ const isPressed = (name) => find(name)?.getAttribute("aria-pressed") === "true";
 
 /** Turn the metronome or the count-in on or off; songs without beats have neither. */
 function press(name, isOn = !isPressed(name)) {
-  find(name)?.setAttribute("aria-pressed", String(isOn));
+  const button = find(name);
+  button?.setAttribute("aria-pressed", String(isOn && !button.disabled));
   metronome.isOn = isPressed("metronome");
   keep();
 }
@@ -203,15 +204,22 @@ async function load() {
   engine = await loading;
   form.engine = engine;
   engine.addEventListener("change", show);
-  if (beats.length) metronome.follow(engine);
   engine.addEventListener("end", show);
   engine.addEventListener("error", ({ detail }) => showMessage(detail.message));
   engine.seek(resting);
   engine.setLoop(loop.wanted);
   changeVolume();
   showMessage("");
-  if (engine.canStretch) await changeTempo();
-  else practice.disable();
+  if (engine.canStretch) {
+    metronome.follow(engine);
+    await changeTempo();
+    return;
+  }
+  practice.disable();
+  for (const name of beats.length ? ["metronome", "count-in"] : []) {
+    find(name).disabled = true;
+    press(name, false);
+  }
 }
 
 async function playOrPause() {
@@ -219,8 +227,9 @@ async function playOrPause() {
     engine.pause();
     return;
   }
+  if (loading && !engine) return;
+  showMessage("");
   if (!engine) {
-    if (loading) return;
     try {
       await load();
     } catch (error) {
@@ -229,7 +238,6 @@ async function playOrPause() {
       return;
     }
   }
-  showMessage("");
   await engine.play(isPressed("count-in") ? countFour() : 0);
   requestAnimationFrame(follow);
 }
