@@ -1,4 +1,5 @@
-// Plays the stems of a song in sync. Two engines with one interface:
+// Plays the stems of a song in sync. Three engines with one interface:
+//   PieceEngine    previews, decoded piece by piece while they load (pieces.js): sample accurate
 //   BufferEngine   decoded stems, scheduled on the clock of the audio context: sample accurate
 //   ElementEngine  <audio> elements, for songs too long to decode: in sync to a few hundredths of a second
 //
