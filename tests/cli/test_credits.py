@@ -35,7 +35,7 @@ def test_balance_changes_are_recorded(account: str) -> None:
     assert sorted((row["kind"], row["amount"], row["for"], row["note"]) for row in rows) == [
         ("grant", -650, None, ""),
         ("grant", 100, None, "a gift"),
-        ("grant", 600, None, "free credits of a new account"),
+        ("grant", 600, f"free:{account}", "free credits of a new account"),
         ("purchase", 3600, "pay_1", ""),
     ]
     assert len(json.loads(run("history", EMAIL, "--json", "--limit", "2").stdout)) == 2

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final
 from stemsplitter.catalogue.entries import ModelEntry
 from stemsplitter.catalogue.records import add_record, read_records
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.separation.runtimes import usable_cores
 from stemsplitter.version import __version__
 
 if TYPE_CHECKING:
@@ -122,6 +121,8 @@ def _kind(device: str) -> str:
 
 
 def _key(kind: str) -> str:
+    from stemsplitter.separation.runtimes import usable_cores  # needs NumPy, which the command imports late
+
     return f"{kind}: {_processor()}, {usable_cores()} cores"
 
 
