@@ -79,7 +79,7 @@ test-sdk-node:
 	node --test sdks/node/test/
 
 test-sdk-go: $(SDK_VENV)/bin/go
-	cd sdks/go && test -z "$$($$(../../$< env GOROOT)/bin/gofmt -l . | tee /dev/stderr)"
+	cd sdks/go && test -z "$$($$(../../$< env GOROOT)/bin/gofmt -l . | tee -a /dev/stderr)"
 	cd sdks/go && GOTOOLCHAIN=local ../../$< vet ./... && GOTOOLCHAIN=local ../../$< test ./...
 
 test-sdk-php:

@@ -1,13 +1,15 @@
 """Uploads: from the home page through sign-up, progress, lost connections and rejected files."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from stemsplitter.services import Services
+from stemsplitter.settings import Settings
 from tests.acceptance.server import Server
 from tests.acceptance.songs import encode
 
@@ -51,11 +53,30 @@ def sign_up(page: Page, email: str) -> None:
     page.wait_for_url("**/new")
 
 
-def test_song_dropped_on_home_page_is_kept_through_sign_up(page: Page, song: Path) -> None:
+@pytest.fixture
+def verify(filled: tuple[Server, Sample]) -> Iterator[Callable[[str], str]]:
+    """A function that verifies an address, which grants the free credits."""
+    services = Services(Settings(data_dir=filled[0].database.parent))
+
+    def use_link(email: str) -> str:
+        with services.database.write() as session:
+            account = services.accounts.find_account(session, email)
+            return services.address_proofs.use(
+                session, services.address_proofs.make_link(session, account.id, email)
+            )
+
+    yield use_link
+    services.close()
+
+
+def test_song_dropped_on_home_page_is_kept_through_sign_up(
+    page: Page, song: Path, verify: Callable[[str], str]
+) -> None:
     page.goto("/")
     drop_on(page, "[data-welcome]", song)
     page.wait_for_url("**/sign-up?next=/new")
     sign_up(page, "dropped@example.org")
+    verify("dropped@example.org")
     zone = page.locator("[data-drop]")
     expect(zone.locator("label")).to_have_text(NAME)
     page.get_by_role("button", name="Split", exact=True).click()
@@ -90,9 +111,10 @@ def test_too_large_song_is_rejected_in_browser(page: Page, song: Path) -> None:
     assert page.url.endswith("/")
 
 
-def test_upload_progress_is_shown(page: Page, song: Path) -> None:
+def test_upload_progress_is_shown(page: Page, song: Path, verify: Callable[[str], str]) -> None:
     page.goto("/sign-up?next=/new")
     sign_up(page, "slow@example.org")
+    verify("slow@example.org")
     told: list[tuple[float, str]] = []
     page.expose_function("heard", lambda percent, text: told.append((percent, text)))
     page.evaluate(_LISTEN)
@@ -110,7 +132,7 @@ def test_upload_progress_is_shown(page: Page, song: Path) -> None:
 
 
 def test_upload_resumes_after_lost_connection(
-    browser: Browser, filled: tuple[Server, Sample], tmp_path: Path
+    browser: Browser, filled: tuple[Server, Sample], tmp_path: Path, verify: Callable[[str], str]
 ) -> None:
     """The second slice is lost, then the server does not respond once."""
     noise = 0.3 * np.random.default_rng(3).uniform(-1, 1, (2, 60 * RATE)).astype("f4")
@@ -136,6 +158,7 @@ def test_upload_resumes_after_lost_connection(
         page.set_default_timeout(TIMEOUT_MS)
         page.goto("/sign-up?next=/new")
         sign_up(page, "broken@example.org")
+        verify("broken@example.org")
         told: list[tuple[float, str]] = []
         page.expose_function("heard", lambda percent, text: told.append((percent, text)))
         page.evaluate(_LISTEN)
