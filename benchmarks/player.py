@@ -108,7 +108,7 @@ def _first_sound(page: Page, url: str, skipped: float, options: Any) -> tuple[fl
     page.goto(url, wait_until="commit")
     page.wait_for_selector("[data-play]", state="attached")
     milliseconds = page.evaluate(LISTEN, [skipped, HEARD_S])
-    assert milliseconds is not None, f"no sound in {HEARD_S} s: {page.inner_text('[data-player]')}"
+    assert milliseconds is not None, f"no sound in {HEARD_S} s: {page.inner_text('main')}"
     return milliseconds / 1000, received[0]
 
 
