@@ -1,4 +1,5 @@
 // A song that this browser decodes, as pieces for the engine of previews.
+import { excerpt } from "./previews.js";
 
 export const RATE = 48000; // to which it is resampled
 const [SECONDS, MOST] = [2, 20 * 60]; // of a piece and of a song
@@ -27,12 +28,7 @@ export class DecodedSong {
   async piece(number) {
     const from = number * this.pieceSamples;
     const length = Math.min(this.pieceSamples, this.samples - from);
-    const { numberOfChannels } = this.#buffer;
-    const cut = new AudioBuffer({ length, numberOfChannels, sampleRate: RATE });
-    for (let channel = 0; channel < numberOfChannels; channel += 1) {
-      cut.copyToChannel(this.#buffer.getChannelData(channel).subarray(from, from + length), channel);
-    }
-    return new Map([[NAME, cut]]);
+    return new Map([[NAME, excerpt(this.#buffer, from, length)]]);
   }
 
   /** Its peaks, as those of a split, `perSecond` of them. */

@@ -14,6 +14,9 @@ const DRIFT = 0.04; // largest offset in seconds of an element before it is corr
 const WATCH = 100; // milliseconds
 const [SUMMED, METERED] = [2048, 1024]; // samples of which the peak is shown
 
+/** The frame of the clock at which sound begins, at its time `when` or soon. */
+export const firstFrame = ({ currentTime, sampleRate }, when = 0) => Math.ceil(Math.max(currentTime + AHEAD, when) * sampleRate);
+
 export class Engine extends EventTarget {
   speed = 1;
   semitones = 0;

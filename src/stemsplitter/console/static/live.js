@@ -6,11 +6,11 @@ const UNFINISHED = ["queued", "processing"];
 const all = () => [...document.querySelectorAll("[data-live]")];
 const title = document.title;
 const NOTIFY = "notify"; // kept in the browser: the reader wants notifications
-const unfinished = all().filter((part) => UNFINISHED.includes(part.dataset.status));
+const unfinished = () => all().filter((part) => UNFINISHED.includes(part.dataset.status));
 
 /** Show the mean progress of the unfinished splits in the title of the tab. */
 function showInTitle() {
-  const running = all().filter((part) => UNFINISHED.includes(part.dataset.status));
+  const running = unfinished();
   const sum = running.reduce((total, part) => total + (part.querySelector("progress")?.value ?? 0), 0);
   document.title = running.length ? `${Math.round(sum / running.length)} % · ${title}` : title;
 }
@@ -76,9 +76,10 @@ function update({ id, status, progress }) {
 }
 
 for (const button of document.querySelectorAll("[data-notify]")) connectNotice(button);
-if (unfinished.length) {
+const followed = unfinished();
+if (followed.length) {
   showInTitle();
-  const ids = unfinished.map((part) => part.dataset.live).join(",");
+  const ids = followed.map((part) => part.dataset.live).join(",");
   const events = new EventSource(`/splits/events?ids=${ids}`); // reconnects by itself
   events.addEventListener("state", (event) => update(JSON.parse(event.data)));
   events.addEventListener("end", () => events.close());

@@ -176,10 +176,15 @@ async function openPreviews() {
   return null;
 }
 
-async function open() {
+/** Begin to load the previews; Play tries again if this failed. */
+function preload() {
   opening ??= openPreviews();
-  opening.catch(() => (opening = null)); // Play tries again
-  const previews = await opening;
+  opening.catch(() => (opening = null));
+  return opening;
+}
+
+async function open() {
+  const previews = await preload();
   // the sample rate of the stems avoids resampling
   const sampleRate = previews?.sampleRate ?? waves.sampleRate;
   const context = new AudioContext(sampleRate ? { sampleRate } : {});
@@ -376,11 +381,6 @@ connectMedia(form.dataset.title, {
   seek,
   position,
 });
-
-function preload() {
-  opening ??= openPreviews();
-  opening.catch(() => (opening = null));
-}
 
 restore();
 form.classList.add("ready"); // keys and buttons work from now on

@@ -160,7 +160,11 @@ export class Previews {
 /** The `length` samples of a piece. A decoder that ignores the header returns `delay` samples before them, too. */
 export function exact(buffer, length, delay) {
   if (buffer.length === length) return buffer;
-  const from = buffer.length >= length + delay ? delay : 0;
+  return excerpt(buffer, buffer.length >= length + delay ? delay : 0, length);
+}
+
+/** A copy of the `length` samples of a buffer that begin at `from`. */
+export function excerpt(buffer, from, length) {
   const { numberOfChannels, sampleRate } = buffer;
   const cut = new AudioBuffer({ length, numberOfChannels, sampleRate });
   for (let channel = 0; channel < numberOfChannels; channel += 1) {

@@ -1,6 +1,6 @@
 // Plays parts of stems as they are: schedules them on whole samples of the clock of the audio context, so that the stems
 // stay in sync to the sample.
-import { AHEAD } from "./engine.js";
+import { firstFrame } from "./engine.js";
 
 const SCHEDULED = 4; // seconds of sound scheduled in advance
 
@@ -26,7 +26,7 @@ export class ScheduledOutput {
   /** Begin at the time `when` of the clock or soon, with the part that is added next. */
   start(when) {
     this.clear();
-    this.#earliest = Math.ceil(Math.max(this.#context.currentTime + AHEAD, when) * this.#context.sampleRate);
+    this.#earliest = firstFrame(this.#context, when);
   }
 
   clear() {
@@ -58,7 +58,7 @@ export class ScheduledOutput {
   /** Add frames `from` to `to` of the song; `stems` are buffers that begin at `start`. */
   add(stems, start, from, to) {
     const { sampleRate, currentTime } = this.#context;
-    const soon = Math.ceil((currentTime + AHEAD) * sampleRate);
+    const soon = firstFrame(this.#context);
     // a part that came too late starts when it can: playback has waited
     const isLate = this.#next !== null && this.#next < Math.floor(currentTime * sampleRate);
     const at = this.#next === null ? Math.max(this.#earliest, soon) : isLate ? soon : this.#next;

@@ -1,5 +1,5 @@
 // Plays parts of stems at another speed or pitch: an audio worklet stretches them, see stretcher.js.
-import { AHEAD } from "./engine.js";
+import { firstFrame } from "./engine.js";
 
 const FED = 2; // seconds of the song that the worklet has in advance
 
@@ -50,8 +50,7 @@ export class StretchedOutput {
   /** Begin at the time `when` of the clock or soon, with the part that is added next. */
   start(when) {
     this.clear();
-    const start = Math.ceil(Math.max(this.#context.currentTime + AHEAD, when) * this.#context.sampleRate);
-    this.#node.port.postMessage({ run: this.#run, start });
+    this.#node.port.postMessage({ run: this.#run, start: firstFrame(this.#context, when) });
   }
 
   clear() {
