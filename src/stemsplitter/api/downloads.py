@@ -13,6 +13,9 @@ from stemsplitter.storage.storage import Storage
 
 _ONE_RANGE = re.compile(rb"bytes=(?:([0-9]{1,18})-([0-9]{1,18})?|-([0-9]{1,18}))")
 
+# for files of an account: a browser keeps them, and asks each time whether they are current
+PRIVATE = "private, no-cache"
+
 # a client resumes an interrupted download at the URL of the redirect
 REDIRECT_SECONDS = 3600.0
 

@@ -12,7 +12,7 @@ from stemsplitter.api.routes.splits import SplitId
 from stemsplitter.catalogue.qualities import QUALITIES
 from stemsplitter.clock import now
 from stemsplitter.console.access import SignedInDep, see_other
-from stemsplitter.console.new_split import FORMATS, choices
+from stemsplitter.console.new_split import FORMATS, LAYOUT_NAMES, choices
 from stemsplitter.console.rendering import page
 from stemsplitter.jobs.models import SUCCEEDED, UNFINISHED
 from stemsplitter.rate_limits.service import HOUR_S, Policy
@@ -94,7 +94,7 @@ def again(
     """Split the song again, without sending it again."""
     view = services.splits.get(signed_in.account.id, split_id)
     try:
-        if layout not in ("6s", "4s", "2s") or format not in FORMATS or quality not in ("", *QUALITIES):
+        if layout not in LAYOUT_NAMES or format not in FORMATS or quality not in ("", *QUALITIES):
             raise ValidationFailed("Choose the stems, the format and the quality from the list.")
         created = services.splits.split_again(
             signed_in.account.id,

@@ -29,6 +29,7 @@ LAYOUTS = (
     ("4s", "4 stems", "vocals, drums, bass, other"),
     ("2s", "2 stems", "vocals, instrumental"),
 )
+LAYOUT_NAMES = tuple(name for name, *_ in LAYOUTS)
 FORMATS = {fmt.choice: fmt for fmt in variants()}
 
 # file types offered by the browser's file dialog, which knows few of those that FFmpeg reads
@@ -135,7 +136,7 @@ def _wanted(
     webhook_url: str,
     instruments: list[str],
 ) -> CreateSplit:
-    if format not in FORMATS or layout not in dict.fromkeys(name for name, *_ in LAYOUTS):
+    if format not in FORMATS or layout not in LAYOUT_NAMES:
         raise ValidationFailed("Choose the stems and a format from the list.")
     if not set(instruments) <= set(SIX_STEMS):
         raise ValidationFailed("Choose the instruments from the list.", param="instruments")

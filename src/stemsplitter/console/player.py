@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from stemsplitter.api.dependencies import ServicesDep
-from stemsplitter.api.downloads import download_response, file_response
+from stemsplitter.api.downloads import PRIVATE, download_response, file_response
 from stemsplitter.api.routes.splits import SplitId
 from stemsplitter.audio.formats import FORMATS, variants
 from stemsplitter.audio.peaks import FILE_NAME, MIME
@@ -39,7 +39,6 @@ DECODED_SECONDS = 15 * 60
 WAIT_SECONDS = 30.0  # for a worker to make a file
 POLLING_SECONDS = 0.2
 # the browser revalidates, mostly with the result 304
-_CACHING = "private, no-cache"
 
 
 def player_page(request: Request, split: SplitView) -> Response:
@@ -75,9 +74,7 @@ def peaks_response(request: Request, services: Services, account_id: str, split_
     """Return the peaks of a split of the account. Raises NotFound if it has none."""
     services.splits.succeeded(account_id, split_id)
     try:
-        return file_response(
-            request, services.storage, peaks_key(split_id), MIME, FILE_NAME, caching=_CACHING
-        )
+        return file_response(request, services.storage, peaks_key(split_id), MIME, FILE_NAME, caching=PRIVATE)
     except FileMissing as error:
         raise NotFound("This split has no waveforms.") from error
 
@@ -89,7 +86,7 @@ def download(
     """Download a stem or a rendered mix; files in S3 by redirect."""
     found = services.derived_files.find(signed_in.account.id, split_id, name)
     return download_response(
-        request, services.storage, found.key, found.mime, found.filename, caching=_CACHING
+        request, services.storage, found.key, found.mime, found.filename, caching=PRIVATE
     )
 
 
@@ -100,7 +97,7 @@ def play(
     """Return a stem for playback, always through this server: the security policy stays strict and the bucket needs
     no CORS rules."""
     found = services.derived_files.find(signed_in.account.id, split_id, name)
-    return file_response(request, services.storage, found.key, found.mime, found.filename, caching=_CACHING)
+    return file_response(request, services.storage, found.key, found.mime, found.filename, caching=PRIVATE)
 
 
 @router.get("/splits/{split_id}/archive")

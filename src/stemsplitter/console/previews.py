@@ -4,7 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ServicesDep
-from stemsplitter.api.downloads import file_response
+from stemsplitter.api.downloads import PRIVATE, file_response
 from stemsplitter.api.routes.split_files import RETRY_AFTER_S
 from stemsplitter.api.routes.splits import SplitId
 from stemsplitter.audio.peaks import MIME, OVERVIEW_NAME
@@ -19,7 +19,6 @@ from stemsplitter.storage.errors import FileMissing
 router = APIRouter()
 
 # the browser revalidates, mostly with the result 304
-_CACHING = "private, no-cache"
 
 
 @router.get(f"/splits/{{split_id}}/{OVERVIEW_NAME}")
@@ -33,7 +32,7 @@ def overview_response(request: Request, services: Services, account_id: str, spl
     services.splits.succeeded(account_id, split_id)
     key = overview_key(split_id)
     try:
-        return file_response(request, services.storage, key, MIME, OVERVIEW_NAME, caching=_CACHING)
+        return file_response(request, services.storage, key, MIME, OVERVIEW_NAME, caching=PRIVATE)
     except FileMissing as error:
         raise NotFound("This split has no waveforms.") from error
 
@@ -67,7 +66,7 @@ def preview_response(
         return Response(status_code=204)  # not an error: the player loads the stems
     try:
         return file_response(
-            request, services.storage, f"{folder}/{name}", mimes[name], name, caching=_CACHING
+            request, services.storage, f"{folder}/{name}", mimes[name], name, caching=PRIVATE
         )
     except FileMissing as error:
         raise NotFound("This split has no previews.") from error

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Form, Path, Request
 from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ID, ServicesDep, client_network
-from stemsplitter.api.downloads import download_response, file_response
+from stemsplitter.api.downloads import PRIVATE, download_response, file_response
 from stemsplitter.api.routes.splits import SplitId
 from stemsplitter.audio.formats import FORMATS
 from stemsplitter.audio.peaks import FILE_NAME, OVERVIEW_NAME
@@ -25,9 +25,8 @@ from stemsplitter.splits.derived.service import Download
 # requests per minute: for pages, of an address; for files, to one link (the player loads a song in about a hundred)
 PAGES = Policy("shared page", 60)
 FILES = Policy("file of one share link", 1200)
-NO_INDEX = {"X-Robots-Tag": "noindex, nofollow", "Cache-Control": "private, no-cache"}
+NO_INDEX = {"X-Robots-Tag": "noindex, nofollow", "Cache-Control": PRIVATE}
 
-_CACHING = "private, no-cache"
 
 Token = Annotated[str, Path(max_length=64)]
 LinkId = Annotated[str, Path(pattern=ID)]
@@ -117,7 +116,7 @@ def download(request: Request, services: ServicesDep, token: Token, name: str) -
     """Download a stem; files in S3 by redirect."""
     found = _stem(services, token, name)
     return download_response(
-        request, services.storage, found.key, found.mime, found.filename, caching=_CACHING
+        request, services.storage, found.key, found.mime, found.filename, caching=PRIVATE
     )
 
 
@@ -125,7 +124,7 @@ def download(request: Request, services: ServicesDep, token: Token, name: str) -
 def play(request: Request, services: ServicesDep, token: Token, name: str) -> Response:
     """Return a stem for playback, always through this server."""
     found = _stem(services, token, name)
-    return file_response(request, services.storage, found.key, found.mime, found.filename, caching=_CACHING)
+    return file_response(request, services.storage, found.key, found.mime, found.filename, caching=PRIVATE)
 
 
 def _shared(services: Services, token: str) -> Shared:

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.responses import JSONResponse, Response
 
 from stemsplitter.api.dependencies import ID, ServicesDep
-from stemsplitter.api.downloads import download_response, file_response
+from stemsplitter.api.downloads import PRIVATE, download_response, file_response
 from stemsplitter.audio.formats import FORMATS
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.errors import wants_page
@@ -32,7 +32,6 @@ METADATA = "tool"  # key in the metadata of a job that holds the slug of its pag
 RECENT = 5  # results shown below a form
 _SEARCHED = 25  # jobs among which they are looked for
 _SAMPLE = "This is how I sound. Listen, and choose the voice that suits your text."
-_CACHING = "private, no-cache"
 _REQUESTS: dict[str, TypeAdapter[Any]] = {
     "analyses": TypeAdapter(CreateAnalysis),
     "effects": TypeAdapter(CreateEffect),
@@ -129,7 +128,7 @@ def get_file(
     if send is None or found is None:
         raise NotFound("There is no such file.")
     try:
-        return send(request, services.storage, found.key, found.mime, found.filename, caching=_CACHING)
+        return send(request, services.storage, found.key, found.mime, found.filename, caching=PRIVATE)
     except FileMissing as error:
         raise NotFound("This file has been deleted.") from error
 

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
+from stemsplitter.accounts.service import checked_email
 from stemsplitter.api.dependencies import ServicesDep, client_network
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.rendering import page, render
@@ -59,4 +60,4 @@ def send_link(request: Request, services: Services, account_id: str, email: str)
         token = services.address_proofs.make_link(session, account_id, email)
     url = f"{services.settings.base_url}/verify/{token}"
     text, html = (render(f"mail_verify.{kind}", url=url) for kind in ("txt", "html"))
-    return BackgroundTask(services.mail.send, email.strip().lower(), "Confirm your email address", text, html)
+    return BackgroundTask(services.mail.send, checked_email(email), "Confirm your email address", text, html)
