@@ -49,8 +49,9 @@ class InsufficientCredits(ServiceError):
     status = 402
 
     def __init__(self, required_seconds: int, balance: int) -> None:
+        credits = "1 credit" if required_seconds == 1 else f"{required_seconds} credits"
         super().__init__(
-            f"This needs {required_seconds} credits and the balance is {balance}: add credits first.",
+            f"This needs {credits} and the balance is {balance}: add credits first.",
             details={"requiredSeconds": required_seconds, "balance": balance},
         )
 

@@ -6,9 +6,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from stemsplitter.clock import now
+from stemsplitter.credits.models import LedgerEntry
 from stemsplitter.services import Services
 from stemsplitter.splits.maintenance import SplitMaintenance
 from stemsplitter.splits.models import Split
@@ -54,6 +55,26 @@ def test_only_ended_and_expired_splits_are_deleted(
     views, _ = services.splits.page(account, limit=9, cursor=None, status=None)
     assert [view.id for view in views] == [running, young]
     assert maintenance.delete_expired() == 0
+
+
+def test_records_of_jobs_deleted_long_ago_are_deleted_and_their_ledger_entries_stay(
+    services: Services, account: str, create: Create, maintenance: SplitMaintenance
+) -> None:
+    old, young, kept = create(), create(), create()
+    for split_id in (old, young, kept):
+        services.splits.cancel(account, split_id)
+    for split_id, days in ((old, 91), (young, 89)):
+        services.splits.delete(account, split_id)
+        change(services, split_id, deleted_at=now() - timedelta(days=days))
+    with services.database.read() as session:
+        before = [entry.id for entry in session.scalars(select(LedgerEntry))]
+    assert maintenance.delete_records() == 1
+    with services.database.read() as session:
+        assert set(session.scalars(select(Split.id))) == {young, kept}
+        assert [entry.id for entry in session.scalars(select(LedgerEntry))] == before
+        assert services.credits.balance(session, account) == sum(
+            entry.amount for entry in session.scalars(select(LedgerEntry))
+        )
 
 
 def test_old_orphaned_files_are_deleted(

@@ -61,6 +61,7 @@ class Job(Base):
             "kept_by_status", "account_id", "kind", "status", "created_at", "id", where="deleted_at IS NULL"
         ),
         _index("expiring", "expires_at", where="deleted_at IS NULL"),
+        _index("deleted", "deleted_at", where="deleted_at IS NOT NULL"),
     )
     __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_abstract": True}  # noqa: RUF012
 

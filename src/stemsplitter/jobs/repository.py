@@ -1,9 +1,10 @@
 """Queries of jobs. Each update is conditional on the state that the job must still have."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, TypeVar
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, null, select, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, literal, null, select, update
 from sqlalchemy.orm import Session
 
 from stemsplitter.clock import now
@@ -108,6 +109,13 @@ def expired(session: Session, limit: int) -> Sequence[Job]:
     """Return at most ``limit`` finished jobs past their retention."""
     query = select(Job).where(Job.expires_at < now(), Job.deleted_at.is_(None), Job.status.not_in(UNFINISHED))
     return session.scalars(query.order_by(Job.expires_at).limit(limit)).all()
+
+
+def delete_records(session: Session, before: datetime, limit: int) -> int:
+    """Delete at most ``limit`` rows of jobs that were deleted before that time. Returns their number."""
+    old = select(Job.id).where(Job.deleted_at < before).limit(limit)
+    deleted = delete(Job).where(Job.id.in_(old.scalar_subquery())).returning(Job.id)
+    return len(session.scalars(deleted, execution_options={"synchronize_session": False}).all())
 
 
 def existing(session: Session, job_ids: Sequence[str]) -> dict[str, str]:

@@ -19,7 +19,7 @@ class ShareLink(Base):
 
     id: Mapped[str] = mapped_column(String(32), primary_key=True, default=lambda: new_id("shr"))
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)
-    split_id: Mapped[str] = mapped_column(ForeignKey("jobs.id"), index=True)
+    split_id: Mapped[str] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
     token_hash: Mapped[str] = mapped_column(String(64), unique=True)
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime, index=True)

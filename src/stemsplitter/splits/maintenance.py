@@ -21,6 +21,8 @@ from stemsplitter.worker.maintenance import MaintenanceTask
 BATCH = 100
 # a split that is being created has files but no row yet; creating takes less than a minute
 ORPHAN_AGE = timedelta(hours=1)
+# a deleted job stays in the account's export, and holds about 2 kB of the database, for this time
+RECORD_AGE = timedelta(days=90)
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +45,7 @@ class SplitMaintenance:
         """Return all tasks, for the leader."""
         return (
             MaintenanceTask("delete expired splits", 60, self.delete_expired),
+            MaintenanceTask("delete records of deleted jobs", 60, self.delete_records),
             MaintenanceTask("delete expired files", 60, self.delete_expired_files),
             MaintenanceTask("delete orphaned files", 3600, self.delete_orphans),
             MaintenanceTask("prune queue flows", 600, self.prune_flows),
@@ -56,6 +59,11 @@ class SplitMaintenance:
         for job in expired:
             self._splits.delete_files(job)
         return len(expired)
+
+    def delete_records(self) -> int:
+        """Delete the rows of jobs that were deleted long ago. Their ledger entries stay. Returns their number."""
+        with self._database.write() as session:
+            return repository.delete_records(session, now() - RECORD_AGE, BATCH)
 
     def delete_expired_files(self) -> int:
         """Delete expired derived files, and what interrupted requests have stored. Returns their number."""

@@ -43,7 +43,7 @@ async function showCost() {
   const cost = lengths.reduce((sum, seconds) => sum + Math.ceil(seconds), 0);
   const balance = Number(form.dataset.balance);
   find("cost").textContent = `This costs ${cost.toLocaleString("en")} of your ${balance.toLocaleString("en")} credits.`;
-  if (cost > balance) showError(`This needs ${cost.toLocaleString("en")} credits, and you have ${balance.toLocaleString("en")}.`, BUY);
+  if (cost > balance) showError(`This needs ${cost.toLocaleString("en")} credit${cost === 1 ? "" : "s"}, and you have ${balance.toLocaleString("en")}.`, BUY);
 }
 
 async function post(path, body, type) {

@@ -308,6 +308,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
     op.create_index(
+        "ix_jobs_deleted",
+        "jobs",
+        ["deleted_at"],
+        sqlite_where=sa.text("deleted_at IS NOT NULL"),
+        postgresql_where=sa.text("deleted_at IS NOT NULL"),
+    )
+    op.create_index(
         "ix_jobs_expiring",
         "jobs",
         ["expires_at"],
@@ -367,7 +374,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["account_id"], ["accounts.id"], name=op.f("fk_share_links_account_id_accounts")
         ),
-        sa.ForeignKeyConstraint(["split_id"], ["jobs.id"], name=op.f("fk_share_links_split_id_jobs")),
+        sa.ForeignKeyConstraint(
+            ["split_id"], ["jobs.id"], name=op.f("fk_share_links_split_id_jobs"), ondelete="CASCADE"
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_share_links")),
         sa.UniqueConstraint("token_hash", name=op.f("uq_share_links_token_hash")),
     )
