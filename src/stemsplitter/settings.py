@@ -97,6 +97,7 @@ class Settings(BaseSettings):
     contact: str = Field(
         "", description="Email address or URL of the operator, for the legal pages and security.txt."
     )
+    blog_dir: Path | None = Field(None, description="Folder of the blog's posts: Markdown with front matter.")
     smtp_url: str = Field(
         "",
         validate_default=True,

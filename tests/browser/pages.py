@@ -110,6 +110,8 @@ PLACES = (
     Place("privacy", "/privacy"),
     Place("terms", "/terms"),
     Place("cookies", "/cookies"),
+    Place("blog", "/blog"),
+    Place("post", "/blog/how-well-it-separates"),
     Place("sign-in", "/sign-in", act=_open_all),
     Place(
         "sign-in-refused",
@@ -207,6 +209,7 @@ NOT_PAGES = {
     "/robots.txt",
     "/sitemap.xml",
     "/manifest.webmanifest",
+    "/blog/feed.xml",
     "/.well-known/security.txt",
     "/demo/overview.json",
     "/demo/previews/{codec}/{name}",

@@ -68,7 +68,7 @@ class Page(HTMLParser):
             assert found.get(name, "/").startswith("/"), found
         if tag == "link":
             assert (
-                found["href"].startswith(("/static/", "/splits/", "/manifest."))
+                found["href"].startswith(("/static/", "/splits/", "/manifest.", "/blog/"))
                 or found["rel"] == "canonical"
             )
         if "id" in found:

@@ -9,13 +9,14 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.clock import now
 from stemsplitter.console import assets
+from stemsplitter.console.blog import posts
 from stemsplitter.console.legal import LEGAL
 from stemsplitter.console.manual import PAGES
 from stemsplitter.console.tasks import TASKS
 from stemsplitter.console.tools import TOOLS
 from stemsplitter.service_errors import NotFound
 
-PUBLIC = ("", "pricing", "status", "docs", *sorted(f"docs/{name}" for name in PAGES), *LEGAL)
+PUBLIC = ("", "pricing", "status", "blog", "docs", *sorted(f"docs/{name}" for name in PAGES), *LEGAL)
 PRIVATE = ("account", "credits", "developer", "new", "operator", "sign-in", "splits", "uploads", "v1")
 VALID_FOR = timedelta(days=180)  # of security.txt
 
@@ -32,7 +33,8 @@ def robots(services: ServicesDep) -> Response:
 @router.get("/sitemap.xml")
 def sitemap(services: ServicesDep) -> Response:
     """List the public pages."""
-    paths = (*PUBLIC, *(tool.path.removeprefix("/") for tool in (*TASKS, *TOOLS)))
+    tools = (tool.path.removeprefix("/") for tool in (*TASKS, *TOOLS))
+    paths = (*PUBLIC, *tools, *(f"blog/{name}" for name in posts(services.settings)))
     places = "".join(
         f"<url><loc>{escape(f'{services.settings.base_url}/{path}')}</loc></url>\n" for path in paths
     )

@@ -2,7 +2,7 @@
 //   data-copy="ID"        on a button: copies the text of the element with that id
 //   data-confirm="…"      on a form or its button: asks for confirmation
 //   data-folded-when-narrow  on an open <details>: closes it on a narrow screen
-//   <time datetime="…">   is shown in the reader's time zone
+//   <time datetime="…T…">  is shown in the reader's time zone; a date stays
 
 /** The session's CSRF token; requests that change something send it as the header X-CSRF-Token. */
 export const csrf = document.querySelector('meta[name="csrf"]')?.content ?? "";
@@ -34,7 +34,7 @@ export function confirmed(question, yes = "Continue") {
 
 /** Show the times in `root` in the reader's time zone. */
 export function localTimes(root = document) {
-  for (const time of root.querySelectorAll("time[datetime]:not([title])")) {
+  for (const time of root.querySelectorAll("time[datetime*="T"]:not([title])")) {
     const at = new Date(time.dateTime);
     time.title = time.textContent;
     time.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
