@@ -5,6 +5,7 @@ import json
 import logging
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -662,6 +663,54 @@ def test_manifest_has_a_line_for_each_song(toy: ToyModel) -> None:
     assert 0 <= drums["true_peak"] - 20 * np.log10(drums["peak"]) < 1.5
     assert drums["loudness"] is None or drums["loudness"] < -40
     assert second["song"] == "bad.wav" and "internal error" in second["error"] and "files" not in second
+
+
+def test_parquet_has_a_row_for_each_line_of_the_manifest(toy: ToyModel) -> None:
+    from pyarrow import parquet
+
+    toy.poison = 0.5
+    songs = [str(write(Path("good.wav"), samples=44_100)), str(write(Path("bad.wav"), 0.5))]
+    options = ("--manifest", "stems.jsonl", "--parquet", "--stems", "4s")
+    assert run(songs[0], *options, "-o", "first").exit_code == 0
+    assert run(*songs, *options).exit_code == 1  # the rows of the first run stay
+    rows = parquet.read_table("stems.parquet").to_pylist()
+    lines = lines_of("stems.jsonl")
+    assert len(rows) == len(lines) == 3
+    for row, line in zip(rows, lines, strict=True):
+        assert json.loads(row["settings"]) == line["settings"]
+        same = ("song", "content", "model", "files", "seconds", "elapsed", "samples", "warnings", "error")
+        assert {name: row[name] for name in same} == {name: line.get(name) for name in same}
+        stems = {stem.pop("name"): stem for stem in row["stems"]}
+        assert stems == line.get("stems", {})
+    assert rows[0]["key"] is None and rows[0]["tempo"] is None
+    assert rows[2]["error"] and rows[2]["seconds"] is None
+
+
+def test_key_and_tempo_are_columns(tmp_path: Path) -> None:
+    from pyarrow import parquet
+
+    from stemsplitter.library.parquet import write_parquet
+
+    analysis = {"key": {"name": "C major", "camelot": "8B"}, "tempo": {"bpm": 120.5}}
+    line = {"song": "a.wav", "content": None, "settings": {}, "files": ["a"], "analysis": analysis}
+    (tmp_path / "stems.jsonl").write_text(json.dumps(line) + "\n" + '{"song":')
+    write_parquet(tmp_path / "stems.jsonl")
+    (row,) = parquet.read_table(tmp_path / "stems.parquet").to_pylist()
+    assert (row["key"], row["tempo"]) == ("C major", 120.5)
+
+
+@pytest.mark.parametrize("manifest", [(), ("--manifest", "stems.parquet")])
+def test_parquet_without_a_manifest_is_refused(toy: ToyModel, manifest: tuple[str, ...]) -> None:
+    result = run(str(write(Path("a.wav"))), "--parquet", *manifest)
+    assert isinstance(result.exception, RequestError) and "add --manifest FILE" in str(result.exception)
+
+
+def test_missing_extra_of_parquet_is_named(toy: ToyModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    result = run(str(write(Path("a.wav"))), "--parquet", "--manifest", "stems.jsonl")
+    assert isinstance(result.exception, RequestError)
+    assert "pip install stemsplitter[parquet]" in str(result.exception)
+    assert not Path("stems").exists()
 
 
 def test_songs_in_the_manifest_are_skipped_by_content_and_settings(toy: ToyModel) -> None:

@@ -43,6 +43,7 @@ def separate_on_cluster(
     settings: "LibrarySettings",
     options: OutputOptions,
     manifest: Path | None,
+    parquet: bool,
     as_json: bool,
 ) -> bool:
     """Separate libraries, folders or prefixes of buckets, on a cluster. Returns True unless a song failed.
@@ -60,7 +61,9 @@ def separate_on_cluster(
     done = failed = 0
     seconds = 0.0
     with ExitStack() as stack:
-        lines = stack.enter_context(closing(Manifest(manifest, settings.of_result()))) if manifest else None
+        lines = None
+        if manifest is not None:
+            lines = stack.enter_context(closing(Manifest(manifest, settings.of_result(), parquet=parquet)))
         client = stack.enter_context(connected(address))
         for library in libraries:
             results = separate_library(

@@ -161,6 +161,12 @@ def split(
             "error. With --skip-existing, songs whose content and settings are in it are skipped.",
         ),
     ] = None,
+    parquet: Annotated[
+        bool,
+        typer.Option(
+            "--parquet", help="At the end, also write the manifest as FILE with the suffix .parquet."
+        ),
+    ] = False,
     cluster: Annotated[
         str | None,
         typer.Option(
@@ -200,6 +206,8 @@ def split(
     check_quality(overlap, shifts)
     check_quality_choice(quality, model)
     parse_jobs(jobs, 1)
+    if parquet and (manifest is None or manifest.suffix == ".parquet"):
+        raise RequestError("--parquet also writes the manifest as Parquet: add --manifest FILE.jsonl.")
     store = ModelStore()
     named = [*(stems or ()), *(complement(name) for name in without or ())]
     if cluster is not None:
@@ -212,7 +220,7 @@ def split(
             model, quality, requested_stems, format, rate, options.instruments, overlap, shifts, device, precision,
             threads,
         )  # fmt: skip
-        if not separate_on_cluster(cluster, sources, output, library, options, manifest, as_json):
+        if not separate_on_cluster(cluster, sources, output, library, options, manifest, parquet, as_json):
             raise typer.Exit(1)
         return
     candidates, requested = _candidates(store, model, ",".join(named), quality, device)
@@ -247,7 +255,7 @@ def split(
             from stemsplitter.library.manifest import Manifest
 
             settings = _settings(options, separator, overlap, shifts)
-            lines = stack.enter_context(closing(Manifest(manifest, settings)))
+            lines = stack.enter_context(closing(Manifest(manifest, settings, parquet=parquet)))
         side_by_side = parse_jobs(jobs, len(targets))
         if not separate_songs(targets.values(), separator, report, options, side_by_side, lines):
             raise typer.Exit(1)

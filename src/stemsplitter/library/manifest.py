@@ -10,6 +10,7 @@ from typing import Any
 from stemsplitter.errors import RequestError
 from stemsplitter.files.names import shown
 from stemsplitter.files.verified import hash_file
+from stemsplitter.library.parquet import check_installed, write_parquet
 
 
 def content_of(song: Path) -> str | None:
@@ -23,14 +24,18 @@ def content_of(song: Path) -> str | None:
 class Manifest:
     """Appends to the manifest ``path``; any thread may call the methods.
 
-    ``settings`` are those of the run. Lines of runs with other settings stay, but do not count as done.
+    ``settings`` are those of the run. Lines of runs with other settings stay, but do not count as done. With
+    ``parquet``, :meth:`close` also writes all lines to a Parquet file beside the manifest.
 
     Raises:
-        RequestError: the file cannot be read or written, or is not a manifest.
+        RequestError: the file cannot be read or written, or is not a manifest, or the extra for Parquet is missing.
     """
 
-    def __init__(self, path: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, path: Path, settings: Mapping[str, Any], *, parquet: bool = False) -> None:
+        if parquet:
+            check_installed()
         self._path, self._settings = path, json.loads(json.dumps(settings))
+        self._parquet = parquet
         self._lock = threading.Lock()
         self._done: dict[str, list[str]] = {}
         try:
@@ -66,8 +71,10 @@ class Manifest:
             self._remember(line)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and write the Parquet file. Raises OutputError if that cannot be written."""
         self._file.close()
+        if self._parquet:
+            write_parquet(self._path)
 
     def _read(self) -> int:
         """Read the lines of earlier runs; return the bytes of those that are complete."""
