@@ -180,6 +180,11 @@ class Settings(BaseSettings):
     signups_per_day: int = Field(
         20, ge=1, description="Accounts created per day from one address or one IPv6 /64."
     )
+    visitor_analyses_per_hour: int = Field(
+        5,
+        ge=0,
+        description="Analyses in the key finder without an account, per hour and address; 0 requires an account.",
+    )
     max_event_streams: int = Field(
         10, ge=1, description="Event streams of one account that one API process has open."
     )

@@ -53,10 +53,12 @@ def song(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return path.read_bytes()
 
 
-def upload(browser: Browser, data: bytes, name: str = "Lied.flac") -> dict[str, str]:
+def upload(
+    browser: Browser, data: bytes, name: str = "Lied.flac", path: str = "/new/upload"
+) -> dict[str, str]:
     """Upload a file as the script of the form does. Return its form fields."""
     wanted = {"filename": name, "contentType": "application/octet-stream", "contentLength": len(data)}
-    reserved = browser.post("/new/upload", json=wanted, headers={"X-CSRF-Token": browser.csrf})
+    reserved = browser.post(path, json=wanted, headers={"X-CSRF-Token": browser.csrf})
     assert reserved.status_code == 200, reserved.text
     headers = {"X-Upload-Token": reserved.json()["token"], "Content-Type": "application/octet-stream"}
     sent = browser.post(reserved.json()["path"], content=data, headers=headers)

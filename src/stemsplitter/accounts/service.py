@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -19,6 +20,7 @@ from stemsplitter.settings import Settings
 
 USE_INTERVAL = timedelta(minutes=1)  # between two records of a key's use
 MAX_NAME_LENGTH = 100
+VISITORS = "visitors"  # in the place of an address; without "@" nobody can sign up or sign in with it
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+")
 _MAX_EMAIL_LENGTH = 254  # RFC 5321
@@ -101,6 +103,17 @@ class AccountService:
         session.flush()
         session.refresh(account, ["balance"])
         return account
+
+    def visitors(self) -> str:
+        """Return the id of the account that has the jobs of visitors without an account; it is created when needed."""
+        with self._database.read() as session:
+            found = repository.account_of_email(session, VISITORS)
+        if found is None:
+            with self._database.write() as session, suppress(IntegrityError), session.begin_nested():
+                name = "Visitors without an account"
+                session.add(Account(email=VISITORS, name=name, mail_low_credits=False))
+            return self.visitors()
+        return found.id
 
     def _add(
         self, session: Session, email: str, password_hash: str | None, name: str = "", role: str = "user"

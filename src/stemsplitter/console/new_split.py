@@ -63,13 +63,8 @@ add_task_pages(router, TASKS)
 
 @router.post("/new/upload")
 def reserve(services: ServicesDep, signed_in: SignedInDep, body: UploadRequest) -> Response:
-    """Reserve an upload for the script of the form, which then sends the file to ``path``."""
-    with services.database.write() as session:
-        upload, token = services.uploads.reserve(
-            session, signed_in.account.id, body.filename, body.content_type, body.content_length
-        )
-    # a path, as the page may be open under another host name of this server
-    return JSONResponse({"uploadId": upload.id, "path": f"/uploads/{upload.id}", "token": token})
+    """Reserve an upload for the script of the form."""
+    return reserve_upload(services, signed_in.account.id, body)
 
 
 @router.post("/new")
@@ -111,6 +106,20 @@ def create(
         )
     location = f"/splits/{created['id']}"
     return see_other(location) if wants_page(request) else JSONResponse({"location": location})
+
+
+def reserve_upload(services: Services, account_id: str, body: UploadRequest) -> Response:
+    """Reserve an upload for a script, which then sends the file to ``path``.
+
+    Raises:
+        ValidationFailed, QuotaExceeded, Busy: as :meth:`UploadService.reserve`.
+    """
+    with services.database.write() as session:
+        upload, token = services.uploads.reserve(
+            session, account_id, body.filename, body.content_type, body.content_length
+        )
+    # a path, as the page may be open under another host name of this server
+    return JSONResponse({"uploadId": upload.id, "path": f"/uploads/{upload.id}", "token": token})
 
 
 def source_of(services: Services, url: str, upload_id: str, storage_key: str) -> dict[str, str]:
@@ -199,6 +208,7 @@ def choices(services: Services) -> dict[str, Any]:
         },
         "formats": FORMATS,
         "songs": SONGS,
+        "most": services.settings.max_source_bytes,
         "links": services.links.is_on,
         "names": SIX_STEMS,
     }

@@ -14,17 +14,27 @@ from stemsplitter.api.downloads import PRIVATE, download_response, file_response
 from stemsplitter.audio.formats import FORMATS
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.errors import wants_page
-from stemsplitter.console.new_split import SONGS, source_of
+from stemsplitter.console.new_split import SONGS, reserve_upload, source_of
 from stemsplitter.console.rendering import page
-from stemsplitter.console.tools import TOOLS, Tool, find_tool
+from stemsplitter.console.tool_access import (
+    MAX_VISITOR_BYTES,
+    ToolDep,
+    ToolUserDep,
+    count,
+    is_open,
+)
+from stemsplitter.console.tool_access import METADATA as VISITOR
+from stemsplitter.console.tools import TOOLS, Tool
 from stemsplitter.files.temporary import temporary_folder
 from stemsplitter.jobs.models import SUCCEEDED, UNFINISHED
 from stemsplitter.service_errors import NotFound, ServiceError, ValidationFailed
 from stemsplitter.services import Services
+from stemsplitter.sizes import size
 from stemsplitter.storage.errors import FileMissing
 from stemsplitter.tool_jobs.schemas import MAX_TEXT, CreateAnalysis, CreateEffect, CreateSpeech
 from stemsplitter.tools.speaking import speak
 from stemsplitter.tools.transformations import SPEED_PRESETS
+from stemsplitter.uploads.schemas import UploadRequest
 
 router = APIRouter()
 
@@ -40,19 +50,10 @@ _REQUESTS: dict[str, TypeAdapter[Any]] = {
 _speaking = threading.Lock()
 
 
-def _tool(slug: str) -> Tool:
-    """Return the tool of a page. Raises NotFound."""
-    tool = find_tool(slug)
-    if tool is None:
-        raise NotFound("There is no page at this address.")
-    return tool
-
-
 async def _fields(request: Request) -> dict[str, str]:
     return {name: value for name, value in (await request.form()).items() if isinstance(value, str)}
 
 
-ToolDep = Annotated[Tool, Depends(_tool)]
 FieldsDep = Annotated[Mapping[str, str], Depends(_fields)]
 JobId = Annotated[str, Path(pattern=ID)]
 
@@ -63,20 +64,41 @@ def show_tool(request: Request, services: ServicesDep, tool: ToolDep) -> Respons
     return _form(request, services, tool, {})
 
 
+@router.post("/tools/{slug}/upload")
+def reserve(
+    request: Request, services: ServicesDep, user: ToolUserDep, tool: ToolDep, body: UploadRequest
+) -> Response:
+    """Reserve an upload for the script of the form."""
+    if user.visitor:
+        count(request, services, "uploads")
+        if body.content_length > MAX_VISITOR_BYTES:
+            raise ValidationFailed(
+                f"Without an account a file may have {size(MAX_VISITOR_BYTES)}: sign in, or choose a smaller one."
+            )
+    return reserve_upload(services, user.account_id, body)
+
+
 @router.post("/tools/{slug}")
 def create(
-    request: Request, services: ServicesDep, signed_in: SignedInDep, tool: ToolDep, fields: FieldsDep
+    request: Request, services: ServicesDep, user: ToolUserDep, tool: ToolDep, fields: FieldsDep
 ) -> Response:
     """Create a job. Redirect to its page; a script gets the location as JSON."""
     try:
-        wanted = _request(services, tool, fields)
-        created = _jobs(services, tool).create(signed_in.account.id, wanted, lambda *_: None)
+        metadata = {METADATA: tool.slug}
+        if user.visitor:
+            count(request, services, tool.kind)
+            metadata[VISITOR] = user.visitor
+        wanted = _request(services, tool, fields, metadata)
+        jobs = _jobs(services, tool)
+        create = jobs.create_for_visitor if user.visitor else jobs.create
+        created = create(user.account_id, wanted, lambda *_: None)
     except ServiceError as error:
         if not wants_page(request):
             raise
         return _form(request, services, tool, fields, error)
     location = f"{tool.path}/{created['id']}"
-    return see_other(location) if wants_page(request) else JSONResponse({"location": location})
+    response = see_other(location) if wants_page(request) else JSONResponse({"location": location})
+    return user.keep(request, response)
 
 
 @router.get("/tools/voice-over/voices/{name}")
@@ -91,11 +113,20 @@ def hear_voice(services: ServicesDep, signed_in: SignedInDep, name: str) -> Resp
 
 @router.get("/tools/{slug}/{job_id}")
 def show_job(
-    request: Request, services: ServicesDep, signed_in: SignedInDep, tool: ToolDep, job_id: JobId
+    request: Request, services: ServicesDep, user: ToolUserDep, tool: ToolDep, job_id: JobId
 ) -> Response:
     """Show a job: progress, error or result."""
-    job = _jobs(services, tool).get(signed_in.account.id, job_id)
-    return page(request, "tool_job.html", tool=tool, job=job, is_unfinished=job.status in UNFINISHED)
+    job = _jobs(services, tool).get(user.account_id, job_id)
+    user.check(job.metadata)
+    return page(
+        request,
+        "tool_job.html",
+        headers={"Cache-Control": "no-store"},
+        indexed=False,
+        tool=tool,
+        job=job,
+        is_unfinished=job.status in UNFINISHED,
+    )
 
 
 @router.post("/tools/{slug}/{job_id}/cancel")
@@ -116,7 +147,7 @@ def delete(services: ServicesDep, signed_in: SignedInDep, tool: ToolDep, job_id:
 def get_file(
     request: Request,
     services: ServicesDep,
-    signed_in: SignedInDep,
+    user: ToolUserDep,
     tool: ToolDep,
     job_id: JobId,
     use: str,
@@ -124,7 +155,9 @@ def get_file(
 ) -> Response:
     """Return a file of a job: ``use`` is ``play``, or ``files`` to download it. ``source`` is what it was made from."""
     send = {"play": file_response, "files": download_response}.get(use)
-    found = _jobs(services, tool).files(signed_in.account.id, job_id).get(name)
+    if user.visitor:
+        user.check(_jobs(services, tool).get(user.account_id, job_id).metadata)
+    found = _jobs(services, tool).files(user.account_id, job_id).get(name)
     if send is None or found is None:
         raise NotFound("There is no such file.")
     try:
@@ -138,7 +171,7 @@ def _jobs(services: Services, tool: Tool) -> Any:
     return getattr(services, tool.kind)
 
 
-def _request(services: Services, tool: Tool, fields: Mapping[str, str]) -> Any:
+def _request(services: Services, tool: Tool, fields: Mapping[str, str], metadata: dict[str, str]) -> Any:
     """Return the request of a job. Raises ValidationFailed."""
     body = tool.request({field.name: field.read(fields.get(field.name)) for field in tool.fields})
     if tool.kind == "speech":
@@ -151,7 +184,7 @@ def _request(services: Services, tool: Tool, fields: Mapping[str, str]) -> Any:
     if tool.kind != "analyses":
         body["outputFormat"] = fields.get("format", "mp3")
     try:
-        return _REQUESTS[tool.kind].validate_python(body | {"metadata": {METADATA: tool.slug}})
+        return _REQUESTS[tool.kind].validate_python(body | {"metadata": metadata})
     except ValidationError as error:
         raise ValidationFailed(_problem(error)) from error
 
@@ -194,6 +227,10 @@ def _form(
         max_text=MAX_TEXT,
         recent=recent,
         price=_price(services, tool),
+        is_open=is_open(services, tool),
+        most=services.settings.max_source_bytes
+        if signed_in
+        else min(services.settings.max_source_bytes, MAX_VISITOR_BYTES),
         succeeded=SUCCEEDED,
     )
 

@@ -18,7 +18,7 @@ from stemsplitter.database import Database, is_one_of, new_id
 from stemsplitter.errors import RequestError
 from stemsplitter.files.names import plain_ending
 from stemsplitter.idempotency.service import Record
-from stemsplitter.jobs.models import QUEUED
+from stemsplitter.jobs.models import QUEUED, Job
 from stemsplitter.jobs.schemas import CreateJob
 from stemsplitter.jobs.service import V
 from stemsplitter.quotas.service import Quotas
@@ -62,6 +62,8 @@ ToolParts = tuple[
     Database, Settings, Storage, ModelStore, Sources, SplitService, CreditService, WebhookService, Quotas
 ]
 
+_IS_VISITORS = "isVisitors"  # a parameter of analyses
+_VISITORS_JOBS_LAST = timedelta(hours=1)
 _SPEECH_RATE = 24_000  # hertz, at most
 # a character of speech takes 0.06 s on average, and not much more than this: figures are spelled out
 _SECONDS_PER_CHARACTER = 1.0
@@ -201,10 +203,36 @@ class AnalysisService(AnyToolJobs[AnalysisJob, AnalysisJobView]):
         Raises:
             ValidationFailed, NotFound, Conflict, InsufficientCredits, RateLimited, QuotaExceeded, Busy: as a split.
         """
-        job = self._new(account_id, request, ANALYSIS_QUEUE, {})
-        is_free = isinstance(request.input, SplitSource)
+        return self._create_analysis(account_id, request, record, {}, isinstance(request.input, SplitSource))
+
+    def create_for_visitor(
+        self, account_id: str, request: CreateAnalysis, record: Record
+    ) -> Mapping[str, Any]:
+        """Create and queue an analysis that is free and is deleted after an hour.
+
+        Raises:
+            ValidationFailed: the source is a link, or as :meth:`create`.
+        """
+        if not isinstance(request.input, DirectUrl | UploadedFile):
+            raise ValidationFailed("Sign in to analyze a link, or choose a file.", param="url")
+        return self._create_analysis(account_id, request, record, {_IS_VISITORS: True}, True)
+
+    def _create_analysis(
+        self,
+        account_id: str,
+        request: CreateAnalysis,
+        record: Record,
+        parameters: Mapping[str, Any],
+        is_free: bool,
+    ) -> Mapping[str, Any]:
+        job = self._new(account_id, request, ANALYSIS_QUEUE, parameters)
         price = Price(self._settings.analysis_seconds_per_credit, is_free)
         return self._create(job, request.input, price, record)
+
+    def _fill(self, job: Job, source: Source) -> None:
+        super()._fill(job, source)
+        if isinstance(job, AnalysisJob) and _IS_VISITORS in job.parameters:
+            job.expires_at = job.created_at + _VISITORS_JOBS_LAST
 
     def _view(self, job: AnalysisJob) -> AnalysisJobView:
         return self.endings.analysis(job)

@@ -71,7 +71,7 @@ async function upload(file, fields) {
     // browsers know few audio types; the server detects the real one
     const contentType = /^(audio|video)\/[\w.+-]+$/.test(file.type) ? file.type : "application/octet-stream";
     const wanted = { filename: file.name.slice(-255), contentType, contentLength: file.size };
-    started = { file, ...(await post("/new/upload", JSON.stringify(wanted), "application/json")) };
+    started = { file, ...(await post(form.dataset.reserve ?? "/new/upload", JSON.stringify(wanted), "application/json")) };
   }
   isUploading = true;
   try {
