@@ -34,7 +34,7 @@ export function confirmed(question, yes = "Continue") {
 
 /** Show the times in `root` in the reader's time zone. */
 export function localTimes(root = document) {
-  for (const time of root.querySelectorAll("time[datetime*="T"]:not([title])")) {
+  for (const time of root.querySelectorAll('time[datetime*="T"]:not([title])')) {
     const at = new Date(time.dateTime);
     time.title = time.textContent;
     time.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
