@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import CDPSession, Page
 
 from benchmarks.songs import song
 from stemsplitter.services import Services
@@ -89,16 +89,7 @@ def _measure(server: Server, folder: Path, options: Any) -> None:
 def _first_sound(page: Page, url: str, skipped: float, options: Any) -> tuple[float, int]:
     """Return the seconds from the navigation to the first sound, and the bytes received by then."""
     tools = page.context.new_cdp_session(page)
-    tools.send("Network.enable")
-    tools.send("Network.setCacheDisabled", {"cacheDisabled": True})
-    speed = options.megabits * 1e6 / 8
-    conditions = {
-        "offline": False,
-        "latency": options.latency,
-        "downloadThroughput": speed,
-        "uploadThroughput": speed,
-    }
-    tools.send("Network.emulateNetworkConditions", conditions)
+    limit_network(tools, options.megabits, options.latency)
     received = [0]
 
     def count(event: dict[str, Any]) -> None:
@@ -110,6 +101,20 @@ def _first_sound(page: Page, url: str, skipped: float, options: Any) -> tuple[fl
     milliseconds = page.evaluate(LISTEN, [skipped, HEARD_S])
     assert milliseconds is not None, f"no sound in {HEARD_S} s: {page.inner_text('main')}"
     return milliseconds / 1000, received[0]
+
+
+def limit_network(tools: CDPSession, megabits: float, latency: float) -> None:
+    """Limit the network of a page to ``megabits`` a second and ``latency`` milliseconds, without a cache."""
+    tools.send("Network.enable")
+    tools.send("Network.setCacheDisabled", {"cacheDisabled": True})
+    speed = megabits * 1e6 / 8
+    conditions = {
+        "offline": False,
+        "latency": latency,
+        "downloadThroughput": speed,
+        "uploadThroughput": speed,
+    }
+    tools.send("Network.emulateNetworkConditions", conditions)
 
 
 def _spread(values: list[float], digits: int) -> str:
