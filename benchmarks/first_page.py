@@ -66,8 +66,8 @@ def main() -> None:
 
 
 def _measure(server: Server, options: Any) -> None:
-    print(f"| window | {' | '.join(f'{name} (must: {most:g})' for name, most in MUST.items())} | largest part |")
-    print(f"|---|{'---|' * len(MUST)}---|")
+    heads = [f"{name} (must: {most:g})" for name, most in MUST.items()]
+    print(f"| window | {' | '.join(heads)} | largest part |\n|{'---|' * (len(MUST) + 2)}")
     with chromium() as browser:
         for width, viewport in {"wide": WIDE, "narrow": NARROW}.items():
             rounds = []
