@@ -10,7 +10,7 @@ LIMITS: Final = (
     "sign-up from one network", "purchase", "webhook", "queued splits", "queued files", "measuring", "files", "links",
     "bytes", "free space", "event streams", "uploads", "API keys", "password reset", "password reset of one account",
     "verification link", "verification link of one account", "account export", "download of several splits",
-    "shared page", "file of one share link", "connections", "headers", "body",
+    "shared page", "file of one share link", "connections", "headers", "body", "webhook endpoints",
 )  # fmt: skip
 
 _counts: Counter[str] = Counter()

@@ -37,6 +37,7 @@ from stemsplitter.splits.sources import Sources
 from stemsplitter.storage import Storage
 from stemsplitter.tool_jobs.service import AnalysisService, EffectService, SpeechService, ToolParts
 from stemsplitter.uploads.service import UploadService
+from stemsplitter.webhooks.endpoints import WebhookEndpoints
 from stemsplitter.webhooks.service import WebhookService
 from stemsplitter.worker import membership
 from stemsplitter.worker.heartbeat import Heartbeat
@@ -159,7 +160,12 @@ class Services:
     @cached_property
     def webhooks(self) -> WebhookService:
         """Webhook events and deliveries."""
-        return WebhookService(self.database, self.fetcher, self.webhook_secrets)
+        return WebhookService(self.database, self.fetcher, self.webhook_secrets, self.settings)
+
+    @cached_property
+    def webhook_endpoints(self) -> WebhookEndpoints:
+        """Saved endpoints of webhooks."""
+        return WebhookEndpoints(self.webhooks, self.webhook_secrets)
 
     @cached_property
     def idempotency(self) -> IdempotencyService:

@@ -289,7 +289,7 @@ def _deliveries(session: Session, account_id: str, split_id: str) -> dict[str, s
         "error": None,
     }
     event = WebhookEvent(
-        id=new_id("evt"), split_id=split_id, account_id=account_id, kind=COMPLETED["split"], url=HOOK, created_at=at,
+        id=new_id("evt"), split_id=split_id, account_id=account_id, kind=COMPLETED["split"], created_at=at,
         payload=json.dumps({"event": COMPLETED["split"], "data": data}, ensure_ascii=False),
     )  # fmt: skip
     session.add(event)
@@ -316,7 +316,7 @@ def _delivery(
 ) -> str:
     code, error, _ = attempts[-1]
     delivery = WebhookDelivery(
-        id=new_id("dlv"), event=event, account_id=event.account_id, status=status, attempts=len(attempts),
+        id=new_id("dlv"), event=event, account_id=event.account_id, url=HOOK, status=status, attempts=len(attempts),
         next_attempt_at=at + timedelta(minutes=2) if status == "pending" else None, last_status=code, last_error=error,
         created_at=at, updated_at=at,
     )  # fmt: skip

@@ -24,7 +24,7 @@ PATH = "/developer/webhooks"
 def webhooks(services: Services) -> WebhookService:
     """A service that may deliver to this machine."""
     fetcher = Fetcher(Settings(allowed_networks="127.0.0.0/8"))
-    made = WebhookService(services.database, fetcher, services.webhook_secrets)
+    made = WebhookService(services.database, fetcher, services.webhook_secrets, services.settings)
     services.__dict__["webhooks"] = made
     return made
 
@@ -38,7 +38,7 @@ def receiver() -> Iterator[Site]:
 @pytest.fixture
 def delivery_id(services: Services, account_id: str, receiver: Site) -> str:
     with services.database.write() as session:
-        return services.webhooks.create_event(session, "split", SPLIT, receiver.url, account_id)
+        return services.webhooks.create_event(session, "split", SPLIT, receiver.url, account_id)[0]
 
 
 def test_secret_is_shown_once_and_rotated(services: Services, browser: Browser, account_id: str) -> None:

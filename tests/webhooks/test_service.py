@@ -17,6 +17,7 @@ from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.fetching import PostResult
 from stemsplitter.service_errors import NotFound, ValidationFailed
+from stemsplitter.settings import Settings
 from stemsplitter.webhooks import service as module
 from stemsplitter.webhooks.models import TEST, WebhookEvent
 from stemsplitter.webhooks.service import DELAYS_S, JITTER, WebhookService
@@ -51,7 +52,7 @@ def test_failed_split_has_its_own_event(world: World) -> None:
 
 def test_rolled_back_transaction_creates_no_event(world: World) -> None:
     with pytest.raises(RuntimeError), world.database.write() as session:
-        delivery_id = world.service.create_event(session, "split", SPLIT, "http://127.0.0.1/", "acc_1")
+        [delivery_id] = world.service.create_event(session, "split", SPLIT, "http://127.0.0.1/", "acc_1")
         raise RuntimeError
     with pytest.raises(NotFound):
         world.delivery(delivery_id)
@@ -60,7 +61,7 @@ def test_rolled_back_transaction_creates_no_event(world: World) -> None:
 @given(st.text(st.characters(categories=None)))
 def test_body_is_utf_8_for_any_filename(name: str) -> None:
     """Filenames may contain a lone surrogate, which JSON can escape."""
-    event = module._event("acc_1", TEST, {"filename": name}, "http://127.0.0.1/")
+    event = module._event("acc_1", TEST, {"filename": name})
     assert json.loads(event.payload.encode())["data"] == {"filename": name}
     assert "\0" not in event.payload
 
@@ -354,7 +355,7 @@ def test_server_with_another_secret_key_retries(world: World, receiver: Site) ->
     """The operator can restore a lost secret key within a day; nothing is sent unsigned until then."""
     world.rotate()
     wrong = WebhookSecrets(SecretBox(b"another key, 32 characters long!"))
-    service = WebhookService(world.database, AlwaysDown(), wrong)
+    service = WebhookService(world.database, AlwaysDown(), wrong, Settings())
     delivery_id = world.create(receiver.url)
     assert service.attempt(delivery_id) is not None
     assert receiver.requests == [] and world.delivery(delivery_id).last_error

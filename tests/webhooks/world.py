@@ -38,7 +38,7 @@ class World:
             session.add_all(Account(id=each, email=f"{each}@example.com") for each in ("acc_1", "acc_2"))
 
     def with_fetcher(self, fetcher: Any) -> WebhookService:
-        return WebhookService(self.database, fetcher, self.secrets)
+        return WebhookService(self.database, fetcher, self.secrets, Settings())
 
     def due(self) -> dict[str, str]:
         with self.database.read() as session:
@@ -54,7 +54,7 @@ class World:
 
     def create(self, url: str, split: dict[str, Any] | None = None, account_id: str = "acc_1") -> str:
         with self.database.write() as session:
-            return self.service.create_event(session, "split", split or SPLIT, url, account_id)
+            return self.service.create_event(session, "split", split or SPLIT, url, account_id)[0]
 
     def delivery(self, delivery_id: str, account_id: str = "acc_1") -> WebhookDelivery:
         with self.database.read() as session:

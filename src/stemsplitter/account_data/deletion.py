@@ -22,13 +22,13 @@ from stemsplitter.shares.models import ShareLink
 from stemsplitter.splits.models import Split
 from stemsplitter.tool_jobs.models import ToolJob
 from stemsplitter.uploads.models import RECEIVED, USED, Upload
-from stemsplitter.webhooks.models import WebhookEvent
+from stemsplitter.webhooks.models import WebhookEndpoint, WebhookEvent
 
 DELETED = "deleted:"  # begins what replaces the address of a deleted account
 # deliveries and attempts are deleted with their events
 ROWS: Final[tuple[type[Base], ...]] = (
     AddressLink, ApiKey, ApiRequest, BrowserSession, IdempotencyRecord, Notice, ShareLink, SignInLink,
-    WebhookEvent, WebhookSecret,
+    WebhookEndpoint, WebhookEvent, WebhookSecret,
 )  # fmt: skip
 _PAST = timedelta(days=30)  # longer ago than anything is kept after its expiry
 

@@ -16,7 +16,7 @@ from stemsplitter.payments.models import Payment
 from stemsplitter.sessions.models import BrowserSession
 from stemsplitter.shares.models import ShareLink
 from stemsplitter.uploads.models import Upload
-from stemsplitter.webhooks.models import WebhookDelivery, WebhookEvent
+from stemsplitter.webhooks.models import WebhookDelivery, WebhookEndpoint, WebhookEvent
 
 ROWS = 500  # of a query
 
@@ -28,7 +28,14 @@ PARTS: Final[dict[str, tuple[type[Base], tuple[str, ...]]]] = {
     ),
     "apiKeys": (ApiKey, ("id", "name", "prefix", "created_at", "last_used_at", "revoked_at")),
     "apiRequests": (ApiRequest, ("key_id", "at", "method", "path", "status", "request_id", "ms")),
-    "webhookSecrets": (WebhookSecret, ("id", "prefix", "created_at", "expires_at")),
+    "webhookSecrets": (WebhookSecret, ("id", "endpoint_id", "prefix", "created_at", "expires_at")),
+    "webhookEndpoints": (
+        WebhookEndpoint,
+        (
+            "id", "url", "description", "events", "failing_since", "disabled_at", "disabled_reason", "created_at",
+            "updated_at",
+        ),
+    ),
     "sessions": (BrowserSession, ("created_at", "last_seen_at", "expires_at")),
     "ledger": (LedgerEntry, ("id", "kind", "amount", "split_id", "note", "created_at")),
     "payments": (Payment, ("id", "status", "credits", "amount", "currency", "created_at", "updated_at")),
@@ -43,10 +50,10 @@ PARTS: Final[dict[str, tuple[type[Base], tuple[str, ...]]]] = {
     ),
     "shareLinks": (ShareLink, ("id", "split_id", "created_at", "expires_at")),
     "uploads": (Upload, ("id", "filename", "content_type", "content_length", "status", "created_at")),
-    "webhookEvents": (WebhookEvent, ("id", "kind", "url", "payload", "created_at")),
+    "webhookEvents": (WebhookEvent, ("id", "kind", "payload", "created_at")),
     "webhookDeliveries": (
         WebhookDelivery,
-        ("id", "event_id", "status", "attempts", "last_status", "last_error", "created_at"),
+        ("id", "event_id", "endpoint_id", "url", "status", "attempts", "last_status", "last_error", "created_at"),
     ),
 }  # fmt: skip
 

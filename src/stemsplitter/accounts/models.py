@@ -66,12 +66,17 @@ class ApiKey(Base):
 
 
 class WebhookSecret(Base):
-    """An encrypted secret that signs webhooks. A rotated one has an expiry."""
+    """An encrypted secret that signs webhooks. A rotated one has an expiry.
+
+    ``endpoint_id`` is the saved endpoint whose events it signs; null for the URLs of requests. It has no foreign key,
+    as that table belongs to a feature above.
+    """
 
     __tablename__ = "webhook_secrets"
 
     id: Mapped[str] = mapped_column(primary_key=True, default=lambda: new_id("whs"))
     account_id: Mapped[str] = mapped_column(ForeignKey("accounts.id"), index=True)
+    endpoint_id: Mapped[str | None] = mapped_column(String(32))
     secret_encrypted: Mapped[str]
     prefix: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)

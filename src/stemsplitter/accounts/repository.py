@@ -123,12 +123,15 @@ def record_use(session: Session, key_id: str, at: datetime, unless_since: dateti
     )
 
 
-def active_secrets(session: Session, account_id: str, at: datetime) -> Sequence[WebhookSecret]:
-    """Return the webhook secrets that sign at a time, newest first."""
+def active_secrets(
+    session: Session, account_id: str, endpoint_id: str | None, at: datetime
+) -> Sequence[WebhookSecret]:
+    """Return the webhook secrets of an endpoint, or of the URLs of requests, that sign at a time, newest first."""
     return session.scalars(
         select(WebhookSecret)
         .where(
             WebhookSecret.account_id == account_id,
+            WebhookSecret.endpoint_id.is_not_distinct_from(endpoint_id),
             or_(WebhookSecret.expires_at.is_(None), WebhookSecret.expires_at > at),
         )
         # the one without an end is the newest, even if the clock was set back
@@ -140,4 +143,13 @@ def delete_expired_secrets(session: Session, account_id: str, at: datetime) -> N
     """Delete the webhook secrets that ended before a time."""
     session.execute(
         delete(WebhookSecret).where(WebhookSecret.account_id == account_id, WebhookSecret.expires_at <= at)
+    )
+
+
+def delete_endpoint_secrets(session: Session, account_id: str, endpoint_id: str) -> None:
+    """Delete the webhook secrets of an endpoint."""
+    session.execute(
+        delete(WebhookSecret).where(
+            WebhookSecret.account_id == account_id, WebhookSecret.endpoint_id == endpoint_id
+        )
     )

@@ -29,6 +29,7 @@ from stemsplitter.console import (
     theme,
     tool_pages,
     verify,
+    webhook_endpoints,
     webhooks,
 )
 
@@ -56,6 +57,7 @@ PAGES: tuple[APIRouter, ...] = (
     credits.router,
     developer.router,
     webhooks.router,
+    webhook_endpoints.router,
     operator.router,
     operator_accounts.router,
     operator_models.router,

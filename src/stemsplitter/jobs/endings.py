@@ -82,6 +82,7 @@ class JobEndings(ABC):
         }
 
     def _create_webhook(self, session: Session, job: Job) -> None:
-        if job.webhook_url:
+        endpoints = self._webhooks.endpoints_of(session, job.account_id, job.kind, job.status)
+        if job.webhook_url or endpoints:
             data = self.job_view(job).model_dump(mode="json", by_alias=True)
-            self._webhooks.create_event(session, job.kind, data, job.webhook_url, job.account_id)
+            self._webhooks.create_event(session, job.kind, data, job.webhook_url, job.account_id, endpoints)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from stemsplitter.notices.models import DONE
+from stemsplitter.notices.models import DONE, ENDPOINT
 
 SHOWN = 20  # splits that a message lists
 _NAME = 80  # characters of a file name
@@ -22,6 +22,8 @@ class Message:
 
 def message(kind: str, items: Sequence[dict[str, Any]], balance: int, base_url: str) -> Message:
     """Return the message of a notice."""
+    if kind == ENDPOINT:
+        return _endpoint_disabled(items, base_url)
     return _done(items, base_url) if kind == DONE else _low_credits(balance, base_url)
 
 
@@ -39,6 +41,15 @@ def _done(items: Sequence[dict[str, Any]], base_url: str) -> Message:
 def _low_credits(balance: int, base_url: str) -> Message:
     text = f"Your balance is {balance:,} credits, which is {balance:,} seconds of audio."
     return _message(text, "Your credits are low", [("Credits", f"{base_url}/credits")], base_url)
+
+
+def _endpoint_disabled(items: Sequence[dict[str, Any]], base_url: str) -> Message:
+    text = (
+        "A webhook endpoint was disabled, because its deliveries have failed for a long time. It gets no more events. "
+        "Check its deliveries, correct the receiver, and enable the endpoint again."
+    )
+    lines = [(_line(item), f"{base_url}{item['path']}") for item in items[-SHOWN:]]
+    return _message(text, "A webhook endpoint was disabled", lines, base_url)
 
 
 def _line(item: dict[str, Any]) -> str:

@@ -8,14 +8,15 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from stemsplitter.database import Base, UtcDateTime
 
-DONE, LOW_CREDITS = "done", "low_credits"
+DONE, LOW_CREDITS, ENDPOINT = "done", "low_credits", "endpoint"
 
 
 class Notice(Base):
     """The notices of a kind for an account: what the next message reports, and when it is due.
 
     One row for all messages, so that an account never gets more than one in the pause between them. ``items`` are
-    ``{"name", "path", "failed"}`` of splits, or empty for low credits. ``due_at`` is null if nothing is to be reported.
+    ``{"name", "path", "failed"}`` of splits or of disabled webhook endpoints, or empty for low credits. ``due_at`` is
+    null if nothing is to be reported.
     """
 
     __tablename__ = "notices"

@@ -17,11 +17,15 @@ from stemsplitter.database import Database
 from stemsplitter.database.best_effort import BestEffort
 from stemsplitter.mail import Mailer, MailFailed
 from stemsplitter.notices.messages import Message, message
-from stemsplitter.notices.models import DONE, LOW_CREDITS, Notice
+from stemsplitter.notices.models import DONE, ENDPOINT, LOW_CREDITS, Notice
 from stemsplitter.settings import Settings
 
 GATHER = timedelta(seconds=20)  # a message waits for splits that end soon after the first
-PAUSES = {DONE: timedelta(minutes=10), LOW_CREDITS: timedelta(days=1)}  # between two messages to an account
+PAUSES = {
+    DONE: timedelta(minutes=10),
+    LOW_CREDITS: timedelta(days=1),
+    ENDPOINT: timedelta(minutes=10),
+}  # between two messages to an account
 RETRIES = (timedelta(minutes=1), timedelta(minutes=10), timedelta(hours=1), timedelta(hours=6))
 LEASE = timedelta(minutes=5)  # an attempt takes less
 MAX_ITEMS = 200
@@ -32,11 +36,14 @@ _log = logging.getLogger(__name__)
 
 def add_done(session: Session, settings: Settings, account_id: str, item: dict[str, Any]) -> None:
     """Report that a split has ended, if the account chose that. Its ledger is locked by the caller."""
-    if _gets(session, settings, account_id, DONE):
-        notice = _notice(session, account_id, DONE)
-        notice.items = [*notice.items, item][-MAX_ITEMS:]
-        next_at = notice.sent_at + PAUSES[DONE] if notice.sent_at else now()
-        notice.due_at = notice.due_at or max(now() + GATHER, next_at)
+    _add_item(session, settings, account_id, DONE, item)
+
+
+def add_endpoint_disabled(
+    session: Session, settings: Settings, account_id: str, item: dict[str, Any]
+) -> None:
+    """Report that a webhook endpoint was disabled because it failed for long."""
+    _add_item(session, settings, account_id, ENDPOINT, item)
 
 
 def add_low_credits(session: Session, settings: Settings, account_id: str) -> None:
@@ -119,7 +126,7 @@ class Notices:
         return None
 
     def _is_true(self, account: Account, notice: Notice) -> bool:
-        return bool(notice.items) if notice.kind == DONE else self._is_low(account.balance)
+        return self._is_low(account.balance) if notice.kind == LOW_CREDITS else bool(notice.items)
 
     def _settle(self, claimed: _Claimed) -> None:
         """Remove what was reported; the rest, which was added meanwhile, is due after the pause."""
@@ -147,11 +154,22 @@ def _notice(session: Session, account_id: str, kind: str) -> Notice:
     return found
 
 
+def _add_item(session: Session, settings: Settings, account_id: str, kind: str, item: dict[str, Any]) -> None:
+    if _gets(session, settings, account_id, kind):
+        notice = _notice(session, account_id, kind)
+        notice.items = [*notice.items, item][-MAX_ITEMS:]
+        next_at = notice.sent_at + PAUSES[kind] if notice.sent_at else now()
+        notice.due_at = notice.due_at or max(now() + GATHER, next_at)
+
+
 def _gets(session: Session, settings: Settings, account_id: str, kind: str) -> bool:
     return bool(settings.smtp_url) and _wants(session.get_one(Account, account_id), kind)
 
 
 def _wants(account: Account, kind: str) -> bool:
-    """Return true if the account chose these messages and its address can get them."""
-    chosen = account.mail_done if kind == DONE else account.mail_low_credits
+    """Return true if the account chose these messages and its address can get them.
+
+    Every account gets those on disabled endpoints.
+    """
+    chosen = {DONE: account.mail_done, LOW_CREDITS: account.mail_low_credits}.get(kind, True)
     return chosen and account.verified_at is not None and account.disabled_at is None

@@ -24,6 +24,7 @@ from stemsplitter.api.routes import split_playback as split_playback_endpoints
 from stemsplitter.api.routes import splits as splits_endpoints
 from stemsplitter.api.routes import stripe as payments_endpoints
 from stemsplitter.api.routes import uploads as uploads_endpoints
+from stemsplitter.api.routes import webhook_endpoints as saved_webhook_endpoints
 from stemsplitter.api.routes import webhooks as webhooks_endpoints
 from stemsplitter.api.upload_body import UPLOADS_PER_ACCOUNT
 from stemsplitter.console import routers as console
@@ -46,6 +47,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     credits_endpoints.router,
     models.router,
     webhooks_endpoints.router,
+    saved_webhook_endpoints.router,
     payments_endpoints.router,
     storage_endpoints.router,
     reference.router,

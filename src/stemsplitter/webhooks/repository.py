@@ -3,11 +3,29 @@
 from collections.abc import Collection, Sequence
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, CursorResult, Delete, delete, exists, func, literal, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    Delete,
+    delete,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from stemsplitter.database.paging import page
-from stemsplitter.webhooks.models import DeliveryStatus, WebhookAttempt, WebhookDelivery, WebhookEvent
+from stemsplitter.webhooks.models import (
+    DeliveryStatus,
+    WebhookAttempt,
+    WebhookDelivery,
+    WebhookEndpoint,
+    WebhookEvent,
+)
 
 # a literal, as a partial index is not used if the status is a parameter
 _PENDING = WebhookDelivery.status == literal("pending", literal_execute=True)
@@ -21,15 +39,41 @@ def delivery(session: Session, delivery_id: str, *, lock: bool = False) -> Webho
     return session.scalar(query)
 
 
-def first_delivery(session: Session, split_id: str, kind: str) -> WebhookDelivery | None:
-    """Return the first delivery of a split's event, if there is the event."""
-    return session.scalar(
-        select(WebhookDelivery)
+def job_deliveries(session: Session, job_id: str, kind: str) -> Sequence[str]:
+    """Return the ids of the deliveries of a job's event, oldest first."""
+    return session.scalars(
+        select(WebhookDelivery.id)
         .join(WebhookEvent)
-        .where(WebhookEvent.split_id == split_id, WebhookEvent.kind == kind)
+        .where(WebhookEvent.split_id == job_id, WebhookEvent.kind == kind)
         .order_by(WebhookDelivery.created_at, WebhookDelivery.id)
-        .limit(1)
-    )
+    ).all()
+
+
+def endpoint(session: Session, endpoint_id: str, *, lock: bool = False) -> WebhookEndpoint | None:
+    """Return an endpoint, optionally locked until the transaction ends."""
+    return session.get(WebhookEndpoint, endpoint_id, with_for_update=lock or None)
+
+
+def endpoints(session: Session, account_id: str) -> Sequence[WebhookEndpoint]:
+    """Return the account's endpoints, newest first."""
+    return session.scalars(
+        select(WebhookEndpoint)
+        .where(WebhookEndpoint.account_id == account_id)
+        .order_by(WebhookEndpoint.created_at.desc(), WebhookEndpoint.id.desc())
+    ).all()
+
+
+def end_pending(session: Session, endpoint_id: str, reason: str, at: datetime) -> None:
+    """End the pending deliveries to an endpoint as failed."""
+    pending = update(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint_id, _PENDING)
+    values = {"status": "failed", "last_error": reason, "next_attempt_at": null(), "updated_at": at}
+    session.execute(pending.values(values), execution_options={"synchronize_session": "fetch"})
+
+
+def redirect_pending(session: Session, endpoint_id: str, url: str) -> None:
+    """Send the pending deliveries to an endpoint to its new URL."""
+    pending = update(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint_id, _PENDING)
+    session.execute(pending.values(url=url), execution_options={"synchronize_session": "fetch"})
 
 
 def attempts(session: Session, delivery_id: str) -> Sequence[WebhookAttempt]:
@@ -49,6 +93,7 @@ def deliveries(
     cursor: str | None,
     status: DeliveryStatus | None,
     split_id: str | None,
+    endpoint_id: str | None,
 ) -> tuple[Sequence[WebhookDelivery], str | None]:
     """Return a page of the account's deliveries."""
     own = select(WebhookDelivery).where(WebhookDelivery.account_id == account_id)
@@ -57,6 +102,8 @@ def deliveries(
         only.append(WebhookDelivery.status == status)
     if split_id is not None:
         only.append(WebhookDelivery.event.has(WebhookEvent.split_id == split_id))
+    if endpoint_id is not None:
+        only.append(WebhookDelivery.endpoint_id == endpoint_id)
     order = (WebhookDelivery.created_at, WebhookDelivery.id)
     return page(session, own, order, limit=limit, cursor=cursor, only=only)
 

@@ -1,9 +1,26 @@
 """Webhooks in the API."""
 
+from typing import Annotated, Literal
+
 from pydantic import Field
 
 from stemsplitter.schemas import CamelModel, RequestModel, Time
-from stemsplitter.webhooks.models import DeliveryStatus
+from stemsplitter.webhooks.endpoints import MAX_DESCRIPTION
+from stemsplitter.webhooks.models import ALL, JOB_KINDS, DeliveryStatus
+
+EndpointStatus = Literal["enabled", "disabled"]
+# validated by the service, which names the events that exist
+Events = Annotated[
+    list[Annotated[str, Field(max_length=64)]],
+    Field(
+        min_length=1,
+        max_length=len(JOB_KINDS) + 1,
+        description=f"Kinds of events, or `{ALL}` for all, those of later versions too: {', '.join(JOB_KINDS)}.",
+        examples=[["audio.split.completed", "audio.split.failed"]],
+    ),
+]
+EndpointUrl = Annotated[str, Field(max_length=8192, examples=["https://example.com/webhooks/stems"])]
+Description = Annotated[str, Field(max_length=MAX_DESCRIPTION, examples=["Production"])]
 
 
 class Delivery(CamelModel):
@@ -15,6 +32,7 @@ class Delivery(CamelModel):
     event_id: str = Field(description="The header `webhook-id`, the same in every delivery of an event.")
     split_id: str | None = Field(description="null for a test event.")
     url: str
+    endpoint_id: str | None = Field(description="The saved endpoint; null if a request gave the URL.")
     status: DeliveryStatus
     attempts: int
     last_status: int | None = Field(description="Status of the last response.")
@@ -75,3 +93,56 @@ class NewSecret(CamelModel):
     """A new signing secret, shown only once."""
 
     secret: str = Field(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="])
+
+
+class EndpointRequest(RequestModel):
+    """A new endpoint."""
+
+    url: EndpointUrl
+    events: Events
+    description: Description = ""
+
+
+class EndpointChanges(RequestModel):
+    """Changes of an endpoint. What is left out stays as it is."""
+
+    url: EndpointUrl | None = None
+    events: Events | None = None
+    description: Description | None = None
+    status: EndpointStatus | None = None
+
+
+class Endpoint(CamelModel):
+    """A saved endpoint, which gets the chosen events of all jobs of the account.
+
+    The server disables it when no delivery has succeeded for 3 days, or a response was 410; `disabledReason` tells.
+    """
+
+    id: str = Field(examples=["whe_0Yx3kQpAb2Jd7MfTn5Rv8W"])
+    url: str
+    description: str
+    events: list[str]
+    status: EndpointStatus
+    disabled_reason: str | None
+    failing_since: Time | None = Field(description="Time of the first failed attempt since the last success.")
+    created_at: Time
+    updated_at: Time
+
+
+class NewEndpoint(Endpoint):
+    """A new endpoint with its signing secret, which is shown only once."""
+
+    secret: str = Field(examples=["whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="])
+
+
+class EndpointList(CamelModel):
+    """All endpoints of the account, newest first."""
+
+    items: list[Endpoint]
+
+
+class DeletedEndpoint(CamelModel):
+    """The id of the deleted endpoint."""
+
+    id: str
+    deleted: bool = True

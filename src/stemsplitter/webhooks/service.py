@@ -17,7 +17,9 @@ from stemsplitter.clock import now
 from stemsplitter.database import Database, new_id
 from stemsplitter.errors import StemSplitterError
 from stemsplitter.fetching import Fetcher, FetchRefused
-from stemsplitter.service_errors import NotFound, ValidationFailed
+from stemsplitter.notices import service as notices
+from stemsplitter.service_errors import Conflict, NotFound, ValidationFailed
+from stemsplitter.settings import Settings
 from stemsplitter.webhooks import repository
 from stemsplitter.webhooks.models import (
     COMPLETED,
@@ -26,6 +28,7 @@ from stemsplitter.webhooks.models import (
     DeliveryStatus,
     WebhookAttempt,
     WebhookDelivery,
+    WebhookEndpoint,
     WebhookEvent,
 )
 from stemsplitter.webhooks.signatures import signed_headers
@@ -37,10 +40,15 @@ DELAYS_S = (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 28_800, 28_800)
 JITTER = 0.1
 # far longer than an attempt takes: a worker that has not recorded its attempt by then has died
 LEASE = timedelta(seconds=60)
+# an endpoint is disabled when no attempt has succeeded for this time: longer than a delivery is retried
+DISABLED_AFTER = timedelta(days=3)
 # of the delivery log
 RETENTION = timedelta(days=30)
 # deliveries of an account: with a response to each attempt, 16 kB each
 KEPT = 10_000
+
+ENDPOINT_DELETED = "The endpoint was deleted."
+ENDPOINT_DISABLED = "The endpoint was disabled."
 
 _log = logging.getLogger(__name__)
 
@@ -56,13 +64,19 @@ class _Outcome:
     error: str | None = None
 
 
+_KIND_OF = {"succeeded": COMPLETED, "failed": FAILED}
+
+
 class WebhookService:
     """Creates events and delivers them."""
 
-    def __init__(self, database: Database, fetcher: Fetcher, secrets: WebhookSecrets) -> None:
+    def __init__(
+        self, database: Database, fetcher: Fetcher, secrets: WebhookSecrets, settings: Settings
+    ) -> None:
         self._database = database
         self._fetcher = fetcher
         self._secrets = secrets
+        self._settings = settings
 
     def check_url(self, url: str, param: str) -> None:
         """Check a webhook URL; ``param`` is its name in the request.
@@ -75,41 +89,73 @@ class WebhookService:
         except FetchRefused as error:
             raise ValidationFailed(str(error), param=param) from error
 
+    def endpoints_of(
+        self, session: Session, account_id: str, job: str, status: str
+    ) -> Sequence[WebhookEndpoint]:
+        """Return the saved endpoints that get the event of a job of this kind and final status."""
+        kind = _KIND_OF[status][job]
+        return [each for each in repository.endpoints(session, account_id) if each.gets(kind)]
+
     def create_event(
-        self, session: Session, job: str, data: Mapping[str, Any], url: str, account_id: str
-    ) -> str:
-        """Create the event of a job that has ended, once for each job.
+        self,
+        session: Session,
+        job: str,
+        data: Mapping[str, Any],
+        url: str | None,
+        account_id: str,
+        endpoints: Sequence[WebhookEndpoint] = (),
+    ) -> Sequence[str]:
+        """Create the event of a job that has ended, once for each job, for the URL of its request and for endpoints.
 
         Args:
             job: ``split``, ``analysis``, ``effect`` or ``speech``.
             data: that of the job's GET request, such as ``GET /v1/audio/splits/{id}``, with status ``succeeded`` or
                 ``failed``.
+            endpoints: those of :meth:`endpoints_of`.
 
         Returns:
-            The id of the delivery, which is due at once.
+            The ids of the deliveries, which are due at once.
         """
-        kind = {"succeeded": COMPLETED, "failed": FAILED}[data["status"]][job]
-        if existing := repository.first_delivery(session, data["id"], kind):
-            return existing.id
-        event = _event(account_id, kind, data, url)
+        kind = _KIND_OF[data["status"]][job]
+        if existing := repository.job_deliveries(session, data["id"], kind):
+            return existing
+        event = _event(account_id, kind, data)
         event.split_id = data["id"]
         session.add(event)
-        return self._deliver(session, event).id
+        deliveries = [self._deliver(session, event, url)] if url else []
+        deliveries += [self._deliver(session, event, each.url, each.id) for each in endpoints]
+        return [each.id for each in deliveries]
 
-    def send_test(self, session: Session, account_id: str, url: str) -> WebhookDelivery:
+    def send_test(
+        self, session: Session, account_id: str, url: str, endpoint_id: str | None = None
+    ) -> WebhookDelivery:
         """Create a ``webhook.test`` event, which is signed like any other and attempted once.
 
         Raises:
             ValidationFailed: the URL is invalid: see :meth:`check_url`.
         """
         self.check_url(url, "url")
-        event = _event(account_id, TEST, None, url)
+        event = _event(account_id, TEST, None)
         session.add(event)
-        return self._deliver(session, event)
+        return self._deliver(session, event, url, endpoint_id)
 
     def replay(self, session: Session, account_id: str, delivery_id: str) -> WebhookDelivery:
-        """Create another delivery of an event, with the same event id and body. Raises NotFound."""
-        return self._deliver(session, self._owned(session, account_id, delivery_id).event)
+        """Create another delivery of an event, with the same event id and body, to the URL that its endpoint has now.
+
+        Raises:
+            NotFound: the account has no such delivery.
+            Conflict: its endpoint was deleted or is disabled.
+        """
+        replayed = self._owned(session, account_id, delivery_id)
+        url = replayed.url
+        if replayed.endpoint_id is not None:
+            endpoint = repository.endpoint(session, replayed.endpoint_id)
+            if endpoint is None:
+                raise Conflict("The endpoint of this delivery was deleted: its events cannot be sent again.")
+            if endpoint.disabled_at is not None:
+                raise Conflict("The endpoint of this delivery is disabled: enable it first.")
+            url = endpoint.url
+        return self._deliver(session, replayed.event, url, replayed.endpoint_id)
 
     def delivery(
         self, session: Session, account_id: str, delivery_id: str
@@ -126,13 +172,20 @@ class WebhookService:
         cursor: str | None = None,
         status: DeliveryStatus | None = None,
         split_id: str | None = None,
+        endpoint_id: str | None = None,
     ) -> tuple[Sequence[WebhookDelivery], str | None]:
         """Return a page of the account's deliveries and the next cursor.
 
         See :func:`~stemsplitter.database.paging.page`.
         """
         return repository.deliveries(
-            session, account_id, limit=limit, cursor=cursor, status=status, split_id=split_id
+            session,
+            account_id,
+            limit=limit,
+            cursor=cursor,
+            status=status,
+            split_id=split_id,
+            endpoint_id=endpoint_id,
         )
 
     def delete_old(self, session: Session) -> int:
@@ -166,18 +219,36 @@ class WebhookService:
             delivery = repository.delivery(session, delivery_id)
             if delivery is None or delivery.status != "pending":
                 return None
+            refusal = _refusal(session, delivery)
+        if refusal is not None:
+            with self._database.write() as session:
+                _end(session, delivery_id, refusal)
+            return None
         traced: tracing.Attributes = {
             "stemsplitter.delivery.id": delivery_id,
             "stemsplitter.delivery.attempt": delivery.attempts + 1,
         }
         with tracing.span("webhook attempt", traced, parent=delivery.event.trace, kind="CLIENT") as span:
-            outcome = self._post(delivery.event)
+            outcome = self._post(delivery)
             if span is not None and outcome.status is not None:
                 span.set_attribute("http.response.status_code", outcome.status)
             if outcome.error is not None:
                 tracing.fail(span, str(outcome.status or "unreachable"))
         with self._database.write() as session:
-            return _record(session, delivery_id, delivery.next_attempt_at, outcome)
+            # before the delivery is locked: an endpoint is locked before its deliveries
+            endpoint = delivery.endpoint_id and repository.endpoint(session, delivery.endpoint_id, lock=True)
+            delay = _record(session, delivery_id, delivery.next_attempt_at, outcome)
+            disabled = _judge(session, endpoint, delivery.event.kind, outcome) if endpoint else None
+        if disabled is not None:
+            self._report(delivery.account_id, disabled, delivery.url)
+            return None
+        return delay
+
+    def _report(self, account_id: str, endpoint_id: str, url: str) -> None:
+        """Tell the account that an endpoint was disabled. A transaction of its own, which locks the account's rows."""
+        item = {"name": url, "path": f"/developer/endpoints/{endpoint_id}", "failed": False}
+        with self._database.write() as session:
+            notices.add_endpoint_disabled(session, self._settings, account_id, item)
 
     def _owned(self, session: Session, account_id: str, delivery_id: str) -> WebhookDelivery:
         found = repository.delivery(session, delivery_id)
@@ -185,12 +256,16 @@ class WebhookService:
             raise NotFound(f"There is no webhook delivery {delivery_id}: check the id.")
         return found
 
-    def _deliver(self, session: Session, event: WebhookEvent) -> WebhookDelivery:
+    def _deliver(
+        self, session: Session, event: WebhookEvent, url: str, endpoint_id: str | None = None
+    ) -> WebhookDelivery:
         at = now()
         delivery = WebhookDelivery(
             id=new_id("dlv"),
             event=event,
             account_id=event.account_id,
+            url=url,
+            endpoint_id=endpoint_id,
             status="pending",
             attempts=0,
             next_attempt_at=at,
@@ -201,21 +276,21 @@ class WebhookService:
         session.flush()
         return delivery
 
-    def _post(self, event: WebhookEvent) -> _Outcome:
-        at, started = now(), time.monotonic()
+    def _post(self, delivery: WebhookDelivery) -> _Outcome:
+        at, started, event = now(), time.monotonic(), delivery.event
         body = event.payload.encode()
         try:
             with self._database.read() as session:
-                secrets = self._secrets.active_secrets(session, event.account_id)
+                secrets = self._secrets.active_secrets(session, event.account_id, delivery.endpoint_id)
             headers = {"Content-Type": "application/json", **signed_headers(event.id, body, secrets, at)}
-            result = self._fetcher.post(event.url, body, headers, TIMEOUT_S)
+            result = self._fetcher.post(delivery.url, body, headers, TIMEOUT_S)
         except StemSplitterError as error:
             return _Outcome(at, _ms_since(started), error=str(error))
         excerpt = result.excerpt.replace("\0", "�")  # PostgreSQL cannot store NUL in text
         return _Outcome(at, _ms_since(started), result.status, excerpt, _error_of(result.status))
 
 
-def _event(account_id: str, kind: str, data: Mapping[str, Any] | None, url: str) -> WebhookEvent:
+def _event(account_id: str, kind: str, data: Mapping[str, Any] | None) -> WebhookEvent:
     event_id = new_id("evt")
     data = data or {"id": event_id}
     text = json.dumps({"event": kind, "data": data}, ensure_ascii=False, separators=(",", ":"))
@@ -226,10 +301,53 @@ def _event(account_id: str, kind: str, data: Mapping[str, Any] | None, url: str)
         account_id=account_id,
         kind=kind,
         payload=payload,
-        url=url,
         created_at=now(),
         trace=tracing.current(),
     )
+
+
+def _refusal(session: Session, delivery: WebhookDelivery) -> str | None:
+    """Return why a delivery is not attempted: its endpoint was deleted or disabled after the job had ended."""
+    if delivery.endpoint_id is None:
+        return None
+    endpoint = repository.endpoint(session, delivery.endpoint_id)
+    if endpoint is None:
+        return ENDPOINT_DELETED
+    is_test = delivery.event.kind == TEST
+    return ENDPOINT_DISABLED if endpoint.disabled_at is not None and not is_test else None
+
+
+def _end(session: Session, delivery_id: str, reason: str) -> None:
+    delivery = repository.delivery(session, delivery_id, lock=True)
+    if delivery is not None and delivery.status == "pending":
+        delivery.status, delivery.last_error = "failed", reason
+        delivery.next_attempt_at, delivery.updated_at = None, now()
+
+
+def _judge(session: Session, endpoint: WebhookEndpoint, kind: str, outcome: _Outcome) -> str | None:
+    """Record how long the endpoint has failed, and return its id if that disables it. A failed test does not count.
+
+    A response with 410 disables it at once, as Standard Webhooks recommends.
+    """
+    if outcome.error is None:
+        endpoint.failing_since = None
+        return None
+    if kind == TEST or endpoint.disabled_at is not None:
+        return None
+    at = now()
+    endpoint.failing_since = endpoint.failing_since or at
+    is_gone = outcome.status == 410
+    if not is_gone and at - endpoint.failing_since < DISABLED_AFTER:
+        return None
+    endpoint.disabled_at = at
+    endpoint.disabled_reason = (
+        "The receiver responded with 410 Gone."
+        if is_gone
+        else f"No delivery has succeeded for {DISABLED_AFTER.days} days."
+    )
+    repository.end_pending(session, endpoint.id, ENDPOINT_DISABLED, at)
+    _log.warning("webhook endpoint %s is disabled: %s", endpoint.id, endpoint.disabled_reason)
+    return endpoint.id
 
 
 def _record(session: Session, delivery_id: str, lease: datetime | None, outcome: _Outcome) -> float | None:

@@ -92,9 +92,7 @@ def test_metrics_report_the_load_of_the_service(
             )
         )
         session.add(
-            WebhookEvent(
-                id=event, account_id=account.id, kind="webhook.test", payload="{}", url="u", created_at=now()
-            )
+            WebhookEvent(id=event, account_id=account.id, kind="webhook.test", payload="{}", created_at=now())
         )
         session.flush()
         session.add(
@@ -102,6 +100,7 @@ def test_metrics_report_the_load_of_the_service(
                 id=new_id("dlv"),
                 event_id=event,
                 account_id=account.id,
+                url="u",
                 status="gone",
                 attempts=1,
                 created_at=now(),

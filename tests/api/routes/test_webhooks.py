@@ -66,7 +66,7 @@ def delivered(services: Services, accounts: dict[str, str], receiver: Site) -> s
     """Return the id of a pending delivery of the first account, with a response of 500."""
     receiver.answers = [500]
     with services.database.write() as session:
-        delivery_id = services.webhooks.create_event(
+        [delivery_id] = services.webhooks.create_event(
             session, "split", SPLIT, receiver.url, next(iter(accounts))
         )
     assert services.webhooks.attempt(delivery_id) is not None
@@ -78,8 +78,8 @@ def test_deliveries_are_listed_newest_first(client: Client, delivered: str, rece
     [delivery] = page["items"]
     assert page["nextCursor"] is None
     assert list(delivery) == [
-        *("id", "event", "eventId", "splitId", "url", "status", "attempts", "lastStatus", "lastError"),
-        *("nextAttemptAt", "createdAt", "updatedAt"),
+        *("id", "event", "eventId", "splitId", "url", "endpointId", "status", "attempts"),
+        *("lastStatus", "lastError", "nextAttemptAt", "createdAt", "updatedAt"),
     ]
     assert delivery["id"] == delivered and delivery["splitId"] == "split_1"
     assert (delivery["event"], delivery["url"]) == ("audio.split.completed", receiver.url)

@@ -42,6 +42,19 @@ if (!pm.collectionVariables.get('deliveryId')) {
   pm.execution.skipRequest();
 }
 """
+_NEEDS_RECEIVER = """\
+if (!pm.variables.get('webhookUrl')) {
+  pm.execution.skipRequest();
+}
+"""
+_NEEDS_ENDPOINT = """\
+if (!pm.collectionVariables.get('endpointId')) {
+  pm.execution.skipRequest();
+}
+"""
+_IS_ENDPOINT = """\
+pm.test('it is the endpoint', () => pm.expect(result.id).to.equal(pm.collectionVariables.get('endpointId')));
+"""
 _OK = """\
 pm.test('status is 200', () => pm.response.to.have.status(200));
 """
@@ -243,11 +256,7 @@ pm.test('the split is deleted', () => pm.expect(result.deleted).to.equal(true));
 """
     ),
     "sendWebhookTest": Step(
-        """\
-if (!pm.variables.get('webhookUrl')) {
-  pm.execution.skipRequest();
-}
-""",
+        _NEEDS_RECEIVER,
         _DATA
         + """\
 pm.test('the delivery is pending', () => pm.expect(result.status).to.equal('pending'));
@@ -273,6 +282,50 @@ pm.test('it is another delivery', () => pm.expect(result.id).to.not.equal(pm.col
         + """\
 pm.test('deliveries are listed', () => pm.expect(result.items).to.be.an('array'));
 """
+    ),
+    "createWebhookEndpoint": Step(
+        _NEEDS_RECEIVER,
+        _DATA
+        + """\
+pm.test('the secret is shown once', () => pm.expect(result.secret).to.match(/^whsec_/));
+pm.collectionVariables.set('endpointId', result.id);
+""",
+    ),
+    "listWebhookEndpoints": Step(
+        test=_DATA
+        + """\
+pm.test('endpoints are listed', () => pm.expect(result.items).to.be.an('array'));
+"""
+    ),
+    "getWebhookEndpoint": Step(_NEEDS_ENDPOINT, _DATA + _IS_ENDPOINT),
+    "updateWebhookEndpoint": Step(
+        _NEEDS_ENDPOINT,
+        _DATA
+        + _IS_ENDPOINT
+        + """\
+pm.test('the endpoint is disabled', () => pm.expect(result.status).to.equal('disabled'));
+""",
+    ),
+    "rotateWebhookEndpointSecret": Step(
+        _NEEDS_ENDPOINT,
+        _DATA
+        + """\
+pm.test('the secret is shown once', () => pm.expect(result.secret).to.match(/^whsec_/));
+""",
+    ),
+    "testWebhookEndpoint": Step(
+        _NEEDS_ENDPOINT,
+        _DATA
+        + """\
+pm.test('the delivery is pending', () => pm.expect(result.status).to.equal('pending'));
+""",
+    ),
+    "deleteWebhookEndpoint": Step(
+        _NEEDS_ENDPOINT,
+        _DATA
+        + """\
+pm.test('the endpoint is deleted', () => pm.expect(result.deleted).to.equal(true));
+""",
     ),
     "listWebhookSecrets": Step(
         test=_DATA
@@ -310,6 +363,7 @@ BODIES: Final[dict[str, object]] = {
     "createAnalysis": {"input": {"type": "split", "id": "{{splitId}}"}},
     "createEffect": {"input": {"type": "split", "id": "{{splitId}}"}, "effect": "nightcore"},
     "sendWebhookTest": {"url": "{{webhookUrl}}"},
+    "createWebhookEndpoint": {"url": "{{webhookUrl}}", "events": ["*"], "description": "Postman"},
 }
 # parameter → its value in a run
 PARAMETERS: Final = {
@@ -319,6 +373,7 @@ PARAMETERS: Final = {
     "name": "vocals",
     "upload_id": "{{uploadId}}",
     "delivery_id": "{{deliveryId}}",
+    "endpoint_id": "{{endpointId}}",
     "x-upload-token": "{{uploadToken}}",
     "Upload-Offset": "0",
     "Upload-Complete": "?1",

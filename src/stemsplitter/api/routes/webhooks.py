@@ -19,6 +19,7 @@ _EXAMPLE = {
     "eventId": "evt_0Yx3kQpAb2Jd7MfTn5Rv8W",
     "splitId": "split_0Yx3kQpAb2Jd7MfTn5Rv8W",
     "url": "https://example.com/webhooks/stems",
+    "endpointId": None,
     "status": "delivered",
     "attempts": 1,
     "lastStatus": 204,
@@ -28,7 +29,7 @@ _EXAMPLE = {
     "updatedAt": "2026-05-03T10:21:14.512Z",
 }
 _PENDING_EXAMPLE = _EXAMPLE | {"status": "pending", "attempts": 0, "lastStatus": None}
-_TEST_EXAMPLE = _PENDING_EXAMPLE | {
+TEST_EXAMPLE = _PENDING_EXAMPLE | {
     "event": "webhook.test",
     "splitId": None,
     "nextAttemptAt": "2026-05-03T10:21:14.512Z",
@@ -51,7 +52,7 @@ _SECRET_EXAMPLE = {
     "createdAt": "2026-05-03T10:20:30.000Z",
     "expiresAt": None,
 }
-_OF_DELIVERY = {"delivery_id": "$response.body#/data/id"}
+OF_DELIVERY = {"delivery_id": "$response.body#/data/id"}
 
 
 @router.get(
@@ -67,13 +68,20 @@ def list_deliveries(
     cursor: Cursor = None,
     status: DeliveryStatus | None = None,
     split_id: Annotated[str | None, Query(alias="splitId", pattern=ID)] = None,
+    endpoint_id: Annotated[str | None, Query(alias="endpointId", pattern=ID)] = None,
 ) -> JsonResponse:
     """List deliveries, newest first. The log is kept for 30 days."""
     with services.database.read() as session:
         found, next_cursor = services.webhooks.deliveries(
-            session, caller.account_id, limit=limit, cursor=cursor, status=status, split_id=split_id
+            session,
+            caller.account_id,
+            limit=limit,
+            cursor=cursor,
+            status=status,
+            split_id=split_id,
+            endpoint_id=endpoint_id,
         )
-        items = [_delivery(each) for each in found]
+        items = [delivery_view(each) for each in found]
     return success(schemas.DeliveryPage(items=items, next_cursor=next_cursor))
 
 
@@ -100,7 +108,7 @@ def replay_delivery(services: ServicesDep, caller: CallerDep, delivery_id: str) 
     """Deliver an event again: creates a delivery with the same event id and body."""
     with services.database.write() as session:
         delivery = services.webhooks.replay(session, caller.account_id, delivery_id)
-    return success(_delivery(delivery))
+    return success(delivery_view(delivery))
 
 
 @router.post(
@@ -109,15 +117,15 @@ def replay_delivery(services: ServicesDep, caller: CallerDep, delivery_id: str) 
     operation_id="sendWebhookTest",
     openapi_extra=documented(
         request={"url": "https://example.com/webhooks/stems"},
-        response=_TEST_EXAMPLE,
-        links={"getWebhookDelivery": _OF_DELIVERY, "replayWebhookDelivery": _OF_DELIVERY},
+        response=TEST_EXAMPLE,
+        links={"getWebhookDelivery": OF_DELIVERY, "replayWebhookDelivery": OF_DELIVERY},
     ),
 )
 def send_test(services: ServicesDep, caller: CallerDep, body: schemas.TestRequest) -> JsonResponse:
     """Send a `webhook.test` event, signed like any other and attempted once. The delivery shows the result."""
     with services.database.write() as session:
         delivery = services.webhooks.send_test(session, caller.account_id, body.url)
-    return success(_delivery(delivery))
+    return success(delivery_view(delivery))
 
 
 @router.get(
@@ -150,7 +158,8 @@ def rotate_secret(services: ServicesDep, caller: CallerDep) -> JsonResponse:
     return success(schemas.NewSecret(secret=secret), {"Cache-Control": "no-store"})
 
 
-def _delivery(delivery: WebhookDelivery) -> schemas.Delivery:
+def delivery_view(delivery: WebhookDelivery) -> schemas.Delivery:
+    """Return a delivery as clients see it."""
     return schemas.Delivery(**_fields(delivery))
 
 
@@ -166,7 +175,8 @@ def _fields(delivery: WebhookDelivery) -> dict[str, Any]:
         "event": event.kind,
         "event_id": event.id,
         "split_id": event.split_id,
-        "url": event.url,
+        "url": delivery.url,
+        "endpoint_id": delivery.endpoint_id,
         "status": delivery.status,
         "attempts": delivery.attempts,
         "last_status": delivery.last_status,
