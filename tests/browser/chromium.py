@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Request, sync_playwright
 
-from stemsplitter.console.access import COOKIE
+from stemsplitter.console.cookies import COOKIE
 
 TIMEOUT_MS = 60_000  # generous, for a busy machine
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 360, "height": 780}

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from stemsplitter.accounts import passwords
-from stemsplitter.console.access import COOKIE
+from stemsplitter.console.cookies import COOKIE
 from stemsplitter.processes.app import create_app
 from stemsplitter.services import Services
 from tests.services import files_are_made, services, settings

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 
 from stemsplitter.clock import now
 from stemsplitter.console import account
-from stemsplitter.console.access import COOKIE
+from stemsplitter.console.cookies import COOKIE
 from stemsplitter.processes.first_account import sign_in_link
 from stemsplitter.rate_limits.service import DAY_S, Policy
 from stemsplitter.services import Services

@@ -67,9 +67,11 @@ class Page(HTMLParser):
         for name in ("src", "action", "formaction"):
             assert found.get(name, "/").startswith("/"), found
         if tag == "link":
-            assert (
-                found["href"].startswith(("/static/", "/splits/", "/manifest.", "/blog/"))
-                or found["rel"] == "canonical"
+            assert found["href"].startswith(("/static/", "/splits/", "/manifest.", "/blog/")) or found[
+                "rel"
+            ] in (
+                "canonical",
+                "alternate",
             )
         if "id" in found:
             self.ids.append(found["id"])

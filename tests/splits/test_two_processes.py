@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from stemsplitter.api import event_stream
-from stemsplitter.console.access import COOKIE
+from stemsplitter.console.cookies import COOKIE
 from stemsplitter.database import Database
 from stemsplitter.jobs import repository
 from stemsplitter.processes.app import create_app

@@ -24,7 +24,18 @@ ROWS = 500  # of a query
 PARTS: Final[dict[str, tuple[type[Base], tuple[str, ...]]]] = {
     "account": (
         Account,
-        ("id", "email", "name", "role", "balance", "created_at", "verified_at", "mail_done", "mail_low_credits"),
+        (
+            "id",
+            "email",
+            "name",
+            "role",
+            "balance",
+            "created_at",
+            "verified_at",
+            "mail_done",
+            "mail_low_credits",
+            "language",
+        ),
     ),
     "apiKeys": (ApiKey, ("id", "name", "prefix", "created_at", "last_used_at", "revoked_at")),
     "apiRequests": (ApiRequest, ("key_id", "at", "method", "path", "status", "request_id", "ms")),

@@ -33,6 +33,8 @@ class Account(Base):
     # the messages that the account gets
     mail_done: Mapped[bool] = mapped_column(default=False)
     mail_low_credits: Mapped[bool] = mapped_column(default=True)
+    # of its mails and pages; empty: that of the browser, and English for mails
+    language: Mapped[str] = mapped_column(default="")
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
 
 

@@ -55,11 +55,12 @@ class AccountService:
         self._max_api_keys = settings.max_api_keys
         self._grant_free_credits = grant_free_credits
 
-    def sign_up(self, email: str, password: str, *, verifies: bool) -> Account:
+    def sign_up(self, email: str, password: str, *, verifies: bool, language: str = "") -> Account:
         """Create an account for a visitor, whose address is not verified.
 
         Args:
             verifies: if it will be; the free credits are granted then, otherwise now.
+            language: of its mails, as a code such as ``de``.
 
         Raises:
             Conflict: sign-up is closed, or the address has an account.
@@ -70,6 +71,7 @@ class AccountService:
         password_hash = passwords.hash_password(password)
         with self._database.write() as session:
             account = self._add(session, email, password_hash)
+            account.language = language
             if not verifies:
                 self._grant_free_credits(session, account.id)
                 session.refresh(account, ["balance"])
@@ -188,6 +190,10 @@ class AccountService:
         account = repository.account(session, account_id)
         account.email = self.checked_new_email(session, account_id, email)
         account.verified_at = verified_at
+
+    def set_language(self, session: Session, account_id: str, language: str) -> None:
+        """Set the language of the account's pages and mails. Raises NotFound."""
+        repository.account(session, account_id).language = language
 
     def checked_new_email(self, session: Session, account_id: str, email: str) -> str:
         """Return an address in lower case that the account may have. Raises like :meth:`set_email`."""

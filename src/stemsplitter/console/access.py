@@ -3,7 +3,6 @@
 import hmac
 import ipaddress
 import re
-from datetime import timedelta
 from typing import Annotated
 from urllib.parse import quote, urlsplit
 
@@ -12,13 +11,15 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import RedirectResponse, Response
 
 from stemsplitter.api.errors import answer
+from stemsplitter.console.cookies import COOKIE
 from stemsplitter.console.errors import wants_page
+from stemsplitter.console.language import language_of
+from stemsplitter.languages.current import choose
 from stemsplitter.service_errors import NotFound, ServiceError
 from stemsplitter.services import Services
-from stemsplitter.sessions.service import LIFETIME, SignedIn
+from stemsplitter.sessions.service import SignedIn
 from stemsplitter.settings import Settings
 
-COOKIE = "session"
 HOME = "/splits"  # the page after signing in
 # reserved by RFC 6761, RFC 6762, RFC 8375 and ICANN, and one that routers use
 _LOCAL_NAMES = (".localhost", ".local", ".home.arpa", ".internal", ".lan")
@@ -44,7 +45,7 @@ def install(app: FastAPI) -> None:
 
 
 async def guard(request: Request) -> None:
-    """Find the session, and reject cross-site requests. Every router of the console depends on it.
+    """Find the session and the language, and reject cross-site requests. Every router of the console depends on it.
 
     With a session, a request that changes something needs its CSRF token, in the form field ``csrf`` or the header
     ``X-CSRF-Token``. Without one, the ``Origin`` header must be this server: its public URL, or a local name.
@@ -56,6 +57,7 @@ async def guard(request: Request) -> None:
     services: Services = request.app.state.services
     signed_in = await run_in_threadpool(services.sessions.find, token) if token else None
     request.state.signed_in = signed_in
+    choose(language_of(request))
     if request.method in _SAFE_METHODS:
         return
     if signed_in is None:
@@ -109,21 +111,6 @@ def local_path(wanted: str, otherwise: str = HOME) -> str:
 def see_other(path: str) -> RedirectResponse:
     """Redirect to ``path`` after a form was processed."""
     return RedirectResponse(path, status_code=303)
-
-
-def set_cookie(
-    response: Response, request: Request, value: str, *, name: str = COOKIE, lasts: timedelta = LIFETIME
-) -> None:
-    """Set a cookie, that of the session by default, which scripts and forms of other sites cannot use."""
-    services: Services = request.app.state.services
-    response.set_cookie(
-        name,
-        value,
-        max_age=int(lasts.total_seconds()),
-        httponly=True,
-        samesite="lax",
-        secure=services.settings.base_url.startswith("https://"),
-    )
 
 
 def _is_from_here(request: Request, settings: Settings) -> bool:

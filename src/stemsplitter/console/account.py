@@ -14,10 +14,12 @@ from starlette.responses import Response
 from stemsplitter.accounts.models import Account
 from stemsplitter.accounts.secret_box import derive_key
 from stemsplitter.api.dependencies import ServicesDep, client_network
-from stemsplitter.console.access import COOKIE, SignedInDep, local_path, see_other, set_cookie
+from stemsplitter.console.access import SignedInDep, local_path, see_other
+from stemsplitter.console.cookies import COOKIE, set_cookie
 from stemsplitter.console.rendering import page
 from stemsplitter.console.verify import send_link
 from stemsplitter.credits.service import LOW_BALANCE
+from stemsplitter.languages import current
 from stemsplitter.rate_limits.service import DAY_S, Policy, wide_network
 from stemsplitter.service_errors import RateLimited, ServiceError, Unauthorized
 from stemsplitter.services import Services
@@ -89,7 +91,9 @@ def sign_up(
         address = request.client.host if request.client else ""
         of_network = Policy("sign-up from one network", NETWORK_SIGN_UPS * sign_ups.limit, DAY_S)
         services.rate_limits.check(wide_network(address), of_network)
-        account = services.accounts.sign_up(email, password, verifies=services.mail.enabled)
+        account = services.accounts.sign_up(
+            email, password, verifies=services.mail.enabled, language=current()
+        )
     except ServiceError as error:
         return page(
             request, "sign_up.html", status=error.status, next=next, email=email, error=_sentence(error)

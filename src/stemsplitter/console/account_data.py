@@ -7,8 +7,9 @@ from starlette.responses import Response, StreamingResponse
 
 from stemsplitter.account_data.export import stream_export
 from stemsplitter.api.dependencies import ServicesDep
-from stemsplitter.console.access import COOKIE, SignedInDep, see_other
+from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.account import throttle
+from stemsplitter.console.cookies import COOKIE
 from stemsplitter.console.rendering import page
 from stemsplitter.rate_limits.service import HOUR_S, Policy
 from stemsplitter.service_errors import Conflict, ServiceError

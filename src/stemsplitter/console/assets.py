@@ -8,12 +8,15 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from stemsplitter.api.compression import accepts_gzip, compressed
+from stemsplitter.languages import LANGUAGES, SOURCE, catalog
 from stemsplitter.service_errors import NotFound
 
 _FOLDER = Path(__file__).parent / "static"
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
 _COMPRESSED = (".woff2",)  # by their format
-_FILES = {path.name: path.read_bytes() for path in sorted(_FOLDER.iterdir()) if path.suffix in _TYPES}
+_FILES = {path.name: path.read_bytes() for path in sorted(_FOLDER.iterdir()) if path.suffix in _TYPES} | {
+    f"texts.{language}.js": catalog(language).script() for language in LANGUAGES if language != SOURCE
+}
 # of all files together, so that imports of scripts and style sheets, which are relative, have it too
 VERSION = hashlib.sha256(b"".join(_FILES.values())).hexdigest()[:16]
 

@@ -1,30 +1,27 @@
-"""Page templates. Values are escaped; an undefined variable is an error."""
+"""Pages, rendered from templates in the language of the reader."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from pathlib import Path
+from functools import cache
 from typing import Any
 
 from fastapi import Request
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment
 from starlette.responses import HTMLResponse, Response
 
 from stemsplitter.api.compression import compress
 from stemsplitter.audio.formats import FORMATS
-from stemsplitter.console import assets
-from stemsplitter.console.tasks import TASKS
-from stemsplitter.console.tools import TOOLS
+from stemsplitter.console import environments
+from stemsplitter.console.language import alternates, is_asked, language_of, remember
+from stemsplitter.languages import ngettext, using
+from stemsplitter.languages.formats import count, day, decimal, percent, price, short, size, spoken
 from stemsplitter.sessions.service import SignedIn
 from stemsplitter.settings import Settings
-from stemsplitter.sizes import size
 from stemsplitter.splits.models import Split
 from stemsplitter.splits.schemas import SplitView
-from stemsplitter.version import __version__
 
-_TEMPLATES = Path(__file__).parent / "templates"
 THEME_COOKIE = "theme"
 THEMES = ("light", "dark")
-_SIGNS = {"usd": "$", "eur": "€", "gbp": "£"}
 
 
 def page(
@@ -39,33 +36,45 @@ def page(
     """Render a template with ``context``. Search engines skip the page unless it is ``indexed``.
 
     Templates also get ``request``, ``signed_in`` (:class:`SignedIn` or None), ``csrf`` (the session's token, empty
-    without a session), ``theme`` (empty for that of the system), ``page_url`` (empty for pages
-    that search engines skip), ``settings``, ``tools`` and ``version``.
+    without a session), ``theme`` (empty for that of the system), ``page_url`` and ``alternates`` (its address, and
+    those in all languages; empty for pages that search engines skip), ``settings``, ``tools``, ``language``
+    and ``version``.
     """
     signed_in: SignedIn | None = getattr(request.state, "signed_in", None)
     settings: Settings = request.app.state.services.settings
     theme = request.cookies.get(THEME_COOKIE, "")
-    text = _environment.get_template(template).render(
+    language = language_of(request)
+    # of pages for search engines: those that anybody can read
+    is_public = not signed_in and status == 200 and indexed
+    addresses = alternates(f"{settings.base_url}{request.url.path}") if is_public else {}
+    text = render(
+        template,
+        language,
         request=request,
         signed_in=signed_in,
         csrf=signed_in.session.csrf if signed_in else "",
         settings=settings,
-        # of pages for search engines: those that anybody can read
-        page_url=""
-        if signed_in or status != 200 or not indexed
-        else f"{settings.base_url}{request.url.path}",
+        page_url=addresses.get(language if is_asked(request) else "x-default", ""),
+        alternates=addresses,
         theme=theme if theme in THEMES else "",
         **context,
     )
     # pages of a session contain its CSRF token, so they are not compressed
-    caching = {"Cache-Control": "no-store" if signed_in else "no-cache", "Vary": "Cookie"}
-    response = HTMLResponse(text, status_code=status, headers=caching | dict(headers or {}))
+    about = {
+        "Cache-Control": "no-store" if signed_in else "no-cache",
+        "Content-Language": language,
+        "Vary": "Cookie, Accept-Language",
+    }
+    response = HTMLResponse(text, status_code=status, headers=about | dict(headers or {}))
+    if is_asked(request):
+        remember(response, request, language)
     return response if signed_in else compress(request, response)
 
 
-def render(template: str, **context: Any) -> str:
-    """Render a template that is not a page, such as a message."""
-    return _environment.get_template(template).render(**context)
+def render(template: str, language: str, **context: Any) -> str:
+    """Render a template in a language; a page, or the text of a message."""
+    with using(language):
+        return _environment(language).get_template(template).render(**context)
 
 
 def duration(seconds: float) -> str:
@@ -74,28 +83,6 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(whole, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def spoken(seconds: float) -> str:
-    """Format seconds in words, rounded: ``45 seconds``, ``10 minutes``, ``1 hour``, ``90 minutes``."""
-    whole, unit = round(seconds), "second"
-    if whole >= 60:
-        whole, unit = round(whole / 60), "minute"
-        if whole % 60 == 0 or whole >= 120:
-            whole, unit = round(whole / 60), "hour"
-    return f"{whole} {unit}" if whole == 1 else f"{whole} {unit}s"
-
-
-def count(number: int) -> str:
-    """Format an integer as ``30,000``."""
-    return f"{number:,}"
-
-
-def price(hundredths: int, currency: str) -> str:
-    """Format an amount in hundredths as ``$12.00``, or ``12.00 SEK`` for currencies without a sign of their own."""
-    amount = f"{hundredths // 100:,}.{hundredths % 100:02}"
-    sign = _SIGNS.get(currency.lower())
-    return f"{sign}{amount}" if sign else f"{amount} {currency.upper()}"
 
 
 def moment(at: datetime) -> str:
@@ -110,7 +97,9 @@ def iso(at: datetime) -> str:
 
 def output(split: Split | SplitView) -> str:
     """Describe the stems and the format of a split: ``6 stems · MP3``."""
-    return f"{split.stem_model.removesuffix('s')} stems · {FORMATS[split.output_format].label}"
+    number = int(split.stem_model.removesuffix("s"))
+    stems = ngettext("%(number)s stem", "%(number)s stems", number) % {"number": number}
+    return f"{stems} · {FORMATS[split.output_format].label}"
 
 
 def song(split: SplitView) -> str:
@@ -118,14 +107,25 @@ def song(split: SplitView) -> str:
     return split.title or split.filename
 
 
-_environment = Environment(
-    loader=FileSystemLoader(_TEMPLATES),
-    autoescape=True,
-    undefined=StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
+@cache
+def _environment(language: str) -> Environment:
+    environment = environments.environment(language)
+    environment.filters |= {each.__name__: each for each in _FILTERS}
+    return environment
+
+
+_FILTERS = (
+    count,
+    day,
+    decimal,
+    duration,
+    iso,
+    moment,
+    output,
+    percent,
+    price,
+    short,
+    size,
+    song,
+    spoken,
 )
-_environment.filters |= {
-    each.__name__: each for each in (duration, spoken, count, size, price, moment, iso, output, song)
-}
-_environment.globals |= {"static": assets.url, "tools": (*TASKS, *TOOLS), "version": __version__}

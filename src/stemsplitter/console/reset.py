@@ -6,16 +6,21 @@ from starlette.responses import Response
 
 from stemsplitter.accounts.passwords import hash_password
 from stemsplitter.api.dependencies import ServicesDep, client_network
-from stemsplitter.console.access import see_other, set_cookie
+from stemsplitter.console.access import see_other
 from stemsplitter.console.account import Text
+from stemsplitter.console.cookies import set_cookie
 from stemsplitter.console.rendering import page, render
+from stemsplitter.languages import current, marked, using
+from stemsplitter.languages import gettext as _
 from stemsplitter.rate_limits.service import HOUR_S, Policy
 from stemsplitter.service_errors import NotFound, ServiceError
 from stemsplitter.services import Services
 
 FROM_ADDRESS = Policy("password reset", 20, HOUR_S)
 TO_ACCOUNT = Policy("password reset of one account", 3, HOUR_S)
-SENT = "If there is an account with this address, a link to set a new password is on its way. It works for an hour."
+SENT = marked(
+    "If there is an account with this address, a link to set a new password is on its way. It works for an hour."
+)
 
 router = APIRouter()
 
@@ -38,7 +43,7 @@ def ask(request: Request, services: ServicesDep, email: Text) -> Response:
         return page(
             request, "reset.html", status=error.status, can_mail=True, email=email, done="", error=str(error)
         )
-    response = page(request, "reset.html", can_mail=True, email="", done=SENT, error="")
+    response = page(request, "reset.html", can_mail=True, email="", done=_(SENT), error="")
     response.background = BackgroundTask(_send, services, email)  # its duration would disclose the account
     return response
 
@@ -78,8 +83,10 @@ async def _send(services: Services, email: str) -> None:
             if account is None or account.disabled_at is not None:
                 return
             url = f"{services.settings.base_url}/reset/{services.sessions.make_link(session, account.id)}"
-            to = account.email
+            to, language = account.email, account.language or current()
     except NotFound:
         return
-    text, html = (render(f"mail_reset.{kind}", url=url) for kind in ("txt", "html"))
-    await services.mail.send(to, "Set a new password", text, html)
+    text, html = (render(f"mail_reset.{kind}", language, url=url) for kind in ("txt", "html"))
+    with using(language):
+        subject = _("Set a new password")
+    await services.mail.send(to, subject, text, html)

@@ -8,6 +8,8 @@ from stemsplitter.accounts.service import checked_email
 from stemsplitter.api.dependencies import ServicesDep, client_network
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.rendering import page, render
+from stemsplitter.languages import current
+from stemsplitter.languages import gettext as _
 from stemsplitter.rate_limits.service import HOUR_S, Policy
 from stemsplitter.service_errors import NotFound
 from stemsplitter.services import Services
@@ -59,5 +61,7 @@ def send_link(request: Request, services: Services, account_id: str, email: str)
     with services.database.write() as session:
         token = services.address_proofs.make_link(session, account_id, email)
     url = f"{services.settings.base_url}/verify/{token}"
-    text, html = (render(f"mail_verify.{kind}", url=url) for kind in ("txt", "html"))
-    return BackgroundTask(services.mail.send, checked_email(email), "Confirm your email address", text, html)
+    text, html = (render(f"mail_verify.{kind}", current(), url=url) for kind in ("txt", "html"))
+    return BackgroundTask(
+        services.mail.send, checked_email(email), _("Confirm your email address"), text, html
+    )

@@ -28,7 +28,7 @@ from stemsplitter.api.routes import webhook_endpoints as saved_webhook_endpoints
 from stemsplitter.api.routes import webhooks as webhooks_endpoints
 from stemsplitter.api.upload_body import UPLOADS_PER_ACCOUNT
 from stemsplitter.console import routers as console
-from stemsplitter.console.access import COOKIE
+from stemsplitter.console.cookies import COOKIE
 from stemsplitter.console.headers import SecurityHeaders
 from stemsplitter.services import Services
 from stemsplitter.tool_jobs.service import read_views

@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("verified_at", sa.BigInteger(), nullable=True),
         sa.Column("mail_done", sa.Boolean(), nullable=False),
         sa.Column("mail_low_credits", sa.Boolean(), nullable=False),
+        sa.Column("language", sa.String(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.CheckConstraint("role IN ('user', 'operator')", name=op.f("ck_accounts_role")),
         sa.CheckConstraint("balance >= 0", name=op.f("ck_accounts_balance")),

@@ -1,0 +1,18 @@
+// Texts of the scripts in the language of the page. Their translations are in texts.LANGUAGE.js, which the server makes
+// from its catalog. Values of a text are written as {name}.
+
+/** The language of the page; numbers and times are in its format. */
+export const language = globalThis.document?.documentElement.lang || "en";
+const english = { texts: {}, plural: (n) => Number(n !== 1) };
+const { texts, plural } = language === "en" ? english : await import(`./texts.${language}.js`);
+
+const filled = (text, values) => text.replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
+
+/** Translate a text and fill in its values. */
+export const _ = (text, values = {}) => filled(texts[text] ?? text, values);
+
+/** Translate a text with the number `n`, which the text can contain as {n}. */
+export function ngettext(one, many, n, values = {}) {
+  const form = texts[one]?.[plural(n)] ?? (n === 1 ? one : many);
+  return filled(form, { n: n.toLocaleString(language), ...values });
+}
