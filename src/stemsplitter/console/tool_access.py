@@ -11,7 +11,8 @@ from fastapi import Depends, Request
 from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ServicesDep, client_network
-from stemsplitter.console.access import SignInRequired, guard, set_cookie
+from stemsplitter.console.access import SignInRequired, guard
+from stemsplitter.console.cookies import set_cookie
 from stemsplitter.console.tools import Tool, find_tool
 from stemsplitter.rate_limits.service import HOUR_S, Policy
 from stemsplitter.service_errors import NotFound
