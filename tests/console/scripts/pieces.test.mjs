@@ -144,3 +144,41 @@ test("a failed load pauses and is reported, and playing again works", async () =
   assert.ok(player.context.sources.length > 0);
   player.engine.pause();
 });
+
+test("playing from the exact end of the song ends", async () => {
+  const player = open(3 * PIECE / RATE);
+  const told = [];
+  for (const name of ["end", "error"]) player.engine.addEventListener(name, () => told.push(name));
+  await player.engine.play();
+  player.engine.seek(3 * PIECE / RATE);
+  await settle();
+  assert.deepEqual([told, player.engine.playing, player.engine.position], [["end"], false, 0]);
+});
+
+test("a context that does not start is an error, and playing later works", async (t) => {
+  const player = open();
+  t.after(() => player.engine.pause());
+  const real = setTimeout;
+  globalThis.setTimeout = (run) => real(run, 1);
+  player.context.state = "suspended";
+  player.context.resume = () => new Promise(() => {});
+  await assert.rejects(player.engine.play(), /has not started the sound/);
+  player.context.resume = () => Promise.reject(new Error("interrupted"));
+  await assert.rejects(player.engine.play(), /has not started the sound/);
+  globalThis.setTimeout = real;
+  assert.equal(player.engine.playing, false);
+  player.context.resume = async () => {};
+  await Promise.all([player.engine.play(), player.engine.play()]);
+  await settle();
+  assert.ok(parts(player).length >= 2);
+});
+
+test("playback that waits for a late piece says so", async (t) => {
+  const player = open();
+  t.after(() => player.engine.pause());
+  await player.engine.play();
+  await settle();
+  assert.equal(player.engine.waiting, false);
+  player.context.currentTime += 100; // nothing more was added
+  assert.equal(player.engine.waiting, true);
+});

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-const { LoadError, Previews, exact, fetchChecked } = await import(`${process.env.STATIC}/previews.js`);
+const { LoadError } = await import(`${process.env.STATIC}/loading.js`);
+const { Previews, exact } = await import(`${process.env.STATIC}/previews.js`);
 
 const RATE = 100;
 const PIECE = 200;
@@ -119,17 +120,4 @@ test("a decoder that ignores the header returns the delay, which is dropped", ()
   assert.deepEqual([...cut.getChannelData(1).slice(0, 2)], [30, 31]);
   assert.equal(exact(cut, 200, 30), cut);
   assert.equal(exact(decoded, 230, 30).getChannelData(1)[0], 0);
-});
-
-test("errors say what is wrong", async () => {
-  const answer = (status, headers = {}) => {
-    globalThis.fetch = async () => new Response(null, { status, headers });
-    return fetchChecked("/x");
-  };
-  await assert.rejects(answer(401), /Sign in again/);
-  await assert.rejects(answer(404), /deleted or have expired/);
-  await assert.rejects(answer(500), /error \(500\)/);
-  await assert.rejects(answer(202, { "Retry-After": "3" }), (error) => error.retry === 3);
-  globalThis.fetch = async () => { throw new TypeError("network"); };
-  await assert.rejects(fetchChecked("/x"), /cannot be reached/);
 });

@@ -5,17 +5,25 @@
 //
 // `position`, `duration` and loops are in seconds. Both dispatch the events "end" and "change" (playing or not).
 
-import { fetchChecked } from "./previews.js";
+import { LoadError, load, within } from "./loading.js";
 
 // seconds between the request to start and the sound, in which every stem is scheduled
 export const AHEAD = 0.05;
 const GLIDE = 0.012; // seconds in which a gain reaches its target: a jump would click
 const DRIFT = 0.04; // largest offset in seconds of an element before it is corrected
 const WATCH = 100; // milliseconds
+const STARTING = 4; // seconds in which the browser starts the clock
 const [SUMMED, METERED] = [2048, 1024]; // samples of which the peak is shown
 
 /** The frame of the clock at which sound begins, at its time `when` or soon. */
 export const firstFrame = ({ currentTime, sampleRate }, when = 0) => Math.ceil(Math.max(currentTime + AHEAD, when) * sampleRate);
+
+/** The browser does not play sound. */
+export class SoundError extends Error {
+  constructor() {
+    super("The browser has not started the sound. Check the sound output of this device and press Play again.");
+  }
+}
 
 export class Engine extends EventTarget {
   speed = 1;
@@ -33,6 +41,16 @@ export class Engine extends EventTarget {
     this.master = new AnalyserNode(context, { fftSize: SUMMED });
     this.volume = new GainNode(context);
     this.master.connect(this.volume).connect(context.destination);
+  }
+
+  /** Start the clock. Rejects with a SoundError if the browser does not, for which `resume` of contexts just waits. */
+  async start() {
+    if (this.context.state === "running" || !(this.context instanceof AudioContext)) return;
+    const failed = new SoundError();
+    const resumed = this.context.resume().catch(() => {
+      throw failed;
+    });
+    await within(STARTING, resumed, failed);
   }
 
   /** Connect a stem to the sum: pan, then gain. Mono counts as two equal channels, as in the server's mix. */
@@ -123,7 +141,8 @@ export class BufferEngine extends Engine {
 
   async play() {
     if (this.playing) return;
-    if (this.context.state === "suspended" && this.context instanceof AudioContext) await this.context.resume();
+    await this.start();
+    if (this.playing) return;
     this.#start(this.#rest >= this.duration ? 0 : this.#rest);
     this.setPlaying(true);
   }
@@ -191,6 +210,7 @@ export class ElementEngine extends Engine {
     for (const [name, url] of urls) {
       const element = new Audio(url);
       element.preload = "auto";
+      element.addEventListener("error", () => this.#failed());
       this.addStrip(name, new MediaElementAudioSourceNode(context, { mediaElement: element }));
       this.#elements.set(name, element);
     }
@@ -210,8 +230,8 @@ export class ElementEngine extends Engine {
   }
 
   async play() {
-    await this.context.resume();
-    await Promise.all([...this.#elements.values()].map((element) => element.play()));
+    await this.start();
+    await Promise.all([...this.#elements.values()].map(begin));
     this.#timer ??= setInterval(() => this.#watch(), WATCH);
     this.setPlaying(true);
   }
@@ -239,6 +259,12 @@ export class ElementEngine extends Engine {
     }
   }
 
+  #failed() {
+    if (!this.playing) return; // play() rejects
+    this.pause();
+    this.dispatchEvent(new CustomEvent("error", { detail: streamError() }));
+  }
+
   #ended() {
     this.pause();
     this.seek(0);
@@ -246,12 +272,28 @@ export class ElementEngine extends Engine {
   }
 }
 
+const streamError = () => new LoadError("The stems cannot be loaded. Check your connection and press Play again.");
+
+/** Play an element, which loads again after an error. */
+async function begin(element) {
+  if (element.error) {
+    const at = element.currentTime;
+    element.load();
+    element.currentTime = at;
+  }
+  try {
+    await element.play();
+  } catch (error) {
+    throw error.name === "NotAllowedError" ? new SoundError() : streamError();
+  }
+}
+
 /** Fetch and decode stems one after the other. `urls` maps names to URLs; `onProgress` receives the number done. */
 export async function decodeStems(context, urls, onProgress) {
   const buffers = new Map();
   for (const [name, url] of urls) {
-    const answer = await fetchChecked(url);
-    buffers.set(name, await context.decodeAudioData(await answer.arrayBuffer()));
+    const { data } = await load(url);
+    buffers.set(name, await context.decodeAudioData(data));
     onProgress(buffers.size);
   }
   return buffers;

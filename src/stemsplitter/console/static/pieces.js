@@ -31,7 +31,7 @@ export class PieceEngine extends Engine {
     return this.#previews.sampleRate;
   }
 
-  /** True while playback waits for pieces. */
+  /** True while playback waits for pieces, at the start or later. */
   get waiting() {
     return this.playing && this.#output.isEmpty;
   }
@@ -60,7 +60,8 @@ export class PieceEngine extends Engine {
   /** Play from the position, at the time `when` of the clock or soon. */
   async play(when = 0) {
     if (this.playing) return;
-    if (this.context.state === "suspended" && this.context instanceof AudioContext) await this.context.resume();
+    await this.start();
+    if (this.playing) return;
     if (this.#rest >= this.duration) this.#rest = 0;
     this.setPlaying(true);
     this.#timer = setInterval(() => this.#watch(), WATCH);
@@ -103,8 +104,14 @@ export class PieceEngine extends Engine {
   }
 
   async #openStretched() {
-    const { StretchedOutput } = await import("./stretched.js");
-    return StretchedOutput.open(this.context, this.strips, this.#rate);
+    try {
+      const { StretchedOutput } = await import("./stretched.js");
+      const failed = () => this.dispatchEvent(new Event("unstretchable"));
+      return await StretchedOutput.open(this.context, this.strips, this.#rate, failed);
+    } catch (error) {
+      this.#stretched = null; // try again on the next change
+      throw error;
+    }
   }
 
   #start(seconds, when = 0) {
@@ -113,6 +120,7 @@ export class PieceEngine extends Engine {
     this.#rest = loop && seconds >= loop.end ? loop.start : seconds;
     this.#next = Math.round(this.#rest * this.#rate);
     this.#output.start(when);
+    if (this.#next >= this.#previews.samples) this.#finish();
     this.#watch();
   }
 
@@ -170,8 +178,13 @@ export class PieceEngine extends Engine {
     const isFirst = this.#output.isEmpty;
     this.#output.add(stems, start, from, to);
     const following = to === loopEnd ? Math.round(this.loop.start * this.#rate) : to;
-    this.#next = following < samples ? following : null;
-    if (this.#next === null) this.#output.finish();
+    this.#next = following;
+    if (following >= samples) this.#finish();
     if (isFirst) this.dispatchEvent(new Event("change"));
+  }
+
+  #finish() {
+    this.#next = null;
+    this.#output.finish();
   }
 }

@@ -1,14 +1,14 @@
 // The player. All settings are fields of the form, so that the server renders the mix that is heard.
 // Tests read the engine from the form: form.engine.positions().
 import { toast } from "./app.js";
-import { AHEAD, BufferEngine, ElementEngine, decodeStems } from "./engine.js";
+import { AHEAD, SoundError } from "./engine.js";
 import { Faders } from "./faders.js";
+import { within } from "./loading.js";
 import { Loop } from "./loop.js";
 import { connectMedia, showMedia } from "./media.js";
 import { Metronome, countIn } from "./metronome.js";
-import { PieceEngine } from "./pieces.js";
+import { Opening } from "./opening.js";
 import { Practice } from "./practice.js";
-import { LoadError, Previews, previewCodec } from "./previews.js";
 import { readSaved, save } from "./saved.js";
 import { saveFrom } from "./saving.js";
 import { View } from "./view.js";
@@ -18,8 +18,10 @@ import { Waves } from "./waves.js";
 const STEP = 5; // seconds per press of an arrow key
 const CLIPPING_SECONDS = 2;
 const LOWEST_DB = -48; // of a meter
-const PREVIEW_RATE = 48000;
-const PREVIEW_TRIES = 180; // while the server makes them
+const SOUND_TRIES = 3; // to start the sound, each with a new audio context
+const SLOW = 1000; // milliseconds after which the player says that it waits
+const STUCK = 4000; // milliseconds without progress of a clock that runs
+const TEMPO = 3; // seconds in which the sound waits for the script of other speeds
 
 const form = document.querySelector("[data-player]");
 const help = document.getElementById("keys");
@@ -33,9 +35,20 @@ const metronome = new Metronome(beats);
 const view = new View(length, showView);
 const waves = new Waves(lanes, view, beats, form.dataset.fine);
 const loop = new Loop(form, { lanes, view, position: () => position(), seek, changed: changeLoop });
+const opening = new Opening({
+  previews: form.dataset.previews,
+  urls,
+  isDecoded: "decoded" in form.dataset,
+  faders,
+  tell: (text) => showMessage(text),
+  sampleRate: () => waves.sampleRate,
+  length,
+});
 let engine = null;
-let loading = null;
-let opening = null; // the previews
+let isStarting = false; // from Play until sound is on its way
+let clockSeen = { time: 0, at: 0 }; // of the audio context, and when it got there
+let restarts = 0; // because it had stopped, since Play was pressed
+let waitsSince = null; // when the player began to wait for sound
 let resting = 0; // position in seconds before the engine exists
 let clippingUntil = 0;
 let isRestored = false;
@@ -155,69 +168,30 @@ function showMessage(text, place = "message") {
   message.textContent = text;
 }
 
-/** The previews with their first piece, which shows that this browser decodes them; `null` if there are none. */
-async function openPreviews() {
-  const decoder = new OfflineAudioContext(1, 1, PREVIEW_RATE);
-  const codecs = [...new Set([previewCodec(), "aac"])];
-  for (let tries = 0; codecs.length && tries < PREVIEW_TRIES; tries += 1) {
-    try {
-      const previews = await Previews.open(`${form.dataset.previews}/${codecs[0]}`, decoder);
-      previews.want(0, 2);
-      await previews.piece(0);
-      return previews;
-    } catch (error) {
-      if (error.retry) {
-        if (loading) showMessage("Preparing playback …");
-        await new Promise((resolve) => setTimeout(resolve, 1000 * error.retry));
-      } else if (error instanceof LoadError && !error.isMissing) throw error;
-      else codecs.shift(); // missing, or not decoded by this browser
-    }
-  }
-  return null;
-}
+const WAITING = "Loading …";
 
-/** Begin to load the previews; Play tries again if this failed. */
-function preload() {
-  opening ??= openPreviews();
-  opening.catch(() => (opening = null));
-  return opening;
-}
-
-async function open() {
-  const previews = await preload();
-  // the sample rate of the stems avoids resampling
-  const sampleRate = previews?.sampleRate ?? waves.sampleRate;
-  const context = new AudioContext(sampleRate ? { sampleRate } : {});
-  if (previews) return new PieceEngine(context, previews, faders);
-  if (!urls.get(faders.names[0])) throw new LoadError("This browser cannot play the song.");
-  if ("decoded" in form.dataset) {
-    try {
-      const count = (done) => showMessage(`Loading stems: ${done} of ${urls.size} …`);
-      count(0);
-      return new BufferEngine(context, await decodeStems(context, urls, count), faders);
-    } catch (error) {
-      if (error instanceof LoadError) throw error;
-      toast("This browser cannot decode all stems at once. They are streamed instead and can be slightly out of sync.");
-    }
-  }
-  document.querySelector("[data-streamed]")?.removeAttribute("hidden");
-  return new ElementEngine(context, urls, faders, length());
-}
-
+/** Open the engine at the position of the player. */
 async function load() {
-  loading ??= open();
-  engine = await loading;
-  form.engine = engine;
-  engine.addEventListener("change", show);
-  engine.addEventListener("end", show);
-  engine.addEventListener("error", ({ detail }) => showMessage(detail.message));
-  engine.seek(resting);
-  engine.setLoop(loop.wanted);
-  changeVolume();
+  const opened = await opening.engine();
+  engine = opened;
+  form.engine = opened;
   showMessage("");
-  if (engine.canStretch) {
-    metronome.follow(engine);
-    await changeTempo();
+  opened.addEventListener("change", show);
+  opened.addEventListener("end", show);
+  opened.addEventListener("error", ({ detail }) => showMessage(detail.message));
+  opened.addEventListener("unstretchable", () => {
+    practice.disable();
+    showMessage("This browser cannot change the speed or the pitch.");
+  });
+  opened.context.addEventListener("statechange", () => {
+    if (opened.context.state !== "running" && opened.playing) opened.pause(); // a call, or the device was removed
+  });
+  opened.seek(resting);
+  opened.setLoop(loop.wanted);
+  changeVolume();
+  if (opened.canStretch) {
+    metronome.follow(opened);
+    await within(TEMPO, changeTempo(), null).catch(() => {}); // until it is there, the song has its own speed
     return;
   }
   practice.disable();
@@ -227,24 +201,45 @@ async function load() {
   }
 }
 
+/** Forget an engine that does not sound: the next one has another audio context, and the previews that are loaded. */
+function dropEngine() {
+  resting = position();
+  engine.pause();
+  engine.context.close();
+  engine = null;
+  form.engine = null;
+}
+
 async function playOrPause() {
   if (engine?.playing) {
     engine.pause();
-    return;
+    showMessage("");
+  } else if (!isStarting) {
+    restarts = 0;
+    await play();
   }
-  if (loading && !engine) return;
+}
+
+async function play() {
+  isStarting = true;
   showMessage("");
-  if (!engine) {
-    try {
-      await load();
-    } catch (error) {
-      loading = null;
-      showMessage(error.message);
-      return;
-    }
-  }
-  await engine.play(isPressed("count-in") ? countFour() : 0);
   requestAnimationFrame(follow);
+  try {
+    for (let tries = SOUND_TRIES; !engine?.playing; tries -= 1) await tryPlaying(tries === 1);
+  } catch (error) {
+    showMessage(error.message);
+  }
+  isStarting = false;
+}
+
+async function tryPlaying(isLast) {
+  try {
+    if (!engine) await load();
+    await engine.play(isPressed("count-in") ? countFour() : 0);
+  } catch (error) {
+    if (!(error instanceof SoundError) || isLast) throw error;
+    dropEngine();
+  }
 }
 
 /** Click four times. Returns the time of the clock at which the song starts. */
@@ -263,10 +258,39 @@ function seek(seconds) {
 }
 
 function follow() {
-  if (!engine.playing) return;
-  if (engine.level() > 1) clippingUntil = engine.context.currentTime + CLIPPING_SECONDS;
+  const isPlaying = Boolean(engine?.playing);
+  tellWaiting(isStarting || (isPlaying && engine.waiting));
+  if (!isStarting && !isPlaying) return;
+  if (isPlaying) {
+    if (engine.level() > 1) clippingUntil = engine.context.currentTime + CLIPPING_SECONDS;
+    if (isStuck(engine.context.currentTime)) restart();
+  }
   show();
   requestAnimationFrame(follow);
+}
+
+/** Say that the player waits, unless it says more already. */
+function tellWaiting(waits) {
+  const isShown = document.querySelector("[data-message]").textContent === WAITING;
+  if (!waits) waitsSince = null;
+  else waitsSince ??= performance.now();
+  if (waits && performance.now() - waitsSince > SLOW) {
+    if (document.querySelector("[data-message]").hidden) showMessage(WAITING);
+  } else if (!waits && isShown) showMessage("");
+}
+
+/** Whether the clock of the audio context has stopped although it runs, as after a fault of the sound output. */
+function isStuck(time) {
+  const now = performance.now();
+  if (time !== clockSeen.time || now - clockSeen.at > 2 * STUCK) clockSeen = { time, at: now };
+  return now - clockSeen.at > STUCK;
+}
+
+function restart() {
+  dropEngine();
+  restarts += 1;
+  if (restarts < SOUND_TRIES) play();
+  else showMessage(new SoundError().message);
 }
 
 function show() {
@@ -385,6 +409,7 @@ connectMedia(form.dataset.title, {
 restore();
 form.classList.add("ready"); // keys and buttons work from now on
 // the first page stays small: the sound is loaded when the reader comes near the player
+const preload = () => opening.preload().catch(() => {}); // Play tries again, and tells
 if ("lazy" in form.dataset) for (const kind of ["pointerover", "focusin"]) form.addEventListener(kind, preload, { once: true });
 else preload();
 saveFrom(form, (text) => showMessage(text, "mix-message"));

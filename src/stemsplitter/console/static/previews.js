@@ -1,34 +1,11 @@
 // Previews of the stems: small files of independent pieces of two seconds, loaded piece by piece with range requests.
 // Each piece decodes to the exact number of samples, so that the stems of a piece can be scheduled together.
 
+import { LoadError, load, loadJson, within } from "./loading.js";
+
 const RUN = 4; // most pieces in a request
 const KEPT = 24; // decoded pieces in memory: six stereo stems need 4.6 MB each
-
-/** A response that is an error. `retry` is the number of seconds after which to try again, if it is not final. */
-export class LoadError extends Error {
-  constructor(message, { retry = null, isMissing = false } = {}) {
-    super(message);
-    this.retry = retry;
-    this.isMissing = isMissing;
-  }
-}
-
-/** Fetch, with an error that says what is wrong and what to do. */
-export async function fetchChecked(url, options = {}) {
-  let answer;
-  try {
-    answer = await fetch(url, options);
-  } catch (error) {
-    if (options.signal?.aborted) throw error;
-    throw new LoadError("The server cannot be reached. Check your connection and press Play again.");
-  }
-  if (answer.status === 202) throw new LoadError("The previews are being made. Try again in a moment.", { retry: Number(answer.headers.get("Retry-After")) || 1 });
-  if (answer.status === 204) throw new LoadError("There are no previews.", { isMissing: true });
-  if (answer.status === 401) throw new LoadError("You are signed out. Sign in again.");
-  if ([404, 410].includes(answer.status)) throw new LoadError("The stems were deleted or have expired.", { isMissing: true });
-  if (!answer.ok) throw new LoadError(`The server answered with an error (${answer.status}). Press Play again.`);
-  return answer;
-}
+const DECODING = 30; // seconds that a piece takes at most
 
 /** The codec of previews that this browser decodes: Safari before 18.4 has no Opus in Ogg. */
 export const previewCodec = () => (new Audio().canPlayType('audio/ogg; codecs="opus"') ? "opus" : "aac");
@@ -44,8 +21,7 @@ export class Previews {
 
   /** `base` is the URL of the folder that contains the index and the files; `context` decodes. */
   static async open(base, context) {
-    const index = await (await fetchChecked(`${base}/previews.json`)).json();
-    return new Previews(base, index, context);
+    return new Previews(base, await loadJson(`${base}/previews.json`), context);
   }
 
   constructor(base, index, context) {
@@ -140,9 +116,8 @@ export class Previews {
   async #fetch(name, first, end, signal) {
     const offsets = this.#offsets.get(name);
     const headers = { Range: `bytes=${offsets[first]}-${offsets[end] - 1}` };
-    const answer = await fetchChecked(`${this.#base}/${this.#index.stems[name].file}`, { headers, signal });
-    const data = await answer.arrayBuffer();
-    const from = answer.status === 206 ? offsets[first] : 0; // a proxy may ignore the range
+    const { status, data } = await load(`${this.#base}/${this.#index.stems[name].file}`, { headers, signal });
+    const from = status === 206 ? offsets[first] : 0; // a proxy may ignore the range
     return Array.from({ length: end - first }, (_, at) =>
       data.slice(offsets[first + at] - from, offsets[first + at + 1] - from));
   }
@@ -150,7 +125,8 @@ export class Previews {
   async #decode(found, number, at) {
     const length = Math.min(this.pieceSamples, this.samples - number * this.pieceSamples);
     const decoded = found.map(async ([name, parts]) => {
-      const buffer = await this.#context.decodeAudioData(parts[at]);
+      const late = new LoadError("This browser is too busy to decode the song. Press Play again.");
+      const buffer = await within(DECODING, this.#context.decodeAudioData(parts[at]), late);
       return [name, exact(buffer, length, this.#index.delay)];
     });
     return new Map(await Promise.all(decoded));

@@ -41,8 +41,9 @@ export class ScheduledOutput {
     this.#isFinished = false;
   }
 
+  /** True until something was added, and while what follows is late. */
   get isEmpty() {
-    return this.#parts.length === 0;
+    return this.#parts.length === 0 || (!this.#isFinished && this.#now >= this.#next);
   }
 
   get isDue() {

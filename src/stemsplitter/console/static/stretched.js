@@ -1,6 +1,8 @@
 // Plays parts of stems at another speed or pitch: an audio worklet stretches them, see stretcher.js.
 import { firstFrame } from "./engine.js";
+import { within } from "./loading.js";
 
+const LOADING = 10; // seconds that the script takes at most
 const FED = 2; // seconds of the song that the worklet has in advance
 
 export class StretchedOutput {
@@ -14,14 +16,18 @@ export class StretchedOutput {
   #report = null;
   #speed = 1;
 
-  /** Load the worklet. `strips` maps the names of the stems to their inputs; `rate` is their sample rate. */
-  static async open(context, strips, rate) {
+  /**
+   * Load the worklet. `strips` maps the names of the stems to their inputs; `rate` is their sample rate. `failed()` is
+   * called if it ends with an error, after which it is silent.
+   */
+  static async open(context, strips, rate, failed) {
     if (!context.audioWorklet) throw new Error("Speed and pitch need a secure connection: open this page with https.");
-    await context.audioWorklet.addModule(new URL("stretch_worklet.js", import.meta.url));
-    return new StretchedOutput(context, strips, rate);
+    const late = new Error("The browser has not loaded the script for speed and pitch. Change one of them to try again.");
+    await within(LOADING, context.audioWorklet.addModule(new URL("stretch_worklet.js", import.meta.url)), late);
+    return new StretchedOutput(context, strips, rate, failed);
   }
 
-  constructor(context, strips, rate) {
+  constructor(context, strips, rate, failed) {
     this.#context = context;
     this.#names = [...strips.keys()];
     this.#rate = rate;
@@ -33,6 +39,7 @@ export class StretchedOutput {
       processorOptions: { drums: this.#names.map((name) => name === "drums") },
     });
     [...strips.values()].forEach(({ panner }, number) => this.#node.connect(panner, number));
+    this.#node.onprocessorerror = failed;
     this.#node.port.onmessage = ({ data }) => (this.#report = data);
   }
 

@@ -96,7 +96,12 @@ async function playOrPause() {
     return;
   }
   await apply();
-  await engine.play();
+  try {
+    await engine.play();
+  } catch (error) {
+    showMessage(error.message);
+    return;
+  }
   requestAnimationFrame(follow);
 }
 

@@ -1,10 +1,14 @@
 // Waveforms, drawn from the peaks that the worker stores with the stems.
+import { loadJson } from "./loading.js";
 
-/** The peaks of a split: minimum and maximum in turn for each stem, -127 to 127, and the `loudest` of all. */
+/**
+ * The peaks of a split: minimum and maximum in turn for each stem, -127 to 127, and the `loudest` of all. `null` if they
+ * cannot be loaded, so that there are no waveforms.
+ */
 export async function fetchPeaks(url) {
-  const answer = await fetch(url);
-  if (!answer.ok) return null; // no peaks stored: no waveforms
-  const { sampleRate, samples, stems } = await answer.json();
+  const found = await loadJson(url).catch(() => null);
+  if (!found) return null;
+  const { sampleRate, samples, stems } = found;
   const points = Object.fromEntries(Object.entries(stems).map(([name, text]) => [name, decode(text)]));
   const loudest = Math.max(1, ...Object.values(points).map((values) => values.reduce(larger, 0)));
   return { sampleRate, duration: samples / sampleRate, points, loudest };

@@ -72,7 +72,7 @@ export class Waves {
     if (points / this.#view.factor > POINTS) return;
     const url = this.#fineUrl;
     this.#fineUrl = null;
-    this.#fine = await fetchPeaks(url).catch(() => null);
+    this.#fine = await fetchPeaks(url);
     this.draw();
   }
 
