@@ -21,8 +21,26 @@ def test_public_pages_describe_themselves(visitor: Browser, services: Services) 
         (found,) = re.findall('<meta name="description" content="([^"]+)">', text)
         assert f'<meta property="og:description" content="{found}">' in text and len(found) > 40
         assert '<meta property="og:title" content="' in text and "noindex" not in text
+        assert '<meta name="twitter:card" content="summary_large_image">' in text
+        (picture,) = re.findall('<meta property="og:image" content="([^"]+)">', text)
+        assert picture.startswith(f"{services.settings.base_url}/static/")
         described.add(found)
     assert len(described) == 6
+
+
+def test_preview_picture_has_the_stated_size_and_is_small(visitor: Browser, services: Services) -> None:
+    text = visitor.get("/pricing").text
+    (picture,) = re.findall('<meta property="og:image" content="([^"]+)">', text)
+    answer = visitor.get(picture.removeprefix(services.settings.base_url))
+    assert answer.headers["content-type"] == "image/png" and len(answer.content) < 50_000
+    stated = [re.findall(f'og:image:{side}" content="([0-9]+)"', text)[0] for side in ("width", "height")]
+    assert png_size(answer.content) == tuple(map(int, stated))
+
+
+def png_size(png: bytes) -> tuple[int, int]:
+    """Return width and height of a PNG."""
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    return int.from_bytes(png[16:20]), int.from_bytes(png[20:24])
 
 
 def test_other_pages_are_not_indexed(visitor: Browser, browser: Browser) -> None:

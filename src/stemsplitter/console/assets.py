@@ -12,8 +12,14 @@ from stemsplitter.languages import LANGUAGES, SOURCE, catalog
 from stemsplitter.service_errors import NotFound
 
 _FOLDER = Path(__file__).parent / "static"
-_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".woff2": "font/woff2"}
-_COMPRESSED = (".woff2",)  # by their format
+_TYPES = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".png": "image/png",
+    ".svg": "image/svg+xml",
+    ".woff2": "font/woff2",
+}
+_COMPRESSED = (".png", ".woff2")  # by their format
 _FILES = {path.name: path.read_bytes() for path in sorted(_FOLDER.iterdir()) if path.suffix in _TYPES} | {
     f"texts.{language}.js": catalog(language).script() for language in LANGUAGES if language != SOURCE
 }
