@@ -39,8 +39,9 @@ STEMS = {
 STYLE = """
 @font-face { font-family: Figtree; font-weight: 300 900; src: url(data:font/woff2;base64,FONT); }
 body { margin: 0; background: #12161b; color: #e7eaee; font-family: Figtree; }
-header { display: flex; align-items: center; gap: 20px; padding: 44px 0 20px 60px; font-size: 44px; font-weight: 700; letter-spacing: -.02em; }
-header span { margin-left: auto; padding-right: 60px; font-size: 28px; font-weight: 500; color: #9fa9b5; letter-spacing: 0; }
+header { display: flex; align-items: center; gap: 20px; padding: 44px 60px 20px; }
+header { font-size: 44px; font-weight: 700; letter-spacing: -.02em; }
+header span { margin-left: auto; font-size: 28px; font-weight: 500; color: #9fa9b5; letter-spacing: 0; }
 svg.waves { display: block; margin-left: 60px; }
 text { font: 600 26px Figtree; }
 """
@@ -79,7 +80,8 @@ def preview(stems: Mapping[str, Peaks], icon: str) -> str:
     image = f"data:image/svg+xml;base64,{base64.b64encode(icon.encode()).decode()}"
     return (
         f"<style>{STYLE.replace('FONT', font)}</style>"
-        f'<header><img src="{image}" width="68" height="68">Stem Splitter<span>Separate songs into stems</span></header>'
+        f'<header><img src="{image}" width="68" height="68">Stem Splitter'
+        "<span>Separate songs into stems</span></header>"
         f'<svg class="waves" width="1140" height="{LANE * len(STEMS)}">{lanes}</svg>'
     )
 
