@@ -3,8 +3,11 @@
 import json
 import os
 import signal
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,11 +15,20 @@ import obstore
 import pytest
 import soundfile
 from distributed import Client, LocalCluster
+from obstore.exceptions import GenericError
 
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.cluster import LibrarySettings, connected, runs, separate_library, tasks
+from stemsplitter.cluster import (
+    LibrarySettings,
+    connected,
+    connection,
+    locations,
+    runs,
+    separate_library,
+    tasks,
+)
 from stemsplitter.cluster.locations import open_location
-from stemsplitter.errors import RequestError, StemSplitterError
+from stemsplitter.errors import RequestError, StemSplitterError, Stopped
 from stemsplitter.library.manifest import Manifest
 from stemsplitter.storage.s3 import Bucket
 from tests import buckets
@@ -40,12 +52,18 @@ def client() -> Iterator[Client]:
         yield client
 
 
+@pytest.fixture(autouse=True)
+def new_stores() -> None:
+    locations._open.cache_clear()
+
+
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch, toy_model: ToyModel, tmp_path: Path) -> Iterator[ToyModel]:
     monkeypatch.setattr("stemsplitter.catalogue.opening.load_model", lambda *_: toy_model)
     monkeypatch.setattr(ModelStore, "is_ready", lambda *_: True)
     monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path / "cache"))
     tasks._loaded.cache_clear()
+    monkeypatch.setattr(runs, "PAUSES_S", (0.01,))
     yield toy_model
     tasks._loaded.cache_clear()
 
@@ -138,6 +156,95 @@ def test_run_goes_on_where_the_manifest_ends(client: Client, toy: ToyModel, tmp_
     assert all("loudness" in stem for line in lines for stem in line["stems"].values())
 
 
+def test_songs_in_progress_stop_when_the_run_ends(
+    client: Client, toy: ToyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        write(tmp_path / f"in/{number}.wav", number / 10)
+    running, stopped = threading.Event(), threading.Event()
+
+    def separate_song(task: Any, stop: Callable[[], bool]) -> tasks.SongResult:
+        if task.key == "0.wav":
+            return tasks.SongResult(task.key, None, {})
+        running.set()
+        while not stop():
+            time.sleep(0.01)
+        stopped.set()
+        raise Stopped("stopped")
+
+    monkeypatch.setattr(runs, "separate_song", separate_song)
+    results = separate_library(str(tmp_path / "in"), str(tmp_path / "out"), SETTINGS, client)
+    next(results)
+    assert running.wait(30) and not stopped.is_set()
+    results.close()
+    assert stopped.wait(30)
+
+
+def test_songs_run_again_when_the_scheduler_has_forgotten_them(
+    client: Client, toy: ToyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "in/a.wav")
+    began, calls = threading.Event(), []
+
+    def separate_song(task: Any, stop: Callable[[], bool]) -> tasks.SongResult:
+        calls.append(task.key)
+        if len(calls) == 1:
+            began.set()
+            while not stop():
+                time.sleep(0.01)
+        return tasks.SongResult(task.key, None, {})
+
+    monkeypatch.setattr(runs, "separate_song", separate_song)
+    monkeypatch.setattr(runs, "MAX_RUNS", 1)  # it does not count as a failed run
+    ended: list[Any] = []
+    results = separate_library(str(tmp_path / "in"), str(tmp_path / "out"), SETTINGS, client)
+    thread = threading.Thread(target=lambda: ended.extend(results))
+    thread.start()
+    assert began.wait(30)
+    client.cancel(list(client.futures))
+    for future in list(client.futures.values()):
+        future.cancel(reason="scheduler-connection-lost", msg="The scheduler has ended.")
+    thread.join(30)
+    assert [result.error for result in ended] == [None] and len(calls) == 2
+
+
+def test_client_that_gave_up_on_its_scheduler_says_so() -> None:
+    with pytest.raises(RequestError, match="does not answer anymore"):
+        runs.check_connection(SimpleNamespace(status="closed"))  # type: ignore[arg-type]
+
+
+def test_songs_of_a_store_without_entity_tags_are_told_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with buckets.s3_server(tmp_path / "s3") as url:
+        buckets.use(url, monkeypatch)
+        for name in ("in/one.wav", "in/two.wav"):
+            write(tmp_path / "s3" / buckets.BUCKET / name)  # it has no tag for files that it did not write
+        library = open_location(f"s3://{buckets.BUCKET}/in")
+        songs = list(library.songs())
+        assert len({song.content for song in songs}) == len(songs) == 2
+        assert all(library.content(song.key) == song.content for song in songs)
+
+
+def test_listing_that_breaks_off_goes_on_where_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = [
+        [{"path": f"{number}.wav", "e_tag": f'"{number}"', "size": 1, "last_modified": None}]
+        for number in range(5)
+    ]
+
+    def listed(store: Any, *, offset: str | None, chunk_size: int) -> Iterator[Any]:
+        start = 0 if offset is None else int(offset.removesuffix(".wav")) + 1
+        for number in range(start, 5):
+            yield pages[number]
+            if number % 2:
+                raise GenericError("the connection was lost")
+
+    monkeypatch.setattr(locations.obstore, "list", listed)
+    monkeypatch.setattr(locations, "_open", lambda url: None)
+    found = [song.key for song in open_location("s3://stems/in").songs()]
+    assert found == [f"{number}.wav" for number in range(5)]
+
+
 def test_few_songs_of_a_large_library_are_submitted_at_a_time(
     client: Client, toy: ToyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,7 +315,7 @@ def test_songs_of_a_killed_worker_run_on_another(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "not-there.json"])
 def test_missing_scheduler_is_named(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "CONNECT_S", 0.2)
+    monkeypatch.setattr(connection, "CONNECT_S", 0.2)
     with pytest.raises(RequestError, match="No scheduler answers at"), connected(address):
         pass
 

@@ -6,7 +6,8 @@
 ...     print(result.song, result.error)
 """
 
-from stemsplitter.cluster.runs import connected, separate_library
+from stemsplitter.cluster.connection import connected
+from stemsplitter.cluster.runs import separate_library
 from stemsplitter.cluster.tasks import LibrarySettings, SongResult, SongTask, separate_song
 
 __all__ = ["LibrarySettings", "SongResult", "SongTask", "connected", "separate_library", "separate_song"]

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import obstore
+from obstore.exceptions import BaseError
 
 from stemsplitter.errors import AudioError
 from stemsplitter.files.names import is_song_name
 from stemsplitter.files.temporary import temporary_folder
 from stemsplitter.library.manifest import content_of
+from stemsplitter.storage.errors import ATTEMPTS, StorageError
 from stemsplitter.storage.s3 import Bucket
 
 if TYPE_CHECKING:
+    from obstore import ObjectMeta
     from obstore.store import S3Store
 
 LISTED = 1000  # keys of a bucket in memory
@@ -26,8 +29,8 @@ LISTED = 1000  # keys of a bucket in memory
 class FoundSong:
     """A song of a library.
 
-    ``key`` is its path in the library. ``content`` identifies its content: ``etag:…`` in a bucket, None in a folder,
-    where it would have to be read.
+    ``key`` is its path in the library. ``content`` identifies its content: ``etag:…`` in a bucket (``modified:…``
+    if the store has no entity tags), None in a folder, where it would have to be read.
     """
 
     key: str
@@ -78,17 +81,27 @@ class BucketFolder:
         return _open(self._url)
 
     def songs(self) -> Iterator[FoundSong]:
-        """Yield the songs in the order of their keys, listing as they are taken."""
-        for page in obstore.list(self._store, chunk_size=LISTED):
-            for entry in page:
-                if is_song_name(entry["path"].rpartition("/")[2]):
-                    yield FoundSong(entry["path"], f"etag:{entry['e_tag']}")
+        """Yield the songs in the order of their keys, listing as they are consumed."""
+        last: str | None = None
+        failures = 0
+        while True:
+            try:
+                for page in obstore.list(self._store, offset=last, chunk_size=LISTED):
+                    for entry in page:
+                        if is_song_name(entry["path"].rpartition("/")[2]):
+                            yield FoundSong(entry["path"], _content(entry))
+                        last, failures = entry["path"], 0
+                return
+            except (OSError, BaseError) as error:
+                failures += 1
+                if failures == ATTEMPTS:
+                    raise StorageError(f"{self._url} cannot be listed: {error}") from error
 
     def content(self, key: str) -> str | None:
         """Return the entity tag of a song, None if it cannot be read."""
         try:
-            return f"etag:{obstore.head(self._store, key)['e_tag']}"
-        except (OSError, ValueError):
+            return _content(obstore.head(self._store, key))
+        except (OSError, ValueError, BaseError):
             return None
 
     @contextmanager
@@ -128,6 +141,13 @@ Location = Folder | BucketFolder
 def open_location(location: str) -> Location:
     """Return the folder or, for ``s3://BUCKET/PREFIX``, the prefix of a bucket."""
     return BucketFolder(location) if location.startswith("s3://") else Folder(location)
+
+
+def _content(entry: "ObjectMeta") -> str:
+    """Return what identifies the content: the entity tag, or for a store without them, key, size and time."""
+    if (entry["e_tag"] or "").strip('"'):
+        return f"etag:{entry['e_tag']}"
+    return f"modified:{entry['path']}:{entry['size']}:{entry['last_modified'].isoformat()}"
 
 
 @lru_cache(maxsize=8)

@@ -3,15 +3,13 @@
 import logging
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
+from stemsplitter.cluster.connection import check_connection, stop_of_task
 from stemsplitter.cluster.locations import Location, open_location
 from stemsplitter.cluster.tasks import LibrarySettings, SongResult, SongTask, separate_song
-from stemsplitter.errors import RequestError
 from stemsplitter.library.manifest import Manifest
 
 if TYPE_CHECKING:
@@ -20,8 +18,9 @@ if TYPE_CHECKING:
 MAX_RUNS = 8
 """Runs of a song whose workers die, or that a worker cannot run: the machines die more often than a song kills them."""
 
-CONNECT_S = 10.0
-_STOP_POLL_S = 2.0
+PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
+"""Seconds before a song runs again; the last of them before all further runs."""
+
 _WAIT_S = 5.0
 _log = logging.getLogger(__name__)
 
@@ -84,20 +83,17 @@ def _inside(source: str, output: str) -> str | None:
 class _Run:
     client: "Client"
     settings: LibrarySettings
-    name: str = field(default_factory=lambda: f"stemsplitter-{uuid4().hex}")
     running: dict["Future", SongTask] = field(default_factory=dict)
+    failed: list[tuple[float, SongTask]] = field(default_factory=list)  # to run again, at a time
     runs: dict[str, int] = field(default_factory=dict)  # of songs that ran more than once
+    threads: int = 1
 
     def results(self, tasks: Iterator[SongTask]) -> Iterator[SongResult]:
         """Yield the results of tasks, keeping the workers busy with as few songs submitted as that needs."""
-        from distributed import wait
-
         self._fill(tasks)
-        while self.running:
-            with suppress(
-                TimeoutError
-            ):  # asked again, as a scheduler that was restarted knows nothing of the songs
-                wait(list(self.running), timeout=_WAIT_S, return_when="FIRST_COMPLETED")
+        while self.running or self.failed:
+            self._wait()
+            check_connection(self.client)
             for future in [future for future in self.running if future.done()]:
                 task = self.running.pop(future)
                 if (result := self._result(task, future)) is not None:
@@ -107,17 +103,30 @@ class _Run:
 
     def stop(self) -> None:
         """Stop the songs in progress."""
-        if not self.running:
-            return
-        from distributed import Event
-
         with suppress(OSError, TimeoutError):
-            Event(self.name, client=self.client).set()
             self.client.cancel(list(self.running))
 
+    def _wait(self) -> None:
+        """Wait until a song is done, or is to run again, or for a few seconds."""
+        from distributed import CancelledError, wait
+
+        due = min((due for due, _ in self.failed), default=float("inf")) - time.monotonic()
+        seconds = min(max(due, 0.01), _WAIT_S)
+        if not self.running:
+            time.sleep(seconds)
+            return
+        # songs are canceled when the connection to the scheduler is lost
+        with suppress(TimeoutError, CancelledError):
+            wait(list(self.running), timeout=seconds, return_when="FIRST_COMPLETED")
+
     def _fill(self, tasks: Iterator[SongTask]) -> None:
-        threads = sum(self.client.nthreads().values())
-        while len(self.running) < max(2 * threads, 2):
+        due = [(time_, task) for time_, task in self.failed if time_ <= time.monotonic()]
+        for entry in due:
+            self.failed.remove(entry)
+            self._submit(entry[1])
+        with suppress(OSError, TimeoutError):  # no connection
+            self.threads = sum(self.client.nthreads().values())
+        while len(self.running) < max(2 * self.threads, 2):
             task = next(tasks, None)
             if task is None:
                 return
@@ -125,70 +134,31 @@ class _Run:
 
     def _submit(self, task: SongTask) -> None:
         resources = {"GPU": 1} if self.settings.device.startswith("cuda") else None
-        future = self.client.submit(run_task, task, self.name, pure=False, resources=resources)
+        future = self.client.submit(run_task, task, pure=False, resources=resources)
         self.running[future] = task
 
     def _result(self, task: SongTask, future: "Future") -> SongResult | None:
         """Return the result of a finished task; None if the song runs again because a machine failed."""
+        from distributed import CancelledError
+
         try:
             result: SongResult = future.result()
             return result
+        except CancelledError:  # the scheduler has ended, and with it all that it knew
+            self.failed.append((time.monotonic() + PAUSES_S[0], task))
+            return None
         except Exception as error:  # of the worker or of the cluster; the songs' own errors are in the result
             count = self.runs[task.key] = self.runs.get(task.key, 1) + 1
             if count <= MAX_RUNS:
                 _log.warning("%s runs again, for %s: %s", task.key, type(error).__name__, error)
-                self._submit(task)
+                pause = PAUSES_S[min(count - 2, len(PAUSES_S) - 1)]
+                self.failed.append((time.monotonic() + pause, task))
                 return None
             location: Location = open_location(task.source)
             message = f"No worker could separate it ({type(error).__name__}: {error}): read the logs of the workers."
             return SongResult(location.path(task.key), task.content, {}, " ".join(message.split()))
 
 
-@contextmanager
-def connected(address: str) -> Iterator["Client"]:
-    """Connect to the scheduler at ``address`` (``tcp://HOST:8786``), or to the one that a scheduler file names.
-
-    Raises:
-        RequestError: the extra is not installed, or no scheduler answers.
-    """
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise RequestError(
-            "A cluster needs dask: run `pip install stemsplitter[cluster]` on all its machines."
-        ) from error
-    arguments = {"address": address} if "://" in address else {"scheduler_file": address}
-    try:
-        if "://" not in address:
-            Path(address).read_bytes()  # dask waits for a file that does not exist
-        client = Client(**arguments, timeout=CONNECT_S, name="stemsplitter")
-    except (OSError, ValueError) as error:
-        raise RequestError(
-            f"No scheduler answers at {address}: start one with `dask scheduler`, or correct the address."
-        ) from error
-    with client:
-        yield client
-
-
-def run_task(task: SongTask, run: str) -> SongResult:
-    """Run a task on a worker of dask; it stops when the event ``run`` of the cluster is set."""
-    return separate_song(task, _StopOf(run))
-
-
-class _StopOf:
-    """Returns True once the event of a run is set; asks the scheduler every two seconds."""
-
-    def __init__(self, run: str) -> None:
-        self._run = run
-        self._asked = time.monotonic()
-
-    def __call__(self) -> bool:
-        if time.monotonic() - self._asked < _STOP_POLL_S:
-            return False
-        self._asked = time.monotonic()
-        from distributed import Event
-
-        try:
-            return bool(Event(self._run).is_set())
-        except Exception:  # the worker ends by itself when its scheduler is gone
-            return False
+def run_task(task: SongTask) -> SongResult:
+    """Run a task on a worker of dask; it stops when its result is not wanted anymore."""
+    return separate_song(task, stop_of_task())

@@ -12,6 +12,7 @@ from stemsplitter.catalogue.selection import ModelDownloader, candidates_for
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.cluster.locations import Location, open_location
 from stemsplitter.errors import AudioError
+from stemsplitter.files.temporary import remove_abandoned
 from stemsplitter.library import Separator
 from stemsplitter.library.results import result_fields
 from stemsplitter.separation.layouts import parse_stems
@@ -122,6 +123,7 @@ def _separator(settings: LibrarySettings) -> Separator:
 
 @lru_cache(maxsize=2)
 def _loaded(settings: LibrarySettings) -> Separator:
+    remove_abandoned()  # of workers that were killed on this machine
     store = ModelStore()
     if settings.model is None and settings.quality is None:
         candidates = candidates_for(parse_stems(settings.stems or "6s"), store.entries())

@@ -1,0 +1,68 @@
+"""Connections to a scheduler of dask, and what a task learns from its worker."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stemsplitter.errors import RequestError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+CONNECT_S = 10.0
+RECONNECT_S = 300.0
+"""Time for a scheduler to start again, or to become reachable again, before a client gives up."""
+
+
+@contextmanager
+def connected(address: str) -> Iterator["Client"]:
+    """Connect to the scheduler at ``address`` (``tcp://HOST:8786``), or to the one that a scheduler file names.
+
+    Raises:
+        RequestError: the extra is not installed, or no scheduler answers.
+    """
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise RequestError(
+            "A cluster needs dask: run `pip install stemsplitter[cluster]` on all its machines."
+        ) from error
+    arguments = {"address": address} if "://" in address else {"scheduler_file": address}
+    try:
+        if "://" not in address:
+            Path(address).read_bytes()  # dask waits for a file that does not exist
+        # a client waits as long for its first connection as for a lost one: find out first whether there is a scheduler
+        Client(**arguments, timeout=CONNECT_S, name="stemsplitter-check").close()
+        client = Client(**arguments, timeout=RECONNECT_S, name="stemsplitter")
+    except (OSError, ValueError) as error:
+        raise RequestError(
+            f"No scheduler answers at {address}: start one with `dask scheduler`, or correct the address."
+        ) from error
+    with client:
+        yield client
+
+
+def check_connection(client: "Client") -> None:
+    """Raise RequestError if the client has given up on its scheduler."""
+    if client.status in ("closing", "closed"):
+        raise RequestError(
+            "The scheduler of the cluster does not answer anymore: start it, then run this again with --skip-existing."
+        )
+
+
+def stop_of_task() -> Callable[[], bool]:
+    """Return a function that returns True once the result of the current task is not wanted.
+
+    That is so when the task was canceled, its client has ended, or the worker lost its scheduler.
+    """
+    from distributed import Status, get_worker
+
+    worker = get_worker()
+    key = worker.get_current_task()
+
+    def is_unwanted() -> bool:
+        task = worker.state.tasks.get(key)
+        return task is None or task.state == "cancelled" or worker.status != Status.running
+
+    return is_unwanted
