@@ -15,6 +15,7 @@ from stemsplitter.console.cookies import COOKIE
 TIMEOUT_MS = 60_000  # generous, for a busy machine
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 360, "height": 780}
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+BLOCKED = "Service Worker registration blocked by Playwright"
 AXE = Path(__file__).parent / "node" / "node_modules" / "axe-core" / "axe.min.js"
 
 # elements that exceed the window, except scrollable ones
@@ -81,14 +82,16 @@ class Seen:
         is_the_page = message.page is not None and url == message.page.url
         if is_the_page and message.text.startswith("Failed to load resource: the server responded with"):
             return
-        if message.type in ("error", "warning"):
+        if message.type in ("error", "warning") and message.text != BLOCKED:
             self.complaints.append(f"{url}: {message.text}")
 
 
 @contextmanager
 def window(browser: Browser, origin: str, session: str = "", **options: Any) -> Iterator[tuple[Page, Seen]]:
     """Open a page in a new context, signed in with ``session``, and record its faults."""
-    with browser.new_context(**({"base_url": origin, "viewport": WIDE} | options)) as context:
+    # service workers would answer requests of the tests that follow in the context
+    defaults = {"base_url": origin, "viewport": WIDE, "service_workers": "block"}
+    with browser.new_context(**(defaults | options)) as context:
         if session:
             context.add_cookies([{"name": COOKIE, "value": session, "url": origin}])
         context.set_default_timeout(TIMEOUT_MS)

@@ -60,13 +60,6 @@ def test_sitemap_lists_pages_that_exist(visitor: Browser, services: Services) ->
         assert not any(path.startswith(f"/{private}") for private in discovery.PRIVATE)
 
 
-def test_manifest_names_icon_and_start(visitor: Browser) -> None:
-    answer = visitor.get("/manifest.webmanifest")
-    assert answer.headers["content-type"] == "application/manifest+json"
-    assert visitor.get(answer.json()["icons"][0]["src"]).status_code == 200
-    assert visitor.get(answer.json()["start_url"]).status_code == 303
-
-
 def test_server_without_contact_has_no_security_txt(visitor: Browser) -> None:
     assert visitor.get("/.well-known/security.txt").status_code == 404
     assert "has set no contact" in visitor.get("/privacy").text

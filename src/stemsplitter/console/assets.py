@@ -36,6 +36,11 @@ def url(name: str) -> str:
     return f"/static/{VERSION}/{name}"
 
 
+def content(name: str) -> bytes:
+    """Return a file. Raises KeyError."""
+    return _FILES[name]
+
+
 @router.get("/static/{version}/{name}")
 async def get_version(request: Request, version: str, name: str) -> Response:
     """Return a file. The URL of its current version can be cached forever."""

@@ -1,14 +1,13 @@
-"""Files for search engines, browsers and reporters of faults: robots.txt, the sitemap, the manifest, security.txt."""
+"""Files for search engines and reporters of faults: robots.txt, the sitemap, security.txt."""
 
 from datetime import timedelta
 from xml.sax.saxutils import escape
 
-from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from fastapi import APIRouter
+from starlette.responses import PlainTextResponse, Response
 
 from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.clock import now
-from stemsplitter.console import assets
 from stemsplitter.console.blog import posts
 from stemsplitter.console.legal import LEGAL
 from stemsplitter.console.manual import PAGES
@@ -40,25 +39,6 @@ def sitemap(services: ServicesDep) -> Response:
     )
     start = '<?xml version="1.0" encoding="UTF-8"?>\n<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">\n'
     return Response(f"{start}{places}</urlset>\n", media_type="application/xml")
-
-
-@router.get("/manifest.webmanifest")
-def manifest(request: Request) -> Response:
-    """Describe the installed app."""
-    icon = {"src": assets.url("icon.svg"), "type": "image/svg+xml", "sizes": "any", "purpose": "any"}
-    described = {
-        "name": "Stem Splitter",
-        "short_name": "Stems",
-        "description": "Separate songs into stems",
-        "id": "/",
-        "start_url": "/splits",
-        "display": "standalone",
-        "background_color": "#12161b",
-        "theme_color": "#0f766e",
-        "icons": [icon],
-        "shortcuts": [{"name": "New split", "url": "/new"}],
-    }
-    return JSONResponse(described, media_type="application/manifest+json")
 
 
 @router.get("/.well-known/security.txt")

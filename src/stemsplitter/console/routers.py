@@ -1,4 +1,4 @@
-"""All routers of the console. Each one is guarded where it is included, so that no route can omit it."""
+"""All routers of the console. Those of pages are guarded where they are included, so that no route can omit it."""
 
 from fastapi import APIRouter, Depends, FastAPI
 
@@ -13,6 +13,7 @@ from stemsplitter.console import (
     developer,
     discovery,
     errors,
+    installed,
     legal,
     library,
     manual,
@@ -39,6 +40,7 @@ PAGES: tuple[APIRouter, ...] = (
     public.router,
     demo.router,
     discovery.router,
+    installed.router,
     legal.router,
     blog.router,
     preferences.router,
@@ -62,14 +64,17 @@ PAGES: tuple[APIRouter, ...] = (
     operator_accounts.router,
     operator_models.router,
 )
-ROUTERS = (assets.router, *PAGES)
+# files and pages that are the same for all, without a session
+OPEN: tuple[APIRouter, ...] = (assets.router, installed.open_router)
+ROUTERS = (*OPEN, *PAGES)
 
 
 def install(app: FastAPI) -> None:
     """Add the console to ``app``."""
     errors.install(app)
     access.install(app)
-    app.include_router(assets.router, include_in_schema=False)
+    for router in OPEN:
+        app.include_router(router, include_in_schema=False)
     for router in PAGES:
         app.include_router(
             router,

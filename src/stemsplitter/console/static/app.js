@@ -97,3 +97,8 @@ for (const details of document.querySelectorAll("[data-folded-when-narrow]")) {
   details.open = !matchMedia("(max-width: 48rem)").matches;
 }
 localTimes();
+
+// after the page, which it must not slow down
+const register = () => navigator.serviceWorker?.register("/service-worker.js").catch(() => {}); // without: no offline page
+if (document.readyState === "complete") register();
+else addEventListener("load", register, { once: true });
