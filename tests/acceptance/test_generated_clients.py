@@ -133,6 +133,6 @@ def test_row_10_run_of_the_collection_splits_a_song_and_keeps_the_secret(
     sent = [each for each in ran["executions"] if "response" in each]
     # neither the alternatives to sending the file in one request, nor the rotation
     assert len({each["item"]["id"] for each in sent}) == len(operations) + 1 - 3
-    assert not [each for each in sent if "rotate" in "/".join(each["request"]["url"]["path"])]
+    assert not [each for each in sent if "secrets/rotate" in "/".join(each["request"]["url"]["path"])]
     assert {each["item"]["name"] for each in sent if not each.get("assertions")} == set()
     assert secrets() == before

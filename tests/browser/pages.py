@@ -46,7 +46,7 @@ def _rotate(page: Page) -> None:
 
 
 def _ask(page: Page) -> None:
-    page.get_by_role("button", name="Delete").first.click()
+    page.get_by_role("button", name="Revoke").first.click()
     expect(page.get_by_role("dialog")).to_be_visible()
 
 
@@ -143,9 +143,8 @@ PLACES = (
     Place("task-signed-in", "/guitar-remover", "member"),
     Place("splits", "/splits", "member"),
     Place("splits-none", "/splits", "newcomer"),
-    Place("splits-delete", "/splits", "member", _ask),
     Place("splits-search", "/splits?q=lied", "member"),
-    Place("splits-deleted", "/splits?deleted=2&unfinished=1", "member"),
+    Place("splits-deleted", "/splits?restored=2&unfinished=1", "member"),
     Place("splits-not-found", "/splits?q=nothing-like-this", "member"),
     Place("split-again", "/splits/{player}/again", "member"),
     Place("share", "/splits/{player}/share", "member"),
@@ -182,6 +181,11 @@ PLACES = (
     Place("developer", "/developer", "member"),
     Place("developer-none", "/developer", "newcomer"),
     Place("developer-key", "/developer", "member", _make_key),
+    Place("developer-revoke", "/developer", "member", _ask),
+    Place("endpoints", "/developer/endpoints", "member"),
+    Place("endpoints-none", "/developer/endpoints", "newcomer"),
+    Place("endpoint", "/developer/endpoints/{endpoint}", "member", _open_all),
+    Place("endpoint-disabled", "/developer/endpoints/{endpoint-disabled}", "member"),
     Place("requests", "/developer/requests", "member"),
     Place("requests-none", "/developer/requests", "newcomer"),
     Place("webhooks", "/developer/webhooks", "member"),

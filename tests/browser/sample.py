@@ -74,7 +74,8 @@ def fill(services: Services, song: Song) -> Sample:
     _demo(services, song)
     ids |= _tool_jobs(services, accounts["member"])
     with services.database.write() as session:
-        ids |= _deliveries(session, accounts["member"], ids["player"])
+        ids |= _endpoints(services, session, accounts["member"])
+        ids |= _deliveries(session, accounts["member"], ids["player"], ids["endpoint"])
         for days in (1, 30):
             ids["share"] = services.shares.create(session, accounts["member"], ids["player"], days)
         ids["link"] = services.sessions.make_link(session, accounts["member"])
@@ -279,7 +280,18 @@ def _settle(services: Services, session: Session, finished: list[str]) -> None:
         session.execute(entries.values(created_at=split.created_at))
 
 
-def _deliveries(session: Session, account_id: str, split_id: str) -> dict[str, str]:
+def _endpoints(services: Services, session: Session, account_id: str) -> dict[str, str]:
+    """Add two saved endpoints; the server has disabled the second."""
+    create = services.webhook_endpoints.create
+    first, _ = create(session, account_id, "https://1.1.1.1/hooks/stems", ["*"], "Production")
+    events = ["audio.split.completed", "audio.split.failed"]
+    second, _ = create(session, account_id, "https://1.1.1.1/staging?tenant=7", events, "Staging <b>7</b>")
+    second.failing_since, second.disabled_at = now() - timedelta(days=3, hours=2), now()
+    second.disabled_reason = "No delivery has succeeded for 3 days."
+    return {"endpoint": first.id, "endpoint-disabled": second.id}
+
+
+def _deliveries(session: Session, account_id: str, split_id: str, endpoint_id: str) -> dict[str, str]:
     """Add a delivered, a gone and a pending delivery."""
     at = now()
     data = {
@@ -295,12 +307,15 @@ def _deliveries(session: Session, account_id: str, split_id: str) -> dict[str, s
     session.add(event)
     unavailable = "<html><h1>Service unavailable</h1></html>"
     return {
-        "delivered": _delivery(session, event, "delivered", [(200, None, "ok")], at - timedelta(minutes=6)),
+        "delivered": _delivery(
+            session, event, endpoint_id, "delivered", [(200, None, "ok")], at - timedelta(minutes=6)
+        ),
         "gone": _delivery(
-            session, event, "gone", [(410, "The receiver responded with 410: it must respond with 2xx.", "")], at
+            session, event, endpoint_id, "gone",
+            [(410, "The receiver responded with 410: it must respond with 2xx.", "")], at,
         ),
         "pending": _delivery(
-            session, event, "pending",
+            session, event, endpoint_id, "pending",
             [(503, "The receiver responded with 503: it must respond with 2xx.", unavailable),
              (None, "studio.example.com does not answer within 15 seconds.", None)], at,
         ),
@@ -310,6 +325,7 @@ def _deliveries(session: Session, account_id: str, split_id: str) -> dict[str, s
 def _delivery(
     session: Session,
     event: WebhookEvent,
+    endpoint_id: str,
     status: Any,
     attempts: list[tuple[int | None, str | None, str | None]],
     at: datetime,
@@ -317,7 +333,8 @@ def _delivery(
     code, error, _ = attempts[-1]
     delivery = WebhookDelivery(
         id=new_id("dlv"), event=event, account_id=event.account_id, url=HOOK, status=status, attempts=len(attempts),
-        next_attempt_at=at + timedelta(minutes=2) if status == "pending" else None, last_status=code, last_error=error,
+        endpoint_id=endpoint_id, next_attempt_at=at + timedelta(minutes=2) if status == "pending" else None,
+        last_status=code, last_error=error,
         created_at=at, updated_at=at,
     )  # fmt: skip
     session.add(delivery)

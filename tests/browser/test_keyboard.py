@@ -67,7 +67,7 @@ def test_keyboard_reaches_everything(
         set_faders(page)
         set_tempo(page)
         set_loop(page)
-        delete_not(page)
+        delete_and_undo(page)
         song = encode(tmp_path / "Lied.flac", sung(22_050, rate=22_050), 22_050, "flac")
         send(page, song)
         make_and_revoke_key(page)
@@ -147,16 +147,27 @@ def set_tempo(page: Page) -> None:
     expect(page.locator("[data-zoom-text]")).to_have_text("2×")
 
 
-def delete_not(page: Page) -> None:
-    """Dismiss a confirmation, which keeps the focus until then."""
+def delete_and_undo(page: Page) -> None:
+    """Delete the split and restore it; return to its page."""
     page.reload()
+    url = page.url
     tab_to(page, "form[action$='/delete'] button")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("1 split deleted.")).to_be_visible()
+    tab_to(page, "form[action$='/restore'] button")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("1 split restored.")).to_be_visible()
+    page.goto(url)
+
+
+def dismiss_confirmation(page: Page) -> None:
+    """Dismiss a confirmation, which keeps the focus until then."""
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_be_visible()
     assert page.evaluate("document.activeElement.closest('dialog') !== null")
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).not_to_be_visible()
-    assert page.evaluate("document.activeElement.closest('form').action.endsWith('/delete')")
+    assert page.evaluate("document.activeElement.closest('form').action.endsWith('/revoke')")
 
 
 def set_loop(page: Page) -> None:
@@ -205,6 +216,7 @@ def make_and_revoke_key(page: Page) -> None:
     expect(page.get_by_role("heading", name="Your new API key")).to_be_visible()
     tab_to(page, "button[data-copy=key]")
     tab_to(page, "form[action$='/revoke'] button")
+    dismiss_confirmation(page)
     page.keyboard.press("Enter")
     confirm(page)
     expect(page.get_by_role("rowheader", name="by keyboard")).to_contain_text("Revoked")

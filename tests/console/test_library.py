@@ -2,16 +2,20 @@
 
 import io
 import zipfile
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from stemsplitter.clock import now
 from stemsplitter.console import library
-from stemsplitter.service_errors import InsufficientCredits
+from stemsplitter.jobs.service import UNDO
+from stemsplitter.service_errors import InsufficientCredits, NotFound
 from stemsplitter.services import Services
 from stemsplitter.splits.archive import folders
+from stemsplitter.splits.models import Split
 
-from .conftest import Browser
+from .conftest import Browser, sign_in
 from .songs import add_finished, add_split
 from .test_pages import check
 
@@ -107,12 +111,50 @@ def test_selected_splits_are_deleted(browser: Browser, services: Services, accou
         add_finished(services, other)[0],
     ]
     answer = browser.post("/splits/selected/delete", data={"csrf": browser.csrf, "ids": ids})
-    assert answer.headers["location"] == "/splits?deleted=2&unfinished=1"
-    check(browser, "/splits?deleted=2&unfinished=1")
-    text = listed(browser, "?deleted=2&unfinished=1")
+    location = answer.headers["location"]
+    assert location == f"/splits?deleted={ids[0]},{ids[1]}&unfinished=1"
+    check(browser, location)
+    text = browser.get(location).text
     assert "2 splits deleted" in text and "1 selected split has not ended" in text
+    text = listed(browser)
     assert [split_id in text for split_id in ids] == [False, False, True, False]
     assert services.splits.get(other, ids[3]).status == "succeeded"
+
+
+def test_deletion_is_undone(
+    browser: Browser, browsers: Callable[[], Browser], services: Services, account_id: str
+) -> None:
+    ids = [add_finished(services, account_id)[0] for _ in range(2)]
+    csrf = browser.csrf
+    deleted = browser.post("/splits/selected/delete", data={"csrf": csrf, "ids": ids}).headers["location"]
+    with services.database.write() as session:
+        other_id = services.accounts.create_account(session, "other@example.org").id
+    other = sign_in(services, browsers(), other_id)
+    for answer in (other.get(deleted), browser.get("/splits")):
+        assert "Undo" not in answer.text and not any(split_id in answer.text for split_id in ids)
+    undone = other.post("/splits/restore", data={"csrf": other.csrf, "ids": ids})
+    assert undone.headers["location"] == "/splits?restored=0"
+    with pytest.raises(NotFound):
+        services.splits.get(account_id, ids[0])
+    undone = browser.post("/splits/restore", data={"csrf": csrf, "ids": ids})
+    assert undone.headers["location"] == "/splits?restored=2"
+    text = browser.get("/splits?restored=2").text
+    assert "2 splits restored" in text and all(split_id in text for split_id in ids)
+    assert services.splits.get(account_id, ids[0]).stems
+    assert "Undo" not in browser.get(deleted).text
+
+
+def test_deletion_is_not_undone_after_a_minute(browser: Browser, services: Services, account_id: str) -> None:
+    split_id, _ = add_finished(services, account_id)
+    location = browser.post(f"/splits/{split_id}/delete", data={"csrf": browser.csrf}).headers["location"]
+    assert "Undo" in browser.get(location).text
+    check(browser, location)
+    with services.database.write() as session:
+        session.get_one(Split, split_id).trashed_at = now() - UNDO
+    assert "Undo" not in browser.get(location).text
+    answer = browser.post("/splits/restore", data={"csrf": browser.csrf, "ids": split_id})
+    assert answer.headers["location"] == "/splits?restored=0"
+    assert "can no longer be undone" in browser.get("/splits?restored=0").text
 
 
 def test_song_is_split_again_without_sending_it(

@@ -85,7 +85,8 @@ def test_split_is_canceled_retried_and_deleted(
     assert state(services, split_id).error_code == "CANCELED"
     monkeypatch.setattr(services.splits, "retry", lambda account, failed: {"id": f"{failed}_again"})
     assert post(browser, f"/splits/{split_id}/retry") == (303, f"/splits/{split_id}_again")
-    assert post(browser, f"/splits/{split_id}/delete") == (303, "/splits")
+    assert post(browser, f"/splits/{split_id}/delete") == (303, f"/splits?deleted={split_id}")
+    assert post(browser, f"/splits/{split_id}/delete")[0] == 404
     assert browser.get(f"/splits/{split_id}").status_code == 404
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import select, update
 
 from stemsplitter.clock import now
 from stemsplitter.credits.models import LedgerEntry
+from stemsplitter.jobs.service import TRASHED
 from stemsplitter.services import Services
 from stemsplitter.splits.maintenance import SplitMaintenance
 from stemsplitter.splits.models import Split
@@ -98,3 +99,18 @@ def test_all_tasks_run(services: Services, create: Create, maintenance: SplitMai
     create()
     for task in maintenance.tasks():
         task.run()
+
+
+def test_trashed_splits_are_deleted_when_it_can_no_longer_be_undone(
+    services: Services, account: str, create: Create, maintenance: SplitMaintenance
+) -> None:
+    old, young = create(), create()
+    for split_id in (old, young):
+        services.splits.cancel(account, split_id)
+    assert services.splits.trash(account, [old, young, create()]) == ([old, young], 1)
+    change(services, old, trashed_at=now() - TRASHED)
+    before = files(services)
+    assert maintenance.delete_trashed() == 1 and maintenance.delete_trashed() == 0
+    assert len(before) - len(files(services)) == 1
+    assert services.splits.restore(account, [old, young]) == 1
+    assert services.splits.get(account, young).status == "failed"

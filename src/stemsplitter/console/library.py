@@ -16,7 +16,7 @@ from stemsplitter.console.new_split import FORMATS, LAYOUT_NAMES, choices
 from stemsplitter.console.rendering import page
 from stemsplitter.jobs.models import SUCCEEDED, UNFINISHED
 from stemsplitter.rate_limits.service import HOUR_S, Policy
-from stemsplitter.service_errors import Conflict, NotFound, ServiceError, ValidationFailed
+from stemsplitter.service_errors import Conflict, ServiceError, ValidationFailed
 from stemsplitter.splits.archive import folders, stream_zip
 from stemsplitter.storage.names import content_disposition
 
@@ -50,17 +50,15 @@ def download(services: ServicesDep, signed_in: SignedInDep, ids: Ids = ()) -> St
 
 @router.post("/splits/selected/delete")
 def delete(services: ServicesDep, signed_in: SignedInDep, ids: Ids = ()) -> Response:
-    """Delete those of the selected splits that have ended."""
-    account_id, deleted, kept = signed_in.account.id, 0, 0
-    for split_id in dict.fromkeys(ids):
-        try:
-            services.splits.delete(account_id, split_id)
-            deleted += 1
-        except Conflict:
-            kept += 1
-        except NotFound:  # deleted meanwhile
-            continue
-    return see_other(f"/splits?deleted={deleted}&unfinished={kept}")
+    """Delete those of the selected splits that have ended. The list offers to undo it."""
+    deleted, unfinished = services.splits.trash(signed_in.account.id, ids)
+    return see_other(f"/splits?deleted={','.join(deleted)}&unfinished={unfinished}")
+
+
+@router.post("/splits/restore")
+def restore(services: ServicesDep, signed_in: SignedInDep, ids: Ids = ()) -> Response:
+    """Undo the deletion of splits."""
+    return see_other(f"/splits?restored={services.splits.restore(signed_in.account.id, ids)}")
 
 
 @router.post("/splits/{split_id}/rename")

@@ -14,6 +14,7 @@ from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.player import player_page
 from stemsplitter.console.rendering import page
 from stemsplitter.jobs.models import SUCCEEDED, UNFINISHED
+from stemsplitter.service_errors import Conflict, NotFound
 
 router = APIRouter()
 
@@ -31,10 +32,14 @@ def list_splits(
     signed_in: SignedInDep,
     cursor: Cursor = None,
     q: Annotated[str, Query(max_length=200)] = "",
-    deleted: Annotated[int, Query(ge=0)] = 0,
+    deleted: Annotated[str, Query(pattern=rf"{_IDS}|^$")] = "",
+    restored: Annotated[int | None, Query(ge=0)] = None,
     unfinished: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
-    """List the account's splits, newest first; with ``q``, those whose title, artist or file name contains it."""
+    """List the account's splits, newest first; with ``q``, those whose title, artist or file name contains it.
+
+    ``deleted`` are the ids of splits whose deletion can be undone, for a while.
+    """
     found, after = services.splits.search(signed_in.account.id, q, limit=PAGE, cursor=cursor)
     return page(
         request,
@@ -43,7 +48,8 @@ def list_splits(
         cursor=cursor,
         after=after,
         search=q.strip(),
-        deleted=deleted,
+        deleted=services.splits.restorable(signed_in.account.id, deleted.split(",")) if deleted else [],
+        restored=restored,
         kept=unfinished,
     )
 
@@ -89,9 +95,13 @@ def retry(services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> R
 
 @router.post("/splits/{split_id}/delete")
 def delete(services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
-    """Delete an ended split."""
-    services.splits.delete(signed_in.account.id, split_id)
-    return see_other("/splits")
+    """Delete an ended split. The list offers to undo it."""
+    deleted, unfinished = services.splits.trash(signed_in.account.id, [split_id])
+    if unfinished:
+        raise Conflict(f"{split_id} has not ended: cancel it first, or wait.")
+    if not deleted:
+        raise NotFound(f"There is no split {split_id}: check the id; its files may have been deleted.")
+    return see_other(f"/splits?deleted={split_id}")
 
 
 async def _events(poller: JobPoller, account_id: str, states: States) -> AsyncIterator[Event | None]:

@@ -8,11 +8,13 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     CheckConstraint,
+    ColumnElement,
     ForeignKey,
     Index,
     SmallInteger,
     String,
     Text,
+    and_,
     bindparam,
     text,
 )
@@ -38,7 +40,8 @@ class Job(Base):
 
     ``lease`` identifies the run that may change the job while it is processing, and ``worker_id`` its worker. A run
     whose lease is no longer in the row has lost the job, because it was canceled or requeued. ``attempts`` counts the
-    runs. ``deleted_at`` is set when the files are deleted.
+    runs. ``trashed_at`` is set when it was deleted in a way that can be undone, and ``deleted_at`` when the files are
+    deleted.
 
     ``model_name``, ``priority`` (PAYING before FREE) and ``turn`` are the job's place in the queue
     (:mod:`stemsplitter.jobs.queue`); ``model_name`` is that of a split's model, or the queue of a tool.
@@ -62,6 +65,7 @@ class Job(Base):
         ),
         _index("expiring", "expires_at", where="deleted_at IS NULL"),
         _index("deleted", "deleted_at", where="deleted_at IS NOT NULL"),
+        _index("trashed", "trashed_at", where="trashed_at IS NOT NULL"),
     )
     __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_abstract": True}  # noqa: RUF012
 
@@ -88,6 +92,7 @@ class Job(Base):
     started_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     expires_at: Mapped[datetime] = mapped_column(UtcDateTime)
+    trashed_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     deleted_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     # the reason of a server error, which only the operator sees
     cause: Mapped[str | None] = mapped_column(Text)
@@ -97,6 +102,11 @@ class Job(Base):
     worker_id: Mapped[str | None] = mapped_column(String(32))
     # W3C traceparent of the request that created it, if tracing is enabled
     trace: Mapped[str | None] = mapped_column(String(64))
+
+    @classmethod
+    def is_kept(cls) -> ColumnElement[bool]:
+        """Return the condition that the account sees the job: it was not deleted."""
+        return and_(cls.deleted_at.is_(None), cls.trashed_at.is_(None))
 
     @property
     def text_bytes(self) -> int:

@@ -28,7 +28,7 @@ def find(session: Session, job_id: str, *, lock: bool = False) -> Job | None:
 
 def owned(session: Session, kind: type[J], account_id: str, job_id: str) -> J | None:
     """Return the account's job of that kind and id, unless it was deleted."""
-    query = select(kind).where(kind.id == job_id, kind.account_id == account_id, kind.deleted_at.is_(None))
+    query = select(kind).where(kind.id == job_id, kind.account_id == account_id, kind.is_kept())
     return session.scalar(query)
 
 
@@ -37,7 +37,7 @@ def page(
 ) -> tuple[Sequence[J], str | None]:
     """Return a page of the account's jobs of a kind; the cursor may be a job that was deleted since."""
     own = select(kind).where(kind.account_id == account_id)
-    only: list[ColumnElement[bool]] = [kind.deleted_at.is_(None)]
+    only: list[ColumnElement[bool]] = [kind.is_kept()]
     if status is not None:
         only.append(kind.status == status)
     return paging.page(session, own, (kind.created_at, kind.id), limit=limit, cursor=cursor, only=only)
@@ -100,9 +100,30 @@ def mark_deleted(session: Session, job_id: str) -> bool:
     """Mark a finished job as deleted, and delete its texts; False if it is unfinished or was deleted before."""
     finished = and_(Job.id == job_id, Job.status.not_in(UNFINISHED), Job.deleted_at.is_(None))
     columns = Job.__table__.c
-    values = {columns.deleted_at: now(), columns.metadata: {}}
+    values = {columns.deleted_at: now(), columns.trashed_at: null(), columns.metadata: {}}
     texts = (columns.webhook_url, columns.cause, columns.parameters, columns.analysis)
     return _change(session, finished, values | dict.fromkeys(texts, null()))
+
+
+def trash(session: Session, job_id: str) -> bool:
+    """Hide a finished job from its account until it is deleted or restored; False if it is unfinished or deleted."""
+    finished = and_(Job.id == job_id, Job.status.not_in(UNFINISHED), Job.is_kept())
+    return _change(session, finished, {"trashed_at": now()})
+
+
+def restorable(
+    session: Session, kind: type[J], account_id: str, job_ids: Sequence[str], since: datetime, *, lock: bool
+) -> Sequence[J]:
+    """Return those of the account's jobs that were trashed since then, optionally locked until the transaction ends."""
+    trashed = (kind.id.in_(job_ids), kind.account_id == account_id, kind.trashed_at > since)
+    query = select(kind).where(*trashed, kind.deleted_at.is_(None))
+    return session.scalars(query.with_for_update() if lock else query).all()
+
+
+def trashed(session: Session, before: datetime, limit: int) -> Sequence[Job]:
+    """Return at most ``limit`` jobs trashed before then."""
+    query = select(Job).where(Job.trashed_at < before).order_by(Job.trashed_at).limit(limit)
+    return session.scalars(query).all()
 
 
 def expired(session: Session, limit: int) -> Sequence[Job]:

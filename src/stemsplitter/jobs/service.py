@@ -2,10 +2,12 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar, Generic, TypeVar
 
 from sqlalchemy.orm import Session
 
+from stemsplitter.clock import now
 from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database
 from stemsplitter.idempotency.service import Record
@@ -20,6 +22,9 @@ from stemsplitter.storage import Storage
 from stemsplitter.webhooks.service import WebhookService
 
 CANCELED = "CANCELED"
+UNDO = timedelta(minutes=1)
+# the files of a trashed job are deleted later than it can be restored, as the clocks of hosts differ
+TRASHED = 2 * UNDO
 
 J = TypeVar("J", bound=Job)
 V = TypeVar("V", bound=JobView)
@@ -93,6 +98,37 @@ class JobService(ABC, Generic[J, V]):
             if job.status in UNFINISHED:
                 raise Conflict(f"{job_id} is {job.status}: cancel it first, or wait until it has ended.")
         self.delete_files(job)
+
+    def trash(self, account_id: str, job_ids: Sequence[str]) -> tuple[list[str], int]:
+        """Delete jobs so that :meth:`restore` can undo it for :data:`UNDO`; maintenance deletes their files later.
+
+        Returns:
+            The ids of the jobs deleted, and the number of those that have not ended, which stay.
+        """
+        deleted, unfinished = [], 0
+        with self._database.write() as session:
+            for job_id in dict.fromkeys(job_ids):
+                if repository.owned(session, self.kind, account_id, job_id) is None:
+                    continue
+                if repository.trash(session, job_id):
+                    deleted.append(job_id)
+                else:
+                    unfinished += 1
+        return deleted, unfinished
+
+    def restorable(self, account_id: str, job_ids: Sequence[str]) -> list[str]:
+        """Return those of the ids that :meth:`restore` would restore now."""
+        with self._database.read() as session:
+            found = repository.restorable(session, self.kind, account_id, job_ids, now() - UNDO, lock=False)
+            return [job.id for job in found]
+
+    def restore(self, account_id: str, job_ids: Sequence[str]) -> int:
+        """Undo :meth:`trash` of jobs, and return the number restored."""
+        with self._database.write() as session:
+            found = repository.restorable(session, self.kind, account_id, job_ids, now() - UNDO, lock=True)
+            for job in found:
+                job.trashed_at = None
+            return len(found)
 
     def delete_files(self, job: Job) -> None:
         """Delete the files of a finished job, then mark it as deleted. Can be repeated after a crash."""

@@ -45,7 +45,7 @@ class ShareService:
             Conflict: it has not succeeded, or has as many links as it may have.
             ValidationFailed: the number of days is none of :data:`DAYS`.
         """
-        own = (Split.id == split_id, Split.account_id == account_id, Split.deleted_at.is_(None))
+        own = (Split.id == split_id, Split.account_id == account_id, Split.is_kept())
         split = session.scalar(select(Split).where(*own).with_for_update())
         if split is None:
             raise NotFound(f"There is no split {split_id}: check the id; its files may have been deleted.")
@@ -95,7 +95,7 @@ class ShareService:
             .where(
                 ShareLink.token_hash == hash_token(token),
                 ShareLink.expires_at > now(),
-                Split.deleted_at.is_(None),
+                Split.is_kept(),
                 Account.disabled_at.is_(None),
             )
         )

@@ -8,6 +8,7 @@ from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.jobs import queue, repository
 from stemsplitter.jobs.models import FAILED
+from stemsplitter.jobs.service import TRASHED
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.splits import totals
 from stemsplitter.splits.derived import repository as derived_repository
@@ -45,6 +46,7 @@ class SplitMaintenance:
         """Return all tasks, for the leader."""
         return (
             MaintenanceTask("delete expired splits", 60, self.delete_expired),
+            MaintenanceTask("delete trashed splits", 30, self.delete_trashed),
             MaintenanceTask("delete records of deleted jobs", 60, self.delete_records),
             MaintenanceTask("delete expired files", 60, self.delete_expired_files),
             MaintenanceTask("delete orphaned files", 3600, self.delete_orphans),
@@ -59,6 +61,14 @@ class SplitMaintenance:
         for job in expired:
             self._splits.delete_files(job)
         return len(expired)
+
+    def delete_trashed(self) -> int:
+        """Delete the files of jobs whose deletion can no longer be undone. Returns the number of jobs."""
+        with self._database.read() as session:
+            found = repository.trashed(session, now() - TRASHED, BATCH)
+        for job in found:
+            self._splits.delete_files(job)
+        return len(found)
 
     def delete_records(self) -> int:
         """Delete the rows of jobs that were deleted long ago. Their ledger entries stay. Returns their number."""

@@ -15,7 +15,7 @@ from stemsplitter.splits.models import SHOWN, Split
 def shown(session: Session, split_ids: Collection[str]) -> dict[tuple[str, str], Row[Any]]:
     """Return the columns that clients see of splits that were not deleted, by account and id."""
     query = select(Split.account_id, *(getattr(Split, name) for name in SHOWN))
-    query = query.where(is_one_of(session, Split.id, split_ids), Split.deleted_at.is_(None))
+    query = query.where(is_one_of(session, Split.id, split_ids), Split.is_kept())
     return {(row.account_id, row.id): row for row in session.execute(query)}
 
 
@@ -24,7 +24,7 @@ def search(
 ) -> tuple[Sequence[Split], str | None]:
     """Return a page of the account's splits whose title, artist or file name contains ``text``."""
     own = select(Split).where(Split.account_id == account_id)
-    only: list[ColumnElement[bool]] = [Split.deleted_at.is_(None)]
+    only: list[ColumnElement[bool]] = [Split.is_kept()]
     if text:
         columns = (Split.title, Split.artist, Split.filename)
         only.append(or_(*(column.icontains(text, autoescape=True) for column in columns)))
@@ -34,7 +34,7 @@ def search(
 def states(session: Session, account_id: str, split_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
     """Return status and progress of those of the splits that belong to the account."""
     query = select(Split.id, Split.status, Split.progress).where(
-        Split.id.in_(split_ids), Split.account_id == account_id, Split.deleted_at.is_(None)
+        Split.id.in_(split_ids), Split.account_id == account_id, Split.is_kept()
     )
     return {split_id: (status, progress) for split_id, status, progress in session.execute(query)}
 

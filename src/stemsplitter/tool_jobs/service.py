@@ -339,7 +339,7 @@ def read_views(
     if not jobs:
         return {}
     query = select(ToolJob).where(
-        is_one_of(session, ToolJob.id, {job_id for _, job_id in jobs}), ToolJob.deleted_at.is_(None)
+        is_one_of(session, ToolJob.id, {job_id for _, job_id in jobs}), ToolJob.is_kept()
     )
     found = {(job.account_id, job.id): job for job in session.scalars(query)}
     return {each: endings.job_view(found[each]) for each in jobs if each in found}

@@ -277,6 +277,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.BigInteger(), nullable=True),
         sa.Column("finished_at", sa.BigInteger(), nullable=True),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("trashed_at", sa.BigInteger(), nullable=True),
         sa.Column("deleted_at", sa.BigInteger(), nullable=True),
         sa.Column("cause", sa.Text(), nullable=True),
         sa.Column("model_name", sa.String(length=64), nullable=True),
@@ -356,6 +357,13 @@ def upgrade() -> None:
         ["model_name", "priority", "turn", "id", "account_id"],
         sqlite_where=sa.text("status = 'queued'"),
         postgresql_where=sa.text("status = 'queued'"),
+    )
+    op.create_index(
+        "ix_jobs_trashed",
+        "jobs",
+        ["trashed_at"],
+        sqlite_where=sa.text("trashed_at IS NOT NULL"),
+        postgresql_where=sa.text("trashed_at IS NOT NULL"),
     )
     op.create_index(
         "ix_jobs_unfinished",
