@@ -17,6 +17,7 @@ from stemsplitter.clock import now
 from stemsplitter.database import Database, new_id
 from stemsplitter.errors import StemSplitterError
 from stemsplitter.fetching import Fetcher, FetchRefused
+from stemsplitter.languages import marked
 from stemsplitter.notices import service as notices
 from stemsplitter.service_errors import Conflict, NotFound, ValidationFailed
 from stemsplitter.settings import Settings
@@ -47,6 +48,9 @@ RETENTION = timedelta(days=30)
 # deliveries of an account: with a response to each attempt, 16 kB each
 KEPT = 10_000
 
+# reasons of the server to disable an endpoint
+GONE = marked("The receiver responded with 410 Gone.")
+FAILING = marked("No delivery has succeeded for 3 days.")
 ENDPOINT_DELETED = "The endpoint was deleted."
 ENDPOINT_DISABLED = "The endpoint was disabled."
 
@@ -340,11 +344,7 @@ def _judge(session: Session, endpoint: WebhookEndpoint, kind: str, outcome: _Out
     if not is_gone and at - endpoint.failing_since < DISABLED_AFTER:
         return None
     endpoint.disabled_at = at
-    endpoint.disabled_reason = (
-        "The receiver responded with 410 Gone."
-        if is_gone
-        else f"No delivery has succeeded for {DISABLED_AFTER.days} days."
-    )
+    endpoint.disabled_reason = GONE if is_gone else FAILING
     repository.end_pending(session, endpoint.id, ENDPOINT_DISABLED, at)
     _log.warning("webhook endpoint %s is disabled: %s", endpoint.id, endpoint.disabled_reason)
     return endpoint.id
