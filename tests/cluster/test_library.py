@@ -5,7 +5,9 @@ import os
 import signal
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +19,7 @@ import soundfile
 from distributed import Client, LocalCluster
 from obstore.exceptions import GenericError
 
+from benchmarks import library_listing
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.cluster import (
     LibrarySettings,
@@ -243,6 +246,29 @@ def test_listing_that_breaks_off_goes_on_where_it_ended(monkeypatch: pytest.Monk
     monkeypatch.setattr(locations, "_open", lambda url: None)
     found = [song.key for song in open_location("s3://stems/in").songs()]
     assert found == [f"{number}.wav" for number in range(5)]
+
+
+def test_memory_does_not_grow_with_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    buckets.use("http://127.0.0.1:9", monkeypatch)
+    Bucket("s3://stems").open()  # imports
+    few, many = (peak_of_listing(tmp_path / f"{keys}.jsonl", keys, monkeypatch) for keys in (2_000, 8_000))
+    assert many - few < 6_000 * 100
+
+
+def peak_of_listing(path: Path, keys: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Go through a library with one new song; return the peak memory in bytes."""
+    locations._open.cache_clear()
+    with library_listing.store(keys) as url:
+        buckets.use(url, monkeypatch)
+        library_listing.write_manifest(path, keys - 1)
+        tracemalloc.start()
+        try:
+            with closing(Manifest(path, library_listing.SETTINGS.of_result())) as manifest:
+                songs = runs._tasks(*library_listing.LOCATIONS, library_listing.SETTINGS, manifest)
+                assert [song.key for song in songs] == [library_listing.key(keys - 1)]
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
 
 
 def test_few_songs_of_a_large_library_are_submitted_at_a_time(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import sqlite3
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -37,12 +38,14 @@ class Manifest:
         self._path, self._settings = path, json.loads(json.dumps(settings))
         self._parquet = parquet
         self._lock = threading.Lock()
-        self._done: dict[str, list[str]] = {}
+        self._done = _Places()
+        self._size = 0
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            complete = self._read() if path.exists() else 0
-            self._file = path.open("ab")
-            self._file.truncate(complete)  # removes the last line of a run that was killed while it wrote
+            if path.exists():
+                self._read()
+            self._file = path.open("a+b")
+            self._file.truncate(self._size)  # removes the last line of a run that was killed while it wrote
         except OSError as error:
             raise RequestError(
                 f"The manifest {shown(path)} cannot be written ({error.strerror}): name another file."
@@ -58,34 +61,60 @@ class Manifest:
         ``content`` is ``sha256:HEX``, or ``etag:TAG`` for a song in a bucket. Files in a folder must exist.
         """
         with self._lock:
-            files = self._done.get(content)
-        exist = files and all("://" in file or os.path.lexists(file) for file in files)
+            if (place := self._done.get(content)) is None:
+                return None
+            offset, length = place
+            files: list[str] = json.loads(os.pread(self._file.fileno(), length, offset))["files"]
+        exist = all("://" in file or os.path.lexists(file) for file in files)
         return files if exist else None
 
     def add(self, song: str, content: str | None, result: Mapping[str, Any]) -> None:
         """Append the line of a song; ``result`` has its ``files``, or an ``error``."""
         line = {"song": song, "content": content, "settings": self._settings, **result}
         with self._lock:
-            self._file.write(json.dumps(line).encode() + b"\n")
+            text = json.dumps(line).encode() + b"\n"
+            self._file.write(text)
             self._file.flush()
-            self._remember(line)
+            self._remember(line, len(text))
 
     def close(self) -> None:
         """Close the file, and write the Parquet file. Raises OutputError if that cannot be written."""
         self._file.close()
+        self._done.close()
         if self._parquet:
             write_parquet(self._path)
 
-    def _read(self) -> int:
-        """Read the lines of earlier runs; return the bytes of those that are complete."""
-        complete = 0
+    def _read(self) -> None:
+        """Read the complete lines of earlier runs."""
         with self._path.open("rb") as file:
             for line in file:
                 if line.endswith(b"\n"):
-                    self._remember(json.loads(line))
-                    complete += len(line)
-        return complete
+                    self._remember(json.loads(line), len(line))
 
-    def _remember(self, entry: Mapping[str, Any]) -> None:
+    def _remember(self, entry: Mapping[str, Any], length: int) -> None:
+        """Note where the next line, of ``length`` bytes, is."""
         if entry["content"] and entry["settings"] == self._settings and entry.get("files"):
-            self._done[entry["content"]] = entry["files"]
+            self._done.set(entry["content"], self._size, length)
+        self._size += length
+
+
+class _Places:
+    """Offsets and lengths of lines in the manifest by content, in a temporary file: there may be a million."""
+
+    def __init__(self) -> None:
+        self._database = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._database.execute("PRAGMA journal_mode = OFF")
+        self._database.execute(
+            "CREATE TABLE lines (content TEXT PRIMARY KEY, offset INTEGER, length INTEGER) WITHOUT ROWID"
+        )
+
+    def set(self, content: str, offset: int, length: int) -> None:
+        self._database.execute("INSERT OR REPLACE INTO lines VALUES (?, ?, ?)", (content, offset, length))
+
+    def get(self, content: str) -> tuple[int, int] | None:
+        query = "SELECT offset, length FROM lines WHERE content = ?"
+        row: tuple[int, int] | None = self._database.execute(query, (content,)).fetchone()
+        return row
+
+    def close(self) -> None:
+        self._database.close()
