@@ -11,6 +11,7 @@ from stemsplitter import refusals
 from stemsplitter.accounts.models import Account
 from stemsplitter.audio import formats
 from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.catalogue.speeds import MeasuredSpeed, record_speed
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.console import access, new_split, tasks
 from stemsplitter.console.new_split import FORMATS
@@ -26,6 +27,7 @@ from tests.acceptance.songs import encode, sung
 from tests.acceptance.tiny_model import write_tiny_model
 
 from .conftest import Browser
+from .songs import add_finished
 from .test_pages import check
 
 
@@ -92,6 +94,24 @@ def test_quality_is_offered_where_there_is_a_better_model(
     assert (model["name"], model["quality"]) == ("melband_kim", "best")
     refused = browser.post("/new", data=fields | {"quality": "great"})
     assert refused.status_code == 422 and "Choose the quality from the list." in refused.text
+
+
+def test_each_quality_shows_the_time_that_was_measured(
+    browser: Browser, services: Services, account_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    of_files = services.models.is_ready
+    better = ("melband_kim", "best_6s")
+    monkeypatch.setattr(services.models, "is_ready", lambda name: name in better or of_files(name))
+    again = f"/splits/{add_finished(services, account_id)[0]}/again"
+    assert "measured on this server" not in browser.get("/new").text + browser.get(again).text
+    for name, factor in (("builtin_6s", 20.0), ("best_6s", 2.0)):
+        speed = MeasuredSpeed(factor, "cpu (a processor)")
+        record_speed(services.models.entry(name), services.models, speed)
+    for path in ("/new", again):
+        text = browser.get(path).text
+        for quality, time in (("Fast", "12 seconds"), ("Balanced", "2 minutes"), ("Best", "3 minutes")):
+            assert re.search(f"<option value=\\S+>{quality}: [^<]*, about {time}", text), (path, quality)
+        assert "Times as measured on this server, for a song of 4 minutes and 6 stems." in text
 
 
 @pytest.mark.parametrize("task", TASKS, ids=lambda task: task.slug)
