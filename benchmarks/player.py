@@ -130,6 +130,7 @@ def _first_sound(page: Page, url: str, skipped: float, options: Any) -> tuple[fl
     """Return the seconds from the navigation to the first sound, and the bytes received by then. Raises Silent."""
     tools = page.context.new_cdp_session(page)
     limit_network(tools, options.megabits, options.latency)
+    tools.send("Network.setCacheDisabled", {"cacheDisabled": True})
     received = [0]
 
     def count(event: dict[str, Any]) -> None:
@@ -145,9 +146,8 @@ def _first_sound(page: Page, url: str, skipped: float, options: Any) -> tuple[fl
 
 
 def limit_network(tools: CDPSession, megabits: float, latency: float) -> None:
-    """Limit the network of a page to ``megabits`` a second and ``latency`` milliseconds, without a cache."""
+    """Limit the network of a page to ``megabits`` a second and ``latency`` milliseconds."""
     tools.send("Network.enable")
-    tools.send("Network.setCacheDisabled", {"cacheDisabled": True})
     speed = megabits * 1e6 / 8
     conditions = {
         "offline": False,

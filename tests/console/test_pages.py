@@ -67,9 +67,9 @@ class Page(HTMLParser):
         for name in ("src", "action", "formaction"):
             assert found.get(name, "/").startswith("/"), found
         if tag == "link":
-            assert found["href"].startswith(("/static/", "/splits/", "/manifest.", "/blog/")) or found[
-                "rel"
-            ] in (
+            assert found["href"].startswith(
+                ("/static/", "/splits/", "/manifest.", "/blog/", "/demo/")
+            ) or found["rel"] in (
                 "canonical",
                 "alternate",
             )

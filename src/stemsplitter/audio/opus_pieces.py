@@ -27,13 +27,14 @@ _COMPLEXITY = "1"  # 5 takes half as long again, for the same SNR at this bit ra
 _KBITS = {1: 64, 2: 96}
 
 
-def encode_piece(samples: Samples, length: int, number: int) -> bytes:
+def encode_piece(samples: Samples, length: int, number: int, *, kbits: int | None = None) -> bytes:
     """Encode ``length`` samples, of ``samples`` ``[C, BEFORE + length + at most AFTER]`` at 48 kHz.
 
     The samples before and after the piece are encoded with it and dropped by decoders, so that it begins and ends with
     the quality of its middle. ``number`` is that of the Ogg stream: the pieces of a signal form a chained file.
+    ``kbits`` is the bit rate in kbit/s, by default 64 for mono and 96 for stereo.
     """
-    encoder = _encoder(len(samples))
+    encoder = _encoder(len(samples), kbits or _KBITS[len(samples)])
     frame = AudioFrame.from_ndarray(
         np.ascontiguousarray(samples.T.reshape(1, -1)), format="flt", layout=LAYOUTS[len(samples)]
     )
@@ -49,12 +50,12 @@ def encode_piece(samples: Samples, length: int, number: int) -> bytes:
     return b"".join(_pages(bytes(header), packets[: -(-end // _FRAME)], end, number))
 
 
-def _encoder(channels: int) -> AudioCodecContext:
+def _encoder(channels: int, kbits: int) -> AudioCodecContext:
     encoder = av.CodecContext.create("libopus", "w")
     assert isinstance(encoder, AudioCodecContext)
     encoder.layout, encoder.format = LAYOUTS[channels], "flt"
     encoder.sample_rate, encoder.time_base = RATE, Fraction(1, RATE)
-    encoder.bit_rate = _KBITS[channels] * 1000
+    encoder.bit_rate = kbits * 1000
     encoder.options = {"compression_level": _COMPLEXITY, "frame_duration": "20"}
     return encoder
 

@@ -155,9 +155,9 @@ class PreviewWriter:
 
 
 def write_previews(
-    stems: Mapping[str, Path], folder: Path, codec: str = DEFAULT_CODEC, *, threads: int = 2
+    stems: Mapping[str, Path], folder: Path, codec: str | Codec = DEFAULT_CODEC, *, threads: int = 2
 ) -> Previews:
-    """Write the previews of ``stems``, by name, and their index to ``folder``.
+    """Write the previews of ``stems``, by name, and their index to ``folder``; ``codec`` is one of :data:`CODECS`.
 
     The index is JSON: ``{"codec", "mime", "sampleRate", "samples", "pieceSamples", "delay", "stems": {NAME: {"file",
     "sizes"}}}``. ``sizes`` are the bytes of the pieces, which follow each other in the file. ``delay`` is the number of
@@ -168,9 +168,9 @@ def write_previews(
         OutputError: a file cannot be written.
         RequestError: the codec is unknown.
     """
-    if codec not in CODECS:
+    if isinstance(codec, str) and codec not in CODECS:
         raise RequestError(f"A preview cannot be {codec[:20]!r}: choose {' or '.join(CODECS)}.")
-    chosen = CODECS[codec]
+    chosen = CODECS[codec] if isinstance(codec, str) else codec
     files = {name: folder / f"{name}.{chosen.extension}" for name in stems}
 
     def write(name: str) -> PreviewWriter:
