@@ -35,8 +35,8 @@ new PerformanceObserver((list) => {
   for (const { value, hadRecentInput } of list.getEntries()) if (!hadRecentInput) seen.shift += value;
 }).observe({ type: "layout-shift", buffered: true });
 """
-# presses Play without moving the pointer there before; null if nothing is heard. Returns milliseconds until the sound, and
-# until the last file that came before it had arrived: the rest is the time of this machine.
+# presses Play without moving the pointer there before; null if nothing is heard. Returns milliseconds until the sound,
+# and until the last file that came before it had arrived: the rest is the time of this machine.
 PLAY = """async (seconds) => {
   const form = document.querySelector("[data-player]");
   const start = performance.now();

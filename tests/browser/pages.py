@@ -215,7 +215,6 @@ NOT_PAGES = {
     "/robots.txt",
     "/sitemap.xml",
     "/manifest.webmanifest",
-    "/service-worker.js",
     "/blog/feed.xml",
     "/.well-known/security.txt",
     "/demo/overview.json",
