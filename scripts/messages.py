@@ -1,6 +1,7 @@
 """Extract the texts of the pages, scripts, messages and errors, and update the catalogs: ``make messages``."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from io import BytesIO
@@ -19,9 +20,25 @@ _TEMPLATE_OPTIONS = {"trimmed": "true", "trim_blocks": "true", "lstrip_blocks": 
 # folder → method and options of the files in it
 _SOURCES = (
     ("console/templates/*", "jinja2.ext:babel_extract", _TEMPLATE_OPTIONS),
-    ("console/static/*.js", "javascript", {}),
+    ("console/static/*.js", "javascript", {"parse_template_string": "true"}),
     ("**/*.py", "python", {}),
 )
+# modules whose other sentences, such as constants and returned texts, are messages of errors, too
+_SENTENCES_OF = (
+    "api/errors.py",
+    "console/access.py",
+    "jobs/processing.py",
+    "jobs/service.py",
+    "links",
+    "quotas/disk.py",
+    "rate_limits/service.py",
+    "splits/derived/service.py",
+    "splits/model_selection.py",
+    "tools/speaking.py",
+    "webhooks/service.py",
+)
+_SENTENCE = re.compile(r"[A-Z{].* .* .*\.", re.DOTALL)
+_HOLDERS = (ast.Assign, ast.Dict, ast.IfExp, ast.Return, ast.Tuple, ast.keyword)
 _LEAST_LETTERS = 8  # of the message of an error without its values: a shorter one matches too many texts
 # errors that pages show are raised, or are stored with a job, in these
 _ERRORS_OF = (
@@ -65,17 +82,20 @@ def template_catalog() -> Catalog:
                     _add(catalog, text, path, context)
     for path in sorted(PACKAGE.glob("**/*.py")):
         if str(path.relative_to(PACKAGE)).startswith(_ERRORS_OF):
-            for text in errors(path.read_text(encoding="utf-8")):
+            every = str(path.relative_to(PACKAGE)).startswith(_SENTENCES_OF)
+            for text in errors(path.read_text(encoding="utf-8"), every_sentence=every):
                 _add(catalog, text, path, ERROR)
     return catalog
 
 
-def errors(source: str) -> Iterator[str]:
+def errors(source: str, *, every_sentence: bool = False) -> Iterator[str]:
     """Yield the messages of the errors that a module raises. The values of an f-string become {0}, {1} and so on."""
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Call) and node.args and _is_error(node.func):
-            text = _text(node.args[0])
-            if text and sum(map(str.isalpha, text)) >= _LEAST_LETTERS:
+        for each in ast.iter_child_nodes(node):
+            text = _text(each) or ""
+            is_error = isinstance(node, ast.Call) and node.args[:1] == [each] and _is_error(node.func)
+            is_sentence = every_sentence and isinstance(node, _HOLDERS) and _SENTENCE.fullmatch(text)
+            if (is_error or is_sentence) and _letters(text) >= _LEAST_LETTERS:
                 yield text
 
 
@@ -150,6 +170,10 @@ ERROR_NAMES = {
     "Used",
     "ValidationFailed",
 }
+
+
+def _letters(text: str) -> int:
+    return sum(map(str.isalpha, text))
 
 
 def _text(node: ast.expr) -> str | None:

@@ -77,6 +77,8 @@ def answer(
         page: Response | None = error_page(request, status, message, dict(headers or {}))
         if page is not None:
             return page
+    if translated := getattr(request.app.state, "error_message", None):
+        message = translated(request, message)
     base_url = request.app.state.services.settings.base_url
     fields: dict[str, Any] = {**(extra or {})}
     if param:

@@ -19,7 +19,8 @@ from stemsplitter.console.cookies import COOKIE, set_cookie
 from stemsplitter.console.rendering import page
 from stemsplitter.console.verify import send_link
 from stemsplitter.credits.service import LOW_BALANCE
-from stemsplitter.languages import current
+from stemsplitter.languages import current, marked
+from stemsplitter.languages import gettext as _
 from stemsplitter.rate_limits.service import DAY_S, Policy, wide_network
 from stemsplitter.service_errors import RateLimited, ServiceError, Unauthorized
 from stemsplitter.services import Services
@@ -37,11 +38,11 @@ AFTER_SIGNING_UP = "/new"
 Text = Annotated[str, Form(max_length=2000)]
 
 _DONE = {
-    "password": "Password changed.",
-    "email": "Email address changed.",
-    "messages": "Your choice is saved.",
-    "sent": "A link is on its way. It works for a day.",
-    "new-address": "A link is on its way to the new address. Your address changes when you open it.",
+    "password": marked("Password changed."),
+    "email": marked("Email address changed."),
+    "messages": marked("Your choice is saved."),
+    "sent": marked("A link is on its way. It works for a day."),
+    "new-address": marked("A link is on its way to the new address. Your address changes when you open it."),
 }
 
 router = APIRouter()
@@ -138,7 +139,7 @@ def account_page(request: Request, signed_in: SignedInDep, done: str = "") -> Re
     """Show the account settings."""
     return _account(
         request,
-        done=_DONE.get(done, ""),
+        done=_(_DONE[done]) if done in _DONE else "",
     )
 
 

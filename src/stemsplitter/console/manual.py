@@ -12,14 +12,15 @@ from starlette.responses import Response
 
 from stemsplitter.console.markdown import parse, render
 from stemsplitter.console.rendering import page
+from stemsplitter.languages import marked
 from stemsplitter.service_errors import NotFound
 
 _HERE = Path(__file__).parent
 
 # section → pages; the source of a page is docs/PAGE.md
 SECTIONS = {
-    "Use the server": ("getting-started", "stems", "uploads", "sdks", "webhooks"),
-    "Run the server": (
+    marked("Use the server"): ("getting-started", "stems", "uploads", "sdks", "webhooks"),
+    marked("Run the server"): (
         "operating",
         "settings",
         "blog",
@@ -33,8 +34,8 @@ SECTIONS = {
         "fetching",
         "links",
     ),
-    "Command and library": ("cli", "mcp", "library", "clusters", "formats"),
-    "About": ("architecture", "changelog"),
+    marked("Command and library"): ("cli", "mcp", "library", "clusters", "formats"),
+    marked("About"): ("architecture", "changelog"),
 }
 PAGES = {name for section in SECTIONS.values() for name in section}
 

@@ -24,12 +24,7 @@ from stemsplitter.uploads.schemas import UploadRequest
 
 router = APIRouter()
 
-LAYOUTS = (
-    ("6s", "6 stems", "vocals, drums, bass, guitar, piano, other"),
-    ("4s", "4 stems", "vocals, drums, bass, other"),
-    ("2s", "2 stems", "vocals, instrumental"),
-)
-LAYOUT_NAMES = tuple(name for name, *_ in LAYOUTS)
+LAYOUT_NAMES = tuple(STEMS)
 FORMATS = {fmt.choice: fmt for fmt in variants()}
 
 # file types offered by the browser's file dialog, which knows few of those that FFmpeg reads
@@ -199,7 +194,7 @@ def choices(services: Services) -> dict[str, Any]:
     ``times`` has the seconds of processing for a second of audio by layout and quality.
     """
     return {
-        "layouts": LAYOUTS,
+        "layouts": STEMS.items(),
         "ready": ready_layouts(services.settings, services.models),
         "better": better_layouts(services.models),
         "times": {

@@ -13,8 +13,21 @@ from stemsplitter.api.compression import compress
 from stemsplitter.audio.formats import FORMATS
 from stemsplitter.console import environments
 from stemsplitter.console.language import alternates, is_asked, language_of, remember
+from stemsplitter.console.vocabulary import key, stem, stem_title, word
 from stemsplitter.languages import ngettext, using
-from stemsplitter.languages.formats import count, day, decimal, percent, price, short, size, spoken
+from stemsplitter.languages.current import error_text
+from stemsplitter.languages.formats import (
+    all_of,
+    any_of,
+    count,
+    day,
+    decimal,
+    percent,
+    price,
+    short,
+    size,
+    spoken,
+)
 from stemsplitter.sessions.service import SignedIn
 from stemsplitter.settings import Settings
 from stemsplitter.splits.models import Split
@@ -115,11 +128,15 @@ def _environment(language: str) -> Environment:
 
 
 _FILTERS = (
+    all_of,
+    any_of,
     count,
     day,
     decimal,
     duration,
+    error_text,
     iso,
+    key,
     moment,
     output,
     percent,
@@ -128,4 +145,7 @@ _FILTERS = (
     size,
     song,
     spoken,
+    stem,
+    stem_title,
+    word,
 )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from stemsplitter.languages import marked
 from stemsplitter.separation.layouts import INSTRUMENTAL, LAYOUTS, WITHOUT
 
 METADATA = "task"  # key in the metadata of a split that holds the slug of its tool
@@ -36,100 +37,114 @@ class Task:
 TASKS = (
     Task(
         slug="vocal-remover",
-        name="Vocal remover",
+        name=marked("Vocal remover"),
         icon="mic-off",
-        summary="Instrumental version of a song",
-        lead="Remove the vocals from a song and keep the instrumental.",
+        summary=marked("Instrumental version of a song"),
+        lead=marked("Remove the vocals from a song and keep the instrumental."),
         paragraphs=(
-            "You get two files, the instrumental and the vocals. Together they add up to the original song.",
-            "Choirs and backing vocals are removed together with the lead vocals.",
+            marked(
+                "You get two files, the instrumental and the vocals. Together they add up to the original song."
+            ),
+            marked("Choirs and backing vocals are removed together with the lead vocals."),
         ),
-        mix="the song without vocals",
+        mix=marked("the song without vocals"),
         layout="2s",
         muted=("vocals",),
     ),
     Task(
         slug="acapella",
-        name="Acapella",
+        name=marked("Acapella"),
         icon="mic-vocal",
-        summary="Vocals without the band",
-        lead="Extract the vocals from a song.",
+        summary=marked("Vocals without the band"),
+        lead=marked("Extract the vocals from a song."),
         paragraphs=(
-            "Use them for remixes, to transcribe lyrics or to study a performance. Reverb recorded with the voice "
-            "mostly stays with it.",
-            "In the player you can blend the band back in at any level before you download the mix.",
+            marked(
+                "Use them for remixes, to transcribe lyrics or to study a performance. Reverb recorded with the voice "
+                "mostly stays with it."
+            ),
+            marked("In the player you can blend the band back in at any level before you download the mix."),
         ),
-        mix="the vocals",
+        mix=marked("the vocals"),
         layout="2s",
         muted=(INSTRUMENTAL,),
     ),
     Task(
         slug="karaoke",
-        name="Karaoke",
+        name=marked("Karaoke"),
         icon="music-2",
-        summary="Sing along with the band",
-        lead="Make a karaoke track: the band plays, you sing.",
+        summary=marked("Sing along with the band"),
+        lead=marked("Make a karaoke track: the band plays, you sing."),
         paragraphs=(
-            "The player starts with the vocals muted. To keep a guide vocal, unmute the vocals and lower their gain to "
-            "about -15 dB. Then download the mix.",
+            marked(
+                "The player starts with the vocals muted. To keep a guide vocal, unmute the vocals and lower their "
+                "gain to about -15 dB. Then download the mix."
+            ),
         ),
-        mix="the karaoke track",
+        mix=marked("the karaoke track"),
         layout="2s",
         muted=("vocals",),
     ),
     Task(
         slug="drum-remover",
-        name="Drum remover",
+        name=marked("Drum remover"),
         icon="drum",
-        summary="Play along on drums",
-        lead="Remove the drums from a song and play along on your own kit.",
+        summary=marked("Play along on drums"),
+        lead=marked("Remove the drums from a song and play along on your own kit."),
         paragraphs=(
-            "Vocals, bass and all other instruments keep their place in the mix. To learn a fill, unmute the drums and "
-            "loop the passage.",
+            marked(
+                "Vocals, bass and all other instruments keep their place in the mix. To learn a fill, unmute the drums "
+                "and loop the passage."
+            ),
         ),
-        mix="the song without drums",
+        mix=marked("the song without drums"),
         layout="4s",
         muted=("drums",),
     ),
     Task(
         slug="bass-remover",
-        name="Bass remover",
+        name=marked("Bass remover"),
         icon="speaker",
-        summary="Play along on bass",
-        lead="Remove the bass from a song and play the bass line yourself.",
+        summary=marked("Play along on bass"),
+        lead=marked("Remove the bass from a song and play the bass line yourself."),
         paragraphs=(
-            "Bass guitar, upright bass and synth bass are one stem. The kick drum stays with the drums.",
-            "Solo the bass to learn the line, then mute it and play.",
+            marked(
+                "Bass guitar, upright bass and synth bass are one stem. The kick drum stays with the drums."
+            ),
+            marked("Solo the bass to learn the line, then mute it and play."),
         ),
-        mix="the song without bass",
+        mix=marked("the song without bass"),
         layout="4s",
         muted=("bass",),
     ),
     Task(
         slug="guitar-remover",
-        name="Guitar remover",
+        name=marked("Guitar remover"),
         icon="guitar",
-        summary="Play along on guitar",
-        lead="Remove the guitars from a song and play the part yourself.",
+        summary=marked("Play along on guitar"),
+        lead=marked("Remove the guitars from a song and play the part yourself."),
         paragraphs=(
-            "Acoustic and electric guitars, rhythm and lead, are one stem. The piano is a separate stem and stays in "
-            "the mix.",
+            marked(
+                "Acoustic and electric guitars, rhythm and lead, are one stem. The piano is a separate stem and stays "
+                "in the mix."
+            ),
         ),
-        mix="the song without guitar",
+        mix=marked("the song without guitar"),
         layout="6s",
         muted=("guitar",),
     ),
     Task(
         slug="piano-remover",
-        name="Piano remover",
+        name=marked("Piano remover"),
         icon="piano",
-        summary="Play along on piano",
-        lead="Remove the piano from a song and play the part yourself.",
+        summary=marked("Play along on piano"),
+        lead=marked("Remove the piano from a song and play the part yourself."),
         paragraphs=(
-            "Pianos and similar sounds are removed; organs and synthesizers mostly stay in the mix. Piano is the "
-            "hardest of the six stems to separate: solo it to hear the result.",
+            marked(
+                "Pianos and similar sounds are removed; organs and synthesizers mostly stay in the mix. Piano is the "
+                "hardest of the six stems to separate: solo it to hear the result."
+            ),
         ),
-        mix="the song without piano",
+        mix=marked("the song without piano"),
         layout="6s",
         muted=("piano",),
     ),

@@ -27,6 +27,8 @@ from stemsplitter.console.tool_access import METADATA as VISITOR
 from stemsplitter.console.tools import TOOLS, Tool
 from stemsplitter.files.temporary import temporary_folder
 from stemsplitter.jobs.models import SUCCEEDED, UNFINISHED
+from stemsplitter.languages import formats, ngettext
+from stemsplitter.languages import gettext as _
 from stemsplitter.service_errors import NotFound, ServiceError, ValidationFailed
 from stemsplitter.services import Services
 from stemsplitter.sizes import size
@@ -192,10 +194,11 @@ def _request(services: Services, tool: Tool, fields: Mapping[str, str], metadata
 def _problem(error: ValidationError) -> str:
     places = {part for found in error.errors() for part in found["loc"]}
     if "text" in places:
-        return f"The text is longer than {MAX_TEXT:,} characters: shorten it, or speak it in parts."
+        text = _("The text is longer than %(number)s characters: shorten it, or speak it in parts.")
+        return text % {"number": formats.count(MAX_TEXT)}
     if "outputFormat" in places:
-        return "Choose a format from the list."
-    return "The source is invalid: choose the file again or correct the URL."
+        return _("Choose a format from the list.")
+    return _("The source is invalid: choose the file again or correct the URL.")
 
 
 def _form(
@@ -237,12 +240,17 @@ def _form(
 
 def _price(services: Services, tool: Tool) -> str:
     settings = services.settings
-    number, unit = {
-        "analyses": (settings.analysis_seconds_per_credit, "second"),
-        "effects": (settings.effect_seconds_per_credit, "second"),
-        "speech": (settings.speech_characters_per_credit, "character"),
-    }[tool.kind]
-    return f"1 credit per {unit}." if number == 1 else f"1 credit per {number} {unit}s."
+    if tool.kind == "speech":
+        number = settings.speech_characters_per_credit
+        text = ngettext("1 credit per character.", "1 credit per %(number)s characters.", number)
+    else:
+        number = (
+            settings.analysis_seconds_per_credit
+            if tool.kind == "analyses"
+            else settings.effect_seconds_per_credit
+        )
+        text = ngettext("1 credit per second.", "1 credit per %(number)s seconds.", number)
+    return text % {"number": number}
 
 
 @cache

@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from stemsplitter.languages import gettext as _
+from stemsplitter.languages import marked
+from stemsplitter.languages.formats import short
 from stemsplitter.service_errors import ValidationFailed
 from stemsplitter.tools.transformations import DECAY_S, SPEED_PRESETS
 
@@ -31,7 +34,9 @@ class Number:
             value = self.high + 1
         if not self.low <= value <= self.high:  # also not a number
             raise ValidationFailed(
-                f"{self.label} must be a number from {self.low:g} to {self.high:g}.", param=self.name
+                _("%(field)s must be a number from %(low)s to %(high)s.")
+                % {"field": _(self.label), "low": short(self.low), "high": short(self.high)},
+                param=self.name,
             )
         return value
 
@@ -60,7 +65,9 @@ class Choice:
         """Return the chosen value. Raises ValidationFailed."""
         value = next(iter(self.options)) if text is None else text
         if value not in self.options:
-            raise ValidationFailed(f"Choose {self.label.lower()} from the list.", param=self.name)
+            raise ValidationFailed(
+                _("%(field)s: choose from the list.") % {"field": _(self.label)}, param=self.name
+            )
         return value
 
 
@@ -106,115 +113,134 @@ def _speed(values: Values) -> dict[str, Any]:
 
 
 _PRESETS = {
-    "nightcore": "Nightcore",
-    "nightcore-light": "Light nightcore",
-    "sped-up": "Sped up",
-    "daycore": "Daycore",
+    "nightcore": marked("Nightcore"),
+    "nightcore-light": marked("Light nightcore"),
+    "sped-up": marked("Sped up"),
+    "daycore": marked("Daycore"),
 }
 
 TOOLS = (
     Tool(
         slug="key-finder",
-        name="Key finder",
+        name=marked("Key finder"),
         icon="music-2",
-        summary="Key, tempo and tuning of a song",
-        lead="Find the key, the Camelot code, the tempo and the tuning of a song.",
+        summary=marked("Key, tempo and tuning of a song"),
+        lead=marked("Find the key, the Camelot code, the tempo and the tuning of a song."),
         paragraphs=(
-            "The tempo may be half or double of what you count: both are shown. Where no key stands out, as in drums, "
-            "the result says so.",
+            marked(
+                "The tempo may be half or double of what you count: both are shown. Where no key stands out, as in "
+                "drums, the result says so."
+            ),
         ),
-        button="Find key and tempo",
+        button=marked("Find key and tempo"),
         kind="analyses",
     ),
     Tool(
         slug="pitch-changer",
-        name="Pitch changer",
+        name=marked("Pitch changer"),
         icon="piano",
-        summary="Higher or lower, at the same tempo",
-        lead="Transpose a song by up to an octave, and keep its tempo.",
-        paragraphs=("A hundredth of a semitone is a cent: -0.32 turns A4 = 440 Hz into 432 Hz.",),
-        button="Change pitch",
+        summary=marked("Higher or lower, at the same tempo"),
+        lead=marked("Transpose a song by up to an octave, and keep its tempo."),
+        paragraphs=(marked("A hundredth of a semitone is a cent: -0.32 turns A4 = 440 Hz into 432 Hz."),),
+        button=marked("Change pitch"),
         kind="effects",
         fields=(
-            Number("semitones", "Semitones", -2, -12, 12, 0.01, "-12 to 12; a fraction is possible."),
-            Check("formants", "Keep the timbre of voices"),
+            Number(
+                "semitones",
+                marked("Semitones"),
+                -2,
+                -12,
+                12,
+                0.01,
+                marked("-12 to 12; a fraction is possible."),
+            ),
+            Check("formants", marked("Keep the timbre of voices")),
         ),
         request=_effect("pitch"),
         preview="pitch",
     ),
     Tool(
         slug="nightcore",
-        name="Nightcore and speed",
+        name=marked("Nightcore and speed"),
         icon="moon",
-        summary="Nightcore, daycore, sped up",
-        lead="Play a song faster or slower: nightcore, daycore, sped up, or any speed.",
-        paragraphs=("The pitch follows the speed, as on a record, unless you keep it.",),
-        button="Change speed",
+        summary=marked("Nightcore, daycore, sped up"),
+        lead=marked("Play a song faster or slower: nightcore, daycore, sped up, or any speed."),
+        paragraphs=(marked("The pitch follows the speed, as on a record, unless you keep it."),),
+        button=marked("Change speed"),
         kind="effects",
         fields=(
             Choice(
                 "preset",
-                "Speed",
-                {name: f"{label}, {SPEED_PRESETS[name]:g}×" for name, label in _PRESETS.items()}
-                | {"other": "Other"},
+                marked("Speed"),
+                _PRESETS | {"other": marked("Other")},
             ),
             Number(
                 "rate",
-                "Other speed",
+                marked("Other speed"),
                 1.25,
                 0.25,
                 4,
                 0.01,
-                "0.25 to 4; 2 is twice as fast. Choose “Other” above.",
+                marked("0.25 to 4; 2 is twice as fast. Choose “Other” above."),
             ),
-            Check("keepPitch", "Keep the pitch"),
+            Check("keepPitch", marked("Keep the pitch")),
         ),
         request=_speed,
         preview="speed",
     ),
     Tool(
         slug="slowed-reverb",
-        name="Slowed and reverb",
+        name=marked("Slowed and reverb"),
         icon="speaker",
-        summary="Slow and deep, in a large room",
-        lead="Slow a song down with its pitch, and add reverb.",
-        paragraphs=("The result is longer than the song by its reverb, which is limited, not clipped.",),
-        button="Slow down",
+        summary=marked("Slow and deep, in a large room"),
+        lead=marked("Slow a song down with its pitch, and add reverb."),
+        paragraphs=(
+            marked("The result is longer than the song by its reverb, which is limited, not clipped."),
+        ),
+        button=marked("Slow down"),
         kind="effects",
         fields=(
-            Number("rate", "Speed", 0.85, 0.25, 1, 0.01, "0.25 to 1; 0.8, 0.85 and 0.9 are usual."),
-            Number("decay", "Reverb in seconds", DECAY_S, 0.1, 20, 0.1),
-            Number("wet", "Share of the reverb in percent", 25, 0, 100, 1),
+            Number(
+                "rate",
+                marked("Speed"),
+                0.85,
+                0.25,
+                1,
+                0.01,
+                marked("0.25 to 1; 0.8, 0.85 and 0.9 are usual."),
+            ),
+            Number("decay", marked("Reverb in seconds"), DECAY_S, 0.1, 20, 0.1),
+            Number("wet", marked("Share of the reverb in percent"), 25, 0, 100, 1),
         ),
         request=_effect("slowed_reverb"),
         preview="slowed_reverb",
     ),
     Tool(
         slug="voice-isolator",
-        name="Voice isolator",
+        name=marked("Voice isolator"),
         icon="mic-vocal",
-        summary="Speech without noise",
-        lead="Separate the speech of a recording from its noise.",
+        summary=marked("Speech without noise"),
+        lead=marked("Separate the speech of a recording from its noise."),
         paragraphs=(
-            "You get two files, the voice and the noise. Together they add up to the recording.",
-            "It is made for speech. For singing, use the vocal remover.",
+            marked("You get two files, the voice and the noise. Together they add up to the recording."),
+            marked("It is made for speech. For singing, use the vocal remover."),
         ),
-        button="Isolate voice",
+        button=marked("Isolate voice"),
         kind="effects",
         request=_effect("voice_isolator"),
     ),
     Tool(
         slug="voice-over",
-        name="Voice-over",
+        name=marked("Voice-over"),
         icon="audio-lines",
-        summary="A text, spoken",
-        lead="Let a synthetic voice speak your text.",
-        paragraphs=("Say that the voice is synthetic where listeners may not expect it.",),
-        button="Speak",
+        summary=marked("A text, spoken"),
+        lead=marked("Let a synthetic voice speak your text."),
+        paragraphs=(marked("Say that the voice is synthetic where listeners may not expect it."),),
+        button=marked("Speak"),
         kind="speech",
         fields=(
-            Number("speed", "Speed", 1, 0.5, 2, 0.05, "0.5 to 2."),
-            Number("pitch", "Pitch in semitones", 0, -12, 12, 0.5, "-12 to 12."),
+            Number("speed", marked("Speed"), 1, 0.5, 2, 0.05, marked("0.5 to 2.")),
+            Number("pitch", marked("Pitch in semitones"), 0, -12, 12, 0.5, marked("-12 to 12.")),
         ),
     ),
 )

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from stemsplitter.health.models import HealthCheck
+from stemsplitter.languages import marked
 
 # workers check every minute; a restart takes a little longer
 MAX_GAP = timedelta(minutes=5)
@@ -31,7 +32,7 @@ def incidents(checks: Sequence[HealthCheck], at: datetime) -> list[Incident]:
 
 def _gaps(checks: Sequence[HealthCheck], at: datetime) -> list[Incident]:
     """Return the times without a check."""
-    text = "No worker was running"
+    text = marked("No worker was running")
     pairs = pairwise(checks)
     found = [Incident(text, a.at, b.at) for a, b in pairs if b.at - a.at > MAX_GAP]
     if checks and at - checks[-1].at > MAX_GAP:

@@ -57,9 +57,12 @@ class Catalog:
         exact = self.translations.pgettext(ERROR, text)
         if exact != text:
             return exact
+        if text.endswith(".") and (without := self.translations.pgettext(ERROR, text[:-1])) != text[:-1]:
+            return f"{without}."
         for pattern, translation in self._patterns:
             if match := pattern.fullmatch(text):
-                return _filled(translation, match.groupdict())
+                values = {name: self.translations.gettext(value) for name, value in match.groupdict().items()}
+                return _filled(translation, values)
         return text
 
     def script(self) -> bytes:

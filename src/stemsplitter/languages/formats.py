@@ -1,11 +1,13 @@
 """Numbers, dates and money in the current language, in the formats of CLDR."""
 
+from collections.abc import Sequence
 from datetime import date as Date
 from datetime import datetime
 from functools import cache, lru_cache
 
 from babel import Locale
 from babel.dates import format_date
+from babel.lists import format_list
 from babel.numbers import format_currency, format_decimal, format_percent
 from babel.units import format_unit
 
@@ -58,6 +60,16 @@ def spoken(seconds: float) -> str:
 def day(at: Date | datetime) -> str:
     """Format a day: ``May 3, 2026``."""
     return format_date(at, "medium", locale=_locale(current()))
+
+
+def all_of(names: Sequence[str]) -> str:
+    """Format a list: ``a, b, and c``."""
+    return format_list(names, "standard", locale=_locale(current()))
+
+
+def any_of(names: Sequence[str]) -> str:
+    """Format a list of alternatives: ``a, b, or c``."""
+    return format_list(names, "or", locale=_locale(current()))
 
 
 @cache

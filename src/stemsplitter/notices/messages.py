@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from stemsplitter.notices.models import DONE, ENDPOINT
+from stemsplitter.languages import current, ngettext, using
+from stemsplitter.languages import gettext as _
+from stemsplitter.languages.formats import count
+from stemsplitter.notices.models import DONE
 
 SHOWN = 20  # splits that a message lists
 _NAME = 80  # characters of a file name
@@ -20,49 +23,48 @@ class Message:
     html: str
 
 
-def message(kind: str, items: Sequence[dict[str, Any]], balance: int, base_url: str) -> Message:
+def message(
+    kind: str, items: Sequence[dict[str, Any]], balance: int, base_url: str, language: str
+) -> Message:
     """Return the message of a notice."""
-    if kind == ENDPOINT:
-        return _endpoint_disabled(items, base_url)
-    return _done(items, base_url) if kind == DONE else _low_credits(balance, base_url)
+    with using(language):
+        return _done(items, base_url) if kind == DONE else _low_credits(balance, base_url)
 
 
 def _done(items: Sequence[dict[str, Any]], base_url: str) -> Message:
-    failed = sum(item["failed"] for item in items)
-    subject = "Your split failed" if failed else "Your split is ready"
-    if len(items) > 1:
-        subject = f"{len(items)} splits have ended" if failed else f"{len(items)} splits are ready"
+    failed, number = sum(item["failed"] for item in items), len(items)
+    if failed:
+        subject = ngettext("Your split failed", "%(number)s splits have ended", number)
+    else:
+        subject = ngettext("Your split is ready", "%(number)s splits are ready", number)
+    subject %= {"number": number}
     lines = [(_line(item), f"{base_url}{item['path']}") for item in items[-SHOWN:]]
-    if len(items) > SHOWN:
-        lines.append((f"And {len(items) - SHOWN} more", f"{base_url}/splits"))
+    if number > SHOWN:
+        more = ngettext("And %(number)s more", "And %(number)s more", number - SHOWN)
+        lines.append((more % {"number": number - SHOWN}, f"{base_url}/splits"))
     return _message(f"{subject}.", subject, lines, base_url)
 
 
 def _low_credits(balance: int, base_url: str) -> Message:
-    text = f"Your balance is {balance:,} credits, which is {balance:,} seconds of audio."
-    return _message(text, "Your credits are low", [("Credits", f"{base_url}/credits")], base_url)
-
-
-def _endpoint_disabled(items: Sequence[dict[str, Any]], base_url: str) -> Message:
-    text = (
-        "A webhook endpoint was disabled, because its deliveries have failed for a long time. It gets no more events. "
-        "Check its deliveries, correct the receiver, and enable the endpoint again."
-    )
-    lines = [(_line(item), f"{base_url}{item['path']}") for item in items[-SHOWN:]]
-    return _message(text, "A webhook endpoint was disabled", lines, base_url)
+    text = ngettext(
+        "Your balance is %(number)s credit, which is a second of audio.",
+        "Your balance is %(number)s credits, which is %(number)s seconds of audio.",
+        balance,
+    ) % {"number": count(balance)}
+    return _message(text, _("Your credits are low"), [(_("Credits"), f"{base_url}/credits")], base_url)
 
 
 def _line(item: dict[str, Any]) -> str:
     name = " ".join(str(item["name"]).split())[:_NAME]
-    return f"{name} (failed)" if item["failed"] else name
+    return _("%(name)s (failed)") % {"name": name} if item["failed"] else name
 
 
 def _message(text: str, subject: str, lines: Sequence[tuple[str, str]], base_url: str) -> Message:
-    choose = f"Choose which messages you get: {base_url}/account#messages"
-    plain = "\n\n".join([text, *(f"{label}\n{url}" for label, url in lines), choose]) + "\n"
-    links = "".join(f'<li><a href="{escape(url)}">{escape(label)}</a></li>\n' for label, url in lines)
+    choose, url = _("Choose which messages you get"), f"{base_url}/account#messages"
+    plain = "\n\n".join([text, *(f"{label}\n{place}" for label, place in lines), f"{choose}: {url}"]) + "\n"
+    links = "".join(f'<li><a href="{escape(place)}">{escape(label)}</a></li>\n' for label, place in lines)
     html = (
-        f'<!doctype html>\n<html lang="en">\n<body>\n<p>{escape(text)}</p>\n<ul>\n{links}</ul>\n'
-        f'<p><a href="{escape(base_url)}/account#messages">Choose which messages you get</a></p>\n</body>\n</html>\n'
+        f'<!doctype html>\n<html lang="{current()}">\n<body>\n<p>{escape(text)}</p>\n<ul>\n{links}</ul>\n'
+        f'<p><a href="{escape(url)}">{escape(choose)}</a></p>\n</body>\n</html>\n'
     )
     return Message(subject, plain, html)

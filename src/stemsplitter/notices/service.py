@@ -15,6 +15,7 @@ from stemsplitter.accounts.models import Account
 from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.database.best_effort import BestEffort
+from stemsplitter.languages import SOURCE
 from stemsplitter.mail import Mailer, MailFailed
 from stemsplitter.notices.messages import Message, message
 from stemsplitter.notices.models import DONE, ENDPOINT, LOW_CREDITS, Notice
@@ -119,7 +120,13 @@ class Notices:
                         len(notice.items),
                         notice.attempts,
                         account.email,
-                        message(notice.kind, notice.items, account.balance, self._settings.base_url),
+                        message(
+                            notice.kind,
+                            notice.items,
+                            account.balance,
+                            self._settings.base_url,
+                            account.language or SOURCE,
+                        ),
                     )
                 notice.items, notice.due_at, notice.attempts = [], None, 0
                 session.flush()

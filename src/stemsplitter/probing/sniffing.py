@@ -2,6 +2,8 @@
 
 import re
 
+from stemsplitter.languages import marked
+
 HEAD_BYTES = 4096
 
 _OTHER = {
@@ -27,7 +29,7 @@ def not_media(head: bytes) -> str:
     for kind, pattern in _OTHER.items():
         if pattern.match(head):
             return kind
-    return "a text file" if _is_text(head) else ""
+    return marked("a text file") if _is_text(head) else ""
 
 
 def _is_text(head: bytes) -> bool:

@@ -16,6 +16,7 @@ from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.mixing import resampled
 from stemsplitter.effects import Limiter, PitchShift, apply
 from stemsplitter.errors import ModelError, RequestError
+from stemsplitter.languages import marked
 from stemsplitter.library import Progress
 from stemsplitter.library.results import OnProgress
 from stemsplitter.spelling import unknown
@@ -40,7 +41,7 @@ class Voice:
 
 
 # of the voices of hibari-tts, only the default is in the package: any other would be downloaded at run time
-VOICES = (Voice("american", "American English, female"),)
+VOICES = (Voice("american", marked("American English, female")),)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 //   data-confirm="…"      on a form or its button: asks for confirmation
 //   data-folded-when-narrow  on an open <details>: closes it on a narrow screen
 //   <time datetime="…T…">  is shown in the reader's time zone; a date stays
+import { _, language } from "./texts.js";
 
 /** The session's CSRF token; requests that change something send it as the header X-CSRF-Token. */
 export const csrf = document.querySelector('meta[name="csrf"]')?.content ?? "";
@@ -21,7 +22,7 @@ export function toast(text) {
 }
 
 /** Ask for confirmation. Resolves to true if it is given. */
-export function confirmed(question, yes = "Continue") {
+export function confirmed(question, yes = _("Continue")) {
   const dialog = document.getElementById("confirm");
   document.getElementById("confirm-text").textContent = question;
   dialog.querySelector("[data-confirm-yes]").textContent = yes;
@@ -37,7 +38,7 @@ export function localTimes(root = document) {
   for (const time of root.querySelectorAll('time[datetime*="T"]:not([title])')) {
     const at = new Date(time.dateTime);
     time.title = time.textContent;
-    time.textContent = at.toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+    time.textContent = at.toLocaleString(language, { dateStyle: "medium", timeStyle: "short" });
   }
 }
 
@@ -45,11 +46,11 @@ async function copy(button) {
   const text = document.getElementById(button.dataset.copy).textContent;
   try {
     await navigator.clipboard.writeText(text);
-    toast("Copied.");
+    toast(_("Copied."));
   } catch {
     // browsers give the clipboard to HTTPS pages only: select the text so that Ctrl+C copies it
     getSelection().selectAllChildren(document.getElementById(button.dataset.copy));
-    toast("Press Ctrl+C to copy.");
+    toast(_("Press Ctrl+C to copy."));
   }
 }
 
@@ -90,9 +91,9 @@ document.addEventListener("htmx:configRequest", (event) => {
 });
 document.addEventListener("htmx:afterSwap", (event) => localTimes(event.target));
 document.addEventListener("htmx:responseError", (event) => {
-  toast(`The request failed (${event.detail.xhr.status}). Reload the page and try again.`);
+  toast(_("The request failed ({status}). Reload the page and try again.", { status: event.detail.xhr.status }));
 });
-document.addEventListener("htmx:sendError", () => toast("The server did not respond. Try again."));
+document.addEventListener("htmx:sendError", () => toast(_("The server did not respond. Try again.")));
 for (const details of document.querySelectorAll("[data-folded-when-narrow]")) {
   details.open = !matchMedia("(max-width: 48rem)").matches;
 }

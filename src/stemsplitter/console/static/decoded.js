@@ -1,5 +1,6 @@
 // A song that this browser decodes, as pieces for the engine of previews.
 import { excerpt } from "./previews.js";
+import { _ } from "./texts.js";
 
 export const RATE = 48000; // to which it is resampled
 const [SECONDS, MOST] = [2, 20 * 60]; // of a piece and of a song
@@ -14,7 +15,7 @@ export class DecodedSong {
   /** Decode the bytes of a file. Rejects if this browser cannot. */
   static async decode(bytes) {
     const buffer = await new OfflineAudioContext(2, 1, RATE).decodeAudioData(bytes);
-    if (buffer.duration > MOST) throw new Error("This song is too long for a preview.");
+    if (buffer.duration > MOST) throw new Error(_("This song is too long for a preview."));
     return new DecodedSong(buffer);
   }
 

@@ -6,6 +6,7 @@
 // `position`, `duration` and loops are in seconds. Both dispatch the events "end" and "change" (playing or not).
 
 import { LoadError, load, within } from "./loading.js";
+import { _ } from "./texts.js";
 
 // seconds between the request to start and the sound, in which every stem is scheduled
 export const AHEAD = 0.05;
@@ -21,7 +22,7 @@ export const firstFrame = ({ currentTime, sampleRate }, when = 0) => Math.ceil(M
 /** The browser does not play sound. */
 export class SoundError extends Error {
   constructor() {
-    super("The browser has not started the sound. Check the sound output of this device and press Play again.");
+    super(_("The browser has not started the sound. Check the sound output of this device and press Play again."));
   }
 }
 
@@ -272,7 +273,7 @@ export class ElementEngine extends Engine {
   }
 }
 
-const streamError = () => new LoadError("The stems cannot be loaded. Check your connection and press Play again.");
+const streamError = () => new LoadError(_("The stems cannot be loaded. Check your connection and press Play again."));
 
 /** Play an element, which loads again after an error. */
 async function begin(element) {

@@ -1,5 +1,6 @@
 // The drop zone for visitors: the chosen songs are kept in the browser until they sign in or sign up.
 import { showError, keep, sizeError, onDrop, retrieveKept } from "./songs.js";
+import { ngettext } from "./texts.js";
 
 const zone = document.querySelector("[data-welcome]");
 const input = zone.querySelector("input");
@@ -10,7 +11,7 @@ async function choose(files) {
   const text = files.map((file) => sizeError(file, most)).find(Boolean) ?? "";
   showError(text);
   if (text) return;
-  zone.querySelector("label b").textContent = files.length > 1 ? `${files.length} songs` : files[0].name;
+  zone.querySelector("label b").textContent = files.length > 1 ? ngettext("{n} song", "{n} songs", files.length) : files[0].name;
   try {
     await keep(files);
   } catch {

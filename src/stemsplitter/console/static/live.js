@@ -1,18 +1,20 @@
 // Live progress of the unfinished splits on the page, also in the title of the tab, and notifications of their end.
 //   data-live="ID" data-status="…"   is replaced when the status changes; with data-reload the page is reloaded
 import { localTimes, toast } from "./app.js";
+import { _ } from "./texts.js";
 
 const UNFINISHED = ["queued", "processing"];
 const all = () => [...document.querySelectorAll("[data-live]")];
 const title = document.title;
 const NOTIFY = "notify"; // kept in the browser: the reader wants notifications
+const ended = (status) => (status === "succeeded" ? _("Split succeeded") : _("Split failed"));
 const unfinished = () => all().filter((part) => UNFINISHED.includes(part.dataset.status));
 
 /** Show the mean progress of the unfinished splits in the title of the tab. */
 function showInTitle() {
   const running = unfinished();
   const sum = running.reduce((total, part) => total + (part.querySelector("progress")?.value ?? 0), 0);
-  document.title = running.length ? `${Math.round(sum / running.length)} % · ${title}` : title;
+  document.title = running.length ? `${_("{number} %", { number: Math.round(sum / running.length) })} · ${title}` : title;
 }
 
 const wantsNotice = () => "Notification" in window && Notification.permission === "granted" && localStorage.getItem(NOTIFY) === "yes";
@@ -21,7 +23,7 @@ function notify(part, status) {
   if (!document.hidden || !wantsNotice()) return;
   const name = (part.querySelector("a bdi") ?? document.querySelector("h1")).textContent;
   try {
-    new Notification(`Split ${status}`, { body: name, tag: part.dataset.live, icon: document.querySelector('link[rel="icon"]').href });
+    new Notification(ended(status), { body: name, tag: part.dataset.live, icon: document.querySelector('link[rel="icon"]').href });
   } catch {
     // browsers of phones allow notifications to service workers only
   }
@@ -36,7 +38,7 @@ function connectNotice(button) {
     const on = !wantsNotice() && (await Notification.requestPermission()) === "granted";
     localStorage.setItem(NOTIFY, on ? "yes" : "no");
     press();
-    toast(on ? "You will be notified when the split ends and this page is in the background." : "Notifications are off.");
+    toast(on ? _("You will be notified when the split ends and this page is in the background.") : _("Notifications are off."));
   });
 }
 
@@ -44,7 +46,7 @@ function show(part, progress) {
   const bar = part.querySelector("progress");
   if (!bar) return;
   bar.value = progress;
-  part.querySelector("[data-percent]").textContent = `${progress} %`;
+  part.querySelector("[data-percent]").textContent = _("{number} %", { number: progress });
 }
 
 async function renew(part, status) {
@@ -59,7 +61,7 @@ async function renew(part, status) {
   part.replaceWith(next);
   showInTitle();
   localTimes(next);
-  if (!UNFINISHED.includes(status)) toast(`Split ${status}: ${next.querySelector("a").textContent}`);
+  if (!UNFINISHED.includes(status)) toast(`${ended(status)}: ${next.querySelector("a").textContent}`);
 }
 
 function update({ id, status, progress }) {

@@ -1,5 +1,6 @@
 // Loads what players need. A request that fails in a way that may pass is sent again, with growing pauses, and one
 // during which the server sends nothing is ended first.
+import { _ } from "./texts.js";
 
 const TRIES = 6;
 const [FIRST_PAUSE, LONGEST_PAUSE] = [0.5, 10]; // seconds between two tries
@@ -60,7 +61,7 @@ async function loadOnce(url, headers, signal) {
     return { status: answer.status, data: await body(answer, expectMore) };
   } catch (error) {
     if (error instanceof LoadError || signal?.aborted) throw error;
-    throw new LoadError("The server cannot be reached. Check your connection and press Play again.", { isPassing: true });
+    throw new LoadError(_("The server cannot be reached. Check your connection and press Play again."), { isPassing: true });
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", end);
@@ -82,9 +83,9 @@ async function body(answer, expectMore) {
 function check(answer) {
   const { status } = answer;
   const retry = Number(answer.headers.get("Retry-After"));
-  if (status === 202) throw new LoadError("The previews are being made. Try again in a moment.", { isPending: true, retry: retry || 1 });
-  if (status === 204) throw new LoadError("There are no previews.", { isMissing: true });
-  if (status === 401) throw new LoadError("You are signed out. Sign in again.");
-  if ([404, 410].includes(status)) throw new LoadError("The stems were deleted or have expired.", { isMissing: true });
-  if (!answer.ok) throw new LoadError(`The server answered with an error (${status}). Press Play again.`, { isPassing: PASSING.includes(status), retry });
+  if (status === 202) throw new LoadError(_("The previews are being made. Try again in a moment."), { isPending: true, retry: retry || 1 });
+  if (status === 204) throw new LoadError(_("There are no previews."), { isMissing: true });
+  if (status === 401) throw new LoadError(_("You are signed out. Sign in again."));
+  if ([404, 410].includes(status)) throw new LoadError(_("The stems were deleted or have expired."), { isMissing: true });
+  if (!answer.ok) throw new LoadError(_("The server answered with an error ({status}). Press Play again.", { status }), { isPassing: PASSING.includes(status), retry });
 }

@@ -2,8 +2,9 @@
 import { csrf } from "./app.js";
 import { Broken, send } from "./upload.js";
 import { onDrop, retrieveKept, secondsOf, showError, size, sizeError } from "./songs.js";
+import { _, count, ngettext } from "./texts.js";
 
-const BUY = { href: "/credits#buy", label: "Get credits" };
+const BUY = { href: "/credits#buy", label: _("Get credits") };
 
 const form = document.querySelector("[data-new-split]");
 const find = (name) => form.querySelector(`[data-${name}]`);
@@ -28,7 +29,7 @@ function choose(chosen) {
   made = 0;
   form.dispatchEvent(new CustomEvent("chosen", { detail: files }));
   const [first] = files;
-  form.querySelector("label[for=file] b").textContent = files.length > 1 ? `${files.length} songs` : first?.name ?? "Choose a song";
+  form.querySelector("label[for=file] b").textContent = files.length > 1 ? ngettext("{n} song", "{n} songs", files.length) : first?.name ?? _("Choose a song");
   find("chosen").hidden = files.length < 2;
   find("chosen").replaceChildren(...files.map(({ name }) => Object.assign(document.createElement("li"), { textContent: name })));
   showCost();
@@ -42,15 +43,15 @@ async function showCost() {
   if (asked !== files || lengths.includes(null)) return;
   const cost = lengths.reduce((sum, seconds) => sum + Math.ceil(seconds), 0);
   const balance = Number(form.dataset.balance);
-  find("cost").textContent = `This costs ${cost.toLocaleString("en")} of your ${balance.toLocaleString("en")} credits.`;
-  if (cost > balance) showError(`This needs ${cost.toLocaleString("en")} credit${cost === 1 ? "" : "s"}, and you have ${balance.toLocaleString("en")}.`, BUY);
+  find("cost").textContent = _("This costs {cost} of your {balance} credits.", { cost: count(cost), balance: count(balance) });
+  if (cost > balance) showError(ngettext("This needs {n} credit, and you have {balance}.", "This needs {n} credits, and you have {balance}.", cost, { balance: count(balance) }), BUY);
 }
 
 async function post(path, body, type) {
   const headers = { "X-CSRF-Token": csrf, "Content-Type": type };
   const answer = await fetch(path, { method: "POST", body, headers });
   const result = await answer.json();
-  if (!answer.ok) throw Object.assign(new Error(result.error?.message ?? "The request failed. Try again."), { code: result.error?.code });
+  if (!answer.ok) throw Object.assign(new Error(result.error?.message ?? _("The request failed. Try again.")), { code: result.error?.code });
   return result;
 }
 
@@ -60,10 +61,10 @@ function show(sent, isBroken) {
   const total = sizes.reduce((sum, one) => sum + one, 0);
   const before = sizes.slice(0, made).reduce((sum, one) => sum + one, 0);
   bar.value = (100 * (before + sent)) / total;
-  const which = files.length > 1 ? `Song ${made + 1} of ${files.length}: ` : "";
-  if (isBroken) showStatus("Connection lost. Retrying …");
-  else if (sent < all) showStatus(`${which}${size(sent)} of ${size(all)} uploaded. Keep this page open until the upload finishes.`);
-  else showStatus("Checking the file …");
+  const which = files.length > 1 ? `${_("Song {number} of {total}:", { number: made + 1, total: files.length })} ` : "";
+  if (isBroken) showStatus(_("Connection lost. Retrying …"));
+  else if (sent < all) showStatus(which + _("{sent} of {size} uploaded. Keep this page open until the upload finishes.", { sent: size(sent), size: size(all) }));
+  else showStatus(_("Checking the file …"));
 }
 
 async function upload(file, fields) {
@@ -89,13 +90,13 @@ form.addEventListener("submit", async (event) => {
   event.preventDefault();
   const wanted = new FormData(form);
   if (!files.length && !wanted.get("url")) {
-    showError("Choose a file or enter a URL.");
+    showError(_("Choose a file or enter a URL."));
     return;
   }
   button.disabled = true;
   find("upload").hidden = false;
   bar.hidden = !files.length;
-  showStatus("Downloading and checking the file …");
+  showStatus(_("Downloading and checking the file …"));
   try {
     // after an error, the songs that were sent are not sent again
     while (made < Math.max(files.length, 1)) {
@@ -106,7 +107,7 @@ form.addEventListener("submit", async (event) => {
       if (made >= files.length) location.assign((files.length > 1 && form.dataset.list) || created.location);
     }
   } catch (error) {
-    const text = error instanceof TypeError ? "The server did not respond. Try again." : error.message;
+    const text = error instanceof TypeError ? _("The server did not respond. Try again.") : error.message;
     showError(text, error.code === "INSUFFICIENT_CREDITS" ? BUY : null);
     button.disabled = false;
     find("upload").hidden = true;

@@ -4,6 +4,7 @@ import { BufferEngine, ElementEngine, decodeStems } from "./engine.js";
 import { LoadError, pause } from "./loading.js";
 import { PieceEngine } from "./pieces.js";
 import { Previews, previewCodec } from "./previews.js";
+import { _ } from "./texts.js";
 
 const PREVIEW_RATE = 48000;
 const PREVIEW_TRIES = 180; // while the server makes them
@@ -56,7 +57,7 @@ export class Opening {
         return previews;
       } catch (error) {
         if (error.isPending) {
-          if (this.#isWanted) this.#song.tell("Preparing playback …");
+          if (this.#isWanted) this.#song.tell(_("Preparing playback …"));
           await pause(error.retry);
         } else if (error instanceof LoadError && !error.isMissing) throw error;
         else codecs.shift(); // missing, or not decoded by this browser
@@ -67,12 +68,12 @@ export class Opening {
 
   async #ofStems() {
     const { faders, urls, tell } = this.#song;
-    if (!urls.get(faders.names[0])) throw new LoadError("This browser cannot play the song.");
+    if (!urls.get(faders.names[0])) throw new LoadError(_("This browser cannot play the song."));
     const sampleRate = this.#song.sampleRate(); // of the stems, so that they are not resampled
     const context = new AudioContext(sampleRate ? { sampleRate } : {});
     if (this.#song.isDecoded) {
       try {
-        const count = (done) => tell(`Loading stems: ${done} of ${urls.size} …`);
+        const count = (done) => tell(_("Loading stems: {done} of {total} …", { done, total: urls.size }));
         count(0);
         return new BufferEngine(context, await decodeStems(context, urls, count), faders);
       } catch (error) {
@@ -80,7 +81,7 @@ export class Opening {
           context.close();
           throw error;
         }
-        toast("This browser cannot decode all stems at once. They are streamed instead and can be slightly out of sync.");
+        toast(_("This browser cannot decode all stems at once. They are streamed instead and can be slightly out of sync."));
       }
     }
     document.querySelector("[data-streamed]")?.removeAttribute("hidden");

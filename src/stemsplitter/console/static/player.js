@@ -14,6 +14,7 @@ import { saveFrom } from "./saving.js";
 import { View } from "./view.js";
 import { clock } from "./waveform.js";
 import { Waves } from "./waves.js";
+import { _, count } from "./texts.js";
 
 const STEP = 5; // seconds per press of an arrow key
 const CLIPPING_SECONDS = 2;
@@ -64,14 +65,15 @@ const position = () => engine?.position ?? resting;
 // ---- faders, read from the form's inputs ----
 
 function panText(pan) {
-  if (pan === 0) return "center";
-  return `${Math.round(Math.abs(pan) * 100)} % ${pan < 0 ? "left" : "right"}`;
+  if (pan === 0) return _("center");
+  const percent = Math.round(Math.abs(pan) * 100);
+  return pan < 0 ? _("{number} % left", { number: percent }) : _("{number} % right", { number: percent });
 }
 
 function readLane(lane) {
   const gain = Number(find("gain", lane).value);
   const pan = Number(find("pan", lane).value);
-  const texts = { gain: `${gain > 0 ? "+" : ""}${gain} dB`, pan: panText(pan) };
+  const texts = { gain: `${gain > 0 ? "+" : ""}${count(gain)} dB`, pan: panText(pan) };
   for (const [name, text] of Object.entries(texts)) find(name, lane).setAttribute("aria-valuetext", text);
   lane.querySelector("output").value = texts.gain;
   find("pan-text", lane).textContent = texts.pan;
@@ -157,7 +159,8 @@ function toggle(lane, name) {
   const box = find(name, lane);
   box.checked = !box.checked;
   readAll();
-  toast(`${lane.dataset.stem}: ${name} ${box.checked ? "on" : "off"}`);
+  const texts = { mute: [_("mute off"), _("mute on")], solo: [_("solo off"), _("solo on")] };
+  toast(`${lane.querySelector("h2").textContent}: ${texts[name][Number(box.checked)]}`);
 }
 
 // ---- playback ----
@@ -168,7 +171,7 @@ function showMessage(text, place = "message") {
   message.textContent = text;
 }
 
-const WAITING = "Loading …";
+const WAITING = _("Loading …");
 
 /** Open the engine at the position of the player. */
 async function load() {
@@ -181,7 +184,7 @@ async function load() {
   opened.addEventListener("error", ({ detail }) => showMessage(detail.message));
   opened.addEventListener("unstretchable", () => {
     practice.disable();
-    showMessage("This browser cannot change the speed or the pitch.");
+    showMessage(_("This browser cannot change the speed or the pitch."));
   });
   opened.context.addEventListener("statechange", () => {
     if (opened.context.state !== "running" && opened.playing) opened.pause(); // a call, or the device was removed
@@ -298,7 +301,7 @@ function show() {
   resting = at;
   find("now").textContent = clock(at);
   const isPlaying = Boolean(engine?.playing);
-  find("play-label").textContent = isPlaying ? "Pause" : "Play";
+  find("play-label").textContent = isPlaying ? _("Pause") : _("Play");
   find("play").classList.toggle("playing", isPlaying);
   if (isPlaying !== wasPlaying) {
     wasPlaying = isPlaying;
@@ -309,7 +312,7 @@ function show() {
   const slider = find("seek");
   slider.max = length();
   slider.value = at;
-  slider.setAttribute("aria-valuetext", `${clock(at)} of ${clock(length())}`);
+  slider.setAttribute("aria-valuetext", _("{time} of {length}", { time: clock(at), length: clock(length()) }));
   view.follow(at, isPlaying);
   for (const lane of lanes) {
     const head = lane.querySelector(".head");
@@ -320,7 +323,7 @@ function show() {
 }
 
 function showView() {
-  find("zoom-text").textContent = `${Math.round(10 * view.factor) / 10}×`;
+  find("zoom-text").textContent = `${count(Math.round(10 * view.factor) / 10)}×`;
   find("zoom-out").disabled = view.isWhole;
   loop.show();
   show();

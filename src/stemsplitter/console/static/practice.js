@@ -1,5 +1,6 @@
 // The practice bar: speed and pitch, and the key and the tempo that they result in.
 import { tempoText, transposed } from "./keys.js";
+import { _, ngettext } from "./texts.js";
 
 const SPEED_STEP = 5; // percent per press of a key
 
@@ -52,8 +53,8 @@ export class Practice {
 
   show() {
     const { speed, semitones } = this;
-    this.#show("speed", `${Math.round(100 * speed)} %`);
-    this.#show("semitones", semitones > 0 ? `+${semitones}` : String(semitones), `${semitones} semitones`);
+    this.#show("speed", _("{number} %", { number: Math.round(100 * speed) }));
+    this.#show("semitones", semitones > 0 ? `+${semitones}` : String(semitones), ngettext("{n} semitone", "{n} semitones", semitones));
     this.#part("tempo-reset").hidden = this.isNeutral;
     const { key, bpm } = this.#form.dataset;
     if (key) this.#part("key").textContent = transposed(key, semitones);

@@ -1,5 +1,6 @@
 // Files that the server makes: mixes and the .stem.mp4.
 import { csrf } from "./app.js";
+import { _, decimal } from "./texts.js";
 
 /** `showMessage(text)` shows what became of a file. */
 export function saveFrom(form, showMessage) {
@@ -18,16 +19,16 @@ export function saveFrom(form, showMessage) {
 
 /** The note about a mix whose level was changed or exceeds full scale; empty for others. */
 function levelNote({ gain, peak }) {
-  const decibels = (factor) => `${Math.abs(20 * Math.log10(factor)).toFixed(1)} dB`;
-  if (gain < 1) return `This mix exceeded full scale, so it is ${decibels(gain)} quieter.`;
-  if (peak > 1) return `This mix exceeds full scale by ${decibels(peak)}. The file keeps it, but most players clip it.`;
+  const decibels = (factor) => `${decimal(Math.abs(20 * Math.log10(factor)), 1)} dB`;
+  if (gain < 1) return _("This mix exceeded full scale, so it is {decibels} quieter.", { decibels: decibels(gain) });
+  if (peak > 1) return _("This mix exceeds full scale by {decibels}. The file keeps it, but most players clip it.", { decibels: decibels(peak) });
   return "";
 }
 
 async function render(target, body, button, showMessage) {
   const label = button.textContent;
   button.disabled = true;
-  button.textContent = "Rendering …";
+  button.textContent = _("Rendering …");
   try {
     const answer = await fetch(target.action, { method: "POST", body, headers: { "X-CSRF-Token": csrf } });
     const made = await answer.json();
@@ -38,7 +39,7 @@ async function render(target, body, button, showMessage) {
     showMessage(levelNote(made));
     location.assign(made.location);
   } catch {
-    showMessage("The server did not respond. Try again.");
+    showMessage(_("The server did not respond. Try again."));
   } finally {
     button.disabled = false;
     button.textContent = label;

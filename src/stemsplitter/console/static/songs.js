@@ -1,17 +1,18 @@
 // The files that the user chooses: drag and drop, the size limit, and keeping them until sign-in.
+import { _, precise } from "./texts.js";
 
 /** `3.40 MB`. */
 export function size(bytes) {
   const units = ["B", "kB", "MB", "GB"];
   const power = bytes < 1 ? 0 : Math.min(Math.floor(Math.log10(bytes) / 3), units.length - 1);
-  return `${(bytes / 1000 ** power).toPrecision(3)} ${units[power]}`;
+  return `${precise(bytes / 1000 ** power, 3)} ${units[power]}`;
 }
 
 /** The reason why `file` cannot be uploaded to a server with a limit of `most` bytes; an empty text if it can. */
 export function sizeError(file, most) {
-  if (!file.size) return `${file.name} is empty. Choose another file.`;
+  if (!file.size) return _("{file} is empty. Choose another file.", { file: file.name });
   if (file.size <= most) return "";
-  return `${file.name} is ${size(file.size)}, over the limit of ${size(most)}. Compress it as FLAC or MP3.`;
+  return _("{file} is {size}, over the limit of {limit}. Compress it as FLAC or MP3.", { file: file.name, size: size(file.size), limit: size(most) });
 }
 
 /** Show an error above the form, with a link to `{ href, label }`; an empty `text` removes it. */

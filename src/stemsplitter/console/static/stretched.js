@@ -1,6 +1,7 @@
 // Plays parts of stems at another speed or pitch: an audio worklet stretches them, see stretcher.js.
 import { firstFrame } from "./engine.js";
 import { within } from "./loading.js";
+import { _ } from "./texts.js";
 
 const LOADING = 10; // seconds that the script takes at most
 const FED = 2; // seconds of the song that the worklet has in advance
@@ -21,10 +22,15 @@ export class StretchedOutput {
    * called if it ends with an error, after which it is silent.
    */
   static async open(context, strips, rate, failed) {
-    if (!context.audioWorklet) throw new Error("Speed and pitch need a secure connection: open this page with https.");
-    const late = new Error("The browser has not loaded the script for speed and pitch. Change one of them to try again.");
+    if (!context.audioWorklet) throw new Error(_("Speed and pitch need a secure connection: open this page with https."));
+    const late = new Error(_("The browser has not loaded the script for speed and pitch. Change one of them to try again."));
     await within(LOADING, context.audioWorklet.addModule(new URL("stretch_worklet.js", import.meta.url)), late);
     return new StretchedOutput(context, strips, rate, failed);
+  /** Load the worklet. `strips` maps the names of the stems to their inputs; `rate` is their sample rate. */
+  static async open(context, strips, rate) {
+    if (!context.audioWorklet) throw new Error(_("Speed and pitch need a secure connection: open this page with https."));
+    await context.audioWorklet.addModule(new URL("stretch_worklet.js", import.meta.url));
+    return new StretchedOutput(context, strips, rate);
   }
 
   constructor(context, strips, rate, failed) {

@@ -16,3 +16,15 @@ export function ngettext(one, many, n, values = {}) {
   const form = texts[one]?.[plural(n)] ?? (n === 1 ? one : many);
   return filled(form, { n: n.toLocaleString(language), ...values });
 }
+
+/** Mark a text that is translated later. */
+export const marked = (text) => text;
+
+/** `1,234.5`. */
+export const count = (number) => number.toLocaleString(language);
+
+/** A number with so many digits after the decimal point. */
+export const decimal = (number, digits) => number.toLocaleString(language, { minimumFractionDigits: digits, maximumFractionDigits: digits });
+
+/** A number with so many digits in all. */
+export const precise = (number, digits) => number.toLocaleString(language, { minimumSignificantDigits: digits, maximumSignificantDigits: digits, useGrouping: false });

@@ -4,6 +4,7 @@ import { DecodedSong, RATE } from "./decoded.js";
 import { Faders } from "./faders.js";
 import { PieceEngine } from "./pieces.js";
 import { clock } from "./waveform.js";
+import { _ } from "./texts.js";
 
 const PRE_DELAY = 0.02; // seconds until the reverb begins
 const [LOW, HIGH] = [0.1, 0.9]; // of the noise of the reverb that is kept from one sample to the next: it gets darker
@@ -72,7 +73,7 @@ function showMessage(text) {
 
 async function open() {
   loading = true;
-  showMessage("Reading the file …");
+  showMessage(_("Reading the file …"));
   try {
     const song = await DecodedSong.decode(await file.arrayBuffer());
     engine = new PieceEngine(new AudioContext({ sampleRate: RATE }), song, new Faders(song.names));
@@ -82,7 +83,7 @@ async function open() {
     engine.seek(0);
     showMessage("");
   } catch (error) {
-    showMessage(error.name === "EncodingError" ? "This browser cannot play this file. It can still be changed." : error.message);
+    showMessage(error.name === "EncodingError" ? _("This browser cannot play this file. It can still be changed.") : error.message);
   }
   loading = false;
 }
@@ -114,11 +115,11 @@ function show() {
   const at = engine?.position ?? 0;
   const duration = engine?.duration ?? 0;
   find("play").classList.toggle("playing", Boolean(engine?.playing));
-  find("play-label").textContent = engine?.playing ? "Pause" : "Play";
+  find("play-label").textContent = engine?.playing ? _("Pause") : _("Play");
   find("now").textContent = clock(at);
   find("seek").max = duration;
   find("seek").value = at;
-  find("seek").setAttribute("aria-valuetext", `${clock(at)} of ${clock(duration)}`);
+  find("seek").setAttribute("aria-valuetext", _("{time} of {length}", { time: clock(at), length: clock(duration) }));
 }
 
 form.addEventListener("chosen", ({ detail }) => {

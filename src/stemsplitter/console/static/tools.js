@@ -2,11 +2,12 @@
 //   data-counted="ID"   on a textarea: the element with that id tells how many characters are left
 //   data-beats          on an analysis: its waveform with beats
 //   data-output         on an audio element: it stops the others, and goes on where they were
+import { _, language } from "./texts.js";
 
 for (const text of document.querySelectorAll("[data-counted]")) {
   const count = () => {
     const left = text.maxLength - text.value.length;
-    document.getElementById(text.dataset.counted).textContent = `${left.toLocaleString("en")} left.`;
+    document.getElementById(text.dataset.counted).textContent = _("{number} left.", { number: left.toLocaleString(language) });
   };
   text.addEventListener("input", count);
   count();

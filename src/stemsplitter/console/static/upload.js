@@ -1,5 +1,6 @@
 // Uploads a file in slices. After a lost connection the upload resumes where the server's copy ends
 // (draft-ietf-httpbis-resumable-upload; on the server: stemsplitter.uploads).
+import { _ } from "./texts.js";
 
 const SLICE = 8 << 20; // bytes
 const SMALLEST = 64 << 10; // the server accepts smaller ones only as the last
@@ -16,7 +17,7 @@ const wait = (seconds) => new Promise((resolve) => { setTimeout(resolve, 1000 * 
 async function ask({ path, token }) {
   const answer = await fetch(path, { method: "HEAD", headers: { "X-Upload-Token": token } }).catch(() => null);
   if (answer?.status === 401 || answer?.status === 410) {
-    throw new Error("The upload has expired. Upload the file again.");
+    throw new Error(_("The upload has expired. Upload the file again."));
   }
   return answer?.ok ? Number(answer.headers.get("Upload-Offset")) : null;
 }
@@ -90,7 +91,7 @@ export async function send(file, place, onProgress, pause = wait) {
         largest = size;
         continue;
       }
-      if (!mayPass(answer, kept === file.size)) throw new Error(answer.message ?? "The upload failed.");
+      if (!mayPass(answer, kept === file.size)) throw new Error(answer.message ?? _("The upload failed."));
       size = Math.max(size / 2, SMALLEST); // smaller slices get through a poor connection
       isKnown = false;
     }
@@ -98,5 +99,5 @@ export async function send(file, place, onProgress, pause = wait) {
     await pause(PAUSES_S[Math.min(failed, PAUSES_S.length - 1)]);
     failed += 1;
   }
-  throw new Broken("The connection was lost. Press Split to resume the upload.");
+  throw new Broken(_("The connection was lost. Press Split to resume the upload."));
 }
