@@ -40,6 +40,8 @@ _SENTENCES_OF = (
 _SENTENCE = re.compile(r"[A-Z{].* .* .*\.", re.DOTALL)
 _HOLDERS = (ast.Assign, ast.Dict, ast.IfExp, ast.Return, ast.Tuple, ast.keyword)
 _LEAST_LETTERS = 8  # of the message of an error without its values: a shorter one matches too many texts
+_FOREIGN = ("htmx.min.js",)
+_MARK = re.compile(rb"\b(_|gettext|marked|ngettext|pgettext|trans)\b")
 # errors that pages show are raised, or are stored with a job, in these
 _ERRORS_OF = (
     "accounts",
@@ -74,12 +76,10 @@ def template_catalog() -> Catalog:
     catalog = Catalog(project="Stem Splitter", charset="utf-8", fuzzy=False)
     for pattern, method, options in _SOURCES:
         for path in sorted(PACKAGE.glob(pattern)):
-            if path.name == "htmx.min.js":
+            if path.name in _FOREIGN or not _MARK.search(source := path.read_bytes()):
                 continue
-            with path.open("rb") as source:
-                found = extract(method, source, keywords=_KEYWORDS, options=options)
-                for _, text, _, context in found:
-                    _add(catalog, text, path, context)
+            for _, text, _, context in extract(method, BytesIO(source), keywords=_KEYWORDS, options=options):
+                _add(catalog, text, path, context)
     for path in sorted(PACKAGE.glob("**/*.py")):
         if str(path.relative_to(PACKAGE)).startswith(_ERRORS_OF):
             every = str(path.relative_to(PACKAGE)).startswith(_SENTENCES_OF)

@@ -1,5 +1,6 @@
 """Numbers, dates and money in the current language, in the formats of CLDR."""
 
+import re
 from collections.abc import Sequence
 from datetime import date as Date
 from datetime import datetime
@@ -94,7 +95,8 @@ def _percent(share: float, language: str) -> str:
 
 @lru_cache(_KEPT)
 def _price(hundredths: int, currency: str, language: str) -> str:
-    return format_currency(hundredths / 100, currency, locale=_locale(language))
+    text = format_currency(hundredths / 100, currency, locale=_locale(language))
+    return re.sub(rf"{currency}(?=\d)", currency + "\N{NO-BREAK SPACE}", text)  # a currency without a sign
 
 
 @lru_cache(_KEPT)
