@@ -27,7 +27,7 @@ from stemsplitter.languages.formats import (
         (lambda: decimal(1234.56), "1,234.6", "1.234,6"),
         (lambda: short(7.0), "7", "7"),
         (lambda: short(0.85), "0.85", "0,85"),
-        (lambda: percent(0.124), "12%", "12\xa0%"),
+        (lambda: percent(0.124), "12 %", "12 %"),
         (lambda: price(1200, "usd"), "$12.00", "12,00\xa0$"),
         (lambda: price(500, "eur"), "€5.00", "5,00\xa0€"),
         (lambda: price(120000, "sek"), "SEK\xa01,200.00", "1.200,00\xa0SEK"),

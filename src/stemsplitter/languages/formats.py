@@ -9,7 +9,7 @@ from functools import cache, lru_cache
 from babel import Locale
 from babel.dates import format_date
 from babel.lists import format_list
-from babel.numbers import format_currency, format_decimal, format_percent
+from babel.numbers import format_currency, format_decimal
 from babel.units import format_unit
 
 from stemsplitter import sizes
@@ -34,8 +34,8 @@ def short(number: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Format a share: ``12%``."""
-    return _percent(share, current())
+    """Format a share: ``12 %``."""
+    return f"{count(round(100 * share))} %"
 
 
 def price(hundredths: int, currency: str) -> str:
@@ -86,11 +86,6 @@ def _point(language: str) -> str:
 @lru_cache(_KEPT)
 def _decimal(number: float, pattern: str, language: str) -> str:
     return format_decimal(number, pattern, locale=_locale(language))
-
-
-@lru_cache(_KEPT)
-def _percent(share: float, language: str) -> str:
-    return format_percent(share, locale=_locale(language))
 
 
 @lru_cache(_KEPT)
