@@ -7,6 +7,7 @@ from fastapi.routing import APIRoute
 from playwright.sync_api import Browser, CDPSession
 
 from stemsplitter.console import routers
+from stemsplitter.console.language import LANGUAGE_COOKIE
 from tests.acceptance.server import Server
 
 from .chromium import NARROW, THEMES, TIMEOUT_MS, WIDE, barriers, too_wide, window
@@ -33,6 +34,10 @@ def test_page_is_accessible_and_self_contained(
             for theme in THEMES:
                 page.emulate_media(color_scheme=theme)
                 assert barriers(page) == [], (theme, size)
+        # German words are long
+        page.context.add_cookies([{"name": LANGUAGE_COOKIE, "value": "de", "url": server.url}])
+        page.goto(place.path.format(**sample.ids))
+        assert too_wide(page) == []
         assert (seen.foreign, seen.complaints) == ([], [])
 
 

@@ -54,6 +54,7 @@ class _Environment(Environment):
             loader=FileSystemLoader(TEMPLATES),
             extensions=[_Trans],
             autoescape=True,
+            auto_reload=False,
             undefined=StrictUndefined,
             trim_blocks=True,
             lstrip_blocks=True,
