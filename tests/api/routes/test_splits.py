@@ -142,6 +142,8 @@ def test_archive_contains_all_stems(
     finish(split_id)
     response = client.get(f"{PATH}/{split_id}/archive")
     assert response.headers["content-type"] == "application/zip"
+    song = Path(data(client.get(f"{PATH}/{split_id}"))["filename"]).stem
+    assert f'filename="{song}.zip"' in response.headers["content-disposition"]
     with zipfile.ZipFile(io.BytesIO(response.content)) as archive:
         assert archive.testzip() is None
         assert {name: archive.read(name) for name in archive.namelist()} == {

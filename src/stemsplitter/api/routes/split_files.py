@@ -1,5 +1,6 @@
 """Routes of files made from the stems of a split: stems in any format, archives and mixes."""
 
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query
@@ -130,10 +131,10 @@ def get_archive(
     found = services.derived_files.archive(caller.account_id, split_id, format, bit_depth, bitrate)
     if found is not None:
         return _file_response(services, found)
-    created_at = services.splits.succeeded(caller.account_id, split_id).created_at
+    split = services.splits.succeeded(caller.account_id, split_id)
     files = services.splits.stems(caller.account_id, split_id)
-    headers = {"Content-Disposition": content_disposition(f"{split_id}.zip")}
-    blocks = stream_zip(services.storage, files, created_at)
+    headers = {"Content-Disposition": content_disposition(f"{PurePath(split.filename).stem}.zip")}
+    blocks = stream_zip(services.storage, files, split.created_at)
     return StreamingResponse(blocks, media_type="application/zip", headers=headers)
 
 
