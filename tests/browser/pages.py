@@ -110,6 +110,7 @@ PLACES = (
     Place("privacy", "/privacy"),
     Place("terms", "/terms"),
     Place("cookies", "/cookies"),
+    Place("compare", "/compare"),
     Place("blog", "/blog"),
     Place("post", "/blog/how-well-it-separates"),
     Place("sign-in", "/sign-in", act=_open_all),

@@ -15,7 +15,16 @@ from stemsplitter.console.tasks import TASKS
 from stemsplitter.console.tools import TOOLS
 from stemsplitter.service_errors import NotFound
 
-PUBLIC = ("", "pricing", "status", "blog", "docs", *sorted(f"docs/{name}" for name in PAGES), *LEGAL)
+PUBLIC = (
+    "",
+    "pricing",
+    "status",
+    "blog",
+    "compare",
+    "docs",
+    *sorted(f"docs/{name}" for name in PAGES),
+    *LEGAL,
+)
 PRIVATE = ("account", "credits", "developer", "new", "operator", "sign-in", "splits", "uploads", "v1")
 VALID_FOR = timedelta(days=180)  # of security.txt
 
