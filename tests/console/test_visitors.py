@@ -50,6 +50,7 @@ def test_visitor_gets_a_result_for_an_hour_without_credits(
     assert (job.status, job.credits_used, job.filename) == ("queued", 0, "Lied.flac")
     assert timedelta(minutes=59) < job.expires_at - now() <= timedelta(hours=1)
     answer = visitor.get(location)
+    assert 'hx-trigger="every 2s"' in answer.text and "htmx.min" in answer.text
     assert "Lied.flac" in answer.text and "Credits" not in answer.text and "/cancel" not in answer.text
     assert answer.headers["cache-control"] == "no-store" and "noindex" in answer.text
     assert visitor.get(f"{location}/play/source").content == song
