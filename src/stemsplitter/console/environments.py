@@ -1,5 +1,6 @@
 """Environments of the templates, one for each language."""
 
+import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -15,18 +16,29 @@ from stemsplitter.console.tools import TOOLS
 from stemsplitter.languages import LANGUAGES, catalog
 from stemsplitter.version import __version__
 
+_VALUE = re.compile(r"%\((\w+)\)s")
 TEMPLATES = Path(__file__).parent / "templates"
 
 
 class _Trans(InternationalizationExtension):
-    """``trans`` blocks. Those without values become constants of the template, which cost no time on each page."""
+    """``trans`` blocks. Those without a plural become parts of the template, as fast as other text."""
 
-    def _make_node(self, singular: str, *rest: Any) -> nodes.Output:
-        if any(rest):
-            return super()._make_node(singular, *rest)
-        # a literal percent sign is doubled in texts
-        text = self.environment.gettext_of(singular).replace("%%", "%")  # type: ignore[attr-defined]
-        return nodes.Output([nodes.TemplateData(text)])
+    def _make_node(
+        self,
+        singular: str,
+        plural: str | None,
+        context: str | None,
+        variables: dict[str, nodes.Expr],
+        *rest: Any,
+    ) -> nodes.Output:
+        if plural is not None or context is not None:
+            return super()._make_node(singular, plural, context, variables, *rest)
+        parts: list[nodes.Expr] = []
+        text = self.environment.gettext_of(singular)  # type: ignore[attr-defined]
+        for at, part in enumerate(_VALUE.split(text)):
+            # a literal percent sign is doubled in texts
+            parts.append(variables[part] if at % 2 else nodes.TemplateData(part.replace("%%", "%")))
+        return nodes.Output(parts)
 
 
 class _Constants(NodeTransformer):
@@ -78,7 +90,9 @@ def environment(language: str) -> Environment:
         "languages": LANGUAGES,
         "language": language,
         "static": assets.url,
-        "tools": (*TASKS, *TOOLS),
+        "tools": [
+            (tool.path, catalog(language).translations.gettext(tool.name)) for tool in (*TASKS, *TOOLS)
+        ],
         "version": __version__,
     }
     return made

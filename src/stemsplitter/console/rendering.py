@@ -14,7 +14,7 @@ from stemsplitter.audio.formats import FORMATS
 from stemsplitter.console import environments
 from stemsplitter.console.language import alternates, is_asked, language_of, remember
 from stemsplitter.console.vocabulary import key, stem, stem_title, word
-from stemsplitter.languages import ngettext, using
+from stemsplitter.languages import current, gettext, ngettext, using
 from stemsplitter.languages.current import error_text
 from stemsplitter.languages.formats import (
     all_of,
@@ -110,9 +110,13 @@ def iso(at: datetime) -> str:
 
 def output(split: Split | SplitView) -> str:
     """Describe the stems and the format of a split: ``6 stems · MP3``."""
-    number = int(split.stem_model.removesuffix("s"))
+    return _output(int(split.stem_model.removesuffix("s")), split.output_format, current())
+
+
+@cache
+def _output(number: int, output_format: str, language: str) -> str:
     stems = ngettext("%(number)s stem", "%(number)s stems", number) % {"number": number}
-    return f"{stems} · {FORMATS[split.output_format].label}"
+    return f"{stems} · {FORMATS[output_format].label}"
 
 
 def song(split: SplitView) -> str:
@@ -124,6 +128,7 @@ def song(split: SplitView) -> str:
 def _environment(language: str) -> Environment:
     environment = environments.environment(language)
     environment.filters |= {each.__name__: each for each in _FILTERS}
+    environment.filters["translated"] = gettext  # a text that a module has marked
     return environment
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from stemsplitter.child_processes import ChildDied, ChildProcess
 from stemsplitter.fetching.connections import Deadline
 from stemsplitter.files.names import plain_name
+from stemsplitter.languages import marked
 from stemsplitter.links import installed
 from stemsplitter.links.errors import LinkError
 from stemsplitter.links.proxy import Connect, Proxy, connect_publicly
@@ -58,7 +59,7 @@ class Links:
     def state(self) -> str:
         """Describe the links of this server in a few words, with the version of yt-dlp."""
         if not self.is_on:
-            return "off"
+            return marked("off")
         titles = ", ".join(SITES[name].title for name in self._settings.links)
         found = installed.find(self._settings.data_dir)
         return f"{titles}, yt-dlp {found.version if found else 'not installed'}"
