@@ -11,7 +11,7 @@ from stemsplitter.clock import now
 from stemsplitter.credits.models import LedgerEntry
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
-from tests.inbox import Inbox, inbox, link, smtp, with_mail
+from tests.inbox import Inbox, inbox, link, smtp, texts, with_mail
 
 from .conftest import PASSWORD, Browser
 from .test_pages import check
@@ -29,6 +29,16 @@ def settings(settings: Settings, smtp: str) -> Settings:
 def sign_up(visitor: Browser, email: str) -> None:
     answer = visitor.post("/sign-up", data={"email": email, "password": PASSWORD})
     assert (answer.status_code, answer.headers["location"]) == (303, "/new")
+
+
+def test_message_is_in_the_language_of_the_page(visitor: Browser, inbox: Inbox) -> None:
+    visitor.headers["Accept-Language"] = "de"
+    sign_up(visitor, NEW)
+    message = inbox.messages[0][1]
+    text, html = texts(message)
+    assert message["Subject"] == "E-Mail-Adresse bestätigen"
+    assert "Hier innerhalb eines Tages bestätigen:" in text and '<html lang="de">' in html
+    assert link(message, "/verify/")
 
 
 def account(services: Services, email: str) -> Account:

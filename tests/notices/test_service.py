@@ -104,6 +104,20 @@ def test_success_is_reported(services: Services, account: str, inbox: Inbox, clo
     assert inbox.messages[0][1]["Subject"] == "Your split is ready"
 
 
+def test_message_is_in_the_language_of_the_account(
+    services: Services, account: str, inbox: Inbox, clock: Clock
+) -> None:
+    with services.database.write() as session:
+        services.accounts.set_language(session, account, "de")
+    end(services, account, "Lied.mp3")
+    clock.later = module.GATHER
+    assert services.notices.send_due() == 1
+    message = inbox.messages[0][1]
+    text, html = texts(message)
+    assert message["Subject"] == "Ihre Aufteilung ist fehlgeschlagen"
+    assert "Lied.mp3 (fehlgeschlagen)" in text and '<html lang="de">' in html
+
+
 def test_low_credits_are_reported_once_for_each_crossing(
     services: Services, account: str, inbox: Inbox, clock: Clock
 ) -> None:
