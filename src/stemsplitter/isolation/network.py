@@ -11,7 +11,7 @@ import openvino as ov
 from openvino import opset13 as op
 
 from stemsplitter.errors import ModelError
-from stemsplitter.separation.runtimes.openvino import new_core
+from stemsplitter.separation.runtimes.openvino import UNPINNED, new_core
 
 Array = npt.NDArray[Any]
 States = dict[str, Array]
@@ -43,7 +43,7 @@ class Networks:
     def __init__(self, weights: Path, threads: int | None = None) -> None:
         core = new_core()
         # half precision on some processors would be audible
-        options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads or 0}
+        options = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads or 0, **UNPINNED}
         try:
             self._compiled = core.compile_model(_joined(core, _read(weights)), "CPU", options)
         except (OSError, KeyError, ValueError, tarfile.TarError, RuntimeError) as error:

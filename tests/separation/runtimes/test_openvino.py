@@ -1,7 +1,10 @@
 """The CPU runtime: conversion, its cache, errors and threads."""
 
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import pytest
 
 from stemsplitter.errors import ModelError, RequestError
 from stemsplitter.separation import architectures
-from stemsplitter.separation.runtimes import open_runtime, openvino
+from stemsplitter.separation.runtimes import open_runtime, openvino, usable_cores
 from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
 
 MODEL = """
@@ -137,6 +140,26 @@ def test_large_networks_run_one_segment_at_a_time() -> None:
     large = runtime.for_large_networks()
     assert (runtime.concurrency, large.concurrency) == (3, 1)
     assert (large.device, large.hardware, large.faster) == (runtime.device, runtime.hardware, runtime.faster)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the threads of a process are files on Linux only")
+def test_threads_run_on_all_cores_of_the_process(tmp_path: Path) -> None:
+    weight = np.zeros((1024, 1024), np.float32)
+
+    def describe(ops: Any, x: Any) -> tuple[Any, ...]:
+        for _ in range(20):
+            x = ops.linear(x, weight, np.zeros(1024, np.float32))
+        return (x,)
+
+    network = OpenVinoRuntime("fp32", 1).compile(lambda: describe, {"x": (256, 1024)}, tmp_path / "net")
+    fewest = usable_cores()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(network, np.zeros((256, 1024), np.float32))
+        while not running.done():
+            for thread in Path("/proc/self/task").iterdir():
+                with suppress(ProcessLookupError):  # it has ended
+                    fewest = min(fewest, len(os.sched_getaffinity(int(thread.name))))
+    assert fewest == usable_cores()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the memory map of a process is Linux's")

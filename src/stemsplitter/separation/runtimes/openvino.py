@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache as once
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import openvino as ov
@@ -40,6 +40,8 @@ from stemsplitter.separation.runtimes.openvino_stages import (
 _CompiledStage = tuple[ov.CompiledModel, tuple[Value, ...], tuple[Value, ...]]  # reads, computes
 
 M_ARENA_MAX = -8  # of malloc.h
+# without it, the threads of every process that does not use all cores are pinned to the same first ones
+UNPINNED: Final = {"ENABLE_CPU_PINNING": False}
 MAX_STREAMS = 4  # each holds a network's activations, some 300 MB for HTDemucs
 
 
@@ -166,6 +168,7 @@ class OpenVinoRuntime:
                 "INFERENCE_PRECISION_HINT": precision,
                 "NUM_STREAMS": self.concurrency,
                 "INFERENCE_NUM_THREADS": self._threads,
+                **UNPINNED,
             },
         )
 
