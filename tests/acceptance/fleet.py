@@ -2,7 +2,7 @@
 
 import signal
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,20 @@ Process = subprocess.Popen[bytes]
 class Fleet(Server):
     """Two ``stemsplitter api`` and two ``stemsplitter worker`` processes on PostgreSQL and S3.
 
-    ``variables`` configure the S3 client. Only :meth:`revive` restarts processes that have ended.
+    ``variables`` configure the S3 client, and ``worker_options`` are of the command. Only :meth:`revive` restarts
+    processes that have ended.
     """
 
     def __init__(
-        self, folder: Path, database_url: str, storage_url: str, variables: Mapping[str, str], **settings: Any
+        self,
+        folder: Path,
+        database_url: str,
+        storage_url: str,
+        variables: Mapping[str, str],
+        worker_options: Sequence[str] = (),
+        **settings: Any,
     ) -> None:
+        self._worker_options = worker_options
         shared = {"database_url": database_url, "storage_url": storage_url, "secret_key": SECRET}
         self._port = free_port()
         self._folder = folder
@@ -49,17 +57,17 @@ class Fleet(Server):
         for number, port in enumerate(self._api_ports):
             self._ensure(f"api{number}", "api", port=port)
         for number in range(2):
-            self._ensure(f"worker{number}", "worker")
+            self._ensure(f"worker{number}", "worker", *self._worker_options)
         for number, url in enumerate(self.api_urls):
             self._wait_ready(url, self._processes[f"api{number}"])
         workers = {self._processes[f"worker{number}"].pid for number in range(2)}
         working = "SELECT pid FROM workers WHERE state = 'working'"
         wait_until(lambda: workers <= {pid for (pid,) in self.query(working)}, self.log.read_text, START_S)
 
-    def _ensure(self, name: str, role: str, **settings: Any) -> None:
+    def _ensure(self, name: str, role: str, *options: str, **settings: Any) -> None:
         process = self._processes.get(name)
         if process is None or process.poll() is not None:
-            self._processes[name] = self._run(role, data_dir=self._folder / name, **settings)
+            self._processes[name] = self._run(role, *options, data_dir=self._folder / name, **settings)
 
     @property
     def apis(self) -> list[Process]:

@@ -106,12 +106,12 @@ class Server:
         self._process = self._run("serve")
         self._wait_ready(self.url, self._process)
 
-    def _run(self, role: str, **settings: Any) -> "subprocess.Popen[bytes]":
-        """Start a process with additional settings; it appends to the common log."""
+    def _run(self, role: str, *options: str, **settings: Any) -> "subprocess.Popen[bytes]":
+        """Start a process with options and additional settings; it appends to the common log."""
         own = {f"STEMSPLITTER_{name.upper()}": str(value) for name, value in settings.items()}
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [COMMAND, role],
+                [COMMAND, role, *options],
                 env=self.environment | own,
                 stdin=subprocess.DEVNULL,
                 stdout=log,

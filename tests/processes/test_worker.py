@@ -41,14 +41,16 @@ def test_unknown_model_is_refused(store: ModelStore) -> None:
 
 
 def test_command_has_options_for_worker_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    given: list[Settings] = []
-    monkeypatch.setattr(worker, "run", given.append)
+    given: list[tuple[Settings, str | None]] = []
+    monkeypatch.setattr(worker, "run", lambda *arguments: given.append(arguments))
 
     def call(*arguments: str) -> Any:
         return CliRunner().invoke(app, ["worker", "--data-dir", str(tmp_path), *arguments])
 
-    assert call("--device", "cuda:0", "--concurrency", "4", "--models", "tiny_a,tiny_b").exit_code == 0
-    (settings,) = given
+    options = ("--device", "cuda:0", "--concurrency", "4", "--models", "tiny_a,tiny_b")
+    assert call(*options, "--cluster", "tcp://head:8786").exit_code == 0
+    ((settings, cluster),) = given
+    assert cluster == "tcp://head:8786"
     assert (settings.device, settings.concurrency) == ("cuda:0", 4)
     assert settings.worker_models == ("tiny_a", "tiny_b")
     for wrong in ("0", "65"):

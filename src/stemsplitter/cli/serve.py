@@ -88,13 +88,21 @@ def worker(
             help="Process splits of these models only, such as htdemucs,spleeter_2s. Default: all models.",
         ),
     ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Have the workers of this dask scheduler (tcp://HOST:8786, or a scheduler file) separate the songs.",
+        ),
+    ] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Run a worker, which separates songs and delivers webhooks. All settings are in docs/settings.md."""
     from stemsplitter.processes import worker
     from stemsplitter.settings import load_settings
 
-    worker.run(load_settings(data_dir=data_dir, device=device, concurrency=concurrency, worker_models=models))
+    settings = load_settings(data_dir=data_dir, device=device, concurrency=concurrency, worker_models=models)
+    worker.run(settings, cluster)
 
 
 def _fetch_models(services: "Services") -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stemsplitter.errors import RequestError
 
@@ -15,9 +15,10 @@ RECONNECT_S = 300.0
 """Time for a scheduler to start again, or to become reachable again, before a client gives up."""
 
 
-@contextmanager
-def connected(address: str) -> Iterator["Client"]:
+def connect(address: str, reconnect_s: float = RECONNECT_S) -> "Client":
     """Connect to the scheduler at ``address`` (``tcp://HOST:8786``), or to the one that a scheduler file names.
+
+    If the connection is lost, the client tries to restore it for ``reconnect_s`` seconds, then it closes.
 
     Raises:
         RequestError: the extra is not installed, or no scheduler answers.
@@ -28,18 +29,24 @@ def connected(address: str) -> Iterator["Client"]:
         raise RequestError(
             "A cluster needs dask: run `pip install stemsplitter[cluster]` on all its machines."
         ) from error
-    arguments = {"address": address} if "://" in address else {"scheduler_file": address}
+    arguments: dict[str, Any] = {"address": address} if "://" in address else {"scheduler_file": address}
+    arguments |= {"name": "stemsplitter", "set_as_default": False}
     try:
         if "://" not in address:
             Path(address).read_bytes()  # dask waits for a file that does not exist
         # a client waits as long for its first connection as for a lost one: find out first whether there is a scheduler
-        Client(**arguments, timeout=CONNECT_S, name="stemsplitter-check").close()
-        client = Client(**arguments, timeout=RECONNECT_S, name="stemsplitter")
+        Client(**arguments, timeout=CONNECT_S).close()
+        return Client(**arguments, timeout=reconnect_s)
     except (OSError, ValueError) as error:
         raise RequestError(
             f"No scheduler answers at {address}: start one with `dask scheduler`, or correct the address."
         ) from error
-    with client:
+
+
+@contextmanager
+def connected(address: str) -> Iterator["Client"]:
+    """Connect to a scheduler, like :func:`connect`, for the length of the block."""
+    with connect(address) as client:
         yield client
 
 

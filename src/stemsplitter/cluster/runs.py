@@ -116,7 +116,7 @@ class _Run:
             time.sleep(seconds)
             return
         # songs are canceled when the connection to the scheduler is lost
-        with suppress(TimeoutError, CancelledError):
+        with suppress(TimeoutError, CancelledError), self.client.as_current():
             wait(list(self.running), timeout=seconds, return_when="FIRST_COMPLETED")
 
     def _fill(self, tasks: Iterator[SongTask]) -> None:

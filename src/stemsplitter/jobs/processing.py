@@ -173,10 +173,9 @@ class JobProcessor(ABC):
 
     def _put_audio(self, job: Job, folder: str, path: Path, abort: threading.Event) -> dict[str, Any]:
         """Store an audio file, delete it, and return its ``{"key", "size", "mime"}``. Raises LeaseLost."""
-        key, mime = f"{folder}/{path.name}", media_type(path.suffix[1:])
-        size = self._put(job, key, path, mime, abort, path.name)
-        path.unlink()  # a song that is stored twice would need twice the space
-        return {"key": key, "size": size, "mime": mime}
+        return put_audio(
+            lambda key, path, mime, name: self._put(job, key, path, mime, abort, name), folder, path
+        )
 
     def _fail(self, job: Job, code: str, message: str, cause: str | None = None) -> str:
         def fail() -> None:
@@ -219,6 +218,17 @@ class JobProcessor(ABC):
             yield folder
         finally:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def put_audio(put: Callable[[str, Path, str, str], int], folder: str, path: Path) -> dict[str, Any]:
+    """Store an audio file with ``put(key, path, mime, name)``, which returns its size, and delete it.
+
+    Returns its ``{"key", "size", "mime"}``.
+    """
+    key, mime = f"{folder}/{path.name}", media_type(path.suffix[1:])
+    size = put(key, path, mime, path.name)
+    path.unlink()  # a song that is stored twice would need twice the space
+    return {"key": key, "size": size, "mime": mime}
 
 
 def clear_work_folder(database: Database, settings: Settings) -> None:

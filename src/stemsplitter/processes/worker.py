@@ -17,7 +17,8 @@ from stemsplitter.settings import Settings
 from stemsplitter.splits.derived.maker import FileMaker
 from stemsplitter.splits.maintenance import SplitMaintenance
 from stemsplitter.splits.model_selection import check_models
-from stemsplitter.splits.processing import SplitProcessor
+from stemsplitter.splits.processing import ClusterSplitProcessor, SplitProcessor
+from stemsplitter.splits.remote import ClusterRuns
 from stemsplitter.tool_jobs.processing import ToolProcessor
 from stemsplitter.tool_jobs.service import tool_queues
 from stemsplitter.webhooks.deliveries import Deliveries
@@ -28,11 +29,14 @@ from stemsplitter.worker.pool import SeparationPool
 CLEANUP_SECONDS = 60
 
 
-def run(settings: Settings) -> None:
+def run(settings: Settings, cluster: str | None = None) -> None:
     """Work until SIGTERM or SIGINT, then finish or release the running splits and end the process.
+
+    With ``cluster``, the address of a scheduler of dask, its workers run the splits instead of this machine.
 
     Raises:
         SettingsError, SchemaError: the settings or the database prevent a start.
+        RequestError: the cluster cannot be reached.
     """
     logs.configure(settings.log_level)
     stop = threading.Event()
@@ -45,9 +49,13 @@ def run(settings: Settings) -> None:
     check_models(settings, services.models)
     runnable_models(settings, services.models)
     pool = SeparationPool(settings.concurrency, settings.device, settings.threads)
-    pool.open()
-    endings = services.splits.endings
-    processor = SplitProcessor(services.database, settings, services.storage, endings, pool)
+    parts = services.database, settings, services.storage, services.splits.endings, pool
+    if cluster is None:
+        pool.open()
+        processor, runs = SplitProcessor(*parts), None
+    else:
+        runs = ClusterRuns(cluster)
+        processor = ClusterSplitProcessor(*parts, runs)
     tool_pool = SeparationPool(1, "cpu", settings.threads)
     tools = ToolProcessor(services.database, settings, services.storage, services.analyses.endings, tool_pool)
     jobs = Jobs(
@@ -85,6 +93,8 @@ def run(settings: Settings) -> None:
     def close() -> None:
         pool.close()
         tool_pool.close()
+        if runs is not None:
+            runs.close()
         tracing.stop()
 
     worker.run(stop, close)

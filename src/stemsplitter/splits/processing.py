@@ -1,34 +1,32 @@
 """Run a claimed split: separate its song, store the stems, and end the split."""
 
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from stemsplitter import tracing
-from stemsplitter.audio.peaks import MIME as PEAKS_MIME
 from stemsplitter.catalogue.qualities import overlap_of
+from stemsplitter.database import Database
 from stemsplitter.errors import AudioError, Stopped
 from stemsplitter.files.names import shown
+from stemsplitter.jobs.endings import JobEndings
 from stemsplitter.jobs.models import Job
 from stemsplitter.jobs.processing import JobProcessor, LeaseLost
 from stemsplitter.jobs.watch import Watch
+from stemsplitter.settings import Settings
 from stemsplitter.splits.formats import output_format
 from stemsplitter.splits.model_selection import separated_stems
-from stemsplitter.splits.models import Split, masters_folder, overview_key, peaks_key, stems_folder
+from stemsplitter.splits.models import Split, masters_folder, stems_folder
+from stemsplitter.splits.remote import ClusterRuns, RemoteSplit
 from stemsplitter.splits.service import present
 from stemsplitter.splits.sizes import SLACK_SECONDS
-from stemsplitter.worker.pool import Separated, SeparationRequest
+from stemsplitter.splits.storing import StoredStems, store_stems
+from stemsplitter.storage import Storage
+from stemsplitter.worker.pool import Separated, SeparationPool, SeparationRequest
 
-
-@dataclass(frozen=True)
-class _Stored:
-    """The stored files of a split, as in its row, and the bytes of all."""
-
-    stems: dict[str, dict[str, Any]]
-    masters: dict[str, dict[str, Any]]
-    size: int
+Result = TypeVar("Result")
 
 
 class SplitProcessor(JobProcessor):
@@ -39,9 +37,7 @@ class SplitProcessor(JobProcessor):
 
     def _finish(self, job: Job, folder: Path, abort: threading.Event) -> None:
         assert isinstance(job, Split)
-        separated = self._separate(job, folder, abort)
-        with tracing.span("store"):
-            stored = self._store(job, separated, abort)
+        separated, stored = self._separate_and_store(job, folder, abort)
         values: dict[str, Any] = {
             "stems": stored.stems,
             "masters": stored.masters,
@@ -55,49 +51,82 @@ class SplitProcessor(JobProcessor):
             values["model"] = job.model | {"vocalsFrom": separated.vocals_from}
         self._succeed(job, values, stored.size, abort)
 
+    def _separate_and_store(
+        self, split: Split, folder: Path, abort: threading.Event
+    ) -> tuple[Separated, StoredStems]:
+        separated = self._separate(split, folder, abort)
+
+        def put(key: str, path: Path, mime: str, name: str) -> int:
+            return self._put(split, key, path, mime, abort, name)
+
+        with tracing.span("store"):
+            return separated, store_stems(split.id, split.requested_stems, separated, put)
+
     def _separate(self, split: Split, folder: Path, abort: threading.Event) -> Separated:
-        progress = Watch(self._database, split.id, split.lease or "", abort)
         with ExitStack() as stack:
             source = self._local(stack, split.source_key, abort)
-            request = SeparationRequest(
-                model=split.model["name"],
-                stems=separated_stems(split.stem_model, tuple(split.requested_stems)),
-                source=str(source),
-                folder=str(folder / "stems"),
-                format=output_format(split),
-                max_seconds=split.duration_seconds + SLACK_SECONDS,
-                instruments=present(split),
-                max_sample_rate=self._settings.max_sample_rate,
-                overlap=overlap_of(split.model.get("quality")),
-            )
+            request = self._request(split, str(source), str(folder / "stems"))
             try:
-                with tracing.span("separate"):
-                    return self._pool.separate(request, progress)
-            except Stopped as error:
-                if progress.lost:
-                    raise LeaseLost from error
-                self._release(split)
+                return self._watched(split, abort, lambda watch: self._pool.separate(request, watch))
             except AudioError as error:
                 # The user knows the song by its own name.
                 raise AudioError(str(error).replace(shown(source), shown(split.filename))) from error
 
-    def _store(self, split: Split, separated: Separated, abort: threading.Event) -> _Stored:
-        """Store stems, masters and peaks under keys of the split, which another run of it overwrites with the same
-        content."""
-        stems: dict[str, dict[str, Any]] = {}
-        masters: dict[str, dict[str, Any]] = {}
-        for name in split.requested_stems:
-            stem, master = Path(separated.stems[name]), separated.masters[name]
-            stored = self._put_audio(split, masters_folder(split.id), Path(master["path"]), abort)
-            masters[name] = stored | {"peak": master["peak"]}
-            is_master = stem == Path(master["path"])
-            stems[name] = stored if is_master else self._put_audio(split, stems_folder(split.id), stem, abort)
-        files = {peaks_key: separated.peaks, overview_key: separated.overview}
-        peaks = sum(
-            self._put(split, key(split.id), Path(path), PEAKS_MIME, abort) for key, path in files.items()
+    def _watched(self, split: Split, abort: threading.Event, separate: Callable[[Watch], Result]) -> Result:
+        """Return the result of ``separate``, which writes its progress and stops when the lease is lost."""
+        watch = Watch(self._database, split.id, split.lease or "", abort)
+        try:
+            with tracing.span("separate"):
+                return separate(watch)
+        except Stopped as error:
+            if watch.lost:
+                raise LeaseLost from error
+            self._release(split)
+
+    def _request(self, split: Split, source: str, folder: str) -> SeparationRequest:
+        return SeparationRequest(
+            model=split.model["name"],
+            stems=separated_stems(split.stem_model, tuple(split.requested_stems)),
+            source=source,
+            folder=folder,
+            format=output_format(split),
+            max_seconds=split.duration_seconds + SLACK_SECONDS,
+            instruments=present(split),
+            max_sample_rate=self._settings.max_sample_rate,
+            overlap=overlap_of(split.model.get("quality")),
         )
-        sizes = {file["key"]: file["size"] for file in (*stems.values(), *masters.values())}
-        return _Stored(stems, masters, peaks + sum(sizes.values()))
 
     def _folders(self, job: Job) -> tuple[str, ...]:
         return (stems_folder(job.id), masters_folder(job.id))
+
+
+class ClusterSplitProcessor(SplitProcessor):
+    """Runs splits on a cluster of dask, from as many threads at once as there are."""
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        storage: Storage,
+        endings: JobEndings,
+        pool: SeparationPool,
+        cluster: ClusterRuns,
+    ) -> None:
+        super().__init__(database, settings, storage, endings, pool)
+        self._cluster = cluster
+
+    def _separate_and_store(
+        self, split: Split, folder: Path, abort: threading.Event
+    ) -> tuple[Separated, StoredStems]:
+        remote = RemoteSplit(
+            split_id=split.id,
+            filename=split.filename,
+            source_key=split.source_key,
+            names=tuple(split.requested_stems),
+            request=self._request(split, "", ""),
+            storage_url=self._settings.storage,
+            addressing=self._settings.storage_addressing,
+            device=self._settings.device,
+            threads=self._settings.threads,
+        )
+        return self._watched(split, abort, lambda watch: self._cluster.run(remote, watch))
