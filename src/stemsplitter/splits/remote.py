@@ -7,7 +7,7 @@ import logging
 import threading
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
@@ -90,7 +90,7 @@ def run_split(split: RemoteSplit) -> tuple[Separated, StoredStems]:
         return separated, store_stems(split.split_id, split.names, separated, put)
 
 
-@lru_cache(maxsize=1)
+@cache
 def _pool(device: str, threads: int | None, concurrency: int) -> SeparationPool:
     """Return the pool of this process. Songs of users are decoded in its child processes, which are closed off."""
     remove_abandoned()  # of workers that were killed on this machine
@@ -163,25 +163,26 @@ class ClusterRuns:
         with self._lock:
             if self._client.status in ("closing", "closed"):
                 self._client = self._connect()
-            # a scheduler that was restarted knows nothing of the subscription
+            # each time, as a scheduler that was restarted knows nothing of it
             self._client.subscribe_topic(TOPIC, self._on_event)
             resources = {"GPU": 1} if split.device.startswith("cuda") else None
             key = f"split-{split.split_id}-{uuid4().hex}"
+            self._fractions[key] = 0.0
             return self._client.submit(run_split, split, key=key, pure=False, resources=resources)
 
     def _connect(self) -> "Client":
-        client = connect(self._address, RECONNECT_S)
-        client.subscribe_topic(TOPIC, self._on_event)
-        return client
+        return connect(self._address, RECONNECT_S)
 
     def _on_event(self, event: tuple[float, dict[str, Any]]) -> None:
-        self._fractions[event[1]["key"]] = event[1]["fraction"]
+        key = event[1]["key"]
+        if key in self._fractions:  # a split of this worker that runs
+            self._fractions[key] = event[1]["fraction"]
 
     def _wait(self, future: "Future", on_progress: "Callable[[float], bool]") -> None:
         from distributed import CancelledError, wait
 
         while not future.done():
-            if on_progress(self._fractions.get(future.key, 0.0)):
+            if on_progress(self._fractions[future.key]):
                 raise Stopped("The separation was stopped.")
             with suppress(TimeoutError, CancelledError), future.client.as_current():
                 wait(future, timeout=PROGRESS_SECONDS)
