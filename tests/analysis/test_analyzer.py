@@ -120,4 +120,4 @@ def test_noise_has_no_clear_key_and_no_tempo() -> None:
 
 
 def test_an_empty_stream_has_nothing() -> None:
-    assert Analyzer(RATE).finish() == Analysis(0.0, None, 0.0, None, ())
+    assert Analyzer(RATE).finish() == Analysis(0.0, None, 0.0, None, (), ())

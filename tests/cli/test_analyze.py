@@ -41,7 +41,7 @@ def test_folder_as_a_table(folder: Path) -> None:
 def test_json_has_all_fields(folder: Path) -> None:
     done = CliRunner().invoke(app, ["analyze", str(folder / "chord.wav"), "--json"])
     song = json.loads(done.stdout)
-    assert list(song) == ["durationSeconds", "tuningCents", "tempo", "key"]
+    assert list(song) == ["durationSeconds", "tuningCents", "tempo", "key", "chords"]
     assert AnalysisView.model_validate(song).model_dump(by_alias=True) == {
         name: value for name, value in song.items() if name != "durationSeconds"
     }
@@ -62,6 +62,7 @@ def test_json_of_several_songs_is_a_list_with_files(folder: Path) -> None:
         "tuningCents": None,
         "tempo": None,
         "key": None,
+        "chords": [],
     }
     failed = CliRunner().invoke(app, ["analyze", str(folder / "none.wav"), "--json"])
     assert (failed.exit_code, json.loads(failed.stdout)) == (1, [])

@@ -1,3 +1,4 @@
+import base64
 import os
 import signal
 import subprocess
@@ -14,12 +15,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from stemsplitter.audio.cover import cover_size
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
+from stemsplitter.audio.tags import Tags
 from stemsplitter.probing import pool as probing
 from stemsplitter.probing.pool import Probed, probe
 from stemsplitter.service_errors import Busy, ValidationFailed
 from stemsplitter.settings import Settings
+from tests.audio.test_thumbnail import png
 
 SETTINGS = Settings(max_source_seconds=60)
 Pool = probing._Pool
@@ -59,6 +63,17 @@ def test_duration_is_exact_to_the_sample(song: Path) -> None:
     found = probe(song, SETTINGS)
     assert found == Probed(66_150, 44_100, 2, {}, [])
     assert (found.seconds, found.whole_seconds) == (1.5, 2)
+
+
+def test_cover_is_a_small_jpeg(tmp_path: Path) -> None:
+    path = tmp_path / "song.flac"
+    tags = Tags(cover=png(300, 300), cover_mime="image/png")
+    with StemWriter(path, OutputFormat.parse("flac"), 44_100, 1, tags) as writer:
+        writer.write(np.zeros((1, 44_100), np.float32))
+        writer.commit()
+    found = probe(path, SETTINGS).cover
+    assert found is not None
+    assert cover_size(base64.b64decode(found)) == (192, 192)
 
 
 @pytest.mark.parametrize(("samples", "cost"), [(1, 1), (44_099, 1), (44_100, 1), (44_101, 2), (88_200, 2)])

@@ -76,7 +76,9 @@ class AccountDeletion:
             self._endings[kind].fail(session, job_id, None, CANCELED, "The account was deleted.")
         values: dict[str, Any] = {"filename": "", "user_metadata": {}, "error_message": None, "cause": None}
         session.execute(own.values(values), execution_options={"synchronize_session": False})
-        songs = update(Split).where(Split.account_id == account_id).values(title=None, artist=None)
+        songs = (
+            update(Split).where(Split.account_id == account_id).values(title=None, artist=None, cover=None)
+        )
         session.execute(songs, execution_options={"synchronize_session": False})
         expired = own.where(Job.deleted_at.is_(None)).values(expires_at=now())
         session.execute(expired, execution_options={"synchronize_session": False})

@@ -24,6 +24,7 @@ class Pitches:
 
     def __init__(self, sample_rate: int) -> None:
         self._rate = sample_rate
+        self.frames_per_second = sample_rate / HOP
         self._framer = Framer(SIZE, HOP)
         self._window = np.hanning(SIZE).astype(np.float32)
         self._frames: list[npt.NDArray[np.float32]] = []
@@ -34,23 +35,29 @@ class Pitches:
         for frames in self._framer.push(block):
             self._measure(frames)
 
-    def classes(self) -> tuple[Classes, float]:
-        """End the stream. Returns the strengths of C to B, at most 1, and the tuning in semitones, -0.5 to 0.5."""
+    def frames(self) -> tuple[Classes, float]:
+        """End the stream. Returns the strengths of C to B in each frame ``[T, 12]``, and the tuning in semitones, -0.5
+        to 0.5."""
         for frames in self._framer.flush():
             self._measure(frames)
         if not self._frames or not self._deviation:
-            return np.zeros(12), 0.0
+            return np.zeros((0, 12)), 0.0
         tuning = float(np.angle(self._deviation) / (2 * np.pi))
         steps = np.arange(12 * _STEPS) / _STEPS - tuning
         distance = (steps[:, None] - np.arange(12) + 6) % 12 - 6
         weight = np.cos(np.pi / 2 * np.clip(distance / _REACH, -1, 1)) ** 2
-        strength = np.concatenate(self._frames) @ weight
+        return np.roll(np.concatenate(self._frames) @ weight, 9, axis=1), tuning  # from A to C
+
+    @staticmethod
+    def mean(strength: Classes) -> Classes:
+        """Return the mean strengths of C to B, at most 1, from those of :meth:`frames`."""
+        if not len(strength):
+            return np.zeros(12)
         total = strength.sum(axis=1, keepdims=True)
         # quiet frames count less; loud ones do not count more
         loudness = np.minimum(1, total / (np.median(total) + 1e-9))
         mean = (strength / (total + 1e-9) * loudness).mean(axis=0)
-        mean = np.roll(mean, 9)  # from A to C
-        return mean / (mean.max() + 1e-12), tuning
+        return np.asarray(mean / (mean.max() + 1e-12))
 
     def _measure(self, frames: Samples) -> None:
         first, last = int(_LOW_HZ * SIZE / self._rate), int(_HIGH_HZ * SIZE / self._rate)

@@ -46,13 +46,16 @@ def player_page(request: Request, split: SplitView) -> Response:
     stems = {name: f"{name}.{FORMATS[split.output_format].extension}" for name in split.stems or {}}
     task = find_task(split.metadata.get(METADATA, ""))
     # the mix form redirects to the store that has the mix
-    store = request.app.state.services.storage.public_origin
+    services: Services = request.app.state.services
+    store = services.storage.public_origin
     policy = POLICY.replace("form-action 'self'", f"form-action 'self' {store}")
+    covers = services.splits.with_cover(request.state.signed_in.account.id, [split.id])
     return page(
         request,
         "player.html",
         headers={"Content-Security-Policy": policy} if store else {},
         split=split,
+        cover=f"/splits/{split.id}/cover.jpg" if covers else "",
         stems=stems,
         task=task,
         muted=initially_muted(task, list(stems)),

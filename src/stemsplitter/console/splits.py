@@ -45,6 +45,7 @@ def list_splits(
         request,
         "splits.html",
         splits=found,
+        covers=services.splits.with_cover(signed_in.account.id, [view.id for view in found]),
         cursor=cursor,
         after=after,
         search=q.strip(),
@@ -77,6 +78,13 @@ def show_split(
     if view.status == SUCCEEDED:
         return player_page(request, view)
     return page(request, "split.html", split=view)
+
+
+@router.get("/splits/{split_id}/cover.jpg")
+def cover(services: ServicesDep, signed_in: SignedInDep, split_id: SplitId) -> Response:
+    """Return the cover of a song, which the server has encoded itself."""
+    made = services.splits.cover(signed_in.account.id, split_id)
+    return Response(made, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
 
 
 @router.post("/splits/{split_id}/cancel")

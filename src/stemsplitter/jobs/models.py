@@ -110,8 +110,11 @@ class Job(Base):
 
     @property
     def text_bytes(self) -> int:
-        """Bytes of the texts of the request, which count in the account's quota as its files do."""
-        return sum(len(text.encode()) for text in self._texts())
+        """Bytes of the texts of the request and the cover, which count in the account's quota as its files do."""
+        return sum(len(text.encode()) for text in self._texts()) + self._cover_bytes()
+
+    def _cover_bytes(self) -> int:
+        return 0
 
     def _texts(self) -> Iterator[str]:
         yield self.webhook_url or ""

@@ -101,7 +101,7 @@ def mark_deleted(session: Session, job_id: str) -> bool:
     finished = and_(Job.id == job_id, Job.status.not_in(UNFINISHED), Job.deleted_at.is_(None))
     columns = Job.__table__.c
     values = {columns.deleted_at: now(), columns.trashed_at: null(), columns.metadata: {}}
-    texts = (columns.webhook_url, columns.cause, columns.parameters, columns.analysis)
+    texts = (columns.webhook_url, columns.cause, columns.parameters, columns.analysis, columns.cover)
     return _change(session, finished, values | dict.fromkeys(texts, null()))
 
 

@@ -89,9 +89,21 @@ class KeyView(KeyName):
     alternatives: list[KeyName]
 
 
+class ChordView(CamelModel):
+    """A major or minor triad, from `start` to `end` in seconds."""
+
+    start: float
+    end: float
+    name: str = Field(examples=["Am"])
+
+
 class AnalysisView(CamelModel):
-    """Tuning, tempo and key of a song; null where there are none."""
+    """Tuning, tempo, key and chords of a song; null where there are none."""
 
     tuning_cents: float | None = Field(description="Deviation from A4 = 440 Hz in cents.")
     tempo: TempoView | None
     key: KeyView | None
+    chords: list[ChordView] = Field(
+        default=[],
+        description="In order; where no chord is clear, there is a gap. Those of a split are the better ones.",
+    )

@@ -4,6 +4,7 @@ It has nothing of the server (settings, database or secrets), and limits on memo
 before it opens a file. The server kills it after a timeout.
 """
 
+import base64
 import os
 import resource
 import signal
@@ -12,6 +13,7 @@ from typing import Any, NoReturn
 
 from stemsplitter import sandbox
 from stemsplitter.audio.decode import AudioInfo, open_source
+from stemsplitter.audio.thumbnail import thumbnail
 from stemsplitter.child_processes import Parent
 from stemsplitter.errors import AudioError
 from stemsplitter.files.names import shown
@@ -41,6 +43,7 @@ def measure(path: str, max_seconds: float) -> dict[str, Any]:
             for _ in source.blocks():
                 if source.samples > allowed:
                     raise _too_many(path, info)
+            cover = thumbnail(info.tags.cover)
             tags = {"title": info.tags.title, "artist": info.tags.artist, "album": info.tags.album}
             return {
                 "samples": source.samples,
@@ -48,6 +51,7 @@ def measure(path: str, max_seconds: float) -> dict[str, Any]:
                 "channels": info.source_channels,
                 "tags": {name: text for name, text in tags.items() if text},
                 "warnings": source.warnings,
+                "cover": None if cover is None else base64.b64encode(cover).decode(),
             }
     except AudioError as error:
         if isinstance(error.__cause__, MemoryError):

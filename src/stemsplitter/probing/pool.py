@@ -32,7 +32,8 @@ _FILES_PER_PROCESS = 200  # then it is replaced, which bounds memory leaks of li
 class Probed:
     """Measurements of a decoded song. ``samples`` are per channel, ``channels`` are those of the file.
 
-    ``tags`` holds title, artist and album if the file has them; ``warnings`` are sentences.
+    ``tags`` holds title, artist and album if the file has them; ``warnings`` are sentences. ``cover`` is the base64 of
+    a small JPEG, see :mod:`stemsplitter.audio.thumbnail`.
     """
 
     samples: int
@@ -40,6 +41,7 @@ class Probed:
     channels: int
     tags: dict[str, str]
     warnings: list[str]
+    cover: str | None = None
 
     @property
     def seconds(self) -> float:

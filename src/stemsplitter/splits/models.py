@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, String, Text
+from sqlalchemy import JSON, BigInteger, LargeBinary, String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from stemsplitter.audio.peaks import FILE_NAME, OVERVIEW_NAME
@@ -33,11 +33,16 @@ class Split(Job):
     # from the song's tags, or as the account has renamed it; null if unknown
     title: Mapped[str | None] = mapped_column(Text)
     artist: Mapped[str | None] = mapped_column(Text)
+    # a small JPEG of the song's cover, which lists of splits do not load
+    cover: Mapped[bytes | None] = mapped_column(LargeBinary, deferred=True)
     stems: Mapped[dict[str, dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     masters: Mapped[dict[str, dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     levels: Mapped[dict[str, dict[str, Any]] | None] = mapped_column(JSON(none_as_null=True))
     model: Mapped[dict[str, Any]] = mapped_column(JSON, nullable=True)
     analysis: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True), use_existing_column=True)
+
+    def _cover_bytes(self) -> int:
+        return len(self.cover or b"")
 
 
 # columns that clients see

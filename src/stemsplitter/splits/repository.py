@@ -39,6 +39,12 @@ def states(session: Session, account_id: str, split_ids: Sequence[str]) -> dict[
     return {split_id: (status, progress) for split_id, status, progress in session.execute(query)}
 
 
+def with_cover(session: Session, account_id: str, split_ids: Sequence[str]) -> set[str]:
+    """Return the ids of those of the account's splits that have a cover."""
+    own = (Split.id.in_(split_ids), Split.account_id == account_id, Split.is_kept(), Split.cover.is_not(None))
+    return set(session.scalars(select(Split.id).where(*own)))
+
+
 def set_measured(session: Session, split_id: str, measured: dict[str, Any]) -> None:
     """Set ``levels`` and ``analysis`` of a finished split."""
     session.execute(update(Split).where(Split.id == split_id).values(measured))

@@ -1,5 +1,6 @@
 """Service of splits: create, list, retry, cancel and delete."""
 
+import base64
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from stemsplitter.idempotency.service import Record
 from stemsplitter.jobs.models import FAILED, QUEUED, SUCCEEDED, UNFINISHED, Job
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.separation.layouts import SIX_STEMS
-from stemsplitter.service_errors import Conflict, ValidationFailed
+from stemsplitter.service_errors import Conflict, NotFound, ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.splits import repository
 from stemsplitter.splits.derived import repository as derived_repository
@@ -160,6 +161,7 @@ class SplitService(SourcedJobService[Split, SplitView]):
         assert isinstance(job, Split)
         if job.title is None and job.artist is None:
             job.title, job.artist = (_line(source.probed.tags.get(name, "")) for name in ("title", "artist"))
+        job.cover = None if source.probed.cover is None else base64.b64decode(source.probed.cover)
 
     def _create(
         self, split: Split, input: DirectUrl | Link | UploadedFile | Stored, record: Record
@@ -194,6 +196,22 @@ class SplitService(SourcedJobService[Split, SplitView]):
         """Return those of the splits, given as (account, id), that :meth:`get` would return."""
         found = repository.shown(session, {split_id for _, split_id in splits}) if splits else {}
         return {each: self._endings.view(found[each]) for each in splits if each in found}
+
+    def cover(self, account_id: str, split_id: str) -> bytes:
+        """Return the cover of a song, a JPEG.
+
+        Raises:
+            NotFound: the account has no such split, or its song has no cover.
+        """
+        with self._database.read() as session:
+            if cover := self._owned(session, account_id, split_id).cover:
+                return cover
+        raise NotFound(f"The song of {split_id} has no cover.")
+
+    def with_cover(self, account_id: str, split_ids: Sequence[str]) -> set[str]:
+        """Return the ids of those of the account's splits whose songs have a cover."""
+        with self._database.read() as session:
+            return repository.with_cover(session, account_id, split_ids)
 
     def states(self, account_id: str, split_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
         """Return status and progress of those of the splits that belong to the account."""

@@ -19,7 +19,7 @@ from stemsplitter.library.results import OnProgress
 def analyze_song(
     source: str | os.PathLike[str], drums: Path | None = None, progress: OnProgress | None = None
 ) -> Analysis:
-    """Analyze key, tuning, tempo and beats of a song, in memory that hardly grows with its length.
+    """Analyze key, tuning, tempo, beats and chords of a song, in memory that hardly grows with its length.
 
     Args:
         source: path of a song.
@@ -50,10 +50,12 @@ def analyze_stems(stems: Mapping[str, Path]) -> Analysis:
     with ExitStack() as stack:
         sources = {name: stack.enter_context(open_source(path)) for name, path in stems.items()}
         rate = next(iter(sources.values())).info.sample_rate
-        analyzer = Analyzer(rate, has_drums="drums" in sources)
+        harmonic = sources.keys() - {"drums", "vocals"}
+        analyzer = Analyzer(rate, has_drums="drums" in sources, has_harmony=bool(harmonic))
         for blocks in zip(*(source.blocks() for source in sources.values()), strict=True):
             named = dict(zip(sources, blocks, strict=True))
-            analyzer.process(np.sum(blocks, axis=0), named.get("drums"))
+            harmony = np.sum([named[name] for name in harmonic], axis=0) if harmonic else None
+            analyzer.process(np.sum(blocks, axis=0), named.get("drums"), harmony)
         return analyzer.finish()
 
 
@@ -87,4 +89,8 @@ def to_data(analysis: Analysis) -> dict[str, Any]:
         }
         if key is not None and has_key
         else None,
+        "chords": [
+            {"start": round(chord.start, 3), "end": round(chord.end, 3), "name": chord.name}
+            for chord in analysis.chords
+        ],
     }

@@ -26,10 +26,11 @@ EXAMPLE = {
         "confidence": 0.8,
         "alternatives": [{"name": "C major", "camelot": "8B"}],
     },
+    "chords": [{"start": 0.52, "end": 2.52, "name": "Am"}, {"start": 2.52, "end": 4.52, "name": "F"}],
     "error": None,
     "metadata": {},
 }
-FAILED_EXAMPLE = failed(EXAMPLE, "analysis", tuningCents=None, tempo=None, key=None)
+FAILED_EXAMPLE = failed(EXAMPLE, "analysis", tuningCents=None, tempo=None, key=None, chords=[])
 
 
 @router.post(

@@ -23,5 +23,12 @@ export function transposed(key, semitones) {
   return `${_(NAMES[mode][tonic])} · ${number}${mode === "major" ? "B" : "A"}`;
 }
 
+/** A chord, such as `F#m`, after a transposition. */
+export function transposedChord(chord, semitones) {
+  const mode = chord.endsWith("m") ? "minor" : "major";
+  const name = chord.replace(/m$/, "");
+  return NAMES[mode][(((NAMES[mode].indexOf(name) + semitones) % 12) + 12) % 12] + (mode === "minor" ? "m" : "");
+}
+
 /** `120 BPM`, or with a tenth. */
 export const tempoText = (bpm) => `${count(Math.round(10 * bpm) / 10)} BPM`;

@@ -1,10 +1,14 @@
 // The keys and the lock screen of the device control the player.
 
-/** `player`: { play(), pause(), seek(seconds), position() }. */
-export function connectMedia(title, player) {
+/** `player`: { play(), pause(), seek(seconds), position() }. `cover`: the URL of a JPEG, if there is one. */
+export function connectMedia(title, cover, player) {
   const media = navigator.mediaSession;
   if (!media) return;
-  media.metadata = new MediaMetadata({ title, artist: "Stem Splitter" });
+  media.metadata = new MediaMetadata({
+    title,
+    artist: "Stem Splitter",
+    artwork: cover ? [{ src: cover, type: "image/jpeg" }] : [],
+  });
   const step = (event, sign) => player.seek(player.position() + sign * (event.seekOffset ?? 5));
   const actions = {
     play: () => player.play(),

@@ -1,6 +1,7 @@
 // The player. All settings are fields of the form, so that the server renders the mix that is heard.
 // Tests read the engine from the form: form.engine.positions().
 import { toast } from "./app.js";
+import { Chords } from "./chords.js";
 import { AHEAD, SoundError } from "./engine.js";
 import { Faders } from "./faders.js";
 import { within } from "./loading.js";
@@ -34,6 +35,7 @@ const duration = Number(form.dataset.seconds);
 const beats = form.dataset.beats?.split(" ").map(Number) ?? [];
 const metronome = new Metronome(beats);
 const view = new View(length, showView);
+const chords = new Chords(form, view);
 const waves = new Waves(lanes, view, beats, form.dataset.fine);
 const loop = new Loop(form, { lanes, view, position: () => position(), seek, changed: changeLoop });
 const opening = new Opening({
@@ -132,6 +134,7 @@ function changeVolume() {
 
 async function changeTempo() {
   keep();
+  chords.transpose(practice.semitones);
   try {
     await engine?.setTempo(practice.speed, practice.semitones);
   } catch (error) {
@@ -314,6 +317,7 @@ function show() {
   slider.value = at;
   slider.setAttribute("aria-valuetext", _("{time} of {length}", { time: clock(at), length: clock(length()) }));
   view.follow(at, isPlaying);
+  chords.show(at);
   for (const lane of lanes) {
     const head = lane.querySelector(".head");
     head.hidden = view.share(at) < 0 || view.share(at) > 1;
@@ -326,6 +330,7 @@ function showView() {
   find("zoom-text").textContent = `${count(Math.round(10 * view.factor) / 10)}×`;
   find("zoom-out").disabled = view.isWhole;
   loop.show();
+  chords.change();
   show();
   waves.change();
 }
@@ -402,7 +407,7 @@ find("count-in")?.addEventListener("click", () => press("count-in"));
 find("help").addEventListener("click", () => help.showModal());
 addEventListener("pageshow", restore);
 addEventListener("pagehide", keep);
-connectMedia(form.dataset.title, {
+connectMedia(form.dataset.title, form.dataset.cover, {
   play: () => !engine?.playing && playOrPause(),
   pause: () => engine?.pause(),
   seek,

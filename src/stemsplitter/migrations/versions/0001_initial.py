@@ -292,6 +292,7 @@ def upgrade() -> None:
         sa.Column("bit_depth", sa.String(length=8), nullable=True),
         sa.Column("title", sa.Text(), nullable=True),
         sa.Column("artist", sa.Text(), nullable=True),
+        sa.Column("cover", sa.LargeBinary(), nullable=True),
         sa.Column("stems", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("masters", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("levels", sa.JSON(none_as_null=True), nullable=True),
