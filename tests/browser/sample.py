@@ -18,6 +18,7 @@ from stemsplitter.api_requests.models import ApiRequest
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.peaks import Peaks
+from stemsplitter.audio.thumbnail import thumbnail
 from stemsplitter.clock import now
 from stemsplitter.console.demo import Demo, store_demo
 from stemsplitter.credits.models import LedgerEntry
@@ -28,6 +29,7 @@ from stemsplitter.services import Services
 from stemsplitter.splits.models import Split
 from stemsplitter.webhooks.models import COMPLETED, WebhookAttempt, WebhookDelivery, WebhookEvent
 from stemsplitter.worker.models import Worker
+from tests.audio.test_thumbnail import png
 from tests.console.songs import add_song, add_split
 from tests.console.tool_jobs import ANALYSIS, ISOLATOR, add_analysis, add_effect
 
@@ -246,7 +248,7 @@ def _splits(services: Services, account_id: str, song: Song) -> dict[str, str]:
     )  # fmt: skip
     add(
         "player", timedelta(minutes=6), filename=song.name, duration_seconds=song.seconds,
-        waveforms=song.stems, previews=True, processing=took, analysis=ANALYSIS,
+        waveforms=song.stems, previews=True, processing=took, analysis=ANALYSIS, cover=thumbnail(png(64, 64)),
     )  # fmt: skip
     add("processing", timedelta(seconds=40), filename="Harbour lights.flac", progress=42, attempts=1)
     add(

@@ -27,6 +27,7 @@ ANALYSIS = {
         "confidence": 0.81,
         "alternatives": [{"name": "C major", "camelot": "8B"}],
     },
+    "chords": [{"start": 0.0, "end": 1.0, "name": "Am"}, {"start": 1.0, "end": 2.0, "name": "F"}],
 }
 PITCH = {"effect": "pitch", "parameters": {"semitones": -2, "formants": False}}
 ISOLATOR = {"effect": "voice_isolator", "parameters": {}}

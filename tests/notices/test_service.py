@@ -118,6 +118,21 @@ def test_message_is_in_the_language_of_the_account(
     assert "Lied.mp3 (fehlgeschlagen)" in text and '<html lang="de">' in html
 
 
+def test_disabled_endpoint_is_reported_to_every_verified_address(
+    services: Services, account: str, inbox: Inbox, clock: Clock
+) -> None:
+    with services.database.write() as session:
+        services.accounts.choose_messages(session, account, done=False, low_credits=False)
+        item = {"name": "https://example.com/hook", "path": "/developer/endpoints/whe_1", "failed": False}
+        module.add_endpoint_disabled(session, services.settings, account, item)
+    clock.later = module.GATHER
+    assert services.notices.send_due() == 1
+    message = inbox.messages[0][1]
+    assert message["Subject"] == "A webhook endpoint was disabled"
+    body = texts(message)[0]
+    assert "https://example.com/hook" in body and "/developer/endpoints/whe_1" in body
+
+
 def test_low_credits_are_reported_once_for_each_crossing(
     services: Services, account: str, inbox: Inbox, clock: Clock
 ) -> None:

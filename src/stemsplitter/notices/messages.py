@@ -8,7 +8,7 @@ from typing import Any
 from stemsplitter.languages import current, ngettext, using
 from stemsplitter.languages import gettext as _
 from stemsplitter.languages.formats import count
-from stemsplitter.notices.models import DONE
+from stemsplitter.notices.models import DONE, ENDPOINT
 
 SHOWN = 20  # splits that a message lists
 _NAME = 80  # characters of a file name
@@ -28,6 +28,8 @@ def message(
 ) -> Message:
     """Return the message of a notice."""
     with using(language):
+        if kind == ENDPOINT:
+            return _endpoint_disabled(items, base_url)
         return _done(items, base_url) if kind == DONE else _low_credits(balance, base_url)
 
 
@@ -52,6 +54,15 @@ def _low_credits(balance: int, base_url: str) -> Message:
         balance,
     ) % {"number": count(balance)}
     return _message(text, _("Your credits are low"), [(_("Credits"), f"{base_url}/credits")], base_url)
+
+
+def _endpoint_disabled(items: Sequence[dict[str, Any]], base_url: str) -> Message:
+    text = _(
+        "A webhook endpoint was disabled, because its deliveries have failed for a long time. It gets no more events. "
+        "Check its deliveries, correct the receiver, and enable the endpoint again."
+    )
+    lines = [(_line(item), f"{base_url}{item['path']}") for item in items[-SHOWN:]]
+    return _message(text, _("A webhook endpoint was disabled"), lines, base_url)
 
 
 def _line(item: dict[str, Any]) -> str:
