@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 
 const { Stretcher } = await import(`${process.env.STATIC}/stretcher.js`);
-const { tempoText, transposed } = await import(`${process.env.STATIC}/keys.js`);
+const { tempoText, transposed, transposedChord } = await import(`${process.env.STATIC}/keys.js`);
 
 const RATE = 48000;
 const BLOCK = 128;
@@ -128,5 +128,7 @@ test("keys are transposed, and tempi have at most one decimal", () => {
   assert.equal(transposed("A minor", 2), "B minor · 10A");
   assert.equal(transposed("C major", -1), "B major · 1B");
   assert.equal(transposed("F# minor", -12), "F# minor · 11A");
+  const chords = [["Am", 0], ["B", 1], ["C", -2], ["F#m", 12], ["Eb", 3]].map((each) => transposedChord(...each));
+  assert.deepEqual(chords, ["Am", "C", "Bb", "F#m", "F#"]);
   assert.deepEqual([tempoText(120), tempoText(96.04999), tempoText(87.25)], ["120 BPM", "96 BPM", "87.3 BPM"]);
 });

@@ -26,8 +26,9 @@ export function transposed(key, semitones) {
 /** A chord, such as `F#m`, after a transposition. */
 export function transposedChord(chord, semitones) {
   const mode = chord.endsWith("m") ? "minor" : "major";
-  const name = chord.replace(/m$/, "");
-  return NAMES[mode][(((NAMES[mode].indexOf(name) + semitones) % 12) + 12) % 12] + (mode === "minor" ? "m" : "");
+  const root = NAMES[mode].indexOf(`${chord.replace(/m$/, "")} ${mode}`);
+  const [name] = NAMES[mode][(((root + semitones) % 12) + 12) % 12].split(" ");
+  return mode === "minor" ? `${name}m` : name;
 }
 
 /** `120 BPM`, or with a tenth. */
