@@ -111,6 +111,13 @@ class TestErrors:
         german = catalog("de").error("This is a text file. Choose an audio or video file.")
         assert german == "Das ist eine Textdatei. Eine Audio- oder Videodatei wählen."
 
+    def test_status_within_a_message_is_translated(self) -> None:
+        german = catalog("de").error("split_1 is queued: only a failed split can be retried.")
+        assert (
+            german
+            == "split_1 hat den Status Wartet: Nur eine fehlgeschlagene Aufteilung kann wiederholt werden."
+        )
+
     def test_sentence_may_end_with_a_full_stop_that_its_text_lacks(self) -> None:
         assert (
             catalog("de").error("Wrong email address or password.") == "E-Mail-Adresse oder Passwort falsch."

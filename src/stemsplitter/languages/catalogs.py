@@ -61,9 +61,20 @@ class Catalog:
             return f"{without}."
         for pattern, translation in self._patterns:
             if match := pattern.fullmatch(text):
-                values = {name: self.translations.gettext(value) for name, value in match.groupdict().items()}
-                return _filled(translation, values)
+                return _filled(
+                    translation, {name: self._word(value) for name, value in match.groupdict().items()}
+                )
         return text
+
+    def _word(self, value: str) -> str:
+        """Translate a value that is a text itself, such as a status."""
+        found = self.translations.gettext(value)
+        return found if found != value or not value.islower() else self._capitalized(value)
+
+    def _capitalized(self, value: str) -> str:
+        text = value.capitalize()
+        found = self.translations.gettext(text)
+        return found if found != text else value
 
     def script(self) -> bytes:
         """Return a JavaScript module with the texts of the scripts, and ``plural(n)``, the index of a form."""

@@ -15,6 +15,7 @@ from stemsplitter.jobs.endings import JobEndings
 from stemsplitter.jobs.models import Job
 from stemsplitter.jobs.processing import JobProcessor, LeaseLost
 from stemsplitter.jobs.watch import Watch
+from stemsplitter.languages import marked
 from stemsplitter.settings import Settings
 from stemsplitter.splits.formats import output_format
 from stemsplitter.splits.model_selection import separated_stems
@@ -32,8 +33,8 @@ Result = TypeVar("Result")
 class SplitProcessor(JobProcessor):
     """Runs splits, from as many threads at once as the pool separates songs."""
 
-    noun = "split"
-    verb = "The song could not be separated"
+    noun = marked("split")
+    verb = marked("The song could not be separated")
 
     def _finish(self, job: Job, folder: Path, abort: threading.Event) -> None:
         assert isinstance(job, Split)

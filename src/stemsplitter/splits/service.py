@@ -13,6 +13,7 @@ from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database, new_id
 from stemsplitter.idempotency.service import Record
 from stemsplitter.jobs.models import FAILED, QUEUED, SUCCEEDED, UNFINISHED, Job
+from stemsplitter.languages import marked
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.separation.layouts import SIX_STEMS
 from stemsplitter.service_errors import Conflict, NotFound, ValidationFailed
@@ -37,7 +38,7 @@ class SplitService(SourcedJobService[Split, SplitView]):
     """Splits of accounts."""
 
     kind = Split
-    noun = "split"
+    noun = marked("split")
 
     def __init__(
         self,

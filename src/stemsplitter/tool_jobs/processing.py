@@ -12,6 +12,7 @@ from stemsplitter.files.names import shown
 from stemsplitter.jobs.models import Job, outputs_folder
 from stemsplitter.jobs.processing import JobProcessor, LeaseLost
 from stemsplitter.jobs.watch import Watch
+from stemsplitter.languages import marked
 from stemsplitter.splits.models import Split
 from stemsplitter.storage.errors import FileMissing
 from stemsplitter.tool_jobs.models import ToolJob
@@ -23,8 +24,8 @@ DRUMS = "drums"
 class ToolProcessor(JobProcessor):
     """Runs jobs of the tools."""
 
-    noun: ClassVar[str] = "job"
-    verb: ClassVar[str] = "The job could not be finished"
+    noun: ClassVar[str] = marked("job")
+    verb: ClassVar[str] = marked("The job could not be finished")
 
     def _finish(self, job: Job, folder: Path, abort: threading.Event) -> None:
         assert isinstance(job, ToolJob)

@@ -21,6 +21,7 @@ from stemsplitter.idempotency.service import Record
 from stemsplitter.jobs.models import QUEUED, Job
 from stemsplitter.jobs.schemas import CreateJob
 from stemsplitter.jobs.service import V
+from stemsplitter.languages import marked
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.service_errors import NotFound, ValidationFailed
 from stemsplitter.settings import Settings
@@ -195,7 +196,7 @@ class AnalysisService(AnyToolJobs[AnalysisJob, AnalysisJobView]):
     """Analyses of songs: tempo, beats, key and tuning."""
 
     kind = AnalysisJob
-    noun = "analysis"
+    noun = marked("analysis")
 
     def create(self, account_id: str, request: CreateAnalysis, record: Record) -> Mapping[str, Any]:
         """Create and queue an analysis; that of a split is free. Returns the data of a :class:`CreatedToolJob`.
@@ -242,7 +243,7 @@ class EffectService(AnyToolJobs[EffectJob, EffectJobView]):
     """Effects: pitch, speed, nightcore, daycore, slowed + reverb, and the voice isolator."""
 
     kind = EffectJob
-    noun = "effect"
+    noun = marked("effect")
 
     def create(self, account_id: str, request: CreateEffect, record: Record) -> Mapping[str, Any]:
         """Create and queue an effect. Returns the data of a :class:`CreatedToolJob`.
@@ -279,7 +280,7 @@ class SpeechService(AnyToolJobs[SpeechJob, SpeechJobView]):
     """Spoken texts."""
 
     kind = SpeechJob
-    noun = "speech"
+    noun = marked("speech")
 
     def create(self, account_id: str, request: CreateSpeech, record: Record) -> Mapping[str, Any]:
         """Create and queue a speech. Returns the data of a :class:`CreatedToolJob`.
