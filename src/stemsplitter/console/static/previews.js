@@ -2,6 +2,7 @@
 // Each piece decodes to the exact number of samples, so that the stems of a piece can be scheduled together.
 
 import { LoadError, load, loadJson, within } from "./loading.js";
+import { _ } from "./texts.js";
 
 const RUN = 4; // most pieces in a request
 const KEPT = 24; // decoded pieces in memory: six stereo stems need 4.6 MB each
@@ -125,7 +126,7 @@ export class Previews {
   async #decode(found, number, at) {
     const length = Math.min(this.pieceSamples, this.samples - number * this.pieceSamples);
     const decoded = found.map(async ([name, parts]) => {
-      const late = new LoadError("This browser is too busy to decode the song. Press Play again.");
+      const late = new LoadError(_("This browser is too busy to decode the song. Press Play again."));
       const buffer = await within(DECODING, this.#context.decodeAudioData(parts[at]), late);
       return [name, exact(buffer, length, this.#index.delay)];
     });
