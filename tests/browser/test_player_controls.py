@@ -10,6 +10,7 @@ from tests.acceptance.server import Server
 
 from .chromium import NARROW, window
 from .sample import Sample
+from .test_keyboard import tab_to
 from .test_player import SECONDS, engine, slider, wait_until
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -132,6 +133,31 @@ def test_states_differ_in_forced_colors(browser: Browser, filled: tuple[Server, 
         assert page.locator(".head").first.evaluate(look) != page.locator(".wave").first.evaluate(look)
 
 
+def test_practice_bar_is_used_by_keyboard_in_forced_colors(
+    browser: Browser, filled: tuple[Server, Sample]
+) -> None:
+    server, sample = filled
+    with window(browser, server.url, sample.sessions["member"], forced_colors="active") as (page, seen):
+        page.goto(f"/splits/{sample.ids['player']}")
+        expect(page.locator("[data-play]")).to_be_visible()
+        tab_to(page, "#speed")  # every stop shows its focus
+        page.keyboard.press("ArrowLeft")
+        expect(page.locator("output[for=speed]")).to_have_text("99 %")
+        tab_to(page, "#semitones")
+        page.keyboard.press("ArrowRight")
+        expect(page.locator("output[for=semitones]")).not_to_have_text("0")
+        tab_to(page, "[data-metronome]")
+        look = "part => getComputedStyle(part).backgroundColor"
+        before = page.locator("[data-metronome]").evaluate(look)
+        page.keyboard.press("Enter")
+        expect(page.locator("[data-metronome]")).to_have_attribute("aria-pressed", "true")
+        assert page.locator("[data-metronome]").evaluate(look) != before
+        tab_to(page, "[data-zoom-in]")
+        page.keyboard.press("Enter")
+        expect(page.locator("[data-zoom-text]")).to_have_text("2×")
+        assert (seen.foreign, seen.complaints) == ([], [])
+
+
 @pytest.mark.parametrize("path", ["/", "/splits/{player}"])
 def test_page_does_not_shift(browser: Browser, filled: tuple[Server, Sample], path: str) -> None:
     server, sample = filled
@@ -159,7 +185,9 @@ def test_demo_plays_to_visitors(browser: Browser, filled: tuple[Server, Sample])
         asked: list[str] = []
         page.on("request", lambda request: asked.append(request.url))
         page.goto("/", wait_until="networkidle")
-        assert not [url for url in asked if "/previews/" in url]
+        assert {url for url in asked if "/previews/" in url} <= {
+            f"{server.url}/demo/previews/opus/previews.json"
+        }
         play(page)
         wait_until(page, lambda: engine(page, "position") > 0.1)
         page.keyboard.press("Shift+Digit1")
