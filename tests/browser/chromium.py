@@ -15,6 +15,7 @@ from stemsplitter.console.cookies import COOKIE
 TIMEOUT_MS = 60_000  # generous, for a busy machine
 WIDE, NARROW = {"width": 1440, "height": 900}, {"width": 360, "height": 780}
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
+COLOR_RULES = ("color-contrast", "link-in-text-block")  # of axe: the others find the same in all colors
 BLOCKED = "Service Worker registration blocked by Playwright"
 AXE = Path(__file__).parent / "node" / "node_modules" / "axe-core" / "axe.min.js"
 
@@ -35,8 +36,9 @@ _DROP = """([selector, name, content]) => {
   }
 }"""
 
-_BARRIERS = """async () => {
-  const { violations } = await axe.run(document, { resultTypes: ["violations"] });
+_BARRIERS = """async (rules) => {
+  const only = rules.length ? { runOnly: rules } : {};
+  const { violations } = await axe.run(document, { resultTypes: ["violations"], ...only });
   return violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).flatMap(({ id, nodes }) =>
     nodes.map(({ html, failureSummary }) => `${id}: ${html.slice(0, 200)} ${failureSummary}`));
 }"""
@@ -111,8 +113,8 @@ def too_wide(page: Page) -> list[str]:
     return found
 
 
-def barriers(page: Page) -> list[str]:
-    """Return the serious and critical findings of axe."""
+def barriers(page: Page, rules: tuple[str, ...] = ()) -> list[str]:
+    """Return the serious and critical findings of axe, of all or of some rules."""
     page.evaluate(AXE.read_text())
-    found: list[str] = page.evaluate(_BARRIERS)
+    found: list[str] = page.evaluate(_BARRIERS, list(rules))
     return found

@@ -10,7 +10,7 @@ from stemsplitter.console import routers
 from stemsplitter.console.language import LANGUAGE_COOKIE
 from tests.acceptance.server import Server
 
-from .chromium import NARROW, THEMES, TIMEOUT_MS, WIDE, barriers, too_wide, window
+from .chromium import COLOR_RULES, NARROW, THEMES, TIMEOUT_MS, WIDE, barriers, too_wide, window
 from .pages import NOT_PAGES, PLACES, Place
 from .sample import Sample
 
@@ -34,6 +34,9 @@ def test_page_is_accessible_and_self_contained(
             for theme in THEMES:
                 page.emulate_media(color_scheme=theme)
                 assert barriers(page) == [], (theme, size)
+            page.emulate_media(forced_colors="active")
+            assert barriers(page, COLOR_RULES) == [], size
+            page.emulate_media(forced_colors="none")
         # German words are long
         page.context.add_cookies([{"name": LANGUAGE_COOKIE, "value": "de", "url": server.url}])
         page.goto(place.path.format(**sample.ids))
