@@ -34,9 +34,11 @@ def test_page_is_accessible_and_self_contained(
             for theme in THEMES:
                 page.emulate_media(color_scheme=theme)
                 assert barriers(page) == [], (theme, size)
-            page.emulate_media(forced_colors="active")
-            assert barriers(page, COLOR_RULES) == [], size
-            page.emulate_media(forced_colors="none")
+            if size == WIDE:
+                # axe reads colors of text before they are forced, so this finds what opts out of forced colors
+                page.emulate_media(color_scheme="light", forced_colors="active")
+                assert barriers(page, COLOR_RULES) == []
+                page.emulate_media(forced_colors="none")
         # German words are long
         page.context.add_cookies([{"name": LANGUAGE_COOKIE, "value": "de", "url": server.url}])
         page.goto(place.path.format(**sample.ids))
