@@ -1,4 +1,6 @@
-"""Cost of the lossless masters: a song into six MP3 stems with and without them, alternating.
+"""Cost of the lossless masters: a song into six MP3 stems without them, with raw ones and with FLAC, in turn.
+
+A worker that stores in a folder writes raw ones, and FLAC after the split; one that stores in a bucket writes FLAC.
 
     .venv/bin/python -m benchmarks.masters
 
@@ -14,6 +16,8 @@ from pathlib import Path
 from benchmarks.songs import song
 from stemsplitter.library import Separator
 
+KINDS = ("none", "raw", "flac")
+
 
 def main() -> None:
     """Run the benchmark and print a table."""
@@ -23,31 +27,35 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     separator = Separator(options.model, device="cpu", threads=2)
-    times: dict[bool, list[tuple[float, float]]] = {False: [], True: []}
+    times: dict[str, list[tuple[float, float]]] = {kind: [] for kind in KINDS}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = song(folder, options.seconds, "mp3")
-        _separate(separator, song(folder, 10, "mp3"), folder, True)
+        _separate(separator, song(folder, 10, "mp3"), folder, KINDS[-1])
         for number in range(options.rounds):
-            for has_masters in (number % 2 == 0, number % 2 == 1):
-                times[has_masters].append(_separate(separator, source, folder, has_masters))
-            print(
-                f"round {number + 1}: {times[False][-1]} without, {times[True][-1]} with masters", flush=True
-            )
-    print("| | without masters | with masters | growth |\n|---|---|---|---|")
-    for column, name in enumerate(("processor, s", "wall, s")):
-        without, with_ = ([each[column] for each in times[kind]] for kind in (False, True))
-        growth = statistics.median(b / a for a, b in zip(without, with_, strict=True)) - 1
-        print(
-            f"| {name} | {statistics.median(without):.1f} | {statistics.median(with_):.1f} | {growth:+.1%} |"
-        )
+            first = number % len(KINDS)
+            for kind in (*KINDS[first:], *KINDS[:first]):
+                times[kind].append(_separate(separator, source, folder, kind))
+            print(f"round {number + 1}: {[(kind, times[kind][-1]) for kind in KINDS]}", flush=True)
+    print("| masters | processor, s | growth | wall, s | growth |\n|---|---|---|---|---|")
+    for kind, found in times.items():
+        cells = []
+        for column in (0, 1):
+            pairs = [
+                (each[column], without[column]) for each, without in zip(found, times["none"], strict=True)
+            ]
+            growth = statistics.median(with_ / without for with_, without in pairs) - 1
+            cells += [f"{statistics.median(with_ for with_, _ in pairs):.2f}", f"{growth:+.1%}"]
+        print(f"| {kind} | {' | '.join(cells)} |")
 
 
-def _separate(separator: Separator, source: Path, folder: Path, has_masters: bool) -> tuple[float, float]:
+def _separate(separator: Separator, source: Path, folder: Path, kind: str) -> tuple[float, float]:
     """Return the processor and wall seconds."""
-    masters = folder / "masters" if has_masters else None
+    masters = None if kind == "none" else folder / kind
     began = time.process_time(), time.monotonic()
-    separator.separate_to(source, folder / "out", format="mp3", peaks=True, masters=masters)
+    separator.separate_to(
+        source, folder / "out", format="mp3", peaks=True, masters=masters, raw_masters=kind == "raw"
+    )
     return round(time.process_time() - began[0], 2), round(time.monotonic() - began[1], 2)
 
 

@@ -23,8 +23,9 @@ Waveform = NDArray[np.float32]
 class MasteredOutput:
     """Writes ``folder/STEM.EXTENSION`` in ``fmt`` and the masters of the stems to ``masters_folder``.
 
-    In a lossless format of 24 bits or more, the masters have that format and are the stems. Only if a sample exceeds
-    full scale are the stems made from the masters afterwards, all with one gain.
+    In a lossless format of 24 bits or more, the masters have that format and are the stems; else they have
+    ``master_format``. Only if a sample exceeds full scale are the stems made from the masters afterwards, all with one
+    gain.
 
     Attributes:
         masters: the masters, after :meth:`commit`.
@@ -39,6 +40,7 @@ class MasteredOutput:
         fmt: OutputFormat,
         sample_rate: int,
         source: AudioInfo,
+        master_format: OutputFormat = masters.FORMAT,
     ) -> None:
         self.gain = 1.0
         self.masters: tuple[WrittenStem, ...] = ()
@@ -54,7 +56,7 @@ class MasteredOutput:
                     sample_rate,
                     source.channels,
                     source.tags,
-                    fmt=fmt if is_master else masters.FORMAT,
+                    fmt=fmt if is_master else master_format,
                 )
             )
             self._files = None if is_master else stack.enter_context(self._open_files())

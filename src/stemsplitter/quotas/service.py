@@ -74,9 +74,20 @@ class Quotas:
         row.bytes, row.expires_at = size, expires_at
         session.flush()
 
-    def add(self, session: Session, account_id: str, owner_id: str, size: int, *, name: str) -> None:
-        """Count a derived file without a check: its bytes were reserved as a part of its split's."""
-        session.add(StoredBytes(owner_id=owner_id, name=name, account_id=account_id, bytes=size))
+    def add(
+        self,
+        session: Session,
+        account_id: str,
+        owner_id: str,
+        size: int,
+        *,
+        name: str,
+        expires_at: datetime | None = None,
+    ) -> None:
+        """Count files without a check: their bytes were reserved as a part of their split's."""
+        row = StoredBytes(owner_id=owner_id, name=name, account_id=account_id, bytes=size)
+        row.expires_at = expires_at
+        session.add(row)
         session.flush()
 
     def record(self, session: Session, owner_id: str, size: int, *, name: str = "") -> bool:

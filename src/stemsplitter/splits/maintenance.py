@@ -1,19 +1,21 @@
 """Maintenance of splits and other jobs: retention, orphaned files, the queue's flows and the totals."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.jobs import queue, repository
-from stemsplitter.jobs.models import FAILED
+from stemsplitter.jobs.models import FAILED, SUCCEEDED
 from stemsplitter.jobs.service import TRASHED
 from stemsplitter.quotas.service import Quotas
+from stemsplitter.splits import repository as split_repository
 from stemsplitter.splits import totals
 from stemsplitter.splits.derived import repository as derived_repository
 from stemsplitter.splits.derived.models import delete_stored, derived_folder
 from stemsplitter.splits.derived.service import DerivedFiles
+from stemsplitter.splits.masters import RAW, unnamed
 from stemsplitter.splits.models import masters_folder, stems_folder
 from stemsplitter.splits.service import SplitService
 from stemsplitter.storage import Storage
@@ -81,7 +83,9 @@ class SplitMaintenance:
         with self._database.read() as session:
             expired = self._quotas.expired(session, BATCH)
         for split_id, name in expired:
-            if name:
+            if name == RAW:
+                self._delete_replaced(split_id)
+            elif name:
                 delete_stored(self._storage, split_id, name)
             else:
                 self._storage.delete_prefix(f"splits/{split_id}")
@@ -89,9 +93,15 @@ class SplitMaintenance:
                 self._quotas.release_expired(session, split_id, name)
         return len(expired)
 
+    def _delete_replaced(self, split_id: str) -> None:
+        """Delete the raw masters of a split that FLAC has replaced."""
+        stored = [each.key for each in self._storage.list_prefix(masters_folder(split_id))]
+        for key in self._unnamed_masters({split_id: stored}):
+            self._storage.delete(key)
+
     def delete_orphans(self) -> int:
-        """Delete old files under ``splits/`` whose split does not exist or was deleted, stems of failed splits, and
-        derived files without a row. Returns the number of files."""
+        """Delete old files under ``splits/`` whose split does not exist or was deleted, stems of failed splits, masters
+        that no split names, and derived files without a row. Returns the number of files."""
         old = now() - ORPHAN_AGE
         keys: dict[str, list[str]] = {}
         for stored in self._storage.list_prefix("splits"):
@@ -120,11 +130,28 @@ class SplitMaintenance:
                 if split_id in existing and key.startswith(f"{derived_folder(split_id)}/")
             ]
         )
+        orphans += self._unnamed_masters(
+            {
+                split_id: [key for key in found if key.startswith(f"{masters_folder(split_id)}/")]
+                for split_id, found in keys.items()
+                if existing.get(split_id) == SUCCEEDED
+            }
+        )
         for key in orphans:
             self._storage.delete(key)
         if orphans:
             _log.warning("%d orphaned files deleted", len(orphans))
         return len(orphans)
+
+    def _unnamed_masters(self, stored: Mapping[str, Sequence[str]]) -> list[str]:
+        """Return those of the keys of masters, by split, that the rows do not name."""
+        found: list[str] = []
+        ids = list(stored)
+        for start in range(0, len(ids), BATCH):
+            with self._database.read() as session:
+                named = split_repository.master_keys(session, ids[start : start + BATCH])
+            found += [key for split_id, keys in named.items() for key in unnamed(keys, stored[split_id])]
+        return found
 
     def _without_row(self, keys: Sequence[str]) -> list[str]:
         """Return those of the keys of derived files whose rows are gone."""

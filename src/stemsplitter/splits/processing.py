@@ -95,6 +95,8 @@ class SplitProcessor(JobProcessor):
             instruments=present(split),
             max_sample_rate=self._settings.max_sample_rate,
             overlap=overlap_of(split.model.get("quality")),
+            # FLAC costs processor time, raw files cost transfers: a folder needs none
+            raw_masters=self._storage.is_folder,
         )
 
     def _folders(self, job: Job) -> tuple[str, ...]:

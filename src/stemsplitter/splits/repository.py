@@ -50,6 +50,13 @@ def set_measured(session: Session, split_id: str, measured: dict[str, Any]) -> N
     session.execute(update(Split).where(Split.id == split_id).values(measured))
 
 
+def master_keys(session: Session, split_ids: Collection[str]) -> dict[str, list[str]]:
+    """Return the storage keys of the masters of finished splits that were not deleted, by split."""
+    query = select(Split.id, Split.masters).where(Split.id.in_(split_ids), Split.deleted_at.is_(None))
+    query = query.where(Split.masters.is_not(None))
+    return {row.id: [master["key"] for master in row.masters.values()] for row in session.execute(query)}
+
+
 def unfinished(session: Session, limit: int) -> Sequence[Split]:
     """Return at most ``limit`` splits of all accounts: running ones, then queued ones, each oldest first."""
     running_first = case((Split.status == PROCESSING, 0), else_=1)

@@ -13,6 +13,7 @@ from stemsplitter.jobs.models import Job, outputs_folder
 from stemsplitter.jobs.processing import JobProcessor, LeaseLost
 from stemsplitter.jobs.watch import Watch
 from stemsplitter.languages import marked
+from stemsplitter.splits.masters import current_key
 from stemsplitter.splits.models import Split
 from stemsplitter.storage.errors import FileMissing
 from stemsplitter.tool_jobs.models import ToolJob
@@ -78,6 +79,7 @@ class ToolProcessor(JobProcessor):
         if split is None or split.deleted_at is not None or DRUMS not in (split.masters or {}):
             return None
         try:
-            return str(self._local(stack, (split.masters or {})[DRUMS]["key"], abort))
+            key = current_key(self._storage, (split.masters or {})[DRUMS]["key"])
+            return str(self._local(stack, key, abort))
         except FileMissing:  # deleted meanwhile
             return None

@@ -25,6 +25,7 @@ from stemsplitter.languages import marked
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.service_errors import NotFound, ValidationFailed
 from stemsplitter.settings import Settings
+from stemsplitter.splits.masters import current_key
 from stemsplitter.splits.schemas import DirectUrl, Link, UploadedFile
 from stemsplitter.splits.service import SplitService
 from stemsplitter.splits.sizes import MAX_CHANNELS, stem_bytes
@@ -157,9 +158,10 @@ class AnyToolJobs(SourcedJobService[T, V]):
             raise NotFound(
                 f"The split has no stem {input.stem}: choose from {', '.join(split.masters or {})}."
             )
-        ending = master["key"].rpartition(".")[2]
+        key = current_key(self._storage, master["key"])
+        ending = key.rpartition(".")[2]
         name = split.filename.rpartition(".")[0] or split.filename
-        return Stored(master["key"], f"{name} ({input.stem}).{ending}", master["size"])
+        return Stored(key, f"{name} ({input.stem}).{ending}", master["size"])
 
 
 AnyInput = DirectUrl | UploadedFile | Link | SplitSource

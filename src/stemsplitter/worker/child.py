@@ -137,6 +137,7 @@ class SeparationServer:
             max_sample_rate=request["max_sample_rate"],
             peaks=True,
             masters=Path(request["folder"]) / "masters",
+            raw_masters=request["raw_masters"],
             progress=lambda progress: send_progress(progress.fraction),
             stop=stop.is_set,
         )

@@ -43,6 +43,7 @@ class SeparationRequest:
     instruments: list[str] | None = None
     max_sample_rate: int | None = None
     overlap: float | None = None
+    raw_masters: bool = False
 
 
 @dataclass(frozen=True)

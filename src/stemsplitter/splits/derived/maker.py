@@ -17,6 +17,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy.orm import Session
+
 from stemsplitter.audio.decode import open_source
 from stemsplitter.clock import now
 from stemsplitter.database import Database, new_id
@@ -36,7 +38,8 @@ from stemsplitter.splits.derived.models import (
 )
 from stemsplitter.splits.derived.previews import make_previews
 from stemsplitter.splits.derived.rendering import Rendered, render, song_tags
-from stemsplitter.splits.models import Split
+from stemsplitter.splits.masters import RAW, RAW_KEPT, current_key, raw, store_flac, write_flac
+from stemsplitter.splits.models import Split, masters_folder
 from stemsplitter.splits.repository import set_measured
 from stemsplitter.storage import Storage
 from stemsplitter.worker.retry import delay, is_transient, retry
@@ -51,11 +54,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Made:
-    """A file that is stored: its bytes, other values of its row, and values of the split that were measured."""
+    """A file that is stored: its bytes, other values of its row, and values of the split that were measured.
+
+    ``replaced`` is the bytes of the raw masters that FLAC replaces.
+    """
 
     size: int
     values: dict[str, Any]
     measured: dict[str, Any] | None = None
+    replaced: int = 0
 
 
 class FileMaker:
@@ -173,7 +180,12 @@ class FileMaker:
         names = [level.stem for level in content.levels]
         with self._local(split, names) as masters:
             if content.kind == MEASUREMENT:
-                return _Made(0, {}, measure(split.stem_model, masters))
+                measured = measure(split.stem_model, masters)
+                if not raw(split):
+                    return _Made(0, {}, measured)
+                flac = self._compressed(split, masters, folder)
+                replaced = sum(master["size"] for master in raw(split).values()) if flac else 0
+                return _Made(0, {}, measured | ({"masters": flac} if flac else {}), replaced)
             if content.kind == PREVIEWS:
                 size = make_previews(self._storage, file, masters, folder)
                 return _Made(size, {"expires_at": split.expires_at})
@@ -184,13 +196,20 @@ class FileMaker:
         size = self._store(split, file, made)
         return _Made(size, {"peak": made.peak, "gain": made.gain, "expires_at": now() + self._kept})
 
+    def _compressed(self, split: Split, masters: dict[str, Path], folder: Path) -> dict[str, dict[str, Any]]:
+        name, path = next(iter(masters.items()))
+        with open_source(path) as source:
+            tags = song_tags(source.info.tags, name)
+        files = write_flac(masters, tags, folder)
+        return retry(lambda: store_flac(self._storage, split, files), self._stopping)
+
     @contextmanager
     def _local(self, split: Split, names: list[str]) -> Iterator[dict[str, Path]]:
         with ExitStack() as stack:
             keys = {name: (split.masters or {})[name]["key"] for name in names}
 
             def fetch(key: str) -> Path:
-                return stack.enter_context(self._storage.local_file(key))
+                return stack.enter_context(self._storage.local_file(current_key(self._storage, key)))
 
             yield {
                 name: retry(lambda key=key: fetch(key), self._stopping)  # type: ignore[misc]
@@ -212,10 +231,21 @@ class FileMaker:
                     self._quotas.record(session, file.split_id, made.size, name=file.id)
                 if ended and made.measured is not None:
                     set_measured(session, file.split_id, made.measured)
+                if ended and made.replaced:
+                    self._count_replaced(session, file, made)
                 return ended
 
         if not retry(succeed, self._stopping):
             self._delete_unknown(file)
+
+    def _count_replaced(self, session: Session, file: DerivedFile, made: _Made) -> None:
+        """Count the FLAC masters, and the raw ones until maintenance deletes them."""
+        flac = sum(master["size"] for master in (made.measured or {})["masters"].values())
+        before = self._quotas.reserved(session, file.split_id)
+        self._quotas.record(session, file.split_id, before - made.replaced + flac)
+        self._quotas.add(
+            session, file.account_id, file.split_id, made.replaced, name=RAW, expires_at=now() + RAW_KEPT
+        )
 
     def _fail(self, file: DerivedFile, error: Exception) -> None:
         is_last = file.attempts >= MAX_ATTEMPTS or isinstance(error, _Impossible)
@@ -236,10 +266,14 @@ class FileMaker:
             self._delete_unknown(file)
 
     def _delete_unknown(self, file: DerivedFile) -> None:
-        """Delete the stored file if its row is gone, because the split was deleted."""
+        """Delete what was stored if its row is gone, because the split was deleted."""
         with self._database.read() as session:
             exists = repository.existing(session, [file.id])
-        if not exists:
+        if exists:
+            return
+        if file.kind == MEASUREMENT:
+            self._storage.delete_prefix(masters_folder(file.split_id))
+        else:
             delete_stored(self._storage, file.split_id, file.id)
 
     def _requeue(self, is_own: Callable[[str], bool], leases: Collection[str] = ()) -> None:
