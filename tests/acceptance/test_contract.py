@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from .api_client import REQUEST_S, TIME, ApiClient
 from .server import Server
+from .songs import read
 from .tiny_model import TINY_MODEL
 
 SECONDS = 2
@@ -249,6 +251,31 @@ def test_archive_contains_all_stems(api: ApiClient, song: Path, tmp_path: Path) 
     with zipfile.ZipFile(tmp_path / "stems.zip") as archive:
         assert archive.testzip() is None
         assert {Path(name).stem.split(" ")[-1] for name in archive.namelist()} >= {"vocals", "other"}
+
+
+def test_stem_in_flac_is_the_same_before_and_after_flac_replaces_raw_masters(
+    server: Server, api: ApiClient, song: Path, tmp_path: Path
+) -> None:
+    split_id = api.create_split(song)["id"]
+    api.wait_for_end(split_id)
+    path = f"/audio/splits/{split_id}"
+
+    def stem() -> tuple[Any, int]:
+        while (
+            answer := api("GET", f"{path}/stems/vocals?format=flac", follow_redirects=True)
+        ).status_code == 202:
+            time.sleep(0.2)
+        file = tmp_path / "vocals.flac"
+        file.write_bytes(answer.content)
+        return read(file)
+
+    before, rate = stem()
+    while "levels" not in api.data("GET", path):
+        time.sleep(0.2)
+    ((masters,),) = server.query("SELECT masters FROM jobs WHERE id = :id", id=split_id)
+    assert {Path(master["key"]).suffix for master in json.loads(masters).values()} == {".flac"}
+    after, _ = stem()
+    assert len(before[0]) > rate and (before == after).all()
 
 
 def test_descriptions_health_metrics_and_models(server: Server, api: ApiClient) -> None:
