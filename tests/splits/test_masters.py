@@ -1,5 +1,6 @@
 """Raw masters of splits, which FLAC replaces once the stems are measured."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -268,6 +269,16 @@ def test_split_deleted_during_the_replacement_leaves_nothing(
     make(maker)
     assert list(services.storage.list_prefix(f"splits/{split_id}")) == []
     assert counted(services, split_id) == {} and total(services, split_id) == 0
+
+
+def test_sweep_leaves_raw_masters_that_runs_may_read(
+    services: Services, maker: FileMaker, maintenance: SplitMaintenance, split_id: str
+) -> None:
+    measure(maker)
+    for name in ("drums.wav", "vocals.wav", "drums.flac", "vocals.flac"):
+        path, _ = services.storage.path_of(f"{masters_folder(split_id)}/{name}")
+        os.utime(path, (1, 1))
+    assert maintenance.delete_orphans() == 0
 
 
 def test_sweep_deletes_masters_that_no_split_names(

@@ -15,7 +15,7 @@ from stemsplitter.splits import totals
 from stemsplitter.splits.derived import repository as derived_repository
 from stemsplitter.splits.derived.models import delete_stored, derived_folder
 from stemsplitter.splits.derived.service import DerivedFiles
-from stemsplitter.splits.masters import RAW, unnamed
+from stemsplitter.splits.masters import RAW, is_raw, unnamed
 from stemsplitter.splits.models import masters_folder, stems_folder
 from stemsplitter.splits.service import SplitService
 from stemsplitter.storage import Storage
@@ -130,13 +130,15 @@ class SplitMaintenance:
                 if split_id in existing and key.startswith(f"{derived_folder(split_id)}/")
             ]
         )
-        orphans += self._unnamed_masters(
+        unnamed_masters = self._unnamed_masters(
             {
                 split_id: [key for key in found if key.startswith(f"{masters_folder(split_id)}/")]
                 for split_id, found in keys.items()
                 if existing.get(split_id) == SUCCEEDED
             }
         )
+        # raw ones have a time of their own
+        orphans += [key for key in unnamed_masters if not is_raw(key)]
         for key in orphans:
             self._storage.delete(key)
         if orphans:

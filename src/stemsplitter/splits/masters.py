@@ -28,18 +28,23 @@ RAW_KEPT = timedelta(minutes=10)
 _WAV, _FLAC = ".wav", ".flac"
 
 
+def is_raw(key: str) -> bool:
+    """Return true if a storage key is that of a raw master."""
+    return key.endswith(_WAV)
+
+
 def raw(split: Split) -> dict[str, dict[str, Any]]:
     """Return the masters that FLAC can replace: all or none. Those that are the split's stems as well stay."""
     found = split.masters or {}
     stems = {stem["key"] for stem in (split.stems or {}).values()}
-    is_raw = all(each["key"].endswith(_WAV) and each["key"] not in stems for each in found.values())
-    return found if is_raw and max((each["peak"] for each in found.values()), default=2) <= 1 else {}
+    can_replace = all(is_raw(each["key"]) and each["key"] not in stems for each in found.values())
+    return found if can_replace and max((each["peak"] for each in found.values()), default=2) <= 1 else {}
 
 
 def current_key(storage: Storage, key: str) -> str:
     """Return the storage key of a master. ``key`` may be that of a raw one which FLAC has replaced: the row was read
     before, or is that of a backup."""
-    if key.endswith(_WAV):
+    if is_raw(key):
         try:
             storage.size(key)
         except FileMissing:
