@@ -40,7 +40,7 @@ from tests.acceptance.tiny_model import STEMS, TINY_MODEL, write_tiny_model
 RATE = 44_100
 WORKERS = 2
 FAILING = 0.05
-LIMIT_S = 1800.0
+LIMIT_S = 3400.0
 CLIENT_AT, SCHEDULER_AT = 1 / 3, 2 / 3  # shares of the songs
 
 Process = subprocess.Popen[bytes]
