@@ -179,10 +179,9 @@ def _put_songs(server: str, songs: int, chance: random.Random) -> None:
         secret_access_key=buckets.CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
         client_options={"allow_http": True},
     )
-    for number in range(songs):
+    for number, more in enumerate(chance.sample(range(RATE), songs)):
         file = io.BytesIO()
-        samples = RATE // 2 + chance.randrange(RATE)
-        soundfile.write(file, sung(samples).T, RATE, "PCM_16", format="WAV")
+        soundfile.write(file, sung(RATE // 2 + more).T, RATE, "PCM_16", format="WAV")
         obstore.put(store, f"{number:04}.wav", file.getvalue())
 
 
