@@ -37,8 +37,10 @@ _SENTENCES_OF = (
     "tools/speaking.py",
     "webhooks/service.py",
 )
+_PHRASES_OF = ("health/incidents.py",)  # the same, without a full stop
+_PHRASE = re.compile(r"[A-Z0-9{].* .* .*", re.DOTALL)
 _SENTENCE = re.compile(r"[A-Z{].* .* .*\.", re.DOTALL)
-_HOLDERS = (ast.Assign, ast.Dict, ast.IfExp, ast.Return, ast.Tuple, ast.keyword)
+_HOLDERS = (ast.Assign, ast.Dict, ast.IfExp, ast.Lambda, ast.Return, ast.Tuple, ast.keyword)
 _LEAST_LETTERS = 8  # of the message of an error without its values: a shorter one matches too many texts
 _FOREIGN = ("htmx.min.js",)
 _MARK = re.compile(rb"\b(_|gettext|marked|ngettext|pgettext|trans)\b")
@@ -81,21 +83,25 @@ def template_catalog() -> Catalog:
             for _, text, _, context in extract(method, BytesIO(source), keywords=_KEYWORDS, options=options):
                 _add(catalog, text, path, context)
     for path in sorted(PACKAGE.glob("**/*.py")):
-        if str(path.relative_to(PACKAGE)).startswith(_ERRORS_OF):
-            every = str(path.relative_to(PACKAGE)).startswith(_SENTENCES_OF)
-            for text in errors(path.read_text(encoding="utf-8"), every_sentence=every):
+        name = str(path.relative_to(PACKAGE))
+        if name.startswith((*_ERRORS_OF, *_PHRASES_OF)):
+            others = _PHRASE if name in _PHRASES_OF else _SENTENCE if name.startswith(_SENTENCES_OF) else None
+            for text in errors(path.read_text(encoding="utf-8"), others):
                 _add(catalog, text, path, ERROR)
     return catalog
 
 
-def errors(source: str, *, every_sentence: bool = False) -> Iterator[str]:
-    """Yield the messages of the errors that a module raises. The values of an f-string become {0}, {1} and so on."""
+def errors(source: str, others: re.Pattern[str] | None = None) -> Iterator[str]:
+    """Yield the messages of the errors that a module raises, and its other texts that match a pattern.
+
+    The values of an f-string become {0}, {1} and so on.
+    """
     for node in ast.walk(ast.parse(source)):
         for each in ast.iter_child_nodes(node):
             text = _text(each) or ""
             is_error = isinstance(node, ast.Call) and node.args[:1] == [each] and _is_error(node.func)
-            is_sentence = every_sentence and isinstance(node, _HOLDERS) and _SENTENCE.fullmatch(text)
-            if (is_error or is_sentence) and _letters(text) >= _LEAST_LETTERS:
+            is_other = others and isinstance(node, _HOLDERS) and others.fullmatch(text)
+            if (is_error or is_other) and _letters(text) >= _LEAST_LETTERS:
                 yield text
 
 

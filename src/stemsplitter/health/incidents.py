@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from stemsplitter.health.models import HealthCheck
-from stemsplitter.languages import marked
 
 # workers check every minute; a restart takes a little longer
 MAX_GAP = timedelta(minutes=5)
@@ -32,7 +31,7 @@ def incidents(checks: Sequence[HealthCheck], at: datetime) -> list[Incident]:
 
 def _gaps(checks: Sequence[HealthCheck], at: datetime) -> list[Incident]:
     """Return the times without a check."""
-    text = marked("No worker was running")
+    text = "No worker was running"
     pairs = pairwise(checks)
     found = [Incident(text, a.at, b.at) for a, b in pairs if b.at - a.at > MAX_GAP]
     if checks and at - checks[-1].at > MAX_GAP:
@@ -60,8 +59,9 @@ def _runs(
 
 def _describe_faults(run: Sequence[HealthCheck]) -> str:
     count = sum(check.faults for check in run)
-    splits, their = ("1 split", "its") if count == 1 else (f"{count} splits", "their")
-    return f"{splits} failed because of a server error; {their} credits were refunded"
+    if count == 1:
+        return "1 split failed because of a server error; its credits were refunded"
+    return f"{count} splits failed because of a server error; their credits were refunded"
 
 
 _KINDS: tuple[tuple[Callable[[HealthCheck], bool], Callable[[Sequence[HealthCheck]], str]], ...] = (
