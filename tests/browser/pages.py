@@ -220,6 +220,7 @@ NOT_PAGES = {
     "/.well-known/security.txt",
     "/demo/overview.json",
     "/demo/previews/{codec}/{name}",
+    "/splits/{split_id}/cover.jpg",
     "/splits/{split_id}/overview.json",
     "/splits/{split_id}/previews/{codec}/{name}",
     "/shared/{token}/overview.json",
