@@ -1,10 +1,12 @@
 // Texts of the scripts in the language of the page. Their translations are in texts.LANGUAGE.js, which the server makes
 // from its catalog. Values of a text are written as {name}.
 
-/** The language of the page; numbers and times are in its format. */
-export const language = globalThis.document?.documentElement.lang || "en";
+const page = globalThis.document?.documentElement.lang || "en";
+
+/** The language of the page, of the reader's country; numbers and times are in its format. */
+export const language = (globalThis.document && navigator.languages?.find((each) => each.split("-")[0] === page)) || page;
 const english = { texts: {}, plural: (n) => Number(n !== 1) };
-const { texts, plural } = language === "en" ? english : await import(`./texts.${language}.js`);
+const { texts, plural } = page === "en" ? english : await import(`./texts.${page}.js`);
 
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
 
