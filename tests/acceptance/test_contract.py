@@ -272,7 +272,7 @@ def test_stem_in_flac_is_the_same_before_and_after_flac_replaces_raw_masters(
     before, rate = stem()
     while "levels" not in api.data("GET", path):
         time.sleep(0.2)
-    ((masters,),) = server.query("SELECT masters FROM jobs WHERE id = :id", id=split_id)
+    ((masters,),) = server.query("SELECT CAST(masters AS TEXT) FROM jobs WHERE id = :id", id=split_id)
     assert {Path(master["key"]).suffix for master in json.loads(masters).values()} == {".flac"}
     after, _ = stem()
     assert len(before[0]) > rate and (before == after).all()
