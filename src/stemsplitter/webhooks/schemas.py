@@ -9,9 +9,10 @@ from stemsplitter.webhooks.endpoints import MAX_DESCRIPTION
 from stemsplitter.webhooks.models import ALL, JOB_KINDS, DeliveryStatus
 
 EndpointStatus = Literal["enabled", "disabled"]
-# validated by the service, which names the events that exist
+# the service validates them, with a message that names the events that exist
+_Event = Annotated[str, Field(max_length=64, json_schema_extra={"enum": [*JOB_KINDS, ALL]})]
 Events = Annotated[
-    list[Annotated[str, Field(max_length=64)]],
+    list[_Event],
     Field(
         min_length=1,
         max_length=len(JOB_KINDS) + 1,

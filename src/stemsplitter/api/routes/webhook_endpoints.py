@@ -1,10 +1,10 @@
 """Routes of saved webhook endpoints."""
 
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 
-from stemsplitter.api.dependencies import CallerDep, ServicesDep
+from stemsplitter.api.dependencies import ID, CallerDep, ServicesDep
 from stemsplitter.api.documentation import documented
 from stemsplitter.api.envelope import Envelope, JsonResponse, success
 from stemsplitter.api.routes.webhooks import OF_DELIVERY, TEST_EXAMPLE, delivery_view
@@ -12,6 +12,8 @@ from stemsplitter.webhooks import schemas
 from stemsplitter.webhooks.models import WebhookEndpoint
 
 router = APIRouter(tags=["Webhooks"])
+
+EndpointId = Annotated[str, Path(pattern=ID)]
 
 _PATH = "/v1/webhook_endpoints"
 _ID = "whe_0Yx3kQpAb2Jd7MfTn5Rv8W"
@@ -81,7 +83,7 @@ def list_endpoints(services: ServicesDep, caller: CallerDep) -> JsonResponse:
     operation_id="getWebhookEndpoint",
     openapi_extra=documented(response=_EXAMPLE),
 )
-def get_endpoint(services: ServicesDep, caller: CallerDep, endpoint_id: str) -> JsonResponse:
+def get_endpoint(services: ServicesDep, caller: CallerDep, endpoint_id: EndpointId) -> JsonResponse:
     """Get an endpoint."""
     with services.database.read() as session:
         return success(_view(services.webhook_endpoints.get(session, caller.account_id, endpoint_id)))
@@ -97,7 +99,7 @@ def get_endpoint(services: ServicesDep, caller: CallerDep, endpoint_id: str) -> 
     ),
 )
 def update_endpoint(
-    services: ServicesDep, caller: CallerDep, endpoint_id: str, body: schemas.EndpointChanges
+    services: ServicesDep, caller: CallerDep, endpoint_id: EndpointId, body: schemas.EndpointChanges
 ) -> JsonResponse:
     """Change an endpoint. Pending deliveries go to a new URL; disabling ends them as failed."""
     endpoints, account_id = services.webhook_endpoints, caller.account_id
@@ -124,7 +126,7 @@ def update_endpoint(
     operation_id="rotateWebhookEndpointSecret",
     openapi_extra=documented(response=_SECRET),
 )
-def rotate_endpoint_secret(services: ServicesDep, caller: CallerDep, endpoint_id: str) -> JsonResponse:
+def rotate_endpoint_secret(services: ServicesDep, caller: CallerDep, endpoint_id: EndpointId) -> JsonResponse:
     """Create a signing secret of the endpoint. The previous one stays active for 24 hours."""
     with services.database.write() as session:
         secret = services.webhook_endpoints.rotate_secret(session, caller.account_id, endpoint_id)
@@ -140,7 +142,7 @@ def rotate_endpoint_secret(services: ServicesDep, caller: CallerDep, endpoint_id
         links={"getWebhookDelivery": OF_DELIVERY, "replayWebhookDelivery": OF_DELIVERY},
     ),
 )
-def test_endpoint(services: ServicesDep, caller: CallerDep, endpoint_id: str) -> JsonResponse:
+def test_endpoint(services: ServicesDep, caller: CallerDep, endpoint_id: EndpointId) -> JsonResponse:
     """Send a `webhook.test` event to the endpoint, attempted once. The delivery shows the result."""
     with services.database.write() as session:
         delivery = services.webhook_endpoints.send_test(session, caller.account_id, endpoint_id)
@@ -154,7 +156,7 @@ def test_endpoint(services: ServicesDep, caller: CallerDep, endpoint_id: str) ->
     operation_id="deleteWebhookEndpoint",
     openapi_extra=documented(response={"id": _ID, "deleted": True}),
 )
-def delete_endpoint(services: ServicesDep, caller: CallerDep, endpoint_id: str) -> JsonResponse:
+def delete_endpoint(services: ServicesDep, caller: CallerDep, endpoint_id: EndpointId) -> JsonResponse:
     """Delete the endpoint and its secrets. Its pending deliveries end as failed; the log stays."""
     with services.database.write() as session:
         services.webhook_endpoints.delete(session, caller.account_id, endpoint_id)

@@ -102,7 +102,7 @@ def get_delivery(services: ServicesDep, caller: CallerDep, delivery_id: str) -> 
     "/v1/webhooks/deliveries/{delivery_id}/replay",
     response_model=Envelope[schemas.Delivery],
     operation_id="replayWebhookDelivery",
-    openapi_extra=documented(response=_PENDING_EXAMPLE),
+    openapi_extra=documented(response=_PENDING_EXAMPLE, errors=("CONFLICT",)),
 )
 def replay_delivery(services: ServicesDep, caller: CallerDep, delivery_id: str) -> JsonResponse:
     """Deliver an event again: creates a delivery with the same event id and body."""
