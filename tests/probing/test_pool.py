@@ -1,4 +1,5 @@
 import base64
+import itertools
 import os
 import signal
 import subprocess
@@ -248,6 +249,19 @@ def test_h1_accounts_with_slow_files_leave_a_process_to_others(
             assert not any(each.done() for each in waiting)
         for each in waiting:
             each.result(60)
+
+
+def test_h1_waiting_accounts_agree_which_is_next(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each compares in its own thread and at its own time; if all thought another was next, all would wait."""
+    for number, account in enumerate(("first", "second")):
+        monkeypatch.setattr(probing.time, "monotonic", lambda at=number / 1000: at)
+        pool._add_use(account, 1.0)
+    seconds = itertools.count(1)
+    monkeypatch.setattr(probing.time, "monotonic", lambda: float(next(seconds)))
+    pool._waiting = ["first", "second"]
+    in_order = pool._next()
+    pool._waiting = ["second", "first"]
+    assert pool._next() == in_order == "first"
 
 
 def test_h1_account_that_used_least_is_next_and_use_is_forgotten(

@@ -1,6 +1,7 @@
 """Probing of files: complete decoding in a separate process."""
 
 import atexit
+import math
 import os
 import secrets
 import threading
@@ -185,7 +186,12 @@ class _Pool:
         waiting = [account for account in self._waiting if account not in self._running]
         if sum(self._running.values()) >= max(PROCESSES - 1, 1):
             waiting = [account for account in waiting if self._use(account) <= HEAVY_SECONDS]
-        return min(waiting, key=self._use, default=None)
+        return min(waiting, key=self._rank, default=None)
+
+    def _rank(self, account: str) -> float:
+        """Return the logarithm of the use at a fixed time: waiting threads must agree, whenever they compare."""
+        seconds, at = self._uses.get(account, (0.0, 0.0))
+        return math.log2(seconds) + at / HALF_LIFE_SECONDS if seconds else -math.inf
 
     def _use(self, account: str) -> float:
         seconds, at = self._uses.get(account, (0.0, 0.0))
