@@ -45,6 +45,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
+# these run on SQLite only: their queries are those of the services, whose tests run on PostgreSQL, too
+FACES = tuple(Path(__file__).parent / name for name in ("api", "console"))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With --fleet, keep tests that use a database, directly or indirectly, unless they are marked ``sqlite``; without,
     drop tests marked ``fleet``."""
@@ -53,7 +57,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     def is_wanted(item: pytest.Item) -> bool:
         if item.get_closest_marker("fleet"):
             return fleet
-        if item.get_closest_marker("sqlite"):
+        if item.get_closest_marker("sqlite") or any(face in item.path.parents for face in FACES):
             return not fleet
         return not fleet or "postgres_url" in getattr(item, "fixturenames", ())
 

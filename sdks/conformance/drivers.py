@@ -115,7 +115,8 @@ class Driver:
             COMMANDS[language](), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
         )
         self._lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def __enter__(self) -> "Driver":
         return self
@@ -128,6 +129,7 @@ class Driver:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        self._reader.join(10)  # it ends with the output
         self._process.stdout.close()
 
     def call(self, op: str, **fields: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from .songs import encode, sung
 pytestmark = pytest.mark.sqlite
 
 HERE = Path(__file__).parent
-EXAMPLES = 20  # per operation and phase
+EXAMPLES = 12  # per operation and phase
 LIMIT_S = 500
 
 

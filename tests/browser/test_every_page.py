@@ -31,7 +31,8 @@ def test_page_is_accessible_and_self_contained(
             page.set_viewport_size(size)
             place.visit(page, sample.ids)
             assert too_wide(page) == []
-            for theme in THEMES:
+            # colors do not depend on the width
+            for theme in THEMES if size == WIDE else THEMES[:1]:
                 page.emulate_media(color_scheme=theme)
                 assert barriers(page) == [], (theme, size)
             if size == WIDE:

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import library_chaos
 
-SONGS, KILLS = 6, 2
+SONGS, KILLS = 4, 1
 
 
 @pytest.mark.timeout(300)

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from html import unescape
-from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
@@ -25,14 +24,6 @@ CHEAP = PasswordHasher(
 )  # fast; the real cost is tested in tests/accounts
 PASSWORD_HASH = CHEAP.hash(PASSWORD)
 FROM_HERE = {"Origin": "http://testserver"}
-
-
-@pytest.hookimpl(tryfirst=True)  # before the selection of the tests of a fleet
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the pages on SQLite only: their queries are those of the services, whose tests run on PostgreSQL, too."""
-    for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.sqlite)
 
 
 @pytest.fixture(autouse=True)
