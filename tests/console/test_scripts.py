@@ -29,3 +29,12 @@ def test_script(path: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert TESTS and "# fail 0" in done.stdout and "# pass 0" not in done.stdout
+
+
+def test_scripts_are_valid_modules(tmp_path: Path) -> None:
+    for script in SCRIPTS.glob("*.js"):
+        if not script.name.endswith(".min.js"):
+            module = tmp_path / f"{script.stem}.mjs"
+            module.write_bytes(script.read_bytes())
+            done = subprocess.run(["node", "--check", module], capture_output=True, text=True, timeout=60)
+            assert done.returncode == 0, f"{script.name}: {done.stderr}"

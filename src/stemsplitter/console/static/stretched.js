@@ -26,11 +26,6 @@ export class StretchedOutput {
     const late = new Error(_("The browser has not loaded the script for speed and pitch. Change one of them to try again."));
     await within(LOADING, context.audioWorklet.addModule(new URL("stretch_worklet.js", import.meta.url)), late);
     return new StretchedOutput(context, strips, rate, failed);
-  /** Load the worklet. `strips` maps the names of the stems to their inputs; `rate` is their sample rate. */
-  static async open(context, strips, rate) {
-    if (!context.audioWorklet) throw new Error(_("Speed and pitch need a secure connection: open this page with https."));
-    await context.audioWorklet.addModule(new URL("stretch_worklet.js", import.meta.url));
-    return new StretchedOutput(context, strips, rate);
   }
 
   constructor(context, strips, rate, failed) {
