@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from html import unescape
+from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
@@ -14,6 +15,7 @@ from stemsplitter.accounts import passwords
 from stemsplitter.console.cookies import COOKIE
 from stemsplitter.processes.app import create_app
 from stemsplitter.services import Services
+from tests.acceptance.songs import encode, sung
 from tests.services import files_are_made, services, settings
 
 __all__ = ["files_are_made", "services", "settings"]
@@ -50,6 +52,13 @@ class Browser(TestClient):
         """The CSRF token of the session, read from a page."""
         found = re.search(r'<meta name="csrf" content="([^"]+)">', self.get("/account").text)
         return unescape(found[1]) if found else ""
+
+
+@pytest.fixture(scope="session")
+def song(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """A FLAC file of 1.1 seconds."""
+    path: Path = encode(tmp_path_factory.mktemp("song") / "Lied.flac", sung(50_000), 44_100, "flac")
+    return path.read_bytes()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from fastapi import APIRouter, Depends, FastAPI
@@ -23,7 +22,6 @@ from stemsplitter.services import Services
 from stemsplitter.settings import Settings
 from stemsplitter.splits.models import Split
 from stemsplitter.splits.service import present
-from tests.acceptance.songs import encode, sung
 from tests.acceptance.tiny_model import write_tiny_model
 
 from .conftest import Browser
@@ -47,12 +45,6 @@ def with_model(services: Services, store: ModelStore) -> None:
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
     return settings.model_copy(update={"model_6s": "tiny_6s"})
-
-
-@pytest.fixture(scope="module")
-def song(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path: Path = encode(tmp_path_factory.mktemp("song") / "Lied.flac", sung(50_000), 44_100, "flac")
-    return path.read_bytes()
 
 
 def upload(

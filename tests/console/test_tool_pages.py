@@ -1,6 +1,5 @@
 """Pages of the tools with jobs of their own."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,19 +8,12 @@ from stemsplitter.console import tool_pages
 from stemsplitter.console.tools import TOOLS, Tool
 from stemsplitter.services import Services
 from stemsplitter.tool_jobs.schemas import MAX_TEXT
-from tests.acceptance.songs import encode, sung
 
 from .conftest import Browser
 from .test_new_split import upload
 from .tool_jobs import ANALYSIS, ISOLATOR, add_analysis, add_effect, add_speech
 
 PITCH = "/tools/pitch-changer"
-
-
-@pytest.fixture(scope="module")
-def song(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path: Path = encode(tmp_path_factory.mktemp("song") / "Lied.flac", sung(50_000), 44_100, "flac")
-    return path.read_bytes()
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
@@ -13,18 +12,11 @@ from stemsplitter.console.tool_access import COOKIE, MAX_VISITOR_BYTES
 from stemsplitter.credits.models import LedgerEntry
 from stemsplitter.services import Services
 from stemsplitter.tool_jobs.models import AnalysisJob
-from tests.acceptance.songs import encode, sung
 
 from .conftest import Browser
 from .test_new_split import upload
 
 PATH = "/tools/key-finder"
-
-
-@pytest.fixture(scope="module")
-def song(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    path: Path = encode(tmp_path_factory.mktemp("song") / "Lied.flac", sung(50_000), 44_100, "flac")
-    return path.read_bytes()
 
 
 def analyze(visitor: Browser, song: bytes) -> str:
@@ -123,8 +115,8 @@ def test_account_of_visitors_is_made_once(services: Services) -> None:
 
 def test_expired_result_is_gone(services: Services, visitor: Browser, song: bytes) -> None:
     location = analyze(visitor, song)
+    job = row(services, location)
     with services.database.write() as session:
-        job = session.get_one(AnalysisJob, location.rpartition("/")[2])
         session.execute(update(AnalysisJob).where(AnalysisJob.id == job.id).values(status="failed"))
-    services.analyses.delete_files(row(services, location))
+    services.analyses.delete_files(job)
     assert visitor.get(location).status_code == 404

@@ -3,50 +3,32 @@
 from typing import Any
 
 import pytest
-from fastapi.testclient import TestClient
 
-from stemsplitter.processes.app import create_app
 from stemsplitter.services import Services
-from tests.api.routes.test_webhooks import accounts, receiver, settings
+from tests.api.routes.test_webhooks import Client, accounts, clients, receiver, settings
 from tests.loopback import Site
 from tests.webhooks.world import SPLIT
 
-__all__ = ["accounts", "receiver", "settings"]
+__all__ = ["accounts", "clients", "receiver", "settings"]
 
 PATH = "/v1/webhook_endpoints"
-
-
-class Client:
-    def __init__(self, client: TestClient, key: str) -> None:
-        self._client, self._headers = client, {"Authorization": f"Bearer {key}"}
-
-    def __call__(self, method: str, path: str = "", body: Any = None, status: int = 200) -> Any:
-        answer = self._client.request(method, f"{PATH}{path}", headers=self._headers, json=body)
-        assert answer.status_code == status, answer.text
-        envelope = answer.json()
-        return envelope["data" if status == 200 else "error"]
-
-
-@pytest.fixture
-def clients(services: Services, accounts: dict[str, str]) -> tuple[Client, Client]:
-    client = TestClient(create_app(services))
-    one, two = (Client(client, key) for key in accounts.values())
-    return one, two
 
 
 def test_endpoint_is_created_changed_tested_and_deleted(
     services: Services, accounts: dict[str, str], clients: tuple[Client, Client], receiver: Site
 ) -> None:
     client, _ = clients
-    made = client("POST", body={"url": receiver.url, "events": ["audio.split.completed"], "description": "A"})
+    made = client(
+        "POST", PATH, body={"url": receiver.url, "events": ["audio.split.completed"], "description": "A"}
+    )
     assert list(made) == [
         *("id", "url", "description", "events", "status", "disabledReason", "failingSince", "createdAt"),
         *("updatedAt", "secret"),
     ]
     assert made["secret"].startswith("whsec_") and made["status"] == "enabled"
     secret = made.pop("secret")
-    path = f"/{made['id']}"
-    assert client("GET", path) == made and client("GET")["items"] == [made]
+    path = f"{PATH}/{made['id']}"
+    assert client("GET", path) == made and client("GET", PATH)["items"] == [made]
     changed = client("POST", path, {"events": ["*"], "status": "disabled"})
     assert (changed["events"], changed["status"], changed["description"]) == (["*"], "disabled", "A")
     assert client("POST", path, {"status": "enabled"})["status"] == "enabled"
@@ -60,18 +42,18 @@ def test_endpoint_is_created_changed_tested_and_deleted(
         services.webhooks.create_event(session, "split", SPLIT, None, account_id, chosen)
     assert client("DELETE", path) == {"id": made["id"], "deleted": True}
     client("GET", path, status=404)
-    assert client("GET")["items"] == []
+    assert client("GET", PATH)["items"] == []
 
 
 def test_endpoint_of_another_account_is_not_found(clients: tuple[Client, Client], receiver: Site) -> None:
     one, two = clients
-    path = f"/{one('POST', body={'url': receiver.url, 'events': ['*']})['id']}"
+    path = f"{PATH}/{one('POST', PATH, body={'url': receiver.url, 'events': ['*']})['id']}"
     for method, rest, body in (
         *(("GET", "", None), ("POST", "", {"status": "disabled"}), ("POST", "/rotate", None)),
         *(("POST", "/test", None), ("DELETE", "", None)),
     ):
         assert two(method, path + rest, body, status=404)["code"] == "NOT_FOUND"
-    assert two("GET")["items"] == [] and one("GET", path)["status"] == "enabled"
+    assert two("GET", PATH)["items"] == [] and one("GET", path)["status"] == "enabled"
 
 
 @pytest.mark.parametrize(
@@ -87,12 +69,12 @@ def test_endpoint_of_another_account_is_not_found(clients: tuple[Client, Client]
     ],
 )
 def test_invalid_endpoint_is_refused(clients: tuple[Client, Client], body: Any, param: str) -> None:
-    error = clients[0]("POST", body=body, status=422)
+    error = clients[0]("POST", PATH, body=body, status=422)
     assert error["code"] == "VALIDATION_ERROR" and error["param"] == param
 
 
 def test_thousand_endpoints_are_refused(services: Services, clients: tuple[Client, Client]) -> None:
     body = {"url": "http://127.0.0.1/", "events": ["*"]}
     for _ in range(16):
-        clients[0]("POST", body=body)
-    assert clients[0]("POST", body=body, status=409)["code"] == "CONFLICT"
+        clients[0]("POST", PATH, body=body)
+    assert clients[0]("POST", PATH, body=body, status=409)["code"] == "CONFLICT"

@@ -36,13 +36,13 @@ class Client:
         self._headers = {"Authorization": f"Bearer {key}"}
 
     def get(self, path: str, status: int = 200) -> Any:
-        return self._opened(self._client.get(f"/v1/webhooks/{path}", headers=self._headers), status)
+        return self("GET", f"/v1/webhooks/{path}", None, status)
 
     def post(self, path: str, body: Any = None, status: int = 200) -> Any:
-        answer = self._client.post(f"/v1/webhooks/{path}", headers=self._headers, json=body)
-        return self._opened(answer, status)
+        return self("POST", f"/v1/webhooks/{path}", body, status)
 
-    def _opened(self, answer: Any, status: int) -> Any:
+    def __call__(self, method: str, path: str, body: Any = None, status: int = 200) -> Any:
+        answer = self._client.request(method, path, headers=self._headers, json=body)
         assert answer.status_code == status, answer.text
         envelope = answer.json()
         assert envelope["success"] == (status == 200)
