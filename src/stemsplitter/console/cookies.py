@@ -9,6 +9,7 @@ from stemsplitter.services import Services
 from stemsplitter.sessions.service import LIFETIME
 
 COOKIE = "session"
+PREFERENCES_LAST = timedelta(days=365)  # theme and language
 
 
 def set_cookie(

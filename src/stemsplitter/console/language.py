@@ -1,18 +1,16 @@
 """The language of a page: that of the address, the cookie, the account or the browser, or English."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 
 from fastapi import Request
 from starlette.responses import Response
 
-from stemsplitter.console.cookies import set_cookie
+from stemsplitter.console.cookies import PREFERENCES_LAST, set_cookie
 from stemsplitter.languages import LANGUAGES, SOURCE, negotiated
 from stemsplitter.sessions.service import SignedIn
 
 LANGUAGE_COOKIE = "language"
 PARAMETER = "lang"  # of the address: search engines index each language
-KEPT_FOR = timedelta(days=365)
 
 
 def language_of(request: Request) -> str:
@@ -30,7 +28,7 @@ def language_of(request: Request) -> str:
 def remember(response: Response, request: Request, language: str) -> None:
     """Keep the language in a cookie."""
     if request.cookies.get(LANGUAGE_COOKIE) != language:
-        set_cookie(response, request, language, name=LANGUAGE_COOKIE, lasts=KEPT_FOR)
+        set_cookie(response, request, language, name=LANGUAGE_COOKIE, lasts=PREFERENCES_LAST)
 
 
 def is_asked(request: Request) -> bool:

@@ -1,6 +1,5 @@
 """The theme of the pages, light, dark or that of the system, and their language."""
 
-from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Form, Request
@@ -8,12 +7,10 @@ from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ServicesDep
 from stemsplitter.console.access import local_path, see_other
-from stemsplitter.console.cookies import set_cookie
+from stemsplitter.console.cookies import PREFERENCES_LAST, set_cookie
 from stemsplitter.console.language import remember
 from stemsplitter.console.rendering import THEME_COOKIE, THEMES
 from stemsplitter.languages import LANGUAGES
-
-KEPT_FOR = timedelta(days=365)
 
 Next = Annotated[str, Form(max_length=2000)]
 
@@ -27,7 +24,7 @@ def set_theme(
     """Keep the theme in a cookie and return to the page. An empty value follows the system."""
     response = see_other(local_path(next, "/"))
     if theme in THEMES:
-        set_cookie(response, request, theme, name=THEME_COOKIE, lasts=KEPT_FOR)
+        set_cookie(response, request, theme, name=THEME_COOKIE, lasts=PREFERENCES_LAST)
     else:
         response.delete_cookie(THEME_COOKIE)
     return response

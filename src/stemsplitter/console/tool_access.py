@@ -30,11 +30,10 @@ _COOKIE_LASTS = timedelta(days=1)
 class ToolUser:
     """Owner of the jobs of a tool: an account, or a visitor, whose jobs are in the account of all visitors.
 
-    ``signed_in`` is None for a visitor, and ``visitor`` the value of the cookie; it is empty for an account.
+    ``visitor`` is the value of the cookie, empty for an account.
     """
 
     account_id: str
-    signed_in: SignedIn | None = None
     visitor: str = ""
 
     def check(self, metadata: Mapping[str, str]) -> None:
@@ -81,7 +80,7 @@ def _user(
     """
     signed_in: SignedIn | None = request.state.signed_in
     if signed_in is not None:
-        return ToolUser(signed_in.account.id, signed_in)
+        return ToolUser(signed_in.account.id)
     if not is_open(services, tool):
         raise SignInRequired
     visitor = request.cookies.get(COOKIE, "")

@@ -23,50 +23,54 @@ _WORDS = {
     "balanced": marked("balanced"),
     "best": marked("best"),
 }
-_STEMS = {
-    "vocals": marked("vocals"),
-    "drums": marked("drums"),
-    "bass": marked("bass"),
-    "guitar": marked("guitar"),
-    "piano": marked("piano"),
-    "other": marked("other"),
-    "instrumental": marked("instrumental"),
-    "no_vocals": marked("no vocals"),
-    "no_drums": marked("no drums"),
-    "no_bass": marked("no bass"),
-    "no_guitar": marked("no guitar"),
-    "no_piano": marked("no piano"),
-    "no_other": marked("no other"),
-    "voice": marked("voice"),
-    "noise": marked("noise"),
-    "audio": marked("audio"),
-}
-_KEYS = {
-    "C major": marked("C major"),
-    "Db major": marked("Db major"),
-    "D major": marked("D major"),
-    "Eb major": marked("Eb major"),
-    "E major": marked("E major"),
-    "F major": marked("F major"),
-    "F# major": marked("F# major"),
-    "G major": marked("G major"),
-    "Ab major": marked("Ab major"),
-    "A major": marked("A major"),
-    "Bb major": marked("Bb major"),
-    "B major": marked("B major"),
-    "C minor": marked("C minor"),
-    "C# minor": marked("C# minor"),
-    "D minor": marked("D minor"),
-    "Eb minor": marked("Eb minor"),
-    "E minor": marked("E minor"),
-    "F minor": marked("F minor"),
-    "F# minor": marked("F# minor"),
-    "G minor": marked("G minor"),
-    "G# minor": marked("G# minor"),
-    "A minor": marked("A minor"),
-    "Bb minor": marked("Bb minor"),
-    "B minor": marked("B minor"),
-}
+_STEMS = frozenset(
+    {
+        marked("vocals"),
+        marked("drums"),
+        marked("bass"),
+        marked("guitar"),
+        marked("piano"),
+        marked("other"),
+        marked("instrumental"),
+        marked("no vocals"),
+        marked("no drums"),
+        marked("no bass"),
+        marked("no guitar"),
+        marked("no piano"),
+        marked("no other"),
+        marked("voice"),
+        marked("noise"),
+        marked("audio"),
+    }
+)
+_KEYS = frozenset(
+    {
+        marked("C major"),
+        marked("Db major"),
+        marked("D major"),
+        marked("Eb major"),
+        marked("E major"),
+        marked("F major"),
+        marked("F# major"),
+        marked("G major"),
+        marked("Ab major"),
+        marked("A major"),
+        marked("Bb major"),
+        marked("B major"),
+        marked("C minor"),
+        marked("C# minor"),
+        marked("D minor"),
+        marked("Eb minor"),
+        marked("E minor"),
+        marked("F minor"),
+        marked("F# minor"),
+        marked("G minor"),
+        marked("G# minor"),
+        marked("A minor"),
+        marked("Bb minor"),
+        marked("B minor"),
+    }
+)
 
 
 def word(name: str) -> str:
@@ -76,7 +80,8 @@ def word(name: str) -> str:
 
 def stem(name: str) -> str:
     """Translate the name of a stem, for the middle of a sentence."""
-    return _(_STEMS[name]) if name in _STEMS else name.replace("_", " ")
+    text = name.replace("_", " ")
+    return _(text) if text in _STEMS else text
 
 
 def stem_title(name: str) -> str:
@@ -87,4 +92,4 @@ def stem_title(name: str) -> str:
 
 def key(name: str) -> str:
     """Translate a key, such as ``A minor``."""
-    return _(_KEYS.get(name, name))
+    return _(name) if name in _KEYS else name

@@ -9,7 +9,6 @@ from stemsplitter.api.dependencies import ID, Cursor, ServicesDep
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.rendering import page
 from stemsplitter.console.webhooks import PAGE, SENDS
-from stemsplitter.languages.current import error_text
 from stemsplitter.service_errors import ServiceError
 from stemsplitter.services import Services
 from stemsplitter.sessions.service import SignedIn
@@ -161,7 +160,7 @@ def _list(
         url=url,
         description=description,
         events=[ALL] if events is None else events,
-        error=error_text(str(error)) if error else "",
+        error=str(error) if error else "",
     )
 
 
@@ -193,5 +192,5 @@ def _show(
         after=after,
         kinds=JOB_KINDS,
         shown=shown,
-        error=error_text(str(error)) if error else "",
+        error=str(error) if error else "",
     )

@@ -7,7 +7,7 @@ from datetime import timedelta
 from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.jobs import queue, repository
-from stemsplitter.jobs.models import FAILED, SUCCEEDED
+from stemsplitter.jobs.models import FAILED, SUCCEEDED, Job
 from stemsplitter.jobs.service import TRASHED
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.splits import repository as split_repository
@@ -60,17 +60,18 @@ class SplitMaintenance:
         """Delete the files of jobs past their retention. Returns the number of jobs."""
         with self._database.read() as session:
             expired = repository.expired(session, BATCH)
-        for job in expired:
-            self._splits.delete_files(job)
-        return len(expired)
+        return self._delete_jobs(expired)
 
     def delete_trashed(self) -> int:
         """Delete the files of jobs whose deletion can no longer be undone. Returns the number of jobs."""
         with self._database.read() as session:
-            found = repository.trashed(session, now() - TRASHED, BATCH)
-        for job in found:
+            trashed = repository.trashed(session, now() - TRASHED, BATCH)
+        return self._delete_jobs(trashed)
+
+    def _delete_jobs(self, jobs: Sequence[Job]) -> int:
+        for job in jobs:
             self._splits.delete_files(job)
-        return len(found)
+        return len(jobs)
 
     def delete_records(self) -> int:
         """Delete the rows of jobs that were deleted long ago. Their ledger entries stay. Returns their number."""

@@ -206,7 +206,7 @@ class AnalysisService(AnyToolJobs[AnalysisJob, AnalysisJobView]):
         Raises:
             ValidationFailed, NotFound, Conflict, InsufficientCredits, RateLimited, QuotaExceeded, Busy: as a split.
         """
-        return self._create_analysis(account_id, request, record, {}, isinstance(request.input, SplitSource))
+        return self._create_analysis(account_id, request, record, {})
 
     def create_for_visitor(
         self, account_id: str, request: CreateAnalysis, record: Record
@@ -218,17 +218,13 @@ class AnalysisService(AnyToolJobs[AnalysisJob, AnalysisJobView]):
         """
         if not isinstance(request.input, DirectUrl | UploadedFile):
             raise ValidationFailed("Sign in to analyze a link, or choose a file.", param="url")
-        return self._create_analysis(account_id, request, record, {_IS_VISITORS: True}, True)
+        return self._create_analysis(account_id, request, record, {_IS_VISITORS: True})
 
     def _create_analysis(
-        self,
-        account_id: str,
-        request: CreateAnalysis,
-        record: Record,
-        parameters: Mapping[str, Any],
-        is_free: bool,
+        self, account_id: str, request: CreateAnalysis, record: Record, parameters: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         job = self._new(account_id, request, ANALYSIS_QUEUE, parameters)
+        is_free = _IS_VISITORS in parameters or isinstance(request.input, SplitSource)
         price = Price(self._settings.analysis_seconds_per_credit, is_free)
         return self._create(job, request.input, price, record)
 

@@ -55,6 +55,12 @@ if (!pm.collectionVariables.get('endpointId')) {
 _IS_ENDPOINT = """\
 pm.test('it is the endpoint', () => pm.expect(result.id).to.equal(pm.collectionVariables.get('endpointId')));
 """
+_SECRET_IS_SHOWN = """\
+pm.test('the secret is shown once', () => pm.expect(result.secret).to.match(/^whsec_/));
+"""
+_IS_PENDING = """\
+pm.test('the delivery is pending', () => pm.expect(result.status).to.equal('pending'));
+"""
 _OK = """\
 pm.test('status is 200', () => pm.response.to.have.status(200));
 """
@@ -258,8 +264,8 @@ pm.test('the split is deleted', () => pm.expect(result.deleted).to.equal(true));
     "sendWebhookTest": Step(
         _NEEDS_RECEIVER,
         _DATA
+        + _IS_PENDING
         + """\
-pm.test('the delivery is pending', () => pm.expect(result.status).to.equal('pending'));
 pm.collectionVariables.set('deliveryId', result.id);
 """,
     ),
@@ -286,8 +292,8 @@ pm.test('deliveries are listed', () => pm.expect(result.items).to.be.an('array')
     "createWebhookEndpoint": Step(
         _NEEDS_RECEIVER,
         _DATA
+        + _SECRET_IS_SHOWN
         + """\
-pm.test('the secret is shown once', () => pm.expect(result.secret).to.match(/^whsec_/));
 pm.collectionVariables.set('endpointId', result.id);
 """,
     ),
@@ -308,17 +314,11 @@ pm.test('the endpoint is disabled', () => pm.expect(result.status).to.equal('dis
     ),
     "rotateWebhookEndpointSecret": Step(
         _NEEDS_ENDPOINT,
-        _DATA
-        + """\
-pm.test('the secret is shown once', () => pm.expect(result.secret).to.match(/^whsec_/));
-""",
+        _DATA + _SECRET_IS_SHOWN,
     ),
     "testWebhookEndpoint": Step(
         _NEEDS_ENDPOINT,
-        _DATA
-        + """\
-pm.test('the delivery is pending', () => pm.expect(result.status).to.equal('pending'));
-""",
+        _DATA + _IS_PENDING,
     ),
     "deleteWebhookEndpoint": Step(
         _NEEDS_ENDPOINT,
@@ -340,10 +340,7 @@ if (pm.variables.get('rotateSecret') !== 'yes') {
   pm.execution.skipRequest();
 }
 """,
-        _DATA
-        + """\
-pm.test('the secret is shown once', () => pm.expect(result.secret).to.match(/^whsec_/));
-""",
+        _DATA + _SECRET_IS_SHOWN,
     ),
 }
 

@@ -181,11 +181,12 @@ class FileMaker:
         with self._local(split, names) as masters:
             if content.kind == MEASUREMENT:
                 measured = measure(split.stem_model, masters)
-                if not raw(split):
+                replaceable = raw(split)
+                flac = self._compressed(split, masters, folder) if replaceable else {}
+                if not flac:
                     return _Made(0, {}, measured)
-                flac = self._compressed(split, masters, folder)
-                replaced = sum(master["size"] for master in raw(split).values()) if flac else 0
-                return _Made(0, {}, measured | ({"masters": flac} if flac else {}), replaced)
+                replaced = sum(master["size"] for master in replaceable.values())
+                return _Made(0, {}, measured | {"masters": flac}, replaced)
             if content.kind == PREVIEWS:
                 size = make_previews(self._storage, file, masters, folder)
                 return _Made(size, {"expires_at": split.expires_at})
