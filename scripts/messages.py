@@ -35,7 +35,7 @@ _SENTENCES_OF = (
     "splits/derived/service.py",
     "splits/model_selection.py",
     "tools/speaking.py",
-    "webhooks/service.py",
+    "webhooks/attempts.py",
 )
 _PHRASES_OF = ("health/incidents.py",)  # the same, without a full stop
 _PHRASE = re.compile(r"[A-Z0-9{].* .* .*", re.DOTALL)

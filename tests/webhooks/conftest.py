@@ -4,7 +4,7 @@ import pytest
 
 from stemsplitter.accounts import secrets_service
 from stemsplitter.database import Database
-from stemsplitter.webhooks import service
+from stemsplitter.webhooks import attempts, service
 from tests.loopback import Site
 from tests.webhooks.world import Clock, World
 
@@ -18,6 +18,7 @@ def world(database: Database) -> World:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(service, "now", made)
+    monkeypatch.setattr(attempts, "now", made)
     monkeypatch.setattr(secrets_service, "now", made)
     return made
 

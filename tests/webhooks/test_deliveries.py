@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 from stemsplitter.accounts.models import Account
 from stemsplitter.database import Database
 from stemsplitter.fetching import PostResult
+from stemsplitter.webhooks import attempts, service
 from stemsplitter.webhooks import deliveries as module
-from stemsplitter.webhooks import service
 from stemsplitter.webhooks.deliveries import MAX_CONCURRENT, MAX_CONCURRENT_PER_ACCOUNT, Deliveries
 from tests.webhooks.world import SPLIT, World
 
@@ -122,7 +122,7 @@ def test_event_arrives_with_one_id_from_one_worker_at_a_time(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three workers, like three processes; half of the receivers respond with 200 to the third attempt only."""
-    monkeypatch.setattr(service, "DELAYS_S", (0.1,) * 10)
+    monkeypatch.setattr(attempts, "DELAYS_S", (0.1,) * 10)
     made = [scene.create(f"r/{'fails' if number % 2 else 'fine'}{number}") for number in range(12)]
     with ExitStack() as stack:
         for _ in range(3):

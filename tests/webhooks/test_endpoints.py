@@ -14,15 +14,15 @@ from stemsplitter.notices.models import ENDPOINT, Notice
 from stemsplitter.service_errors import Conflict, NotFound, ValidationFailed
 from stemsplitter.settings import Settings
 from stemsplitter.webhooks import endpoints as module
-from stemsplitter.webhooks.endpoints import WebhookEndpoints
-from stemsplitter.webhooks.models import ALL, JOB_KINDS, WebhookEndpoint
-from stemsplitter.webhooks.service import (
+from stemsplitter.webhooks.attempts import (
     DELAYS_S,
     DISABLED_AFTER,
     ENDPOINT_DELETED,
     ENDPOINT_DISABLED,
-    WebhookService,
 )
+from stemsplitter.webhooks.endpoints import WebhookEndpoints
+from stemsplitter.webhooks.models import ALL, JOB_KINDS, WebhookEndpoint
+from stemsplitter.webhooks.service import WebhookService
 from stemsplitter.webhooks.signatures import HEADER, verify
 from tests.loopback import Site
 from tests.webhooks.world import SPLIT, Clock, World

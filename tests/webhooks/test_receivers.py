@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from stemsplitter.clock import now
-from stemsplitter.webhooks.service import DELAYS_S
+from stemsplitter.webhooks.attempts import DELAYS_S
 from stemsplitter.webhooks.signatures import HEADER, signed_headers
 from tests.webhooks.world import SPLIT, World
 

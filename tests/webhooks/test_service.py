@@ -18,9 +18,11 @@ from stemsplitter.database import Database
 from stemsplitter.fetching import PostResult
 from stemsplitter.service_errors import NotFound, ValidationFailed
 from stemsplitter.settings import Settings
+from stemsplitter.webhooks import attempts
 from stemsplitter.webhooks import service as module
+from stemsplitter.webhooks.attempts import DELAYS_S, JITTER, decide
 from stemsplitter.webhooks.models import TEST, WebhookEvent
-from stemsplitter.webhooks.service import DELAYS_S, JITTER, WebhookService
+from stemsplitter.webhooks.service import WebhookService
 from stemsplitter.webhooks.signatures import HEADER, InvalidSignature, verify
 from tests.deadlines import UntilTheBody, until_the_body
 from tests.loopback import Handler, Site
@@ -151,12 +153,12 @@ def test_delivery_fails_after_a_day(world: World, clock: Clock) -> None:
 
 
 def test_delays_have_jitter() -> None:
-    assert len({module._decide(500, 1, "audio.split.failed")[1] for _ in range(20)}) > 15
+    assert len({decide(500, 1, "audio.split.failed")[1] for _ in range(20)}) > 15
 
 
 @given(st.none() | st.integers(100, 599), st.integers(1, 11), st.sampled_from(["audio.split.failed", TEST]))
 def test_response_decides_the_status(status: int | None, attempts: int, kind: str) -> None:
-    decided, delay = module._decide(status, attempts, kind)
+    decided, delay = decide(status, attempts, kind)
     assert (decided == "delivered") == (status is not None and status // 100 == 2)
     assert (decided == "gone") == (status == 410)
     assert (decided == "pending") == (delay is not None)
@@ -283,7 +285,7 @@ def test_crash_after_the_post_sends_it_again(
 ) -> None:
     delivery_id = world.create(receiver.url)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(module, "_record", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(attempts, "record", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         world.service.attempt(delivery_id)
     assert world.delivery(delivery_id).status == "pending"
     assert world.service.attempt(delivery_id) is None

@@ -12,8 +12,9 @@ from stemsplitter.clock import now
 from stemsplitter.database import new_id
 from stemsplitter.service_errors import Conflict, NotFound, ValidationFailed
 from stemsplitter.webhooks import repository
+from stemsplitter.webhooks.attempts import ENDPOINT_DELETED, ENDPOINT_DISABLED
 from stemsplitter.webhooks.models import ALL, JOB_KINDS, WebhookDelivery, WebhookEndpoint
-from stemsplitter.webhooks.service import ENDPOINT_DELETED, ENDPOINT_DISABLED, WebhookService
+from stemsplitter.webhooks.service import WebhookService
 
 # of an account: each event is sent to all of them
 MAX_ENDPOINTS: Final = 16
