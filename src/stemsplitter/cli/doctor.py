@@ -120,10 +120,9 @@ def _machine() -> Machine:
 
     from stemsplitter.catalogue.store import ModelStore
     from stemsplitter.separation.runtimes import usable_cores
-    from stemsplitter.separation.runtimes.openvino import new_core
+    from stemsplitter.separation.runtimes.openvino import computes_in_bf16, new_core
 
     core = new_core()
-    bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     root = ModelStore().root.absolute()
     existing = next(path for path in (root, *root.parents) if path.exists())
     return Machine(
@@ -132,7 +131,7 @@ def _machine() -> Machine:
         platform=platform.platform(),
         processor=str(core.get_property("CPU", "FULL_DEVICE_NAME")).strip(),
         cores=usable_cores(),
-        precisions=("bf16", "fp32") if bf16 else ("fp32",),
+        precisions=("bf16", "fp32") if computes_in_bf16(core) else ("fp32",),
         runtime=f"OpenVINO {ov.__version__.partition('-')[0]}",
         ffmpeg=av.ffmpeg_version_info,
         gpu=_gpu(),

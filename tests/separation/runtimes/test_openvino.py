@@ -189,3 +189,22 @@ def _resident_kb(folder: Path) -> int:
         elif mapped and line.startswith("Rss:"):
             total += int(line.split()[1])
     return total
+
+
+@pytest.mark.parametrize(("seconds", "precision"), [(1.0, "fp32"), (0.9, "fp32"), (0.5, "bf16")])
+def test_bf16_is_used_only_where_products_are_faster_in_it(
+    monkeypatch: pytest.MonkeyPatch, seconds: float, precision: str
+) -> None:
+    times = {"bf16": seconds, "fp32": 1.0}
+    monkeypatch.setattr(openvino, "computes_in_bf16", lambda core: True)
+    monkeypatch.setattr(openvino, "_product_seconds", lambda core, name: times[name])
+    monkeypatch.setattr(openvino, "_bf16_is_faster", openvino._bf16_is_faster.__wrapped__)
+
+    runtime = OpenVinoRuntime()
+
+    assert f"OpenVINO {precision}," in runtime.device
+    assert runtime.faster == (("bf16",) if precision == "bf16" else ())
+
+
+def test_products_take_time_in_single_precision() -> None:
+    assert openvino._product_seconds(openvino.new_core(), "fp32") > 0

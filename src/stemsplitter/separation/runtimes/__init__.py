@@ -68,8 +68,8 @@ def open_runtime(
     Args:
         device: ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``; ``auto`` is a GPU if torch is installed and finds
             one, else the CPU.
-        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``; ``auto`` is bf16 on a CPU that multiplies it in
-            hardware, fp16 on CUDA, else fp32.
+        precision: ``auto``, ``fp32``, ``bf16`` or ``fp16``; ``auto`` is bf16 on a CPU that multiplies faster in
+            it, fp16 on CUDA, else fp32.
         threads: limit of CPU threads; by default the cores that this process may use.
         fp32_layers: names of layers that are computed in single precision in any case.
 

@@ -11,6 +11,7 @@ import mmap
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -42,6 +43,9 @@ _CompiledStage = tuple[ov.CompiledModel, tuple[Value, ...], tuple[Value, ...]]  
 M_ARENA_MAX = -8  # of malloc.h
 # without it, the threads of every process that does not use all cores are pinned to the same first ones
 UNPINNED: Final = {"ENABLE_CPU_PINNING": False}
+BF16_SPEEDUP: Final = 1.2  # of products, from which on bf16 is used; what else a network does gains nothing
+PRODUCTS: Final = 8  # that are timed, of 0.3 GF each
+_HINTS: Final = {"bf16": "bf16", "fp32": "f32"}
 MAX_STREAMS = 4  # each holds a network's activations, some 300 MB for HTDemucs
 
 
@@ -63,6 +67,39 @@ def _loaded_core() -> ov.Core:
     return core
 
 
+def computes_in_bf16(core: ov.Core) -> bool:
+    """Return True if the processor has instructions for bf16, be they faster than fp32 or not."""
+    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@once
+def _bf16_is_faster() -> bool:
+    """Multiply matrices in bf16 and fp32, and compare the times of one thread.
+
+    Having the instructions is not enough: products in bf16 took 1.4 times as long as in fp32 on an Intel Xeon with
+    AVX-512 bf16 but without AMX, where whole networks are slower, too.
+    """
+    core = new_core()
+    times = {precision: _product_seconds(core, precision) for precision in ("bf16", "fp32")}
+    return times["fp32"] > BF16_SPEEDUP * times["bf16"]
+
+
+def _product_seconds(core: ov.Core, precision: str) -> float:
+    """Return the least processor time of some products of square matrices."""
+    size = 512
+    matrix = np.full((size, size), 1 / size, np.float32)
+    left = op.parameter([size, size], np.float32)
+    model = ov.Model([op.matmul(left, op.constant(matrix), False, False)], [left], "product")
+    options = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "INFERENCE_NUM_THREADS": 1, **UNPINNED}
+    request = core.compile_model(model, "CPU", options).create_infer_request()
+    times = []
+    for _ in range(1 + PRODUCTS):  # the first one allocates
+        start = time.process_time()
+        request.infer([matrix])
+        times.append(time.process_time() - start)
+    return min(times[1:])
+
+
 class OpenVinoRuntime:
     """Runs networks on the CPU, several segments at a time.
 
@@ -76,7 +113,7 @@ class OpenVinoRuntime:
         """Open the CPU.
 
         Args:
-            precision: ``auto``, ``bf16`` or ``fp32``; ``auto`` is bf16 if the processor multiplies it in hardware.
+            precision: ``auto``, ``bf16`` or ``fp32``; ``auto`` is bf16 if the processor multiplies faster in it.
             threads: by default the cores that this process may use.
             fp32_layers: names of layers (:meth:`~stemsplitter.separation.ops.Ops.layer`) that are fp32 in any case.
 
@@ -85,20 +122,21 @@ class OpenVinoRuntime:
         """
         _share_arena()
         self._core = new_core()
-        native = "BF16" in self._core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        native = computes_in_bf16(self._core)
+        faster = native and _bf16_is_faster()
         if precision == "auto":
-            precision = "bf16" if native else "fp32"
+            precision = "bf16" if faster else "fp32"
         if precision not in ("bf16", "fp32"):
             raise RequestError(f"The CPU does not compute in {precision}: choose bf16 or fp32.")
         if precision == "bf16" and not native:
             raise RequestError("This processor does not compute in bf16: choose fp32.")
         self._threads = threads or usable_cores()
         self.concurrency = min(self._threads, MAX_STREAMS)
-        self._precision = {"bf16": "bf16", "fp32": "f32"}[precision]
+        self._precision = _HINTS[precision]
         self._fp32_layers = tuple(fp32_layers)
         name = str(self._core.get_property("CPU", "FULL_DEVICE_NAME")).strip()
         self.hardware = f"cpu ({name}, OpenVINO {ov.__version__.partition('-')[0]})"
-        self.faster: tuple[str, ...] = ("bf16",) if native else ()
+        self.faster: tuple[str, ...] = ("bf16",) if faster else ()
         count = "1 thread" if self._threads == 1 else f"{self._threads} threads"
         self.device = f"cpu ({name}, OpenVINO {precision}, {count})"
 
