@@ -21,8 +21,14 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from benchmarks.library import cluster
-from stemsplitter.cluster import LibrarySettings, SongResult, SongTask, runs, separate_library
-from stemsplitter.library.manifest import Manifest
+from stemsplitter.library import (
+    LibrarySettings,
+    Manifest,
+    SongResult,
+    SongTask,
+    cluster_runs,
+    separate_library,
+)
 from tests import buckets
 
 PAGE = 1000  # as S3
@@ -112,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.serve is not None:
         serve(options.serve)
         return
-    runs.run_task = done
+    cluster_runs.run_task = done
     with tempfile.TemporaryDirectory() as name, store(options.keys) as url, access(url):
         folder = Path(name)
         with cluster(1, folder) as address:

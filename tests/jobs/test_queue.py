@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from stemsplitter.accounts.models import Account
 from stemsplitter.database import Database
 from stemsplitter.jobs import queue, repository
-from stemsplitter.jobs.models import FREE, PAYING, JobFlow, JobQueue, JobShare
+from stemsplitter.jobs.models import FREE, LOW, PAYING, JobFlow, JobQueue, JobShare
 from stemsplitter.splits.models import Split
 from tests.splits.rows import new_split
 
@@ -78,7 +78,7 @@ class Model:
     account."""
 
     waiting: list[tuple[int, int, str, str, str, int]] = field(default_factory=list)
-    running: dict[str, str] = field(default_factory=dict)
+    running: dict[str, tuple[str, int]] = field(default_factory=dict)
     paying_turns: int = 0
     clock: defaultdict[tuple[str, int], int] = field(default_factory=lambda: defaultdict(int))
     finish: defaultdict[tuple[str, int, str], int] = field(default_factory=lambda: defaultdict(int))
@@ -89,10 +89,17 @@ class Model:
         self.waiting.append((priority, start, name, account, model, seconds))
 
     def claim(self, models: Sequence[str]) -> str | None:
-        full = {account for account, number in Counter(self.running.values()).items() if number >= CAP}
+        ordinary = Counter(account for account, priority in self.running.values() if priority != LOW)
+        of_any = Counter(account for account, _ in self.running.values())
+        full = {account for account, number in ordinary.items() if number >= CAP}
+        full_of_any = {account for account, number in of_any.items() if number >= CAP}
         heads = []
         for place, model in enumerate(models):
-            fit = [each for each in self.waiting if each[4] == model and each[3] not in full]
+            fit = [
+                each
+                for each in self.waiting
+                if each[4] == model and each[3] not in (full_of_any if each[0] == LOW else full)
+            ]
             if fit:
                 heads.append((min(fit)[0], place, min(fit)))
         if not heads:
@@ -113,7 +120,7 @@ class Model:
         elif is_free_waiting:
             self.paying_turns += 1
         self.waiting.remove(chosen)
-        self.running[chosen[2]] = chosen[3]
+        self.running[chosen[2]] = chosen[3], priority
         self.clock[chosen[4], priority] = max(self.clock[chosen[4], priority], chosen[1])
         return chosen[2]
 
@@ -123,7 +130,7 @@ ADD = st.tuples(
     st.sampled_from(ACCOUNTS[:3]),
     st.integers(1, 30),
     st.sampled_from(MODELS),
-    st.sampled_from((PAYING, FREE)),
+    st.sampled_from((PAYING, FREE, LOW)),
 )
 CLAIM = st.tuples(st.just("claim"), st.sampled_from((MODELS, MODELS[::-1], MODELS[:1])))
 END = st.tuples(st.just("end"), st.integers(0, 5))
@@ -239,6 +246,19 @@ def test_paying_accounts_come_first(database: Database, add: Add) -> None:
     paying = [add("acc_2", priority=PAYING), add("acc_2", priority=PAYING)]
     order = [split.id for _ in range(4) if (split := claim(database))]
     assert order == paying + waiting
+
+
+def test_low_priority_comes_last_and_takes_no_turn_of_its_account(database: Database, add: Add) -> None:
+    low = [add("acc_0", priority=LOW) for _ in range(CAP + 1)]
+    assert [split.id for _ in range(3) if (split := claim(database))] == low[:CAP]
+    waiting = add("acc_0")
+    with database.read() as session:
+        assert queue.waiting(session, MODELS, CAP, queue.ORDINARY) == {waiting}
+    first = claim(database)  # although as many splits of the account run as may
+    assert first is not None and first.id == waiting
+    later = [add("acc_1", priority=LOW), add("acc_1"), add("acc_2", priority=PAYING)]
+    order = [split.id for _ in range(3) if (split := claim(database))]
+    assert order == [later[2], later[1], later[0]]
 
 
 @given(

@@ -20,6 +20,7 @@ from stemsplitter.clock import now
 from stemsplitter.credits.models import LedgerEntry
 from stemsplitter.database import Database
 from stemsplitter.jobs import queue
+from stemsplitter.jobs.models import FREE, LOW
 from stemsplitter.processes.loop import Worker
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
@@ -63,12 +64,12 @@ class Workers:
         self.wait(lambda: self.count("worker started") > before)
         return process
 
-    def enqueue(self, *names: str, account: int = 0) -> None:
+    def enqueue(self, *names: str, account: int = 0, priority: int = FREE) -> None:
         for name in names:
             key = f"splits/{name}/source.mp3"
             self.services.storage.put_stream(key, [b"song"], "audio/mpeg")
             with self.database.write() as session:
-                split = new_split(self.accounts[account], id=name, source_key=key)
+                split = new_split(self.accounts[account], id=name, source_key=key, priority=priority)
                 split.credits_used = self.services.credits.hold(session, split.account_id, name, 1)
                 queue.place(session, split)
                 session.add(split)
@@ -197,6 +198,20 @@ def test_worker_runs_several_splits_up_to_the_cap_of_an_account(workers: Workers
         workers.wait_for(f"start split_endless_{number}")
     time.sleep(1)
     assert workers.row("split_endless_3").status == "queued"  # the cap is two splits of an account
+
+
+def test_split_of_a_low_priority_gives_way_and_runs_again(workers: Workers) -> None:
+    workers.start()
+    workers.enqueue("split_held_low", priority=LOW)
+    workers.wait_for("start split_held_low")
+    workers.enqueue("split_1", account=1)
+    workers.wait(lambda: workers.ended("split_1"))
+    workers.wait_for("start split_held_low", 2)
+    assert workers.lines().index("stopped split_held_low") < workers.lines().index("start split_1")
+    workers.go_on()
+    workers.wait(lambda: workers.ended("split_held_low"))
+    assert workers.row("split_held_low").attempts == 1  # giving way cost none
+    assert workers.entries("split_held_low") == ["hold", "settle"]
 
 
 def test_split_of_a_killed_worker_runs_on_another(workers: Workers) -> None:

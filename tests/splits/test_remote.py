@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from distributed import LocalCluster
 
-from stemsplitter.cluster import connection
+from stemsplitter import cluster
 from stemsplitter.errors import AudioError, ModelError, RequestError, Stopped
 from stemsplitter.jobs import processing, watch
 from stemsplitter.jobs.claims import Jobs
@@ -171,6 +171,6 @@ def test_model_with_a_restricted_license_is_not_downloaded_by_a_worker(
 
 
 def test_worker_without_a_scheduler_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "CONNECT_S", 0.2)
+    monkeypatch.setattr(cluster, "CONNECT_S", 0.2)
     with pytest.raises(RequestError, match="No scheduler answers at"):
         ClusterRuns("tcp://127.0.0.1:9")

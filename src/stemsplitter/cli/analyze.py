@@ -73,7 +73,7 @@ def _analyze(
     songs: list[Song], drums: Path | None, tag: Path | None, overwrite: bool
 ) -> Iterator[tuple[Path, "Analysis"]]:
     """Analyze songs and write their copies, and print the errors of those that failed."""
-    from stemsplitter.tools.analyzing import analyze_song
+    from stemsplitter.library.analyzing import analyze_song
 
     for number, song in enumerate(songs, start=1):
         try:
@@ -97,7 +97,7 @@ def _analyze(
 
 def _write_copy(song: Path, copy: Path, analysis: "Analysis") -> None:
     from stemsplitter.audio.tagging import copy_with_tags
-    from stemsplitter.tools.analyzing import tag_values
+    from stemsplitter.library.analyzing import tag_values
 
     try:
         copy.parent.mkdir(parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def _write_copy(song: Path, copy: Path, analysis: "Analysis") -> None:
 
 
 def _print(done: list[tuple[Path, "Analysis"]], as_json: bool, is_one: bool) -> None:
-    from stemsplitter.tools.analyzing import to_data
+    from stemsplitter.library.analyzing import to_data
 
     if as_json:
         objects = [{"durationSeconds": ceil(each.seconds), **to_data(each)} for _, each in done]

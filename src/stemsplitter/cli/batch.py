@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stemsplitter.audio.excerpt import Excerpt
+from stemsplitter.cli.failures import Tally
 from stemsplitter.cli.report import SeparatedSong, TextReport, one_line, song_fields
 from stemsplitter.cli.songs import is_folder
 from stemsplitter.cli.targets import Target
@@ -55,8 +56,8 @@ def separate_songs(
     options: OutputOptions,
     jobs: int = 1,
     manifest: "Manifest | None" = None,
-) -> bool:
-    """Separate songs, each into its target, ``jobs`` of them side by side. Returns True unless a song failed.
+) -> Tally:
+    """Separate songs, each into its target, ``jobs`` of them side by side. Returns the numbers of their results.
 
     With a ``manifest``, each song gets a line in it, and existing stems are skipped by the song's content and the
     settings instead of by their names.
@@ -71,9 +72,9 @@ def separate_songs(
                 run.separate(target)
         else:
             run.separate_side_by_side(targets, jobs)
-    results = Counter(run.results)
-    report.finished(results["separated"], results["failed"], results["skipped"])
-    return not results["failed"]
+    tally = Tally(**Counter(run.results))
+    report.finished(tally, manifest is not None)
+    return tally
 
 
 def parse_jobs(jobs: str, songs: int) -> int:
@@ -164,8 +165,8 @@ class _Run:
             return None
         if self._manifest is None:
             return target.folder if target.is_done() else None
-        files = self._manifest.finished_files(content) if content is not None else None
-        return Path(os.path.commonpath([Path(file).parent for file in files])) if files else None
+        line = self._manifest.finished(content) if content is not None else None
+        return Path(os.path.commonpath([Path(file).parent for file in line["files"]])) if line else None
 
     def _failed(self, song: Path, content: str | None, error: Exception) -> None:
         _log.debug("cause:", exc_info=error)
@@ -177,7 +178,7 @@ class _Run:
 
 
 def _analysis_data(song: Path) -> dict[str, Any]:
-    from stemsplitter.tools.analyzing import analyze_song, to_data
+    from stemsplitter.library.analyzing import analyze_song, to_data
 
     return to_data(analyze_song(song))
 
@@ -234,6 +235,8 @@ def _separate(
 
     song, shown_as = target.song.path, target.song.shown
     with report.separating(shown_as, separator) as progress:
+        if is_folder(song) and not os.access(song, os.R_OK | os.X_OK):
+            raise AudioError(f"The folder {shown(song)} cannot be read: change its permissions.")
         if is_folder(song):
             raise AudioError(f"The folder {shown(song)} contains no songs: name another folder, or songs.")
         stems = separator.separate_to(

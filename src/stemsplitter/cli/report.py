@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stemsplitter.cli.failures import Failures, Tally
 from stemsplitter.cli.output import duration, print_event, print_message, printable
 from stemsplitter.cli.progress import download_progress, separation_lines, status
 from stemsplitter.files.names import shown
@@ -43,6 +44,7 @@ class TextReport:
         self._output = sys.stderr if to_stderr else sys.stdout
         self._names_files = not to_stderr  # those that standard output takes are temporary
         self._started = 0
+        self._failures = Failures()
         self._notes: tuple[str, ...] = ()
         self._bars: SongBars | None = None
         self._lock = threading.RLock()  # the lines of a song stay together
@@ -110,14 +112,17 @@ class TextReport:
         message = one_line(error)
         # an error about a stem file does not name the song
         prefix = "" if shown(song) in message else f"{shown(song)}: "
-        self._finished(f"error: {prefix}{message}", is_error=True)
+        with self._lock:
+            self._failures.add(printable(str(song)), message)
+            self._finished(f"error: {prefix}{message}", is_error=True)
 
-    def finished(self, done: int, failed: int, skipped: int = 0) -> None:
+    def finished(self, tally: Tally, has_manifest: bool = False) -> None:
         """Report the end of the run."""
+        self._failures.print(tally.songs, has_manifest)
         if self._songs > 1:
-            others = f", {skipped} skipped" if skipped else ""
-            others += f", {failed} failed" if failed else ""
-            print(f"{done} of {self._songs} songs separated{others}.", file=self._output)
+            others = f", {tally.skipped} skipped" if tally.skipped else ""
+            others += f", {tally.failed} failed" if tally.failed else ""
+            print(f"{tally.separated} of {self._songs} songs separated{others}.", file=self._output)
 
     def _finished(self, *lines: str, is_error: bool = False) -> None:
         """Print the lines of a song that is finished, on a terminal above the bars."""
@@ -184,8 +189,8 @@ class JsonReport(TextReport):
     def failed(self, song: Path, error: Exception) -> None:
         print_event("failed", song=str(song), error=one_line(error))
 
-    def finished(self, done: int, failed: int, skipped: int = 0) -> None:
-        print_event("finished", separated=done, skipped=skipped, failed=failed)
+    def finished(self, tally: Tally, has_manifest: bool = False) -> None:
+        print_event("finished", separated=tally.separated, skipped=tally.skipped, failed=tally.failed)
 
 
 def song_fields(song: SeparatedSong) -> dict[str, Any]:

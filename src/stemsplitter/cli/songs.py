@@ -39,7 +39,7 @@ def find_songs(sources: Iterable[Path], output: Path, files_of: FilesOf) -> list
     """Return the songs among ``sources`` and in the folders among them, without duplicates.
 
     Hidden files and the stems that an earlier run wrote to ``output`` are skipped, whatever path leads to it. A folder
-    without songs is returned itself, so that its turn reports an error.
+    without songs, or that cannot be read, is returned itself, so that its turn reports an error.
 
     Raises:
         RequestError: a source is a URL.
@@ -81,7 +81,8 @@ def is_same(path: Path, other: Path) -> bool:
 
 
 def _songs_in(folder: Path, output: Path) -> Iterator[Path]:
-    for root, folders, files in os.walk(folder):
+    unreadable: list[OSError] = []
+    for root, folders, files in os.walk(folder, onerror=unreadable.append):
         here = Path(root)
         folders[:] = sorted(
             name for name in folders if not name.startswith(".") and not is_same(here / name, output)
@@ -90,6 +91,7 @@ def _songs_in(folder: Path, output: Path) -> Iterator[Path]:
             path = here / name
             if is_song_name(name) and os.path.isfile(path):  # noqa: PTH113
                 yield path
+    yield from (Path(error.filename) for error in unreadable)
 
 
 def _without_stems(songs: list[Song], output: Path, files_of: FilesOf) -> list[Song]:

@@ -12,6 +12,7 @@ from stemsplitter.audio.excerpt import Excerpt
 from stemsplitter.audio.formats import STEM_FILE, OutputFormat, known_names
 from stemsplitter.cli import completion
 from stemsplitter.cli.batch import OutputOptions, parse_jobs, separate_songs, standard_input, standard_output
+from stemsplitter.cli.libraries import check_options, on_cluster, on_server, separate_libraries
 from stemsplitter.cli.links import local_song
 from stemsplitter.cli.report import JsonReport, TextReport
 from stemsplitter.cli.songs import STANDARD_INPUT, Song, find_songs
@@ -22,7 +23,7 @@ from stemsplitter.errors import RequestError
 if TYPE_CHECKING:
     from stemsplitter.catalogue.entries import ModelEntry
     from stemsplitter.catalogue.store import ModelStore
-    from stemsplitter.library import Separator
+    from stemsplitter.library import Manifest, Separator
 
 STANDARD_OUTPUT = Path("-")
 
@@ -147,12 +148,13 @@ def split(
     ] = "auto",
     threads: Annotated[int | None, typer.Option(min=1, help="CPU threads. Default: all cores.")] = None,
     jobs: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="N|auto",
-            help="Songs to separate side by side; they share the model. auto: by cores and memory.",
+            help="Songs to separate side by side; they share the model. auto: by cores and memory. Default: 1. With "
+            "--server, songs that are sent, wait, run or are stored at a time. Default: 8.",
         ),
-    ] = "1",
+    ] = None,
     manifest: Annotated[
         Path | None,
         typer.Option(
@@ -175,11 +177,28 @@ def split(
             "then folders that all workers see, or s3://BUCKET/PREFIX, and so is the output.",
         ),
     ] = None,
+    server: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Separate on this server with the API key in STEMSPLITTER_KEY, at a low priority. Sources are then "
+            "folders or s3://BUCKET/PREFIX, and so is the output.",
+        ),
+    ] = None,
+    allow_failed: Annotated[
+        float,
+        typer.Option(
+            metavar="PERCENT",
+            min=0,
+            max=100,
+            help="Share of songs that may fail with exit code 0. Default: 0.",
+        ),
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")] = False,
 ) -> None:
     """Separate songs into stems.
 
-    A failed song does not stop the others. The exit code is 1 if any song failed.
+    A failed song does not stop the others. The exit code is 1 if more songs failed than --allow-failed allows.
     """
     from stemsplitter.catalogue.qualities import check_quality_choice
     from stemsplitter.catalogue.store import ModelStore
@@ -205,24 +224,32 @@ def split(
     output_rate(format, 44_100 if rate is None else rate)
     check_quality(overlap, shifts)
     check_quality_choice(quality, model)
-    parse_jobs(jobs, 1)
+    if jobs is not None:
+        parse_jobs(jobs, 1)
     if parquet and (manifest is None or manifest.suffix == ".parquet"):
         raise RequestError("--parquet also writes the manifest as Parquet: add --manifest FILE.jsonl.")
-    store = ModelStore()
     named = [*(stems or ()), *(complement(name) for name in without or ())]
-    if cluster is not None:
-        from stemsplitter.cli.cluster import check_options, separate_on_cluster
-        from stemsplitter.cluster import LibrarySettings
+    if cluster is not None or server is not None:
+        from stemsplitter.library import LibrarySettings
 
-        check_options(options, filename, jobs, manifest)
-        requested_stems = ",".join(named) or None
+        if cluster is not None and server is not None:
+            raise RequestError(
+                "Songs are separated on a cluster or on a server: leave out --cluster or --server."
+            )
         library = LibrarySettings(
-            model, quality, requested_stems, format, rate, options.instruments, overlap, shifts, device, precision,
-            threads,
+            model, quality, ",".join(named) or None, format, rate, options.instruments, overlap, shifts, device,
+            precision, threads, verify,
         )  # fmt: skip
-        if not separate_on_cluster(cluster, sources, output, library, options, manifest, parquet, as_json):
+        engine = on_cluster if cluster is not None else on_server
+        check_options(sources, options, filename, output, manifest)
+        with ExitStack() as stack:
+            separate = stack.enter_context(engine(cluster or server or "", library, jobs, skip_existing))
+            lines = _manifest(stack, manifest, library.of_result(), parquet)
+            tally = separate_libraries(separate, sources, output, lines, as_json)
+        if tally.has_failed(allow_failed):
             raise typer.Exit(1)
         return
+    store = ModelStore()
     candidates, requested = _candidates(store, model, ",".join(named), quality, device)
     with ExitStack() as stack:
         if is_piped := output == STANDARD_OUTPUT:
@@ -250,15 +277,22 @@ def split(
                 store=store,
             )
         report.loaded(separator)
-        lines = None
-        if manifest is not None:
-            from stemsplitter.library.manifest import Manifest
+        lines = _manifest(stack, manifest, _settings(options, separator, overlap, shifts), parquet)
+        side_by_side = parse_jobs(jobs or "1", len(targets))
+        tally = separate_songs(targets.values(), separator, report, options, side_by_side, lines)
+    if tally.has_failed(allow_failed):
+        raise typer.Exit(1)
 
-            settings = _settings(options, separator, overlap, shifts)
-            lines = stack.enter_context(closing(Manifest(manifest, settings, parquet=parquet)))
-        side_by_side = parse_jobs(jobs, len(targets))
-        if not separate_songs(targets.values(), separator, report, options, side_by_side, lines):
-            raise typer.Exit(1)
+
+def _manifest(
+    stack: ExitStack, path: Path | None, settings: dict[str, Any], parquet: bool
+) -> "Manifest | None":
+    """Open the manifest until ``stack`` is closed; None without a path."""
+    if path is None:
+        return None
+    from stemsplitter.library import Manifest
+
+    return stack.enter_context(closing(Manifest(path, settings, parquet=parquet)))
 
 
 def _settings(

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from statistics import median
 from typing import get_args
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
 from stemsplitter.jobs.models import (
@@ -15,6 +15,7 @@ from stemsplitter.jobs.models import (
     IS_PROCESSING,
     IS_QUEUED,
     KINDS,
+    LOW,
     PROCESSING,
     QUEUED,
     SPLIT,
@@ -34,8 +35,8 @@ MAX_RECENT = 1000  # splits in a median
 
 @dataclass(frozen=True)
 class Load:
-    """The load of a model: queued splits, their seconds of audio, the creation of the oldest, running splits, and
-    workers that run the model."""
+    """The load of a model: queued splits, their seconds of audio, the creation of the oldest that has no low priority,
+    running splits, and workers that run the model."""
 
     queued: int = 0
     queued_s: int = 0
@@ -83,7 +84,8 @@ class Statistics:
 class Recent:
     """Medians of ``splits`` recently succeeded splits, None if there are none.
 
-    ``wait_s`` is the time from creation to start in seconds, ``speed`` seconds of audio per second of processing.
+    ``wait_s`` is the time of those without a low priority from creation to start in seconds, ``speed`` seconds of audio
+    per second of processing.
     """
 
     splits: int
@@ -116,9 +118,10 @@ def read(session: Session, at: datetime, lease_s: float) -> Statistics:
 
 
 def _loads(session: Session, living: Sequence[str]) -> dict[str, Load]:
-    by_model = select(
-        Split.model_name, func.count(), func.sum(Split.duration_seconds), func.min(Split.created_at)
-    ).group_by(Split.model_name)
+    oldest = func.min(case((Split.priority != LOW, Split.created_at)))
+    by_model = select(Split.model_name, func.count(), func.sum(Split.duration_seconds), oldest).group_by(
+        Split.model_name
+    )
     queued = {
         name or "": (n, int(s), since) for name, n, s, since in session.execute(by_model.where(IS_QUEUED))
     }
@@ -127,8 +130,8 @@ def _loads(session: Session, living: Sequence[str]) -> dict[str, Load]:
     workers = Counter(name for names in models for name in names)
     loads = {}
     for name in sorted({*queued, *running, *workers}):
-        count, seconds, oldest = queued.get(name, (0, 0, None))
-        loads[name] = Load(count, seconds, oldest, running.get(name, 0), workers[name])
+        count, seconds, since = queued.get(name, (0, 0, None))
+        loads[name] = Load(count, seconds, since, running.get(name, 0), workers[name])
     return loads
 
 
@@ -149,14 +152,22 @@ def _tools(session: Session, at: datetime) -> dict[str, ToolLoad]:
 def recent(session: Session, since: datetime) -> Recent:
     """Return the figures of the splits that succeeded since a time, of the last :data:`MAX_RECENT` at most."""
     query = (
-        select(Split.created_at, Split.started_at, Split.duration_seconds, Split.processing)
+        select(Split.created_at, Split.started_at, Split.duration_seconds, Split.processing, Split.priority)
         .where(Split.status == SUCCEEDED, Split.finished_at >= since)
         .order_by(Split.finished_at.desc())
         .limit(MAX_RECENT)
     )
     rows = session.execute(query).all()
-    waits = [(started - created).total_seconds() for created, started, _, _ in rows if started]
-    speeds = [seconds / work["seconds"] for _, _, seconds, work in rows if work and work["seconds"] > 0]
+    waits = [
+        (row.started_at - row.created_at).total_seconds()
+        for row in rows
+        if row.started_at and row.priority != LOW
+    ]
+    speeds = [
+        row.duration_seconds / row.processing["seconds"]
+        for row in rows
+        if row.processing and row.processing["seconds"] > 0
+    ]
     return Recent(len(rows), median(waits) if waits else None, median(speeds) if speeds else None)
 
 

@@ -80,7 +80,21 @@ class Jobs:
 
     def claim(self, worker_id: str) -> Job | None:
         """Claim the next split, with a lease; None if there is none. Models take turns."""
-        job = self._claim(worker_id, self.models())
+        return self._claim_split(worker_id, queue.PRIORITIES)
+
+    def claim_before(self, worker_id: str) -> Job | None:
+        """Claim the next split that comes before those of a low priority, like :meth:`claim`."""
+        return self._claim_split(worker_id, queue.ORDINARY)
+
+    def waiting_before(self) -> set[str]:
+        """Return the ids of the splits of which :meth:`claim_before` would probably claim one."""
+        if not (models := self.models()):
+            return set()
+        with self._database.read() as session:
+            return queue.waiting(session, models, self._cap, queue.ORDINARY)
+
+    def _claim_split(self, worker_id: str, priorities: Sequence[int]) -> Job | None:
+        job = self._claim(worker_id, self.models(), priorities)
         if job is not None:
             # the other models come first next time
             self._models = sorted(self._models, key=lambda each: each == job.model_name)
@@ -93,17 +107,19 @@ class Jobs:
             self._tools = sorted(self._tools, key=lambda each: each == job.model_name)
         return job
 
-    def _claim(self, worker_id: str, models: Sequence[str]) -> Job | None:
+    def _claim(
+        self, worker_id: str, models: Sequence[str], priorities: Sequence[int] = queue.PRIORITIES
+    ) -> Job | None:
         if not models:
             return None
         with self._database.read() as session:
-            if not queue.has_next(session, models, self._cap):
+            if not queue.waiting(session, models, self._cap, priorities):
                 return None
         lease = new_id("run")
         self._leases.add(lease)
         try:
             with self._database.write() as session:
-                job = queue.claim(session, models, self._cap, self._free_every, worker_id, lease)
+                job = queue.claim(session, models, self._cap, self._free_every, worker_id, lease, priorities)
         except BaseException:
             self._leases.discard(lease)  # if it was committed all the same, `requeue_lost` finds it
             raise

@@ -25,7 +25,7 @@ from stemsplitter.database import Base, UtcDateTime
 QUEUED, PROCESSING, SUCCEEDED, FAILED = "queued", "processing", "succeeded", "failed"
 STATUSES = (QUEUED, PROCESSING, SUCCEEDED, FAILED)
 UNFINISHED = (QUEUED, PROCESSING)
-PAYING, FREE = 0, 1
+PAYING, FREE, LOW = 0, 1, 2
 SPLIT, ANALYSIS, EFFECT, SPEECH = "split", "analysis", "effect", "speech"
 KINDS = (SPLIT, ANALYSIS, EFFECT, SPEECH)
 
@@ -43,7 +43,7 @@ class Job(Base):
     runs. ``trashed_at`` is set when it was deleted in a way that can be undone, and ``deleted_at`` when the files are
     deleted.
 
-    ``model_name``, ``priority`` (PAYING before FREE) and ``turn`` are the job's place in the queue
+    ``model_name``, ``priority`` (PAYING before FREE before LOW) and ``turn`` are the job's place in the queue
     (:mod:`stemsplitter.jobs.queue`); ``model_name`` is that of a split's model, or the queue of a tool.
     """
 

@@ -7,6 +7,10 @@ end time of the account's previous job, but at least the queue's clock, the larg
 queued jobs therefore get the same seconds each, however much each has queued, and unused share is not saved up. All
 times are in milliseconds of audio.
 
+Jobs of a low priority come after all others, and give way to them: a worker stops one when another job finds no worker
+(:meth:`stemsplitter.jobs.claims.Jobs.claim_before`). They do not count in the number of other jobs that an account
+runs.
+
 Each model, and each kind of tool, has its own queue and clock. A worker that runs several of them claims in the order
 it asks for.
 """
@@ -24,6 +28,7 @@ from stemsplitter.jobs.models import (
     IS_PROCESSING,
     IS_QUEUED,
     IS_UNFINISHED,
+    LOW,
     PAYING,
     Job,
     JobFlow,
@@ -31,6 +36,8 @@ from stemsplitter.jobs.models import (
     JobShare,
 )
 
+PRIORITIES = (PAYING, FREE, LOW)
+ORDINARY = (PAYING, FREE)
 _LOCK = 0x51554555  # "QUEU": any number that all processes agree on
 
 
@@ -47,13 +54,21 @@ def place(session: Session, job: Job) -> None:
     job.turn = max(clock or 0, claimed or 0, waiting or 0)
 
 
-def has_next(session: Session, models: Sequence[str], cap: int) -> bool:
-    """Return true if :func:`claim` would probably find a job, without a lock."""
-    return bool(_heads(session, models, cap))
+def waiting(
+    session: Session, models: Sequence[str], cap: int, priorities: Sequence[int] = PRIORITIES
+) -> set[str]:
+    """Return the ids of the jobs of which :func:`claim` would probably claim one, without a lock."""
+    return {head.id for head in _heads(session, models, cap, priorities)}
 
 
 def claim(
-    session: Session, models: Sequence[str], cap: int, free_every: int, worker_id: str, lease: str
+    session: Session,
+    models: Sequence[str],
+    cap: int,
+    free_every: int,
+    worker_id: str,
+    lease: str,
+    priorities: Sequence[int] = PRIORITIES,
 ) -> Job | None:
     """Claim the next job for the run ``lease``, among accounts that run fewer than ``cap`` jobs.
 
@@ -61,11 +76,11 @@ def claim(
     the cap, and that one of ``free_every`` claims is of a free account where one waits (0: only if no other waits).
     """
     one_at_a_time(session, _LOCK)
-    heads = _heads(session, models, cap)
+    heads = _heads(session, models, cap, priorities)
     if not heads:
         return None
     share = session.get(JobShare, PAYING) or JobShare(priority=PAYING, turns=0)
-    is_contested = {head.priority for head in heads} == {PAYING, FREE}
+    is_contested = {head.priority for head in heads} >= {PAYING, FREE}
     priority = min(head.priority for head in heads)
     if is_contested and free_every and share.turns + 1 >= free_every:
         priority = FREE
@@ -98,12 +113,17 @@ def running_by(session: Session, worker_id: str, excluded: Collection[str] = ())
     return [row for row in session.execute(query) if row.lease not in excluded]
 
 
-def _heads(session: Session, models: Sequence[str], cap: int) -> Sequence[Row[Any]]:
+def _heads(
+    session: Session, models: Sequence[str], cap: int, priorities: Sequence[int]
+) -> Sequence[Row[Any]]:
     """Return the first job of each priority of the queues of the models, of accounts below the cap."""
-    full = select(Job.account_id).where(IS_PROCESSING).group_by(Job.account_id)
-    full = full.having(func.count() >= cap)
+    running = select(Job.account_id).group_by(Job.account_id).having(func.count() >= cap)
+    full = running.where(IS_PROCESSING, Job.priority != LOW).scalar_subquery()
+    full_of_any = running.where(IS_PROCESSING).scalar_subquery()
     heads = (
-        _head(model, priority, full.scalar_subquery()) for model in models for priority in (PAYING, FREE)
+        _head(model, priority, full_of_any if priority == LOW else full)
+        for model in models
+        for priority in priorities
     )
     return session.execute(union_all(*heads)).all()
 

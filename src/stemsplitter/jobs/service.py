@@ -13,7 +13,7 @@ from stemsplitter.database import Database
 from stemsplitter.idempotency.service import Record
 from stemsplitter.jobs import queue, repository
 from stemsplitter.jobs.endings import JobEndings
-from stemsplitter.jobs.models import FREE, PAYING, UNFINISHED, Job
+from stemsplitter.jobs.models import FREE, LOW, PAYING, UNFINISHED, Job
 from stemsplitter.jobs.schemas import CreatedJob, JobView
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.service_errors import Conflict, NotFound, RateLimited
@@ -167,7 +167,8 @@ class JobService(ABC, Generic[J, V]):
         self._quotas.reserve(session, account_id, job.id, size + job.text_bytes)
         job.credits_used = self._credits.hold(session, account_id, job.id, cost)
         self._credits.lock(session, account_id)  # serializes the turns of an account
-        job.priority = PAYING if self._credits.has_bought(session, account_id) else FREE
+        if job.priority != LOW:
+            job.priority = PAYING if self._credits.has_bought(session, account_id) else FREE
         queue.place(session, job)
         session.add(job)
         session.flush()

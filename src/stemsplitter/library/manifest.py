@@ -55,8 +55,8 @@ class Manifest:
                 f"{shown(path)} is not a manifest of this program: name another file."
             ) from error
 
-    def finished_files(self, content: str) -> list[str] | None:
-        """Return the files of the song with this content and the settings of the run, None if it is not done.
+    def finished(self, content: str) -> dict[str, Any] | None:
+        """Return the line of the song with this content and the settings of the run, None if it is not done.
 
         ``content`` is ``sha256:HEX``, or ``etag:TAG`` for a song in a bucket. Files in a folder must exist.
         """
@@ -64,9 +64,9 @@ class Manifest:
             if (place := self._done.get(content)) is None:
                 return None
             offset, length = place
-            files: list[str] = json.loads(os.pread(self._file.fileno(), length, offset))["files"]
-        exist = all("://" in file or os.path.lexists(file) for file in files)
-        return files if exist else None
+            line: dict[str, Any] = json.loads(os.pread(self._file.fileno(), length, offset))
+        exist = all("://" in file or os.path.lexists(file) for file in line["files"])
+        return line if exist else None
 
     def add(self, song: str, content: str | None, result: Mapping[str, Any]) -> None:
         """Append the line of a song; ``result`` has its ``files``, or an ``error``."""

@@ -51,7 +51,7 @@ def write_parquet(manifest: Path) -> None:
 def _schema() -> "pyarrow.Schema":
     import pyarrow as pa
 
-    stem = [("name", pa.string()), ("path", pa.string())]
+    stem = [("name", pa.string()), ("path", pa.string()), ("etag", pa.string())]
     stem += [(name, pa.float64()) for name in ("peak", "loudness", "true_peak")]
     return pa.schema(
         [

@@ -9,10 +9,10 @@ from stemsplitter.catalogue.qualities import better_model_for
 from stemsplitter.catalogue.selection import ModelDownloader, candidates_for
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.library import Progress, Separator
+from stemsplitter.library.analyzing import analyze_song, to_data
 from stemsplitter.mcp_server.jobs import Outcome, Report
 from stemsplitter.separation.layouts import parse_stems
 from stemsplitter.tools import isolating, transformations
-from stemsplitter.tools.analyzing import analyze_song, to_data
 from stemsplitter.tools.transformations import Transformation
 from stemsplitter.tools.transforming import transform
 

@@ -8,11 +8,11 @@ from typing import Any
 import stemsplitter_client as sdk
 
 from stemsplitter.errors import RequestError, StemSplitterError, Stopped
+from stemsplitter.library.server import stems_of
 from stemsplitter.mcp_server.jobs import Outcome, Report
 
 WAIT_S = 24 * 3600.0
 UPLOAD = 0.2  # share of the progress
-LAYOUTS = ("2s", "4s", "6s")
 _LEFT_OUT = (
     "stems",
     "outputs",
@@ -44,9 +44,7 @@ class Remote:
         Raises:
             ServerError: the server refused a request, the split failed, or the server cannot be reached.
         """
-        options: dict[str, Any] = (
-            {"stemModel": stems} if stems in LAYOUTS else {"stems": re.split(r"[, ]+", stems.strip())}
-        )
+        options = stems_of(stems)
         if quality is not None:
             options["quality"] = quality
         with _Errors():

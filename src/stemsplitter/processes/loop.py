@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 from stemsplitter.jobs.claims import Jobs
-from stemsplitter.jobs.models import Job
+from stemsplitter.jobs.models import LOW, Job
 from stemsplitter.jobs.processing import Released
 from stemsplitter.settings import Settings
 from stemsplitter.splits.derived.maker import FileMaker
@@ -20,6 +20,7 @@ from stemsplitter.worker.heartbeat import Heartbeat
 from stemsplitter.worker.maintenance import Maintenance, MaintenanceTask
 
 POLLING_SECONDS = 0.2
+GIVE_WAY_SECONDS = 1.0  # in which a job finds any other free worker
 TOOLS_AT_ONCE = 1
 RELEASE_SECONDS = 20.0
 
@@ -93,8 +94,10 @@ class Worker:
         while not self._stopping.is_set():
             with claiming:
                 job = self._claim(claim)
+            if job is not None and job.priority == LOW:
+                job = self._run_low(job)
             if job is not None:
-                self._run(job)
+                self._run(job, self._abort)
 
     def _claim(self, claim: Callable[[str], Job | None]) -> Job | None:
         if self._stopping.is_set():
@@ -112,12 +115,42 @@ class Worker:
             self._stopping.wait(POLLING_SECONDS * random.uniform(0.8, 1.2))
         return job
 
-    def _run(self, job: Job) -> None:
+    def _run(self, job: Job, abort: threading.Event) -> None:
         try:
             with suppress(Released):
-                self._jobs.run(job, self._abort)
+                self._jobs.run(job, abort)
         except Exception:
             _log.exception("job %s interrupted, to be requeued when the database is available", job.id)
+
+    def _run_low(self, job: Job) -> Job | None:
+        """Run a job of a low priority. If it has to give way to another job, release it and return the other one."""
+        abort, ended, others = threading.Event(), threading.Event(), list[Job]()
+        watching = threading.Thread(target=self._give_way, args=(abort, ended, others), daemon=True)
+        watching.start()
+        self._run(job, abort)
+        ended.set()
+        watching.join()
+        return others[0] if others else None
+
+    def _give_way(self, abort: threading.Event, ended: threading.Event, others: list[Job]) -> None:
+        """Set ``abort`` when a job finds no free worker, after claiming it, or when the worker releases its jobs."""
+        before: set[str] = set()
+        while not ended.wait(GIVE_WAY_SECONDS):
+            if self._abort.is_set():
+                abort.set()
+            if self._stopping.is_set():
+                continue
+            try:
+                waiting = self._jobs.waiting_before()
+                job = self._jobs.claim_before(self._heartbeat.worker_id) if waiting & before else None
+            except Exception:
+                _log.exception("could not look for other jobs, retrying in %g s", GIVE_WAY_SECONDS)
+                continue
+            if job is not None:
+                others.append(job)
+                abort.set()
+                return
+            before = waiting
 
     def _drain(self) -> None:
         """Let running jobs finish within the time that the settings allow, then release the others."""

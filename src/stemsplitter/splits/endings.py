@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 
 from stemsplitter.audio.previews import DEFAULT_CODEC
 from stemsplitter.jobs.endings import JobEndings
-from stemsplitter.jobs.models import FAILED, SUCCEEDED, Job
+from stemsplitter.jobs.models import FAILED, LOW, SUCCEEDED, Job
 from stemsplitter.jobs.service import CANCELED
 from stemsplitter.notices import service as notices
 from stemsplitter.splits.derived import content
@@ -59,6 +59,7 @@ class Endings(JobEndings):
         return SplitView.model_validate(
             {
                 **{name: getattr(split, name) for name in _COLUMNS},
+                "priority": "low" if split.priority == LOW else None,
                 # a failure releases the whole reservation
                 "credits_refunded": split.credits_used if split.status == FAILED else None,
                 "stems": self.urls(split.stems or {}) if split.status == SUCCEEDED else None,

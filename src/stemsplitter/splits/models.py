@@ -49,7 +49,7 @@ class Split(Job):
 SHOWN = (
     "id", "status", "stem_model", "filename", "duration_seconds", "credits_used", "created_at", "updated_at",
     "progress", "output_format", "expires_at", "stems", "error_code", "error_message", "model", "processing",
-    "instruments", "user_metadata", "levels", "analysis", "title", "artist",
+    "instruments", "user_metadata", "levels", "analysis", "title", "artist", "priority",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.cluster.connection import RECONNECT_S, connect, stop_of_task
+from stemsplitter.cluster import RECONNECT_S, connect, stop_of_task
 from stemsplitter.errors import AudioError, ModelError, RequestError, StemSplitterError, Stopped
 from stemsplitter.files.names import shown
 from stemsplitter.files.temporary import remove_abandoned, temporary_folder

@@ -28,6 +28,7 @@ else:
     StemName = Literal[STEM_NAMES]
 Instrument = Literal["vocals", "drums", "bass", "guitar", "piano", "other"]
 Quality = Literal["fast", "balanced", "best"]
+Priority = Literal["normal", "low"]
 if TYPE_CHECKING:
     OutputFormat = str
     BitDepth = str | int
@@ -91,6 +92,11 @@ class CreateSplit(RequestModel):
         "with an unrestricted license; `best`: the same with more overlap, in 1.5 times the time. By default the "
         "server chooses the model.",
     )
+    priority: Priority = Field(
+        "normal",
+        description="`low`: the split runs when no job of a normal priority waits, and starts again later if one comes "
+        "and finds no free worker. It costs the same.",
+    )
     webhook_url: WebhookUrl = None
     metadata: Metadata = Field(default_factory=dict)
 
@@ -147,6 +153,7 @@ class StemLevel(CamelModel):
 class SplitView(JobView):
     """A split. `stems` has a URL for each stem; it is present only if the split has succeeded.
 
+    `priority` is present only if it is `low`.
     `creditsRefunded` is present only if the split has failed or was canceled. `instruments` is present only if the
     request lists them. `levels` is present once the stems are measured, some seconds after the split has succeeded, and
     so is `analysis` if the stems are all of a layout.
@@ -160,6 +167,9 @@ class SplitView(JobView):
     updated_at: Time
     progress: int = Field(ge=0, le=100, description="Percent; never decreases.")
     output_format: OutputFormat
+    priority: Literal["low"] | SkipJsonSchema[None] = Field(
+        None, exclude_if=lambda priority: priority is None
+    )
     expires_at: Time = Field(description="Time at which its files are deleted.")
     credits_refunded: Refunded = None
     stems: dict[str, str] | None = Field(None, exclude_if=lambda stems: stems is None)

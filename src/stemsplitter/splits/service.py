@@ -12,7 +12,7 @@ from stemsplitter.clock import now
 from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database, new_id
 from stemsplitter.idempotency.service import Record
-from stemsplitter.jobs.models import FAILED, QUEUED, SUCCEEDED, UNFINISHED, Job
+from stemsplitter.jobs.models import FAILED, FREE, LOW, QUEUED, SUCCEEDED, UNFINISHED, Job
 from stemsplitter.languages import marked
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.separation.layouts import SIX_STEMS
@@ -89,6 +89,7 @@ class SplitService(SourcedJobService[Split, SplitView]):
             stems=failed.requested_stems,
             instruments=present(failed),
             quality=failed.model.get("quality"),
+            priority="low" if failed.priority == LOW else "normal",
             webhook_url=failed.webhook_url,
             metadata=failed.user_metadata,
         )
@@ -265,6 +266,7 @@ class SplitService(SourcedJobService[Split, SplitView]):
             model_name=entry.name,
             user_metadata=request.metadata,
             webhook_url=request.webhook_url,
+            priority=LOW if request.priority == "low" else FREE,
             progress=0,
             attempts=0,
             trace=tracing.current(),

@@ -11,7 +11,7 @@ from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.child_processes import Message
 from stemsplitter.errors import Stopped
 from stemsplitter.library import Progress
-from stemsplitter.tools.analyzing import analyze_song, to_data
+from stemsplitter.library.analyzing import analyze_song, to_data
 from stemsplitter.tools.isolating import isolate_voice, load_networks
 from stemsplitter.tools.speaking import speak
 from stemsplitter.tools.transformations import Transformation, pitch, slowed_reverb, speed

@@ -68,7 +68,7 @@ class _Service(Collector):
         yield GaugeMetricFamily("stemsplitter_queue_depth", "Queued splits.", value=figures.splits["queued"])
         yield GaugeMetricFamily(
             "stemsplitter_queue_oldest_seconds",
-            "Age of the oldest queued split.",
+            "Age of the oldest queued split without a low priority.",
             value=figures.oldest_queued_s,
         )
         yield from _loads(figures.loads)

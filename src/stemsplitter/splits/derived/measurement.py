@@ -6,8 +6,8 @@ from typing import Any
 
 from stemsplitter.audio.decode import open_source
 from stemsplitter.audio.levels import Levels
+from stemsplitter.library.analyzing import analyze_stems, to_data
 from stemsplitter.separation.layouts import LAYOUTS
-from stemsplitter.tools.analyzing import analyze_stems, to_data
 
 
 def measure(layout: str, masters: Mapping[str, Path]) -> dict[str, Any]:

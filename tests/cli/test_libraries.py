@@ -1,4 +1,4 @@
-"""``split --cluster`` with a cluster in this process and a toy model."""
+"""``split --cluster`` with a cluster in this process and a toy model, and ``split --server``."""
 
 import json
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 
 from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.cli.main import app
-from stemsplitter.cluster import tasks
 from stemsplitter.errors import RequestError
+from stemsplitter.library import separating
 from tests.separation.toy_model import ToyModel, toy_model
 
 __all__ = ["toy_model"]
@@ -33,12 +33,12 @@ def toy(monkeypatch: pytest.MonkeyPatch, toy_model: ToyModel, tmp_path: Path) ->
     monkeypatch.setattr(ModelStore, "is_ready", lambda *_: True)
     monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
-    tasks._loaded.cache_clear()
+    separating._loaded.cache_clear()
     (tmp_path / "in").mkdir()
     for name in ("one", "two"):
         soundfile.write(tmp_path / f"in/{name}.wav", np.full((4_096, 2), 0.1, np.float32), 44_100, "FLOAT")
     yield
-    tasks._loaded.cache_clear()
+    separating._loaded.cache_clear()
 
 
 def run(*arguments: str) -> Any:
@@ -62,8 +62,9 @@ def test_folder_is_separated_on_a_cluster(address: str) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("in", "--zip"), "A cluster does not take --zip"),
-        (("in", "--jobs", "2", "--verify"), "A cluster does not take --verify, --jobs"),
+        (("in", "--zip"), "A library does not take --zip"),
+        (("in", "--jobs", "2"), "A cluster does not take --jobs"),
+        (("in", "-o", "-"), "A library does not take --output -"),
         (("in", "--skip-existing"), "add --manifest FILE"),
         (("in/one.wav",), "in/one.wav is not a folder"),
     ],

@@ -12,8 +12,7 @@ import numpy as np
 from stemsplitter.analysis import Analysis, Analyzer
 from stemsplitter.audio.decode import open_source
 from stemsplitter.audio.tagging import BPM, KEY
-from stemsplitter.library import Progress
-from stemsplitter.library.results import OnProgress
+from stemsplitter.library.results import OnProgress, Progress
 
 
 def analyze_song(

@@ -8,6 +8,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,19 +21,21 @@ from distributed import Client, LocalCluster
 from obstore.exceptions import GenericError
 
 from benchmarks import library_listing
+from stemsplitter import cluster
 from stemsplitter.catalogue.store import ModelStore
-from stemsplitter.cluster import (
+from stemsplitter.errors import RequestError, StemSplitterError, Stopped
+from stemsplitter.library import (
     LibrarySettings,
-    connected,
-    connection,
+    Manifest,
+    SongResult,
+    SongTask,
+    cluster_runs,
     locations,
-    runs,
     separate_library,
+    separating,
     tasks,
 )
-from stemsplitter.cluster.locations import open_location
-from stemsplitter.errors import RequestError, StemSplitterError, Stopped
-from stemsplitter.library.manifest import Manifest
+from stemsplitter.library.locations import open_location
 from stemsplitter.storage.s3 import Bucket
 from tests import buckets
 from tests.separation.toy_model import ToyModel, toy_model
@@ -51,7 +54,7 @@ def client() -> Iterator[Client]:
         "processes": False,
         "dashboard_address": "127.0.0.1:0",
     }
-    with LocalCluster(**options) as cluster, Client(cluster) as client:
+    with LocalCluster(**options) as local, Client(local) as client:
         yield client
 
 
@@ -65,10 +68,10 @@ def toy(monkeypatch: pytest.MonkeyPatch, toy_model: ToyModel, tmp_path: Path) ->
     monkeypatch.setattr("stemsplitter.catalogue.opening.load_model", lambda *_: toy_model)
     monkeypatch.setattr(ModelStore, "is_ready", lambda *_: True)
     monkeypatch.setenv("STEMSPLITTER_CACHE_DIR", str(tmp_path / "cache"))
-    tasks._loaded.cache_clear()
-    monkeypatch.setattr(runs, "PAUSES_S", (0.01,))
+    separating._loaded.cache_clear()
+    monkeypatch.setattr(tasks, "PAUSES_S", (0.01,))
     yield toy_model
-    tasks._loaded.cache_clear()
+    separating._loaded.cache_clear()
 
 
 def write(path: Path, value: float = 0.1) -> Path:
@@ -108,7 +111,7 @@ def test_song_runs_again_when_a_machine_fails(
 ) -> None:
     write(tmp_path / "in/a.wav")
     failures = iter([OSError(28, "No space left on device"), MemoryError()])
-    monkeypatch.setattr(runs, "separate_song", failing(failures))
+    monkeypatch.setattr(cluster_runs, "separate_song", failing(failures))
     assert separate(client, tmp_path / "in", tmp_path / "out") == {"a.wav": None}
 
 
@@ -118,13 +121,13 @@ def test_song_that_no_worker_can_separate_fails_at_last(
     write(tmp_path / "in/a.wav")
     count = []
     monkeypatch.setattr(
-        runs, "separate_song", failing(count.append(1) or MemoryError("all") for _ in range(99))
+        cluster_runs, "separate_song", failing(count.append(1) or MemoryError("all") for _ in range(99))
     )
     errors = separate(client, tmp_path / "in", tmp_path / "out")
     assert errors == {
         "a.wav": "No worker could separate it (MemoryError: all): read the logs of the workers."
     }
-    assert len(count) == runs.MAX_RUNS
+    assert len(count) == cluster_runs.MAX_RUNS
 
 
 def failing(errors: Iterator[BaseException]) -> Any:
@@ -133,7 +136,7 @@ def failing(errors: Iterator[BaseException]) -> Any:
     def separate_song(*arguments: Any) -> Any:
         if error := next(errors, None):
             raise error
-        return tasks.separate_song(*arguments)
+        return separating.separate_song(*arguments)
 
     return separate_song
 
@@ -166,16 +169,16 @@ def test_songs_in_progress_stop_when_the_run_ends(
         write(tmp_path / f"in/{number}.wav", number / 10)
     running, stopped = threading.Event(), threading.Event()
 
-    def separate_song(task: Any, stop: Callable[[], bool]) -> tasks.SongResult:
+    def separate_song(task: Any, stop: Callable[[], bool]) -> SongResult:
         if task.key == "0.wav":
-            return tasks.SongResult(task.key, None, {})
+            return SongResult(task.key, None, {})
         running.set()
         while not stop():
             time.sleep(0.01)
         stopped.set()
         raise Stopped("stopped")
 
-    monkeypatch.setattr(runs, "separate_song", separate_song)
+    monkeypatch.setattr(cluster_runs, "separate_song", separate_song)
     results = separate_library(str(tmp_path / "in"), str(tmp_path / "out"), SETTINGS, client)
     next(results)
     assert running.wait(30) and not stopped.is_set()
@@ -189,16 +192,16 @@ def test_songs_run_again_when_the_scheduler_has_forgotten_them(
     write(tmp_path / "in/a.wav")
     began, calls = threading.Event(), []
 
-    def separate_song(task: Any, stop: Callable[[], bool]) -> tasks.SongResult:
+    def separate_song(task: Any, stop: Callable[[], bool]) -> SongResult:
         calls.append(task.key)
         if len(calls) == 1:
             began.set()
             while not stop():
                 time.sleep(0.01)
-        return tasks.SongResult(task.key, None, {})
+        return SongResult(task.key, None, {})
 
-    monkeypatch.setattr(runs, "separate_song", separate_song)
-    monkeypatch.setattr(runs, "MAX_RUNS", 1)  # it does not count as a failed run
+    monkeypatch.setattr(cluster_runs, "separate_song", separate_song)
+    monkeypatch.setattr(cluster_runs, "MAX_RUNS", 1)  # it does not count as a failed run
     ended: list[Any] = []
     results = separate_library(str(tmp_path / "in"), str(tmp_path / "out"), SETTINGS, client)
     thread = threading.Thread(target=lambda: ended.extend(results))
@@ -213,20 +216,62 @@ def test_songs_run_again_when_the_scheduler_has_forgotten_them(
 
 def test_client_that_gave_up_on_its_scheduler_says_so() -> None:
     with pytest.raises(RequestError, match="does not answer anymore"):
-        runs.check_connection(SimpleNamespace(status="closed"))  # type: ignore[arg-type]
+        cluster_runs.check_connection(SimpleNamespace(status="closed"))  # type: ignore[arg-type]
 
 
-def test_songs_of_a_store_without_entity_tags_are_told_apart(
+def test_songs_of_a_store_without_entity_tags_are_told_apart_by_their_bytes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with buckets.s3_server(tmp_path / "s3") as url:
         buckets.use(url, monkeypatch)
-        for name in ("in/one.wav", "in/two.wav"):
-            write(tmp_path / "s3" / buckets.BUCKET / name)  # it has no tag for files that it did not write
+        for name, value in (("one", 0.1), ("same", 0.1), ("other", 0.2)):
+            # it has no tag for files that it did not write
+            write(tmp_path / "s3" / buckets.BUCKET / f"in/{name}.wav", value)
         library = open_location(f"s3://{buckets.BUCKET}/in")
-        songs = list(library.songs())
-        assert len({song.content for song in songs}) == len(songs) == 2
-        assert all(library.content(song.key) == song.content for song in songs)
+        assert [song.content for song in library.songs()] == [None] * 3
+        contents = {song.key: library.content(song.key) for song in library.songs()}
+        assert contents["one.wav"] == contents["same.wav"] != contents["other.wav"]
+        assert str(contents["one.wav"]).startswith("sha256:")
+
+
+@pytest.mark.parametrize(
+    ("tag", "content"),
+    [
+        ('"0123456789abcdef0123456789abcdef"', 'etag:"0123456789abcdef0123456789abcdef"'),
+        ("0123456789abcdef0123456789abcdef-7", 'etag:"0123456789abcdef0123456789abcdef-7"'),
+        ('"17"', 'etag:"17" s3://a/b.wav'),  # it identifies the versions of this object only
+        ('W/"0123456789abcdef0123456789abcdef"', None),
+        ('""', None),
+        (None, None),
+    ],
+)
+def test_content_is_identified_by_strong_entity_tags(tag: str | None, content: str | None) -> None:
+    assert locations.content_of_tag("s3://a/b.wav", tag) == content
+
+
+def test_library_that_is_its_own_output_or_empty_is_refused(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    with pytest.raises(RequestError, match="cannot be the library and its output"):
+        tasks.song_tasks(folder, folder + "/", SETTINGS)
+    with pytest.raises(RequestError, match="contains no songs"):
+        list(tasks.song_tasks(folder, folder + "/out", SETTINGS))
+
+
+def test_folder_that_cannot_be_read_is_reported(
+    client: Client, toy: ToyModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "in/a/one.wav")
+    (tmp_path / "in/closed").mkdir()
+    scan = os.scandir
+
+    def scandir(path: Any) -> Any:
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)  # root may read all
+    errors = separate(client, tmp_path / "in", tmp_path / "out")
+    assert errors == {"one.wav": None, "closed": "The folder closed cannot be read: change its permissions."}
 
 
 def test_listing_that_breaks_off_goes_on_where_it_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +309,7 @@ def peak_of_listing(path: Path, keys: int, monkeypatch: pytest.MonkeyPatch) -> i
         tracemalloc.start()
         try:
             with closing(Manifest(path, library_listing.SETTINGS.of_result())) as manifest:
-                songs = runs._tasks(*library_listing.LOCATIONS, library_listing.SETTINGS, manifest)
+                songs = tasks.song_tasks(*library_listing.LOCATIONS, library_listing.SETTINGS, manifest)
                 assert [song.key for song in songs] == [library_listing.key(keys - 1)]
             return tracemalloc.get_traced_memory()[1]
         finally:
@@ -279,10 +324,10 @@ def test_few_songs_of_a_large_library_are_submitted_at_a_time(
     def found(self: Any) -> Iterator[Any]:
         for number in range(1_000_000):
             listed.append(number)
-            yield runs.SongTask("in", "out", f"{number}.wav", SETTINGS)
+            yield SongTask("in", "out", f"{number}.wav", SETTINGS)
 
-    monkeypatch.setattr(runs, "_tasks", lambda *_: found(None))
-    monkeypatch.setattr(runs, "separate_song", lambda task, stop: tasks.SongResult(task.key, None, {}))
+    monkeypatch.setattr(cluster_runs, "song_tasks", lambda *_: found(None))
+    monkeypatch.setattr(cluster_runs, "separate_song", lambda task, stop: SongResult(task.key, None, {}))
     results = separate_library("in", "out", SETTINGS, client)
     for _ in range(10):
         next(results)
@@ -297,8 +342,8 @@ def test_songs_of_a_bucket_are_separated_into_a_bucket(
         buckets.use(url, monkeypatch)
         source, output = f"s3://{buckets.BUCKET}/in", f"s3://{buckets.BUCKET}/out"
         store = Bucket(f"s3://{buckets.BUCKET}").open()
-        for name in ("a/one.wav", "two.wav"):
-            obstore.put(store, f"in/{name}", write(tmp_path / "song.wav"))
+        for name, value in (("a/one.wav", 0.1), ("two.wav", 0.3)):
+            obstore.put(store, f"in/{name}", write(tmp_path / "song.wav", value))
         manifest = Manifest(tmp_path / "stems.jsonl", SETTINGS.of_result())
         run = {"manifest": manifest, "skip_existing": True}
         results = list(separate_library(source, output, SETTINGS, client, **run))
@@ -306,6 +351,17 @@ def test_songs_of_a_bucket_are_separated_into_a_bucket(
         assert [result.error for result in results] == [None, None]
         for file in (file for result in results for file in result.fields["files"]):
             assert obstore.head(store, file.removeprefix(f"s3://{buckets.BUCKET}/"))["size"] > 4_096 * 8
+        # with verify, a song whose stems are gone or were replaced is separated again
+        checked = replace(SETTINGS, verify=True)
+        assert list(separate_library(source, output, checked, client, **run)) == []
+        for change in (
+            lambda key: obstore.delete(store, key),
+            lambda key: obstore.put(store, key, b"not a stem"),
+        ):
+            change("out/two.wav/drums.wav")
+            again = list(separate_library(source, output, checked, client, **run))
+            assert [result.song for result in again] == [f"{source}/two.wav"]
+            assert (again[0].fields["encoded_residual_dbfs"] or 0) < -90
         # nothing is left, until a song changes
         assert list(separate_library(source, output, SETTINGS, client, **run)) == []
         obstore.put(store, "in/two.wav", write(tmp_path / "song.wav", 0.2))
@@ -313,7 +369,7 @@ def test_songs_of_a_bucket_are_separated_into_a_bucket(
         assert [result.song for result in again] == [f"{source}/two.wav"]
         manifest.close()
         with (
-            pytest.raises(StemSplitterError, match="does not exist"),
+            pytest.raises(StemSplitterError, match="was deleted since it was listed"),
             open_location(source).reading("no.wav"),
         ):
             pass
@@ -326,7 +382,7 @@ def test_songs_of_a_killed_worker_run_on_another(tmp_path: Path) -> None:
         write(tmp_path / f"in/{number}.wav", number / 10)
     settings = LibrarySettings(stems="2s", threads=1)
     options = {"n_workers": 2, "threads_per_worker": 1, "processes": True, "dashboard_address": "127.0.0.1:0"}
-    with LocalCluster(**options) as cluster, Client(cluster) as client:
+    with LocalCluster(**options) as local, Client(local) as client:
         results = separate_library(str(tmp_path / "in"), str(tmp_path / "out"), settings, client)
         done = [next(results)]
         worker = next(iter(client.run(os.getpid).values()))
@@ -341,8 +397,8 @@ def test_songs_of_a_killed_worker_run_on_another(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "not-there.json"])
 def test_missing_scheduler_is_named(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "CONNECT_S", 0.2)
-    with pytest.raises(RequestError, match="No scheduler answers at"), connected(address):
+    monkeypatch.setattr(cluster, "CONNECT_S", 0.2)
+    with pytest.raises(RequestError, match="No scheduler answers at"), cluster.connected(address):
         pass
 
 
@@ -350,6 +406,6 @@ def test_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "distributed", None)
     with (
         pytest.raises(RequestError, match=r"pip install stemsplitter\[cluster\]"),
-        connected("tcp://there:1"),
+        cluster.connected("tcp://there:1"),
     ):
         pass

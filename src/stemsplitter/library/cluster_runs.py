@@ -7,19 +7,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from stemsplitter.cluster.connection import check_connection, stop_of_task
-from stemsplitter.cluster.locations import Location, open_location
-from stemsplitter.cluster.tasks import LibrarySettings, SongResult, SongTask, separate_song
+from stemsplitter.cluster import check_connection, stop_of_task
 from stemsplitter.library.manifest import Manifest
+from stemsplitter.library.separating import separate_song
+from stemsplitter.library.tasks import (
+    MAX_RUNS,
+    LibrarySettings,
+    SongResult,
+    SongTask,
+    add_to,
+    pause_before,
+    song_tasks,
+)
 
 if TYPE_CHECKING:
     from distributed import Client, Future
-
-MAX_RUNS = 8
-"""Runs of a song whose workers die, or that a worker cannot run: the machines die more often than a song kills them."""
-
-PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
-"""Seconds before a song runs again; the last of them before all further runs."""
 
 _WAIT_S = 5.0
 _log = logging.getLogger(__name__)
@@ -47,36 +49,19 @@ def separate_library(
             ``GPU``.
         manifest: gets a line for each result.
         skip_existing: skip the songs that the manifest has, with their content and the settings.
+
+    Raises:
+        RequestError: ``source`` and ``output`` are the same, or the scheduler does not answer anymore.
+        StorageError: the bucket cannot be listed.
     """
     run = _Run(client, settings)
-    tasks = _tasks(source, output, settings, manifest if skip_existing else None)
+    tasks = song_tasks(source, output, settings, manifest if skip_existing else None)
     try:
         for result in run.results(tasks):
-            if manifest is not None:
-                manifest.add(result.song, result.content, result.fields or {"error": result.error})
+            add_to(manifest, result)
             yield result
     finally:
         run.stop()
-
-
-def _tasks(source: str, output: str, settings: LibrarySettings, done: Manifest | None) -> Iterator[SongTask]:
-    library = open_location(source)
-    inside = _inside(source, output)
-    for song in library.songs():
-        if inside is not None and song.key.startswith(inside):
-            continue  # the stems of earlier songs
-        content = song.content
-        if done is not None:
-            content = content or library.content(song.key)
-            if content is not None and done.finished_files(content) is not None:
-                continue
-        yield SongTask(source, output, song.key, settings, content)
-
-
-def _inside(source: str, output: str) -> str | None:
-    """Return the start of keys in ``source`` that are in ``output``; None if it is elsewhere."""
-    source, output = source.rstrip("/") + "/", output.rstrip("/") + "/"
-    return output[len(source) :] if output.startswith(source) else None
 
 
 @dataclass
@@ -145,18 +130,16 @@ class _Run:
             result: SongResult = future.result()
             return result
         except CancelledError:  # the scheduler has ended, and with it all that it knew
-            self.failed.append((time.monotonic() + PAUSES_S[0], task))
+            self.failed.append((time.monotonic() + pause_before(2), task))
             return None
         except Exception as error:  # of the worker or of the cluster; the songs' own errors are in the result
             count = self.runs[task.key] = self.runs.get(task.key, 1) + 1
             if count <= MAX_RUNS:
                 _log.warning("%s runs again, for %s: %s", task.key, type(error).__name__, error)
-                pause = PAUSES_S[min(count - 2, len(PAUSES_S) - 1)]
-                self.failed.append((time.monotonic() + pause, task))
+                self.failed.append((time.monotonic() + pause_before(count), task))
                 return None
-            location: Location = open_location(task.source)
             message = f"No worker could separate it ({type(error).__name__}: {error}): read the logs of the workers."
-            return SongResult(location.path(task.key), task.content, {}, " ".join(message.split()))
+            return SongResult.failed(task.song, task.content, message)
 
 
 def run_task(task: SongTask) -> SongResult:
