@@ -10,8 +10,10 @@ import pytest
 from stemsplitter.audio.decode import AudioInfo
 from stemsplitter.audio.stem_encoders import WrittenStem
 from stemsplitter.audio.tags import Tags
+from stemsplitter.cli import failures
 from stemsplitter.cli import progress as progress_module
 from stemsplitter.cli import report as module
+from stemsplitter.cli.failures import Tally
 from stemsplitter.cli.output import duration, printable
 from stemsplitter.cli.report import JsonReport, SeparatedSong, TextReport
 from stemsplitter.errors import AudioError, OutputError
@@ -73,7 +75,7 @@ def test_json_events_of_song(capsys: pytest.CaptureFixture[str]) -> None:
         progress(Progress(0.123456, 1.23456, 0.5))
     report.separated(SeparatedSong(SONG, FOLDER, RESULT, PATHS, Verification(-140.04)))
     report.failed(SONG, AudioError("One\nline."))
-    report.finished(1, 1, 2)
+    report.finished(Tally(1, 1, 2))
     assert lines(capsys) == [
         {"event": "fetching", "model": "spleeter_2s", "licence": "MIT", "bytes": 7},
         {"event": "started", "song": "songs/Lied.flac", "model": "spleeter_2s", "device": "cpu (one)"},
@@ -133,7 +135,7 @@ def test_text_of_song(capsys: pytest.CaptureFixture[str]) -> None:
     with report.status("Loading spleeter_2s"), report.separating(SONG, SEPARATOR) as progress:
         progress(Progress(0.5, 1, 1))  # before the first line
     report.separated(SeparatedSong(SONG, FOLDER, RESULT, PATHS))
-    report.finished(1, 0)
+    report.finished(Tally(1, 0))
     out, err = capsys.readouterr()
     assert out.splitlines() == [
         "Lied.flac: 10.0 s of audio in 0.5 s (20.0× real time), spleeter_2s (MIT) on cpu (one)",
@@ -184,7 +186,7 @@ def test_text_of_batch(capsys: pytest.CaptureFixture[str]) -> None:
     report.failed(Path("b.wav"), AudioError("b.wav is\nempty."))
     report.failed(Path("b.wav"), OutputError("vocals.wav cannot be written."))
     report.skipped(Path("c.wav"), Path("stems/c"))
-    report.finished(2, 1, 1)
+    report.finished(Tally(2, 1, 1))
     out, err = capsys.readouterr()
     assert err.splitlines() == [
         "1/3 a.wav: spleeter_2s on cpu (one)",
@@ -246,3 +248,30 @@ def test_row_19_both_models_are_named_with_license(capsys: pytest.CaptureFixture
         {"name": "builtin_6s", "licence": "MIT"},
         {"name": "spleeter_2s", "licence": "MIT"},
     ]
+
+
+def test_failures_of_many_songs_are_listed_at_the_end(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures, "LISTED", 2)
+    report = TextReport(20)
+    for number in range(3):
+        report.failed(Path(f"songs/{number}.mp3"), AudioError("It is empty."))
+    report.finished(Tally(17, 3), has_manifest=True)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[3:] == [
+        "Failed:",
+        "  songs/0.mp3: It is empty.",
+        "  songs/1.mp3: It is empty.",
+        "  and 1 more, which are in the manifest.",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("separated", "failed", "allowed", "has_failed"),
+    [(9, 1, 0, True), (9, 1, 10, False), (8, 2, 10, True), (0, 0, 0, False), (0, 3, 100, False)],
+)
+def test_run_fails_by_the_share_of_its_songs(
+    separated: int, failed: int, allowed: float, has_failed: bool
+) -> None:
+    assert Tally(separated, failed, skipped=100).has_failed(allowed) == has_failed
