@@ -38,6 +38,8 @@ def test_the_library_is_importable_from_the_package() -> None:
     from stemsplitter import Separator, library
 
     assert Separator is library.Separator
-    assert set(library.__all__) < set(stemsplitter.__all__) and "Separator" in dir(stemsplitter)
+    assert set(stemsplitter.__all__) - {"__version__"} < set(library.__all__)
+    assert all(hasattr(library, name) for name in library.__all__) and "Separator" in dir(stemsplitter)
+    assert library.separate_library.__module__ == "stemsplitter.library.cluster_runs"
     with pytest.raises(AttributeError, match="has no attribute 'Splitter'"):
         _ = stemsplitter.Splitter
