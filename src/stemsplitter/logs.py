@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 # keys, secrets and tokens anywhere in a line
-_SECRET = re.compile(r"(ast_live_|whsec_|Bearer\s+)[A-Za-z0-9+/=_.\-]{4,}")
+_SECRET = re.compile(r"(ast_(?:live|test)_|whsec_|Bearer\s+)[A-Za-z0-9+/=_.\-]{4,}")
 
 
 def configure(level: str) -> None:

@@ -102,9 +102,15 @@ def server(make_server: Callable[..., Server]) -> Iterator[Server]:
 
 
 @pytest.fixture
-def key(server: Server) -> str:
+def email() -> str:
+    """Address of a new account."""
+    return f"{secrets.token_hex(8)}@example.org"
+
+
+@pytest.fixture
+def key(server: Server, email: str) -> str:
     """API key of a new account."""
-    return server.new_key(f"{secrets.token_hex(8)}@example.org")
+    return server.new_key(email)
 
 
 @pytest.fixture(scope="session")

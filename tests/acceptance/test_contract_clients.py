@@ -11,6 +11,7 @@ import pytest
 from aistemsplitter import AIStemSplitter, AIStemSplitterError
 
 from stemsplitter.audio.decode import open_source
+from stemsplitter.test_mode.song import SECONDS as BUILT_IN_SECONDS
 
 from .server import Server
 
@@ -55,6 +56,30 @@ def test_python_client_uploads_splits_and_downloads(
             file.write_bytes(response.read())
         assert length_of(file) == SECONDS * 44_100
     assert client.get_credits()["balance"] == before["balance"] - SECONDS
+
+
+def test_python_client_works_with_a_test_key(
+    client: AIStemSplitter, server: Server, email: str, song: Path, tmp_path: Path
+) -> None:
+    test_key = server.command("keys", "create", email, "--test").strip()
+    tests = AIStemSplitter(test_key, base_url=f"{server.url}/v1")
+    before = client.get_credits()["balance"]
+    uploaded = tests.upload_audio(song.read_bytes(), filename="Lied.flac", content_type="audio/flac")
+    created = tests.create_split({"input": uploaded["input"], "stemModel": "4s", "outputFormat": "flac"})
+    assert created["creditsUsed"] == SECONDS
+    split = tests.wait_for_split(created["id"], timeout=LIMIT_S, interval=0.2)
+    assert (split["status"], split["test"], list(split["stems"])) == ("succeeded", True, FOUR), split
+    for stem, url in split["stems"].items():
+        with urllib.request.urlopen(url, timeout=LIMIT_S) as response:
+            (tmp_path / stem).write_bytes(response.read())
+        assert length_of(tmp_path / stem) == BUILT_IN_SECONDS * 44_100
+    failing = tests.upload_audio(song.read_bytes(), filename="test-failed.flac", content_type="audio/flac")
+    failed = tests.create_split({"input": failing["input"]})
+    assert tests.wait_for_split(failed["id"], timeout=LIMIT_S, interval=0.2)["status"] == "failed"
+    assert tests.get_credits()["balance"] == 100_000 and client.get_credits()["balance"] == before
+    with pytest.raises(AIStemSplitterError) as raised:
+        client.get_split(created["id"])
+    assert raised.value.status_code == 404
 
 
 def test_python_client_reads_errors(client: AIStemSplitter, server: Server) -> None:

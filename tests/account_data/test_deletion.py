@@ -132,6 +132,36 @@ def test_keys_and_password_of_a_deleted_account_stop(services: Services, account
         assert session.scalars(select(ApiKey)).all() == []
 
 
+@pytest.fixture
+def of_tests(services: Services, account: str) -> str:
+    """The test account of the account, with a split, an upload and an event."""
+    test_account = services.accounts.test_account(account)
+    with services.database.write() as session:
+        session.add(new_split(test_account, status="succeeded", finished_at=now(), filename=SECRET))
+        services.webhooks.send_test(session, test_account, f"https://example.org/{SECRET}")
+    upload_file(services, test_account, f"{SECRET}.flac", b"fLaC" + bytes(100))
+    return test_account
+
+
+def test_deletion_and_export_have_what_test_keys_created(
+    services: Services, account: str, of_tests: str
+) -> None:
+    made = json.loads("".join(stream_export(services.database, account)))
+    marked = {name: [row for row in rows if row.get("test")] for name, rows in made.items()}
+    assert {name for name, rows in marked.items() if rows} == {
+        "jobs", "uploads", "webhookEvents", "webhookDeliveries"
+    }  # fmt: skip
+    assert all(len(made[name]) > len(rows) for name, rows in marked.items() if rows)
+    assert [row["email"] for row in made["account"]] == [EMAIL]
+    with pytest.raises(NotFound):
+        services.account_deletion.delete(of_tests)
+    services.account_deletion.delete(account)
+    after = dump(services)
+    assert all(text not in after for text in (EMAIL, SECRET))
+    with services.database.read() as session:
+        assert session.scalars(select(WebhookEvent)).all() == []
+
+
 def test_every_table_of_accounts_is_deleted_or_kept_on_purpose() -> None:
     owned = {
         table.name

@@ -190,6 +190,7 @@ PLACES = (
     Place("requests", "/developer/requests", "member"),
     Place("requests-none", "/developer/requests", "newcomer"),
     Place("webhooks", "/developer/webhooks", "member"),
+    Place("webhooks-test", "/developer/webhooks?mode=test", "member"),
     Place("webhooks-none", "/developer/webhooks", "newcomer"),
     Place("webhooks-secret", "/developer/webhooks", "member", _rotate),
     Place(

@@ -1,7 +1,10 @@
 """The script of all pages, and pages without scripts."""
 
+import json
+import urllib.request
+
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from stemsplitter.console.developer import curl_command
 from tests.acceptance.server import Server
@@ -26,6 +29,45 @@ def test_new_key_and_curl_command_are_copied(browser: Browser, filled: tuple[Ser
         expect(page.locator("#toasts").get_by_text("Copied.")).to_have_count(2)
         assert page.evaluate("navigator.clipboard.readText()") == curl_command(server.url, key)
         assert (seen.foreign, seen.complaints) == ([], [])
+
+
+def test_test_key_is_made_beside_live_keys(browser: Browser, filled: tuple[Server, Sample]) -> None:
+    """The label and the prefix say which it is; its requests are listed with it, and its webhooks in test mode."""
+    server, sample = filled
+    with window(browser, server.url, sample.sessions["newcomer"]) as (page, seen):
+        page.goto("/developer")
+        page.get_by_label("Key name").fill("for the tests")
+        page.get_by_label("Type").select_option("Test")
+        page.get_by_role("button", name="Create key").click()
+        expect(page.get_by_role("heading", name="Your new test key")).to_be_visible()
+        key = page.locator("#key").inner_text()
+        row = page.get_by_role("row").filter(has_text="for the tests")
+        expect(row.locator(".badge")).to_have_text("Test")
+        expect(row).to_contain_text(key[: len("ast_test_abc")])
+        request = urllib.request.Request(
+            f"{server.url}/v1/credits", headers={"Authorization": f"Bearer {key}"}
+        )
+        assert json.load(urllib.request.urlopen(request))["data"]["balance"] == 100_000
+        expect(_requests(page)).to_contain_text("GET /v1/credits")
+        page.goto("/developer/webhooks")
+        page.get_by_role("link", name="Test", exact=True).click()
+        page.get_by_role("button", name="Create secret").click()
+        expect(page.get_by_role("button", name="Copy secret")).to_be_visible()
+        expect(page.get_by_role("link", name="Test", exact=True)).to_have_attribute("aria-current", "true")
+        page.get_by_role("link", name="Live", exact=True).click()
+        expect(page.get_by_role("button", name="Create secret")).to_be_visible()
+        assert (seen.foreign, seen.complaints) == ([], [])
+
+
+def _requests(page: Page) -> Locator:
+    """Return the row of the request of the test key, which is written within some seconds."""
+    row = page.get_by_role("row").filter(has_text="for the tests").filter(has=page.locator(".badge.plain"))
+    for _ in range(20):
+        page.goto("/developer/requests")
+        if row.count():
+            break
+        page.wait_for_timeout(500)
+    return row
 
 
 def test_text_is_selected_without_clipboard(browser: Browser, filled: tuple[Server, Sample]) -> None:

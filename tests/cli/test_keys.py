@@ -40,6 +40,15 @@ def test_create_prints_the_key_alone(account: str) -> None:
     assert owner(done.stdout.strip()) == account
 
 
+def test_test_key_belongs_to_the_test_account(account: str) -> None:
+    key = run("create", EMAIL, "--test").stdout.strip()
+    assert re.fullmatch(r"ast_test_[0-9A-Za-z]{32}", key) and owner(key) == f"test_{account}"
+    assert account in CliRunner().invoke(app, ["accounts", "list"]).stdout
+    assert "test_" not in CliRunner().invoke(app, ["accounts", "list"]).stdout
+    done = CliRunner().invoke(app, ["credits", "grant", f"test_{account}", "10"])
+    assert isinstance(done.exception, NotFound)
+
+
 def test_list_shows_prefix_but_no_key(account: str) -> None:
     shown = [run("create", account, "--name", name).stdout.strip() for name in ("laptop", "server")]
     owner(shown[1])

@@ -35,6 +35,25 @@ def test_new_key_is_shown_once(services: Services, browser: Browser, account_id:
     assert answer.status_code == 200
 
 
+def test_test_key_is_marked(services: Services, browser: Browser, account_id: str) -> None:
+    answer = browser.post("/developer/keys", data={"csrf": browser.csrf, "name": "tests", "kind": "test"})
+    shown = re.search(r"ast_test_[0-9A-Za-z]{32}", answer.text)
+    assert shown and "Your new test key" in answer.text and "pay nothing" in answer.text
+    caller = authenticate(services.accounts, services.database, shown[0])
+    assert (caller.account_id, caller.owner_id) == (f"test_{account_id}", account_id)
+    assert '<span class="badge plain">Test</span>' in browser.get("/developer").text
+    assert browser.get("/v1/credits", headers={"Authorization": f"Bearer {shown[0]}"}).json()["data"] == {
+        "balance": 100_000,
+        "unit": "seconds",
+    }
+    services.api_requests.write()
+    requests = browser.get("/developer/requests").text
+    assert "<code>GET /v1/credits</code>" in requests and '<span class="badge plain">Test</span>' in requests
+    check(browser, "/developer")
+    refused = browser.post("/developer/keys", data={"csrf": browser.csrf, "kind": "other"})
+    assert refused.status_code == 422 and len(keys(services, account_id)) == 1
+
+
 def test_renamed_key_is_escaped(services: Services, browser: Browser, account_id: str) -> None:
     csrf = browser.csrf
     browser.post("/developer/keys", data={"csrf": csrf, "name": "old name"})

@@ -153,3 +153,33 @@ def test_resources_of_other_accounts_are_not_found(
 def test_form_requires_csrf_token(browser: Browser, path: str) -> None:
     answer = browser.post(f"{PATH}/{path}", data={"url": "http://127.0.0.1/"})
     assert answer.status_code == 403
+
+
+def test_test_mode_shows_what_test_keys_have(
+    services: Services, browser: Browser, account_id: str, receiver: Site
+) -> None:
+    """Pages of either mode have the secret, the endpoints and the deliveries of its keys, and links that stay in it."""
+    csrf = browser.csrf
+    shown = browser.post("/developer/webhooks/secret?mode=test", data={"csrf": csrf}).text
+    assert re.search("whsec_[^<]+", shown)
+    made = browser.post(
+        "/developer/endpoints?mode=test", data={"csrf": csrf, "url": receiver.url, "events": ["*"]}
+    )
+    endpoint = re.search("/developer/endpoints/(whe_[0-9A-Za-z]+)/test\\?mode=test", made.text)
+    assert endpoint
+    sent = browser.post(f"/developer/endpoints/{endpoint[1]}/test?mode=test", data={"csrf": csrf})
+    delivery = sent.headers["location"]
+    assert re.fullmatch("/developer/webhooks/dlv_[0-9A-Za-z]+\\?mode=test", delivery)
+    for path in ("/developer/webhooks", "/developer/endpoints"):
+        check(browser, f"{path}?mode=test")
+        listed, live = browser.get(f"{path}?mode=test").text, browser.get(path).text
+        assert receiver.url in listed and receiver.url not in live
+        for target in re.findall(r'(?:action|href)="(/developer/(?:webhooks|endpoints)/[^"]+)"', listed):
+            assert target.endswith("mode=test"), target
+    for url in (delivery, f"/developer/endpoints/{endpoint[1]}?mode=test"):
+        check(browser, url)
+        assert browser.get(url).status_code == 200
+        assert browser.get(url.removesuffix("?mode=test")).status_code == 404
+    with services.database.read() as session:
+        assert services.webhook_secrets.list_secrets(session, account_id) == []
+    assert browser.get("/developer/webhooks?mode=other").status_code == 422

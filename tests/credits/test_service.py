@@ -6,10 +6,11 @@ from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from stemsplitter import account_ids
 from stemsplitter.accounts.models import Account
 from stemsplitter.credits import service as module
 from stemsplitter.credits.models import LedgerEntry
-from stemsplitter.credits.service import MAX_AMOUNT, CreditService, Discrepancy
+from stemsplitter.credits.service import MAX_AMOUNT, TEST_BALANCE, CreditService, Discrepancy
 from stemsplitter.database import Database
 from stemsplitter.service_errors import Conflict, InsufficientCredits, NotFound, ValidationFailed
 from stemsplitter.settings import Settings
@@ -54,6 +55,23 @@ def test_succeeded_split_costs_its_hold(database: Database, credits: CreditServi
             ("hold", -214, "split_1"),
             ("settle", 0, "split_1"),
         ]
+
+
+def test_test_account_has_a_balance_and_no_ledger(
+    database: Database, credits: CreditService, account: str
+) -> None:
+    test_account = account_ids.of_tests(account)
+    with database.write() as session:
+        session.add(Account(id=test_account, email="test"))
+        session.flush()
+        credits.check_some(session, test_account)
+        assert credits.hold(session, test_account, "split_1", 10**9) == 10**9
+        assert credits.balance(session, test_account) == TEST_BALANCE
+        assert session.scalars(select(LedgerEntry)).all() == []
+        credits.purchase(session, account, 600, "payment")
+        assert credits.has_bought(session, test_account)
+    with pytest.raises(IntegrityError), database.write() as session:
+        credits.grant(session, test_account, 1)
 
 
 def test_failed_split_costs_nothing(database: Database, credits: CreditService, account: str) -> None:

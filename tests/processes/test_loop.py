@@ -349,6 +349,9 @@ class FaultyJobs:
     def claim_tool(self, worker_id: str) -> None:
         return None
 
+    def claim_test(self, worker_id: str) -> None:
+        return None
+
     def run(self, job: SimpleNamespace, abort: threading.Event) -> None:
         self.calls.append(job.id)
         raise OSError("the database is unavailable again")

@@ -93,6 +93,8 @@ export interface AudioSplit extends CreatedSplit {
   outputFormat: string;
   expiresAt: string;
   creditsRefunded?: number;
+  /** Present only if a test key created it. */
+  test?: true;
   /** Link of each stem, once the split has succeeded. */
   stems?: Record<string, string>;
   error: null | { code: string; message: string };

@@ -7,6 +7,7 @@ from typing import Any, Final
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from stemsplitter import account_ids
 from stemsplitter.accounts.models import Account, AddressLink, ApiKey, WebhookSecret
 from stemsplitter.api_requests.models import ApiRequest
 from stemsplitter.clock import now
@@ -44,7 +45,7 @@ class AccountDeletion:
         self._database, self._endings = database, endings
 
     def delete(self, account_id: str) -> None:
-        """Delete all data of the account but its ledger and its payments, which keep its id.
+        """Delete all data of the account and of its test account but its ledger and its payments, which keep its id.
 
         Its keys and sessions end at once. Its jobs are canceled, and expire: maintenance deletes their files within
         minutes, and uploads that no job uses within a day.
@@ -55,13 +56,15 @@ class AccountDeletion:
         """
         with self._database.write() as session:
             account = session.get(Account, account_id, with_for_update=True)
-            if account is None or account.email.startswith(DELETED):
+            is_test = account_ids.is_test(account_id)
+            if account is None or is_test or account.email.startswith(DELETED):
                 raise NotFound(f"There is no account {account_id}: check the id.")
             _check_is_not_last(session, account)
-            self._end_jobs(session, account_id)
-            _expire_uploads(session, account_id)
-            for table in ROWS:
-                session.execute(delete(table).where(table.__table__.c.account_id == account_id))
+            for each in account_ids.both(account_id):
+                self._end_jobs(session, each)
+                _expire_uploads(session, each)
+                for table in ROWS:
+                    session.execute(delete(table).where(table.__table__.c.account_id == each))
             account.email, account.name, account.password_hash = f"{DELETED}{account_id}", "", None
             account.role, account.verified_at = "user", None
             account.mail_done = account.mail_low_credits = False

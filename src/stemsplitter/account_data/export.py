@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from sqlalchemy import Column, Table, select
 
+from stemsplitter import account_ids
 from stemsplitter.accounts.models import Account, ApiKey, WebhookSecret
 from stemsplitter.api_requests.models import ApiRequest
 from stemsplitter.credits.models import LedgerEntry
@@ -70,7 +71,10 @@ PARTS: Final[dict[str, tuple[type[Base], tuple[str, ...]]]] = {
 
 
 def stream_export(database: Database, account_id: str) -> Iterator[str]:
-    """Yield the document: an object with a list for each of :data:`PARTS`. Each query is a transaction of its own."""
+    """Yield the document: an object with a list for each of :data:`PARTS`. Each query is a transaction of its own.
+
+    What test keys have created is marked with ``"test": true``.
+    """
     opening = "{"
     for name, (model, columns) in PARTS.items():
         yield f"{opening}\n{json.dumps(name)}: ["
@@ -90,14 +94,17 @@ def _rows(
     assert isinstance(table, Table)
     key: Column[Any] = next(iter(table.primary_key.columns))
     owner = table.c.id if model is Account else table.c.account_id
-    query = select(key.label("_key"), *(table.c[name] for name in columns)).where(owner == account_id)
+    accounts = (account_id,) if model is Account else account_ids.both(account_id)
+    chosen = (key.label("_key"), owner.label("_owner"), *(table.c[name] for name in columns))
+    query = select(*chosen).where(owner.in_(accounts))
     after = None
     while True:
         page = query.order_by(key).limit(ROWS)
         with database.read() as session:
             rows = session.execute(page if after is None else page.where(key > after)).mappings().all()
         for row in rows:
-            yield {_camel(name): row[name] for name in columns}
+            mark = {"test": True} if account_ids.is_test(row["_owner"]) else {}
+            yield {_camel(name): row[name] for name in columns} | mark
         if len(rows) < ROWS:
             return
         after = rows[-1]["_key"]

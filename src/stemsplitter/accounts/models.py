@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
+from stemsplitter.accounts import keys
 from stemsplitter.clock import now
 from stemsplitter.database import Base, UtcDateTime, new_id
 
@@ -12,7 +13,8 @@ ROLES = ("user", "operator")
 
 
 class Account(Base):
-    """An account, which owns API keys, credits and splits."""
+    """An account, which owns API keys, credits and splits; or the test account of one: see
+    :mod:`stemsplitter.account_ids`."""
 
     __tablename__ = "accounts"
     __table_args__ = (
@@ -53,7 +55,7 @@ class AddressLink(Base):
 
 
 class ApiKey(Base):
-    """An API key, stored as its SHA-256."""
+    """An API key, stored as its SHA-256. A test key belongs to the owner, and what it creates to the test account."""
 
     __tablename__ = "api_keys"
 
@@ -65,6 +67,11 @@ class ApiKey(Base):
     created_at: Mapped[datetime] = mapped_column(UtcDateTime, default=now)
     last_used_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
     revoked_at: Mapped[datetime | None] = mapped_column(UtcDateTime)
+
+    @property
+    def is_test(self) -> bool:
+        """True for a test key."""
+        return keys.is_test_key(self.prefix)
 
 
 class WebhookSecret(Base):

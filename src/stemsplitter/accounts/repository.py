@@ -6,15 +6,18 @@ from datetime import datetime
 from sqlalchemy import delete, or_, select, update
 from sqlalchemy.orm import Session
 
+from stemsplitter import account_ids
 from stemsplitter.accounts.models import Account, AddressLink, ApiKey, WebhookSecret
 from stemsplitter.database import is_one_of
 from stemsplitter.database.paging import page
 from stemsplitter.service_errors import NotFound
 
+_IS_LIVE = ~Account.id.startswith(account_ids.TEST_PREFIX, autoescape=True)
+
 
 def account(session: Session, account_id: str) -> Account:
-    """Return an account. Raises NotFound."""
-    if found := session.get(Account, account_id):
+    """Return an account that is no test account. Raises NotFound."""
+    if not account_ids.is_test(account_id) and (found := session.get(Account, account_id)):
         return found
     raise NotFound(f"There is no account {account_id}: check the id.")
 
@@ -33,18 +36,18 @@ def account_of_email(session: Session, email: str) -> Account | None:
 
 
 def accounts(session: Session) -> Sequence[Account]:
-    """Return all accounts, oldest first."""
-    return session.scalars(select(Account).order_by(Account.created_at, Account.id)).all()
+    """Return all accounts but test accounts, oldest first."""
+    return session.scalars(select(Account).where(_IS_LIVE).order_by(Account.created_at, Account.id)).all()
 
 
 def search(
     session: Session, text: str, *, limit: int, cursor: str | None
 ) -> tuple[Sequence[Account], str | None]:
-    """Return a page of the accounts whose address or name contains ``text`` or whose id it is."""
+    """Return a page of the accounts, test accounts aside, whose address or name contains ``text`` or whose id it is."""
     order = (Account.created_at, Account.id)
     contains = (column.icontains(text, autoescape=True) for column in (Account.email, Account.name))
     only = [or_(*contains, Account.id == text)] if text else []
-    return page(session, select(Account), order, limit=limit, cursor=cursor, only=only)
+    return page(session, select(Account).where(_IS_LIVE), order, limit=limit, cursor=cursor, only=only)
 
 
 def emails(session: Session, account_ids: Collection[str]) -> dict[str, str]:
@@ -112,6 +115,19 @@ def keys(session: Session, account_id: str) -> Sequence[ApiKey]:
 def key(session: Session, key_id: str) -> ApiKey | None:
     """Return a key."""
     return session.get(ApiKey, key_id)
+
+
+def has_test_account(session: Session, owner: str) -> bool:
+    """Return true if an account has a test account."""
+    return session.get(Account, account_ids.of_tests(owner)) is not None
+
+
+def add_test_account(session: Session, owner: str) -> None:
+    """Create the test account of an account, which the caller has locked, unless it exists."""
+    if not has_test_account(session, owner):
+        # without "@" nobody can sign in with it
+        session.add(Account(id=account_ids.of_tests(owner), email=f"test:{owner}", mail_low_credits=False))
+        session.flush()
 
 
 def record_use(session: Session, key_id: str, at: datetime, unless_since: datetime) -> None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from stemsplitter import refusals
+from stemsplitter import account_ids, refusals
 from stemsplitter.accounts import keys, passwords, repository
 from stemsplitter.accounts.models import ROLES, Account, ApiKey
 from stemsplitter.clock import now
@@ -28,11 +28,16 @@ _MAX_EMAIL_LENGTH = 254  # RFC 5321
 
 @dataclass(frozen=True)
 class Caller:
-    """The account and the API key of a request."""
+    """The account and the API key of a request; the test account if it is a test key."""
 
     account_id: str
     key_id: str
     last_used_at: datetime | None
+
+    @property
+    def owner_id(self) -> str:
+        """The account whose limits apply, and which sees the requests of its keys."""
+        return account_ids.owner(self.account_id)
 
 
 class AccountService:
@@ -235,7 +240,9 @@ class AccountService:
         """Enable the account's keys and password again. Raises NotFound."""
         repository.account(session, account_id).disabled_at = None
 
-    def create_key(self, session: Session, account_id: str, name: str) -> tuple[ApiKey, str]:
+    def create_key(
+        self, session: Session, account_id: str, name: str, *, is_test: bool = False
+    ) -> tuple[ApiKey, str]:
         """Create an API key. The second value is the key itself, which is not stored and shown once.
 
         Raises:
@@ -247,7 +254,9 @@ class AccountService:
         if sum(key.revoked_at is None for key in repository.keys(session, account_id)) >= self._max_api_keys:
             refusals.count("API keys")
             raise Conflict(f"The account has {self._max_api_keys} API keys: revoke one that is not used.")
-        shown = keys.new_key()
+        if is_test:
+            repository.add_test_account(session, account.id)
+        shown = keys.new_key(is_test=is_test)
         key = ApiKey(
             account_id=account.id,
             name=_checked_name(name),
@@ -257,6 +266,16 @@ class AccountService:
         session.add(key)
         session.flush()
         return key, shown
+
+    def test_account(self, account_id: str) -> str:
+        """Return the id of the account's test account; it is created when needed. Raises NotFound."""
+        with self._database.read() as session:
+            if repository.has_test_account(session, account_id):
+                return account_ids.of_tests(account_id)
+        with self._database.write() as session:
+            repository.lock_account(session, account_id)
+            repository.add_test_account(session, account_id)
+        return account_ids.of_tests(account_id)
 
     def list_keys(self, session: Session, account_id: str) -> Sequence[ApiKey]:
         """Return the account's keys, oldest first, including revoked ones."""
@@ -283,7 +302,10 @@ class AccountService:
         """Return the caller of each key; None if the key is malformed, unknown or revoked, or its account disabled."""
         hashes = [keys.hash_key(key) if keys.is_key(key) else "" for key in api_keys]
         found = repository.keys_of_hashes(session, set(hashes) - {""}) if any(hashes) else {}
-        return [None if key_hash not in found else Caller(*found[key_hash]) for key_hash in hashes]
+        return [
+            _caller(key, *found[key_hash]) if key_hash in found else None
+            for key, key_hash in zip(api_keys, hashes, strict=True)
+        ]
 
     def record_use_later(self, callers: Collection[Caller]) -> None:
         """Record that keys are used now, as :meth:`record_use` does, without waiting for the database."""
@@ -303,6 +325,11 @@ class AccountService:
         if key is None or key.account_id != account_id:
             raise NotFound(f"There is no API key {key_id}: check the id.")
         return key
+
+
+def _caller(key: str, account_id: str, key_id: str, last_used_at: datetime | None) -> Caller:
+    is_test = keys.is_test_key(key)
+    return Caller(account_ids.of_tests(account_id) if is_test else account_id, key_id, last_used_at)
 
 
 def _is_use_due(caller: Caller, at: datetime) -> bool:

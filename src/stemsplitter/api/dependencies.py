@@ -17,7 +17,7 @@ from stemsplitter.services import Services
 ID: Final = r"^[0-9A-Za-z_]{1,64}$"
 Cursor = Annotated[str | None, Query(pattern=ID, description="`nextCursor` of the previous page.")]
 
-_bearer = HTTPBearer(scheme_name="apiKey", bearerFormat="ast_live_…", auto_error=False)
+_bearer = HTTPBearer(scheme_name="apiKey", bearerFormat="ast_live_… or ast_test_…", auto_error=False)
 
 
 async def get_services(request: Request) -> Services:

@@ -14,6 +14,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from starlette.concurrency import run_in_threadpool
 from starlette.types import Receive, Scope, Send
 
+from stemsplitter import account_ids
 from stemsplitter.jobs.models import UNFINISHED
 from stemsplitter.jobs.schemas import JobView
 from stemsplitter.service_errors import RateLimited
@@ -52,7 +53,8 @@ def event_stream(
 
 
 class OpenStreams:
-    """Counts the open event streams, or other ``what``, of accounts on this process. Thread-safe."""
+    """Counts the open event streams, or other ``what``, of accounts on this process, those of a test account as its
+    owner's. Thread-safe."""
 
     def __init__(self, limit: int, what: str = "event streams") -> None:
         self._limit, self._what = limit, what
@@ -61,19 +63,21 @@ class OpenStreams:
 
     def add(self, account_id: str) -> None:
         """Count a stream. Raises RateLimited if the account has as many as it may have."""
+        owner = account_ids.owner(account_id)
         with self._lock:
-            if self._open[account_id] >= self._limit:
+            if self._open[owner] >= self._limit:
                 raise RateLimited(
                     f"{self._limit} {self._what} of this account are open: close one first.", self._what
                 )
-            self._open[account_id] += 1
+            self._open[owner] += 1
 
     def remove(self, account_id: str) -> None:
         """Count a stream as closed."""
+        owner = account_ids.owner(account_id)
         with self._lock:
-            self._open[account_id] -= 1
-            if not self._open[account_id]:
-                del self._open[account_id]
+            self._open[owner] -= 1
+            if not self._open[owner]:
+                del self._open[owner]
 
     def count(self) -> int:
         """Return the number of open streams."""

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -66,6 +67,14 @@ class Peaks:
         scaled = np.rint(points * np.float32(gain * _FULL_SCALE)).clip(-_FULL_SCALE, _FULL_SCALE)
         pairs: Points = scaled.astype(np.int8).reshape(-1, 2)
         return pairs
+
+
+def write_peaks(folder: Path, encoded: bytes) -> dict[str, str]:
+    """Write encoded peaks, and their overview. Returns the paths of ``peaks`` and ``overview``."""
+    files = {"peaks": folder / FILE_NAME, "overview": folder / OVERVIEW_NAME}
+    files["peaks"].write_bytes(encoded)
+    files["overview"].write_bytes(overview(encoded))
+    return {name: str(path) for name, path in files.items()}
 
 
 def overview(encoded: bytes, most: int = OVERVIEW_POINTS) -> bytes:

@@ -14,12 +14,15 @@ app = typer.Typer(help="Create, list and revoke API keys.", no_args_is_help=True
 def create(
     account: AccountName,
     name: Annotated[str, typer.Option("--name", help="Name of the key.")] = "",
+    test: Annotated[
+        bool, typer.Option("--test", help="Create a test key, which splits a built-in song without credits.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Create an API key. It is printed once; only its hash is stored."""
     with open_services(data_dir) as services, services.database.write() as session:
         found = services.accounts.find_account(session, account)
-        key, shown = services.accounts.create_key(session, found.id, name)
+        key, shown = services.accounts.create_key(session, found.id, name, is_test=test)
     print(shown)
     print_message(f"Save the key: it is not shown again. Its ID is {key.id}.")
 

@@ -1,10 +1,11 @@
 """API keys of the account."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Form, Path, Query, Request
 from starlette.responses import Response
 
+from stemsplitter.accounts.keys import is_test_key
 from stemsplitter.api.dependencies import ID, Cursor, ServicesDep
 from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.rendering import page
@@ -36,11 +37,19 @@ def list_keys(request: Request, services: ServicesDep, signed_in: SignedInDep) -
 
 
 @router.post("/developer/keys")
-def create_key(request: Request, services: ServicesDep, signed_in: SignedInDep, name: Name = "") -> Response:
+def create_key(
+    request: Request,
+    services: ServicesDep,
+    signed_in: SignedInDep,
+    name: Name = "",
+    kind: Annotated[Literal["live", "test"], Form()] = "live",
+) -> Response:
     """Create a key and show it in the response: only its hash is stored."""
     try:
         with services.database.write() as session:
-            _, shown = services.accounts.create_key(session, signed_in.account.id, name)
+            _, shown = services.accounts.create_key(
+                session, signed_in.account.id, name, is_test=kind == "test"
+            )
     except ServiceError as error:
         return _page(request, services, signed_in, error=error)
     return _page(request, services, signed_in, shown=shown)
@@ -84,6 +93,7 @@ def list_requests(
         "requests.html",
         keys=keys,
         names={each.id: each.name or each.prefix for each in keys},
+        tests={each.id for each in keys if each.is_test},
         chosen=key,
         found=found,
         cursor=cursor,
@@ -106,6 +116,7 @@ def _page(
         status=error.status if error else 200,
         keys=sorted(keys, key=lambda key: (key.revoked_at is not None, -key.created_at.timestamp())),
         shown=shown,
+        is_test=is_test_key(shown),
         curl=curl_command(services.settings.base_url, shown),
         error=str(error) if error else "",
     )

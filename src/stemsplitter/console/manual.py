@@ -19,7 +19,7 @@ _HERE = Path(__file__).parent
 
 # section → pages; the source of a page is docs/PAGE.md
 SECTIONS = {
-    marked("Use the server"): ("getting-started", "stems", "uploads", "sdks", "webhooks"),
+    marked("Use the server"): ("getting-started", "stems", "uploads", "sdks", "webhooks", "test-keys"),
     marked("Run the server"): (
         "operating",
         "settings",

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Form, Path, Query, Request
 from starlette.responses import Response
 
 from stemsplitter.api.dependencies import ID, Cursor, ServicesDep
-from stemsplitter.console.access import SignedInDep, see_other
+from stemsplitter.console.access import see_other
+from stemsplitter.console.modes import Mode, ModeDep
 from stemsplitter.console.rendering import page
 from stemsplitter.rate_limits.service import Policy
 from stemsplitter.service_errors import ServiceError
 from stemsplitter.services import Services
-from stemsplitter.sessions.service import SignedIn
 from stemsplitter.webhooks.models import DeliveryStatus
 
 PAGE = 25
@@ -28,54 +28,55 @@ router = APIRouter(prefix="/developer/webhooks")
 def show(
     request: Request,
     services: ServicesDep,
-    signed_in: SignedInDep,
+    mode: ModeDep,
     cursor: Cursor = None,
     status: DeliveryStatus | None = None,
 ) -> Response:
     """Show the signing secret and the deliveries, newest first."""
-    return _page(request, services, signed_in, cursor=cursor, only=status)
+    return _page(request, services, mode, cursor=cursor, only=status)
 
 
 @router.post("/secret")
-def rotate_secret(request: Request, services: ServicesDep, signed_in: SignedInDep) -> Response:
+def rotate_secret(request: Request, services: ServicesDep, mode: ModeDep) -> Response:
     """Create or rotate the secret and show it once."""
     with services.database.write() as session:
-        shown = services.webhook_secrets.rotate_secret(session, signed_in.account.id)
-    return _page(request, services, signed_in, shown=shown)
+        shown = services.webhook_secrets.rotate_secret(session, mode.account_id)
+    return _page(request, services, mode, shown=shown)
 
 
 @router.post("/test")
 def send_test(
     request: Request,
     services: ServicesDep,
-    signed_in: SignedInDep,
+    mode: ModeDep,
     url: Annotated[str, Form(max_length=8192)],
 ) -> Response:
     """Send a test event and redirect to its delivery."""
     try:
-        services.rate_limits.check(signed_in.account.id, SENDS)
+        services.rate_limits.check(mode.account_id, SENDS)
         with services.database.write() as session:
-            delivery = services.webhooks.send_test(session, signed_in.account.id, url)
+            delivery = services.webhooks.send_test(session, mode.account_id, url)
     except ServiceError as error:
-        return _page(request, services, signed_in, error=error, url=url)
-    return see_other(f"/developer/webhooks/{delivery.id}")
+        return _page(request, services, mode, error=error, url=url)
+    return see_other(mode.url(f"/developer/webhooks/{delivery.id}"))
 
 
 @router.get("/{delivery_id}")
 def show_delivery(
     request: Request,
     services: ServicesDep,
-    signed_in: SignedInDep,
+    mode: ModeDep,
     delivery_id: DeliveryId,
     polls: Annotated[int, Query(ge=0)] = 0,
 ) -> Response:
     """Show a delivery: request, attempts and responses."""
     with services.database.read() as session:
-        delivery, attempts = services.webhooks.delivery(session, signed_in.account.id, delivery_id)
+        delivery, attempts = services.webhooks.delivery(session, mode.account_id, delivery_id)
     body = json.dumps(json.loads(delivery.event.payload), indent=2, ensure_ascii=False)
     return page(
         request,
         "delivery.html",
+        mode=mode,
         delivery=delivery,
         event=delivery.event,
         attempts=attempts,
@@ -87,18 +88,18 @@ def show_delivery(
 
 
 @router.post("/{delivery_id}/replay")
-def replay(services: ServicesDep, signed_in: SignedInDep, delivery_id: DeliveryId) -> Response:
+def replay(services: ServicesDep, mode: ModeDep, delivery_id: DeliveryId) -> Response:
     """Deliver the event again."""
-    services.rate_limits.check(signed_in.account.id, SENDS)
+    services.rate_limits.check(mode.account_id, SENDS)
     with services.database.write() as session:
-        delivery = services.webhooks.replay(session, signed_in.account.id, delivery_id)
-    return see_other(f"/developer/webhooks/{delivery.id}")
+        delivery = services.webhooks.replay(session, mode.account_id, delivery_id)
+    return see_other(mode.url(f"/developer/webhooks/{delivery.id}"))
 
 
 def _page(
     request: Request,
     services: Services,
-    signed_in: SignedIn,
+    mode: Mode,
     *,
     cursor: str | None = None,
     only: DeliveryStatus | None = None,
@@ -106,7 +107,7 @@ def _page(
     error: ServiceError | None = None,
     url: str = "",
 ) -> Response:
-    account_id = signed_in.account.id
+    account_id = mode.account_id
     with services.database.read() as session:
         secrets = services.webhook_secrets.list_secrets(session, account_id)
         deliveries, after = services.webhooks.deliveries(
@@ -115,6 +116,7 @@ def _page(
     return page(
         request,
         "webhooks.html",
+        mode=mode,
         status=error.status if error else 200,
         secrets=secrets,
         deliveries=deliveries,

@@ -29,6 +29,8 @@ class LedgerEntry(Base):
             " OR (kind = 'release' AND amount >= 0 AND split_id IS NOT NULL)",
             name="kind",
         ),
+        # a test account has no ledger
+        CheckConstraint("account_id NOT LIKE 'test!_%' ESCAPE '!'", name="live"),
         UniqueConstraint("split_id", "kind"),
         Index(
             "uq_ledger_entries_ended", "split_id", unique=True, sqlite_where=_ENDED, postgresql_where=_ENDED

@@ -1,4 +1,5 @@
-"""Figures of the whole service, read from the database, so that all processes report the same."""
+"""Figures of the whole service, read from the database, so that all processes report the same. Jobs of test keys do not
+count."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -119,9 +120,8 @@ def read(session: Session, at: datetime, lease_s: float) -> Statistics:
 
 def _loads(session: Session, living: Sequence[str]) -> dict[str, Load]:
     oldest = func.min(case((Split.priority != LOW, Split.created_at)))
-    by_model = select(Split.model_name, func.count(), func.sum(Split.duration_seconds), oldest).group_by(
-        Split.model_name
-    )
+    by_model = select(Split.model_name, func.count(), func.sum(Split.duration_seconds), oldest)
+    by_model = by_model.where(Split.is_live()).group_by(Split.model_name)
     queued = {
         name or "": (n, int(s), since) for name, n, s, since in session.execute(by_model.where(IS_QUEUED))
     }
@@ -137,7 +137,9 @@ def _loads(session: Session, living: Sequence[str]) -> dict[str, Load]:
 
 def _tools(session: Session, at: datetime) -> dict[str, ToolLoad]:
     by_kind = (
-        select(Job.kind, func.count(), func.min(Job.created_at)).where(Job.kind != SPLIT).group_by(Job.kind)
+        select(Job.kind, func.count(), func.min(Job.created_at))
+        .where(Job.kind != SPLIT, Job.is_live())
+        .group_by(Job.kind)
     )
     queued = {kind: (count, since) for kind, count, since in session.execute(by_kind.where(IS_QUEUED))}
     running = {kind: count for kind, count, _ in session.execute(by_kind.where(IS_PROCESSING))}
@@ -153,7 +155,7 @@ def recent(session: Session, since: datetime) -> Recent:
     """Return the figures of the splits that succeeded since a time, of the last :data:`MAX_RECENT` at most."""
     query = (
         select(Split.created_at, Split.started_at, Split.duration_seconds, Split.processing, Split.priority)
-        .where(Split.status == SUCCEEDED, Split.finished_at >= since)
+        .where(Split.status == SUCCEEDED, Split.finished_at >= since, Split.is_live())
         .order_by(Split.finished_at.desc())
         .limit(MAX_RECENT)
     )

@@ -4,11 +4,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 
 from stemsplitter.database import Database, new_id
 from stemsplitter.errors import StemSplitterError
 from stemsplitter.jobs import queue, repository
-from stemsplitter.jobs.models import Job
+from stemsplitter.jobs.models import TEST_QUEUE, Job
 from stemsplitter.jobs.processing import MAX_ATTEMPTS, JobProcessor
 from stemsplitter.worker.retry import retry
 
@@ -24,6 +25,7 @@ class Jobs:
         processors: run the jobs of each kind.
         models: returns the names of the models that can run.
         tools: returns the queues of the tools that can run.
+        tests: run the jobs of each kind of test keys.
         cap: number of jobs of one account that may run at once.
         free_every: one of this many claims is of a free account where one waits.
         disk_problem: returns a sentence on why nothing can be stored, or an empty string. Until it is solved, no jobs
@@ -39,8 +41,9 @@ class Jobs:
         free_every: int,
         disk_problem: Callable[[], str] = str,
         tools: Callable[[], Sequence[str]] = list,
+        tests: Mapping[str, JobProcessor] = MappingProxyType({}),
     ) -> None:
-        self._database, self._processors = database, processors
+        self._database, self._processors, self._tests = database, processors, tests
         self._cap, self._free_every = cap, free_every
         self._find_models, self._find_models_at = models, 0.0
         self._models: list[str] = []
@@ -107,6 +110,14 @@ class Jobs:
             self._tools = sorted(self._tools, key=lambda each: each == job.model_name)
         return job
 
+    def claim_test(self, worker_id: str) -> Job | None:
+        """Claim the next job of a test key, like :meth:`claim`; every worker can run it."""
+        self.models()
+        return None if self._problem else self._claim(worker_id, (TEST_QUEUE,))
+
+    def _processor(self, job: Job) -> JobProcessor:
+        return (self._tests if job.is_test else self._processors)[job.kind]
+
     def _claim(
         self, worker_id: str, models: Sequence[str], priorities: Sequence[int] = queue.PRIORITIES
     ) -> Job | None:
@@ -128,7 +139,7 @@ class Jobs:
             return None
         if job.attempts > MAX_ATTEMPTS:
             try:
-                self._processors[job.kind].fail_exhausted(job)
+                self._processor(job).fail_exhausted(job)
             finally:
                 self._leases.discard(lease)
             return None
@@ -150,7 +161,7 @@ class Jobs:
             return retry(start, abort)
 
         try:
-            self._processors[job.kind].run(job, abort, next_attempt)
+            self._processor(job).run(job, abort, next_attempt)
         finally:
             self._leases -= leases
 

@@ -42,7 +42,8 @@ class JobEndings(ABC):
         job = repository.finish(session, job_id, lease, values)
         if job is None:
             return False
-        self._credits.settle(session, job_id)
+        if not job.is_test:  # which has no hold
+            self._credits.settle(session, job_id)
         self._quotas.record(session, job_id, job.source_bytes + job.text_bytes + size)
         self._succeeded(session, job)
         self._create_webhook(session, job)
@@ -63,7 +64,8 @@ class JobEndings(ABC):
         job = repository.finish(session, job_id, lease, values)
         if job is None:
             return None
-        self._credits.release(session, job_id)
+        if not job.is_test:
+            self._credits.release(session, job_id)
         self._quotas.record(session, job_id, job.source_bytes + job.text_bytes)
         self._create_webhook(session, job)
         return job

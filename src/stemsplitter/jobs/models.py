@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from stemsplitter import account_ids
 from stemsplitter.database import Base, UtcDateTime
 
 QUEUED, PROCESSING, SUCCEEDED, FAILED = "queued", "processing", "succeeded", "failed"
@@ -27,6 +28,8 @@ STATUSES = (QUEUED, PROCESSING, SUCCEEDED, FAILED)
 UNFINISHED = (QUEUED, PROCESSING)
 PAYING, FREE, LOW = 0, 1, 2
 SPLIT, ANALYSIS, EFFECT, SPEECH = "split", "analysis", "effect", "speech"
+# the queue of all jobs of test keys: they neither wait for the others nor delay them
+TEST_QUEUE = "test"
 KINDS = (SPLIT, ANALYSIS, EFFECT, SPEECH)
 
 
@@ -44,7 +47,7 @@ class Job(Base):
     deleted.
 
     ``model_name``, ``priority`` (PAYING before FREE before LOW) and ``turn`` are the job's place in the queue
-    (:mod:`stemsplitter.jobs.queue`); ``model_name`` is that of a split's model, or the queue of a tool.
+    (:mod:`stemsplitter.jobs.queue`); ``model_name`` is that of a split's model, or the queue of a tool or of tests.
     """
 
     __tablename__ = "jobs"
@@ -107,6 +110,21 @@ class Job(Base):
     def is_kept(cls) -> ColumnElement[bool]:
         """Return the condition that the account sees the job: it was not deleted."""
         return and_(cls.deleted_at.is_(None), cls.trashed_at.is_(None))
+
+    @classmethod
+    def is_live(cls) -> ColumnElement[bool]:
+        """Return the condition that the job was not created with a test key."""
+        return cls.model_name.is_distinct_from(TEST_QUEUE)
+
+    @property
+    def is_test(self) -> bool:
+        """True if the job was created with a test key."""
+        return account_ids.is_test(self.account_id)
+
+    @property
+    def input_name(self) -> str:
+        """The client's name of the input; that of a test job may ask for an outcome (see ``jobs/outcomes.py``)."""
+        return self.filename
 
     @property
     def text_bytes(self) -> int:

@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 import structlog
 from sqlalchemy.exc import OperationalError
@@ -17,10 +17,11 @@ from sqlalchemy.orm import Session
 from stemsplitter import tracing
 from stemsplitter.audio.formats import media_type
 from stemsplitter.database import Database
-from stemsplitter.errors import AudioError
+from stemsplitter.errors import AudioError, Stopped
 from stemsplitter.jobs import repository
 from stemsplitter.jobs.endings import JobEndings
 from stemsplitter.jobs.models import FAILED, SPLIT, Job, outputs_folder
+from stemsplitter.jobs.watch import Watch
 from stemsplitter.settings import Settings
 from stemsplitter.storage import Storage, StorageError
 from stemsplitter.worker.pool import OutOfMemory, SeparationPool
@@ -32,6 +33,7 @@ LONGEST_CAUSE = 2000  # characters
 LEASE_LOST = "canceled or requeued"
 WORK_FOLDER = "work"
 
+Result = TypeVar("Result")
 _log = logging.getLogger(__name__)
 
 
@@ -131,6 +133,19 @@ class JobProcessor(ABC):
                 return None
             return self._fail(job, *self._reason(error), cause=_describe(error))
         return "succeeded"
+
+    def _watched(
+        self, job: Job, abort: threading.Event, span: str, work: Callable[[Watch], Result]
+    ) -> Result:
+        """Return the result of ``work``, which writes its progress and stops when the lease is lost."""
+        watch = Watch(self._database, job.id, job.lease or "", abort)
+        try:
+            with tracing.span(span):
+                return work(watch)
+        except Stopped as error:
+            if watch.lost:
+                raise LeaseLost from error
+            self._release(job)
 
     def _local(self, stack: ExitStack, key: str, abort: threading.Event) -> Path:
         """Return the path of a stored file, until ``stack`` is closed."""

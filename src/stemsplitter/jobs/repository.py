@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from sqlalchemy import ColumnElement, and_, case, delete, func, literal, null, select, update
 from sqlalchemy.orm import Session
 
+from stemsplitter import account_ids
 from stemsplitter.clock import now
 from stemsplitter.database import UtcDateTime, paging
 from stemsplitter.jobs.models import (
@@ -44,8 +45,8 @@ def page(
 
 
 def count_unfinished(session: Session, account_id: str) -> int:
-    """Count the account's jobs that are queued or running."""
-    query = select(func.count()).where(Job.account_id == account_id, IS_UNFINISHED)
+    """Count the jobs of the account and of its test account that are queued or running."""
+    query = select(func.count()).where(Job.account_id.in_(account_ids.both(account_id)), IS_UNFINISHED)
     return session.scalar(query) or 0
 
 

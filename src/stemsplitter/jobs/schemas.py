@@ -65,6 +65,12 @@ Refunded = Annotated[
 ]
 
 
+IsTest = Annotated[
+    Literal[True] | SkipJsonSchema[None],
+    Field(exclude_if=lambda test: test is None, description="Present only if a test key created it."),
+]
+
+
 class TempoView(CamelModel):
     """A tempo. The alternatives are half and double, the likelier first; the beats are in seconds."""
 

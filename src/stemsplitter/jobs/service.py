@@ -11,9 +11,9 @@ from stemsplitter.clock import now
 from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database
 from stemsplitter.idempotency.service import Record
-from stemsplitter.jobs import queue, repository
+from stemsplitter.jobs import outcomes, queue, repository
 from stemsplitter.jobs.endings import JobEndings
-from stemsplitter.jobs.models import FREE, LOW, PAYING, UNFINISHED, Job
+from stemsplitter.jobs.models import FREE, LOW, PAYING, TEST_QUEUE, UNFINISHED, Job
 from stemsplitter.jobs.schemas import CreatedJob, JobView
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.service_errors import Conflict, NotFound, RateLimited
@@ -165,10 +165,16 @@ class JobService(ABC, Generic[J, V]):
         """
         account_id = job.account_id
         self._quotas.reserve(session, account_id, job.id, size + job.text_bytes)
+        if job.is_test:
+            outcomes.check_credits(job.input_name, cost)
         job.credits_used = self._credits.hold(session, account_id, job.id, cost)
         self._credits.lock(session, account_id)  # serializes the turns of an account
+        if job.is_test:
+            job.model_name = TEST_QUEUE
         if job.priority != LOW:
-            job.priority = PAYING if self._credits.has_bought(session, account_id) else FREE
+            # test jobs of all accounts have one order, so that the turns of free ones stay those of the other queues
+            is_first = job.is_test or self._credits.has_bought(session, account_id)
+            job.priority = PAYING if is_first else FREE
         queue.place(session, job)
         session.add(job)
         session.flush()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stemsplitter import account_ids
 from stemsplitter.child_processes import ChildDied, ChildProcess
 from stemsplitter.files.names import shown
 from stemsplitter.service_errors import Busy, ValidationFailed
@@ -142,7 +143,9 @@ class _Pool:
     @contextmanager
     def process(self, account_id: str) -> Iterator[_Process]:
         """Provide a process for one file of an account. Raises Busy if none is free within ``QUEUE_SECONDS``."""
-        account = account_id or secrets.token_hex(8)  # requests without an account do not limit each other
+        account = account_ids.owner(account_id) or secrets.token_hex(
+            8
+        )  # requests without an account do not limit each other
         process = self._acquire(account)
         began, kept = time.monotonic(), None
         try:

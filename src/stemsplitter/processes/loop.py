@@ -5,7 +5,7 @@ import os
 import random
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import NoReturn
 
@@ -19,9 +19,10 @@ from stemsplitter.worker import retry
 from stemsplitter.worker.heartbeat import Heartbeat
 from stemsplitter.worker.maintenance import Maintenance, MaintenanceTask
 
-POLLING_SECONDS = 0.2
+POLLING_SECONDS, TEST_POLLING_SECONDS = 0.2, 1.0
 GIVE_WAY_SECONDS = 1.0  # in which a job finds any other free worker
 TOOLS_AT_ONCE = 1
+TESTS_AT_ONCE = 4  # those that are slow on request do nothing but wait
 RELEASE_SECONDS = 20.0
 
 _log = logging.getLogger(__name__)
@@ -56,19 +57,11 @@ class Worker:
             [MaintenanceTask("delete dead workers", 3600, heartbeat.delete_dead), *maintenance]
         )
         self._cleanup = Maintenance(cleanup)
-        splits, tools = threading.Lock(), threading.Lock()  # one thread polls for all of its kind
+        # each kind beside the others, so that a short job does not wait for a song
         self._threads = [
-            threading.Thread(
-                target=self._work, args=(jobs.claim, splits), name=f"split {number}", daemon=True
-            )
-            for number in range(1, concurrency + 1)
-        ]
-        # beside the splits, so that a short job does not wait for a song
-        self._threads += [
-            threading.Thread(
-                target=self._work, args=(jobs.claim_tool, tools), name=f"tool {number}", daemon=True
-            )
-            for number in range(1, TOOLS_AT_ONCE + 1)
+            *self._workers("split", concurrency, jobs.claim, POLLING_SECONDS),
+            *self._workers("tool", TOOLS_AT_ONCE, jobs.claim_tool, POLLING_SECONDS),
+            *self._workers("test", TESTS_AT_ONCE, jobs.claim_test, TEST_POLLING_SECONDS),
         ]
         self._failures = 0
         self._stopping = threading.Event()
@@ -90,16 +83,25 @@ class Worker:
         logging.shutdown()
         os._exit(0)  # does not wait for a thread that did not release its job in time
 
-    def _work(self, claim: Callable[[str], Job | None], claiming: threading.Lock) -> None:
+    def _workers(
+        self, name: str, count: int, claim: Callable[[str], Job | None], polling_s: float
+    ) -> Iterator[threading.Thread]:
+        """Yield the threads that run the jobs of a kind."""
+        claiming = threading.Lock()  # one of them polls for all
+        for number in range(1, count + 1):
+            arguments = claim, claiming, polling_s
+            yield threading.Thread(target=self._work, args=arguments, name=f"{name} {number}", daemon=True)
+
+    def _work(self, claim: Callable[[str], Job | None], claiming: threading.Lock, polling_s: float) -> None:
         while not self._stopping.is_set():
             with claiming:
-                job = self._claim(claim)
-            if job is not None and job.priority == LOW:
+                job = self._claim(claim, polling_s)
+            if job is not None and job.priority == LOW and not job.is_test:
                 job = self._run_low(job)
             if job is not None:
                 self._run(job, self._abort)
 
-    def _claim(self, claim: Callable[[str], Job | None]) -> Job | None:
+    def _claim(self, claim: Callable[[str], Job | None], polling_s: float) -> Job | None:
         if self._stopping.is_set():
             return None
         try:
@@ -112,7 +114,7 @@ class Worker:
             return None
         self._failures = 0
         if job is None:
-            self._stopping.wait(POLLING_SECONDS * random.uniform(0.8, 1.2))
+            self._stopping.wait(polling_s * random.uniform(0.8, 1.2))
         return job
 
     def _run(self, job: Job, abort: threading.Event) -> None:

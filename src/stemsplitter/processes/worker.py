@@ -19,6 +19,7 @@ from stemsplitter.splits.maintenance import SplitMaintenance
 from stemsplitter.splits.model_selection import check_models
 from stemsplitter.splits.processing import ClusterSplitProcessor, SplitProcessor
 from stemsplitter.splits.remote import ClusterRuns
+from stemsplitter.test_mode.processing import BuiltInSplitProcessor, BuiltInToolProcessor
 from stemsplitter.tool_jobs.processing import ToolProcessor
 from stemsplitter.tool_jobs.service import tool_queues
 from stemsplitter.webhooks.deliveries import Deliveries
@@ -58,6 +59,10 @@ def run(settings: Settings, cluster: str | None = None) -> None:
         processor = ClusterSplitProcessor(*parts, runs)
     tool_pool = SeparationPool(1, "cpu", settings.threads)
     tools = ToolProcessor(services.database, settings, services.storage, services.analyses.endings, tool_pool)
+    built_in = BuiltInToolProcessor(
+        services.database, settings, services.storage, services.analyses.endings, tool_pool
+    )
+    tests = {SPLIT: BuiltInSplitProcessor(*parts), **dict.fromkeys((ANALYSIS, EFFECT, SPEECH), built_in)}
     jobs = Jobs(
         services.database,
         {SPLIT: processor, **dict.fromkeys((ANALYSIS, EFFECT, SPEECH), tools)},
@@ -66,6 +71,7 @@ def run(settings: Settings, cluster: str | None = None) -> None:
         settings.free_turn_every,
         services.disk.problem,
         lambda: tool_queues(services.models),
+        tests,
     )
 
     def clear() -> None:

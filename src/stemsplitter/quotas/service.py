@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
+from stemsplitter import account_ids
 from stemsplitter.clock import now
 from stemsplitter.credits.service import CreditService
 from stemsplitter.quotas.disk import Disk
@@ -19,8 +20,8 @@ from stemsplitter.settings import Settings
 
 
 class Quotas:
-    """Counts the stored bytes of accounts. ``owner_id`` is the id of an upload or a split, ``name`` that of a derived
-    file."""
+    """Counts the stored bytes of accounts, those of a test account as its owner's. ``owner_id`` is the id of an upload
+    or a split, ``name`` that of a derived file."""
 
     def __init__(self, settings: Settings, credits: CreditService, disk: Disk) -> None:
         self._settings, self._credits, self._disk = settings, credits, disk
@@ -44,7 +45,7 @@ class Quotas:
 
     def lock(self, session: Session, account_id: str) -> None:
         """Let the transactions that reserve bytes of an account run one after the other. Raises NotFound."""
-        self._credits.lock(session, account_id)
+        self._credits.lock(session, account_ids.owner(account_id))
 
     def reserve(
         self,
@@ -69,7 +70,7 @@ class Quotas:
         if growth > 0:
             self._check(session, account_id, growth)
         if row is None:
-            row = StoredBytes(owner_id=owner_id, name=name, account_id=account_id)
+            row = StoredBytes(owner_id=owner_id, name=name, account_id=account_ids.owner(account_id))
             session.add(row)
         row.bytes, row.expires_at = size, expires_at
         session.flush()
@@ -85,7 +86,8 @@ class Quotas:
         expires_at: datetime | None = None,
     ) -> None:
         """Count files without a check: their bytes were reserved as a part of their split's."""
-        row = StoredBytes(owner_id=owner_id, name=name, account_id=account_id, bytes=size)
+        account = account_ids.owner(account_id)
+        row = StoredBytes(owner_id=owner_id, name=name, account_id=account, bytes=size)
         row.expires_at = expires_at
         session.add(row)
         session.flush()
@@ -127,7 +129,8 @@ class Quotas:
 
     def used(self, session: Session, account_id: str) -> int:
         """Return the bytes of an account."""
-        total = select(func.sum(StoredBytes.bytes)).where(StoredBytes.account_id == account_id)
+        own = StoredBytes.account_id == account_ids.owner(account_id)
+        total = select(func.sum(StoredBytes.bytes)).where(own)
         return int(session.scalar(total) or 0)
 
     def used_by_all(self, session: Session) -> int:

@@ -21,6 +21,7 @@ from sqlalchemy import Connection, Row, StaticPool, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
+from stemsplitter import account_ids
 from stemsplitter.database import Database
 from stemsplitter.rate_limits.counts import create_table, open_engine, open_file
 from stemsplitter.service_errors import RateLimited
@@ -185,7 +186,10 @@ class RateLimits:
             raise RateLimited(quota.message, policy.name, {"retryAfter": quota.wait_s})
 
     def count(self, caller: str, policy: Policy) -> Quota:
-        """Count a request of ``caller``: the id of an account, or what :func:`network` returns for an address."""
+        """Count a request of ``caller``: the id of an account, or what :func:`network` returns for an address.
+
+        A test account counts as its owner.
+        """
         at = time.time()
         bucket = _bucket(caller, policy)
         return self._add({bucket: (1, policy.limit)}, policy.window_s, at)[bucket].quota(policy, at)
@@ -268,4 +272,4 @@ class RateLimits:
 
 
 def _bucket(caller: str, policy: Policy) -> str:
-    return f"{policy.name}:{caller}"[:80]
+    return f"{policy.name}:{account_ids.owner(caller)}"[:80]

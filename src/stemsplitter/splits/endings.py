@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import Row
 from sqlalchemy.orm import Session
 
+from stemsplitter import account_ids
 from stemsplitter.audio.previews import DEFAULT_CODEC
 from stemsplitter.jobs.endings import JobEndings
 from stemsplitter.jobs.models import FAILED, LOW, SUCCEEDED, Job
@@ -62,6 +63,7 @@ class Endings(JobEndings):
                 "priority": "low" if split.priority == LOW else None,
                 # a failure releases the whole reservation
                 "credits_refunded": split.credits_used if split.status == FAILED else None,
+                "test": account_ids.is_test(split.account_id) or None,
                 "stems": self.urls(split.stems or {}) if split.status == SUCCEEDED else None,
                 "error": SplitError(code=split.error_code or "", message=split.error_message or "")
                 if split.status == FAILED

@@ -1,20 +1,18 @@
 """Run a claimed split: separate its song, store the stems, and end the split."""
 
 import threading
-from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from stemsplitter import tracing
 from stemsplitter.catalogue.qualities import overlap_of
 from stemsplitter.database import Database
-from stemsplitter.errors import AudioError, Stopped
+from stemsplitter.errors import AudioError
 from stemsplitter.files.names import shown
 from stemsplitter.jobs.endings import JobEndings
 from stemsplitter.jobs.models import Job
-from stemsplitter.jobs.processing import JobProcessor, LeaseLost
-from stemsplitter.jobs.watch import Watch
+from stemsplitter.jobs.processing import JobProcessor
 from stemsplitter.languages import marked
 from stemsplitter.settings import Settings
 from stemsplitter.splits.formats import output_format
@@ -27,7 +25,7 @@ from stemsplitter.splits.storing import StoredStems, store_stems
 from stemsplitter.storage import Storage
 from stemsplitter.worker.pool import Separated, SeparationPool, SeparationRequest
 
-Result = TypeVar("Result")
+SEPARATE = "separate"  # name of the span of a trace
 
 
 class SplitProcessor(JobProcessor):
@@ -68,21 +66,12 @@ class SplitProcessor(JobProcessor):
             source = self._local(stack, split.source_key, abort)
             request = self._request(split, str(source), str(folder / "stems"))
             try:
-                return self._watched(split, abort, lambda watch: self._pool.separate(request, watch))
+                return self._watched(
+                    split, abort, SEPARATE, lambda watch: self._pool.separate(request, watch)
+                )
             except AudioError as error:
                 # The user knows the song by its own name.
                 raise AudioError(str(error).replace(shown(source), shown(split.filename))) from error
-
-    def _watched(self, split: Split, abort: threading.Event, separate: Callable[[Watch], Result]) -> Result:
-        """Return the result of ``separate``, which writes its progress and stops when the lease is lost."""
-        watch = Watch(self._database, split.id, split.lease or "", abort)
-        try:
-            with tracing.span("separate"):
-                return separate(watch)
-        except Stopped as error:
-            if watch.lost:
-                raise LeaseLost from error
-            self._release(split)
 
     def _request(self, split: Split, source: str, folder: str) -> SeparationRequest:
         return SeparationRequest(
@@ -132,4 +121,4 @@ class ClusterSplitProcessor(SplitProcessor):
             device=self._settings.device,
             threads=self._settings.threads,
         )
-        return self._watched(split, abort, lambda watch: self._cluster.run(remote, watch))
+        return self._watched(split, abort, SEPARATE, lambda watch: self._cluster.run(remote, watch))

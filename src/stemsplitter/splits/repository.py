@@ -58,9 +58,10 @@ def master_keys(session: Session, split_ids: Collection[str]) -> dict[str, list[
 
 
 def unfinished(session: Session, limit: int) -> Sequence[Split]:
-    """Return at most ``limit`` splits of all accounts: running ones, then queued ones, each oldest first."""
+    """Return at most ``limit`` splits of all accounts, those of test keys aside: running ones, then queued ones, each
+    oldest first."""
     running_first = case((Split.status == PROCESSING, 0), else_=1)
-    query = select(Split).where(IS_UNFINISHED)
+    query = select(Split).where(IS_UNFINISHED, Split.is_live())
     return session.scalars(query.order_by(running_first, Split.created_at, Split.id).limit(limit)).all()
 
 
@@ -69,18 +70,19 @@ def failed(
 ) -> tuple[Sequence[Split], str | None]:
     """Return a page of the failed splits of all accounts, latest first, optionally of one error code.
 
-    Deleted splits are included.
+    Deleted splits are included, those of test keys are not.
     """
-    failed = select(Split).where(Split.status == FAILED, Split.finished_at.is_not(None))
+    failed = select(Split).where(Split.status == FAILED, Split.finished_at.is_not(None), Split.is_live())
     only = [] if code is None else [Split.error_code == code]
     return paging.page(session, failed, (Split.finished_at, Split.id), limit=limit, cursor=cursor, only=only)
 
 
 def failures_by_code(session: Session, since: datetime) -> dict[str, int]:
-    """Count the splits of all accounts that failed since then, by error code, most frequent first."""
+    """Count the splits of all accounts that failed since then, those of test keys aside, by error code, most frequent
+    first."""
     query = (
         select(Split.error_code, func.count())
-        .where(Split.status == FAILED, Split.finished_at >= since)
+        .where(Split.status == FAILED, Split.finished_at >= since, Split.is_live())
         .group_by(Split.error_code)
         .order_by(func.count().desc(), Split.error_code)
     )

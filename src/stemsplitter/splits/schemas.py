@@ -12,6 +12,7 @@ from stemsplitter.audio.formats import FORMATS, bit_depths
 from stemsplitter.jobs.schemas import (
     AnalysisView,
     CreatedJob,
+    IsTest,
     JobError,
     JobView,
     Metadata,
@@ -172,6 +173,7 @@ class SplitView(JobView):
     )
     expires_at: Time = Field(description="Time at which its files are deleted.")
     credits_refunded: Refunded = None
+    test: IsTest = None
     stems: dict[str, str] | None = Field(None, exclude_if=lambda stems: stems is None)
     error: SplitError | None
     model: ModelUsed

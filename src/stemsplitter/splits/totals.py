@@ -17,7 +17,7 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 
 @dataclass(frozen=True)
 class Total:
-    """Number of splits, and their seconds of audio."""
+    """Number of splits, those of test keys aside, and their seconds of audio."""
 
     splits: int
     seconds: int
@@ -52,7 +52,7 @@ def _count(session: Session, status: str, since: datetime, until: datetime | Non
     query = (
         select(func.count(), func.sum(Split.duration_seconds))
         .select_from(Split)
-        .where(Split.status == status, Split.finished_at >= since)
+        .where(Split.status == status, Split.finished_at >= since, Split.is_live())
     )
     if until is not None:
         query = query.where(Split.finished_at < until)

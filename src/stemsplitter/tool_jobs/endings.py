@@ -57,6 +57,7 @@ class ToolEndings(JobEndings):
             **{name: getattr(job, name) for name in _COLUMNS},
             # a failure releases the whole reservation
             "credits_refunded": job.credits_used if is_failed else None,
+            "test": job.is_test or None,
             "error": JobError(code=job.error_code or "", message=job.error_message or "")
             if is_failed
             else None,

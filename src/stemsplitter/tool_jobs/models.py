@@ -14,6 +14,8 @@ EFFECT_QUEUE: Final = "tool:effect"
 ISOLATOR_QUEUE: Final = "tool:voice_isolator"
 SPEECH_QUEUE: Final = "tool:speech"
 
+ISOLATOR: Final = "voice_isolator"  # the effect that has a queue and outputs of its own
+
 
 class ToolJob(Job):
     """A job of a tool.
@@ -51,3 +53,9 @@ class SpeechJob(ToolJob):
     """A text that is spoken."""
 
     __mapper_args__ = {"polymorphic_identity": SPEECH, "polymorphic_load": "inline"}  # noqa: RUF012
+
+    @property
+    def input_name(self) -> str:
+        """The text."""
+        text: str = self.parameters["text"]
+        return text

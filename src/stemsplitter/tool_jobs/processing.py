@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from stemsplitter import tracing
-from stemsplitter.errors import AudioError, RequestError, Stopped
+from stemsplitter.errors import AudioError, RequestError
 from stemsplitter.files.names import shown
 from stemsplitter.jobs.models import Job, outputs_folder
-from stemsplitter.jobs.processing import JobProcessor, LeaseLost
-from stemsplitter.jobs.watch import Watch
+from stemsplitter.jobs.processing import JobProcessor
 from stemsplitter.languages import marked
 from stemsplitter.splits.masters import current_key
 from stemsplitter.splits.models import Split
@@ -46,7 +45,6 @@ class ToolProcessor(JobProcessor):
         self._succeed(job, values, sum(file["size"] for file in outputs.values()), abort)
 
     def _make(self, job: ToolJob, folder: Path, abort: threading.Event) -> ToolResult:
-        progress = Watch(self._database, job.id, job.lease or "", abort)
         with ExitStack() as stack:
             source = self._local(stack, job.source_key, abort) if job.source_key else None
             request = ToolRequest(
@@ -58,12 +56,7 @@ class ToolProcessor(JobProcessor):
                 format=job.output_format or "",
             )
             try:
-                with tracing.span(job.kind):
-                    return self._pool.run_tool(request, progress)
-            except Stopped as error:
-                if progress.lost:
-                    raise LeaseLost from error
-                self._release(job)
+                return self._watched(job, abort, job.kind, lambda watch: self._pool.run_tool(request, watch))
             except (AudioError, RequestError) as error:
                 # The user knows the source by its own name.
                 message = str(error).replace(shown(source), shown(job.filename)) if source else str(error)

@@ -12,6 +12,7 @@ from stemsplitter.jobs.schemas import (
     AnalysisView,
     CreatedJob,
     CreateJob,
+    IsTest,
     JobError,
     JobView,
     Refunded,
@@ -156,6 +157,7 @@ class ToolJobView(JobView):
     progress: int = Field(ge=0, le=100, description="Percent; never decreases.")
     expires_at: Time = Field(description="Time at which its files are deleted.")
     credits_refunded: Refunded = None
+    test: IsTest = None
 
 
 class AnalysisJobView(AnalysisView, ToolJobView):

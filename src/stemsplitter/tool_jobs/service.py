@@ -36,6 +36,7 @@ from stemsplitter.tool_jobs.endings import ToolEndings
 from stemsplitter.tool_jobs.models import (
     ANALYSIS_QUEUE,
     EFFECT_QUEUE,
+    ISOLATOR,
     ISOLATOR_QUEUE,
     SPEECH_QUEUE,
     AnalysisJob,
@@ -251,7 +252,7 @@ class EffectService(AnyToolJobs[EffectJob, EffectJobView]):
             NotFound, Conflict, InsufficientCredits, RateLimited, QuotaExceeded, Busy: as a split.
         """
         parameters = request.parameters.model_dump(by_alias=True)
-        is_isolator = request.effect == "voice_isolator"
+        is_isolator = request.effect == ISOLATOR
         if is_isolator and not self._models.is_ready(isolating.MODEL):
             raise ValidationFailed(
                 "This server has no voice isolator: ask its operator to run "

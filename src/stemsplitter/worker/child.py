@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stemsplitter import sandbox
-from stemsplitter.audio.peaks import FILE_NAME, OVERVIEW_NAME, overview
+from stemsplitter.audio.peaks import write_peaks
 from stemsplitter.child_processes import Message, Parent
 from stemsplitter.errors import DeviceError, RequestError, StemSplitterError
 from stemsplitter.library import Separator, StemFiles
@@ -141,7 +141,8 @@ class SeparationServer:
             progress=lambda progress: send_progress(progress.fraction),
             stop=stop.is_set,
         )
-        return _summary(result) | _write_peaks(result, Path(request["folder"]))
+        assert result.peaks is not None
+        return _summary(result) | write_peaks(Path(request["folder"]), result.peaks.encode(result.gain))
 
     def _separator(self, request: Message) -> Separator:
         name, stems = request["model"], request["stems"]
@@ -166,15 +167,6 @@ def _summary(result: StemFiles) -> dict[str, Any]:
         "seconds": round(result.elapsed, 3),
         "audio_seconds": result.seconds,
     }
-
-
-def _write_peaks(result: StemFiles, folder: Path) -> dict[str, str]:
-    assert result.peaks is not None
-    encoded = result.peaks.encode(result.gain)
-    files = {"peaks": folder / FILE_NAME, "overview": folder / OVERVIEW_NAME}
-    files["peaks"].write_bytes(encoded)
-    files["overview"].write_bytes(overview(encoded))
-    return {name: str(path) for name, path in files.items()}
 
 
 if __name__ == "__main__":

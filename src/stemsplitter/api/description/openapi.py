@@ -22,6 +22,7 @@ Separates songs into stems: vocals, drums, bass, guitar, piano and other.
 
 Every JSON response is `{"success": true, "data": …}` or `{"success": false, "error": {"code", "message", …}}`. \
 Send your API key as `Authorization: Bearer ast_live_…`. A body is JSON; its `Content-Type` may be missing. \
+With a test key, `ast_test_…`, you get the stems of a built-in song and pay nothing: see the page Test keys. \
 Every path that has `GET` also has `HEAD`. \
 Times are in UTC: `2026-05-03T10:20:30.000Z`. \
 One credit is one second of source audio, rounded up; of an analysis ten seconds, of speech ten characters."""

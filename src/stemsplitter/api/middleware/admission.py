@@ -170,7 +170,7 @@ class Admission:
         with services.database.read() as session:
             callers = services.accounts.authenticate(session, [request.key for request in requests])
             both = list(zip(callers, requests, strict=True))
-            names = [caller.account_id if caller else request.network for caller, request in both]
+            names = [caller.owner_id if caller else request.network for caller, request in both]
             limits = services.rate_limits
             policies = [limits.read if request.policy == "read" else limits.create for request in requests]
             quotas = limits.count_all(session, list(zip(names, policies, strict=True)))

@@ -102,7 +102,7 @@ def _record(request: Request, status: int, seconds: float) -> None:
     LATENCY.labels(request.method if route != "other" else "other", route, status).observe(seconds)
     if caller := getattr(request.state, "caller", None):
         request.app.state.services.api_requests.add(
-            caller.account_id,
+            caller.owner_id,
             caller.key_id,
             request.method,
             _route(request) or "unknown",

@@ -156,6 +156,7 @@ def upgrade() -> None:
             "(kind = 'grant' AND split_id IS NULL) OR (kind = 'purchase' AND amount > 0 AND split_id IS NULL) OR (kind = 'hold' AND amount <= 0 AND split_id IS NOT NULL) OR (kind = 'settle' AND amount = 0 AND split_id IS NOT NULL) OR (kind = 'release' AND amount >= 0 AND split_id IS NOT NULL)",
             name=op.f("ck_ledger_entries_kind"),
         ),
+        sa.CheckConstraint("account_id NOT LIKE 'test!_%' ESCAPE '!'", name=op.f("ck_ledger_entries_live")),
         sa.ForeignKeyConstraint(
             ["account_id"], ["accounts.id"], name=op.f("fk_ledger_entries_account_id_accounts")
         ),

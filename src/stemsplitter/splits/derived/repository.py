@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session, aliased
 
+from stemsplitter import account_ids
 from stemsplitter.clock import now
 from stemsplitter.database import new_id, paging
 from stemsplitter.splits.derived.content import BACKGROUND, MEASUREMENT, MIX, PREVIEWS, Content
@@ -62,7 +63,8 @@ def mixes(
 
 def count_unfinished(session: Session, account_id: str) -> int:
     """Count the account's requested files that are not made yet."""
-    query = select(func.count()).where(DerivedFile.account_id == account_id, _IS_UNFINISHED, ~_IS_BACKGROUND)
+    own = DerivedFile.account_id.in_(account_ids.both(account_id))
+    query = select(func.count()).where(own, _IS_UNFINISHED, ~_IS_BACKGROUND)
     return session.scalar(query) or 0
 
 
