@@ -1,10 +1,11 @@
-"""Covers of songs in the list and the player."""
+"""Covers of songs in the list, the player, shared pages and the API."""
 
 from collections.abc import Callable
 
 from sqlalchemy import update
 
 from stemsplitter.services import Services
+from stemsplitter.shares.service import DAYS
 from stemsplitter.splits.models import Split
 
 from .conftest import Browser, sign_in
@@ -52,6 +53,37 @@ def test_cover_of_another_account_is_not_found(
     assert browser.get(path).status_code == 404
     with services.database.read() as session:
         assert session.get_one(Split, split_id).cover is None
+
+
+def test_cover_is_shown_on_shared_pages(
+    browser: Browser, browsers: Callable[[], Browser], services: Services, account_id: str
+) -> None:
+    split_id, _ = add_finished(services, account_id)
+    with services.database.write() as session:
+        token = services.shares.create(session, account_id, split_id, DAYS[0])
+    visitor, path = browsers(), f"/shared/{token}/cover.jpg"
+    assert "cover.jpg" not in visitor.get(f"/shared/{token}").text and visitor.get(path).status_code == 404
+    cover(services, split_id)
+    check(visitor, f"/shared/{token}")
+    page = visitor.get(f"/shared/{token}").text
+    assert f'data-cover="{path}"' in page and f'src="{path}"' in page
+    answer = visitor.get(path)
+    assert (answer.content, answer.headers["content-type"]) == (COVER, "image/jpeg")
+    assert answer.headers["x-robots-tag"] == "noindex, nofollow"
+    assert visitor.get("/shared/unknown/cover.jpg").status_code == 404
+
+
+def test_cover_is_in_the_api(browsers: Callable[[], Browser], services: Services, account_id: str) -> None:
+    split_id, _ = add_finished(services, account_id)
+    with services.database.write() as session:
+        key = services.accounts.create_key(session, account_id, "")[1]
+    client, path = browsers(), f"/v1/audio/splits/{split_id}/cover"
+    headers = {"Authorization": f"Bearer {key}"}
+    assert client.get(path, headers=headers).json()["error"]["code"] == "NOT_FOUND"
+    cover(services, split_id)
+    answer = client.get(path, headers=headers)
+    assert (answer.content, answer.headers["content-type"]) == (COVER, "image/jpeg")
+    assert client.get(path).status_code == 401
 
 
 def test_cover_counts_in_the_quota(services: Services, account_id: str) -> None:

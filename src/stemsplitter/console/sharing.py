@@ -75,12 +75,14 @@ def shared_page(request: Request, services: ServicesDep, token: Token) -> Respon
     shared = services.shares.find(token)
     split = services.splits.get(shared.account_id, shared.split_id)
     extension = FORMATS[split.output_format].extension
+    base = f"/shared/{token}"
     return page(
         request,
         "shared.html",
         headers=NO_INDEX,
         indexed=False,
-        base=f"/shared/{token}",
+        base=base,
+        cover=f"{base}/cover.jpg" if services.splits.with_cover(shared.account_id, [split.id]) else "",
         split=split,
         expires_at=shared.expires_at,
         stems={name: f"{name}.{extension}" for name in split.stems or {}},
@@ -102,6 +104,14 @@ def fine_waveforms(request: Request, services: ServicesDep, token: Token) -> Res
     """Return the peaks for zoomed waveforms."""
     shared = _shared(services, token)
     return peaks_response(request, services, shared.account_id, shared.split_id)
+
+
+@router.get("/shared/{token}/cover.jpg")
+def cover(services: ServicesDep, token: Token) -> Response:
+    """Return the cover of the song."""
+    shared = _shared(services, token)
+    made = services.splits.cover(shared.account_id, shared.split_id)
+    return Response(made, media_type="image/jpeg", headers=NO_INDEX)
 
 
 @router.get("/shared/{token}/previews/{codec}/{name}")

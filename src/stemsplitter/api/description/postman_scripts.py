@@ -222,6 +222,7 @@ if (isMade) {
     "getStem": Step(test=_MADE),
     "getSplitPeaks": Step(test=_DATA),
     "getSplitPreviews": Step(test=_MADE),
+    "getSplitCover": Step(test="pm.test('the tone has no cover', () => pm.response.to.have.status(404));\n"),
     "createMix": Step(
         test=_DATA
         + """\

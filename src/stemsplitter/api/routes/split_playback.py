@@ -1,4 +1,4 @@
-"""Routes for players: waveforms and previews of the stems of a split."""
+"""Routes for players: waveforms and previews of the stems of a split, and the cover of its song."""
 
 import json
 from typing import Annotated, Any, Literal
@@ -96,3 +96,15 @@ def get_previews(
         for name, stem in index["stems"].items()
     }
     return success(PreviewsView.model_validate({**index, "stems": stems}))
+
+
+@router.get(
+    "/v1/audio/splits/{split_id}/cover",
+    response_class=Response,
+    responses={200: {"content": {"image/jpeg": {}}, "description": "A JPEG."}},
+    operation_id="getSplitCover",
+)
+def get_cover(services: ServicesDep, caller: CallerDep, split_id: SplitId) -> Response:
+    """Get the cover of the song as a JPEG of at most 192 pixels. It comes from the tags; many songs have none (404)."""
+    made = services.splits.cover(caller.account_id, split_id)
+    return Response(made, media_type="image/jpeg", headers={"Cache-Control": "private, max-age=86400"})
