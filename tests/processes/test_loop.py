@@ -344,7 +344,7 @@ class FaultyJobs:
         self._failures -= 1
         if self._failures >= 0:
             raise OSError("the database is unavailable")
-        return None if self.calls else SimpleNamespace(id=worker_id)
+        return None if self.calls else SimpleNamespace(id=worker_id, priority=FREE)
 
     def claim_tool(self, worker_id: str) -> None:
         return None

@@ -8,10 +8,10 @@ import numpy.typing as npt
 import pytest
 
 from stemsplitter.audio.decode import open_source
+from stemsplitter.library.analyzing import analyze_song, to_data
 from stemsplitter.separation.layouts import LAYOUTS, SIX_STEMS
 from stemsplitter.test_mode.files import write_stems, write_voice, write_voice_and_noise
 from stemsplitter.test_mode.song import RATE, SECONDS, render, write_song
-from stemsplitter.tools.analyzing import analyze_song, to_data
 from stemsplitter.worker.pool import Separated
 
 SCALE = 2**23
