@@ -134,6 +134,7 @@ PLACES = (
     ),
     Place("not-found", "/no-such-page", status=404),
     Place("reference", "/docs"),
+    Place("reference-group", "/docs/api/credits", act=_open_all),
     *(Place(f"docs-{name}", f"/docs/{name}") for name in sorted(GUIDES)),
     *(Place(task.slug, f"/{task.slug}") for task in TASKS),
     Place("offline", "/offline"),

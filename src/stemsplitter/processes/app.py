@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.telemetry import TelemetryConfig
 
 from stemsplitter.api import errors
-from stemsplitter.api.description import reference
+from stemsplitter.api.description import files
 from stemsplitter.api.event_stream import JobKey, JobPoller, OpenStreams, Views
 from stemsplitter.api.middleware.admission import Admission
 from stemsplitter.api.middleware.cors import Cors
@@ -50,7 +50,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     saved_webhook_endpoints.router,
     payments_endpoints.router,
     storage_endpoints.router,
-    reference.router,
+    files.router,
     health.router,
     metrics.router,
 )

@@ -1,5 +1,4 @@
 import json
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from referencing import Registry, Resource
 
-from stemsplitter.api.description import openapi, reference
+from stemsplitter.api.description import files, openapi
 from stemsplitter.api.description.openapi import WEBHOOKS, operations
 from stemsplitter.api.documentation import ERRORS
 
@@ -38,15 +37,14 @@ def test_yaml_and_json_are_equal(spec: Any, client: TestClient) -> None:
     assert "…" in answer.text  # not escaped
 
 
-@pytest.mark.parametrize("path", ["/openapi.json", "/openapi.yaml", "/postman.json", "/docs"])
+@pytest.mark.parametrize("path", ["/openapi.json", "/openapi.yaml", "/postman.json"])
 def test_h4_description_is_rendered_once(
     client: TestClient, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Anybody may request it, and rendering takes up to a second of the process that serves all."""
     first = client.get(path)
     for module, name in (
-        (reference, "render"),
-        (reference, "_json"),
+        (files, "_json"),
         (yaml, "safe_dump"),
         (openapi, "describe"),
     ):
@@ -123,43 +121,3 @@ def test_postman_collection_has_every_operation(spec: Any, client: TestClient) -
         if "options" in request.get("body", {}):
             assert request["body"]["options"] == {"raw": {"language": "json"}}
             json.loads(request["body"]["raw"])
-
-
-class Page(HTMLParser):
-    """Collects the ids, links and unclosed tags of a page."""
-
-    VOID = ("meta", "br", "link")
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.ids: set[str] = set()
-        self.links: set[str] = set()
-        self.open: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        assert not {"src", "style", "onclick"} & set(found) and tag not in ("script", "link", "img")
-        if "id" in found:
-            self.ids.add(str(found["id"]))
-        if "href" in found:
-            self.links.add(str(found["href"]))
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def test_reference_page_is_complete_and_self_contained(spec: Any, client: TestClient) -> None:
-    answer = client.get("/docs")
-    page = Page(answer.text)
-    assert page.open == []
-    for _, _, operation in operations(spec):
-        assert operation["operationId"] in page.ids
-    assert set(ERRORS) | set(WEBHOOKS) <= page.ids
-    for link in page.links:
-        assert link.removeprefix("#") in page.ids or client.get(f"/{link}").status_code == 200
-    assert "&#34;32f&#34; or 16 | 24" in answer.text  # bitDepth: strings and numbers
-    policy = answer.headers["content-security-policy"]
-    assert "default-src 'none'" in policy and "unsafe" not in policy and "http" not in policy
