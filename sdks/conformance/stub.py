@@ -126,10 +126,11 @@ def _respond(handler: BaseHTTPRequestHandler, respond: Mapping[str, Any]) -> Non
 
 
 SIZE = 400_000_000  # of the file that a sink receives
+DOWNLOAD_SIZE = 200_000_000  # of the file that it sends
 
 
 class Sink:
-    """Server that receives one upload of any size, and keeps nothing of it."""
+    """Server that receives one upload of any size, and keeps nothing of it. It has a split with one large stem."""
 
     def __init__(self) -> None:
         self.received = 0
@@ -140,7 +141,13 @@ class Sink:
             timeout = TIMEOUT_S
 
             def do_GET(self) -> None:
-                self._answer({"balance": 1, "unit": "seconds"})
+                stem = {"vocals": f"{sink.url}/vocals.wav"}
+                if self.path == "/vocals.wav":
+                    self._send_file()
+                elif self.path == "/v1/credits":
+                    self._answer({"balance": 1, "unit": "seconds"})
+                else:
+                    self._answer({"id": "s", "status": "succeeded", "progress": 100, "stems": stem})
 
             def do_POST(self) -> None:
                 _read_body(self)
@@ -156,6 +163,14 @@ class Sink:
             def do_PATCH(self) -> None:
                 sink.received += len(_read_body(self))
                 self._answer({"url": f"{sink.url}/u", "key": "k"} if sink.received >= SIZE else None)
+
+            def _send_file(self) -> None:
+                block = bytes(1_000_000)
+                self.send_response_only(200)
+                self.send_header("Content-Length", str(DOWNLOAD_SIZE))
+                self.end_headers()
+                for _ in range(DOWNLOAD_SIZE // len(block)):
+                    self.wfile.write(block)
 
             def _answer(self, data: Any) -> None:
                 answer = {"success": True, "data": data}

@@ -29,6 +29,10 @@ def assert_contains(given: Any, expected: Any, at: str = "result") -> None:
         for name, value in expected.items():
             assert name in given or value is None, f"{at}.{name} is missing in {given!r}"
             assert_contains(given.get(name), value, f"{at}.{name}")
+    elif isinstance(expected, list):
+        assert isinstance(given, list) and len(given) == len(expected), f"{at}: {given!r}"
+        for n, (each, value) in enumerate(zip(given, expected, strict=True)):
+            assert_contains(each, value, f"{at}[{n}]")
     else:
         assert given == expected, f"{at}: {given!r}, not {expected!r}"
 

@@ -2,6 +2,7 @@
 package stemsplitter
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -33,6 +34,7 @@ type Options struct {
 // Client of a Stem Splitter server. It can be used by several goroutines.
 type Client struct {
 	Splits, Analyses, Effects, Speech *Jobs
+	WebhookEndpoints                  *WebhookEndpoints
 	Deliveries                        *Collection[Delivery]
 
 	baseURL, key string
@@ -54,15 +56,16 @@ func New(options Options) (*Client, error) {
 		chunkBytes: cmp.Or(options.ChunkBytes, 8<<20),
 		http:       newTransport(options),
 	}
-	jobs := func(kind string) *Jobs { return &Jobs{Collection[Job]{c, "/audio/" + kind}, true} }
+	jobs := func(kind string) *Jobs { return &Jobs{Collection[Job]{Objects[Job]{c, "/audio/" + kind}}, true} }
 	c.Splits, c.Analyses, c.Effects, c.Speech = jobs("splits"), jobs("analyses"), jobs("effects"), jobs("speech")
-	c.Deliveries = &Collection[Delivery]{c, "/webhooks/deliveries"}
+	c.WebhookEndpoints = &WebhookEndpoints{Objects[WebhookEndpoint]{c, "/webhook_endpoints"}}
+	c.Deliveries = &Collection[Delivery]{Objects[Delivery]{c, "/webhooks/deliveries"}}
 	return c, nil
 }
 
 // Mixes of a split. They can be neither canceled nor deleted: they end with the split.
 func (c *Client) Mixes(splitID string) *Jobs {
-	return &Jobs{Collection[Job]{c, c.Splits.at(splitID) + "/mixes"}, false}
+	return &Jobs{Collection[Job]{Objects[Job]{c, c.Splits.at(splitID) + "/mixes"}}, false}
 }
 
 // Credits returns the balance of the account.
@@ -96,8 +99,8 @@ func (c *Client) DownloadArchive(ctx context.Context, splitID, path string, opti
 
 func (c *Client) downloadMade(ctx context.Context, from, path string, options FileOptions) error {
 	from += query("format", options.Format, "bitDepth", options.BitDepth, "bitrate", options.Bitrate)
-	files := map[string]source{filepath.Base(path): {c.baseURL + from, c.headers()}}
-	return c.http.downloadFiles(ctx, filepath.Dir(path), files, cmp.Or(options.Timeout, 5*time.Minute))
+	files := map[string]string{filepath.Base(path): c.baseURL + from}
+	return c.http.downloadFiles(ctx, filepath.Dir(path), files, c.headers(), cmp.Or(options.Timeout, 5*time.Minute))
 }
 
 // Peaks returns the JSON of the peaks of the stems, to draw waveforms. The resolution is "overview" or "full".
@@ -111,9 +114,10 @@ func (c *Client) Previews(ctx context.Context, splitID, codec string) (json.RawM
 	return get[json.RawMessage](ctx, c, c.Splits.at(splitID)+"/previews"+query("codec", codec))
 }
 
-// RotateWebhookSecret creates a signing secret. The previous one stays active for 24 hours.
+// RotateWebhookSecret creates a signing secret for URLs that are part of requests. The previous one stays active for 24
+// hours.
 func (c *Client) RotateWebhookSecret(ctx context.Context) (string, error) {
-	made, err := call[WebhookSecret](ctx, c, request{method: "POST", path: "/webhooks/secrets/rotate", once: true})
+	made, err := once[WebhookSecret](ctx, c, "/webhooks/secrets/rotate", nil)
 	return made.Secret, err
 }
 
@@ -124,19 +128,12 @@ func (c *Client) WebhookSecrets(ctx context.Context) ([]WebhookSecret, error) {
 
 // SendTestWebhook sends a test event and returns its delivery.
 func (c *Client) SendTestWebhook(ctx context.Context, address string) (Delivery, error) {
-	return call[Delivery](ctx, c, request{method: "POST", path: "/webhooks/test", body: map[string]string{"url": address}, once: true})
+	return once[Delivery](ctx, c, "/webhooks/test", map[string]string{"url": address})
 }
 
 // ReplayDelivery delivers an event again and returns the new delivery.
 func (c *Client) ReplayDelivery(ctx context.Context, id string) (Delivery, error) {
-	return call[Delivery](ctx, c, request{method: "POST", path: c.Deliveries.at(id) + "/replay", once: true})
-}
-
-// request of the API.
-type request struct {
-	method, path, key string // key makes it safe to repeat
-	body              any
-	once              bool // it must not be repeated
+	return once[Delivery](ctx, c, c.Deliveries.at(id)+"/replay", nil)
 }
 
 func items[T any](ctx context.Context, c *Client, path string) ([]T, error) {
@@ -145,25 +142,29 @@ func items[T any](ctx context.Context, c *Client, path string) ([]T, error) {
 }
 
 func get[T any](ctx context.Context, c *Client, path string) (T, error) {
-	return call[T](ctx, c, request{method: "GET", path: path})
+	return call[T](ctx, c, "GET", path, nil, message{})
 }
 
-// call sends a request and returns "data" of the response.
-func call[T any](ctx context.Context, c *Client, r request) (data T, err error) {
-	headers, content := c.headers(), []byte(nil)
-	if r.body != nil {
-		headers.Set("Content-Type", "application/json")
-		if content, err = json.Marshal(r.body); err != nil {
+// once sends a POST request that must not be repeated.
+func once[T any](ctx context.Context, c *Client, path string, body any) (T, error) {
+	return call[T](ctx, c, "POST", path, body, message{once: true})
+}
+
+// call sends a request of the API and returns "data" of the response.
+func call[T any](ctx context.Context, c *Client, method, path string, body any, m message) (data T, err error) {
+	m.method, m.url, m.headers = method, c.baseURL+path, c.headers()
+	if body != nil {
+		content, err := json.Marshal(body)
+		if err != nil {
 			return data, err
 		}
+		m.headers.Set("Content-Type", "application/json")
+		m.body = io.NewSectionReader(bytes.NewReader(content), 0, int64(len(content)))
 	}
-	if r.key != "" {
-		headers.Set("Idempotency-Key", r.key)
+	if m.key != "" {
+		m.headers.Set("Idempotency-Key", m.key)
 	}
-	get := func() http.Header { return headers }
-	err = c.http.request(ctx, r.method, c.baseURL+r.path, get, content, !r.once, func(response *http.Response) error {
-		return decode(response, &data)
-	})
+	err = c.http.request(ctx, m, func(response *http.Response) error { return decode(response, &data) })
 	return data, err
 }
 
@@ -186,14 +187,12 @@ func (c *Client) headers() http.Header {
 
 // query returns the part of a URL with names and values, without those that are empty.
 func query(pairs ...string) string {
-	var given []string
+	text, mark := "", "?"
 	for i := 0; i < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
-			given = append(given, pairs[i]+"="+url.QueryEscape(pairs[i+1]))
+			text += mark + pairs[i] + "=" + url.QueryEscape(pairs[i+1])
+			mark = "&"
 		}
 	}
-	if given == nil {
-		return ""
-	}
-	return "?" + strings.Join(given, "&")
+	return text
 }

@@ -96,10 +96,19 @@ func TestReaderIsUploadedInChunksAndALostChunkIsSentAgain(t *testing.T) {
 		}
 	}, Options{ChunkBytes: 3, Sleep: func(context.Context, time.Duration) error { return nil }})
 	address = strings.TrimSuffix(client.baseURL, "/v1")
-	reader := io.MultiReader(strings.NewReader("abcdefgh")) // cannot seek
-	upload, err := client.Upload(context.Background(), reader, 8, UploadOptions{Filename: "a.mp3"})
+	upload, err := client.Upload(context.Background(), strings.NewReader("abcdefgh"), 8, UploadOptions{Filename: "a.mp3"})
 	if err != nil || upload.Input.StorageKey != "k" || strings.Join(sent, " ") != "abc def efg h" {
 		t.Fatal(sent, err)
+	}
+}
+
+func TestDataThatIsTooShortIsReported(t *testing.T) {
+	client := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		answer(w, 200, `{"data": {"uploadId": "u", "uploadUrl": "http://127.0.0.1:1", "uploadHeaders": {}}}`)
+	}, Options{})
+	_, err := client.Upload(context.Background(), strings.NewReader("abc"), 8, UploadOptions{Filename: "a.mp3"})
+	if !errors.Is(err, &Error{Code: "UPLOAD_ERROR"}) {
+		t.Fatal(err)
 	}
 }
 

@@ -18,33 +18,37 @@ import (
 	"time"
 )
 
-const silence = 40 * time.Second // the server sends a comment every 15 seconds
+const (
+	silence      = 40 * time.Second // the server sends a comment every 15 seconds
+	longestEvent = 16 << 20
+)
 
 var (
 	fileName  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)
 	extension = regexp.MustCompile(`\.([a-z0-9]{2,5})(?:\?.*)?$`)
 )
 
-// Collection of objects of one kind.
-type Collection[T any] struct {
+// Objects of one kind.
+type Objects[T any] struct {
 	client *Client
 	path   string
 }
 
-// Filter of a list. The zero value lists all.
-type Filter struct {
-	Status  string
-	SplitID string // of deliveries
-}
+// Collection of objects of one kind, which is listed in pages.
+type Collection[T any] struct{ Objects[T] }
+
+// Filter of a list. The zero value lists all. The ids are those of deliveries.
+type Filter struct{ Status, SplitID, EndpointID string }
 
 // Get returns an object.
-func (c *Collection[T]) Get(ctx context.Context, id string) (T, error) {
-	return get[T](ctx, c.client, c.at(id))
+func (o *Objects[T]) Get(ctx context.Context, id string) (T, error) {
+	return get[T](ctx, o.client, o.at(id))
 }
 
 // Page returns a page of at most limit objects, newest first. The first page has no cursor.
 func (c *Collection[T]) Page(ctx context.Context, limit int, cursor string, filter Filter) (Page[T], error) {
-	given := query("limit", fmt.Sprint(limit), "cursor", cursor, "status", filter.Status, "splitId", filter.SplitID)
+	given := query("limit", fmt.Sprint(limit), "cursor", cursor,
+		"status", filter.Status, "splitId", filter.SplitID, "endpointId", filter.EndpointID)
 	return get[Page[T]](ctx, c.client, c.path+given)
 }
 
@@ -69,7 +73,18 @@ func (c *Collection[T]) All(ctx context.Context, filter Filter) iter.Seq2[T, err
 	}
 }
 
-func (c *Collection[T]) at(id string) string { return c.path + "/" + url.PathEscape(id) }
+func (o *Objects[T]) at(id string) string { return o.path + "/" + url.PathEscape(id) }
+
+func (o *Objects[T]) delete(ctx context.Context, id string) error {
+	_, err := call[struct{}](ctx, o.client, "DELETE", o.at(id), nil, message{})
+	if wasRepeated(err, ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// wasRepeated tells whether an error is that of a repeated request: the first response may have been lost.
+func wasRepeated(err, kind error) bool { return errors.Is(err, kind) && asError(err).Attempts > 1 }
 
 // Jobs of one kind. All kinds have the same life: queued, processing, then succeeded or failed.
 type Jobs struct {
@@ -82,14 +97,14 @@ type IdempotencyKey string
 
 // Create creates a job, once even if the request is repeated.
 func (j *Jobs) Create(ctx context.Context, body Request, key ...IdempotencyKey) (Job, error) {
-	return call[Job](ctx, j.client, request{method: "POST", path: j.path, body: body, key: string(append(key, IdempotencyKey(rand.Text()))[0])})
+	return call[Job](ctx, j.client, "POST", j.path, body, message{key: string(append(key, IdempotencyKey(rand.Text()))[0])})
 }
 
 // Cancel cancels a job. It fails with the code CANCELED, and its credits are refunded.
 func (j *Jobs) Cancel(ctx context.Context, id string) (Job, error) {
-	canceled, err := call[Job](ctx, j.client, request{method: "POST", path: j.at(id) + "/cancel"})
+	canceled, err := call[Job](ctx, j.client, "POST", j.at(id)+"/cancel", nil, message{})
 	if wasRepeated(err, ErrConflict) {
-		if found, failed := j.Get(ctx, id); failed == nil && found.Error != nil && found.Error.Code == "CANCELED" {
+		if found, failed := j.Get(ctx, id); failed == nil && found.Error.Code == "CANCELED" {
 			return found, nil
 		}
 	}
@@ -97,32 +112,31 @@ func (j *Jobs) Cancel(ctx context.Context, id string) (Job, error) {
 }
 
 // Delete deletes an ended job with its files.
-func (j *Jobs) Delete(ctx context.Context, id string) error {
-	_, err := call[struct{}](ctx, j.client, request{method: "DELETE", path: j.at(id)})
-	if wasRepeated(err, ErrNotFound) {
-		return nil
-	}
-	return err
-}
-
-// wasRepeated tells whether an error is that of a repeated request: the first response may have been lost.
-func wasRepeated(err, kind error) bool { return errors.Is(err, kind) && asError(err).Attempts > 1 }
+func (j *Jobs) Delete(ctx context.Context, id string) error { return j.delete(ctx, id) }
 
 // Download downloads all files of a succeeded job into a folder. It returns the path of each by its name, such as
 // folder/vocals.mp3. The files appear together, when all are complete.
 func (j *Jobs) Download(ctx context.Context, found Job, folder string) (map[string]string, error) {
-	files, paths := map[string]source{}, map[string]string{}
-	for name, link := range found.links() {
+	files, paths := map[string]string{}, map[string]string{}
+	links := found.Stems
+	if links == nil {
+		links = found.Outputs
+	}
+	if found.URL != "" {
+		links = map[string]string{"mix": found.URL}
+	}
+	for name, link := range links {
 		if !fileName.MatchString(name) {
 			return nil, &Error{Code: "DOWNLOAD_ERROR", Message: fmt.Sprintf("%q is not a file name.", name)}
 		}
 		file := name + "." + cmp.Or(append(extension.FindStringSubmatch(link), "", "audio")[1:]...)
-		files[file], paths[name] = source{link, http.Header{}}, filepath.Join(folder, file)
+		files[file], paths[name] = link, filepath.Join(folder, file)
 	}
 	if found.Status != "succeeded" || len(files) == 0 {
-		return nil, &Error{Code: "DOWNLOAD_ERROR", Message: found.ID + " has no files: its status is " + found.Status + "."}
+		reason := cmp.Or(found.Error.Message, "its status is "+found.Status)
+		return nil, &Error{Code: "DOWNLOAD_ERROR", Message: found.ID + " has no files: " + reason}
 	}
-	return paths, j.client.http.downloadFiles(ctx, folder, files, 0)
+	return paths, j.client.http.downloadFiles(ctx, folder, files, http.Header{}, 0)
 }
 
 // WaitOptions of Wait. The zero value of each has a default.
@@ -142,7 +156,7 @@ func (j *Jobs) Wait(ctx context.Context, id string, options WaitOptions) (Job, e
 			options.Update(found)
 		}
 		last = found
-		return found.hasEnded()
+		return found.Status == "succeeded" || found.Status == "failed"
 	}
 	for {
 		if hasEvents && time.Until(deadline) > 0 {
@@ -173,23 +187,19 @@ func (j *Jobs) Wait(ctx context.Context, id string, options WaitOptions) (Job, e
 func (j *Jobs) follow(ctx context.Context, id string, deadline time.Time, update func(Job) bool) (ended *Job, hasEvents bool) {
 	ctx, cancel := context.WithDeadline(ctx, deadline)
 	defer cancel()
-	headers := j.client.headers()
-	headers.Set("Accept", "text/event-stream")
-	url, hasEvents := j.client.baseURL+j.at(id)+"/events", true
-	err := j.client.http.exchange(ctx, "GET", url, headers, nil, silence, func(response *http.Response) error {
+	m := message{method: "GET", url: j.client.baseURL + j.at(id) + "/events", headers: j.client.headers()}
+	m.headers.Set("Accept", "text/event-stream")
+	hasEvents = true
+	err := j.client.http.exchange(ctx, m, silence, func(response *http.Response) error {
 		if hasEvents = strings.HasPrefix(response.Header.Get("Content-Type"), "text/event-stream"); !hasEvents {
 			return nil
 		}
-		data, lines := []byte(nil), bufio.NewReader(response.Body)
-		for ended == nil {
-			line, err := lines.ReadBytes('\n')
-			if err != nil {
-				return err
-			}
-			line = bytes.TrimRight(line, "\r\n")
-			if value, ok := bytes.CutPrefix(line, []byte("data:")); ok {
+		data, lines := []byte(nil), bufio.NewScanner(response.Body)
+		lines.Buffer(nil, longestEvent)
+		for ended == nil && lines.Scan() {
+			if value, ok := bytes.CutPrefix(lines.Bytes(), []byte("data:")); ok {
 				data = append(data, value...)
-			} else if len(line) == 0 && len(data) > 0 {
+			} else if len(lines.Bytes()) == 0 && len(data) > 0 {
 				var found Job
 				if json.Unmarshal(data, &found) == nil && update(found) {
 					ended = &found
@@ -197,7 +207,7 @@ func (j *Jobs) follow(ctx context.Context, id string, deadline time.Time, update
 				data = nil
 			}
 		}
-		return nil
+		return lines.Err()
 	})
 	e := asError(err)
 	return ended, hasEvents && (e == nil || e.Status == 0 || e.Status == 401 || e.isTemporary())

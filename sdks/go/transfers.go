@@ -53,64 +53,61 @@ func (c *Client) UploadFile(ctx context.Context, path string, options UploadOpti
 	return c.Upload(ctx, file, info.Size(), options)
 }
 
-// Upload uploads the size bytes of a reader, like UploadFile. It keeps one chunk in memory.
-func (c *Client) Upload(ctx context.Context, from io.Reader, size int64, options UploadOptions) (*Upload, error) {
+// Upload uploads the size bytes of a reader, such as a *bytes.Reader, like UploadFile.
+func (c *Client) Upload(ctx context.Context, from io.ReaderAt, size int64, options UploadOptions) (*Upload, error) {
 	suffix := strings.ToLower(filepath.Ext(options.Filename))
 	kind := cmp.Or(options.ContentType, mediaTypes[suffix], mime.TypeByExtension(suffix), "application/octet-stream")
 	body := map[string]any{"filename": options.Filename, "contentType": kind, "contentLength": size}
-	reserved, err := call[reservation](ctx, c, request{method: "POST", path: "/audio/uploads", body: body, key: rand.Text()})
+	reserved, err := call[reservation](ctx, c, "POST", "/audio/uploads", body, message{key: rand.Text()})
 	if err != nil {
 		return nil, err
 	}
-	sent := struct{ URL, Key string }{}
-	headers := http.Header{"X-Upload-Token": {reserved.UploadHeaders["X-Upload-Token"]}}
-	data := &chunks{reader: from, size: size, buffer: make([]byte, min(int64(c.chunkBytes), size))}
-	for failures := 0; ; {
-		if err := data.fill(); err != nil {
-			return nil, &Error{Code: "UPLOAD_ERROR", Message: "The data could not be read: " + err.Error(), Cause: err}
+	token := http.Header{"X-Upload-Token": {reserved.UploadHeaders["X-Upload-Token"]}}
+	for offset, failures := int64(0), 0; ; {
+		end := min(offset+int64(c.chunkBytes), size)
+		if n, err := from.ReadAt(make([]byte, 1), end-1); n == 0 && size > 0 {
+			return nil, &Error{Code: "UPLOAD_ERROR", Message: fmt.Sprintf("The data could not be read: %v.", err), Cause: err}
 		}
-		end := data.offset + int64(len(data.chunk))
-		err := c.sendChunk(ctx, reserved.UploadURL, headers, data.offset, data.chunk, end == size, &sent)
+		m := message{method: "PATCH", url: reserved.UploadURL, headers: token.Clone(), body: io.NewSectionReader(from, offset, end-offset)}
+		err := c.sendChunk(ctx, m, end == size, &reserved)
 		if err == nil && options.Progress != nil {
 			options.Progress(end, size)
 		}
 		if err == nil && end == size {
-			input := &Input{Type: "uploaded_file", UploadID: reserved.UploadID, FileURL: sent.URL, StorageKey: sent.Key}
+			input := &Input{Type: "uploaded_file", UploadID: reserved.UploadID, FileURL: reserved.URL, StorageKey: reserved.Key}
 			return &Upload{input, reserved.ExpiresAt}, nil
 		}
 		stored := end
 		if err != nil {
 			failures++
-			if stored, err = c.stored(ctx, reserved.UploadURL, headers, err, failures); err != nil {
+			if stored, err = c.stored(ctx, reserved.UploadURL, token, err, failures); err != nil {
 				return nil, err
 			}
 		}
-		if stored > data.offset {
+		if stored > offset {
 			failures = 0
 		}
-		if err := data.skipTo(stored); err != nil {
-			return nil, err
-		}
+		offset = stored
 	}
 }
 
 type reservation struct {
 	UploadID, UploadURL, ExpiresAt string
 	UploadHeaders                  map[string]string
+	URL, Key                       string // of the stored file
 }
 
-func (c *Client) sendChunk(
-	ctx context.Context, url string, token http.Header, offset int64, chunk []byte, isLast bool, sent any,
-) error {
-	headers := token.Clone()
-	headers.Set("Content-Type", "application/partial-upload")
-	headers.Set("Upload-Offset", strconv.FormatInt(offset, 10))
-	headers.Set("Upload-Complete", map[bool]string{false: "?0", true: "?1"}[isLast])
-	return c.http.exchange(ctx, "PATCH", url, headers, chunk, c.http.Timeout, func(response *http.Response) error {
+// sendChunk sends a part of a file. After the last part, it sets where the server stored the file.
+func (c *Client) sendChunk(ctx context.Context, m message, isLast bool, stored *reservation) error {
+	_, offset, _ := m.body.Outer()
+	m.headers.Set("Content-Type", "application/partial-upload")
+	m.headers.Set("Upload-Offset", strconv.FormatInt(offset, 10))
+	m.headers.Set("Upload-Complete", map[bool]string{false: "?0", true: "?1"}[isLast])
+	return c.http.exchange(ctx, m, c.http.Timeout, func(response *http.Response) error {
 		if !isLast {
 			return nil
 		}
-		return decode(response, sent)
+		return decode(response, stored)
 	})
 }
 
@@ -125,54 +122,18 @@ func (c *Client) stored(ctx context.Context, url string, token http.Header, err 
 			return 0, err
 		}
 	}
-	get := func() http.Header { return token }
-	err = c.http.request(ctx, "HEAD", url, get, nil, true, func(response *http.Response) (err error) {
+	m := message{method: "HEAD", url: url, headers: token}
+	err = c.http.request(ctx, m, func(response *http.Response) (err error) {
 		offset, err = strconv.ParseInt(response.Header.Get("Upload-Offset"), 10, 64)
 		return err
 	})
 	return offset, err
 }
 
-// chunks reads chunks of a reader, and keeps what the server may not have stored.
-type chunks struct {
-	reader        io.Reader
-	size, offset  int64 // of the data, of the chunk
-	chunk, buffer []byte
-}
-
-// fill reads until the chunk has its size.
-func (s *chunks) fill() error {
-	kept := copy(s.buffer, s.chunk)
-	s.chunk = s.buffer[:min(int64(len(s.buffer)), s.size-s.offset)]
-	_, err := io.ReadFull(s.reader, s.chunk[min(kept, len(s.chunk)):])
-	return err
-}
-
-// skipTo moves the chunk to the offset that the server has.
-func (s *chunks) skipTo(offset int64) error {
-	from := offset - s.offset
-	s.offset = offset
-	if from >= 0 && from <= int64(len(s.chunk)) {
-		s.chunk = s.chunk[from:]
-		return nil
-	}
-	s.chunk = nil
-	if file, ok := s.reader.(io.Seeker); ok {
-		_, err := file.Seek(offset, io.SeekStart)
-		return err
-	}
-	return &Error{Code: "UPLOAD_ERROR", Message: "The server lost a part of the data."}
-}
-
 const maxHops = 5
 
-type source struct {
-	url     string
-	headers http.Header
-}
-
 // downloadFiles downloads files by their names into a folder, where they appear together when all are complete.
-func (t *transport) downloadFiles(ctx context.Context, folder string, files map[string]source, timeout time.Duration) error {
+func (t *transport) downloadFiles(ctx context.Context, folder string, files map[string]string, headers http.Header, timeout time.Duration) error {
 	if err := os.MkdirAll(folder, 0o777); err != nil {
 		return err
 	}
@@ -182,7 +143,8 @@ func (t *transport) downloadFiles(ctx context.Context, folder string, files map[
 	}
 	defer os.RemoveAll(hidden)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if err := t.download(ctx, files[name], filepath.Join(hidden, name), timeout); err != nil {
+		m := message{method: "GET", url: files[name], headers: headers.Clone()}
+		if err := t.download(ctx, m, filepath.Join(hidden, name), timeout); err != nil {
 			return err
 		}
 	}
@@ -196,30 +158,19 @@ func (t *transport) downloadFiles(ctx context.Context, folder string, files map[
 
 // download downloads into a file and verifies its length. It continues after a lost connection, waits until the server
 // has made the file, and follows redirects without the key.
-func (t *transport) download(ctx context.Context, from source, path string, timeout time.Duration) error {
+func (t *transport) download(ctx context.Context, m message, path string, timeout time.Duration) error {
 	deadline := time.Now().Add(timeout)
 	file, err := os.Create(path)
 	if err != nil {
 		return err
 	}
 	defer file.Close()
-	etag, written := "", int64(0)
-	ranged := func() http.Header {
-		all := from.headers.Clone()
-		if etag != "" && written > 0 {
-			all.Set("Range", fmt.Sprintf("bytes=%d-", written))
-			all.Set("If-Range", etag)
-		}
-		return all
-	}
+	written := int64(0)
 	for hops := 0; ; {
 		var response *http.Response
-		err := t.request(ctx, "GET", from.url, ranged, nil, true, func(found *http.Response) error {
+		err := t.request(ctx, m, func(found *http.Response) error {
 			if response = found; found.StatusCode != 200 && found.StatusCode != 206 {
 				return nil
-			}
-			if etag = found.Header.Get("ETag"); !strings.HasPrefix(etag, `"`) {
-				etag = ""
 			}
 			if found.StatusCode == 200 {
 				written = 0
@@ -229,6 +180,12 @@ func (t *transport) download(ctx context.Context, from source, path string, time
 			}
 			received, err := io.Copy(io.NewOffsetWriter(file, written), found.Body)
 			written += received
+			m.headers.Del("Range")
+			m.headers.Del("If-Range")
+			if etag := found.Header.Get("ETag"); strings.HasPrefix(etag, `"`) && written > 0 {
+				m.headers.Set("Range", fmt.Sprintf("bytes=%d-", written))
+				m.headers.Set("If-Range", etag)
+			}
 			return err
 		})
 		if errors.Is(err, ErrConnection) {
@@ -248,7 +205,7 @@ func (t *transport) download(ctx context.Context, from source, path string, time
 				return err
 			}
 		case location != "" && hops < maxHops:
-			from, hops = source{location, http.Header{}}, hops+1
+			m.url, m.headers, hops = location, http.Header{}, hops+1
 		default:
 			return &Error{Code: "DOWNLOAD_ERROR", Message: fmt.Sprintf("%s: unexpected status %d.", filepath.Base(path), status)}
 		}

@@ -1,15 +1,16 @@
 package stemsplitter
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -36,6 +37,7 @@ func newTransport(options Options) *transport {
 	client := *cmp.Or(options.HTTPClient, &http.Client{Transport: plain})
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	options.Timeout, options.MaxRetries = cmp.Or(options.Timeout, time.Minute), cmp.Or(options.MaxRetries, 4)
+	options.Logger = cmp.Or(options.Logger, slog.New(slog.DiscardHandler))
 	return &transport{options, client}
 }
 
@@ -58,34 +60,45 @@ func (w *watched) Read(buffer []byte) (int, error) {
 
 // lost returns the error of a lost connection, or that of the context if it has ended.
 func lost(ctx context.Context, action string, err error) error {
-	if cause := context.Cause(ctx); cause != nil {
-		if !errors.Is(cause, errSilent) {
-			return cause
-		}
+	if cause := context.Cause(ctx); errors.Is(cause, errSilent) {
 		err = cause
+	} else if cause != nil {
+		return cause
 	}
 	return &Error{Code: "CONNECTION_ERROR", Message: fmt.Sprintf("%s failed: %v.", action, err), RetryAfter: -1, Cause: err}
 }
 
-// exchange sends a request once; use reads the response if it is not an error.
-func (t *transport) exchange(
-	ctx context.Context, method, url string, headers http.Header, body []byte, timeout time.Duration,
-	use func(*http.Response) error,
-) error {
+// message is a request of HTTP.
+type message struct {
+	method, url, key string // with an idempotency key, it is safe to repeat
+	headers          http.Header
+	body             *io.SectionReader
+	once             bool // it must not be repeated
+}
+
+// exchange sends a message once; use reads the response if it is not an error.
+func (t *transport) exchange(ctx context.Context, m message, timeout time.Duration, use func(*http.Response) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	request, err := http.NewRequestWithContext(ctx, method, url, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, m.method, m.url, nil)
 	if err != nil {
 		return &Error{Code: "CONFIG_ERROR", Message: err.Error(), Cause: err}
 	}
-	request.Header = headers.Clone()
+	request.Header = m.headers.Clone()
 	request.Header.Set("User-Agent", "stemsplitter-go/"+Version)
-	slowest := time.Duration(len(body)) * time.Second / slowestBytesPerSecond
+	if m.body != nil && m.body.Size() > 0 {
+		request.ContentLength = m.body.Size()
+		request.GetBody = func() (io.ReadCloser, error) {
+			return io.NopCloser(io.NewSectionReader(m.body, 0, m.body.Size())), nil
+		}
+		request.Body, _ = request.GetBody()
+	}
+	slowest := time.Duration(request.ContentLength) * time.Second / slowestBytesPerSecond
 	timer := time.AfterFunc(timeout+slowest, func() { cancel(errSilent) })
 	defer timer.Stop()
 	response, err := t.client.Do(request)
 	if err != nil {
-		return lost(ctx, method+" "+url, err)
+		return lost(ctx, m.method+" "+m.url, err)
 	}
 	defer response.Body.Close()
 	response.Body = &watched{response.Body, ctx, timer, timeout}
@@ -95,21 +108,18 @@ func (t *transport) exchange(
 	return use(response)
 }
 
-// request sends a request until it succeeds; use reads the response. Responses 429 are always repeated, lost connections
-// and errors of the server only if it is repeatable.
-func (t *transport) request(
-	ctx context.Context, method, url string, headers func() http.Header, body []byte, repeatable bool,
-	use func(*http.Response) error,
-) error {
+// request sends a message until it succeeds; use reads the response. Responses 429 are always repeated, lost connections
+// and errors of the server only if it can be repeated. use may change the headers of the next attempt.
+func (t *transport) request(ctx context.Context, m message, use func(*http.Response) error) error {
 	for attempt := 1; ; attempt++ {
-		err := t.exchange(ctx, method, url, headers(), body, t.Timeout, use)
+		err := t.exchange(ctx, m, t.Timeout, use)
 		e := asError(err)
 		if e == nil {
 			return err
 		}
 		e.Attempts = attempt
 		// 409: the server is doing it for the same idempotency key
-		again := e.Status == 429 || e.Status == 409 && e.RetryAfter >= 0 || repeatable && e.isTemporary()
+		again := e.Status == 429 || e.Status == 409 && e.RetryAfter >= 0 || !m.once && e.isTemporary()
 		if !again || attempt > t.MaxRetries || e.RetryAfter > maxRetryAfter {
 			return err
 		}
@@ -126,9 +136,7 @@ func (t *transport) pause(ctx context.Context, attempt int, e *Error) error {
 		delay = min(firstDelay<<(attempt-1), maxDelay)
 		delay = delay/2 + rand.N(delay/2)
 	}
-	if t.Logger != nil {
-		t.Logger.InfoContext(ctx, "retry", "attempt", attempt, "delay", delay, "error", e)
-	}
+	t.Logger.InfoContext(ctx, "retry", "attempt", attempt, "delay", delay, "error", e)
 	return t.wait(ctx, delay)
 }
 
@@ -193,11 +201,7 @@ func asError(err error) (e *Error) {
 
 // isTemporary tells whether the same request may succeed later.
 func (e *Error) isTemporary() bool {
-	switch e.Status {
-	case 408, 429, 500, 502, 503, 504:
-		return true
-	}
-	return e.Code == ErrConnection.Code
+	return slices.Contains([]int{408, 429, 500, 502, 503, 504}, e.Status) || e.Code == ErrConnection.Code
 }
 
 // errorOf returns the error of a response: in the envelope, flat as of upload URLs, or of a proxy.
@@ -214,10 +218,9 @@ func errorOf(response *http.Response) error {
 	if err != nil {
 		return err
 	}
-	if json.Unmarshal(content, &body) == nil && json.Unmarshal(body.Error, e) != nil {
-		if json.Unmarshal(body.Error, &e.Code) == nil {
-			e.Message = cmp.Or(body.Message, e.Code)
-		}
+	_ = json.Unmarshal(content, &body) // of a proxy, it may be anything
+	if json.Unmarshal(body.Error, e) != nil && json.Unmarshal(body.Error, &e.Code) == nil {
+		e.Message = cmp.Or(body.Message, e.Code)
 	}
 	return e
 }

@@ -1,9 +1,6 @@
 package stemsplitter
 
-import (
-	"bytes"
-	"encoding/json"
-)
+import "encoding/json"
 
 // Input of a job: a direct URL, a link of a page, an uploaded file, or for tools a split.
 type Input struct {
@@ -54,7 +51,7 @@ type Job struct {
 	Status                       string // queued, processing, succeeded or failed
 	Progress                     int    // percent
 	CreditsUsed, CreditsRefunded int
-	Error                        *struct{ Code, Message string }
+	Error                        struct{ Code, Message string } // empty unless it has failed
 	Metadata                     map[string]string
 
 	StemModel, OutputFormat string // of splits
@@ -63,41 +60,39 @@ type Job struct {
 	Outputs                 map[string]string // link of each file of an effect or of speech
 	URL                     string            // of the file of a mix
 
-	// of analyses; the key is nil if there is none
+	Song           // of analyses
+	Analysis *Song // of splits, some seconds after they have succeeded
+
+	Raw json.RawMessage `json:"-"` // all fields
+}
+
+// Song has what an analysis found, nil where there is nothing. Times of beats and chords are in seconds.
+type Song struct {
 	Tempo *struct {
 		BPM, Confidence     float64
 		Alternatives, Beats []float64
 	}
 	Key *struct {
 		Name, Camelot string
+		Compatible    []string // Camelot codes of the keys that mix well with it
 		Confidence    float64
 	}
 	TuningCents *float64
-
-	Raw json.RawMessage `json:"-"` // all fields
+	Chords      []struct {
+		Start, End float64
+		Name       string // of a major or minor triad, such as Am
+	}
 }
 
 // UnmarshalJSON keeps all fields.
 func (j *Job) UnmarshalJSON(content []byte) error {
 	type fields Job
-	j.Raw = bytes.Clone(content)
+	j.Raw = append(json.RawMessage{}, content...)
 	return json.Unmarshal(content, (*fields)(j))
 }
 
 // MarshalJSON returns the job as the server sent it.
 func (j Job) MarshalJSON() ([]byte, error) { return j.Raw, nil }
-
-func (j Job) hasEnded() bool { return j.Status == "succeeded" || j.Status == "failed" }
-
-func (j Job) links() map[string]string {
-	if j.URL != "" {
-		return map[string]string{"mix": j.URL}
-	}
-	if j.Stems != nil {
-		return j.Stems
-	}
-	return j.Outputs
-}
 
 // Page of a list. NextCursor is empty on the last page.
 type Page[T any] struct {
@@ -110,20 +105,38 @@ type Credits struct{ Balance int }
 
 // Model of the server.
 type Model struct {
-	Name, Title, Licence string
-	Stems                []string
-	Ready                bool
+	Name, Title, Licence, LicenceNote string
+	Stems                             []string
+	Source                            struct{ URL, Authors, Paper string }
+	Quality                           map[string]map[string]float64 // metric → stem → value
+	Ready                             bool
+	RealtimeFactor                    *float64 // seconds of processing per second of audio
 }
 
 // Voice of speech.
-type Voice struct{ Name string }
+type Voice struct{ Name, Description string }
 
 // WebhookSecret signs webhooks. Only a new one has a value.
-type WebhookSecret struct{ ID, Prefix, ExpiresAt, Secret string }
+type WebhookSecret struct{ ID, Prefix, CreatedAt, ExpiresAt, Secret string }
+
+// WebhookSettings create or change an endpoint. Empty values leave it as it is.
+type WebhookSettings struct {
+	URL         string   `json:"url,omitempty"`
+	Events      []string `json:"events,omitempty"` // such as audio.split.completed; "*" means all
+	Description string   `json:"description,omitempty"`
+	Status      string   `json:"status,omitempty"` // enabled or disabled
+}
+
+// WebhookEndpoint is a saved URL. DisabledReason is set if the server disabled it.
+type WebhookEndpoint struct {
+	WebhookSettings
+	ID, DisabledReason, FailingSince, CreatedAt, UpdatedAt, Secret string // the secret of a new one only
+}
 
 // Delivery of a webhook. The status is pending, delivered, failed or gone.
 type Delivery struct {
-	ID, Event, EventID, SplitID, URL, Status, LastError string
-	Attempts, LastStatus                                int
-	Log                                                 json.RawMessage
+	ID, Event, EventID, SplitID, EndpointID, URL, Status, LastError string
+	NextAttemptAt, CreatedAt, UpdatedAt, Payload                    string // the payload is the body, of Get only
+	Attempts, LastStatus                                            int
+	Log                                                             json.RawMessage // the attempts, of Get only
 }

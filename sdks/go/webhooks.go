@@ -1,6 +1,7 @@
 package stemsplitter
 
 import (
+	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
@@ -14,9 +15,43 @@ import (
 
 const signatureHeader = "AIStemSplitter-Signature"
 
+// WebhookEndpoints are saved URLs, which get the webhooks of all jobs. The server disables those that fail for days.
+type WebhookEndpoints struct{ Objects[WebhookEndpoint] }
+
+// Create saves an endpoint. Its signing secret is in this response only.
+func (e *WebhookEndpoints) Create(ctx context.Context, settings WebhookSettings) (WebhookEndpoint, error) {
+	return once[WebhookEndpoint](ctx, e.client, e.path, settings)
+}
+
+// List returns all endpoints, newest first.
+func (e *WebhookEndpoints) List(ctx context.Context) ([]WebhookEndpoint, error) {
+	return items[WebhookEndpoint](ctx, e.client, e.path)
+}
+
+// Update changes an endpoint.
+func (e *WebhookEndpoints) Update(ctx context.Context, id string, changes WebhookSettings) (WebhookEndpoint, error) {
+	return call[WebhookEndpoint](ctx, e.client, "POST", e.at(id), changes, message{})
+}
+
+// Delete deletes an endpoint. Its pending deliveries end as failed.
+func (e *WebhookEndpoints) Delete(ctx context.Context, id string) error {
+	return e.delete(ctx, id)
+}
+
+// RotateSecret creates a signing secret of the endpoint. The previous one stays active for 24 hours.
+func (e *WebhookEndpoints) RotateSecret(ctx context.Context, id string) (string, error) {
+	made, err := once[WebhookSecret](ctx, e.client, e.at(id)+"/rotate", nil)
+	return made.Secret, err
+}
+
+// SendTest sends a test event to the endpoint and returns its delivery.
+func (e *WebhookEndpoints) SendTest(ctx context.Context, id string) (Delivery, error) {
+	return once[Delivery](ctx, e.client, e.at(id)+"/test", nil)
+}
+
 // Event of a webhook.
 type Event struct {
-	Event string          `json:"event"` // such as audio.split.completed
+	Event string          `json:"event"` // such as audio.split.completed or audio.analysis.failed
 	Data  json.RawMessage `json:"data"`  // the job
 }
 

@@ -29,12 +29,15 @@ local function new(c)
 end
 
 local function form(c)
-  return { format = c.format, bit_depth = c.bitDepth, timeout_ms = c.timeout * 1000 }
+  return { format = c.format, bit_depth = c.bitDepth, bitrate = c.bitrate, timeout_ms = c.timeout * 1000 }
 end
 
 local operations = {
   credits = function()
     return client:get_credits()
+  end,
+  models = function()
+    return client:list_models()
   end,
   voices = function()
     return client:list_voices()
@@ -55,6 +58,10 @@ local operations = {
   get = function(c, jobs)
     return jobs:get(c.id)
   end,
+  chords = function(c, jobs)
+    local job, err = jobs:get(c.id)
+    return job and (job.analysis or job).chords, err
+  end,
   wait = function(c, jobs)
     local updates = list()
     local function on_update(job)
@@ -65,7 +72,7 @@ local operations = {
   end,
   list = function(c, jobs)
     local ids = list()
-    for job, err in jobs:iterate({ status = c.status }) do
+    for job, err in jobs:iterate({ status = c.status, split_id = c.splitId, endpoint_id = c.endpointId }) do
       if not job then
         return nil, err
       end
@@ -99,6 +106,33 @@ local operations = {
   end,
   test_webhook = function(c)
     return client:send_test_webhook(c.url)
+  end,
+  secrets = function()
+    return client:list_webhook_secrets()
+  end,
+  replay = function(c)
+    return client:replay_delivery(c.id)
+  end,
+  create_endpoint = function(c)
+    return client.webhook_endpoints:create(c.request)
+  end,
+  get_endpoint = function(c)
+    return client.webhook_endpoints:get(c.id)
+  end,
+  list_endpoints = function()
+    return client.webhook_endpoints:list()
+  end,
+  update_endpoint = function(c)
+    return client.webhook_endpoints:update(c.id, c.request)
+  end,
+  delete_endpoint = function(c)
+    return client.webhook_endpoints:delete(c.id)
+  end,
+  rotate_endpoint = function(c)
+    return client.webhook_endpoints:rotate_secret(c.id)
+  end,
+  test_endpoint = function(c)
+    return client.webhook_endpoints:send_test(c.id)
   end,
   verify = function(c)
     return stemsplitter.verify_webhook(c.body, c.headers, c.secret, c.tolerance, c.now)

@@ -7,6 +7,7 @@ source = {
 }
 description = {
   summary = "Client of the Stem Splitter API: separate songs into stems",
+  homepage = "https://github.com/stemsplitter/stemsplitter/tree/main/sdks/lua",
   license = "MIT",
   labels = { "audio", "music", "api" },
 }
@@ -21,6 +22,7 @@ build = {
   modules = {
     ["stemsplitter"] = "src/stemsplitter/init.lua",
     ["stemsplitter.connection"] = "src/stemsplitter/connection.lua",
+    ["stemsplitter.endpoints"] = "src/stemsplitter/endpoints.lua",
     ["stemsplitter.errors"] = "src/stemsplitter/errors.lua",
     ["stemsplitter.http"] = "src/stemsplitter/http.lua",
     ["stemsplitter.jobs"] = "src/stemsplitter/jobs.lua",

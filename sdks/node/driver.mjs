@@ -12,7 +12,7 @@ async function list(iterator) {
 }
 
 const jobs = ({ kind = 'splits', split }) => (kind === 'mixes' ? client.mixes(split) : client[kind]);
-const formOf = ({ format, bitDepth, timeout }) => ({ format, bitDepth, timeoutMs: timeout * 1000 });
+const formOf = ({ timeout, ...format }) => ({ ...format, timeoutMs: timeout * 1000 });
 
 const OPERATIONS = {
   new({ apiKey, baseUrl, chunkBytes, isFast }) {
@@ -24,15 +24,20 @@ const OPERATIONS = {
     return null;
   },
   credits: () => client.getCredits(),
+  models: () => client.listModels(),
   voices: () => client.listVoices(),
   create: ({ request, idempotencyKey, ...of }) => jobs(of).create(request, { idempotencyKey }),
   get: ({ id, ...of }) => jobs(of).get(id),
+  async chords({ id, ...of }) {
+    const job = await jobs(of).get(id);
+    return (job.analysis ?? job).chords;
+  },
   async wait({ id, timeout, ...of }) {
     const updates = [];
     const onUpdate = (job) => updates.push(job.progress);
     return { job: await jobs(of).wait(id, { timeoutMs: timeout * 1000, onUpdate }), updates };
   },
-  list: ({ status, ...of }) => list(jobs(of).iterate({ status })),
+  list: ({ status, splitId, endpointId, ...of }) => list(jobs(of).iterate({ status, splitId, endpointId })),
   cancel: ({ id, ...of }) => jobs(of).cancel(id),
   delete: ({ id, ...of }) => jobs(of).delete(id),
   async upload({ path, filename }) {
@@ -46,6 +51,15 @@ const OPERATIONS = {
   previews: ({ id, codec }) => client.getPreviews(id, { codec }),
   rotate: () => client.rotateWebhookSecret(),
   test_webhook: ({ url }) => client.sendTestWebhook(url),
+  secrets: () => client.listWebhookSecrets(),
+  replay: ({ id }) => client.replayDelivery(id),
+  create_endpoint: ({ request }) => client.webhookEndpoints.create(request),
+  get_endpoint: ({ id }) => client.webhookEndpoints.get(id),
+  list_endpoints: () => client.webhookEndpoints.list(),
+  update_endpoint: ({ id, request }) => client.webhookEndpoints.update(id, request),
+  delete_endpoint: ({ id }) => client.webhookEndpoints.delete(id),
+  rotate_endpoint: ({ id }) => client.webhookEndpoints.rotateSecret(id),
+  test_endpoint: ({ id }) => client.webhookEndpoints.sendTest(id),
   verify: ({ body, headers, secret, tolerance, now }) => verifyWebhook(Buffer.from(body), headers, secret, tolerance, now),
 };
 

@@ -29,10 +29,14 @@ $run = function (array $c) use (&$client, &$slept): mixed {
     }
     $kind = $c['kind'] ?? 'splits';
     $jobs = $kind === 'mixes' ? $client->mixes($c['split']) : $client->$kind;
-    $form = ['format' => $c['format'] ?? null, 'bitDepth' => $c['bitDepth'] ?? null, 'timeout' => $c['timeout'] ?? 300];
+    $form = ['timeout' => $c['timeout'] ?? 300] + array_intersect_key($c, ['format' => 1, 'bitDepth' => 1]);
+    $form += isset($c['bitrate']) ? ['bitrate' => (int) $c['bitrate']] : [];
+    $filters = array_intersect_key($c, ['status' => 1, 'splitId' => 1, 'endpointId' => 1]);
+    $endpoints = $client->webhookEndpoints;
     $updates = [];
     return match ($c['op']) {
         'credits' => $client->getCredits(),
+        'models' => $client->listModels(),
         'voices' => $client->listVoices(),
         'upload' => [
             'upload' => $client->uploadFile($c['path'], $c['filename'] ?? '', onProgress: function ($sent) use (&$updates) {
@@ -42,13 +46,14 @@ $run = function (array $c) use (&$client, &$slept): mixed {
         ],
         'create' => $jobs->create($c['request'], $c['idempotencyKey'] ?? null),
         'get' => $jobs->get($c['id']),
+        'chords' => ($kind === 'analyses' ? $jobs->get($c['id']) : $jobs->get($c['id'])['analysis'])['chords'],
         'wait' => [
             'job' => $jobs->wait($c['id'], $c['timeout'], onUpdate: function ($job) use (&$updates) {
                 $updates[] = $job['progress'] ?? null;
             }),
             'updates' => $updates,
         ],
-        'list' => array_column(iterator_to_array($jobs->iterate(status: $c['status'] ?? null), false), 'id'),
+        'list' => array_column(iterator_to_array($jobs->iterate(...$filters), false), 'id'),
         'cancel' => $jobs->cancel($c['id']),
         'delete' => $jobs->delete($c['id']),
         'download' => $jobs->download($c['id'], $c['folder']),
@@ -58,6 +63,15 @@ $run = function (array $c) use (&$client, &$slept): mixed {
         'previews' => $client->getPreviews($c['id'], $c['codec'] ?? null),
         'rotate' => $client->rotateWebhookSecret(),
         'test_webhook' => $client->sendTestWebhook($c['url']),
+        'secrets' => $client->listWebhookSecrets(),
+        'replay' => $client->replayDelivery($c['id']),
+        'create_endpoint' => $endpoints->create($c['request']),
+        'get_endpoint' => $endpoints->get($c['id']),
+        'list_endpoints' => $endpoints->list(),
+        'update_endpoint' => $endpoints->update($c['id'], $c['request']),
+        'delete_endpoint' => $endpoints->delete($c['id']),
+        'rotate_endpoint' => $endpoints->rotateSecret($c['id']),
+        'test_endpoint' => $endpoints->sendTest($c['id']),
     };
 };
 

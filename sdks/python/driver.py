@@ -26,23 +26,30 @@ def run(client, c):
     updates = []
     kind = c.get("kind", "splits")
     jobs = client.mixes(c["split"]) if kind == "mixes" else getattr(client, kind, None)
-    form = {name: c.get(given) for name, given in (("format", "format"), ("bit_depth", "bitDepth"))}
+    form = {"format": c.get("format"), "bit_depth": c.get("bitDepth"), "bitrate": c.get("bitrate")}
+    endpoints = getattr(client, "webhook_endpoints", None)
     match c["op"]:
         case "credits":
             return client.get_credits()
+        case "models":
+            return client.list_models()
         case "voices":
             return client.list_voices()
         case "create":
             return jobs.create(c["request"], idempotency_key=c.get("idempotencyKey"))
         case "get":
             return jobs.get(c["id"])
+        case "chords":
+            job = jobs.get(c["id"])
+            return (job if kind == "analyses" else job["analysis"])["chords"]
         case "wait":
             job = jobs.wait(
                 c["id"], timeout=c["timeout"], on_update=lambda each: updates.append(each.get("progress"))
             )
             return {"job": job, "updates": updates}
         case "list":
-            return [each["id"] for each in jobs.iterate(status=c.get("status"))]
+            filters = {name: c.get(name) for name in ("status", "splitId", "endpointId")}
+            return [each["id"] for each in jobs.iterate(**filters)]
         case "cancel":
             return jobs.cancel(c["id"])
         case "delete":
@@ -66,6 +73,24 @@ def run(client, c):
             return client.rotate_webhook_secret()
         case "test_webhook":
             return client.send_test_webhook(c["url"])
+        case "secrets":
+            return client.list_webhook_secrets()
+        case "replay":
+            return client.replay_delivery(c["id"])
+        case "create_endpoint":
+            return endpoints.create(c["request"])
+        case "get_endpoint":
+            return endpoints.get(c["id"])
+        case "list_endpoints":
+            return endpoints.list()
+        case "update_endpoint":
+            return endpoints.update(c["id"], c["request"])
+        case "delete_endpoint":
+            return endpoints.delete(c["id"])
+        case "rotate_endpoint":
+            return endpoints.rotate_secret(c["id"])
+        case "test_endpoint":
+            return endpoints.send_test(c["id"])
         case "verify":
             body = c["body"].encode()
             return verify_webhook(body, c["headers"], c["secret"], c.get("tolerance", 300), now=c.get("now"))

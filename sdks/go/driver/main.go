@@ -9,18 +9,19 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	stemsplitter "github.com/stemsplitter/stemsplitter-go"
 )
 
 type command struct {
-	Op, Kind, Split, APIKey, BaseURL, ID, Status, Path, Filename, Folder, Name, Format, BitDepth string
-	IdempotencyKey, URL, Body, Secret, Resolution, Codec                                         string
-	ChunkBytes                                                                                   int
-	IsFast                                                                                       bool
-	Request, Headers                                                                             json.RawMessage
-	Timeout, Tolerance, Now                                                                      float64
+	Op, Kind, Split, APIKey, BaseURL, ID, Status, SplitID, EndpointID, Path, Filename, Folder, Name string
+	Format, BitDepth, Bitrate, IdempotencyKey, URL, Body, Secret, Resolution, Codec                 string
+	ChunkBytes                                                                                      int
+	IsFast                                                                                          bool
+	Request, Headers                                                                                json.RawMessage
+	Timeout, Tolerance, Now                                                                         float64
 }
 
 type object map[string]any
@@ -49,20 +50,21 @@ func open(c command) (any, error) {
 }
 
 func run(c command) (any, error) {
-	options := stemsplitter.FileOptions{Format: c.Format, BitDepth: c.BitDepth, Timeout: seconds(c.Timeout)}
+	options := stemsplitter.FileOptions{
+		Format: c.Format, BitDepth: c.BitDepth, Bitrate: c.Bitrate, Timeout: seconds(c.Timeout),
+	}
 	switch c.Op {
 	case "new":
 		return open(c)
 	case "credits":
 		credits, err := client.Credits(ctx)
 		return object{"balance": credits.Balance, "unit": "seconds"}, err
+	case "models":
+		return listed(client.Models(ctx))
 	case "voices":
-		voices, err := client.Voices(ctx)
-		names := []object{}
-		for _, voice := range voices {
-			names = append(names, object{"name": voice.Name})
-		}
-		return names, err
+		return listed(client.Voices(ctx))
+	case "secrets":
+		return listed(client.WebhookSecrets(ctx))
 	case "upload":
 		progress := []int64{}
 		upload, err := client.UploadFile(ctx, c.Path, stemsplitter.UploadOptions{
@@ -85,10 +87,17 @@ func run(c command) (any, error) {
 	case "rotate":
 		return client.RotateWebhookSecret(ctx)
 	case "test_webhook":
-		delivery, err := client.SendTestWebhook(ctx, c.URL)
-		return object{"id": delivery.ID}, err
+		return told(client.SendTestWebhook(ctx, c.URL))
+	case "replay":
+		return told(client.ReplayDelivery(ctx, c.ID))
 	case "verify":
 		return verify(c)
+	}
+	if strings.Contains(c.Op, "_endpoint") {
+		return runEndpoints(client.WebhookEndpoints, c)
+	}
+	if c.Kind == "deliveries" {
+		return runDeliveries(c)
 	}
 	if c.Kind == "mixes" {
 		return runJob(client.Mixes(c.Split), c)
@@ -97,6 +106,76 @@ func run(c command) (any, error) {
 		"": client.Splits, "analyses": client.Analyses, "effects": client.Effects, "speech": client.Speech,
 	}
 	return runJob(kinds[c.Kind], c)
+}
+
+func runEndpoints(endpoints *stemsplitter.WebhookEndpoints, c command) (any, error) {
+	var settings stemsplitter.WebhookSettings
+	if c.Request != nil {
+		if err := json.Unmarshal(c.Request, &settings); err != nil {
+			return nil, err
+		}
+	}
+	switch c.Op {
+	case "create_endpoint":
+		return told(endpoints.Create(ctx, settings))
+	case "get_endpoint":
+		return told(endpoints.Get(ctx, c.ID))
+	case "list_endpoints":
+		return listed(endpoints.List(ctx))
+	case "update_endpoint":
+		return told(endpoints.Update(ctx, c.ID, settings))
+	case "delete_endpoint":
+		return object{"id": c.ID, "deleted": true}, endpoints.Delete(ctx, c.ID)
+	case "rotate_endpoint":
+		return endpoints.RotateSecret(ctx, c.ID)
+	case "test_endpoint":
+		return told(endpoints.SendTest(ctx, c.ID))
+	}
+	return nil, fmt.Errorf("unknown op %s", c.Op)
+}
+
+func runDeliveries(c command) (any, error) {
+	if c.Op == "get" {
+		return told(client.Deliveries.Get(ctx, c.ID))
+	}
+	ids := []string{}
+	filter := stemsplitter.Filter{Status: c.Status, SplitID: c.SplitID, EndpointID: c.EndpointID}
+	for found, err := range client.Deliveries.All(ctx, filter) {
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, found.ID)
+	}
+	return ids, nil
+}
+
+// told returns a value with the names of the API: those of Go begin with a capital letter, and end with ID.
+func told(value any, err error) (object, error) {
+	content, failed := json.Marshal(value)
+	fields, renamed := object{}, object{}
+	if err = errors.Join(err, failed, json.Unmarshal(content, &fields)); err != nil {
+		return nil, err
+	}
+	for name, value := range fields {
+		name = strings.ToLower(name[:1]) + name[1:]
+		if name == "iD" || name == "uRL" {
+			name = strings.ToLower(name)
+		}
+		renamed[strings.Replace(name, "ID", "Id", 1)] = value
+	}
+	return renamed, nil
+}
+
+func listed[T any](values []T, err error) ([]object, error) {
+	found := []object{}
+	for _, value := range values {
+		each, failed := told(value, err)
+		if failed != nil {
+			return nil, failed
+		}
+		found = append(found, each)
+	}
+	return found, err
 }
 
 func runJob(jobs *stemsplitter.Jobs, c command) (any, error) {
@@ -112,6 +191,12 @@ func runJob(jobs *stemsplitter.Jobs, c command) (any, error) {
 		return jobs.Create(ctx, request)
 	case "get":
 		return jobs.Get(ctx, c.ID)
+	case "chords":
+		found, err := jobs.Get(ctx, c.ID)
+		if found.Analysis != nil {
+			return listed(found.Analysis.Chords, err)
+		}
+		return listed(found.Chords, err)
 	case "wait":
 		updates := []any{}
 		found, err := jobs.Wait(ctx, c.ID, stemsplitter.WaitOptions{

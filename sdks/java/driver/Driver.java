@@ -44,20 +44,25 @@ final class Driver {
             default -> client.splits();
         };
         Duration timeout = Duration.ofSeconds(c.number("timeout") == null ? 0 : c.number("timeout"));
-        StemSplitter.Form form = new StemSplitter.Form(c.text("format"), c.text("bitDepth"), null);
+        Integer bitrate = c.text("bitrate") == null ? null : Integer.valueOf(c.text("bitrate"));
+        StemSplitter.Form form = new StemSplitter.Form(c.text("format"), c.text("bitDepth"), bitrate);
+        if (c.text("op").equals("list") && kind.equals("deliveries")) return ids(client.deliveries(), c);
         return switch (c.text("op")) {
             case "new" -> start(c);
             case "credits" -> client.credits().asMap();
-            case "voices" -> client.voices().stream().map(Data::asMap).toList();
+            case "models" -> told(client.models());
+            case "voices" -> told(client.voices());
             case "create" -> (c.text("idempotencyKey") == null
                 ? jobs.create(c.object("request").asMap())
                 : jobs.create(c.object("request").asMap(), c.text("idempotencyKey"))).asMap();
-            case "get" -> jobs.get(c.id()).asMap();
+            case "get" -> (kind.equals("deliveries") ? client.deliveries() : jobs).get(c.id()).asMap();
+            case "chords" -> {
+                Data job = jobs.get(c.id());
+                yield told((kind.equals("analyses") ? job : job.object("analysis")).objects("chords"));
+            }
             case "wait" -> Map.of(
                 "job", jobs.await(c.id(), timeout, job -> updates.add(job.progress())).asMap(), "updates", updates);
-            case "list" -> jobs.all(
-                c.text("status") == null ? Map.of() : Map.of("status", c.text("status")))
-                .map(Data::id).toList();
+            case "list" -> ids(jobs, c);
             case "cancel" -> jobs.cancel(c.id()).asMap();
             case "delete" -> jobs.delete(c.id()).asMap();
             case "upload" -> upload(c, updates);
@@ -68,9 +73,27 @@ final class Driver {
             case "previews" -> client.previews(c.id(), c.text("codec")).asMap();
             case "rotate" -> client.rotateWebhookSecret();
             case "test_webhook" -> client.sendTestWebhook(c.text("url")).asMap();
+            case "secrets" -> told(client.webhookSecrets());
+            case "replay" -> client.replayDelivery(c.id()).asMap();
+            case "create_endpoint" -> client.webhookEndpoints().create(c.object("request").asMap()).asMap();
+            case "get_endpoint" -> client.webhookEndpoints().get(c.id()).asMap();
+            case "list_endpoints" -> told(client.webhookEndpoints().list());
+            case "update_endpoint" -> client.webhookEndpoints().update(c.id(), c.object("request").asMap()).asMap();
+            case "delete_endpoint" -> client.webhookEndpoints().delete(c.id()).asMap();
+            case "rotate_endpoint" -> client.webhookEndpoints().rotateSecret(c.id());
+            case "test_endpoint" -> client.webhookEndpoints().sendTest(c.id()).asMap();
             case "verify" -> verify(c).asMap();
             default -> throw new IllegalArgumentException(c.text("op"));
         };
+    }
+
+    private static List<Map<String, Object>> told(List<Data> found) { return found.stream().map(Data::asMap).toList(); }
+
+    private static List<String> ids(Collection objects, Data c) {
+        Map<String, String> filters = new LinkedHashMap<>();
+        for (String name : List.of("status", "splitId", "endpointId"))
+            if (c.text(name) != null) filters.put(name, c.text(name));
+        return objects.all(filters).map(Data::id).toList();
     }
 
     private static Object start(Data c) {

@@ -1,44 +1,31 @@
 /** Base of all errors of the client; its fields are described in index.d.ts. */
 export class StemSplitterError extends Error {
-  constructor(message, status = 0, code = 'API_ERROR', details = undefined, options = undefined) {
+  static code = 'API_ERROR';
+
+  constructor(message, status = 0, code = new.target.code, details = undefined, options = undefined) {
     super(message, options);
     this.name = new.target.name;
     this.status = status;
     this.code = code;
     this.details = details;
     this.attempts = 1;
-    const error = details?.error;
-    if (error && typeof error === 'object') {
-      for (const field of ['requestId', 'docUrl', 'param', 'requiredSeconds', 'balance']) {
-        if (field in error) this[field] = error[field];
-      }
-    }
+    const { requestId, docUrl, param, requiredSeconds, balance } = Object(details?.error);
+    Object.assign(this, { requestId, docUrl, param, requiredSeconds, balance });
   }
 }
 
-export class ConfigError extends StemSplitterError {
-  constructor(message) { super(message, 0, 'CONFIG_ERROR'); }
+/** An error without a response. */
+class LocalError extends StemSplitterError {
+  constructor(message, cause) { super(message, 0, new.target.code, undefined, { cause }); }
 }
 
-export class ConnectionFailed extends StemSplitterError {
-  constructor(message, cause) { super(message, 0, 'CONNECTION_ERROR', undefined, { cause }); }
-}
-
-export class Aborted extends StemSplitterError {
-  constructor(cause) { super('The call was aborted.', 0, 'ABORTED', undefined, { cause }); }
-}
-
-export class WaitTimeout extends StemSplitterError {
-  constructor(message) { super(message, 0, 'TIMEOUT'); }
-}
-
-export class DownloadError extends StemSplitterError {
-  constructor(message, cause) { super(message, 0, 'DOWNLOAD_ERROR', undefined, { cause }); }
-}
-
-export class InvalidSignature extends StemSplitterError {
-  constructor(message) { super(message, 0, 'INVALID_SIGNATURE'); }
-}
+export class ConfigError extends LocalError { static code = 'CONFIG_ERROR'; }
+export class ConnectionFailed extends LocalError { static code = 'CONNECTION_ERROR'; }
+export class Aborted extends LocalError { static code = 'ABORTED'; }
+export class WaitTimeout extends LocalError { static code = 'TIMEOUT'; }
+export class DownloadError extends LocalError { static code = 'DOWNLOAD_ERROR'; }
+export class UploadError extends LocalError { static code = 'UPLOAD_ERROR'; }
+export class InvalidSignature extends LocalError { static code = 'INVALID_SIGNATURE'; }
 
 export class AuthenticationError extends StemSplitterError {}
 export class InsufficientCredits extends StemSplitterError {}
@@ -55,18 +42,11 @@ const CLASSES = {
 
 /** Return the error of a response: in the envelope, flat as of upload URLs, or of a proxy. */
 export function errorOf(status, body, retryAfter) {
-  const error = body?.error;
-  let message = `The request failed with status ${status}.`;
-  let code = 'HTTP_ERROR';
-  if (error && typeof error === 'object') {
-    message = error.message ?? message;
-    code = error.code ?? code;
-  } else if (typeof error === 'string') {
-    message = body.message ?? error;
-    code = error;
-  }
+  let error = body?.error;
+  if (typeof error === 'string') error = { code: error, message: body.message ?? error };
+  const message = error?.message ?? `The request failed with status ${status}.`;
   const Kind = CLASSES[status] ?? (status >= 500 ? ServerError : StemSplitterError);
-  const made = new Kind(message, status, code, body);
+  const made = new Kind(message, status, error?.code ?? 'HTTP_ERROR', body);
   if (retryAfter !== undefined) made.retryAfter = retryAfter;
   return made;
 }

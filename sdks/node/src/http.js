@@ -14,8 +14,7 @@ const LOCAL = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EACCES']); // errors
 /** Sends requests, and repeats those that can be repeated. */
 export class Http {
   constructor({ fetch, sleep, timeoutMs, maxRetries, log }) {
-    Object.assign(this, { fetch, timeoutMs, maxRetries, log });
-    this.wait = sleep;
+    Object.assign(this, { fetch, wait: sleep, timeoutMs, maxRetries, log });
   }
 
   /**
@@ -23,7 +22,7 @@ export class Http {
    * is aborted if nothing is received for a time.
    */
   async send(method, url, { headers, body, signal, timeoutMs = this.timeoutMs }, use) {
-    if (signal?.aborted) throw new Aborted(signal.reason);
+    check(signal);
     const controller = new AbortController();
     const abort = () => controller.abort(signal.reason);
     signal?.addEventListener('abort', abort, { once: true });
@@ -35,18 +34,13 @@ export class Http {
       timer = setTimeout(silence, timeoutMs);
     };
     try {
-      const agent = { 'user-agent': `stemsplitter-node/${VERSION}` };
-      const all = { ...agent, ...headers };
-      const { fetch } = this; // as a function, not as a method of this
-      const send = body?.next && fetch === globalThis.fetch ? sendPieces : fetch;
-      const content = body?.next && send !== sendPieces ? await joined(body) : body;
-      const response = await send(url, {
-        method, headers: all, body: content, signal: controller.signal, redirect: 'manual',
-      });
+      const all = { 'user-agent': `stemsplitter-node/${VERSION}`, ...headers };
+      const send = ArrayBuffer.isView(body) && this.fetch === globalThis.fetch ? sendBytes : this.fetch;
+      const response = await send(url, { method, headers: all, body, signal: controller.signal, redirect: 'manual' });
       received();
       return await use(response, received);
     } catch (error) {
-      if (signal?.aborted) throw new Aborted(signal.reason);
+      check(signal);
       if (error instanceof StemSplitterError || LOCAL.has(error.code)) throw error;
       throw new ConnectionFailed(`${method} ${url} failed: ${error.cause?.message ?? error.message}.`, error);
     } finally {
@@ -89,21 +83,21 @@ export class Http {
   }
 
   async sleep(ms, signal) {
-    if (signal?.aborted) throw new Aborted(signal.reason);
+    check(signal);
     let abort;
-    const aborted = new Promise((_, reject) => {
-      abort = () => reject(new Aborted(signal.reason));
-      signal?.addEventListener('abort', abort, { once: true });
-    });
+    const aborted = new Promise((resolve) => { abort = resolve; });
+    signal?.addEventListener('abort', abort, { once: true });
     await Promise.race([this.wait(ms), aborted]).finally(() => signal?.removeEventListener('abort', abort));
+    check(signal);
   }
 }
 
-/**
- * Send pieces of a file in one request, like fetch. fetch would copy each piece, and the copies occupy memory until a
- * garbage collection.
- */
-function sendPieces(url, { method, headers, body, signal }) {
+function check(signal) {
+  if (signal?.aborted) throw new Aborted('The call was aborted.', signal.reason);
+}
+
+/** Send bytes, like fetch, which would copy them: copies occupy memory until a garbage collection. */
+function sendBytes(url, { method, headers, body, signal }) {
   return new Promise((resolve, reject) => {
     const request = (url.startsWith('https:') ? https : http).request(url, { method, headers, signal }, async (response) => {
       try {
@@ -116,20 +110,8 @@ function sendPieces(url, { method, headers, body, signal }) {
       }
     });
     request.on('error', reject);
-    const write = async () => {
-      for await (const piece of body) {
-        await new Promise((done, fail) => { request.write(piece, (error) => (error ? fail(error) : done())); });
-      }
-      request.end();
-    };
-    write().catch((error) => request.destroy(error));
+    request.end(body);
   });
-}
-
-async function joined(pieces) {
-  const copies = [];
-  for await (const piece of pieces) copies.push(Buffer.from(piece));
-  return Buffer.concat(copies);
 }
 
 /** Return the parsed body; empty if it is not JSON, as of a proxy. */

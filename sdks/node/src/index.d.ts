@@ -30,6 +30,8 @@ export interface AudioUpload {
   uploadUrl: string;
   uploadHeaders: Record<string, string>;
   expiresAt: string;
+  /** How to send the file to the storage itself, if it takes it. */
+  directUpload?: { method: 'PUT'; url: string; headers: Record<string, string>; fileUrl: string; storageKey: string };
 }
 
 export interface DirectUrlInput {
@@ -44,19 +46,13 @@ export interface UploadedFileInput {
   storageKey: string;
 }
 
-export interface UploadedAudio {
-  uploadId: string;
-  fileUrl: string;
-  storageKey: string;
+export interface UploadedAudio extends Omit<UploadedFileInput, 'type'> {
   expiresAt: string;
   /** The input of `createSplit`. */
   input: UploadedFileInput;
 }
 
-export interface LinkInput {
-  type: 'link';
-  url: string;
-}
+export type LinkInput = { type: 'link'; url: string };
 
 export type AudioSplitInput = DirectUrlInput | UploadedFileInput | LinkInput;
 
@@ -64,16 +60,19 @@ export type AudioSplitInput = DirectUrlInput | UploadedFileInput | LinkInput;
 export type ToolInput = AudioSplitInput | { type: 'split'; id: string; stem?: string };
 export type SplitStatus = 'queued' | 'processing' | 'succeeded' | 'failed';
 
-export interface CreateSplitRequest {
+interface JobOptions {
+  outputFormat?: 'mp3' | 'wav' | 'flac' | 'ogg' | 'm4a' | (string & {});
+  webhookUrl?: string;
+  metadata?: Record<string, string>;
+}
+
+export interface CreateSplitRequest extends JobOptions {
   input: AudioSplitInput;
   stemModel?: '2s' | '4s' | '6s' | (string & {});
-  outputFormat?: 'mp3' | 'wav' | 'flac' | 'ogg' | 'm4a' | (string & {});
   bitDepth?: number | string;
   stems?: string[];
   instruments?: string[];
   quality?: 'fast' | 'balanced' | 'best';
-  webhookUrl?: string;
-  metadata?: Record<string, string>;
 }
 
 export interface CreatedSplit {
@@ -83,51 +82,65 @@ export interface CreatedSplit {
   createdAt: string;
 }
 
-export interface AudioSplit extends CreatedSplit {
-  stemModel: string;
+export type JobError = { code: string; message: string };
+
+/** Job of any kind but mixes. */
+export interface AudioJob extends CreatedSplit {
   filename: string;
   durationSeconds: number;
   updatedAt: string;
   /** Percent. */
   progress: number;
-  outputFormat: string;
   expiresAt: string;
   creditsRefunded?: number;
   /** Present only if a test key created it. */
   test?: true;
-  /** Link of each stem, once the split has succeeded. */
-  stems?: Record<string, string>;
-  error: null | { code: string; message: string };
-  model?: { name: string; licence: string };
-  processing?: null | { device: string; seconds: number; realtimeFactor: number };
+  error: JobError | null;
   metadata?: Record<string, string>;
 }
 
-export interface CreateMixRequest {
-  /** Decibels by stem; null leaves a stem out. */
-  gains?: Record<string, number | null>;
-  /** Positions by stem, from -1 (left) to 1 (right). */
-  pan?: Record<string, number>;
+export interface AudioSplit extends AudioJob {
+  stemModel: string;
+  outputFormat: string;
+  /** Link of each stem, once the split has succeeded. */
+  stems?: Record<string, string>;
+  model?: { name: string; licence: string; quality?: string; vocalsFrom?: { name: string; licence: string } };
+  processing?: null | { device: string; seconds: number; realtimeFactor: number };
+  /** Probability of each instrument. */
+  instruments?: Record<string, number>;
+  /** Loudness in LUFS and true peak in dBTP of each stem, some seconds after the split has succeeded. */
+  levels?: Record<string, { loudness: number | null; truePeak: number | null; silent: boolean }>;
+  analysis?: SongAnalysis;
+}
+
+interface Format {
   format?: string;
   bitDepth?: number | string;
   bitrate?: number;
 }
 
-export interface Mix {
+export interface CreateMixRequest extends Format {
+  /** Decibels by stem; null leaves a stem out. */
+  gains?: Record<string, number | null>;
+  /** Positions by stem, from -1 (left) to 1 (right). */
+  pan?: Record<string, number>;
+}
+
+export interface Mix extends Required<Pick<CreateMixRequest, 'gains' | 'pan' | 'format'>> {
   id: string;
   status: SplitStatus;
-  url: string | null;
+  filename: string;
+  createdAt: string;
   expiresAt: string;
-  error: null | { code: string; message: string };
+  url: string | null;
+  size: number | null;
+  /** Largest sample of the sum, and the factor that it was multiplied by. */
+  peak: number | null;
+  gain: number | null;
+  error: JobError | null;
 }
 
-interface JobOptions {
-  outputFormat?: string;
-  webhookUrl?: string;
-  metadata?: Record<string, string>;
-}
-
-export interface CreateAnalysisRequest extends JobOptions {
+export interface CreateAnalysisRequest extends Omit<JobOptions, 'outputFormat'> {
   input: ToolInput;
 }
 
@@ -144,43 +157,99 @@ export interface CreateSpeechRequest extends JobOptions {
   pitch?: number;
 }
 
-export interface AudioJob extends CreatedSplit {
-  progress: number;
-  expiresAt: string;
+interface FileJob extends AudioJob {
+  outputFormat: string;
   /** Link of each file, once the job has succeeded. */
   outputs?: Record<string, string>;
-  error: null | { code: string; message: string };
 }
 
-export interface Analysis extends AudioJob {
-  tempo?: null | { bpm: number; confidence: number; alternatives: number[]; beats: number[] };
-  key?: null | { name: string; camelot: string; compatible: string[]; confidence: number; alternatives: { name: string; camelot: string }[] };
-  tuningCents?: number;
+export interface Effect extends FileJob, Required<Pick<CreateEffectRequest, 'effect' | 'parameters'>> {
+  /** Whether the drums were transformed apart from the rest. */
+  drumsApart: boolean;
 }
+
+export interface Speech extends FileJob, Required<Pick<CreateSpeechRequest, 'voice' | 'speed' | 'pitch'>> {
+  characters: number;
+}
+
+export type KeyName = { name: string; camelot: string };
+
+/** Null where there is none. Times of beats and chords are in seconds. */
+export interface SongAnalysis {
+  tempo: null | { bpm: number; confidence: number; alternatives: number[]; beats: number[] };
+  key: null | (KeyName & { compatible: string[]; confidence: number; alternatives: KeyName[] });
+  tuningCents: number | null;
+  /** Major and minor triads, such as `Am`, in order. */
+  chords: { start: number; end: number; name: string }[];
+}
+
+export type Analysis = AudioJob & SongAnalysis;
 
 export interface Model {
   name: string;
   title: string;
   stems: string[];
   licence: string;
+  licenceNote: string;
+  source: Record<'url' | 'authors' | 'paper', string>;
+  quality: Record<string, Record<string, number>>;
   ready: boolean;
+  realtimeFactor: number | null;
 }
+
+type JobEvent = `audio.${'split' | 'analysis' | 'effect' | 'speech'}.${'completed' | 'failed'}`;
+
+export interface WebhookEvent {
+  event: JobEvent | 'webhook.test' | (string & {});
+  data: AudioSplit | Analysis | Effect | Speech | { id: string };
+}
+
+export type WebhookSecret = { id: string; prefix: string; createdAt: string; expiresAt: string | null };
+
+export interface CreateWebhookEndpointRequest {
+  url: string;
+  /** `*` means all. */
+  events: (JobEvent | '*')[];
+  description?: string;
+}
+
+export interface WebhookEndpoint extends Required<CreateWebhookEndpointRequest> {
+  id: string;
+  status: 'enabled' | 'disabled';
+  /** Reason why the server disabled it. */
+  disabledReason: string | null;
+  failingSince: string | null;
+  createdAt: string;
+  updatedAt: string;
+}
+
+export type WebhookEndpointChanges = Partial<CreateWebhookEndpointRequest & Pick<WebhookEndpoint, 'status'>>;
 
 export interface Delivery {
   id: string;
   event: string;
   eventId: string;
   splitId: string | null;
+  endpointId: string | null;
   url: string;
   status: 'pending' | 'delivered' | 'failed' | 'gone';
   attempts: number;
   lastStatus: number | null;
   lastError: string | null;
+  nextAttemptAt: string | null;
+  createdAt: string;
+  updatedAt: string;
+  /** The body and the attempts, of `deliveries.get`. */
+  payload?: string;
+  log?: DeliveryAttempt[];
 }
 
-export interface WebhookEvent {
-  event: 'audio.split.completed' | 'audio.split.failed' | 'webhook.test' | (string & {});
-  data: AudioSplit | { id: string };
+export interface DeliveryAttempt {
+  at: string;
+  statusCode: number | null;
+  error: string | null;
+  durationMs: number;
+  responseExcerpt: string | null;
 }
 
 /** Base64 of signed bytes for each stem: the minimum and the maximum of each point in turn, 127 being full scale. */
@@ -190,8 +259,14 @@ export type Peaks = { sampleRate: number; samples: number; samplesPerPoint: numb
 export type Previews = { codec: string; mime: string; sampleRate: number; samples: number; pieceSamples: number }
   & { delay: number; status?: SplitStatus; stems?: Record<string, { url: string; sizes: number[] }> };
 
-/** Called with the bytes sent and the size, after each chunk. */
-export type OnProgress = (sent: number, size: number) => void;
+export interface UploadOptions extends CallOptions {
+  filename?: string;
+  contentType?: string;
+  /** Called with the bytes sent and the size, after each chunk. */
+  onProgress?: (sent: number, size: number) => void;
+}
+
+export type AudioData = Blob | ArrayBuffer | Uint8Array | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>;
 
 export interface WaitOptions<Job> extends CallOptions {
   /** 5 minutes by default. */
@@ -202,10 +277,7 @@ export interface WaitOptions<Job> extends CallOptions {
   onUpdate?: (job: Job) => void;
 }
 
-export interface FormatOptions extends CallOptions {
-  format?: string;
-  bitDepth?: number | string;
-  bitrate?: number;
+export interface FormatOptions extends CallOptions, Format {
   /** Time until the server has made the file; 5 minutes by default. */
   timeoutMs?: number;
 }
@@ -214,12 +286,13 @@ export interface FormatOptions extends CallOptions {
 export class Collection<Item> {
   get(id: string, options?: CallOptions): Promise<Item>;
   /** A page, newest first. */
-  list(
-    options?: CallOptions & { limit?: number; cursor?: string; status?: string; splitId?: string },
-  ): Promise<{ items: Item[]; nextCursor: string | null }>;
+  list(options?: Filter & { limit?: number; cursor?: string }): Promise<{ items: Item[]; nextCursor: string | null }>;
   /** All, newest first. */
-  iterate(options?: CallOptions & { status?: string; splitId?: string }): AsyncGenerator<Item>;
+  iterate(options?: Filter): AsyncGenerator<Item>;
 }
+
+/** The ids are those of deliveries. */
+export type Filter = CallOptions & { status?: string; splitId?: string; endpointId?: string };
 
 /** Jobs of one kind. Mixes can be neither canceled nor deleted: they end with their split. */
 export class Jobs<Request, Job> extends Collection<Job> {
@@ -235,6 +308,23 @@ export class Jobs<Request, Job> extends Collection<Job> {
   download(job: Job | string, folder: string, options?: CallOptions): Promise<Record<string, string>>;
 }
 
+/** Saved URLs, which get the webhooks of all jobs. The server disables those that fail for days. */
+export class WebhookEndpoints {
+  /** Save an endpoint. Its signing secret is in this response only. */
+  create(request: CreateWebhookEndpointRequest, options?: CallOptions): Promise<WebhookEndpoint & { secret: string }>;
+  get(id: string, options?: CallOptions): Promise<WebhookEndpoint>;
+  /** All, newest first. */
+  list(options?: CallOptions): Promise<WebhookEndpoint[]>;
+  /** Change an endpoint. What is left out stays as it is. */
+  update(id: string, changes: WebhookEndpointChanges, options?: CallOptions): Promise<WebhookEndpoint>;
+  /** Delete an endpoint. Its pending deliveries end as failed. */
+  delete(id: string, options?: CallOptions): Promise<{ id: string; deleted: true }>;
+  /** Create a signing secret of the endpoint. The previous one stays active for 24 hours. */
+  rotateSecret(id: string, options?: CallOptions): Promise<string>;
+  /** Send a test event to the endpoint. */
+  sendTest(id: string, options?: CallOptions): Promise<Delivery>;
+}
+
 /** Client of a Stem Splitter server. All promises reject with a `StemSplitterError`. */
 export class StemSplitter {
   constructor(options?: StemSplitterOptions);
@@ -242,8 +332,9 @@ export class StemSplitter {
   readonly baseUrl: string;
   readonly splits: Jobs<CreateSplitRequest, AudioSplit>;
   readonly analyses: Jobs<CreateAnalysisRequest, Analysis>;
-  readonly effects: Jobs<CreateEffectRequest, AudioJob>;
-  readonly speech: Jobs<CreateSpeechRequest, AudioJob>;
+  readonly effects: Jobs<CreateEffectRequest, Effect>;
+  readonly speech: Jobs<CreateSpeechRequest, Speech>;
+  readonly webhookEndpoints: WebhookEndpoints;
   readonly deliveries: Collection<Delivery>;
   /** The mixes of a split. */
   mixes(splitId: string): Jobs<CreateMixRequest, Mix>;
@@ -252,25 +343,18 @@ export class StemSplitter {
   /** The models of the server, the preferred one first. */
   listModels(options?: CallOptions): Promise<Model[]>;
   /** The voices of speech. */
-  listVoices(options?: CallOptions): Promise<Array<{ name: string }>>;
+  listVoices(options?: CallOptions): Promise<Array<{ name: string; description: string }>>;
   /** Reserve an upload; `uploadFile` and `uploadAudio` do it themselves. */
   createUpload(
     request: { filename: string; contentType: string; contentLength: number },
     options?: CallOptions,
   ): Promise<AudioUpload>;
   /** Upload data. A stream needs `contentLength`. */
-  uploadAudio(request: CallOptions & {
-    filename: string;
-    contentType?: string;
-    data: Blob | ArrayBuffer | Uint8Array | ReadableStream<Uint8Array> | AsyncIterable<Uint8Array>;
-    contentLength?: number;
-    onProgress?: OnProgress;
-  }): Promise<UploadedAudio>;
-  /** Upload a file in chunks; continues after a lost connection. */
-  uploadFile(
-    path: string,
-    options?: CallOptions & { filename?: string; contentType?: string; onProgress?: OnProgress },
+  uploadAudio(
+    request: UploadOptions & { filename: string; data: AudioData; contentLength?: number },
   ): Promise<UploadedAudio>;
+  /** Upload a file in chunks; continues after a lost connection. */
+  uploadFile(path: string, options?: UploadOptions): Promise<UploadedAudio>;
   /** `splits.create` */
   createSplit(request: CreateSplitRequest, options?: CallOptions & { idempotencyKey?: string }): Promise<CreatedSplit>;
   /** `splits.get` */
@@ -287,9 +371,9 @@ export class StemSplitter {
   getPeaks(splitId: string, options?: CallOptions & { resolution?: 'overview' | 'full' }): Promise<Peaks>;
   /** Return links to small files of the stems for a player. There is `status` and no `stems` while the server makes them. */
   getPreviews(splitId: string, options?: CallOptions & { codec?: 'opus' | 'aac' }): Promise<Previews>;
-  /** Create a signing secret. The previous one stays active for 24 hours. */
+  /** Create a signing secret for URLs that are part of requests. The previous one stays active for 24 hours. */
   rotateWebhookSecret(options?: CallOptions): Promise<string>;
-  listWebhookSecrets(options?: CallOptions): Promise<Array<{ id: string; prefix: string; expiresAt: string | null }>>;
+  listWebhookSecrets(options?: CallOptions): Promise<WebhookSecret[]>;
   /** Send a test event. */
   sendTestWebhook(url: string, options?: CallOptions): Promise<Delivery>;
   /** Deliver an event again. */
@@ -328,18 +412,19 @@ export class StemSplitterError extends Error {
   param?: string;
   /** Seconds to wait. */
   retryAfter?: number;
+  /** Credits that the song needs and the account has, of `InsufficientCredits`. */
+  requiredSeconds?: number;
+  balance?: number;
 }
 export class ConfigError extends StemSplitterError {}
 export class ConnectionFailed extends StemSplitterError {}
 export class Aborted extends StemSplitterError {}
 export class WaitTimeout extends StemSplitterError {}
 export class DownloadError extends StemSplitterError {}
+export class UploadError extends StemSplitterError {}
 export class InvalidSignature extends StemSplitterError {}
 export class AuthenticationError extends StemSplitterError {}
-export class InsufficientCredits extends StemSplitterError {
-  requiredSeconds?: number;
-  balance?: number;
-}
+export class InsufficientCredits extends StemSplitterError {}
 export class NotFound extends StemSplitterError {}
 export class Conflict extends StemSplitterError {}
 export class ValidationError extends StemSplitterError {}

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { basename } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { downloadFile } from './downloads.js';
 import { ConfigError, StemSplitterError } from './errors.js';
 import { Http } from './http.js';
-import { Collection, Jobs } from './jobs.js';
+import { Collection, Jobs, WebhookEndpoints } from './jobs.js';
 import { CHUNK_BYTES, contentTypeOf, sendFile, sourceOf, withFile } from './uploads.js';
 
 export * from './errors.js';
@@ -14,37 +15,31 @@ export { verifyWebhook } from './webhooks.js';
 export class StemSplitter {
   #chunkBytes;
 
-  constructor({ apiKey, baseUrl, fetch, sleep, timeoutMs = 60000, maxRetries = 4, chunkBytes = CHUNK_BYTES, log } = {}) {
+  constructor({
+    apiKey, baseUrl, fetch = globalThis.fetch, sleep = pause, timeoutMs = 60000, maxRetries = 4, chunkBytes = CHUNK_BYTES, log,
+  } = {}) {
     this.apiKey = apiKey || process.env.STEMSPLITTER_KEY;
     const address = (baseUrl || process.env.STEMSPLITTER_URL || '').replace(/\/+$/, '');
     if (!this.apiKey) throw new ConfigError('Missing API key: pass apiKey or set STEMSPLITTER_KEY.');
     if (!address) throw new ConfigError('Missing address of the server: pass baseUrl or set STEMSPLITTER_URL.');
     this.baseUrl = address.endsWith('/v1') ? address : `${address}/v1`;
     this.#chunkBytes = chunkBytes;
-    this.http = new Http({
-      fetch: fetch ?? globalThis.fetch,
-      sleep: sleep ?? ((ms) => new Promise((resolve) => { setTimeout(resolve, ms); })),
-      timeoutMs, maxRetries, log,
-    });
+    this.http = new Http({ fetch, sleep, timeoutMs, maxRetries, log });
     for (const kind of ['splits', 'analyses', 'effects', 'speech']) this[kind] = new Jobs(this, `/audio/${kind}`);
+    this.webhookEndpoints = new WebhookEndpoints(this, '/webhook_endpoints');
     this.deliveries = new Collection(this, '/webhooks/deliveries');
   }
 
-  mixes(splitId) { return new Jobs(this, `${this.splits.at(splitId)}/mixes`, { hasEvents: false }); }
+  mixes(splitId) { return new Jobs(this, `${this.splits.at(splitId)}/mixes`, { isPolled: true }); }
 
-  getCredits({ signal } = {}) { return this.call('GET', '/credits', { signal }); }
+  getCredits(options) { return this.call('GET', '/credits', options); }
 
-  async listModels({ signal } = {}) {
-    return (await this.call('GET', '/models', { signal })).items;
-  }
+  listModels(options) { return this.items('/models', options); }
 
-  async listVoices({ signal } = {}) {
-    return (await this.call('GET', '/voices', { signal })).items;
-  }
+  listVoices(options) { return this.items('/voices', options); }
 
-  createUpload({ filename, contentType, contentLength }, { signal } = {}) {
-    const body = { filename, contentType, contentLength };
-    return this.call('POST', '/audio/uploads', { body, signal, idempotencyKey: randomUUID() });
+  createUpload(body, options) {
+    return this.call('POST', '/audio/uploads', { ...options, body, idempotencyKey: randomUUID() });
   }
 
   uploadAudio({ filename, contentType, data, contentLength, onProgress, signal }) {
@@ -77,21 +72,21 @@ export class StemSplitter {
     return this.call('GET', `${this.splits.at(splitId)}/previews`, { query: { codec }, signal });
   }
 
-  async rotateWebhookSecret({ signal } = {}) {
-    return (await this.call('POST', '/webhooks/secrets/rotate', { signal, isRepeatable: false })).secret;
+  rotateWebhookSecret(options) { return this.rotate('/webhooks/secrets/rotate', options); }
+
+  listWebhookSecrets(options) { return this.items('/webhooks/secrets', options); }
+
+  sendTestWebhook(url, options) {
+    return this.call('POST', '/webhooks/test', { ...options, body: { url }, isRepeatable: false });
   }
 
-  async listWebhookSecrets({ signal } = {}) {
-    return (await this.call('GET', '/webhooks/secrets', { signal })).items;
+  replayDelivery(deliveryId, options) {
+    return this.call('POST', `${this.deliveries.at(deliveryId)}/replay`, { ...options, isRepeatable: false });
   }
 
-  sendTestWebhook(url, { signal } = {}) {
-    return this.call('POST', '/webhooks/test', { body: { url }, signal, isRepeatable: false });
-  }
+  async items(path, options) { return (await this.call('GET', path, options)).items; }
 
-  replayDelivery(deliveryId, { signal } = {}) {
-    return this.call('POST', `${this.deliveries.at(deliveryId)}/replay`, { signal, isRepeatable: false });
-  }
+  async rotate(path, options) { return (await this.call('POST', path, { ...options, isRepeatable: false })).secret; }
 
   /** Send a request to a path of the API; returns `data` of the response. */
   async call(method, path, { query, body, idempotencyKey, ...options } = {}) {

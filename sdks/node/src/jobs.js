@@ -4,15 +4,25 @@ import { Conflict, DownloadError, NotFound } from './errors.js';
 import { wait } from './waiting.js';
 
 /** Objects of one kind; see index.d.ts. */
-export class Collection {
-  constructor(api, path) {
-    Object.assign(this, { api, path });
-  }
+class Objects {
+  constructor(api, path, options) { Object.assign(this, { api, path, ...options }); }
 
-  get(id, { signal } = {}) {
-    return this.api.call('GET', this.at(id), { signal });
-  }
+  get(id, options) { return this.api.call('GET', this.at(id), options); }
 
+  at(id) { return `${this.path}/${encodeURIComponent(id)}`; }
+
+  async delete(id, options) {
+    try {
+      return await this.api.call('DELETE', this.at(id), options);
+    } catch (error) {
+      if (error instanceof NotFound && error.attempts > 1) return { id, deleted: true }; // the first response was lost
+      throw error;
+    }
+  }
+}
+
+/** Objects that are listed in pages. */
+export class Collection extends Objects {
   list({ limit = 20, signal, ...filters } = {}) {
     return this.api.call('GET', this.path, { query: { limit, ...filters }, signal });
   }
@@ -25,25 +35,16 @@ export class Collection {
       cursor = page.nextCursor;
     } while (cursor);
   }
-
-  at(id) {
-    return `${this.path}/${encodeURIComponent(id)}`;
-  }
 }
 
 /** Jobs of one kind; see index.d.ts. */
 export class Jobs extends Collection {
-  constructor(api, path, { hasEvents = true } = {}) {
-    super(api, path);
-    this.hasEvents = hasEvents;
-  }
-
   create(request, { idempotencyKey = randomUUID(), signal } = {}) {
     return this.api.call('POST', this.path, { body: request, signal, idempotencyKey });
   }
 
   wait(id, { timeoutMs = 300000, intervalMs = 2000, onUpdate, signal } = {}) {
-    const eventsUrl = this.hasEvents ? this.api.url(`${this.at(id)}/events`) : undefined;
+    const eventsUrl = this.isPolled ? undefined : this.api.url(`${this.at(id)}/events`);
     const headers = { ...this.api.headers(), accept: 'text/event-stream' };
     const get = () => this.get(id, { signal });
     return wait({ http: this.api.http, get, eventsUrl, headers, id, timeoutMs, intervalMs, onUpdate, signal });
@@ -61,15 +62,6 @@ export class Jobs extends Collection {
     }
   }
 
-  async delete(id, { signal } = {}) {
-    try {
-      return await this.api.call('DELETE', this.at(id), { signal });
-    } catch (error) {
-      if (error instanceof NotFound && error.attempts > 1) return { id, deleted: true };
-      throw error;
-    }
-  }
-
   async download(jobOrId, folder, { signal } = {}) {
     const job = typeof jobOrId === 'string' ? await this.get(jobOrId, { signal }) : jobOrId;
     const links = job.stems ?? job.outputs ?? (job.url ? { mix: job.url } : undefined);
@@ -78,4 +70,17 @@ export class Jobs extends Collection {
     }
     return downloadFiles(this.api.http, links, folder, signal);
   }
+}
+
+/** Saved URLs of webhooks; see index.d.ts. */
+export class WebhookEndpoints extends Objects {
+  create(request, options) { return this.api.call('POST', this.path, { ...options, body: request, isRepeatable: false }); }
+
+  list(options) { return this.api.items(this.path, options); }
+
+  update(id, changes, options) { return this.api.call('POST', this.at(id), { ...options, body: changes }); }
+
+  rotateSecret(id, options) { return this.api.rotate(`${this.at(id)}/rotate`, options); }
+
+  sendTest(id, options) { return this.api.call('POST', `${this.at(id)}/test`, { ...options, isRepeatable: false }); }
 }

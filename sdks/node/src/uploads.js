@@ -1,10 +1,9 @@
 import { open } from 'node:fs/promises';
 import { extname } from 'node:path';
-import { Aborted, ConnectionFailed, StemSplitterError } from './errors.js';
+import { ConnectionFailed, StemSplitterError, UploadError } from './errors.js';
 import { failure, json, RETRIED } from './http.js';
 
 export const CHUNK_BYTES = 8 << 20;
-const PIECE_BYTES = 1 << 16;
 // without progress: the server needs up to a minute to detect that a connection was lost
 const MAX_RETRIES = 10;
 const TEMPORARY = new Set(['UPLOAD_INCOMPLETE', 'UPLOAD_IN_PROGRESS', 'UPLOAD_OFFSET_MISMATCH']);
@@ -21,19 +20,13 @@ export async function withFile(path, use) {
   const file = await open(path);
   try {
     const { size } = await file.stat();
-    const buffer = Buffer.alloc(PIECE_BYTES);
-    // each piece is valid until the next
-    async function* pieces(offset, end) {
-      for (let at = offset; at < end;) {
-        const { bytesRead } = await file.read(buffer, 0, Math.min(PIECE_BYTES, end - at), at);
-        if (!bytesRead) throw new StemSplitterError('The file became shorter while it was sent.', 0, 'UPLOAD_ERROR');
-        at += bytesRead;
-        yield buffer.subarray(0, bytesRead);
-      }
-    }
+    let buffer; // of all chunks: each is valid until the next
     const read = async (offset, length) => {
-      const end = Math.min(offset + length, size);
-      return { length: end - offset, pieces: pieces(offset, end) };
+      const count = Math.min(length, size - offset);
+      buffer ??= Buffer.alloc(count);
+      const { bytesRead } = await file.read(buffer, 0, count, offset);
+      if (bytesRead < count) throw new UploadError('The file became shorter while it was sent.');
+      return buffer.subarray(0, count);
     };
     return await use({ size, read });
   } finally {
@@ -55,9 +48,7 @@ export function sourceOf(data, contentLength) {
     throw new StemSplitterError('contentLength is required for streams.', 0, 'VALIDATION_ERROR');
   }
   const parts = data[Symbol.asyncIterator]();
-  let chunk = Buffer.alloc(0);
-  let start = 0;
-  let rest = Buffer.alloc(0);
+  let [chunk, rest, start] = [Buffer.alloc(0), Buffer.alloc(0), 0];
   const read = async (offset, length) => {
     if (offset === start && chunk.length) return chunk; // the server stored nothing of it
     const found = [rest];
@@ -83,10 +74,9 @@ export async function sendFile(http, reservation, source, { chunkBytes, onProgre
   let failures = 0;
   for (;;) {
     const chunk = await source.read(offset, chunkBytes);
-    const body = chunk.pieces ?? chunk;
     const end = offset + chunk.length;
     if (!chunk.length && offset < source.size) {
-      throw new StemSplitterError('The data is shorter than contentLength.', 0, 'UPLOAD_ERROR');
+      throw new UploadError('The data is shorter than contentLength.');
     }
     const headers = {
       ...token,
@@ -96,7 +86,7 @@ export async function sendFile(http, reservation, source, { chunkBytes, onProgre
       'upload-complete': end >= source.size ? '?1' : '?0',
     };
     try {
-      const sent = await http.send('PATCH', url, { headers, body, signal }, async (response) => {
+      const sent = await http.send('PATCH', url, { headers, body: chunk, signal }, async (response) => {
         if (response.ok) return json(response);
         throw await failure(response);
       });
@@ -104,7 +94,6 @@ export async function sendFile(http, reservation, source, { chunkBytes, onProgre
       onProgress?.(end, source.size);
       if (end >= source.size) return sent.data;
     } catch (error) {
-      if (error instanceof Aborted) throw error;
       const isTemporary = error instanceof ConnectionFailed || RETRIED.has(error.status) || TEMPORARY.has(error.code);
       failures += 1;
       if (!isTemporary || failures > MAX_RETRIES) throw error;

@@ -1,7 +1,15 @@
 // Behavior that is particular to Node; the conformance suite tests the rest.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { truncateSync } from 'node:fs';
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
-import { Aborted, AIStemSplitter, AIStemSplitterError, NotFound, StemSplitter, verifyWebhook } from '../src/index.js';
+import {
+  Aborted, AIStemSplitter, AIStemSplitterError, NotFound, StemSplitter, UploadError, verifyWebhook,
+} from '../src/index.js';
 
 const json = (data, status = 200) => new Response(JSON.stringify({ success: status < 300, data }), {
   status, headers: { 'content-type': 'application/json' },
@@ -33,6 +41,24 @@ test('stream is uploaded in chunks and a lost chunk is sent again', async () => 
   const upload = await client.uploadAudio({ filename: 'a.mp3', data, contentLength: 8 });
   assert.deepEqual(sent, ['abc', 'def', 'def', 'gh']);
   assert.equal(upload.input.storageKey, 'k');
+});
+
+test('file that becomes shorter is reported', async () => {
+  const path = join(await mkdtemp(join(tmpdir(), 'stems-')), 'a.mp3');
+  await writeFile(path, 'abcdef');
+  const server = createServer((request, response) => {
+    request.resume();
+    request.on('end', () => {
+      const data = request.method === 'POST' ? { uploadId: 'u', uploadUrl: url, uploadHeaders: { 'X-Upload-Token': 't' }, expiresAt: '' } : null;
+      response.end(JSON.stringify({ success: true, data }));
+    });
+  }).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${server.address().port}`;
+  const client = new StemSplitter({ apiKey: 'key', baseUrl: url, chunkBytes: 3 });
+  await assert.rejects(client.uploadFile(path, { onProgress: () => truncateSync(path, 4) }), UploadError);
+  server.closeAllConnections();
+  server.close();
 });
 
 test('signal ends a wait', async () => {

@@ -16,6 +16,7 @@ final class Client
     public readonly Jobs $analyses;
     public readonly Jobs $effects;
     public readonly Jobs $speech;
+    public readonly WebhookEndpoints $webhookEndpoints;
     public readonly Collection $deliveries;
     private readonly string $apiKey;
 
@@ -52,6 +53,7 @@ final class Client
         $this->analyses = new Jobs($this, '/audio/analyses');
         $this->effects = new Jobs($this, '/audio/effects');
         $this->speech = new Jobs($this, '/audio/speech');
+        $this->webhookEndpoints = new WebhookEndpoints($this, '/webhook_endpoints');
         $this->deliveries = new Collection($this, '/webhooks/deliveries');
     }
 
@@ -169,7 +171,7 @@ final class Client
         return $this->request('GET', $this->splits->at($splitId) . '/previews' . self::query(compact('codec')));
     }
 
-    /** Create a signing secret. The previous one stays active for 24 hours. */
+    /** Create a signing secret for URLs that are part of requests. The previous one stays active for 24 hours. */
     public function rotateWebhookSecret(): string
     {
         return $this->request('POST', '/webhooks/secrets/rotate', isRepeatable: false)['secret'];

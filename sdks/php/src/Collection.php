@@ -4,20 +4,13 @@ declare(strict_types=1);
 
 namespace StemSplitter;
 
-/** Objects of one kind. */
-class Collection
+/** Objects of one kind that are listed in pages. */
+class Collection extends Objects
 {
-    public function __construct(protected readonly Client $client, protected readonly string $path)
-    {
-    }
-
-    /** Return an object. */
-    public function get(string $id): array
-    {
-        return $this->client->request('GET', $this->at($id));
-    }
-
-    /** Return a page, newest first: `items` and `nextCursor`. A filter is `status`. */
+    /**
+     * Return a page, newest first: `items` and `nextCursor`. A filter is `status`; of deliveries, `splitId` and
+     * `endpointId` are too.
+     */
     public function list(int $limit = 20, ?string $cursor = null, ?string ...$filters): array
     {
         $query = Client::query(['limit' => $limit, 'cursor' => $cursor, ...$filters]);
@@ -39,11 +32,5 @@ class Collection
             }
             $cursor = $page['nextCursor'] ?? null;
         } while ($cursor);
-    }
-
-    /** The path of an object. */
-    public function at(string $id): string
-    {
-        return "$this->path/" . rawurlencode($id);
     }
 }

@@ -7,7 +7,6 @@ namespace StemSplitter;
 use StemSplitter\Exception\Conflict;
 use StemSplitter\Exception\ConnectionFailed;
 use StemSplitter\Exception\DownloadError;
-use StemSplitter\Exception\NotFound;
 use StemSplitter\Exception\RateLimited;
 use StemSplitter\Exception\ServerError;
 use StemSplitter\Exception\WaitTimeout;
@@ -47,11 +46,7 @@ final class Jobs extends Collection
     /** Delete an ended job with its files. */
     public function delete(string $id): array
     {
-        try {
-            return $this->client->request('DELETE', $this->at($id));
-        } catch (NotFound $error) {
-            return $error->attempts > 1 ? ['id' => $id, 'deleted' => true] : throw $error;
-        }
+        return $this->remove($id);
     }
 
     /**

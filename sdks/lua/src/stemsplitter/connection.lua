@@ -56,9 +56,7 @@ local function connect(target, timeout, tls)
     options[name] = value
   end
   local secure, failed = ssl.wrap(tcp, options)
-  if not secure then
-    return nil, failed
-  end
+  if not secure then return nil, failed end
   secure:settimeout(timeout)
   secure:sni(target.host)
   ok, err = secure:dohandshake()
@@ -101,9 +99,7 @@ local function read_head(connection)
   local response = setmetatable({ status = tonumber(status), headers = {} }, Response)
   repeat
     line, err = connection:receive("*l")
-    if not line then
-      return nil, err
-    end
+    if not line then return nil, err end
     local name, value = line:match("^([^:]+):%s*(.-)%s*$")
     if name then
       response.headers[name:lower()] = value
@@ -120,9 +116,7 @@ local function read_bytes(connection, length, sink)
     if #found > 0 and not sink(found) then
       return false
     end
-    if not part then
-      return nil, err
-    end
+    if not part then return nil, err end
     length = length - #part
   end
   return true
@@ -174,9 +168,7 @@ function M.exchange(request)
     return nil, "the address is not of HTTP"
   end
   local connection, err = connect(target, request.timeout, request.tls)
-  if not connection then
-    return nil, err
-  end
+  if not connection then return nil, err end
   local _, broken = send(connection, request, target)
   local response, failed = read_head(connection) -- the server may respond before it has read all
   if not response then

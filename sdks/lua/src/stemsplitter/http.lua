@@ -35,17 +35,10 @@ function Http:send(request)
 end
 
 --- Send a request until it succeeds. Responses 429 are always repeated; lost connections and errors of the server only
--- without `is_once`. `headers` may be a function.
+-- without `is_once`. The sink may change `headers` of the next attempt.
 function Http:request(request)
-  local attempt = 0
-  while true do
-    attempt = attempt + 1
-    local once = {}
-    for name, value in pairs(request) do
-      once[name] = value
-    end
-    once.headers = type(request.headers) == "function" and request.headers() or request.headers
-    local response, err = self:send(once)
+  for attempt = 1, math.huge do
+    local response, err = self:send(request)
     if response then
       return response
     end

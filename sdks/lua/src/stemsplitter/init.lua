@@ -1,5 +1,6 @@
 --- Client of the Stem Splitter API. Methods return the `data` of the API's responses, or nil and an error; see errors.lua.
 
+local Endpoints = require("stemsplitter.endpoints")
 local Http = require("stemsplitter.http")
 local Jobs = require("stemsplitter.jobs")
 local errors = require("stemsplitter.errors")
@@ -38,7 +39,8 @@ function M.new(options)
   for _, kind in ipairs({ "splits", "analyses", "effects", "speech" }) do
     client[kind] = Jobs.new(client, "/audio/" .. kind, true)
   end
-  client.deliveries = Jobs.new(client, "/webhooks/deliveries", false)
+  client.webhook_endpoints = Endpoints.new(client)
+  client.deliveries = Jobs.new(client, "/webhooks/deliveries")
   return client
 end
 
@@ -52,18 +54,14 @@ function Client:get_credits()
   return self:request("GET", "/credits")
 end
 
-local function items(page, err)
-  return page and page.items, err
-end
-
 --- Return the models of the server, the preferred one first.
 function Client:list_models()
-  return items(self:request("GET", "/models"))
+  return self:items("/models")
 end
 
 --- Return the voices of speech.
 function Client:list_voices()
-  return items(self:request("GET", "/voices"))
+  return self:items("/voices")
 end
 
 --- Reserve an upload of `filename`, `content_type` and `content_length`.
@@ -83,7 +81,7 @@ local function upload(client, file, size, options)
   if not reserved then return nil, err end
   reserved.size = size
   local sent
-  sent, err = transfers.upload(client.http, reserved, file, client.chunk_bytes, options.on_progress)
+  sent, err = transfers.upload(client.http, reserved, file, client.chunk_bytes, options.on_progress or function() end)
   if not sent then return nil, err end
   local input = { type = "uploaded_file", uploadId = reserved.uploadId, fileUrl = sent.url, storageKey = sent.key }
   return {
@@ -173,15 +171,14 @@ function Client:get_previews(split_id, codec)
   return self:request("GET", self.splits:at(split_id) .. "/previews" .. Jobs.query({ { "codec", codec } }))
 end
 
---- Create a signing secret. The previous one stays active for 24 hours.
+--- Create a signing secret for URLs that are part of requests. The previous one stays active for 24 hours.
 function Client:rotate_webhook_secret()
-  local made, err = self:request("POST", "/webhooks/secrets/rotate", { is_once = true })
-  return made and made.secret, err
+  return self:new_secret("/webhooks/secrets/rotate")
 end
 
 --- Return the active signing secrets, without their values.
 function Client:list_webhook_secrets()
-  return items(self:request("GET", "/webhooks/secrets"))
+  return self:items("/webhooks/secrets")
 end
 
 --- Send a test event. Returns its delivery.
@@ -192,6 +189,17 @@ end
 --- Deliver an event again. Returns the new delivery.
 function Client:replay_delivery(id)
   return self:request("POST", self.deliveries:at(id) .. "/replay", { is_once = true })
+end
+
+function Client:new_secret(path)
+  local made, err = self:request("POST", path, { is_once = true })
+  return made and made.secret, err
+end
+
+--- Return the objects of a list without pages.
+function Client:items(path)
+  local page, err = self:request("GET", path)
+  return page and page.items, err
 end
 
 function Client:headers(accept)
@@ -211,9 +219,7 @@ function Client:request(method, path, options)
     body = options.body and json.encode(options.body),
     is_once = options.is_once,
   })
-  if not response then
-    return nil, err
-  end
+  if not response then return nil, err end
   local answer = response:json()
   if answer.data == nil then
     return nil, errors.new("HTTP_ERROR", "The response is not of the API: check base_url.", response.status, answer)

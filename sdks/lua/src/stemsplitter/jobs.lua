@@ -1,4 +1,5 @@
--- Objects of one kind: the jobs splits, mixes, analyses, effects and speech, which have the same life, and deliveries.
+-- Objects of one kind: the jobs splits, mixes, analyses, effects and speech, which have the same life, deliveries, and
+-- webhook endpoints.
 
 local errors = require("stemsplitter.errors")
 local json = require("dkjson")
@@ -49,12 +50,13 @@ function Jobs:get(id)
   return self.client:request("GET", self:at(id))
 end
 
---- Return a page, newest first: `items` and `nextCursor`. Options: `limit`, `cursor`, `status`.
+--- Return a page, newest first: `items` and `nextCursor`. Options: `limit`, `cursor`, `status`; of deliveries also
+-- `split_id` and `endpoint_id`.
 function Jobs:list(options)
   options = options or {}
   local query = Jobs.query({
     { "limit", options.limit or 20 }, { "cursor", options.cursor },
-    { "status", options.status }, { "splitId", options.split_id },
+    { "status", options.status }, { "splitId", options.split_id }, { "endpointId", options.endpoint_id },
   })
   return self.client:request("GET", self.path .. query)
 end
@@ -62,7 +64,10 @@ end
 --- Iterate over all jobs, newest first. After an error, the last iteration is `false, err`.
 function Jobs:iterate(options)
   return coroutine.wrap(function()
-    local given = { limit = 100, status = options and options.status, split_id = options and options.split_id }
+    local given = { limit = 100 }
+    for name, value in pairs(options or {}) do
+      given[name] = value
+    end
     repeat
       local page, err = self:list(given)
       if not page then
@@ -103,9 +108,7 @@ end
 function Jobs:download(job, folder)
   if type(job) == "string" then
     local found, err = self:get(job)
-    if not found then
-      return nil, err
-    end
+    if not found then return nil, err end
     job = found
   end
   local links = job.stems or job.outputs or (job.url and { mix = job.url })

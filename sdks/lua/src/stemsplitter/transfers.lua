@@ -43,9 +43,7 @@ function M.upload(http, upload, file, chunk_bytes, on_progress)
     local response, err = send_chunk(http, upload, file, offset, length)
     if response then
       offset, failures = offset + length, 0
-      if on_progress then
-        on_progress(offset, upload.size)
-      end
+      on_progress(offset, upload.size)
       if offset == upload.size then
         return response:json().data
       end
@@ -59,9 +57,7 @@ function M.upload(http, upload, file, chunk_bytes, on_progress)
       end
       local token = { ["x-upload-token"] = upload.uploadHeaders["X-Upload-Token"] }
       local found, lost = http:request({ method = "HEAD", url = upload.uploadUrl, headers = token })
-      if not found then
-        return nil, lost
-      end
+      if not found then return nil, lost end
       local stored = tonumber(found.headers["upload-offset"])
       failures = stored > offset and 0 or failures
       offset = stored
@@ -77,22 +73,11 @@ local function download(http, from, path, timeout)
   if not file then
     return nil, errors.new("DOWNLOAD_ERROR", problem)
   end
-  local etag, written, hops = nil, 0, 0
+  local url, headers, written, hops = from.url, from.headers, 0, 0
   local first, failed
-  local function headers()
-    local all = {}
-    for key, value in pairs(from.headers) do
-      all[key] = value
-    end
-    if etag and written > 0 then
-      all.range, all["if-range"] = ("bytes=%d-"):format(written), etag
-    end
-    return all
-  end
   local function sink(response, part)
     if response ~= first then
       first = response
-      etag = (response.headers.etag or ""):match('^".*$')
       if response.status == 200 and written > 0 then
         file:close()
         file, written = assert(io.open(path, "w+b")), 0
@@ -101,6 +86,8 @@ local function download(http, from, path, timeout)
     if response.status == 200 or response.status == 206 then
       _, failed = file:write(part)
       written = written + #part
+      local etag = (response.headers.etag or ""):match('^".*$')
+      headers.range, headers["if-range"] = etag and ("bytes=%d-"):format(written), etag
     end
     return not failed
   end
@@ -109,7 +96,7 @@ local function download(http, from, path, timeout)
     return nil, errors.new(code, name .. " " .. message)
   end
   while true do
-    local response, err = http:request({ method = "GET", url = from.url, headers = headers, sink = sink })
+    local response, err = http:request({ method = "GET", url = url, headers = headers, sink = sink })
     if failed then
       return finish("DOWNLOAD_ERROR", "could not be written: " .. failed)
     elseif not response and errors.is_lost(err) then
@@ -120,7 +107,7 @@ local function download(http, from, path, timeout)
     elseif response.status == 200 or response.status == 206 then
       return file:close()
     elseif response.headers.location and hops < MAX_HOPS then
-      from, hops = { url = response.headers.location, headers = {} }, hops + 1
+      url, headers, hops = response.headers.location, {}, hops + 1
     elseif response.status ~= 202 then
       return finish("DOWNLOAD_ERROR", ("was not received: status %d."):format(response.status))
     elseif socket.gettime() >= deadline then

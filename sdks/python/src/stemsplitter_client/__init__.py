@@ -1,6 +1,6 @@
 """Client of the Stem Splitter API."""
 
-from .aio import AsyncJobs, AsyncStemSplitter
+from .aio import AsyncJobs, AsyncStemSplitter, AsyncWebhookEndpoints
 from .client import StemSplitter
 from .errors import (
     AuthenticationError,
@@ -17,7 +17,7 @@ from .errors import (
     ValidationError,
     WaitTimeout,
 )
-from .jobs import Jobs
+from .jobs import Jobs, WebhookEndpoints
 from .transport import VERSION as __version__
 from .webhooks import verify_webhook
 
@@ -30,6 +30,7 @@ __all__ = [
     "AIStemSplitterError",
     "AsyncJobs",
     "AsyncStemSplitter",
+    "AsyncWebhookEndpoints",
     "AuthenticationError",
     "ConfigError",
     "Conflict",
@@ -45,6 +46,7 @@ __all__ = [
     "StemSplitterError",
     "ValidationError",
     "WaitTimeout",
+    "WebhookEndpoints",
     "__version__",
     "verify_webhook",
 ]

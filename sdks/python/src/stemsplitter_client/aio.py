@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from .client import StemSplitter
-from .jobs import Collection, Jobs
+from .jobs import Collection, Jobs, WebhookEndpoints
 from .transport import CANCELED
 
 P = ParamSpec("P")
@@ -67,6 +67,18 @@ class AsyncJobs(AsyncCollection):
     download = _awaited(Jobs.download)
 
 
+class AsyncWebhookEndpoints:
+    """Saved URLs of webhooks: the methods of :class:`WebhookEndpoints`, awaited."""
+
+    def __init__(self, endpoints: WebhookEndpoints) -> None:
+        self._sync = endpoints
+
+    create, list = _awaited(WebhookEndpoints.create), _awaited(WebhookEndpoints.list)
+    get, update = _awaited(WebhookEndpoints.get), _awaited(WebhookEndpoints.update)
+    delete, rotate_secret = _awaited(WebhookEndpoints.delete), _awaited(WebhookEndpoints.rotate_secret)
+    send_test = _awaited(WebhookEndpoints.send_test)
+
+
 class AsyncStemSplitter:
     """Client for asyncio: the methods and options of :class:`StemSplitter`, awaited.
 
@@ -79,6 +91,7 @@ class AsyncStemSplitter:
         self.base_url = self._sync.base_url
         self.splits, self.analyses = AsyncJobs(self._sync.splits), AsyncJobs(self._sync.analyses)
         self.effects, self.speech = AsyncJobs(self._sync.effects), AsyncJobs(self._sync.speech)
+        self.webhook_endpoints = AsyncWebhookEndpoints(self._sync.webhook_endpoints)
         self.deliveries = AsyncCollection(self._sync.deliveries)
 
     def mixes(self, split_id: str) -> AsyncJobs:

@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 
 from .downloads import download_file
 from .errors import ConfigError, StemSplitterError
-from .jobs import Collection, Jobs
+from .jobs import Collection, Items, Jobs, WebhookEndpoints
 from .transport import Http, Response, Transport
 from .uploads import CHUNK_BYTES, Progress, content_type_of, send_file
 from .waiting import Json
@@ -34,6 +34,7 @@ class StemSplitter:
 
     Attributes:
         splits, analyses, effects, speech: the jobs of each kind.
+        webhook_endpoints: saved URLs of webhooks.
         deliveries: the deliveries of webhooks.
 
     Raises:
@@ -63,6 +64,7 @@ class StemSplitter:
         self.http = Http(timeout, max_retries, sleep, transport)
         self.splits, self.analyses = Jobs(self, "/audio/splits"), Jobs(self, "/audio/analyses")
         self.effects, self.speech = Jobs(self, "/audio/effects"), Jobs(self, "/audio/speech")
+        self.webhook_endpoints = WebhookEndpoints(self, "/webhook_endpoints")
         self.deliveries = Collection(self, "/webhooks/deliveries")
 
     def mixes(self, split_id: str) -> Jobs:
@@ -73,13 +75,13 @@ class StemSplitter:
         """Return ``balance``, in seconds of audio."""
         return self.request("GET", "/credits")
 
-    def list_models(self) -> list[Json]:
+    def list_models(self) -> Items:
         """Return the models of the server, the preferred one first."""
-        return self._items("/models")
+        return self.items("/models")
 
-    def list_voices(self) -> list[Json]:
+    def list_voices(self) -> Items:
         """Return the voices of speech."""
-        return self._items("/voices")
+        return self.items("/voices")
 
     def create_upload(self, *, filename: str, content_type: str, content_length: int) -> Json:
         """Reserve an upload."""
@@ -174,13 +176,13 @@ class StemSplitter:
         return self.request("GET", f"{self.splits.at(split_id)}/previews", query={"codec": codec})
 
     def rotate_webhook_secret(self) -> str:
-        """Create a signing secret. The previous one stays active for 24 hours."""
+        """Create a signing secret for URLs that are part of requests. The previous one stays active for 24 hours."""
         secret: str = self.request("POST", "/webhooks/secrets/rotate", is_repeatable=False)["secret"]
         return secret
 
-    def list_webhook_secrets(self) -> list[Json]:
+    def list_webhook_secrets(self) -> Items:
         """Return the active signing secrets, without their values."""
-        return self._items("/webhooks/secrets")
+        return self.items("/webhooks/secrets")
 
     def send_test_webhook(self, url: str) -> Json:
         """Send a test event. Returns its delivery."""
@@ -223,8 +225,9 @@ class StemSplitter:
         headers = self._headers(Accept="text/event-stream")
         return self.http.send("GET", f"{self.base_url}{path}", headers, timeout=timeout)
 
-    def _items(self, path: str) -> list[Json]:
-        items: list[Json] = self.request("GET", path)["items"]
+    def items(self, path: str) -> Items:
+        """Return the objects of a list without pages."""
+        items: Items = self.request("GET", path)["items"]
         return items
 
     def _upload(

@@ -1,4 +1,4 @@
-"""Collections of the API: the jobs of one kind, and deliveries."""
+"""Collections of the API: the jobs of one kind, deliveries and webhook endpoints."""
 
 from __future__ import annotations
 
@@ -17,8 +17,10 @@ from .waiting import Json, wait
 if TYPE_CHECKING:
     from .client import StemSplitter
 
+Items = list[Json]
 
-class Collection:
+
+class Objects:
     """Objects of one kind."""
 
     def __init__(self, client: StemSplitter, path: str) -> None:
@@ -28,8 +30,27 @@ class Collection:
         """Return an object."""
         return self._client.request("GET", self.at(object_id))
 
+    def at(self, object_id: str) -> str:
+        """Return the path of an object."""
+        return f"{self._path}/{quote(object_id, safe='')}"
+
+    def _delete(self, object_id: str) -> Json:
+        try:
+            return self._client.request("DELETE", self.at(object_id))
+        except NotFound as error:
+            if error.attempts > 1:  # the first response was lost
+                return {"id": object_id, "deleted": True}
+            raise
+
+
+class Collection(Objects):
+    """Objects of one kind that are listed in pages."""
+
     def list(self, /, *, limit: int = 20, cursor: str | None = None, **filters: str | None) -> Json:
-        """Return a page, newest first: ``items`` and ``nextCursor``; ``status`` is a filter."""
+        """Return a page, newest first: ``items`` and ``nextCursor``.
+
+        ``status`` is a filter; of deliveries, ``splitId`` and ``endpointId`` are too.
+        """
         return self._client.request("GET", self._path, query={"limit": limit, "cursor": cursor, **filters})
 
     def iterate(self, /, **filters: str | None) -> Iterator[Json]:
@@ -41,10 +62,6 @@ class Collection:
             cursor = page.get("nextCursor")
             if not cursor:
                 return
-
-    def at(self, object_id: str) -> str:
-        """Return the path of an object."""
-        return f"{self._path}/{quote(object_id, safe='')}"
 
 
 class Jobs(Collection):
@@ -106,12 +123,7 @@ class Jobs(Collection):
 
     def delete(self, job_id: str) -> Json:
         """Delete an ended job with its files."""
-        try:
-            return self._client.request("DELETE", self.at(job_id))
-        except NotFound as error:
-            if error.attempts > 1:  # the first response was lost
-                return {"id": job_id, "deleted": True}
-            raise
+        return self._delete(job_id)
 
     def download(self, job: str | Mapping[str, Any], folder: str | os.PathLike[str]) -> dict[str, Path]:
         """Download all files of a succeeded job into a folder. They appear together, when all are complete.
@@ -132,3 +144,39 @@ class Jobs(Collection):
             reason = (job.get("error") or {}).get("message") or f"its status is {job.get('status')}"
             raise DownloadError(f"{job.get('id')} has no files: {reason}")
         return download_files(self._client.http, links, Path(folder))
+
+
+class WebhookEndpoints(Objects):
+    """Saved URLs, which get the webhooks of all jobs. The server disables those that fail for days."""
+
+    def create(self, request: Mapping[str, Any]) -> Json:
+        """Save an endpoint. Its signing secret, ``secret``, is in this response only.
+
+        Args:
+            request: such as ``{"url": "https://example.com/hook", "events": ["audio.split.completed"]}``; the event
+                ``*`` means all.
+        """
+        return self._client.request("POST", self._path, body=request, is_repeatable=False)
+
+    def list(self) -> Items:
+        """Return all endpoints, newest first."""
+        return self._client.items(self._path)
+
+    def update(self, endpoint_id: str, changes: Mapping[str, Any]) -> Json:
+        """Change an endpoint: ``url``, ``events``, ``description``, or ``status``, ``enabled`` or ``disabled``."""
+        return self._client.request("POST", self.at(endpoint_id), body=changes)
+
+    def delete(self, endpoint_id: str) -> Json:
+        """Delete an endpoint. Its pending deliveries end as failed."""
+        return self._delete(endpoint_id)
+
+    def rotate_secret(self, endpoint_id: str) -> str:
+        """Create a signing secret of the endpoint. The previous one stays active for 24 hours."""
+        secret: str = self._client.request("POST", f"{self.at(endpoint_id)}/rotate", is_repeatable=False)[
+            "secret"
+        ]
+        return secret
+
+    def send_test(self, endpoint_id: str) -> Json:
+        """Send a test event to the endpoint. Returns its delivery."""
+        return self._client.request("POST", f"{self.at(endpoint_id)}/test", is_repeatable=False)

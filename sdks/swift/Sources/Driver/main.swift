@@ -18,7 +18,8 @@ struct Command {
     var id: String { text("id") ?? "" }
     var file: URL { URL(fileURLWithPath: text("path") ?? "") }
     var timeout: Double { number("timeout") ?? 300 }
-    var format: Format { Format(text("format"), bitDepth: text("bitDepth")) }
+    var status: Status? { text("status").map { Status(rawValue: $0) } }
+    var format: Format { Format(text("format"), bitDepth: text("bitDepth"), bitrate: text("bitrate").flatMap { Int($0) }) }
 
     func decoded<Value: Decodable>(_ name: String) throws -> Value {
         try JSONDecoder().decode(Value.self, from: JSONEncoder().encode(fields[name]))
@@ -45,7 +46,18 @@ func run(_ command: Command) async throws -> JSON {
             })
         return .null
     case "credits": return try json(try await client.credits())
+    case "models": return try json(try await client.models())
     case "voices": return try json(try await client.voices())
+    case "secrets": return try json(try await client.webhookSecrets())
+    case "replay": return try json(try await client.replayDelivery(command.id))
+    case "create_endpoint": return try json(try await client.webhookEndpoints.create(command.decoded("request")))
+    case "get_endpoint": return try json(try await client.webhookEndpoints.get(command.id))
+    case "list_endpoints": return try json(try await client.webhookEndpoints.list())
+    case "update_endpoint":
+        return try json(try await client.webhookEndpoints.update(command.id, command.decoded("request")))
+    case "delete_endpoint": return try json(try await client.webhookEndpoints.delete(command.id))
+    case "rotate_endpoint": return .string(try await client.webhookEndpoints.rotateSecret(command.id))
+    case "test_endpoint": return try json(try await client.webhookEndpoints.sendTest(command.id))
     case "upload":
         let sent = Log<JSON>()
         let upload = try await client.upload(file: command.file, filename: command.text("filename")) { bytes, _ in
@@ -69,7 +81,7 @@ func run(_ command: Command) async throws -> JSON {
         return try json(try await client.peaks(command.id, resolution: command.text("resolution") ?? ""))
     case "previews": return try json(try await client.previews(command.id, codec: command.text("codec") ?? ""))
     case "rotate": return .string(try await client.rotateWebhookSecret())
-    case "test_webhook": return ["id": .string(try await client.sendTestWebhook(command.text("url") ?? "").id)]
+    case "test_webhook": return try json(try await client.sendTestWebhook(command.text("url") ?? ""))
     case "verify":
         let headers: [String: String] =
             try command.text("headers").map { ["AIStemSplitter-Signature": $0] } ?? command.decoded("headers")
@@ -81,6 +93,13 @@ func run(_ command: Command) async throws -> JSON {
     default: break
     }
     switch command.text("kind") {
+    case "deliveries":
+        if command.text("op") == "get" { return try json(try await client.deliveries.get(command.id)) }
+        let found = client.deliveries.all(
+            status: command.status, splitId: command.text("splitId"), endpointId: command.text("endpointId"))
+        var ids: [JSON] = []
+        for try await delivery in found { ids.append(.string(delivery.id)) }
+        return .array(ids)
     case "analyses": return try await run(command, client.analyses)
     case "effects": return try await run(command, client.effects)
     case "speech": return try await run(command, client.speech)
@@ -95,6 +114,9 @@ func run<Request: Codable>(_ command: Command, _ jobs: Jobs<Request>) async thro
         let request: Request = try command.decoded("request")
         return try json(try await jobs.create(request, idempotencyKey: command.text("idempotencyKey")))
     case "get": return try json(try await jobs.get(command.id))
+    case "chords":
+        let job = try await jobs.get(command.id)
+        return try json(job.chords ?? job.analysis?.chords)
     case "wait":
         let updates = Log<JSON>()
         let job = try await jobs.wait(command.id, timeout: command.timeout) {
@@ -103,9 +125,7 @@ func run<Request: Codable>(_ command: Command, _ jobs: Jobs<Request>) async thro
         return ["job": try json(job), "updates": .array(updates.taken())]
     case "list":
         var ids: [JSON] = []
-        for try await job in jobs.all(status: command.text("status").map { Status(rawValue: $0) }) {
-            ids.append(.string(job.id))
-        }
+        for try await job in jobs.all(status: command.status) { ids.append(.string(job.id)) }
         return .array(ids)
     case "cancel": return try json(try await jobs.cancel(command.id))
     case "delete": return try json(try await jobs.delete(command.id))

@@ -37,18 +37,20 @@ extension StemSplitter {
         let given = query([
             ("format", format.format), ("bitDepth", format.bitDepth), ("bitrate", format.bitrate.map(String.init)),
         ])
-        let source = Source(url: baseURL + path + given, headers: headers())
-        try await download([file.lastPathComponent: source], into: file.deletingLastPathComponent(), timeout)
+        let sources = [file.lastPathComponent: baseURL + path + given]
+        try await download(sources, headers(), into: file.deletingLastPathComponent(), timeout)
         return file
     }
 
     /// Downloads files by their names into a folder, where they appear together when all are complete.
-    func download(_ sources: [String: Source], into folder: URL, _ timeout: TimeInterval = 0) async throws {
+    func download(
+        _ sources: [String: String], _ headers: [String: String] = [:], into folder: URL, _ timeout: TimeInterval = 0
+    ) async throws {
         let files = FileManager.default, hidden = folder.appendingPathComponent(".stems-\(UUID().uuidString)")
         try files.createDirectory(at: hidden, withIntermediateDirectories: true)
         defer { try? files.removeItem(at: hidden) }
-        for (name, source) in sources.sorted(by: { $0.key < $1.key }) {
-            try await download(source, to: hidden.appendingPathComponent(name), timeout)
+        for (name, url) in sources.sorted(by: { $0.key < $1.key }) {
+            try await download(url, headers, to: hidden.appendingPathComponent(name), timeout)
         }
         for name in sources.keys {
             let from = hidden.appendingPathComponent(name).path, to = folder.appendingPathComponent(name).path
@@ -58,25 +60,24 @@ extension StemSplitter {
 
     /// Downloads into a file. Continues after a lost connection, waits until the server has made the file, and follows
     /// redirects without the key.
-    private func download(_ given: Source, to path: URL, _ timeout: TimeInterval) async throws {
+    private func download(_ link: String, _ given: [String: String], to path: URL, _ timeout: TimeInterval) async throws {
         let deadline = Date(timeIntervalSinceNow: timeout), name = path.lastPathComponent
-        var source = given, etag = "", hops = 0
+        var url = link, headers = given, etag = "", hops = 0
         try Data().write(to: path)
         let file = try FileHandle(forWritingTo: path)
         defer { try? file.close() }
         func ranged() -> [String: String] {
-            guard !etag.isEmpty, let offset = try? file.offset(), offset > 0 else { return source.headers }
-            return source.headers.merging(["Range": "bytes=\(offset)-", "If-Range": etag]) { $1 }
+            guard !etag.isEmpty, let offset = try? file.offset(), offset > 0 else { return headers }
+            return headers.merging(["Range": "bytes=\(offset)-", "If-Range": etag]) { $1 }
         }
         while true {
             let answer: (status: Int, location: String?, retryAfter: Double?)
             do {
-                answer = try await http.request("GET", source.url, headers: ranged) { response in
+                answer = try await http.request("GET", url, headers: ranged, into: file) { response in
                     let found = (response.status, response.header("Location"), response.retryAfter)
                     guard response.status == 200 || response.status == 206 else { return found }
                     etag = response.header("ETag").flatMap { $0.hasPrefix("\"") ? $0 : nil } ?? ""
-                    if response.status == 200 { try file.truncate(atOffset: 0) }
-                    while let data = try await response.next() { try file.write(contentsOf: data) }
+                    _ = try await response.body()  // it is written into the file
                     return found
                 }
             } catch let error as StemSplitterError where error.code == .connection {
@@ -87,12 +88,10 @@ extension StemSplitter {
                 guard deadline > Date() else { throw StemSplitterError(.timeout, "Timed out waiting for \(name).") }
                 try await http.sleep(max(answer.retryAfter ?? 1, 1))
             } else if let location = answer.location, hops < maxHops {
-                (source, hops) = (Source(url: location, headers: [:]), hops + 1)
+                (url, headers, hops) = (location, [:], hops + 1)
             } else {
                 throw StemSplitterError(.download, "\(name) was not received: status \(answer.status).")
             }
         }
     }
 }
-
-struct Source { let url: String, headers: [String: String] }

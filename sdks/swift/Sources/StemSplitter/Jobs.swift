@@ -2,35 +2,44 @@ import Foundation
 
 private let silence = 40.0  // the server sends a comment every 15 seconds
 
-/// Objects of one kind.
-public struct Resources<Item: Decodable & Sendable>: Sendable {
+/// Objects of one kind, which are listed in pages.
+public struct Collection<Item: Decodable & Sendable, Request: Encodable & Sendable>: Sendable {
     let client: StemSplitter
     let path: String
+    var hasEvents = true
 
     public func get(_ id: String) async throws -> Item { try await client.call("GET", at(id)) }
 
-    /// Returns a page, newest first.
+    /// Returns a page, newest first. The ids are filters of deliveries.
     public func list(
-        limit: Int = 100, cursor: String? = nil, status: String? = nil, splitId: String? = nil
+        limit: Int = 100, cursor: String? = nil, status: Status? = nil, splitId: String? = nil, endpointId: String? = nil
     ) async throws -> Page<Item> {
         let given = query([
-            ("limit", String(limit)), ("cursor", cursor), ("status", status), ("splitId", splitId),
+            ("limit", String(limit)), ("cursor", cursor), ("status", status?.rawValue), ("splitId", splitId),
+            ("endpointId", endpointId),
         ])
         return try await client.call("GET", path + given)
     }
 
-    /// All objects, newest first: `for try await item in client.deliveries.all() { … }`.
-    public func all(status: String? = nil, splitId: String? = nil) -> Items<Item> {
-        Items(resources: self, status: status, splitId: splitId)
+    /// All objects, newest first: `for try await split in client.splits.all() { … }`. Pages are requested as needed.
+    public func all(status: Status? = nil, splitId: String? = nil, endpointId: String? = nil) -> Items<Item> {
+        Items { try await list(cursor: $0, status: status, splitId: splitId, endpointId: endpointId) }
     }
 
     func at(_ id: String) -> String { "\(path)/\(encoded(id))" }
+
+    func remove(_ id: String) async throws -> Deletion {
+        do {
+            return try await client.call("DELETE", at(id))
+        } catch let error as StemSplitterError where error.code == .notFound && error.attempts > 1 {
+            return Deletion(id: id, deleted: true)  // the first response was lost
+        }
+    }
 }
 
-/// All objects of a kind; pages are requested as needed.
+/// All objects of a kind.
 public struct Items<Item: Decodable & Sendable>: AsyncSequence, Sendable {
-    let resources: Resources<Item>
-    let status, splitId: String?
+    let page: @Sendable (_ cursor: String?) async throws -> Page<Item>
 
     public struct AsyncIterator: AsyncIteratorProtocol {
         let items: Items
@@ -40,7 +49,7 @@ public struct Items<Item: Decodable & Sendable>: AsyncSequence, Sendable {
 
         public mutating func next() async throws -> Item? {
             while page.isEmpty && (isFirst || cursor != nil) {
-                let found = try await items.resources.list(cursor: cursor, status: items.status, splitId: items.splitId)
+                let found = try await items.page(cursor)
                 (page, cursor, isFirst) = (found.items[...], found.nextCursor, false)
             }
             return page.popFirst()
@@ -51,30 +60,12 @@ public struct Items<Item: Decodable & Sendable>: AsyncSequence, Sendable {
 }
 
 /// Jobs of one kind. All kinds have the same life: queued, processing, then succeeded or failed.
-public struct Jobs<Request: Encodable & Sendable>: Sendable {
-    let resources: Resources<Job>
-    let hasEvents: Bool
-    private var client: StemSplitter { resources.client }
+public typealias Jobs<Request: Encodable & Sendable> = Collection<Job, Request>
 
-    init(_ client: StemSplitter, _ path: String, hasEvents: Bool = true) {
-        (resources, self.hasEvents) = (Resources(client: client, path: path), hasEvents)
-    }
-
+extension Collection where Item == Job {
     /// Creates a job, once even if the request is repeated. The idempotency key is random by default.
     public func create(_ request: Request, idempotencyKey: String? = nil) async throws -> Job {
-        try await client.call("POST", resources.path, request, key: idempotencyKey ?? UUID().uuidString)
-    }
-
-    public func get(_ id: String) async throws -> Job { try await resources.get(id) }
-
-    /// Returns a page, newest first.
-    public func list(limit: Int = 100, cursor: String? = nil, status: Status? = nil) async throws -> Page<Job> {
-        try await resources.list(limit: limit, cursor: cursor, status: status?.rawValue)
-    }
-
-    /// All jobs, newest first: `for try await split in client.splits.all() { … }`.
-    public func all(status: Status? = nil) -> Items<Job> {
-        resources.all(status: status?.rawValue)
+        try await client.call("POST", path, request, key: idempotencyKey ?? UUID().uuidString)
     }
 
     /// Cancels a job. It fails with the code `CANCELED`, and its credits are refunded. Mixes cannot be canceled.
@@ -91,13 +82,7 @@ public struct Jobs<Request: Encodable & Sendable>: Sendable {
 
     /// Deletes an ended job with its files. Mixes cannot be deleted: they end with their split.
     @discardableResult
-    public func delete(_ id: String) async throws -> Deletion {
-        do {
-            return try await client.call("DELETE", at(id))
-        } catch let error as StemSplitterError where error.code == .notFound && error.attempts > 1 {
-            return Deletion(id: id, deleted: true)  // the first response was lost
-        }
-    }
+    public func delete(_ id: String) async throws -> Deletion { try await remove(id) }
 
     /// Downloads all files of a succeeded job into a folder. Returns the path of each by its name, such as
     /// `folder/vocals.mp3`. The files appear together, when all are complete.
@@ -105,16 +90,17 @@ public struct Jobs<Request: Encodable & Sendable>: Sendable {
     public func download(_ job: Job, to folder: URL) async throws -> [String: URL] {
         let links = job.url.map { ["mix": $0] } ?? job.stems ?? job.outputs ?? [:]
         guard job.status == .succeeded, !links.isEmpty else {
-            throw StemSplitterError(.download, "\(job.id) has no files: its status is \(job.status.rawValue).")
+            let reason = job.error?.message ?? "its status is \(job.status.rawValue)."
+            throw StemSplitterError(.download, "\(job.id) has no files: \(reason)")
         }
-        var sources: [String: Source] = [:], paths: [String: URL] = [:]
+        var sources: [String: String] = [:], paths: [String: URL] = [:]
         for (name, link) in links {
             guard name.range(of: "^[A-Za-z0-9][A-Za-z0-9_-]*$", options: .regularExpression) != nil else {
                 throw StemSplitterError(.download, "\"\(name)\" is not a file name.")
             }
             let suffix = (link.prefix { $0 != "?" } as NSString).pathExtension
             let file = "\(name).\(suffix.isEmpty ? "audio" : suffix)"
-            sources[file] = Source(url: link, headers: [:])
+            sources[file] = link
             paths[name] = folder.appendingPathComponent(file)
         }
         try await client.download(sources, into: folder)
@@ -186,8 +172,6 @@ public struct Jobs<Request: Encodable & Sendable>: Sendable {
             return nil
         }
     }
-
-    func at(_ id: String) -> String { resources.at(id) }
 }
 
 private struct NoEvents: Error {}

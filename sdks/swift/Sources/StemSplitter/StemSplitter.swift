@@ -51,15 +51,18 @@ public final class StemSplitter: Sendable {
             configuration ?? plain, timeout: timeout, maxRetries: maxRetries, log: log, sleep: sleep)
     }
 
-    public var splits: Jobs<SplitRequest> { Jobs(self, "/audio/splits") }
-    public var analyses: Jobs<AnalysisRequest> { Jobs(self, "/audio/analyses") }
-    public var effects: Jobs<EffectRequest> { Jobs(self, "/audio/effects") }
-    public var speech: Jobs<SpeechRequest> { Jobs(self, "/audio/speech") }
-    public var deliveries: Resources<Delivery> { Resources(client: self, path: "/webhooks/deliveries") }
+    public var splits: Jobs<SplitRequest> { Jobs(client: self, path: "/audio/splits") }
+    public var analyses: Jobs<AnalysisRequest> { Jobs(client: self, path: "/audio/analyses") }
+    public var effects: Jobs<EffectRequest> { Jobs(client: self, path: "/audio/effects") }
+    public var speech: Jobs<SpeechRequest> { Jobs(client: self, path: "/audio/speech") }
+    public var deliveries: Collection<Delivery, Never> { Collection(client: self, path: "/webhooks/deliveries") }
+    public var webhookEndpoints: WebhookEndpoints {
+        WebhookEndpoints(saved: Collection(client: self, path: "/webhook_endpoints"))
+    }
 
     /// Mixes of a split. They can be neither canceled nor deleted: they end with the split.
     public func mixes(_ splitId: String) -> Jobs<MixRequest> {
-        Jobs(self, "\(splits.at(splitId))/mixes", hasEvents: false)
+        Jobs(client: self, path: "\(splits.at(splitId))/mixes", hasEvents: false)
     }
 
     public func credits() async throws -> Credits { try await call("GET", "/credits") }
@@ -81,11 +84,8 @@ public final class StemSplitter: Sendable {
         try await call("GET", "\(splits.at(splitId))/previews\(query([("codec", codec)]))")
     }
 
-    /// Creates a signing secret. The previous one stays active for 24 hours.
-    public func rotateWebhookSecret() async throws -> String {
-        let made: WebhookSecret = try await call("POST", "/webhooks/secrets/rotate", isRepeatable: false)
-        return made.secret ?? ""
-    }
+    /// Creates a signing secret for URLs that are part of requests. The previous one stays active for 24 hours.
+    public func rotateWebhookSecret() async throws -> String { try await newSecret("/webhooks/secrets/rotate") }
 
     /// Returns the active signing secrets, without their values.
     public func webhookSecrets() async throws -> [WebhookSecret] { try await items("/webhooks/secrets") }
@@ -100,7 +100,12 @@ public final class StemSplitter: Sendable {
         try await call("POST", "\(deliveries.at(id))/replay", isRepeatable: false)
     }
 
-    private func items<Item: Decodable & Sendable>(_ path: String) async throws -> [Item] {
+    func newSecret(_ path: String) async throws -> String {
+        let made: WebhookSecret = try await call("POST", path, isRepeatable: false)
+        return made.secret ?? ""
+    }
+
+    func items<Item: Decodable & Sendable>(_ path: String) async throws -> [Item] {
         let page: Page<Item> = try await call("GET", path)
         return page.items
     }

@@ -63,10 +63,11 @@ final class Transport: Sendable {
         try await pausing(max(0, seconds))
     }
 
-    /// Sends a request once; `use` reads the response if it is not an error.
+    /// Sends a request once; `use` reads the response if it is not an error. The body of a file is written `into` it as it
+    /// is received: parts that wait for their reader would occupy memory.
     func exchange<Value>(
         _ method: String, _ url: String, _ headers: [String: String], _ body: Data? = nil,
-        silence: TimeInterval? = nil, use: (inout Response) async throws -> Value
+        silence: TimeInterval? = nil, into file: FileHandle? = nil, use: (inout Response) async throws -> Value
     ) async throws -> Value {
         guard let address = URL(string: url) else { throw StemSplitterError(.config, "\(url) is not an address.") }
         var request = URLRequest(url: address, cachePolicy: .reloadIgnoringLocalCacheData)
@@ -77,7 +78,7 @@ final class Transport: Sendable {
         request.setValue("stemsplitter-swift/\(StemSplitter.version)", forHTTPHeaderField: "User-Agent")
         request.setValue("identity", forHTTPHeaderField: "Accept-Encoding")  // the length of a download is verified
         do {
-            var response = try await send(request)
+            var response = try await send(request, into: file)
             if response.status < 400 { return try await use(&response) }
             let content = try await response.body()
             throw StemSplitterError(status: response.status, retryAfter: response.retryAfter, body: content)
@@ -91,12 +92,12 @@ final class Transport: Sendable {
     /// only if it is repeatable.
     func request<Value>(
         _ method: String, _ url: String, headers: () -> [String: String], body: Data? = nil,
-        isRepeatable: Bool = true, use: (inout Response) async throws -> Value
+        isRepeatable: Bool = true, into file: FileHandle? = nil, use: (inout Response) async throws -> Value
     ) async throws -> Value {
         var attempt = 1
         while true {
             do {
-                return try await exchange(method, url, headers(), body, use: use)
+                return try await exchange(method, url, headers(), body, into: file, use: use)
             } catch var error as StemSplitterError {
                 error.attempts = attempt
                 // 409: the server is doing it for the same idempotency key
@@ -117,9 +118,9 @@ final class Transport: Sendable {
         try await sleep(delay)
     }
 
-    private func send(_ request: URLRequest) async throws -> Response {
+    private func send(_ request: URLRequest, into file: FileHandle?) async throws -> Response {
         let task = session.dataTask(with: request)
-        let stream = AsyncThrowingStream<Part, Error> { receiver.receive(task, $0) }
+        let stream = AsyncThrowingStream<Part, Error> { receiver.receive(task, $0, file) }
         var parts = stream.makeAsyncIterator()
         let first = try await parts.next()
         try Task.checkCancellation()
@@ -131,10 +132,11 @@ final class Transport: Sendable {
 /// Passes what tasks receive to the streams of their responses.
 private final class Receiver: NSObject, URLSessionDataDelegate, @unchecked Sendable {
     private let lock = NSLock()
-    private var streams: [Int: AsyncThrowingStream<Part, Error>.Continuation] = [:]
+    private typealias Stream = (parts: AsyncThrowingStream<Part, Error>.Continuation, file: FileHandle?)
+    private var streams: [Int: Stream] = [:]
 
-    func receive(_ task: URLSessionTask, _ stream: AsyncThrowingStream<Part, Error>.Continuation) {
-        lock.withLock { streams[task.taskIdentifier] = stream }
+    func receive(_ task: URLSessionTask, _ stream: AsyncThrowingStream<Part, Error>.Continuation, _ file: FileHandle?) {
+        lock.withLock { streams[task.taskIdentifier] = (stream, file) }
         stream.onTermination = { _ in task.cancel() }
         task.resume()
     }
@@ -143,17 +145,25 @@ private final class Receiver: NSObject, URLSessionDataDelegate, @unchecked Senda
         _ session: URLSession, dataTask: URLSessionDataTask, didReceive response: URLResponse,
         completionHandler: @escaping (URLSession.ResponseDisposition) -> Void
     ) {
-        if let http = response as? HTTPURLResponse { stream(dataTask)?.yield(.head(http)) }
+        if let http = response as? HTTPURLResponse, let stream = stream(dataTask) {
+            if http.statusCode == 200 { try? stream.file?.truncate(atOffset: 0) }
+            stream.parts.yield(.head(http))
+        }
         completionHandler(.allow)
     }
 
     func urlSession(_ session: URLSession, dataTask: URLSessionDataTask, didReceive data: Data) {
-        stream(dataTask)?.yield(.data(data))
+        guard let stream = stream(dataTask) else { return }
+        guard let file = stream.file, [200, 206].contains((dataTask.response as? HTTPURLResponse)?.statusCode) else {
+            stream.parts.yield(.data(data))
+            return
+        }
+        do { try file.write(contentsOf: data) } catch { stream.parts.finish(throwing: error) }
     }
 
     func urlSession(_ session: URLSession, task: URLSessionTask, didCompleteWithError error: Error?) {
         let ended = lock.withLock { streams.removeValue(forKey: task.taskIdentifier) }
-        ended?.finish(throwing: error)
+        ended?.parts.finish(throwing: error)
     }
 
     /// Does not follow redirects: the key must not reach their targets.
@@ -162,7 +172,7 @@ private final class Receiver: NSObject, URLSessionDataDelegate, @unchecked Senda
         newRequest request: URLRequest, completionHandler: @escaping (URLRequest?) -> Void
     ) { completionHandler(nil) }
 
-    private func stream(_ task: URLSessionTask) -> AsyncThrowingStream<Part, Error>.Continuation? {
+    private func stream(_ task: URLSessionTask) -> Stream? {
         lock.withLock { streams[task.taskIdentifier] }
     }
 }

@@ -89,15 +89,10 @@ public struct Upload: Sendable {
 /// Request of a split. Properties that are nil have the server's default.
 public struct SplitRequest: Codable, Sendable {
     public var input: Input
-    /// `2s`, `4s`, `6s` or a model.
-    public var stemModel: String?
-    /// `mp3`, `wav`, `flac`, `ogg`, `m4a`…
-    public var outputFormat: String?
-    public var bitDepth: String?
-    /// `fast`, `balanced` or `best`.
-    public var quality: String?
+    /// The model is `2s`, `4s`, `6s` or a name; the format `mp3`, `wav`, `flac`, `ogg`, `m4a`…; the quality `fast`,
+    /// `balanced` or `best`.
+    public var stemModel, outputFormat, bitDepth, quality, webhookUrl: String?
     public var stems, instruments: [String]?
-    public var webhookUrl: String?
     public var metadata: [String: String]?
 
     public init(
@@ -134,9 +129,7 @@ public struct AnalysisRequest: Codable, Sendable {
     public var webhookUrl: String?
     public var metadata: [String: String]?
 
-    public init(input: Input, webhookUrl: String? = nil, metadata: [String: String]? = nil) {
-        (self.input, self.webhookUrl, self.metadata) = (input, webhookUrl, metadata)
-    }
+    public init(input: Input) { self.input = input }
 }
 
 /// Request of an effect: `pitch`, `speed`, `nightcore`, `daycore`, `slowed_reverb` or `voice_isolator`.
@@ -148,12 +141,8 @@ public struct EffectRequest: Codable, Sendable {
     public var outputFormat, webhookUrl: String?
     public var metadata: [String: String]?
 
-    public init(
-        input: Input, effect: String, parameters: [String: JSON]? = nil, outputFormat: String? = nil,
-        webhookUrl: String? = nil, metadata: [String: String]? = nil
-    ) {
+    public init(input: Input, effect: String, parameters: [String: JSON]? = nil, outputFormat: String? = nil) {
         (self.input, self.effect, self.parameters, self.outputFormat) = (input, effect, parameters, outputFormat)
-        (self.webhookUrl, self.metadata) = (webhookUrl, metadata)
     }
 }
 
@@ -166,21 +155,20 @@ public struct SpeechRequest: Codable, Sendable {
     public var metadata: [String: String]?
 
     public init(
-        text: String, voice: String? = nil, speed: Double? = nil, pitch: Double? = nil, outputFormat: String? = nil,
-        webhookUrl: String? = nil, metadata: [String: String]? = nil
+        text: String, voice: String? = nil, speed: Double? = nil, pitch: Double? = nil, outputFormat: String? = nil
     ) {
         (self.text, self.voice, self.speed, self.pitch, self.outputFormat) = (text, voice, speed, pitch, outputFormat)
-        (self.webhookUrl, self.metadata) = (webhookUrl, metadata)
     }
 }
 
 /// State of a job.
-public struct Status: RawRepresentable, Codable, Hashable, Sendable {
+public struct Status: RawRepresentable, ExpressibleByStringLiteral, Codable, Hashable, Sendable {
     public static let queued = Status(rawValue: "queued"), processing = Status(rawValue: "processing")
     public static let succeeded = Status(rawValue: "succeeded"), failed = Status(rawValue: "failed")
 
     public let rawValue: String
     public init(rawValue: String) { self.rawValue = rawValue }
+    public init(stringLiteral value: String) { rawValue = value }
 }
 
 /// Job of any kind, with the properties of ``Known``: those of other kinds are nil.
@@ -204,16 +192,13 @@ public struct Job: Codable, Sendable {
         public let stems, outputs: [String: String]?
         /// Link of a mix.
         public let url: String?
-        public let tempo: Tempo?
-        public let key: Key?
-        public let tuningCents: Double?
+        /// Of an analysis, see ``Song``.
+        public let tempo: Song.Tempo?, key: Song.Key?, tuningCents: Double?, chords: [Song.Chord]?
+        /// Of a split, some seconds after it has succeeded.
+        public let analysis: Song?
     }
 
     public struct Reason: Decodable, Sendable { public let code, message: String }
-
-    public struct Tempo: Decodable, Sendable { public let bpm, confidence: Double, alternatives, beats: [Double] }
-
-    public struct Key: Decodable, Sendable { public let name, camelot: String, confidence: Double }
 
     public init(from decoder: Decoder) throws {
         (fields, known) = (try [String: JSON](from: decoder), try Known(from: decoder))
@@ -227,6 +212,21 @@ public struct Job: Codable, Sendable {
     var hasEnded: Bool { self.status == .succeeded || self.status == .failed }
 }
 
+/// What an analysis found. Times of beats and chords are in seconds.
+public struct Song: Decodable, Sendable {
+    public struct Tempo: Decodable, Sendable { public let bpm, confidence: Double, alternatives, beats: [Double] }
+
+    public struct Key: Decodable, Sendable { public let name, camelot: String, compatible: [String]?, confidence: Double }
+
+    /// Major or minor triad, such as `Am`.
+    public struct Chord: Codable, Sendable { public let start, end: Double, name: String }
+
+    public let tempo: Tempo?
+    public let key: Key?
+    public let tuningCents: Double?
+    public let chords: [Chord]
+}
+
 /// Page of a list. `nextCursor` is nil on the last page.
 public struct Page<Item: Decodable & Sendable>: Decodable, Sendable {
     public let items: [Item]
@@ -237,14 +237,14 @@ public struct Page<Item: Decodable & Sendable>: Decodable, Sendable {
 public struct Credits: Codable, Sendable { public let balance: Int, unit: String }
 
 /// Model of the server.
-public struct Model: Decodable, Sendable {
+public struct Model: Codable, Sendable {
     public let name, title, licence: String
-    public let stems: [String]
-    public let ready: Bool
+    /// The factor is the seconds of processing per second of audio.
+    public let stems: [String], ready: Bool, realtimeFactor: Double?
 }
 
 /// Voice of speech.
-public struct Voice: Codable, Sendable { public let name: String }
+public struct Voice: Codable, Sendable { public let name, description: String }
 
 /// Waveforms: for each stem base64 of signed bytes, the minimum and the maximum of each point in turn; 127 is full scale.
 public struct Peaks: Codable, Sendable {
@@ -262,14 +262,31 @@ public struct Previews: Codable, Sendable {
 }
 
 /// Signing secret. Only a new one has a value.
-public struct WebhookSecret: Decodable, Sendable { public let id, prefix, expiresAt, secret: String? }
+public struct WebhookSecret: Codable, Sendable { public let id, prefix, createdAt, expiresAt, secret: String? }
 
-/// Delivery of a webhook. The status is `pending`, `delivered`, `failed` or `gone`.
-public struct Delivery: Decodable, Sendable {
+/// Settings of a webhook endpoint. The event `*` means all; the status is `enabled` or `disabled`.
+public struct WebhookSettings: Codable, Sendable {
+    public var url, description, status: String?
+    public var events: [String]?
+
+    public init(url: String? = nil, events: [String]? = nil, description: String? = nil, status: String? = nil) {
+        (self.url, self.events, self.description, self.status) = (url, events, description, status)
+    }
+}
+
+/// Saved URL of webhooks. The secret is that of a new one only; `disabledReason` is set if the server disabled it.
+public struct WebhookEndpoint: Codable, Sendable {
+    public let id, url, description, status: String
+    public let events: [String]
+    public let secret, disabledReason, failingSince, createdAt, updatedAt: String?
+}
+
+/// Delivery of a webhook. The status is `pending`, `delivered`, `failed` or `gone`; `payload` is the body.
+public struct Delivery: Codable, Sendable {
     public let id: String
-    public let event, eventId, splitId, url, status, lastError: String?
+    public let event, eventId, splitId, endpointId, url, status, lastError, nextAttemptAt, createdAt, payload: String?
     public let attempts, lastStatus: Int?
 }
 
-/// Deletion of a job.
+/// Deletion of a job or of a webhook endpoint.
 public struct Deletion: Codable, Sendable { public let id: String, deleted: Bool }

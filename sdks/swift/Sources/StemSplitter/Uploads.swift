@@ -12,11 +12,8 @@ private let mediaTypes = [
     "mp4": "video/mp4", "mov": "video/quicktime",
 ]
 
-/// Reserved upload.
-public struct Reservation: Decodable, Sendable {
-    public let uploadId, uploadUrl: String
-    public let uploadHeaders: [String: String]
-    public let expiresAt: String?
+private struct Reservation: Decodable {
+    let uploadId, uploadUrl: String, uploadHeaders: [String: String], expiresAt: String?
 }
 
 extension StemSplitter {
@@ -46,20 +43,16 @@ extension StemSplitter {
         }
     }
 
-    func reserve(filename: String, contentType: String?, size: Int) async throws -> Reservation {
+    private func upload(
+        _ filename: String, _ contentType: String?, _ size: Int, _ onProgress: Progress?,
+        read: (_ offset: Int, _ count: Int) throws -> Data
+    ) async throws -> Upload {
         let suffix = (filename as NSString).pathExtension.lowercased()
         let kind = contentType ?? mediaTypes[suffix] ?? "application/octet-stream"
         let body: JSON = [
             "filename": .string(filename), "contentType": .string(kind), "contentLength": .number(Double(size)),
         ]
-        return try await call("POST", "/audio/uploads", body, key: UUID().uuidString)
-    }
-
-    private func upload(
-        _ filename: String, _ contentType: String?, _ size: Int, _ onProgress: Progress?,
-        read: (_ offset: Int, _ count: Int) throws -> Data
-    ) async throws -> Upload {
-        let reserved = try await reserve(filename: filename, contentType: contentType, size: size)
+        let reserved: Reservation = try await call("POST", "/audio/uploads", body, key: UUID().uuidString)
         let token = reserved.uploadHeaders.filter { $0.key == "X-Upload-Token" }
         var offset = 0, failures = 0
         while true {

@@ -4,7 +4,40 @@ import Foundation
     import CryptoKit
 #endif
 
-/// Event of a webhook, such as `audio.split.completed`; `data` is the job.
+/// Saved URLs, which get the webhooks of all jobs. The server disables those that fail for days.
+public struct WebhookEndpoints: Sendable {
+    let saved: Collection<WebhookEndpoint, WebhookSettings>
+
+    /// Saves an endpoint; its URL and its events are required. Its signing secret is in this response only.
+    public func create(_ settings: WebhookSettings) async throws -> WebhookEndpoint {
+        try await saved.client.call("POST", saved.path, settings, isRepeatable: false)
+    }
+
+    public func get(_ id: String) async throws -> WebhookEndpoint { try await saved.get(id) }
+
+    /// Returns all endpoints, newest first.
+    public func list() async throws -> [WebhookEndpoint] { try await saved.client.items(saved.path) }
+
+    /// Changes an endpoint. Settings that are nil stay as they are.
+    @discardableResult
+    public func update(_ id: String, _ changes: WebhookSettings) async throws -> WebhookEndpoint {
+        try await saved.client.call("POST", saved.at(id), changes)
+    }
+
+    /// Deletes an endpoint. Its pending deliveries end as failed.
+    @discardableResult
+    public func delete(_ id: String) async throws -> Deletion { try await saved.remove(id) }
+
+    /// Creates a signing secret of the endpoint. The previous one stays active for 24 hours.
+    public func rotateSecret(_ id: String) async throws -> String { try await saved.client.newSecret("\(saved.at(id))/rotate") }
+
+    /// Sends a test event to the endpoint. Returns its delivery.
+    public func sendTest(_ id: String) async throws -> Delivery {
+        try await saved.client.call("POST", "\(saved.at(id))/test", isRepeatable: false)
+    }
+}
+
+/// Event of a webhook, such as `audio.split.completed` or `audio.analysis.failed`; `data` is the job.
 public struct WebhookEvent: Codable, Sendable {
     public let event: String
     public let data: JSON

@@ -116,7 +116,7 @@ func client(
                 return sent.all.count == 2 ? (502, [:], "") : (200, [:], isLast ? #"{"data": {"url": "f", "key": "k"}}"# : "")
             }
         }
-        let upload = try await client.uploadAudio(data: Data("abcdefgh".utf8), filename: "a.mp3")
+        let upload = try await client.upload(data: Data("abcdefgh".utf8), filename: "a.mp3")
         #expect(upload.input.storageKey == "k")
         #expect(sent.all == ["0", "3", "4", "7"])
         #expect(retries.all == ["1 502"])

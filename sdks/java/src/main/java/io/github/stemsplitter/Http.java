@@ -39,8 +39,6 @@ record Http(HttpClient client, Duration timeout, int maxRetries, StemSplitter.Sl
         public void close() throws IOException { body.close(); }
     }
 
-    interface Headers { Map<String, String> get() throws IOException; }
-
     interface Reader<T> { T read(Answer answer) throws IOException; }
 
     /** Sends a request once. {@code silence} limits the time in which nothing is received. */
@@ -62,14 +60,15 @@ record Http(HttpClient client, Duration timeout, int maxRetries, StemSplitter.Sl
 
     /**
      * Sends a request until it succeeds. Responses 429 are always repeated; lost connections and errors of the server
-     * only if it is repeatable.
+     * only if it is repeatable. The reader may change the headers of the next attempt.
      */
-    <T> T request(String method, String url, Headers headers, String body, boolean isRepeatable, Reader<T> reader) {
+    <T> T request(
+            String method, String url, Map<String, String> headers, String body, boolean isRepeatable, Reader<T> reader) {
         for (int attempt = 1; ; attempt++) {
             StemSplitterException error;
             boolean isTemporary = isRepeatable;
             BodyPublisher content = body == null ? BodyPublishers.noBody() : BodyPublishers.ofString(body);
-            try (Answer answer = send(method, url, headers.get(), content, timeout)) {
+            try (Answer answer = send(method, url, headers, content, timeout)) {
                 if (answer.status() < 400) return reader.read(answer);
                 error = answer.error();
                 // 409: the server is doing it for the same idempotency key
@@ -106,8 +105,7 @@ record Http(HttpClient client, Duration timeout, int maxRetries, StemSplitter.Sl
 
     static StemSplitterException lost(String action, IOException cause) {
         if (Thread.currentThread().isInterrupted()) throw new StemSplitterException.Aborted();
-        return new StemSplitterException.ConnectionFailed()
-            .with("CONNECTION_ERROR", action + " failed: " + cause.getMessage() + ".").because(cause);
+        return new StemSplitterException.ConnectionFailed(action + " failed: " + cause.getMessage() + ".", cause);
     }
 
     /** A body that is closed, and thus fails, when nothing was received for a time. */

@@ -25,9 +25,7 @@ public final class Jobs extends Collection {
     /** Creates a job, such as {@code Map.of("input", upload.input(), "stemModel", "4s")}, once even if repeated. */
     public Data create(Map<String, ?> request) { return create(request, UUID.randomUUID().toString()); }
 
-    public Data create(Map<String, ?> request, String idempotencyKey) {
-        return client.call("POST", path(), request, idempotencyKey, true);
-    }
+    public Data create(Map<String, ?> request, String key) { return client.call("POST", path, request, key, true); }
 
     /** Waits up to five minutes. */
     public Data await(String id) { return await(id, Duration.ofMinutes(5), null); }
@@ -44,8 +42,7 @@ public final class Jobs extends Collection {
     }
 
     Data await(String id, Duration timeout, Duration interval, Consumer<Data> onUpdate) {
-        String events = hasEvents ? at(id) + "/events" : null;
-        return new Waiting(client, events, timeout, onUpdate).run(() -> get(id), interval);
+        return new Waiting(hasEvents ? at(id) + "/events" : null, timeout, onUpdate).run(() -> get(id), interval);
     }
 
     /** Cancels a job. It fails with the code {@code CANCELED}, and its credits are refunded. */
@@ -62,14 +59,7 @@ public final class Jobs extends Collection {
     }
 
     /** Deletes an ended job with its files. */
-    public Data delete(String id) {
-        try {
-            return client.call("DELETE", at(id), null, null, true);
-        } catch (StemSplitterException.NotFound error) {
-            if (error.attempts > 1) return new Data(Map.of("id", id, "deleted", true)); // the first response was lost
-            throw error;
-        }
-    }
+    public Data delete(String id) { return remove(id); }
 
     public Map<String, Path> download(String id, Path folder) { return download(get(id), folder); }
 
@@ -90,17 +80,15 @@ public final class Jobs extends Collection {
     }
 
     /** Waiting for the end of a job: server-sent events, and polling where they fail. */
-    private static final class Waiting {
+    private final class Waiting {
         private static final long SILENCE_MS = 40_000; // the server sends a comment every 15 seconds
 
-        private final StemSplitter client;
         private final long deadline;
         private final Consumer<Data> onUpdate;
         private String eventsPath; // null if there are no events
         private List<Object> last;
 
-        Waiting(StemSplitter client, String eventsPath, Duration timeout, Consumer<Data> onUpdate) {
-            this.client = client;
+        Waiting(String eventsPath, Duration timeout, Consumer<Data> onUpdate) {
             this.eventsPath = eventsPath;
             this.deadline = System.nanoTime() + timeout.toNanos();
             this.onUpdate = onUpdate;
@@ -112,7 +100,7 @@ public final class Jobs extends Collection {
                 Data ended = eventsPath != null && leftMs() > 0 ? followEvents() : null;
                 if (ended == null) ended = poll(get);
                 if (ended != null) return ended;
-                if (leftMs() <= 0) throw new StemSplitterException("TIMEOUT", "The job has not ended in time.");
+                if (leftMs() <= 0) throw new StemSplitterException("TIMEOUT", "The job has not ended in time.", null);
                 client.http.sleep(Math.max(0, Math.min(interval.toMillis(), leftMs())));
             }
         }

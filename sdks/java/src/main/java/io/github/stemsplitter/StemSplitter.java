@@ -38,7 +38,7 @@ public class StemSplitter {
 
     private static String present(String value, String variable, String message) {
         String found = value == null || value.isBlank() ? System.getenv(variable) : value;
-        if (found == null || found.isBlank()) throw new StemSplitterException("CONFIG_ERROR", message);
+        if (found == null || found.isBlank()) throw new StemSplitterException("CONFIG_ERROR", message, null);
         return found.strip();
     }
 
@@ -104,17 +104,19 @@ public class StemSplitter {
     /** Returns the mixes of a split. {@code {"gains": {"vocals": -6, "drums": null}}} is a request to create one. */
     public Jobs mixes(String splitId) { return new Jobs(this, splits().at(splitId) + "/mixes", false); }
 
+    public WebhookEndpoints webhookEndpoints() { return new WebhookEndpoints(this); }
+
     /** Returns the deliveries of webhooks. */
     public Collection deliveries() { return new Collection(this, "/webhooks/deliveries"); }
 
     /** Returns {@code balance}, in seconds of audio. */
-    public Data credits() { return call("GET", "/credits", null, null, true); }
+    public Data credits() { return get("/credits"); }
 
     /** Returns the models of the server, the preferred one first. */
-    public List<Data> models() { return call("GET", "/models", null, null, true).objects("items"); }
+    public List<Data> models() { return items("/models"); }
 
     /** Returns the voices of speech. */
-    public List<Data> voices() { return call("GET", "/voices", null, null, true).objects("items"); }
+    public List<Data> voices() { return items("/voices"); }
 
     public Upload upload(Path file) { return upload(file, file.getFileName().toString(), null); }
 
@@ -160,25 +162,21 @@ public class StemSplitter {
     }
 
     /** Returns the peaks of the stems, to draw waveforms: {@code overview} or {@code full}. */
-    public Data peaks(String splitId, String resolution) { return get(splitId, "/peaks", "resolution", resolution); }
+    public Data peaks(String splitId, String resolution) {
+        return get(splits().at(splitId) + "/peaks" + query("resolution", resolution));
+    }
 
     /**
      * Returns links to small files of the stems for a player, in {@code opus} or {@code aac}. There is {@code status}
      * instead of {@code stems} while the server makes them.
      */
-    public Data previews(String splitId, String codec) { return get(splitId, "/previews", "codec", codec); }
-
-    private Data get(String splitId, String what, String name, String value) {
-        return call("GET", splits().at(splitId) + what + query(Map.of(name, value)), null, null, true);
+    public Data previews(String splitId, String codec) {
+        return get(splits().at(splitId) + "/previews" + query("codec", codec));
     }
 
     private Path download(String splitId, String what, Path file, Form form, Duration timeout) {
-        Map<String, Object> query = new LinkedHashMap<>();
-        query.put("format", form.format());
-        query.put("bitDepth", form.bitDepth());
-        query.put("bitrate", form.bitrate());
-        String url = url(splits().at(splitId) + what + query(query));
-        return Transfers.file(http, url, headers("*/*"), file, timeout);
+        String query = query("format", form.format(), "bitDepth", form.bitDepth(), "bitrate", form.bitrate());
+        return Transfers.file(http, url(splits().at(splitId) + what + query), headers("*/*"), file, timeout);
     }
 
     /** A format of files; null for that of the split. */
@@ -186,11 +184,11 @@ public class StemSplitter {
         public static final Form OF_SPLIT = new Form(null, null, null);
     }
 
-    /** Creates a signing secret. The previous one stays active for 24 hours. */
+    /** Creates a signing secret for URLs that are part of requests. The previous one stays active for 24 hours. */
     public String rotateWebhookSecret() { return post("/webhooks/secrets/rotate", null).text("secret"); }
 
     /** Returns the active signing secrets, without their values. */
-    public List<Data> webhookSecrets() { return call("GET", "/webhooks/secrets", null, null, true).objects("items"); }
+    public List<Data> webhookSecrets() { return items("/webhooks/secrets"); }
 
     /** Sends a test event. Returns its delivery. */
     public Data sendTestWebhook(String url) { return post("/webhooks/test", Map.of("url", url)); }
@@ -198,7 +196,12 @@ public class StemSplitter {
     /** Delivers an event again. Returns the new delivery. */
     public Data replayDelivery(String deliveryId) { return post(deliveries().at(deliveryId) + "/replay", null); }
 
-    private Data post(String path, Map<String, ?> body) { return call("POST", path, body, null, false); }
+    Data get(String path) { return call("GET", path, null, null, true); }
+
+    List<Data> items(String path) { return get(path).objects("items"); }
+
+    /** Sends a request that must not be repeated. */
+    Data post(String path, Map<String, ?> body) { return call("POST", path, body, null, false); }
 
     /** An uploaded song; {@link #input()} is the input of a job. */
     public record Upload(String uploadId, String fileUrl, String storageKey, String expiresAt) {
@@ -213,9 +216,9 @@ public class StemSplitter {
         if (body != null) headers.put("Content-Type", "application/json");
         if (idempotencyKey != null) headers.put("Idempotency-Key", idempotencyKey);
         String content = body == null ? null : Json.write(body);
-        Data answer = http.request(method, url(path), () -> headers, content, isRepeatable, Http.Answer::json);
+        Data answer = http.request(method, url(path), headers, content, isRepeatable, Http.Answer::json);
         if (answer.asMap().containsKey("data")) return answer.object("data");
-        throw new StemSplitterException("HTTP_ERROR", "The response is not of the API: check baseUrl.");
+        throw new StemSplitterException("HTTP_ERROR", "The response is not of the API: check baseUrl.", null);
     }
 
     String url(String path) { return baseUrl + path; }
@@ -224,9 +227,12 @@ public class StemSplitter {
         return new HashMap<>(Map.of("Accept", accept, "Authorization", "Bearer " + apiKey));
     }
 
-    static String query(Map<String, Object> values) {
-        return values.entrySet().stream().filter(each -> each.getValue() != null)
-            .map(each -> each.getKey() + "=" + Collection.encoded(each.getValue().toString()))
-            .reduce("", (all, each) -> all + (all.isEmpty() ? "?" : "&") + each);
+    /** Returns the part of a URL with names and values, without those that are null. */
+    static String query(Object... pairs) {
+        StringBuilder text = new StringBuilder();
+        for (int i = 0; i < pairs.length; i += 2)
+            if (pairs[i + 1] != null) text.append(text.isEmpty() ? '?' : '&').append(pairs[i]).append('=')
+                .append(Collection.encoded(pairs[i + 1].toString()));
+        return text.toString();
     }
 }

@@ -17,16 +17,11 @@ public class StemSplitterException extends AIStemSplitterException {
 
     StemSplitterException() {}
 
-    StemSplitterException(String code, String message) { with(code, message); }
+    StemSplitterException(String code, String message, Throwable cause) { with(code, message).initCause(cause); }
 
     StemSplitterException with(String code, String message) {
         this.code = code;
         this.message = message;
-        return this;
-    }
-
-    StemSplitterException because(Throwable cause) {
-        if (cause != null) initCause(cause);
         return this;
     }
 
@@ -80,7 +75,9 @@ public class StemSplitterException extends AIStemSplitterException {
     }
 
     /** The server could not be reached, or the connection ended early, in all attempts. */
-    public static final class ConnectionFailed extends StemSplitterException {}
+    public static final class ConnectionFailed extends StemSplitterException {
+        ConnectionFailed(String message, Throwable cause) { super("CONNECTION_ERROR", message, cause); }
+    }
 
     /** The thread was interrupted; its interrupt status is set. */
     public static final class Aborted extends StemSplitterException {

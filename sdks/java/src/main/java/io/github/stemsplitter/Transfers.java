@@ -62,7 +62,7 @@ final class Transfers {
             }
             if (++failures > MAX_RETRIES) throw error;
             if (!error.getCode().equals("UPLOAD_OFFSET_MISMATCH")) http.pause(failures, error);
-            long stored = http.request("HEAD", url, () -> Map.of("X-Upload-Token", token), null, true,
+            long stored = http.request("HEAD", url, Map.of("X-Upload-Token", token), null, true,
                 answer -> Long.valueOf(answer.headers().get("upload-offset")));
             if (stored > offset) failures = 0;
             offset = stored;
@@ -116,7 +116,7 @@ final class Transfers {
             Path temporary = Files.createTempDirectory(folder, ".stems-");
             try {
                 for (String name : links.keySet())
-                    download(http, links.get(name).toString(), headers, temporary.resolve(name), timeout);
+                    download(http, links.get(name).toString(), new HashMap<>(headers), temporary.resolve(name), timeout);
                 for (String name : targets.keySet())
                     Files.move(temporary.resolve(name), targets.get(name), StandardCopyOption.ATOMIC_MOVE);
             } finally {
@@ -128,25 +128,20 @@ final class Transfers {
         }
     }
 
-    private static void download(Http http, String link, Map<String, String> sent, Path path, Duration timeout)
+    private static void download(Http http, String url, Map<String, String> headers, Path path, Duration timeout)
             throws IOException {
         long deadline = System.nanoTime() + timeout.toNanos();
-        String[] etag = {""};
-        String url = link;
-        Map<String, String> headers = sent;
         Files.createFile(path);
         for (int hops = 0; ; ) {
-            Map<String, String> common = headers;
             Http.Answer answer;
             try {
-                answer = http.request("GET", url, () -> ranged(common, path, etag[0]), null, true, response -> {
+                answer = http.request("GET", url, headers, null, true, response -> {
                     if (response.status() != 200 && response.status() != 206) return response;
-                    String strong = response.headers().getOrDefault("etag", "");
-                    etag[0] = strong.startsWith("\"") ? strong : "";
-                    boolean isWhole = response.status() == 200;
-                    try (OutputStream out = Files.newOutputStream(path, StandardOpenOption.WRITE,
-                            isWhole ? StandardOpenOption.TRUNCATE_EXISTING : StandardOpenOption.APPEND)) {
+                    var how = response.status() == 200 ? StandardOpenOption.TRUNCATE_EXISTING : StandardOpenOption.APPEND;
+                    try (OutputStream out = Files.newOutputStream(path, StandardOpenOption.WRITE, how)) {
                         response.body().transferTo(out);
+                    } finally {
+                        continueWith(headers, response.headers().getOrDefault("etag", ""), Files.size(path));
                     }
                     return response;
                 });
@@ -154,7 +149,7 @@ final class Transfers {
                 throw failed(path.getFileName() + " was not received completely: " + error.getMessage(), error);
             }
             if (answer.status() == 202) {
-                if (System.nanoTime() >= deadline) throw new StemSplitterException("TIMEOUT", "The file is not ready.");
+                if (System.nanoTime() >= deadline) throw new StemSplitterException("TIMEOUT", "The file is not ready.", null);
                 http.sleep(answer.retryAfter() == null ? 1000 : answer.retryAfter() * 1000);
             } else if (answer.status() < 300) {
                 return;
@@ -162,20 +157,18 @@ final class Transfers {
                 throw failed(path.getFileName() + " was not received: status " + answer.status() + ".", null);
             } else {
                 url = answer.headers().get("location");
-                headers = Map.of(); // the key must not reach the target of a redirect
+                headers.clear(); // the key must not reach the target of a redirect
             }
         }
     }
 
-    private static Map<String, String> ranged(Map<String, String> common, Path path, String etag) throws IOException {
-        long offset = etag.isEmpty() ? 0 : Files.size(path);
-        if (offset == 0) return common;
-        Map<String, String> headers = new HashMap<>(common);
+    private static void continueWith(Map<String, String> headers, String etag, long offset) {
+        headers.keySet().removeAll(Set.of("Range", "If-Range"));
+        if (!etag.startsWith("\"") || offset == 0) return; // a weak one does not identify bytes
         headers.putAll(Map.of("Range", "bytes=" + offset + "-", "If-Range", etag));
-        return headers;
     }
 
     static StemSplitterException failed(String message, Throwable cause) {
-        return new StemSplitterException("DOWNLOAD_ERROR", message).because(cause);
+        return new StemSplitterException("DOWNLOAD_ERROR", message, cause);
     }
 }

@@ -30,8 +30,7 @@ public final class Webhooks {
         if (secret.isEmpty()) throw invalid("The secret is empty.");
         Map<String, String> found = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
         headers.forEach((name, value) -> found.put(name, value.strip()));
-        String own = found.get(HEADER);
-        String standard = found.get("webhook-signature");
+        String own = found.get(HEADER), standard = found.get("webhook-signature");
         if (own == null && standard == null) throw invalid("The request has no signature.");
         if (own != null) verifyOwn(body, own, secret, tolerance, now);
         if (standard != null) verifyStandard(body, found, secret, tolerance, now);
@@ -95,6 +94,6 @@ public final class Webhooks {
     }
 
     private static StemSplitterException invalid(String message) {
-        return new StemSplitterException("INVALID_SIGNATURE", message);
+        return new StemSplitterException("INVALID_SIGNATURE", message, null);
     }
 }
