@@ -32,14 +32,6 @@ export class StemSplitterApi implements ICredentialType {
 			default: '',
 			required: true,
 		},
-		{
-			displayName: 'Webhook Signing Secret',
-			name: 'webhookSecret',
-			type: 'string',
-			typeOptions: { password: true },
-			default: '',
-			description: 'Needed by the trigger only: the secret with which the server signs webhooks',
-		},
 	];
 
 	authenticate: IAuthenticateGeneric = {

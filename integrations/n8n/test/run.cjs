@@ -40,6 +40,19 @@ function contextOf({ parameters, credentials, items, continueOnFail }) {
 	};
 }
 
+const saved = {}; // of the workflow
+
+/** Activates or deactivates a workflow with a trigger. */
+async function hook(node, { parameters, credentials, hook: method, url }) {
+	const context = contextOf({ parameters, credentials, items: [] });
+	Object.assign(context, {
+		getNodeWebhookUrl: () => url,
+		getWorkflowStaticData: () => saved,
+		getNodeParameter: (name) => parameters[name],
+	});
+	return await node.webhookMethods.default[method].call(context);
+}
+
 async function webhook(node, { parameters, credentials, body, headers }) {
 	const context = contextOf({ parameters, credentials, items: [] });
 	let status = 200;
@@ -47,6 +60,7 @@ async function webhook(node, { parameters, credentials, body, headers }) {
 	Object.assign(context, {
 		getRequestObject: () => ({ headers, rawBody: Buffer.from(body) }),
 		getResponseObject: () => response,
+		getWorkflowStaticData: () => saved,
 		getNodeParameter: (name) => parameters[name],
 	});
 	return { ...(await node.webhook.call(context)), status };
@@ -62,7 +76,9 @@ async function main() {
 			if (command.describe) result = { ok: { known: loader.known, types: loader.types } };
 			else {
 				const { type } = loader.getNode(command.node);
-				result = { ok: command.body === undefined ? await type.execute.call(contextOf(command)) : await webhook(type, command) };
+				if (command.hook) result = { ok: await hook(type, command) };
+				else if (command.body === undefined) result = { ok: await type.execute.call(contextOf(command)) };
+				else result = { ok: await webhook(type, command) };
 			}
 		} catch (error) {
 			result = { error: { name: error.name, message: error.message, httpCode: error.httpCode } };

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.acceptance.server import Server
@@ -62,7 +63,7 @@ class Node:
 
     def __init__(self, loader: Loader, server: Server) -> None:
         key = server.new_key(f"{secrets.token_hex(8)}@example.org")
-        self.credentials = {"baseUrl": f"{server.url}/", "apiKey": key, "webhookSecret": ""}
+        self.credentials = {"baseUrl": f"{server.url}/", "apiKey": key}
         self._loader = loader
 
     def call(self, items: list[Json] | None = None, **parameters: Any) -> Json:
@@ -150,13 +151,13 @@ def test_song_is_analyzed(node: Node, song: Json) -> None:
     (analysis,) = node.run([song], operation="analyze", source="binary", binaryField="data")
     found = analysis["json"]
     assert (found["status"], found["filename"]) == ("succeeded", "Lied é.wav")
-    assert {"tempo", "key", "tuningCents"} <= found.keys()
+    assert {"tempo", "key", "tuningCents", "chords"} <= found.keys()
     assert node.run(operation="getCredits")[0]["json"]["balance"] == before - found["creditsUsed"]
     (queued,) = node.run([song], operation="analyze", source="binary", binaryField="data", wait=False)
     assert queued["json"]["id"] != found["id"] and "tempo" not in queued["json"]
 
 
-def test_trigger_starts_with_a_genuine_webhook_only(
+def test_trigger_has_an_endpoint_while_its_workflow_is_active(
     node: Node, loader: Loader, server: Server, song: Json
 ) -> None:
     received: list[tuple[Json, str]] = []
@@ -167,38 +168,55 @@ def test_trigger_starts_with_a_genuine_webhook_only(
             received.append(({name.lower(): value for name, value in self.headers.items()}, body))
             self.reply()
 
-    rotated = subprocess.run(
-        ["curl", "-sf", "-X", "POST", "-H", f"Authorization: Bearer {node.credentials['apiKey']}",
-         f"{server.url}/v1/webhooks/secrets/rotate"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    node.credentials["webhookSecret"] = json.loads(rotated.stdout)["data"]["secret"]
-    with listening(Receiver) as hook:
-        node.run(
-            [song],
-            operation="createSplit",
-            source="binary",
-            binaryField="data",
-            stemModel="4s",
-            options={"webhookUrl": f"{hook}/hook"},
-        )
+    def endpoints() -> list[Json]:
+        headers = {"Authorization": f"Bearer {node.credentials['apiKey']}"}
+        found: list[Json] = httpx2.get(f"{server.url}/v1/webhook_endpoints", headers=headers).json()["data"][
+            "items"
+        ]
+        return found
+
+    events = ["audio.split.completed", "audio.analysis.completed"]
+    with listening(Receiver) as host:
+        parameters = {"events": events}
+
+        def hook(method: str) -> bool:
+            result = loader.call(
+                node="stemSplitterTrigger",
+                hook=method,
+                url=f"{host}/hook",
+                parameters=parameters,
+                credentials=node.credentials,
+            )
+            assert "ok" in result, result
+            return bool(result["ok"])
+
+        assert (hook("checkExists"), hook("create"), hook("checkExists")) == (False, True, True)
+        (endpoint,) = endpoints()
+        assert (endpoint["url"], set(endpoint["events"])) == (f"{host}/hook", set(events))
+        parameters = {"events": ["audio.split.completed"]}
+        assert (hook("checkExists"), hook("create"), hook("checkExists")) == (False, True, True)
+        (endpoint,) = endpoints()
+        assert endpoint["events"] == ["audio.split.completed"]
+
+        node.run([song], operation="createSplit", source="binary", binaryField="data", stemModel="4s")
         wait_until(lambda: received)
-    headers, body = received[0]
+        headers, body = received[0]
 
-    def trigger(body: str, events: tuple[str, ...] = ("completed", "failed")) -> Json:
-        result: Json = loader.call(
-            node="stemSplitterTrigger",
-            parameters={"events": events},
-            credentials=node.credentials,
-            headers=headers,
-            body=body,
-        )["ok"]
-        return result
+        def trigger(body: str) -> Json:
+            result: Json = loader.call(
+                node="stemSplitterTrigger",
+                parameters=parameters,
+                credentials=node.credentials,
+                headers=headers,
+                body=body,
+            )["ok"]
+            return result
 
-    started = trigger(body)
-    assert started["workflowData"][0][0]["json"]["event"] == "audio.split.completed"
-    assert trigger(body, ("failed",)) == {"status": 200}
-    assert trigger(body + " ") == {"noWebhookResponse": True, "status": 401}
+        started = trigger(body)
+        assert started["workflowData"][0][0]["json"]["event"] == "audio.split.completed"
+        assert trigger(body + " ") == {"noWebhookResponse": True, "status": 401}
+        assert (hook("delete"), endpoints(), hook("checkExists")) == (True, [], False)
+        assert trigger(body) == {"noWebhookResponse": True, "status": 401}
 
 
 def test_error_says_what_the_server_says(node: Node) -> None:

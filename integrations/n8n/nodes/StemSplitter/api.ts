@@ -1,6 +1,7 @@
 import type {
 	IDataObject,
 	IExecuteFunctions,
+	IHookFunctions,
 	IHttpRequestMethods,
 	IHttpRequestOptions,
 	IN8nHttpFullResponse,
@@ -17,7 +18,7 @@ const TYPES: Record<string, string> = {
 
 /** Sends a request to the API. Returns `data` of the response. */
 export async function call(
-	node: IExecuteFunctions,
+	node: IExecuteFunctions | IHookFunctions,
 	item: number,
 	method: IHttpRequestMethods,
 	path: string,

@@ -10,7 +10,7 @@ export const properties: INodeProperties[] = [
 		noDataExpression: true,
 		default: 'createSplit',
 		options: [
-			{ name: 'Analyze', value: 'analyze', action: 'Analyze a song', description: 'Find key, tempo and beats of a song' },
+			{ name: 'Analyze', value: 'analyze', action: 'Analyze a song', description: 'Find key, tempo, beats and chords of a song' },
 			{ name: 'Cancel Split', value: 'cancelSplit', action: 'Cancel a split', description: 'Cancel a split; its credits are refunded' },
 			{ name: 'Create Split', value: 'createSplit', action: 'Create a split', description: 'Separate a song into stems' },
 			{ name: 'Delete Split', value: 'deleteSplit', action: 'Delete a split', description: 'Delete an ended split with its files' },
@@ -167,7 +167,7 @@ export const properties: INodeProperties[] = [
 				name: 'webhookUrl',
 				type: 'string',
 				default: '',
-				description: 'URL of the trigger, which starts a workflow when the split has ended',
+				description: 'URL that gets a webhook when the split has ended; the trigger needs none',
 			},
 		],
 	},

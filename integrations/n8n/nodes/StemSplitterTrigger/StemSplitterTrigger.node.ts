@@ -5,9 +5,13 @@ import type {
 	INodeTypeDescription,
 	IWebhookFunctions,
 	IWebhookResponseData,
+	JsonObject,
 } from 'n8n-workflow';
-import { NodeConnectionTypes } from 'n8n-workflow';
+import { NodeApiError, NodeConnectionTypes } from 'n8n-workflow';
+import { call } from '../StemSplitter/api';
 import { isGenuine } from './signature';
+
+const ALL = '*';
 
 export class StemSplitterTrigger implements INodeType {
 	description: INodeTypeDescription = {
@@ -17,7 +21,7 @@ export class StemSplitterTrigger implements INodeType {
 		group: ['trigger'],
 		version: [1],
 		subtitle: '={{ $parameter["events"].join(", ") }}',
-		description: 'Starts a workflow when a split has ended',
+		description: 'Starts a workflow when a split or another job has ended',
 		defaults: { name: 'Stem Splitter Trigger' },
 		inputs: [],
 		outputs: [NodeConnectionTypes.Main],
@@ -25,50 +29,84 @@ export class StemSplitterTrigger implements INodeType {
 		webhooks: [{ name: 'default', httpMethod: 'POST', responseMode: 'onReceived', path: 'webhook', rawBody: true }],
 		properties: [
 			{
-				displayName: 'Use the URL of this node as the Webhook URL of splits. Webhooks are verified with the signing secret of the credential.',
-				name: 'notice',
-				type: 'notice',
-				default: '',
-			},
-			{
 				displayName: 'Events',
 				name: 'events',
 				type: 'multiOptions',
-				default: ['completed', 'failed'],
+				required: true,
+				default: ['audio.split.completed', 'audio.split.failed'],
+				description: 'The events of all jobs of the account that start the workflow',
 				options: [
-					{ name: 'Completed', value: 'completed' },
-					{ name: 'Failed', value: 'failed' },
+					{ name: 'All', value: ALL },
+					{ name: 'Analysis Completed', value: 'audio.analysis.completed' },
+					{ name: 'Analysis Failed', value: 'audio.analysis.failed' },
+					{ name: 'Effect Completed', value: 'audio.effect.completed' },
+					{ name: 'Effect Failed', value: 'audio.effect.failed' },
+					{ name: 'Speech Completed', value: 'audio.speech.completed' },
+					{ name: 'Speech Failed', value: 'audio.speech.failed' },
+					{ name: 'Split Completed', value: 'audio.split.completed' },
+					{ name: 'Split Failed', value: 'audio.split.failed' },
 				],
 			},
 		],
 	};
 
-	// the URL is part of each split, so that the server knows of no webhook
+	// the active workflow has an endpoint on the server, with a signing secret of its own
 	webhookMethods = {
 		default: {
 			async checkExists(this: IHookFunctions): Promise<boolean> {
-				return true;
+				const { endpointId } = this.getWorkflowStaticData('node');
+				if (!endpointId) return false;
+				const endpoint = await found(this, 'GET', String(endpointId));
+				if (endpoint?.status !== 'enabled' || endpoint.url !== this.getNodeWebhookUrl('default')) return false;
+				return String((endpoint.events as string[]).sort()) === String(eventsOf(this));
 			},
 			async create(this: IHookFunctions): Promise<boolean> {
+				await remove(this); // of other settings, or disabled
+				const body = { url: this.getNodeWebhookUrl('default'), events: eventsOf(this), description: 'n8n' };
+				const { id, secret } = await call(this, 0, 'POST', '/webhook_endpoints', { body });
+				Object.assign(this.getWorkflowStaticData('node'), { endpointId: id, secret });
 				return true;
 			},
 			async delete(this: IHookFunctions): Promise<boolean> {
+				await remove(this);
 				return true;
 			},
 		},
 	};
 
 	async webhook(this: IWebhookFunctions): Promise<IWebhookResponseData> {
-		const { webhookSecret } = await this.getCredentials('stemSplitterApi');
+		const { secret } = this.getWorkflowStaticData('node');
 		const request = this.getRequestObject();
 		const header = String(request.headers['aistemsplitter-signature'] ?? '');
-		if (!isGenuine(request.rawBody, header, String(webhookSecret ?? ''), Date.now() / 1000)) {
+		if (!isGenuine(request.rawBody, header, String(secret ?? ''), Date.now() / 1000)) {
 			this.getResponseObject().status(401).json({ message: 'The signature is wrong or too old.' });
 			return { noWebhookResponse: true };
 		}
 		const event = JSON.parse(request.rawBody.toString('utf8')) as IDataObject;
-		const kind = String(event.event).split('.').pop() ?? '';
-		const isWanted = (this.getNodeParameter('events') as string[]).includes(kind);
-		return isWanted ? { workflowData: [this.helpers.returnJsonArray(event)] } : {};
+		return { workflowData: [this.helpers.returnJsonArray(event)] };
+	}
+}
+
+/** Returns the chosen events, sorted: all, or some. */
+function eventsOf(node: IHookFunctions): string[] {
+	const events = node.getNodeParameter('events') as string[];
+	return events.includes(ALL) ? [ALL] : [...events].sort();
+}
+
+/** Deletes the endpoint of the workflow, if it has one. */
+async function remove(node: IHookFunctions): Promise<void> {
+	const saved = node.getWorkflowStaticData('node');
+	if (saved.endpointId) await found(node, 'DELETE', String(saved.endpointId));
+	delete saved.endpointId;
+	delete saved.secret;
+}
+
+/** Returns the result of a request, or undefined if the endpoint does not exist. */
+async function found(node: IHookFunctions, method: 'GET' | 'DELETE', id: string): Promise<IDataObject | undefined> {
+	try {
+		return await call(node, 0, method, `/webhook_endpoints/${encodeURIComponent(id)}`);
+	} catch (error) {
+		if (error.httpCode === '404') return undefined;
+		throw new NodeApiError(node.getNode(), error as JsonObject); // returns that of call as it is
 	}
 }
