@@ -97,6 +97,11 @@ func (c *Client) DownloadArchive(ctx context.Context, splitID, path string, opti
 	return c.downloadMade(ctx, c.Splits.at(splitID)+"/archive", path, options)
 }
 
+// DownloadCover downloads the cover of the song, a small JPEG. It fails with NOT_FOUND if it has none.
+func (c *Client) DownloadCover(ctx context.Context, splitID, path string) error {
+	return c.downloadMade(ctx, c.Splits.at(splitID)+"/cover", path, FileOptions{})
+}
+
 func (c *Client) downloadMade(ctx context.Context, from, path string, options FileOptions) error {
 	from += query("format", options.Format, "bitDepth", options.BitDepth, "bitrate", options.Bitrate)
 	files := map[string]string{filepath.Base(path): c.baseURL + from}

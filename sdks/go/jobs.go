@@ -18,10 +18,7 @@ import (
 	"time"
 )
 
-const (
-	silence      = 40 * time.Second // the server sends a comment every 15 seconds
-	longestEvent = 16 << 20
-)
+const silence, longestEvent = 40 * time.Second, 16 << 20 // the server sends a comment every 15 seconds
 
 var (
 	fileName  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*$`)

@@ -16,9 +16,8 @@ import (
 )
 
 const (
-	firstDelay    = 500 * time.Millisecond
-	maxDelay      = 8 * time.Second
-	maxRetryAfter = 120 * time.Second
+	firstDelay, maxDelay = 500 * time.Millisecond, 8 * time.Second
+	maxRetryAfter        = 120 * time.Second
 
 	slowestBytesPerSecond = 16 << 10
 )

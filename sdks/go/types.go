@@ -23,6 +23,7 @@ type Request struct {
 	// of splits
 	StemModel   string   `json:"stemModel,omitempty"` // 2s, 4s, 6s or a model; 6s by default
 	Quality     string   `json:"quality,omitempty"`   // fast, balanced or best
+	Priority    string   `json:"priority,omitempty"`  // normal or low: when no other job waits
 	Stems       []string `json:"stems,omitempty"`
 	Instruments []string `json:"instruments,omitempty"`
 	BitDepth    string   `json:"bitDepth,omitempty"` // and of mixes

@@ -92,6 +92,9 @@ local operations = {
   stem = function(c)
     return client:download_stem(c.id, c.name, c.path, form(c))
   end,
+  cover = function(c)
+    return client:download_cover(c.id, c.path)
+  end,
   peaks = function(c)
     return client:get_peaks(c.id, c.resolution)
   end,

@@ -47,6 +47,7 @@ const OPERATIONS = {
   download: ({ id, folder, ...of }) => jobs(of).download(id, folder),
   stem: ({ id, name, path, ...form }) => client.downloadStem(id, name, path, formOf(form)),
   archive: ({ id, path, ...form }) => client.downloadArchive(id, path, formOf(form)),
+  cover: ({ id, path }) => client.downloadCover(id, path),
   peaks: ({ id, resolution }) => client.getPeaks(id, { resolution }),
   previews: ({ id, codec }) => client.getPreviews(id, { codec }),
   rotate: () => client.rotateWebhookSecret(),

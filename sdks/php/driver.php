@@ -59,6 +59,7 @@ $run = function (array $c) use (&$client, &$slept): mixed {
         'download' => $jobs->download($c['id'], $c['folder']),
         'stem' => $client->downloadStem($c['id'], $c['name'], $c['path'], ...$form),
         'archive' => $client->downloadArchive($c['id'], $c['path'], ...$form),
+        'cover' => $client->downloadCover($c['id'], $c['path']),
         'peaks' => $client->getPeaks($c['id'], $c['resolution'] ?? null),
         'previews' => $client->getPreviews($c['id'], $c['codec'] ?? null),
         'rotate' => $client->rotateWebhookSecret(),

@@ -65,6 +65,8 @@ def run(client, c):
             return str(client.download_stem(c["id"], c["name"], c["path"], timeout=c["timeout"], **form))
         case "archive":
             return str(client.download_archive(c["id"], c["path"], timeout=c["timeout"], **form))
+        case "cover":
+            return str(client.download_cover(c["id"], c["path"]))
         case "peaks":
             return client.get_peaks(c["id"], c.get("resolution"))
         case "previews":

@@ -80,6 +80,8 @@ func run(c command) (any, error) {
 		return c.Path, client.DownloadStem(ctx, c.ID, c.Name, c.Path, options)
 	case "archive":
 		return c.Path, client.DownloadArchive(ctx, c.ID, c.Path, options)
+	case "cover":
+		return c.Path, client.DownloadCover(ctx, c.ID, c.Path)
 	case "peaks":
 		return client.Peaks(ctx, c.ID, c.Resolution)
 	case "previews":

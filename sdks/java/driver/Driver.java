@@ -69,6 +69,7 @@ final class Driver {
             case "download" -> jobs.download(c.id(), Path.of(c.text("folder")));
             case "stem" -> client.downloadStem(c.id(), c.text("name"), Path.of(c.text("path")), form, timeout);
             case "archive" -> client.downloadArchive(c.id(), Path.of(c.text("path")), form, timeout);
+            case "cover" -> client.downloadCover(c.id(), Path.of(c.text("path")));
             case "peaks" -> client.peaks(c.id(), c.text("resolution")).asMap();
             case "previews" -> client.previews(c.id(), c.text("codec")).asMap();
             case "rotate" -> client.rotateWebhookSecret();

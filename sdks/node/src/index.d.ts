@@ -73,6 +73,8 @@ export interface CreateSplitRequest extends JobOptions {
   stems?: string[];
   instruments?: string[];
   quality?: 'fast' | 'balanced' | 'best';
+  /** A split of a low priority runs when no other job waits. */
+  priority?: 'normal' | 'low';
 }
 
 export interface CreatedSplit {
@@ -101,6 +103,7 @@ export interface AudioJob extends CreatedSplit {
 
 export interface AudioSplit extends AudioJob {
   stemModel: string;
+  priority?: 'low';
   outputFormat: string;
   /** Link of each stem, once the split has succeeded. */
   stems?: Record<string, string>;
@@ -367,6 +370,8 @@ export class StemSplitter {
   downloadStem(splitId: string, name: string, path: string, options?: FormatOptions): Promise<string>;
   /** Download all stems in a ZIP archive, or with the format `stem.mp4` in one Native Instruments Stem file. */
   downloadArchive(splitId: string, path: string, options?: FormatOptions): Promise<string>;
+  /** Download the cover of the song, a small JPEG; `NotFound` if it has none. */
+  downloadCover(splitId: string, path: string, options?: CallOptions): Promise<string>;
   /** Return the peaks of the stems, to draw waveforms. */
   getPeaks(splitId: string, options?: CallOptions & { resolution?: 'overview' | 'full' }): Promise<Peaks>;
   /** Return links to small files of the stems for a player. There is `status` and no `stems` while the server makes them. */

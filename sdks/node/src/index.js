@@ -60,9 +60,9 @@ export class StemSplitter {
     return this.#download(splitId, `stems/${encodeURIComponent(name)}`, file, options);
   }
 
-  downloadArchive(splitId, file, options) {
-    return this.#download(splitId, 'archive', file, options);
-  }
+  downloadArchive(splitId, file, options) { return this.#download(splitId, 'archive', file, options); }
+
+  downloadCover(splitId, file, options) { return this.#download(splitId, 'cover', file, options); }
 
   getPeaks(splitId, { resolution, signal } = {}) {
     return this.call('GET', `${this.splits.at(splitId)}/peaks`, { query: { resolution }, signal });
@@ -106,9 +106,7 @@ export class StemSplitter {
     return `${this.baseUrl}${path}${given.length ? `?${new URLSearchParams(given)}` : ''}`;
   }
 
-  headers() {
-    return { accept: 'application/json', authorization: `Bearer ${this.apiKey}` };
-  }
+  headers() { return { accept: 'application/json', authorization: `Bearer ${this.apiKey}` }; }
 
   #download(splitId, what, file, { format, bitDepth, bitrate, timeoutMs = 300000, signal } = {}) {
     const url = this.url(`${this.splits.at(splitId)}/${what}`, { format, bitDepth, bitrate });

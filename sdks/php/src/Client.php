@@ -156,6 +156,12 @@ final class Client
         return $this->download($splitId, '/archive', $path, compact('format', 'bitDepth', 'bitrate'), $timeout);
     }
 
+    /** Download the cover of the song, a small JPEG. Throws NotFound if it has none. */
+    public function downloadCover(string $splitId, string $path): string
+    {
+        return $this->download($splitId, '/cover', $path, [], 0);
+    }
+
     /** The peaks of the stems, to draw waveforms: `overview` or `full`. */
     public function getPeaks(string $splitId, ?string $resolution = null): array
     {

@@ -196,9 +196,7 @@ function M.exchange(request)
   end
   connection:close()
   response.body = table.concat(parts)
-  if ok == nil then
-    return nil, failed
-  end
+  if ok == nil then return nil, failed end
   return response
 end
 

@@ -160,6 +160,11 @@ function Client:download_archive(split_id, path, options)
   return download(self, self.splits:at(split_id) .. "/archive", path, options)
 end
 
+--- Download the cover of the song, a small JPEG. Returns its path, or nil and an error if it has none.
+function Client:download_cover(split_id, path)
+  return download(self, self.splits:at(split_id) .. "/cover", path)
+end
+
 --- Return the peaks of the stems, to draw waveforms: `overview` or `full`.
 function Client:get_peaks(split_id, resolution)
   return self:request("GET", self.splits:at(split_id) .. "/peaks" .. Jobs.query({ { "resolution", resolution } }))

@@ -109,6 +109,7 @@ class AsyncStemSplitter:
     wait_for_split = _awaited(StemSplitter.wait_for_split)
     download_stem = _awaited(StemSplitter.download_stem)
     download_archive = _awaited(StemSplitter.download_archive)
+    download_cover = _awaited(StemSplitter.download_cover)
     get_peaks = _awaited(StemSplitter.get_peaks)
     get_previews = _awaited(StemSplitter.get_previews)
     rotate_webhook_secret = _awaited(StemSplitter.rotate_webhook_secret)

@@ -164,6 +164,10 @@ class StemSplitter:
         query = {"format": format, "bitDepth": bit_depth, "bitrate": bitrate}
         return self._download(split_id, "archive", query, path, timeout)
 
+    def download_cover(self, split_id: str, path: str | os.PathLike[str]) -> Path:
+        """Download the cover of the song, a small JPEG. Raises NotFound if it has none."""
+        return self._download(split_id, "cover", {}, path, 0)
+
     def get_peaks(self, split_id: str, resolution: str | None = None) -> Json:
         """Return the peaks of the stems, to draw waveforms: ``overview``, by default, or ``full``."""
         return self.request("GET", f"{self.splits.at(split_id)}/peaks", query={"resolution": resolution})

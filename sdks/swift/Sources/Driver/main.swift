@@ -77,6 +77,7 @@ func run(_ command: Command) async throws -> JSON {
         let path = try await client.downloadArchive(
             command.id, to: command.file, as: command.format, timeout: command.timeout)
         return .string(path.path)
+    case "cover": return .string(try await client.downloadCover(command.id, to: command.file).path)
     case "peaks":
         return try json(try await client.peaks(command.id, resolution: command.text("resolution") ?? ""))
     case "previews": return try json(try await client.previews(command.id, codec: command.text("codec") ?? ""))

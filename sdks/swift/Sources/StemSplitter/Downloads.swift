@@ -31,6 +31,12 @@ extension StemSplitter {
         try await download("\(splits.at(splitId))/archive", file, format, timeout)
     }
 
+    /// Downloads the cover of the song, a small JPEG. Throws an error with the code `.notFound` if it has none.
+    @discardableResult
+    public func downloadCover(_ splitId: String, to file: URL) async throws -> URL {
+        try await download("\(splits.at(splitId))/cover", file, Format(), 0)
+    }
+
     private func download(
         _ path: String, _ file: URL, _ format: Format, _ timeout: TimeInterval
     ) async throws -> URL {

@@ -35,18 +35,15 @@ public enum JSON: Codable, Equatable, Sendable {
 
     /// A field of an object.
     public subscript(name: String) -> JSON? {
-        if case .object(let fields) = self { return fields[name] }
-        return nil
+        if case .object(let fields) = self { fields[name] } else { nil }
     }
 
     public var string: String? {
-        if case .string(let found) = self { return found }
-        return nil
+        if case .string(let found) = self { found } else { nil }
     }
 
     public var number: Double? {
-        if case .number(let found) = self { return found }
-        return nil
+        if case .number(let found) = self { found } else { nil }
     }
 }
 
@@ -90,8 +87,8 @@ public struct Upload: Sendable {
 public struct SplitRequest: Codable, Sendable {
     public var input: Input
     /// The model is `2s`, `4s`, `6s` or a name; the format `mp3`, `wav`, `flac`, `ogg`, `m4a`…; the quality `fast`,
-    /// `balanced` or `best`.
-    public var stemModel, outputFormat, bitDepth, quality, webhookUrl: String?
+    /// `balanced` or `best`; the priority `normal`, or `low`: when no other job waits.
+    public var stemModel, outputFormat, bitDepth, quality, webhookUrl, priority: String?
     public var stems, instruments: [String]?
     public var metadata: [String: String]?
 

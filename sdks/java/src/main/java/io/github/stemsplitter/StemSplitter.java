@@ -161,6 +161,9 @@ public class StemSplitter {
         return download(splitId, "/archive", file, form, timeout);
     }
 
+    /** Downloads the cover of the song, a small JPEG. Throws {@code NotFound} if it has none. */
+    public Path downloadCover(String id, Path file) { return download(id, "/cover", file, Form.OF_SPLIT, Duration.ZERO); }
+
     /** Returns the peaks of the stems, to draw waveforms: {@code overview} or {@code full}. */
     public Data peaks(String splitId, String resolution) {
         return get(splits().at(splitId) + "/peaks" + query("resolution", resolution));
