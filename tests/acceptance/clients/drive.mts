@@ -59,6 +59,7 @@ const created = given(
       stemModel: '4s',
       outputFormat: 'wav',
       bitDepth: 16,
+      priority: 'normal',
       metadata: {},
     },
   }),
