@@ -225,6 +225,7 @@ NOT_PAGES = {
     "/splits/{split_id}/cover.jpg",
     "/splits/{split_id}/overview.json",
     "/splits/{split_id}/previews/{codec}/{name}",
+    "/shared/{token}/cover.jpg",
     "/shared/{token}/overview.json",
     "/shared/{token}/peaks.json",
     "/shared/{token}/previews/{codec}/{name}",
