@@ -105,9 +105,17 @@ class Machines:
 
 
 def run(
-    folder: Path, songs: int, pause: tuple[float, float], seed: int, max_kills: int | None = None
+    folder: Path,
+    songs: int,
+    pause: tuple[float, float],
+    seed: int,
+    max_kills: int | None = None,
+    limit_s: float = LIMIT_S,
 ) -> Outcome:
-    """Run the benchmark in a folder, then audit the results. At most ``max_kills`` workers are killed."""
+    """Run the benchmark in a folder, then audit the results, after ``limit_s`` seconds those that there are.
+
+    At most ``max_kills`` workers are killed.
+    """
     began, chance, outcome = time.monotonic(), random.Random(seed), Outcome(songs)
     with ExitStack() as stack:
         server = stack.enter_context(buckets.s3_server(folder / "s3"))
@@ -124,7 +132,7 @@ def run(
         stack.callback(machines.stop)
         for name in ("scheduler", *(f"worker{number}" for number in range(WORKERS)), "client"):
             machines.start(name)
-        _disturb(machines, manifest, pause, chance, outcome, max_kills)
+        _disturb(machines, manifest, pause, chance, outcome, max_kills, limit_s)
         outcome.failed_requests = proxy.failed
         outcome.problems += _audit(manifest, data, songs)
         outcome.problems += [f"a worker left {path.name}" for path in _abandoned(folder / "tmp", machines)]
@@ -139,10 +147,11 @@ def _disturb(
     chance: random.Random,
     outcome: Outcome,
     max_kills: int | None,
+    limit_s: float,
 ) -> None:
     """Kill processes until the client has separated all songs."""
     client_at, scheduler_at = int(outcome.songs * CLIENT_AT), int(outcome.songs * SCHEDULER_AT)
-    deadline, kill_at, done_at = time.monotonic() + LIMIT_S, time.monotonic() + pause[0], 0
+    deadline, kill_at, done_at = time.monotonic() + limit_s, time.monotonic() + pause[0], 0
     while (code := machines.running["client"].poll()) is None:
         if time.monotonic() > deadline:
             outcome.problems.append("the client did not end")
@@ -259,6 +268,7 @@ def main() -> None:
     parser.add_argument("--songs", type=int, default=200)
     parser.add_argument("--pause", type=float, nargs=2, default=(3.0, 8.0), metavar=("FROM", "TO"))
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 16))
+    parser.add_argument("--limit", type=float, default=LIMIT_S, metavar="SECONDS", help="of the run")
     parser.add_argument("--keep", type=Path, help="folder of the logs and files, which is kept")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the processes are stopped, too
@@ -266,7 +276,7 @@ def main() -> None:
         folder = options.keep or Path(name)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
-        outcome = run(folder, options.songs, tuple(options.pause), options.seed)
+        outcome = run(folder, options.songs, tuple(options.pause), options.seed, limit_s=options.limit)
     print(f"seed {options.seed}: {outcome}")
     for problem in outcome.problems:
         print(problem)

@@ -24,6 +24,8 @@ from stemsplitter.library import (
     server_runs,
     tasks,
 )
+from stemsplitter.storage import StorageError
+from tests import buckets
 from tests.waiting import wait_until
 
 from .api_stand_in import KEY, STEMS, Api, stand_in
@@ -175,6 +177,38 @@ def test_stems_that_cannot_be_stored_are_not_separated_again(
     assert len(api.requests) == 2 and not failures
 
 
+def test_run_ends_when_stems_cannot_be_stored(
+    api: Api, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*arguments: Any) -> None:
+        raise OutputError("The disk is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(locations, "_copy_files", failing)
+        with pytest.raises(OutputError, match=r"cannot be stored: The disk is full\. Run this again"):
+            list(run(api, library, at_once=1))
+    assert names(run(api, library)) == {"one.wav": None, "two.wav": None}
+    assert len(api.requests) == 2  # the first was continued
+
+
+def test_output_that_cannot_be_written_costs_nothing(
+    api: Api, library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out").touch()
+    with pytest.raises(OutputError, match="out is a file: choose another output folder"):
+        list(run(api, library))
+    locations._open.cache_clear()
+    with buckets.s3_server(tmp_path / "s3") as url:
+        buckets.use(url, monkeypatch)
+        with pytest.raises(
+            StorageError, match=r"There is no bucket other at .*: make it, or correct the address\."
+        ):
+            list(separate_library_on_server(str(library), "s3://other/x", SETTINGS, api.url, KEY))
+        with pytest.raises(StorageError, match="There is no bucket other"):
+            list(locations.open_location("s3://other/in").songs())
+    assert not api.filenames
+
+
 def test_split_that_was_deleted_is_created_again(api: Api, library: Path) -> None:
     api.is_held = True
     (library / "two.wav").unlink()
@@ -193,7 +227,10 @@ def test_server_that_cannot_be_used_is_named(api: Api, library: Path) -> None:
     with pytest.raises(RequestError, match="does not accept the API key: set STEMSPLITTER_KEY"):
         list(run(api, library, key="ast_live_other"))
     api.url = "http://127.0.0.1:9"
-    with pytest.raises(RequestError, match=r"No server can be used at http://127\.0\.0\.1:9"):
+    with pytest.raises(RequestError, match=r"No server answers at http://127\.0\.0\.1:9"):
+        list(run(api, library))
+    api.url = "stems.example.com"
+    with pytest.raises(RequestError, match=r"stems\.example\.com is not a server"):
         list(run(api, library))
 
 

@@ -120,6 +120,10 @@ class Folder:
             finally:
                 target.release(keep=is_complete)
 
+    def check(self) -> None:
+        """Raise OutputError if files cannot be written."""
+        OutputFolder(self._path).release(keep=False)
+
     def path(self, key: str) -> str:
         """Return what names a file for people."""
         return str(self._path / key)
@@ -150,14 +154,14 @@ class BucketFolder:
             except (OSError, BaseError) as error:
                 failures += 1
                 if failures == ATTEMPTS:
-                    raise StorageError(f"{self._url} cannot be listed: {error}") from error
+                    raise self._refused("listed", error) from error
 
     def content(self, key: str) -> str | None:
         """Return what identifies the content of a song, reading it; None if it cannot be read."""
         try:
             with self.reading(key) as song:
                 return song.content
-        except (AudioError, OSError, ValueError, BaseError):
+        except (AudioError, StorageError, OSError):
             return None
 
     @contextmanager
@@ -166,6 +170,7 @@ class BucketFolder:
 
         Raises:
             AudioError: there is no such song.
+            StorageError: it cannot be read.
         """
         with temporary_folder() as folder:
             path = folder / Path(key).name
@@ -176,31 +181,61 @@ class BucketFolder:
                         file.write(block)
             except FileNotFoundError as error:
                 raise AudioError(f"{self.path(key)} was deleted since it was listed.") from error
+            except (ValueError, BaseError) as error:
+                raise self._refused("read", error) from error
             yield LocalSong(path, self._content(key, found.meta["e_tag"]) or content_of(path))
 
     @contextmanager
     def writing(self, key: str) -> Iterator[StemFolder]:
-        """Yield a temporary folder whose files are stored under ``key`` at the end, unless the block fails."""
+        """Yield a temporary folder whose files are stored under ``key`` at the end, unless the block fails.
+
+        Raises:
+            StorageError: they cannot be stored.
+        """
         with temporary_folder() as path:
             folder = StemFolder(path)
             yield folder
             for file in sorted(path.iterdir()):
                 if file.is_file():
-                    stored = obstore.put(self._store, f"{key}/{file.name}", file)
+                    try:
+                        stored = obstore.put(self._store, f"{key}/{file.name}", file)
+                    except (FileNotFoundError, ValueError, BaseError) as error:  # not found: the bucket
+                        raise self._refused("written", error) from error
                     if tag := _strong(stored["e_tag"]):
                         folder.tags[file.name] = tag
 
     storing = writing
+
+    def check(self) -> None:
+        """Raise StorageError if the bucket does not exist or does not accept the credentials."""
+        try:
+            next(iter(obstore.list(self._store, chunk_size=1)), None)
+        except (OSError, BaseError) as error:
+            raise self._refused("written", error) from error
 
     def path(self, key: str) -> str:
         """Return what names a file for people."""
         return f"{self._url}/{key}"
 
     def tags(self) -> dict[str, str | None]:
-        """Return the strong entity tags of the files of a song's folder by name, None for a file without one."""
+        """Return the strong entity tags of the files of a song's folder by name, None for a file without one.
+
+        Raises:
+            StorageError: they cannot be listed.
+        """
         bucket, _, prefix = self._url.removeprefix("s3://").partition("/")
-        entries = (entry for page in obstore.list(_open(f"s3://{bucket}"), prefix) for entry in page)
+        try:
+            entries = [entry for page in obstore.list(_open(f"s3://{bucket}"), prefix) for entry in page]
+        except (OSError, BaseError) as error:
+            raise self._refused("listed", error) from error
         return {entry["path"].rpartition("/")[2]: _strong(entry["e_tag"]) for entry in entries}
+
+    def _refused(self, what: str, error: Exception) -> StorageError:
+        """Return the error of a request to the store, without what its client prints for programmers."""
+        reason = Bucket(self._url).explain(error, "the address")
+        return StorageError(
+            reason or f"{self._url} cannot be {what}: {str(error).partition(' Debug source')[0]}"
+        )
 
     def _content(self, key: str, tag: str | None) -> str | None:
         return content_of_tag(self.path(key), tag)

@@ -51,9 +51,11 @@ class Server:
             raise self._refused_key() from error
         except sdk.ConfigError as error:
             raise RequestError(error.message) from error
+        except sdk.ConnectionFailed as error:
+            raise RequestError(f"No server answers at {url}: start it, or correct the address.") from error
         except (sdk.StemSplitterError, ValueError) as error:
             raise RequestError(
-                f"No server can be used at {url} ({message_of(error)}): start it, or correct the address."
+                f"{url} is not a server ({message_of(error)}): correct the address."
             ) from error
 
     def call(self, call: Callable[[], Result]) -> Result:

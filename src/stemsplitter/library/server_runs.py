@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stemsplitter.audio.opening import open_regular
-from stemsplitter.errors import AudioError, RequestError, StemSplitterError, Stopped
+from stemsplitter.errors import AudioError, OutputError, RequestError, StemSplitterError, Stopped
 from stemsplitter.files.names import plain_name
 from stemsplitter.files.temporary import remove_abandoned
 from stemsplitter.library.locations import LocalSong, open_location
@@ -32,6 +32,7 @@ from stemsplitter.library.tasks import (
     pause_before,
     song_tasks,
 )
+from stemsplitter.storage.errors import StorageError
 
 AT_ONCE = 8
 """Songs on the server at a time, by default: more than an account may run at once, and far fewer than it may queue."""
@@ -81,10 +82,12 @@ def separate_library_on_server(
         RequestError: ``source`` and ``output`` are the same, or the server refuses all songs: it cannot be reached, or
             the key, the credits or the settings are not sufficient.
         StorageError: the bucket cannot be listed.
+        OutputError: stems cannot be stored. Their splits stay on the server, for a run that goes on.
     """
     remove_abandoned()  # of runs that were killed on this machine
-    run = _Run(url, key, settings)
     tasks = song_tasks(source, output, settings, manifest if skip_existing else None)
+    open_location(output).check()  # before the account pays for stems that cannot be stored
+    run = _Run(url, key, settings)
     try:
         for result, split_id in run.results(tasks, at_once):
             add_to(manifest, result)
@@ -97,6 +100,10 @@ def separate_library_on_server(
 
 class _Unfinished(StemSplitterError):
     """A split did not come to its end, for a reason that another one may not meet."""
+
+
+class _NotStored(StemSplitterError):
+    """The stems of a split cannot be stored."""
 
 
 class _Run:
@@ -183,6 +190,10 @@ class _Run:
                 raise
             except Exception as error:  # of a machine or a store; the songs' own are in the result
                 run += 1
+                if run > MAX_RUNS and isinstance(error, _NotStored):
+                    raise OutputError(
+                        f"The stems of {task.song} cannot be stored: {error} Run this again with --skip-existing."
+                    ) from error
                 if run > MAX_RUNS:
                     message = f"It could not be separated in {MAX_RUNS} runs: {message_of(error)}"
                     return SongResult.failed(task.song, task.content, message), None
@@ -273,9 +284,12 @@ class _Run:
     def _stored(self, task: SongTask, split: Json) -> Json:
         """Download the stems of a split and store them in the output; return the fields of the result."""
         output = open_location(task.output)
-        with output.storing(task.key) as folder:
-            files = self._client.splits.download(split, folder.path)
-            fields = fields_of(split, files)
+        try:
+            with output.storing(task.key) as folder:
+                files = self._client.splits.download(split, folder.path)
+                fields = fields_of(split, files)
+        except (OutputError, StorageError, OSError) as error:
+            raise _NotStored(str(error)) from error
         stems = {
             name: {
                 "path": output.path(f"{task.key}/{path.name}"),

@@ -144,12 +144,13 @@ class Bucket:
                         given_up += 1
         return given_up
 
-    def explain(self, error: Exception) -> str | None:
-        """Return a sentence on the setting that made the store refuse, None if no setting did."""
+    def explain(self, error: Exception, setting: str = "STEMSPLITTER_STORAGE_URL") -> str | None:
+        """Return a sentence on what made the store refuse, None if neither ``setting``, which names the bucket, nor
+        another setting did."""
         said = str(error)
         code = found[1] if (found := _CODE.search(said)) else ""
         if code == "NoSuchBucket":
-            return f"There is no bucket {self.name} at {self._endpoint}: make it, or correct STEMSPLITTER_STORAGE_URL."
+            return f"There is no bucket {self.name} at {self._endpoint}: make it, or correct {setting}."
         if code in _REGION_CODES or "incorrectly configured region" in said:
             return (
                 f"The bucket {self.name} is in another region than {self.region}: set AWS_REGION to its own."
