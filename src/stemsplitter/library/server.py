@@ -3,7 +3,7 @@
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -95,7 +95,7 @@ class Server:
             if TASK in split["metadata"]
         }
 
-    def cancel(self, split_ids: list[str]) -> None:
+    def cancel(self, split_ids: Iterable[str]) -> None:
         """Cancel splits, as many as that is possible without a wait."""
         quick = sdk.StemSplitter(
             self.client.api_key, base_url=self.client.base_url, timeout=_STOP_S, max_retries=0

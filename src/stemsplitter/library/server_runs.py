@@ -153,10 +153,12 @@ class _Run:
     def stop(self) -> None:
         """Stop the threads, and cancel the splits that have not ended; their credits are given back."""
         self._stopping.set()
-        self._server.cancel(list(self._unfinished))
+        canceled = set(self._unfinished)
+        self._server.cancel(canceled)
         deadline = time.monotonic() + _STOP_S
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0))
+        self._server.cancel(self._unfinished - canceled)  # those that were being created
 
     def _work(self, tasks: Iterator[SongTask], found: "queue.Queue[Any]") -> None:
         """Put the results of tasks, until there are none, then None; an error that every song would meet ends it."""
@@ -242,8 +244,10 @@ class _Run:
             if (error.param or "").startswith("input"):
                 raise AudioError(error.message) from error
             raise RequestError(f"The server does not take these settings: {error.message}") from error
-        self._splits[digest] = created["id"]
-        return self._splits[digest]
+        split_id: str = created["id"]
+        self._splits[digest] = split_id
+        self._unfinished.add(split_id)
+        return split_id
 
     def _ended(self, split_id: str, digest: str) -> Json:
         """Wait for the end of a split, and return it with the levels of its stems.
