@@ -9,7 +9,7 @@ from stemsplitter.clock import now
 from stemsplitter.database import Database
 from stemsplitter.health import repository, service
 from stemsplitter.health.service import HealthService
-from stemsplitter.jobs.models import FAILED, QUEUED, SUCCEEDED
+from stemsplitter.jobs.models import FAILED, FREE, LOW, QUEUED, SUCCEEDED
 from stemsplitter.settings import Settings
 from stemsplitter.splits.models import Split
 from stemsplitter.storage import Storage, StorageError
@@ -66,6 +66,17 @@ def test_medians_cover_the_succeeded_splits_of_a_day(health: HealthService, data
     assert recent.splits == 3
     assert recent.wait_s == pytest.approx(3, abs=0.1)
     assert recent.speed == pytest.approx(3)
+
+
+def test_splits_of_a_low_priority_are_expected_to_wait(health: HealthService, database: Database) -> None:
+    add(database, "low", QUEUED, 9000, model_name="one", priority=LOW)
+    add(database, "other", QUEUED, 60, model_name="one", priority=FREE)
+    started, work = now(), {"seconds": 10}
+    add(database, "late", SUCCEEDED, 9000, started_at=started, processing=work, priority=LOW)
+    status = health.status()
+    assert status.figures.queued == 2
+    assert status.figures.oldest_s == pytest.approx(60, abs=5)
+    assert (status.recent.splits, status.recent.wait_s) == (1, None)
 
 
 def test_check_is_recorded(

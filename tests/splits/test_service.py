@@ -275,7 +275,7 @@ def test_retry_keeps_the_options_of_the_failed_split(
 ) -> None:
     failed = create(
         stemModel="4s", stems=["vocals", "drums"], outputFormat="wav", bitDepth=16, metadata={"a": "b"},
-        instruments=["vocals", "bass"], quality="best",
+        instruments=["vocals", "bass"], quality="best", priority="low",
     )  # fmt: skip
     with pytest.raises(Conflict, match="is queued"):
         services.splits.retry(account, failed)
@@ -285,7 +285,7 @@ def test_retry_keeps_the_options_of_the_failed_split(
         old, new = (session.get_one(Split, split_id) for split_id in (failed, again))
     for column in (
         "stem_model", "requested_stems", "instruments", "output_format", "bit_depth", "filename", "duration_seconds",
-        "credits_used", "source_bytes", "user_metadata",
+        "credits_used", "source_bytes", "user_metadata", "priority",
     ):  # fmt: skip
         assert getattr(old, column) == getattr(new, column)
     assert old.model["quality"] == new.model["quality"] == "best"

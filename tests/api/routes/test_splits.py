@@ -281,6 +281,17 @@ def test_a_split_tells_its_quality(
     assert model.get("quality") == quality and ("quality" in model) == (quality is not None)
 
 
+@pytest.mark.parametrize("priority", ["low", "normal"])
+def test_a_split_tells_a_low_priority(
+    client: TestClient, upload: Callable[[], dict[str, str]], priority: str
+) -> None:
+    created = data(client.post(PATH, json={"input": upload(), "priority": priority}))
+    polled = data(client.get(f"{PATH}/{created['id']}"))
+    (listed,) = data(client.get(PATH))["items"]
+    for split in (polled, listed):
+        assert split.get("priority") == ("low" if priority == "low" else None)
+
+
 def test_invalid_id_is_refused_in_the_envelope(client: TestClient) -> None:
     assert client.get(f"{PATH}/%00").json()["success"] is False
     assert client.get(f"{PATH}/split_none").status_code == 404
