@@ -97,7 +97,7 @@ func (t *transport) exchange(ctx context.Context, m message, timeout time.Durati
 	defer timer.Stop()
 	response, err := t.client.Do(request)
 	if err != nil {
-		return lost(ctx, m.method+" "+m.url, err)
+		return lost(ctx, "The request", err) // err has its method and address
 	}
 	defer response.Body.Close()
 	response.Body = &watched{response.Body, ctx, timer, timeout}

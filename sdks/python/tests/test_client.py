@@ -6,7 +6,14 @@ import logging
 
 import pytest
 import stemsplitter_client
-from stemsplitter_client import AsyncStemSplitter, ConfigError, NotFound, StemSplitter, WaitTimeout
+from stemsplitter_client import (
+    AsyncStemSplitter,
+    ConfigError,
+    ConnectionFailed,
+    NotFound,
+    StemSplitter,
+    WaitTimeout,
+)
 
 DONE = {"id": "s", "status": "succeeded", "progress": 100}
 
@@ -119,3 +126,9 @@ def test_canceled_task_ends_the_wait():
             await task
 
     asyncio.run(use())
+
+
+def test_refused_connection_has_a_plain_reason():
+    refused = StemSplitter("k", base_url="http://127.0.0.1:1", max_retries=0)
+    with pytest.raises(ConnectionFailed, match=r"failed: \[Errno \d+\] Connection refused\.$"):
+        refused.get_credits()

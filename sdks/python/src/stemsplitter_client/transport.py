@@ -156,7 +156,8 @@ class Http:
 
 def lost_error(action: str, lost: Exception) -> StemSplitterError:
     """Return the error of a lost connection."""
-    return ConnectionFailed(f"{action} failed: {lost or type(lost).__name__}.")
+    reason = getattr(lost, "reason", lost)  # that of URLError, without its brackets
+    return ConnectionFailed(f"{action} failed: {reason or type(lost).__name__}.")
 
 
 def check_canceled() -> None:

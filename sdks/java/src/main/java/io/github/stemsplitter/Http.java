@@ -105,7 +105,8 @@ record Http(HttpClient client, Duration timeout, int maxRetries, StemSplitter.Sl
 
     static StemSplitterException lost(String action, IOException cause) {
         if (Thread.currentThread().isInterrupted()) throw new StemSplitterException.Aborted();
-        return new StemSplitterException.ConnectionFailed(action + " failed: " + cause.getMessage() + ".", cause);
+        String reason = Objects.requireNonNullElse(cause.getMessage(), cause.getClass().getSimpleName());
+        return new StemSplitterException.ConnectionFailed(action + " failed: " + reason + ".", cause);
     }
 
     /** A body that is closed, and thus fails, when nothing was received for a time. */

@@ -72,9 +72,8 @@ public final class Jobs extends Collection {
         Data links = job.object("stems").isEmpty() ? job.object("outputs") : job.object("stems");
         if (links.isEmpty() && job.text("url") != null) links = new Data(Map.of("mix", job.text("url")));
         if (!"succeeded".equals(job.status()) || links.isEmpty()) {
-            String message = job.object("error").text("message");
-            String reason = Objects.requireNonNullElse(message, "its status is " + job.status());
-            throw Transfers.failed(job.id() + " has no files: " + reason, null);
+            String why = Objects.requireNonNullElse(job.object("error").text("message"), "its status is " + job.status());
+            throw Transfers.failed(job.id() + " has no files: " + why, null);
         }
         return Transfers.files(client.http, links.asMap(), folder);
     }

@@ -61,6 +61,14 @@ class ClientTest {
     }
 
     @Test
+    void refusedConnectionHasAReason() {
+        server.stop(0);
+        var client = StemSplitter.builder().apiKey("k").baseUrl(url).maxRetries(0).build();
+        var error = assertThrows(StemSplitterException.ConnectionFailed.class, client::credits);
+        assertTrue(error.getMessage().contains("ConnectException"), error.getMessage());
+    }
+
+    @Test
     void namesOfTheOtherClient() {
         answer("/v1/credits", "{\"balance\": 6200, \"unit\": \"seconds\"}");
         answer("/v1/audio/splits", "{\"id\": \"split_1\", \"status\": \"succeeded\", \"creditsUsed\": 3, \"createdAt\": \"t\","
