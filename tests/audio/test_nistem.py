@@ -6,7 +6,8 @@ import av
 import numpy as np
 import pytest
 
-from stemsplitter.audio.nistem import MIXTURE, STEMS, NiStemWriter, description, insert_user_data
+from stemsplitter.audio.decode import open_source
+from stemsplitter.audio.nistem import MIXTURE, STEMS, NiStemWriter, description
 from stemsplitter.audio.tags import Tags
 from stemsplitter.errors import OutputError, RequestError
 
@@ -52,7 +53,7 @@ def track(path, index):
 
 
 def test_file_has_five_tracks_and_a_description(tmp_path, signals, picture):
-    tags = Tags("Song", "Singer", "Album", picture("mjpeg"), "image/jpeg")
+    tags = Tags("Song", "Singer", "Album", picture("mjpeg"), "image/jpeg", bpm="120", key="Am")
     path = write(tmp_path / "song.stem.mp4", signals, tags)
     found = list(boxes(path.read_bytes()))
     about = json.loads(dict(found)["/moov/udta/stem"])
@@ -70,6 +71,9 @@ def test_file_has_five_tracks_and_a_description(tmp_path, signals, picture):
         assert [stream.metadata["handler_name"] for stream in container.streams.audio] == [MIXTURE, *STEMS]
         assert all(stream.duration == 50001 for stream in container.streams.audio)
         assert container.metadata["title"] == "Song"
+        assert container.metadata["initialkey"] == "Am"
+    with open_source(path) as source:
+        assert (source.info.tags.bpm, source.info.tags.key) == ("120", "Am")
 
 
 def test_every_track_has_its_signal(tmp_path, signals, offset):
@@ -136,26 +140,3 @@ def test_missing_stems_are_refused(tmp_path, signals):
         pytest.raises(ValueError, match="need a block"),
     ):
         writer.write({MIXTURE: signals[MIXTURE]})
-
-
-def test_user_data_is_inserted_into_a_last_movie_box_only(tmp_path):
-    def box(kind, payload=b""):
-        return (8 + len(payload)).to_bytes(4) + kind + payload
-
-    path = tmp_path / "a.mp4"
-    for movie, after in (
-        (box(b"mvhd", b"x"), box(b"mvhd", b"x") + box(b"udta", box(b"test", b"abc"))),
-        (
-            box(b"udta", box(b"old ")) + box(b"trak"),
-            box(b"udta", box(b"old ") + box(b"test", b"abc")) + box(b"trak"),
-        ),
-    ):
-        path.write_bytes(box(b"ftyp") + box(b"mdat", b"moov") + box(b"moov", movie))
-        with path.open("r+b") as file:
-            insert_user_data(file, "test", b"abc")
-        assert path.read_bytes() == box(b"ftyp") + box(b"mdat", b"moov") + box(b"moov", after)
-    for broken in (box(b"moov") + box(b"mdat"), box(b"mdat"), b"\0\0\0\2moov", b""):
-        path.write_bytes(broken)
-        with path.open("r+b") as file, pytest.raises(ValueError, match="MP4"):
-            insert_user_data(file, "test", b"abc")
-        assert path.read_bytes() == broken

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from stemsplitter.analysis import transposed
+from stemsplitter.audio.tags import Tags
 from stemsplitter.effects import PitchShift, Reverb, apply
 from stemsplitter.errors import AudioError, RequestError
 from stemsplitter.library import Progress
@@ -119,3 +121,26 @@ def test_invalid_parameters_are_refused_before_a_file_is_opened() -> None:
     ):
         with pytest.raises(RequestError, match="choose"):
             make()
+
+
+@pytest.mark.parametrize(
+    ("change", "bpm", "key"),
+    [
+        (transformations.pitch(2), "120", "G#m"),
+        (transformations.pitch(2.5), "120", ""),
+        (transformations.speed(1.25), "150", "Bbm"),
+        (transformations.speed(0.9, keep_pitch=True), "108", "F#m"),
+        (transformations.slowed_reverb(0.85), "102", "Ebm"),
+    ],
+)
+def test_tags_of_tempo_and_key_follow(change: transformations.Transformation, bpm: str, key: str) -> None:
+    changed = change.retagged(Tags(title="Lied", bpm="120", key="F#m"))
+    assert (changed.title, changed.bpm, changed.key) == ("Lied", bpm, key)
+
+
+@pytest.mark.parametrize(
+    ("name", "semitones", "found"),
+    [("C", -1, "B"), ("Bbm", 2.1, "Cm"), ("Db", 0, "Db"), ("8A", 0, "8A"), ("8A", 1, ""), ("", 3, "")],
+)
+def test_names_of_keys_are_transposed(name: str, semitones: float, found: str) -> None:
+    assert transposed(name, semitones) == found

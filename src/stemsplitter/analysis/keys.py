@@ -40,6 +40,9 @@ _PROFILES = {mode: _mean(profiles) for mode, profiles in _SOURCES.items()}
 # Limits of a clear key: nine in ten songs are above both, noise and most drums alone below the second.
 _LEAST_CONTRAST = 0.08  # spread of the pitch classes by their mean; a minute of noise is below
 _LEAST_CORRELATION = 0.66
+_TONICS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
+_ACCIDENTALS = {"": 0, "#": 1, "b": -1}
+_BETWEEN = 0.25  # semitones from a key, beyond which the name of a key would mislead
 
 
 @dataclass(frozen=True)
@@ -104,3 +107,19 @@ def estimate_key(classes: Classes) -> KeyEstimate | None:
     contrast = float(classes.std() / classes.mean())
     confidence = float(np.clip(best, 0, 1) * np.clip(0.5 + 5 * lead, 0, 1))
     return KeyEstimate(first, second, confidence, contrast > _LEAST_CONTRAST and best > _LEAST_CORRELATION)
+
+
+def transposed(name: str, semitones: float) -> str:
+    """Return the short name of a key after a change of pitch.
+
+    It is empty if ``name`` is not such a name, or if the pitch falls between two keys.
+    """
+    if not semitones:
+        return name
+    steps = round(semitones)
+    mode = "minor" if name.endswith("m") else "major"
+    root = name.removesuffix("m")
+    tonic = _TONICS.get(root[:1])
+    if tonic is None or root[1:] not in _ACCIDENTALS or abs(semitones - steps) > _BETWEEN:
+        return ""
+    return Key((tonic + _ACCIDENTALS[root[1:]] + steps) % 12, mode).short

@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import IO, NoReturn
@@ -207,6 +207,8 @@ class AudioSource:
     def _tags(self, container: InputContainer) -> Tags:
         cover = self._track.cover
         tags = read_tags(container, self._stream, cover)
+        if isinstance(self._track, DemuxedTrack) and self._track.bpm:
+            tags = replace(tags, bpm=self._track.bpm)
         if cover and not tags.cover and cover_size(cover) != (0, 0):
             self.warnings.append("The cover picture is left out: its header states an impossible size.")
         return tags

@@ -77,6 +77,11 @@ class DemuxedTrack:
         """True if the track is copy-protected."""
         return self.track is not None and self.track.is_encrypted
 
+    @property
+    def bpm(self) -> str:
+        """The tempo of an MP4, which FFmpeg does not read; empty if unknown."""
+        return str(self.track.bpm) if self.track is not None and self.track.bpm else ""
+
     def _stated(self) -> float | None:
         stream = self._stream
         if stream.duration and stream.time_base:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,9 +19,12 @@ from av.packet import Packet
 from av.stream import Disposition
 
 from stemsplitter.audio import id3, lame
-from stemsplitter.audio.cover import cover_size, picture_block
+from stemsplitter.audio.comments import NAMES, PICTURE, comments, picture_comment
+from stemsplitter.audio.cover import cover_size
 from stemsplitter.audio.formats import OutputFormat
-from stemsplitter.audio.tags import Tags
+from stemsplitter.audio.mp4_boxes import change_last_movie, with_items
+from stemsplitter.audio.ogg_comments import CommentWriter
+from stemsplitter.audio.tags import BPM, KEY, Tags
 
 Samples = npt.NDArray[np.float32]
 _Result = TypeVar("_Result", int, bytes)
@@ -36,6 +38,9 @@ _FLAC_LEVEL = "5"
 _FRAME_SAMPLES = 1 << 16
 _AIFF_BYTES = (1 << 32) - (1 << 20)  # sizes have 32 bits
 _RIFF_BYTES = (1 << 32) - 1
+_COMMENTS = (NAMES[BPM], NAMES[KEY])
+# names of tempo and key, by muxer; WAV and AIFF have them in ID3 only
+_NAMES = {"flac": _COMMENTS, "ogg": _COMMENTS, "mp3": (BPM, KEY), "mp4": ("tmpo",), "wav": (), "aiff": ()}
 
 
 class Encoder(Protocol):
@@ -130,7 +135,7 @@ class Sink:
     :meth:`check`; later calls do nothing and report success.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO | CommentWriter) -> None:
         self._file = file
         self._error: OSError | None = None
         self.tell = file.tell
@@ -173,8 +178,14 @@ def mp4_options(rate: int) -> dict[str, str]:
 
 
 def set_tags(container: OutputContainer, tags: Tags) -> None:
-    """Set the text tags of a container before encoding starts."""
-    texts = {"title": tags.title, "artist": tags.artist, "album": tags.album, "comment": tags.comment}
+    """Set the text tags of a container before encoding starts; FFmpeg writes no key to MP4, see `mp4_boxes`."""
+    texts = {
+        "title": tags.title,
+        "artist": tags.artist,
+        "album": tags.album,
+        "comment": tags.comment,
+        **dict(zip(_NAMES[container.format.name], (tags.bpm, tags.key), strict=False)),
+    }
     container.metadata.update({key: text for key, text in texts.items() if text})
 
 
@@ -239,6 +250,21 @@ class AvEncoder:
             self._container.close()
 
 
+class Mp4Encoder(AvEncoder):
+    """An FFmpeg encoder with the MP4 muxer, which has no key of songs: it is added to the finished file."""
+
+    def __init__(
+        self, file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags, settings: AvSettings
+    ) -> None:
+        super().__init__(file, fmt, rate, channels, tags, settings)
+        self._file, self._key = file, tags.key
+
+    def finish(self) -> None:
+        super().finish()
+        if self._key:
+            change_last_movie(self._file, lambda movie: with_items(movie, {KEY: self._key}))
+
+
 class AiffEncoder:
     """AIFF written by FFmpeg, followed by an ``ID3`` chunk, because PyAV adds no cover to AIFF."""
 
@@ -268,14 +294,14 @@ class AiffEncoder:
 
 
 class WavEncoder:
-    """WAV written by FFmpeg, RF64 (EBU Tech 3306) from 4 GiB on; a cover follows in an ``id3 `` chunk."""
+    """WAV written by FFmpeg, RF64 (EBU Tech 3306) from 4 GiB on; all tags follow in an ``id3 `` chunk, too."""
 
     def __init__(self, file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> None:
         codec = "pcm_f32le" if fmt.is_float else f"pcm_s{fmt.bits}le"
         sample_format = "flt" if fmt.is_float else "s16" if fmt.bits == 16 else "s32"
         settings = AvSettings("wav", codec, sample_format, {"rf64": "auto"}, has_cover=False)
         self._file = file
-        self._tag = id3.tag(Tags(cover=tags.cover, cover_mime=tags.cover_mime))
+        self._tag = id3.tag(tags)  # many programs read only one of both kinds of tags
         self._encoder = AvEncoder(file, fmt, rate, channels, tags, settings)
 
     def write(self, block: Samples) -> None:
@@ -289,7 +315,7 @@ class WavEncoder:
         chunk = b"id3 " + len(self._tag).to_bytes(4, "little") + padded
         size = self._file.seek(0, 2) + len(chunk) - 8
         if size > _RIFF_BYTES:
-            return  # RF64 states the size elsewhere, and few programs read it: leave the cover out
+            return  # RF64 states the size elsewhere, and few programs read it: leave the chunk out
         self._file.write(chunk)
         self._file.seek(4)
         self._file.write(size.to_bytes(4, "little"))
@@ -322,10 +348,14 @@ class Mp3Encoder:
 
 
 class VorbisEncoder:
-    """Ogg Vorbis encoded by libvorbis through libsndfile: PyAV's wheels have only FFmpeg's poor encoder."""
+    """Ogg Vorbis encoded by libvorbis through libsndfile: PyAV's wheels have only FFmpeg's poor encoder.
+
+    libsndfile writes neither covers nor tempo and key: all tags are added to the header on its way to the file.
+    """
 
     def __init__(self, file: BinaryIO, rate: int, channels: int, tags: Tags) -> None:
-        self._file = Sink(file)
+        self._tagged = CommentWriter(file, comments(tags))
+        self._file = Sink(self._tagged)
         self._sound = soundfile.SoundFile(
             self._file,
             "w",
@@ -335,9 +365,6 @@ class VorbisEncoder:
             subtype="VORBIS",
             compression_level=_VORBIS_COMPRESSION,
         )
-        for key in ("title", "artist", "album", "comment"):
-            if getattr(tags, key):
-                setattr(self._sound, key, getattr(tags, key))
 
     def write(self, block: Samples) -> None:
         for start in range(0, block.shape[1], _VORBIS_CHUNK):
@@ -347,6 +374,7 @@ class VorbisEncoder:
     def finish(self) -> None:
         self._sound.close()
         self._file.check()
+        self._tagged.finish()
 
     def close(self) -> None:
         with contextlib.suppress(Exception):
@@ -376,7 +404,7 @@ def open_mp3(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: 
 def open_m4a(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
     """Open FFmpeg's AAC encoder with the MP4 muxer."""
     settings = AvSettings("mp4", "aac", "fltp", mp4_options(rate))
-    return AvEncoder(file, fmt, rate, channels, tags, settings)
+    return Mp4Encoder(file, fmt, rate, channels, tags, settings)
 
 
 def open_opus(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
@@ -384,9 +412,7 @@ def open_opus(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags:
     settings = AvSettings("ogg", "libopus", "flt", has_cover=False)
     encoder = AvEncoder(file, fmt, rate, channels, tags, settings)
     if tags.cover:
-        encoder.set_comment(
-            "METADATA_BLOCK_PICTURE", base64.b64encode(picture_block(tags.cover, tags.cover_mime)).decode()
-        )
+        encoder.set_comment(PICTURE, picture_comment(tags))
     return encoder
 
 
@@ -398,7 +424,7 @@ def open_aiff(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags:
 def open_alac(file: BinaryIO, fmt: OutputFormat, rate: int, channels: int, tags: Tags) -> Encoder:
     """Open FFmpeg's Apple Lossless encoder with the MP4 muxer."""
     sample_format = "s16p" if fmt.bits == 16 else "s32p"
-    return AvEncoder(
+    return Mp4Encoder(
         file, fmt, rate, channels, tags, AvSettings("mp4", "alac", sample_format, mp4_options(rate))
     )
 

@@ -1,6 +1,6 @@
 """The ID3v2.4 tag at the head of an MP3 file (https://id3.org/id3v2.4.0-structure, id3v2.4.0-frames)."""
 
-from stemsplitter.audio.tags import Tags
+from stemsplitter.audio.tags import BPM, KEY, Tags
 
 _UTF8 = b"\x03"
 _FRONT_COVER = b"\x03"
@@ -21,7 +21,7 @@ def _text(text: str) -> bytes:
 
 def tag(tags: Tags) -> bytes:
     """Encode the tag; empty if no field is set."""
-    texts = {"TIT2": tags.title, "TPE1": tags.artist, "TALB": tags.album}
+    texts = {"TIT2": tags.title, "TPE1": tags.artist, "TALB": tags.album, BPM: tags.bpm, KEY: tags.key}
     frames = b"".join(_frame(name, _UTF8 + _text(text)) for name, text in texts.items() if text)
     if tags.comment:
         frames += _frame("COMM", _UTF8 + b"eng" + b"\0" + _text(tags.comment))

@@ -18,6 +18,7 @@ _MAX_MOVIE = 256 << 20
 _MAX_BOXES = 100_000
 _CONTAINERS = (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"udta")
 _ENCRYPTED = (b"drms", b"enca")
+_TEMPO = re.compile(rb"tmpo\0\0\0\x12data\0\0\0[\0\x15].{4}(..)", re.DOTALL)
 _SMPB = re.compile(r"^\s*[0-9A-F]+((?:\s+[0-9A-F]+){3})", re.IGNORECASE)
 
 
@@ -45,7 +46,10 @@ class Segment(NamedTuple):
 
 @dataclass
 class Track:
-    """The tables of one track; ``durations`` are pairs of a number of packets and the duration of each one."""
+    """The tables of one track; ``durations`` are pairs of a number of packets and the duration of each one.
+
+    ``bpm`` is the tempo of the song, which FFmpeg does not read; 0 if unknown.
+    """
 
     number: int = 0
     timescale: int = 0
@@ -54,6 +58,7 @@ class Track:
     edits: list[Edit] = field(default_factory=list)
     smpb: Smpb | None = None
     is_encrypted: bool = False
+    bpm: int = 0
 
     def segments(self, rate: int, packet_samples: int, *, per_sample: bool) -> list[Segment]:
         """The samples to keep, in order, at ``rate`` Hz.
@@ -154,7 +159,7 @@ def _inside(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 def _movie(data: bytes) -> dict[int, Track]:
     tracks: list[Track] = []
-    timescale, smpb = 0, None
+    timescale, smpb, bpm = 0, None, 0
     for kind, content in _inside(data):
         if kind == b"mvhd":
             timescale = int.from_bytes(content[20:24] if content[0] else content[12:16])
@@ -162,9 +167,11 @@ def _movie(data: bytes) -> dict[int, Track]:
             tracks.append(_track(content))
         elif kind in (b"udta", b"meta"):
             smpb = smpb or _find_smpb(content)
+            bpm = bpm or _find_tempo(content)
     for track in tracks:
         track.movie_timescale = timescale
         track.smpb = track.smpb or smpb
+        track.bpm = bpm
     return {track.number: track for track in tracks}
 
 
@@ -213,3 +220,8 @@ def _find_smpb(content: bytes) -> Smpb | None:
         return None
     delay, padding, length = (int(number, 16) for number in match[1].split())
     return Smpb(delay, padding, length)
+
+
+def _find_tempo(content: bytes) -> int:
+    match = _TEMPO.search(content)
+    return int.from_bytes(match[1]) if match else 0

@@ -11,7 +11,6 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,8 @@ from av.stream import Disposition
 from stemsplitter.audio.encode import encoding_error
 from stemsplitter.audio.encoders import AvTrack, Sink, add_cover, mp4_options, open_muxer, set_tags
 from stemsplitter.audio.formats import STEM_FILE, OutputFormat
-from stemsplitter.audio.tags import Tags
+from stemsplitter.audio.mp4_boxes import change_last_movie, with_items, with_user_data
+from stemsplitter.audio.tags import KEY, Tags
 from stemsplitter.errors import RequestError
 from stemsplitter.files.atomic import AtomicFile
 
@@ -33,7 +33,6 @@ EXTENSION = STEM_FILE
 _BITRATE = 256
 # Okabe-Ito palette, which is distinguishable with color blindness
 _COLORS = ("#009E73", "#D55E00", "#CC79A7", "#56B4E9")
-_LONGEST_BOX = 64 << 20
 
 
 class NiStemWriter:
@@ -57,18 +56,19 @@ class NiStemWriter:
         self.path = path
         self.samples = 0
         self._stems = tuple(stems)
+        self._tags = tags or Tags()
         self._finished = False
         self._pending = AtomicFile(path)
         try:
-            self._open(sample_rate, tags or Tags())
+            self._open(sample_rate)
         except BaseException as error:
             self._pending.discard()
             raise encoding_error(path, error) from error
 
-    def _open(self, rate: int, tags: Tags) -> None:
+    def _open(self, rate: int) -> None:
         self._sink = Sink(self._pending.file)
         self._container = open_muxer(self._sink, "mp4", mp4_options(rate))
-        set_tags(self._container, tags)
+        set_tags(self._container, self._tags)
         self._tracks: dict[str, AvTrack] = {}
         for name in (MIXTURE, *self._stems):
             track = AvTrack(self._container, "aac", rate, 2, "fltp")
@@ -77,7 +77,7 @@ class NiStemWriter:
             track.stream.metadata["handler_name"] = name
             track.stream.disposition = Disposition.default if name == MIXTURE else Disposition(0)
             self._tracks[name] = track
-        cover = add_cover(self._container, tags)
+        cover = add_cover(self._container, self._tags)
         self._container.start_encoding()
         if cover is not None:
             self._container.mux(cover)
@@ -104,11 +104,15 @@ class NiStemWriter:
                 track.finish()
             self._container.close()
             self._sink.check()
-            insert_user_data(self._pending.file, "stem", description(self._stems))
+            change_last_movie(self._pending.file, self._described)
         except BaseException as error:
             self.discard()
             raise encoding_error(self.path, error) from error
         self._finished = True
+
+    def _described(self, movie: bytes) -> bytes:
+        keyed = with_items(movie, {KEY: self._tags.key}) if self._tags.key else movie
+        return with_user_data(keyed, b"stem", description(self._stems))
 
     def commit(self) -> None:
         """Finish the file and give it its name, replacing any file of that name."""
@@ -152,48 +156,3 @@ def description(stems: Sequence[str]) -> bytes:
         "stems": parts,
     }
     return json.dumps(about).encode()
-
-
-def insert_user_data(file: BinaryIO, kind: str, payload: bytes) -> None:
-    """Add a box to ``moov/udta`` of a finished MP4 whose ``moov`` is last, so that no offset changes."""
-    size = file.seek(0, 2)
-    at = 0
-    while True:
-        file.seek(at)
-        length, name = _header(file.read(16), size - at)
-        if name == b"moov":
-            break
-        at += length
-    if at + length != size or length > _LONGEST_BOX:
-        raise ValueError("the MP4 does not end with a movie box of a supported size")
-    file.seek(at)
-    movie = file.read(length)
-    box = _box(kind.encode("ascii"), payload)
-    file.seek(at)
-    file.write(_box(b"moov", _with_user_data(movie[8:], box)))
-    file.flush()
-
-
-def _with_user_data(movie: bytes, box: bytes) -> bytes:
-    """Append ``box`` to the user data of a movie box's content; creates the user data if missing."""
-    at = 0
-    while at < len(movie):
-        length, name = _header(movie[at : at + 16], len(movie) - at)
-        if name == b"udta":
-            return movie[:at] + _box(b"udta", movie[at + 8 : at + length] + box) + movie[at + length :]
-        at += length
-    return movie + _box(b"udta", box)
-
-
-def _box(kind: bytes, payload: bytes) -> bytes:
-    return (8 + len(payload)).to_bytes(4) + kind + payload
-
-
-def _header(head: bytes, rest: int) -> tuple[int, bytes]:
-    """Parse length and kind of a box (ISO/IEC 14496-12, 4.2) of at most ``rest`` bytes from ``head``."""
-    length = int.from_bytes(head[:4])
-    if length == 1:
-        length = int.from_bytes(head[8:16])
-    if not 8 <= length <= rest:
-        raise ValueError("a box of the MP4 has an impossible length")
-    return length, head[4:8]

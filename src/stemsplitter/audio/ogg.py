@@ -12,10 +12,10 @@ from typing import IO
 
 from stemsplitter.audio.views import Range, file_size, read_at
 
-_CAPTURE = b"OggS"
-_HEADER = 27
+CAPTURE = b"OggS"
+HEADER = 27
 _WINDOW = 1 << 20
-_BEGINS, _ENDS = 2, 4
+BEGINS, ENDS = 2, 4
 _MAX_LINKS = 1000
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
@@ -60,11 +60,11 @@ class _Scan:
                 before = self._at
                 self._at = self._next_page(before + 1)
                 # Tags and garbage after the last page are not damage, nor is a page cut by the end of the file.
-                if self._at < self._end or (links[-1].is_cut and self._look(before, 4) == _CAPTURE):
+                if self._at < self._end or (links[-1].is_cut and self._look(before, 4) == CAPTURE):
                     links[-1].damaged += self._at < self._end and not is_damaged
                     is_damaged = True
                 continue
-            is_first = bool(page[5] & _BEGINS)
+            is_first = bool(page[5] & BEGINS)
             if is_first and not in_header and len(links) < _MAX_LINKS:
                 begins.append(self._at)
                 links.append(Link(Range(self._at, 0)))
@@ -77,7 +77,7 @@ class _Scan:
             if granule != -1:
                 link.ends[position] = granule
                 is_damaged = False
-            if page[5] & _ENDS:
+            if page[5] & ENDS:
                 link.is_cut = False
             self._at += len(page)
         for link, begin, following in zip(links, begins, [*begins[1:], self._end], strict=True):
@@ -86,10 +86,10 @@ class _Scan:
 
     def _page(self) -> bytes | None:
         """The page at the current position; None if there is none, or its checksum is wrong."""
-        head = self._look(self._at, _HEADER)
-        if head[:4] != _CAPTURE or len(head) < _HEADER:
+        head = self._look(self._at, HEADER)
+        if head[:4] != CAPTURE or len(head) < HEADER:
             return None
-        size = _HEADER + head[26] + sum(self._look(self._at + _HEADER, head[26]))
+        size = HEADER + head[26] + sum(self._look(self._at + HEADER, head[26]))
         page = self._look(self._at, size)
         if len(page) < size:
             return None
@@ -107,8 +107,8 @@ class _Scan:
     def _next_page(self, at: int) -> int:
         while at < self._end:
             data = self._look(at, _WINDOW)
-            found = data.find(_CAPTURE)
+            found = data.find(CAPTURE)
             if found >= 0:
                 return at + found
-            at += max(1, len(data) - len(_CAPTURE) + 1)
+            at += max(1, len(data) - len(CAPTURE) + 1)
         return self._end

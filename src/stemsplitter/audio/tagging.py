@@ -7,13 +7,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
+from stemsplitter.audio.comments import NAMES, with_comments
+from stemsplitter.audio.mp4_boxes import copy_with_items
+from stemsplitter.audio.ogg_comments import copy_with_comments
 from stemsplitter.errors import AudioError
 from stemsplitter.files.atomic import AtomicFile, output_error
 from stemsplitter.files.names import shown
 
-BPM, KEY = "TBPM", "TKEY"
-"""Frames of ID3v2: whole beats per minute, and a key such as ``Am`` or ``F#``."""
-_COMMENTS = {BPM: "BPM", KEY: "INITIALKEY"}  # of FLAC
 _HEADER = 10  # bytes of the header of an ID3 tag or frame
 _COMMENT_BLOCK = 4  # type of FLAC's block of comments
 _LARGEST_TAG = 1 << 28
@@ -22,7 +22,8 @@ _LARGEST_TAG = 1 << 28
 def copy_with_tags(source: Path, target: Path, values: Mapping[str, str]) -> None:
     """Copy a song to ``target`` with the tags :data:`BPM` and :data:`KEY`; audio and other tags stay byte for byte.
 
-    MP3 gets frames of ID3v2 (id3.org), WAV and AIFF a chunk with such a tag, FLAC comments (RFC 9639).
+    MP3 gets frames of ID3v2 (id3.org), WAV and AIFF a chunk with such a tag, FLAC and Ogg comments, MP4 items of
+    iTunes's metadata.
 
     Raises:
         AudioError: the source cannot be read, or has no place for these tags.
@@ -32,25 +33,29 @@ def copy_with_tags(source: Path, target: Path, values: Mapping[str, str]) -> Non
         song = source.open("rb")
     except OSError as error:
         raise AudioError(f"{shown(source)} cannot be read: {error.strerror}.") from error
+    texts = {NAMES[name]: text for name, text in values.items()}
     with song, AtomicFile(target) as copy:
         head = song.read(12)
         song.seek(0)
         try:
             if head[:4] == b"fLaC":
-                _copy_flac(song, copy.file, values)
+                _copy_flac(song, copy.file, texts)
+            elif head[:4] == b"OggS":
+                copy_with_comments(song, copy.file, texts)
+            elif head[4:8] == b"ftyp":
+                copy_with_items(song, copy.file, values)
             elif (head[:4], head[8:]) in ((b"RIFF", b"WAVE"), (b"FORM", b"AIFF"), (b"FORM", b"AIFC")):
                 _copy_chunks(song, copy.file, values, "<" if head[:4] == b"RIFF" else ">")
             elif head[:3] == b"ID3" or (head[:1] == b"\xff" and head[1] & 0xE6 == 0xE2):
                 copy.file.write(_tagged(_read_tag(song), values))
             else:
                 raise ValueError("its format has no such tags that can be written")
+            shutil.copyfileobj(song, copy.file, 1 << 20)
         except (ValueError, struct.error, IndexError) as error:
             reason = error.args[0] if type(error) is ValueError else "its tags are damaged"
             raise AudioError(
                 f"{shown(source)} gets no tags of key and tempo because {reason}: convert it to FLAC or MP3."
             ) from error
-        try:
-            shutil.copyfileobj(song, copy.file, 1 << 20)
         except OSError as error:
             raise output_error(target, error) from error
         copy.commit()
@@ -105,7 +110,7 @@ def _unsafe(size: bytes) -> int:
     return sum((byte & 0x7F) << shift for byte, shift in zip(size, (21, 14, 7, 0), strict=True))
 
 
-def _copy_flac(song: BinaryIO, copy: BinaryIO, values: Mapping[str, str]) -> None:
+def _copy_flac(song: BinaryIO, copy: BinaryIO, texts: Mapping[str, str]) -> None:
     """Copy the blocks before the audio, with new comments."""
     copy.write(song.read(4))
     blocks, is_last = [], False
@@ -116,33 +121,10 @@ def _copy_flac(song: BinaryIO, copy: BinaryIO, values: Mapping[str, str]) -> Non
     if not any(kind == _COMMENT_BLOCK for kind, _ in blocks):
         blocks.insert(1, (_COMMENT_BLOCK, bytes(8)))  # the first block is that of the format
     for number, (kind, content) in enumerate(blocks, start=1):
-        block = _commented(content, values) if kind == _COMMENT_BLOCK else content
+        block = with_comments(content, texts) if kind == _COMMENT_BLOCK else content
         if len(block) >= 1 << 24:
             raise ValueError("its comments are full")
         copy.write(bytes([kind | 0x80 * (number == len(blocks))]) + len(block).to_bytes(3) + block)
-
-
-def _commented(block: bytes, values: Mapping[str, str]) -> bytes:
-    """Return a block of comments, which is the name of the encoder, a number, and as many texts."""
-    encoder, at = _text(block, 0)
-    (count,) = struct.unpack_from("<I", block, at)
-    comments, at = [], at + 4
-    for _ in range(count):
-        comment, at = _text(block, at)
-        comments.append(comment)
-    replaced = tuple(f"{_COMMENTS[name]}=".lower().encode() for name in values)
-    kept = [each for each in comments if not each.lower().startswith(replaced)]
-    kept += [f"{_COMMENTS[name]}={text}".encode() for name, text in values.items()]
-    packed = [struct.pack("<I", len(each)) + each for each in (encoder, *kept)]
-    return packed[0] + struct.pack("<I", len(kept)) + b"".join(packed[1:])
-
-
-def _text(block: bytes, at: int) -> tuple[bytes, int]:
-    (length,) = struct.unpack_from("<I", block, at)
-    end = at + 4 + length
-    if end > len(block):
-        raise ValueError("its tags are damaged")
-    return block[at + 4 : end], end
 
 
 def _copy_chunks(song: BinaryIO, copy: BinaryIO, values: Mapping[str, str], order: str) -> None:

@@ -1,4 +1,4 @@
-"""Title, artist, album, comment and cover of a song."""
+"""Title, artist, album, comment, tempo, key and cover of a song."""
 
 from __future__ import annotations
 
@@ -10,12 +10,20 @@ from av.container import InputContainer
 
 from stemsplitter.audio.cover import cover_type
 
+BPM, KEY = "TBPM", "TKEY"
+"""Names of tempo and key in ID3v2: beats per minute, and a key such as ``Am`` or ``F#``."""
 _LONGEST = 1000
+_FASTEST = 1000
+# FFmpeg's names, of ID3, Vorbis comments and MP4
+_BPM_NAMES, _KEY_NAMES = ("tbpm", "bpm"), ("tkey", "initialkey", "key")
 
 
 @dataclass(frozen=True)
 class Tags:
-    """Title, artist, album, comment (empty where unknown) and a JPEG or PNG cover with its type, or None."""
+    """Texts (empty where unknown), and a JPEG or PNG cover with its type, or None.
+
+    ``bpm`` is a number of beats per minute; ``key`` is as in ID3: ``Am``, ``F#``.
+    """
 
     title: str = ""
     artist: str = ""
@@ -23,6 +31,8 @@ class Tags:
     cover: bytes | None = None
     cover_mime: str = ""
     comment: str = ""
+    bpm: str = ""
+    key: str = ""
 
     def for_stem(self, stem: str) -> Tags:
         """Derive the tags of a stem: title ``Title (vocals)``, comment ``stem: vocals``."""
@@ -34,8 +44,26 @@ def read_tags(container: InputContainer, stream: AudioStream, cover: bytes | Non
     """Read the tags of an opened file; Ogg stores them in the track, other containers in the file."""
     found = {key.lower(): value for key, value in {**stream.metadata, **container.metadata}.items()}
 
-    def text(key: str) -> str:
-        return found.get(key, "").replace("\0", " ").strip()[:_LONGEST]
+    def text(*names: str) -> str:
+        return (
+            next((found[name] for name in names if name in found), "").replace("\0", " ").strip()[:_LONGEST]
+        )
 
     mime = cover_type(cover) if cover else ""
-    return Tags(text("title"), text("artist"), text("album"), cover if mime else None, mime)
+    return Tags(
+        text("title"),
+        text("artist"),
+        text("album"),
+        cover if mime else None,
+        mime,
+        bpm=_number(text(*_BPM_NAMES)),
+        key=text(*_KEY_NAMES),
+    )
+
+
+def _number(text: str) -> str:
+    """Return the text of a tempo, or nothing if it is none."""
+    try:
+        return text if 0 < float(text) < _FASTEST else ""
+    except ValueError:
+        return ""

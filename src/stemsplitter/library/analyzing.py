@@ -11,7 +11,7 @@ import numpy as np
 
 from stemsplitter.analysis import Analysis, Analyzer
 from stemsplitter.audio.decode import open_source
-from stemsplitter.audio.tagging import BPM, KEY
+from stemsplitter.audio.tags import BPM, KEY
 from stemsplitter.library.results import OnProgress, Progress
 
 

@@ -158,4 +158,4 @@ def _not_the_drums(path: Path) -> AudioError:
 
 def _tags(info: AudioInfo, transformation: Transformation) -> Tags:
     title = f"{info.tags.title} ({transformation.label})" if info.tags.title else ""
-    return replace(info.tags, title=title)
+    return replace(transformation.retagged(info.tags), title=title)

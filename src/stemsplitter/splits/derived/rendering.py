@@ -13,7 +13,7 @@ from stemsplitter.audio.tags import Tags
 from stemsplitter.effects import Chain, Effect
 from stemsplitter.splits.derived.content import ARCHIVE, MIX, NI_STEM_FILE, Content, Level
 from stemsplitter.splits.stem_file import STEM_FILE, write_stem_file
-from stemsplitter.tools.transformations import pitch, speed
+from stemsplitter.tools.transformations import Transformation, pitch, speed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +48,10 @@ def render(content: Content, masters: Mapping[str, Path], peak: float, folder: P
     if content.name:
         tags = tags.for_stem(content.name)
     path = folder / f"{content.name or 'mix'}.{fmt.extension}"
-    mixed = _write(content.levels, masters, gain_db, path, fmt, tags, _effects(content))
+    changes = _changes(content)
+    for change in changes:
+        tags = change.retagged(tags)
+    mixed = _write(content.levels, masters, gain_db, path, fmt, tags, _effects(changes))
     return Rendered(path, mixed.peak / 10 ** (gain_db / 20), mixed.gain * 10 ** (gain_db / 20))
 
 
@@ -88,13 +91,18 @@ def _write(
     return write_mix(parts, path, fmt, tags)
 
 
-def _effects(content: Content) -> "tuple[MakeEffect | None, MakeEffect | None]":
-    """Return the effects of a mix, on its stems except the drums and on the drums."""
+def _changes(content: Content) -> list[Transformation]:
+    """Return the changes of speed and pitch of a mix."""
     changes = []
     if content.speed != 1:
         changes.append(speed(content.speed, keep_pitch=True))
     if content.semitones:
         changes.append(pitch(content.semitones))
+    return changes
+
+
+def _effects(changes: list[Transformation]) -> "tuple[MakeEffect | None, MakeEffect | None]":
+    """Return the effects of a mix, on its stems except the drums and on the drums."""
     if not changes:
         return None, None
 
