@@ -182,8 +182,8 @@ def test_a_missing_catalogue_and_repeated_names_are_rejected(tmp_path: Path) -> 
 
 def test_models_of_tools_are_apart_from_those_that_separate(tmp_path: Path) -> None:
     store = ModelStore(tmp_path, offline=True)
-    (tool,) = load_tools()
-    assert tool.name == "deepfilternet3" and tool.permissive
+    tool, voices = load_tools()
+    assert (tool.name, voices.name) == ("deepfilternet3", "kokoro") and tool.permissive and voices.permissive
     assert tool not in store.entries()
     assert store.entry("deepfilternet3") == tool
     with pytest.raises(ModelError, match="deepfilternet3 does not separate songs"):

@@ -158,7 +158,7 @@ def test_an_optional_model_is_not_tried_offline(monkeypatch: pytest.MonkeyPatch)
 def test_list_has_the_models_of_tools_at_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(models_module, "load_tools", load_tools)
     models = json.loads(run("list", "--json").stdout)
-    assert [model["name"] for model in models] == ["here", "there", "deepfilternet3"]
+    assert [model["name"] for model in models] == ["here", "there", "deepfilternet3", "kokoro"]
 
 
 def test_list_as_json() -> None:

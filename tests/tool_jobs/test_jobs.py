@@ -202,8 +202,17 @@ def test_refused_effect_costs_nothing(
         ({"text": "😀 🎉 …"}, 422, "The text has nothing to be spoken: give words in English."),
         ({"text": "a" * 20_001}, 422, "at most 20000 characters"),
         ({"text": "a" * 1_000_000}, 413, "The body is over the limit of 65,536 bytes: shorten it."),
-        ({"text": "Hello", "voice": "robot"}, 422, "Unknown voice robot: choose from american."),
+        (
+            {"text": "Hello", "voice": "robot"},
+            422,
+            "Unknown voice robot: choose from american, american-woman-1, ",
+        ),
         ({"text": "Hello", "voice": "amercan"}, 422, "Unknown voice amercan: did you mean american?"),
+        (
+            {"text": "Hello", "voice": "british-man-1"},
+            422,
+            "ask its operator to run `stemsplitter models pull kokoro`",
+        ),
         ({"text": "Hello", "speed": 3}, 422, "less than or equal to 2"),
     ],
 )

@@ -15,7 +15,7 @@ from stemsplitter.separation.architectures import ARCHITECTURES
 CHAIN = "chain"  # the architecture of a chain of models
 CATALOGUE = Path(__file__).with_name("catalogue.toml")
 TOOLS = CATALOGUE.with_name("tools.toml")
-TOOL_ARCHITECTURES = ("deepfilternet",)  # of models that do not separate songs
+TOOL_ARCHITECTURES = ("deepfilternet", "kokoro")  # of models that do not separate songs
 PACKAGE_FOLDER = Path(__file__).parent.parent
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")

@@ -37,15 +37,24 @@ def speak(
     as_json: AsJson = False,
 ) -> None:
     """Speak a text in English. Say that the voice is synthetic where listeners may not expect it."""
+    from stemsplitter.catalogue.store import ModelStore
     from stemsplitter.tools import speaking
 
     if list_voices:
-        print_rows(("name", "voice"), [(each.name, each.description) for each in speaking.VOICES], as_json)
+        usable = speaking.usable_voices(ModelStore())
+        rows = [
+            (each.name, each.description, "yes" if each in usable else f"no: models pull {speaking.MODEL}")
+            for each in speaking.VOICES
+        ]
+        print_rows(("name", "voice", "ready"), rows, as_json)
         return
     if text is None:
         raise RequestError("There is no text: give one in quotation marks, or - for standard input.")
     if text == "-":
-        text = sys.stdin.read()
+        try:
+            text = sys.stdin.buffer.read().decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise RequestError("The text on standard input is not UTF-8: convert it.") from error
     refuse_existing(output, overwrite=overwrite)
     with status("Speaking"):
         done = speaking.speak(

@@ -13,6 +13,7 @@ ANALYSIS_QUEUE: Final = "tool:analysis"
 EFFECT_QUEUE: Final = "tool:effect"
 ISOLATOR_QUEUE: Final = "tool:voice_isolator"
 SPEECH_QUEUE: Final = "tool:speech"
+LARGE_SPEECH_QUEUE: Final = "tool:large_speech"
 
 ISOLATOR: Final = "voice_isolator"  # the effect that has a queue and outputs of its own
 

@@ -1,7 +1,7 @@
 """Services of the tools: create their jobs."""
 
 import importlib.util
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -38,6 +38,7 @@ from stemsplitter.tool_jobs.models import (
     EFFECT_QUEUE,
     ISOLATOR,
     ISOLATOR_QUEUE,
+    LARGE_SPEECH_QUEUE,
     SPEECH_QUEUE,
     AnalysisJob,
     EffectJob,
@@ -55,11 +56,12 @@ from stemsplitter.tool_jobs.schemas import (
     ToolJobView,
     VoiceView,
 )
-from stemsplitter.tools import isolating
-from stemsplitter.tools.speaking import CHARACTERS_PER_SECOND, VOICES, check_text, check_voice
+from stemsplitter.tools import isolating, speaking
+from stemsplitter.tools.speaking import CHARACTERS_PER_SECOND, check_text, find_voice, usable_voices
 from stemsplitter.webhooks.service import WebhookService
 
 T = TypeVar("T", bound=ToolJob)
+C = TypeVar("C")
 
 ToolParts = tuple[
     Database, Settings, Storage, ModelStore, Sources, SplitService, CreditService, WebhookService, Quotas
@@ -294,9 +296,15 @@ class SpeechService(AnyToolJobs[SpeechJob, SpeechJobView]):
                 param="voice",
             )
         _checked("text", check_text, request.text)
-        _checked("voice", check_voice, request.voice)
+        is_large = bool(_checked("voice", find_voice, request.voice).styles)
+        if is_large and not self._models.is_ready(speaking.MODEL):
+            raise ValidationFailed(
+                "This server does not have this voice: ask its operator to run "
+                f"`stemsplitter models pull {speaking.MODEL}`.",
+                param="voice",
+            )
         asked = {name: getattr(request, name) for name in ("text", "voice", "speed", "pitch")}
-        job = self._new(account_id, request, SPEECH_QUEUE, asked)
+        job = self._new(account_id, request, LARGE_SPEECH_QUEUE if is_large else SPEECH_QUEUE, asked)
         job.output_format = request.output_format
         job.filename, job.source_key, job.source_bytes = f"speech.{_extension(job)}", "", 0
         seconds = int(len(request.text) * _SECONDS_PER_CHARACTER / request.speed) + 1
@@ -313,7 +321,8 @@ class SpeechService(AnyToolJobs[SpeechJob, SpeechJobView]):
 
     def voices(self) -> list[VoiceView]:
         """Return the voices of this server; none if it has no speech."""
-        return [VoiceView(name=each.name, description=each.description) for each in VOICES if has_speech()]
+        voices = usable_voices(self._models) if has_speech() else []
+        return [VoiceView(name=each.name, description=each.description) for each in voices]
 
     def _view(self, job: SpeechJob) -> SpeechJobView:
         return self.endings.speech(job)
@@ -329,7 +338,11 @@ def tool_queues(models: ModelStore) -> Sequence[str]:
     queues = [ANALYSIS_QUEUE, EFFECT_QUEUE]
     if models.is_ready(isolating.MODEL):
         queues.append(ISOLATOR_QUEUE)
-    return [*queues, SPEECH_QUEUE] if has_speech() else queues
+    if has_speech():
+        queues.append(SPEECH_QUEUE)
+        if models.is_ready(speaking.MODEL):
+            queues.append(LARGE_SPEECH_QUEUE)
+    return queues
 
 
 def read_views(
@@ -349,9 +362,9 @@ def _extension(job: ToolJob) -> str:
     return OutputFormat.parse(job.output_format).extension
 
 
-def _checked(param: str, check: Any, value: str) -> None:
+def _checked(param: str, check: Callable[[str], C], value: str) -> C:
     try:
-        check(value)
+        return check(value)
     except RequestError as error:
         raise ValidationFailed(str(error), param=param) from error
 

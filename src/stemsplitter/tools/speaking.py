@@ -14,11 +14,13 @@ import numpy.typing as npt
 from stemsplitter.audio.encode import StemWriter
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.audio.mixing import resampled
+from stemsplitter.catalogue.store import ModelStore
 from stemsplitter.effects import Limiter, PitchShift, apply
 from stemsplitter.errors import ModelError, RequestError
 from stemsplitter.languages import marked
 from stemsplitter.library import Progress
 from stemsplitter.library.results import OnProgress
+from stemsplitter.speech import Kokoro, KokoroVoice
 from stemsplitter.spelling import unknown
 
 Samples = npt.NDArray[np.float32]
@@ -34,14 +36,37 @@ _SEED = 0  # of the breath noise: the same text gives the same file
 
 @dataclass(frozen=True)
 class Voice:
-    """A voice: its name, and its description for people."""
+    """A voice.
+
+    Attributes:
+        name: of no person.
+        description: for people.
+        styles: its file among the weights of :data:`MODEL`; empty for the small voice, which needs no model.
+    """
 
     name: str
     description: str
+    styles: str = ""
+
+    @property
+    def is_british(self) -> bool:
+        """True if words are pronounced as in British English."""
+        return self.styles.startswith("b")
 
 
+MODEL = "kokoro"
 # of the voices of hibari-tts, only the default is in the package: any other would be downloaded at run time
-VOICES = (Voice("american", marked("American English, female")),)
+VOICES = (
+    Voice("american", marked("American English, female")),
+    Voice("american-woman-1", marked("American English, female 1"), "af_heart.bin"),
+    Voice("american-woman-2", marked("American English, female 2"), "af_bella.bin"),
+    Voice("american-man-1", marked("American English, male 1"), "am_fenrir.bin"),
+    Voice("american-man-2", marked("American English, male 2"), "am_michael.bin"),
+    Voice("british-woman-1", marked("British English, female 1"), "bf_emma.bin"),
+    Voice("british-woman-2", marked("British English, female 2"), "bf_isabella.bin"),
+    Voice("british-man-1", marked("British English, male 1"), "bm_fable.bin"),
+    Voice("british-man-2", marked("British English, male 2"), "bm_george.bin"),
+)
 
 
 @dataclass(frozen=True)
@@ -85,7 +110,7 @@ def speak(
 
     Raises:
         RequestError: a parameter is out of range, or the text has nothing to be spoken.
-        ModelError: the extra ``speech`` is not installed.
+        ModelError: the extra ``speech`` or the model of the voice is not installed.
         OutputError: the file cannot be written.
     """
     fmt = OutputFormat.parse(format)
@@ -126,10 +151,17 @@ def _readable(text: str) -> str:
     return _LONG_NUMBER.sub(lambda number: " ".join(number[0].replace(",", "")), text)
 
 
-def check_voice(name: str) -> None:
-    """Raise RequestError if there is no such voice."""
-    if name not in (names := [voice.name for voice in VOICES]):
-        raise RequestError(unknown("voice", name, names))
+def find_voice(name: str) -> Voice:
+    """Return a voice. Raises RequestError if there is none of that name."""
+    for voice in VOICES:
+        if voice.name == name:
+            return voice
+    raise RequestError(unknown("voice", name, [voice.name for voice in VOICES]))
+
+
+def usable_voices(store: ModelStore) -> list[Voice]:
+    """Return the voices whose weights are installed."""
+    return [voice for voice in VOICES if not voice.styles or store.is_ready(MODEL)]
 
 
 @functools.cache
@@ -138,14 +170,28 @@ def load_voice(name: str) -> Synthesizer:
 
     Raises:
         RequestError: there is no such voice.
-        ModelError: the extra ``speech`` is not installed.
+        ModelError: the extra ``speech`` or the model of the voice is not installed.
     """
-    check_voice(name)
+    voice = find_voice(name)
     try:
         from hibari import Hibari
+        from hibari.g2p import G2P
     except ImportError as error:
         raise ModelError(
             "Speech needs an optional package: run `pip install 'stemsplitter[speech]'`."
         ) from error
-    loaded: Any = Hibari()
-    return cast("Synthesizer", loaded)
+    if not voice.styles:
+        small: Any = Hibari()
+        return cast("Synthesizer", small)
+    files = {path.name: path for path in ModelStore().weights(MODEL)}
+    reader: Any = Hibari(g2p=G2P(british=voice.is_british))  # hibari's phonemes are those of Kokoro
+
+    def tokens(text: str) -> Iterator[list[int]]:
+        return (reader.ids(phonemes) for phonemes in reader.phonemize(text))
+
+    return KokoroVoice(_load_network(), files[voice.styles], tokens)
+
+
+@functools.cache
+def _load_network() -> Kokoro:
+    return Kokoro([path for path in ModelStore().weights(MODEL) if ".onnx." in path.name])
