@@ -46,6 +46,28 @@ def clicks(bpm: float, seconds: float = 20.0, first: float = 0.25) -> np.ndarray
     return song[None]
 
 
+def band(bpm: float, seconds: float = 20.0) -> np.ndarray:
+    """Kick on the first and third beat, snare on the second and fourth, hi-hat on every eighth."""
+    random, time = np.random.default_rng(1), np.arange(RATE // 4) / RATE
+    noise = random.standard_normal(len(time))
+    kick = np.sin(2 * np.pi * 55 * time) * np.exp(-time / 0.08)
+    snare = 0.4 * noise * np.exp(-time / 0.06) + 0.4 * np.sin(2 * np.pi * 190 * time) * np.exp(-time / 0.05)
+    hat = 0.2 * np.diff(noise, prepend=0.0) * np.exp(-time / 0.02)
+    song = np.zeros(int((seconds + 1) * RATE))
+    for eighth in range(int(seconds * bpm / 30)):
+        start = int(eighth * 30 / bpm * RATE)
+        beat = hat + (0 if eighth % 2 else kick if eighth % 4 == 0 else snare)
+        song[start : start + len(time)] += beat
+    return song.astype(np.float32)[None]
+
+
+@pytest.mark.parametrize("bpm", [92, 110, 128, 152, 174])
+def test_kick_snare_and_hats_tell_the_tempo_from_its_half_and_double(bpm: float) -> None:
+    tempo = analyze(band(bpm)).tempo
+    assert tempo is not None and tempo.bpm == pytest.approx(bpm, rel=0.01)
+    assert tempo.confidence > 0.3
+
+
 @pytest.mark.parametrize("mode", ["major", "minor"])
 @pytest.mark.parametrize("tonic", [0, 3, 6, 9])
 def test_key_of_a_cadence(tonic: int, mode: str) -> None:

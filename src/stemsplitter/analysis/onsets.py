@@ -11,7 +11,9 @@ Curves = npt.NDArray[np.float32]
 
 SIZE, HOP = 2048, 220
 _MELS, _LOW_HZ, _HIGH_HZ = 80, 30.0, 11_000.0
-_BANDS = (0, 8, 24, 50, 80)  # edges, in mel bands
+_EDGES = (0, 8, 24, 50, 80)  # of the ranges, in mel bands
+BANDS = len(_EDGES) - 1
+"""Ranges of frequency whose onsets are told apart."""
 _LAG = 2  # frames
 _COMPRESSION = 1000.0
 _MEAN_S = 0.4
@@ -43,7 +45,7 @@ class Onsets:
         for frames in self._framer.flush():
             self._measure(frames)
         if not self._curves:
-            return np.zeros((0, 4), np.float32)
+            return np.zeros((0, BANDS), np.float32)
         curves = np.concatenate(self._curves)
         width = int(_MEAN_S * self.frames_per_second) | 1
         sums = np.cumsum(np.pad(curves, ((width // 2 + 1, width // 2), (0, 0))), axis=0, dtype=np.float64)
@@ -60,7 +62,7 @@ class Onsets:
         padded = np.pad(levels[:-_LAG], ((0, 0), (1, 1)), mode="edge")
         neighbors = np.maximum(np.maximum(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
         flux = np.maximum(levels[_LAG:] - neighbors, 0)
-        ranges = [flux[:, low:high].mean(axis=1) for low, high in pairwise(_BANDS)]
+        ranges = [flux[:, low:high].mean(axis=1) for low, high in pairwise(_EDGES)]
         self._curves.append(np.stack(ranges, axis=1).astype(np.float32))
 
 
