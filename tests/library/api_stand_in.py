@@ -43,7 +43,7 @@ class Api:
     def create(self, body: dict[str, Any], key: str) -> tuple[int, Any]:
         """Create a split, once for each idempotency key."""
         if self.failures:
-            return error(self.failures.pop(0), "SERVER_ERROR", "Not now.")
+            return error(self.failures.pop(0), "SERVER_ERROR", "Not now.", usedBytes="1")
         if key in self.by_key:
             return 200, self.splits[self.by_key[key]]
         filename = self.filenames[body["input"]["uploadId"]]

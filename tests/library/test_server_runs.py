@@ -113,6 +113,15 @@ def test_run_ends_when_the_server_takes_no_song(
         list(run(api, library))
 
 
+def test_song_without_space_in_the_account_fails(
+    api: Api, library: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "GIVE_UP_S", 0.0)
+    api.failures = [409]
+    errors = names(run(api, library, at_once=1))
+    assert errors == {"two.wav": "Not now.", "one.wav": None}
+
+
 def test_run_that_was_killed_goes_on_with_its_splits(
     api: Api, library: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from stemsplitter.audio.decode import open_source
 from stemsplitter.audio.formats import OutputFormat
-from stemsplitter.errors import RequestError, Stopped
+from stemsplitter.errors import AudioError, RequestError, Stopped
 from stemsplitter.library.tasks import LibrarySettings, pause_before
 
 try:
@@ -62,6 +62,7 @@ class Server:
         """Return the result of a request, which is repeated while the server does not answer or has no room.
 
         Raises:
+            AudioError: the account has no space for the song.
             RequestError: that took too long, or every song would be refused.
         """
         began, tries = time.monotonic(), 1
@@ -73,9 +74,11 @@ class Server:
             except sdk.InsufficientCredits as error:
                 raise RequestError(f"The account has too few credits. {error.message}") from error
             except (sdk.ConnectionFailed, sdk.RateLimited, sdk.Conflict, sdk.ServerError) as error:
-                if isinstance(error, sdk.ServerError) and error.status_code not in _UNAVAILABLE:
+                if not _may_pass(error):
                     raise
                 if time.monotonic() - max(began, self._answered) > GIVE_UP_S:
+                    if isinstance(error, sdk.Conflict):
+                        raise AudioError(error.message) from error  # it does not fit in the account
                     raise RequestError(
                         f"{self._url} has taken no song for {GIVE_UP_S / 60:.0f} minutes ({error.message}): run this "
                         "again with --skip-existing when it does."
@@ -117,6 +120,13 @@ class Server:
         return RequestError(
             f"{self._url} does not accept the API key: set STEMSPLITTER_KEY to one of its keys."
         )
+
+
+def _may_pass(error: sdk.StemSplitterError) -> bool:
+    """Return True if the same request may succeed later."""
+    if isinstance(error, sdk.Conflict):  # in progress, or the account's files use all its space
+        return error.retry_after is not None or "usedBytes" in str(error.details)
+    return not isinstance(error, sdk.ServerError) or error.status_code in _UNAVAILABLE
 
 
 def refused_settings(settings: LibrarySettings) -> list[str]:
