@@ -82,10 +82,12 @@ class Apart(RuleBasedStateMachine):
             assert mode == LIVE
             return
         job_id = response.json()["data"]["id"]
-        if is_repeated and self.once.setdefault((mode, path), job_id) != job_id:
-            raise AssertionError("another job for the same idempotency key")
-        if job_id not in self.created[mode][path]:
-            self.created[mode][path].append(job_id)
+        if is_repeated and (mode, path) in self.once:  # the first response, even if the job was deleted since
+            assert job_id == self.once[mode, path]
+            return
+        if is_repeated:
+            self.once[mode, path] = job_id
+        self.created[mode][path].append(job_id)
 
     @rule(mode=MODES)
     def save_endpoint(self, mode: str) -> None:
