@@ -213,6 +213,8 @@ def test_refused_effect_costs_nothing(
             422,
             "ask its operator to run `stemsplitter models pull kokoro`",
         ),
+        ({"text": "你好，世界"}, 422, "The text is in another script"),
+        ({"text": "a" * 5000}, 422, "A word of the text has 5,000 letters"),
         ({"text": "Hello", "speed": 3}, 422, "less than or equal to 2"),
     ],
 )

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from stemsplitter.cli.main import app
 from stemsplitter.errors import ModelError, OutputError, RequestError
-from stemsplitter.tools.speaking import LONGEST_TEXT, load_voice, speak
+from stemsplitter.tools.speaking import LONGEST_TEXT, check_text, load_voice, speak
 
 
 class Toy:
@@ -65,6 +65,9 @@ def test_every_format_is_written(tmp_path: Path, format: str) -> None:
         ("", {}, "nothing to be spoken"),
         ("🎉🎉", {}, "nothing to be spoken"),
         ("a" * (LONGEST_TEXT + 1), {}, "shorten it"),
+        ("so " + "a" * 90_000, {}, "A word of the text has 90,000 letters"),
+        ("你好，世界", {}, "in another script"),
+        ("Привет мир, hi", {}, "in another script"),
         ("hello", {"speed": 3.0}, "choose from 0.5 to 2"),
         ("hello", {"semitones": 13.0}, "choose from -12 to 12"),
         ("hello", {"voice": "emma"}, "Unknown voice emma: choose from american, american-woman-1, "),
@@ -75,6 +78,11 @@ def test_invalid_requests_write_nothing(tmp_path: Path, text: str, options: dict
     with pytest.raises(RequestError, match=message):
         speak(text, tmp_path / "a.wav", **options)
     assert not (tmp_path / "a.wav").exists()
+
+
+@pytest.mark.parametrize("text", ["Déjà vu, Łódź", "🎉 party 🎉", "one word in 日本", "42", "a-" * 200])
+def test_texts_with_some_other_signs_are_accepted(text: str) -> None:
+    check_text(text)
 
 
 def test_missing_package_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

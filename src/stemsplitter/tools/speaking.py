@@ -3,6 +3,7 @@
 import functools
 import re
 import time
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ CHARACTERS_PER_SECOND = 15  # on average
 NOTHING_TO_SPEAK = "The text has nothing to be spoken: give words in English."
 # the voice has no word for a number of more than 36 digits
 _LONG_NUMBER = re.compile(r"\d(?:,?\d){30,}")
+_LONG_WORD = re.compile(r"[^\W\d_]{101,}")
 _SEED = 0  # of the breath noise: the same text gives the same file
 
 
@@ -137,13 +139,31 @@ def speak(
 
 
 def check_text(text: str) -> None:
-    """Check a text before it is spoken. Raises RequestError if it is too long, or has no letter and no digit."""
+    """Check a text before it is spoken.
+
+    Raises:
+        RequestError: it is too long, has no letter and no digit, has a word that no one can say, or is written in
+            another script.
+    """
     if len(text) > LONGEST_TEXT:
         raise RequestError(
             f"The text has {len(text):,} characters: shorten it to {LONGEST_TEXT:,}, or split it."
         )
     if not any(character.isalnum() for character in text):
         raise RequestError(NOTHING_TO_SPEAK)
+    if word := _LONG_WORD.search(text):
+        raise RequestError(
+            f"A word of the text has {len(word[0]):,} letters: shorten it, or divide it with spaces."
+        )
+    letters = [character for character in text if character.isalpha()]
+    if sum(map(_is_latin, letters)) < len(letters) / 2:
+        raise RequestError(
+            "The text is in another script, which the voices cannot read: give words in English."
+        )
+
+
+def _is_latin(letter: str) -> bool:
+    return letter.isascii() or unicodedata.name(letter, "").startswith("LATIN")
 
 
 def _readable(text: str) -> str:
