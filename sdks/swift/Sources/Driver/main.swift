@@ -55,7 +55,9 @@ func run(_ command: Command) async throws -> JSON {
     case "list_endpoints": return try json(try await client.webhookEndpoints.list())
     case "update_endpoint":
         return try json(try await client.webhookEndpoints.update(command.id, command.decoded("request")))
-    case "delete_endpoint": return try json(try await client.webhookEndpoints.delete(command.id))
+    case "delete_endpoint":
+        try await client.webhookEndpoints.delete(command.id)
+        return ["id": .string(command.id), "deleted": true]
     case "rotate_endpoint": return .string(try await client.webhookEndpoints.rotateSecret(command.id))
     case "test_endpoint": return try json(try await client.webhookEndpoints.sendTest(command.id))
     case "upload":
@@ -70,14 +72,16 @@ func run(_ command: Command) async throws -> JSON {
         return ["upload": fields, "progress": .array(sent.taken())]
     case "stem":
         let name = command.text("name") ?? ""
-        let path = try await client.downloadStem(
+        try await client.downloadStem(
             command.id, name, to: command.file, as: command.format, timeout: command.timeout)
-        return .string(path.path)
+        return .string(command.file.path)
     case "archive":
-        let path = try await client.downloadArchive(
+        try await client.downloadArchive(
             command.id, to: command.file, as: command.format, timeout: command.timeout)
-        return .string(path.path)
-    case "cover": return .string(try await client.downloadCover(command.id, to: command.file).path)
+        return .string(command.file.path)
+    case "cover":
+        try await client.downloadCover(command.id, to: command.file)
+        return .string(command.file.path)
     case "peaks":
         return try json(try await client.peaks(command.id, resolution: command.text("resolution") ?? ""))
     case "previews": return try json(try await client.previews(command.id, codec: command.text("codec") ?? ""))
@@ -129,7 +133,9 @@ func run<Request: Codable>(_ command: Command, _ jobs: Jobs<Request>) async thro
         for try await job in jobs.all(status: command.status) { ids.append(.string(job.id)) }
         return .array(ids)
     case "cancel": return try json(try await jobs.cancel(command.id))
-    case "delete": return try json(try await jobs.delete(command.id))
+    case "delete":
+        try await jobs.delete(command.id)
+        return ["id": .string(command.id), "deleted": true]
     case "download":
         let folder = URL(fileURLWithPath: command.text("folder") ?? "")
         let paths = try await jobs.download(try await jobs.get(command.id), to: folder)

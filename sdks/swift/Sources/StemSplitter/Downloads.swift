@@ -15,37 +15,33 @@ public struct Format: Sendable {
 extension StemSplitter {
     /// Downloads a stem, or `no_` and its name for the song without it, in any format. The file appears when it is
     /// complete. Waits at most `timeout` seconds until the server has made it.
-    @discardableResult
     public func downloadStem(
         _ splitId: String, _ name: String, to file: URL, as format: Format = Format(), timeout: TimeInterval = 300
-    ) async throws -> URL {
+    ) async throws {
         try await download("\(splits.at(splitId))/stems/\(encoded(name))", file, format, timeout)
     }
 
     /// Downloads all stems in a ZIP archive, or with the format `stem.mp4` in one Native Instruments Stem file, like
     /// ``downloadStem(_:_:to:as:timeout:)``.
-    @discardableResult
     public func downloadArchive(
         _ splitId: String, to file: URL, as format: Format = Format(), timeout: TimeInterval = 300
-    ) async throws -> URL {
+    ) async throws {
         try await download("\(splits.at(splitId))/archive", file, format, timeout)
     }
 
     /// Downloads the cover of the song, a small JPEG. Throws an error with the code `.notFound` if it has none.
-    @discardableResult
-    public func downloadCover(_ splitId: String, to file: URL) async throws -> URL {
+    public func downloadCover(_ splitId: String, to file: URL) async throws {
         try await download("\(splits.at(splitId))/cover", file, Format(), 0)
     }
 
     private func download(
         _ path: String, _ file: URL, _ format: Format, _ timeout: TimeInterval
-    ) async throws -> URL {
+    ) async throws {
         let given = query([
             ("format", format.format), ("bitDepth", format.bitDepth), ("bitrate", format.bitrate.map(String.init)),
         ])
         let sources = [file.lastPathComponent: baseURL + path + given]
         try await download(sources, headers(), into: file.deletingLastPathComponent(), timeout)
-        return file
     }
 
     /// Downloads files by their names into a folder, where they appear together when all are complete.

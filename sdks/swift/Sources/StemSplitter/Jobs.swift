@@ -1,6 +1,7 @@
 import Foundation
 
 private let silence = 40.0  // the server sends a comment every 15 seconds
+private let noEvents = StemSplitterError(status: 404, retryAfter: nil, body: Data())
 
 /// Objects of one kind, which are listed in pages.
 public struct Collection<Item: Decodable & Sendable, Request: Encodable & Sendable>: Sendable {
@@ -28,11 +29,11 @@ public struct Collection<Item: Decodable & Sendable, Request: Encodable & Sendab
 
     func at(_ id: String) -> String { "\(path)/\(encoded(id))" }
 
-    func remove(_ id: String) async throws -> Deletion {
+    func remove(_ id: String) async throws {
         do {
-            return try await client.call("DELETE", at(id))
+            let _: JSON = try await client.call("DELETE", at(id))
         } catch let error as StemSplitterError where error.code == .notFound && error.attempts > 1 {
-            return Deletion(id: id, deleted: true)  // the first response was lost
+            // the first response was lost
         }
     }
 }
@@ -81,8 +82,7 @@ extension Collection where Item == Job {
     }
 
     /// Deletes an ended job with its files. Mixes cannot be deleted: they end with their split.
-    @discardableResult
-    public func delete(_ id: String) async throws -> Deletion { try await remove(id) }
+    public func delete(_ id: String) async throws { try await remove(id) }
 
     /// Downloads all files of a succeeded job into a folder. Returns the path of each by its name, such as
     /// `folder/vocals.mp3`. The files appear together, when all are complete.
@@ -130,8 +130,6 @@ extension Collection where Item == Job {
                     if let ended = try await follow(id, until: deadline, seen: seen) { return ended }
                 } catch let error as StemSplitterError {
                     hasEvents = error.status == 0 || error.status == 401 || error.isTemporary
-                } catch is NoEvents {
-                    hasEvents = false
                 }
             }
             do {
@@ -150,7 +148,7 @@ extension Collection where Item == Job {
         let url = client.baseURL + at(id) + "/events", headers = client.headers(accept: "text/event-stream")
         let limit = max(1, min(silence, deadline.timeIntervalSinceNow))
         return try await client.http.exchange("GET", url, headers, silence: limit) { response in
-            guard response.header("Content-Type")?.hasPrefix("text/event-stream") == true else { throw NoEvents() }
+            guard response.header("Content-Type")?.hasPrefix("text/event-stream") == true else { throw noEvents }
             var line = Data(), data = Data()
             while deadline > Date(), let part = try await response.next() {
                 for byte in part {
@@ -173,5 +171,3 @@ extension Collection where Item == Job {
         }
     }
 }
-
-private struct NoEvents: Error {}

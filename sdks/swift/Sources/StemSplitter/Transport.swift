@@ -53,7 +53,9 @@ final class Transport: Sendable {
     ) {
         (self.timeout, self.maxRetries, self.log) = (timeout, maxRetries, log)
         pausing = sleep ?? { try await Task.sleep(nanoseconds: UInt64($0 * 1e9)) }
-        session = URLSession(configuration: configuration, delegate: receiver, delegateQueue: nil)
+        let queue = DelegateQueue()
+        queue.maxConcurrentOperationCount = 1
+        session = URLSession(configuration: configuration, delegate: receiver, delegateQueue: queue)
     }
 
     deinit { session.finishTasksAndInvalidate() }
@@ -129,6 +131,20 @@ final class Transport: Sendable {
     }
 }
 
+#if canImport(FoundationNetworking)
+    /// Queue that lets the connection wait while many parts wait for the delegate: on Linux, URLSession reads on.
+    private final class DelegateQueue: OperationQueue, @unchecked Sendable {
+        private let places = DispatchSemaphore(value: 64)
+
+        override func addOperation(_ block: @escaping @Sendable () -> Void) {
+            places.wait()
+            super.addOperation { [places] in block(); places.signal() }
+        }
+    }
+#else
+    private typealias DelegateQueue = OperationQueue
+#endif
+
 /// Passes what tasks receive to the streams of their responses.
 private final class Receiver: NSObject, URLSessionDataDelegate, @unchecked Sendable {
     private let lock = NSLock()
@@ -137,7 +153,8 @@ private final class Receiver: NSObject, URLSessionDataDelegate, @unchecked Senda
 
     func receive(_ task: URLSessionTask, _ stream: AsyncThrowingStream<Part, Error>.Continuation, _ file: FileHandle?) {
         lock.withLock { streams[task.taskIdentifier] = (stream, file) }
-        stream.onTermination = { _ in task.cancel() }
+        // elsewhere: the connection may be waiting for the queue of the delegate
+        stream.onTermination = { _ in DispatchQueue.global().async { task.cancel() } }
         task.resume()
     }
 

@@ -284,6 +284,3 @@ public struct Delivery: Codable, Sendable {
     public let event, eventId, splitId, endpointId, url, status, lastError, nextAttemptAt, createdAt, payload: String?
     public let attempts, lastStatus: Int?
 }
-
-/// Deletion of a job or of a webhook endpoint.
-public struct Deletion: Codable, Sendable { public let id: String, deleted: Bool }

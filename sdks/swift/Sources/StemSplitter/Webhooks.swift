@@ -25,8 +25,7 @@ public struct WebhookEndpoints: Sendable {
     }
 
     /// Deletes an endpoint. Its pending deliveries end as failed.
-    @discardableResult
-    public func delete(_ id: String) async throws -> Deletion { try await saved.remove(id) }
+    public func delete(_ id: String) async throws { try await saved.remove(id) }
 
     /// Creates a signing secret of the endpoint. The previous one stays active for 24 hours.
     public func rotateSecret(_ id: String) async throws -> String { try await saved.client.newSecret("\(saved.at(id))/rotate") }
