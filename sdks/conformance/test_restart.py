@@ -26,7 +26,7 @@ def is_waiting(server: Server, key: str, split: str) -> bool:
         return response.status_code == 429
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")  # pytest groups tests by language: a module has several turns
 def waits(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[dict[str, Future[Any]]]:

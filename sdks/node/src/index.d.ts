@@ -9,7 +9,7 @@ export interface StemSplitterOptions {
   timeoutMs?: number;
   /** Repetitions of a request after a lost connection, a response 429 or an error of the server; 4 by default. */
   maxRetries?: number;
-  /** Size of the chunks of uploads, at least 65536; 8 MiB by default. */
+  /** Size of the chunks of uploads, at least 65536; 4 MiB by default. */
   chunkBytes?: number;
   /** Called before each retry. */
   log?: (entry: { event: 'retry'; attempt: number; delayMs: number; error: StemSplitterError }) => void;

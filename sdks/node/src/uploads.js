@@ -3,7 +3,7 @@ import { extname } from 'node:path';
 import { ConnectionFailed, StemSplitterError, UploadError } from './errors.js';
 import { failure, json, RETRIED } from './http.js';
 
-export const CHUNK_BYTES = 8 << 20;
+export const CHUNK_BYTES = 4 << 20;
 // without progress: the server needs up to a minute to detect that a connection was lost
 const MAX_RETRIES = 10;
 const TEMPORARY = new Set(['UPLOAD_INCOMPLETE', 'UPLOAD_IN_PROGRESS', 'UPLOAD_OFFSET_MISMATCH']);
