@@ -82,6 +82,11 @@ def bare(source: str) -> Iterator[str]:
                 yield words
 
 
-@pytest.mark.parametrize("path", sorted(TEMPLATES.glob("*")), ids=lambda path: path.name)
+# the reference of the API is in English, as the documentation is
+ENGLISH = {"_operations.html", "_overview.html"}
+TRANSLATED = sorted(path for path in TEMPLATES.glob("*") if path.name not in ENGLISH)
+
+
+@pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.name)
 def test_no_template_has_text_outside_of_a_translation(path: Path) -> None:
     assert list(bare(path.read_text(encoding="utf-8"))) == []

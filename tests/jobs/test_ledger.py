@@ -89,7 +89,10 @@ class Jobs(RuleBasedStateMachine):
     def speak(self, characters: int) -> str:
         cost = -(-characters // 10)
         refusal = self.refusal(cost)
-        request = CreateSpeech(text="a" * characters)
+        words = (
+            " " if 0 < place < characters - 1 and place % 10 == 5 else "a" for place in range(characters)
+        )
+        request = CreateSpeech(text="".join(words))
         if refusal:
             with pytest.raises(refusal):
                 self.made.speech.create(self.account, request, lambda *_: None)

@@ -16,6 +16,7 @@ from stemsplitter.console.rendering import page, render
 from stemsplitter.console.snippets import snippets
 from stemsplitter.service_errors import NotFound
 
+OVERVIEW = "Overview and errors"  # in English, as the titles of the groups
 EVENTS = "events"  # the page of webhooks, beside those of groups
 
 _CODE = re.compile("`([^`]+)`")
@@ -40,8 +41,15 @@ def group_page(request: Request, group: str) -> Response:
 def _page(request: Request, group: str) -> Response:
     groups = _groups(request.app)
     article = files.rendered(request.app, f"reference {group}", lambda spec: _article(spec, group))
-    title = groups[group]["title"] if group else "API reference"
-    return page(request, "reference.html", title=title, group=group, groups=groups, article=article)
+    return page(
+        request,
+        "reference.html",
+        title=groups[group]["title"] if group else OVERVIEW,
+        overview=OVERVIEW,
+        group=group,
+        groups=groups,
+        article=article,
+    )
 
 
 def _groups(app: FastAPI) -> dict[str, dict[str, Any]]:
