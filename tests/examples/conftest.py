@@ -1,5 +1,5 @@
 """A real server and a real song, as in the acceptance tests."""
 
-from ..acceptance.conftest import environment, key, make_server, server, site, song
+from ..acceptance.conftest import email, environment, key, make_server, server, site, song
 
-__all__ = ["environment", "key", "make_server", "server", "site", "song"]
+__all__ = ["email", "environment", "key", "make_server", "server", "site", "song"]
