@@ -92,7 +92,9 @@ def test_what_is_given_varies_and_the_truth_does_not(songs):
         flags = tuple(drawn.features[13:, 0, 0].astype(bool))
         seen.add(flags)
         for plane, flag in zip(((5, 6), (7, 8), (9, 10)), flags, strict=True):
-            assert flag or np.all(drawn.features[list(plane)] == np.float32(-8))
+            assert flag or np.allclose(
+                drawn.features[list(plane)], -8, atol=1e-5
+            )  # the last bit varies by processor
         there = [STEMS.index(stem) for stem in ("drums", "bass", "guitar")]
         ratios = drawn.energies[there] / drawn.energies[there].sum()
         np.testing.assert_allclose(ratios, 1 / 3, atol=0.03)
