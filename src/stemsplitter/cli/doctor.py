@@ -120,7 +120,7 @@ def _machine() -> Machine:
 
     from stemsplitter.catalogue.store import ModelStore
     from stemsplitter.separation.runtimes import usable_cores
-    from stemsplitter.separation.runtimes.openvino import computes_in_bf16, new_core
+    from stemsplitter.separation.runtimes.openvino_core import computes_in_bf16, new_core
 
     core = new_core()
     root = ModelStore().root.absolute()

@@ -11,7 +11,7 @@ import openvino as ov
 from openvino import opset13 as op
 
 from stemsplitter.errors import ModelError
-from stemsplitter.separation.runtimes.openvino import UNPINNED, new_core
+from stemsplitter.separation.runtimes.openvino_core import UNPINNED, new_core
 
 Array = npt.NDArray[Any]
 States = dict[str, Array]

@@ -14,7 +14,7 @@ import pytest
 
 from stemsplitter.errors import ModelError, RequestError
 from stemsplitter.separation import architectures
-from stemsplitter.separation.runtimes import open_runtime, openvino, usable_cores
+from stemsplitter.separation.runtimes import open_runtime, openvino, openvino_core, usable_cores
 from stemsplitter.separation.runtimes.openvino import OpenVinoRuntime
 
 MODEL = """
@@ -197,8 +197,8 @@ def test_bf16_is_used_only_where_products_are_faster_in_it(
 ) -> None:
     times = {"bf16": seconds, "fp32": 1.0}
     monkeypatch.setattr(openvino, "computes_in_bf16", lambda core: True)
-    monkeypatch.setattr(openvino, "_product_seconds", lambda core, name: times[name])
-    monkeypatch.setattr(openvino, "_bf16_is_faster", openvino._bf16_is_faster.__wrapped__)
+    monkeypatch.setattr(openvino_core, "product_seconds", lambda core, name: times[name])
+    monkeypatch.setattr(openvino, "bf16_is_faster", openvino_core.bf16_is_faster.__wrapped__)
 
     runtime = OpenVinoRuntime()
 
@@ -207,4 +207,4 @@ def test_bf16_is_used_only_where_products_are_faster_in_it(
 
 
 def test_products_take_time_in_single_precision() -> None:
-    assert openvino._product_seconds(openvino.new_core(), "fp32") > 0
+    assert openvino_core.product_seconds(openvino_core.new_core(), "fp32") > 0

@@ -4,7 +4,8 @@ import numpy as np
 import openvino as ov
 from openvino import opset13 as op
 
-from stemsplitter.separation.runtimes.openvino import GraphOps, new_core
+from stemsplitter.separation.runtimes.openvino import GraphOps
+from stemsplitter.separation.runtimes.openvino_core import new_core
 
 
 def test_loops_and_sequences_give_the_same_result() -> None:

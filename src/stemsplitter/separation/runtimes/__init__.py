@@ -29,13 +29,15 @@ class Runtime(Protocol):
         concurrency: number of threads that may call a network at once.
         device: name of the device in use.
         hardware: name of the processor or GPU.
-        faster: names of the precisions in which the hardware is faster than in single precision, the fastest first.
     """
 
     concurrency: int
     device: str
     hardware: str
-    faster: tuple[str, ...]
+
+    @property
+    def faster(self) -> tuple[str, ...]:
+        """Names of the precisions in which the hardware is faster than in single precision, the fastest first."""
 
     def for_large_networks(self) -> "Runtime":
         """Return a runtime for networks that need a gigabyte for a segment: a CPU processes one at a time."""

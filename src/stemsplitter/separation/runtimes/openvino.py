@@ -11,13 +11,11 @@ import mmap
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache as once
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import openvino as ov
@@ -28,6 +26,13 @@ from stemsplitter.errors import ModelError, RequestError
 from stemsplitter.separation import architectures
 from stemsplitter.separation.ops import RMS_EPS, Array, Indices, Pair, Tensor
 from stemsplitter.separation.runtimes import Describe, Network, usable_cores
+from stemsplitter.separation.runtimes.openvino_core import (
+    HINTS,
+    UNPINNED,
+    bf16_is_faster,
+    computes_in_bf16,
+    new_core,
+)
 from stemsplitter.separation.runtimes.openvino_lstm import lstm_loop, lstm_sequences
 from stemsplitter.separation.runtimes.openvino_stages import (
     Value,
@@ -41,63 +46,7 @@ from stemsplitter.separation.runtimes.openvino_stages import (
 _CompiledStage = tuple[ov.CompiledModel, tuple[Value, ...], tuple[Value, ...]]  # reads, computes
 
 M_ARENA_MAX = -8  # of malloc.h
-# without it, the threads of every process that does not use all cores are pinned to the same first ones
-UNPINNED: Final = {"ENABLE_CPU_PINNING": False}
-BF16_SPEEDUP: Final = 1.2  # of products, from which on bf16 is used; what else a network does gains nothing
-PRODUCTS: Final = 8  # that are timed, of 0.3 GF each
-_HINTS: Final = {"bf16": "bf16", "fp32": "f32"}
 MAX_STREAMS = 4  # each holds a network's activations, some 300 MB for HTDemucs
-
-
-def new_core() -> ov.Core:
-    """Create an OpenVINO core whose CPU plugin was loaded by a thread that has ended.
-
-    The plugin installs an alternate signal stack on the thread that loads it, and frees that memory when its last core
-    or model is dropped, on any thread. If the first thread still ran, its next signal would be handled in freed memory.
-    A core that is never dropped would prevent that, too, but it keeps the idle executors of dropped models: a process
-    that is forked later would wait forever for their threads, which it does not have.
-    """
-    with ThreadPoolExecutor(1, thread_name_prefix="openvino") as pool:
-        return pool.submit(_loaded_core).result()
-
-
-def _loaded_core() -> ov.Core:
-    core = ov.Core()
-    core.get_property("CPU", "FULL_DEVICE_NAME")  # loads the plugin
-    return core
-
-
-def computes_in_bf16(core: ov.Core) -> bool:
-    """Return True if the processor has instructions for bf16, be they faster than fp32 or not."""
-    return "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-
-
-@once
-def _bf16_is_faster() -> bool:
-    """Multiply matrices in bf16 and fp32, and compare the times of one thread.
-
-    Having the instructions is not enough: products in bf16 took 1.4 times as long as in fp32 on an Intel Xeon with
-    AVX-512 bf16 but without AMX, where whole networks are slower, too.
-    """
-    core = new_core()
-    times = {precision: _product_seconds(core, precision) for precision in ("bf16", "fp32")}
-    return times["fp32"] > BF16_SPEEDUP * times["bf16"]
-
-
-def _product_seconds(core: ov.Core, precision: str) -> float:
-    """Return the least processor time of some products of square matrices."""
-    size = 512
-    matrix = np.full((size, size), 1 / size, np.float32)
-    left = op.parameter([size, size], np.float32)
-    model = ov.Model([op.matmul(left, op.constant(matrix), False, False)], [left], "product")
-    options = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "INFERENCE_NUM_THREADS": 1, **UNPINNED}
-    request = core.compile_model(model, "CPU", options).create_infer_request()
-    times = []
-    for _ in range(1 + PRODUCTS):  # the first one allocates
-        start = time.process_time()
-        request.infer([matrix])
-        times.append(time.process_time() - start)
-    return min(times[1:])
 
 
 class OpenVinoRuntime:
@@ -122,23 +71,26 @@ class OpenVinoRuntime:
         """
         _share_arena()
         self._core = new_core()
-        native = computes_in_bf16(self._core)
-        faster = native and _bf16_is_faster()
+        self._has_bf16 = computes_in_bf16(self._core)
         if precision == "auto":
-            precision = "bf16" if faster else "fp32"
+            precision = "bf16" if self.faster else "fp32"
         if precision not in ("bf16", "fp32"):
             raise RequestError(f"The CPU does not compute in {precision}: choose bf16 or fp32.")
-        if precision == "bf16" and not native:
+        if precision == "bf16" and not self._has_bf16:
             raise RequestError("This processor does not compute in bf16: choose fp32.")
         self._threads = threads or usable_cores()
         self.concurrency = min(self._threads, MAX_STREAMS)
-        self._precision = _HINTS[precision]
+        self._precision = HINTS[precision]
         self._fp32_layers = tuple(fp32_layers)
         name = str(self._core.get_property("CPU", "FULL_DEVICE_NAME")).strip()
         self.hardware = f"cpu ({name}, OpenVINO {ov.__version__.partition('-')[0]})"
-        self.faster: tuple[str, ...] = ("bf16",) if faster else ()
         count = "1 thread" if self._threads == 1 else f"{self._threads} threads"
         self.device = f"cpu ({name}, OpenVINO {precision}, {count})"
+
+    @property
+    def faster(self) -> tuple[str, ...]:
+        """Names of the precisions in which the processor is faster than in single precision."""
+        return ("bf16",) if self._has_bf16 and bf16_is_faster() else ()
 
     def for_large_networks(self) -> "OpenVinoRuntime":
         runtime = copy.copy(self)
@@ -148,7 +100,7 @@ class OpenVinoRuntime:
     def compile(
         self, network: Callable[[], Describe], inputs: Mapping[str, tuple[int, ...]], cache: Path
     ) -> Network:
-        loops = not self.faster
+        loops = self._precision != HINTS["bf16"]
         file = cache.with_name(f"{cache.name}-{_code_version()}{'-loops' if loops else ''}.xml")
         if not file.exists():
             _convert(network(), GraphOps(loops), inputs, file)
@@ -269,7 +221,7 @@ class GraphOps:
     batch = 1
 
     def __init__(self, loops: bool = True) -> None:
-        """``loops``: build LSTMs that need less memory, for processors without bf16."""
+        """``loops``: build LSTMs that need less memory, but whose cells are not in single precision in bf16."""
         self._loops = loops
         self.layers: list[tuple[str, int, int]] = []  # see openvino_stages.name_layers
 

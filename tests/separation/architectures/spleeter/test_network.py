@@ -7,7 +7,8 @@ import pytest
 from openvino import opset13 as op
 
 from stemsplitter.separation.architectures.spleeter.network import Spleeter
-from stemsplitter.separation.runtimes.openvino import GraphOps, new_core
+from stemsplitter.separation.runtimes.openvino import GraphOps
+from stemsplitter.separation.runtimes.openvino_core import new_core
 
 State = dict[str, np.ndarray]
 DOWN = (2, 16, 32, 64, 128, 256, 512)
