@@ -40,7 +40,7 @@ def group_page(request: Request, group: str) -> Response:
 
 def _page(request: Request, group: str) -> Response:
     groups = _groups(request.app)
-    article = files.rendered(request.app, f"reference {group}", lambda spec: _article(spec, group))
+    article = files.rendered(request.app, f"reference {group}", lambda spec: _article(spec, groups, group))
     return page(
         request,
         "reference.html",
@@ -78,9 +78,8 @@ def _list_groups(spec: Spec) -> dict[str, dict[str, Any]]:
     return {name: group for name, group in groups.items() if group["operations"]}
 
 
-def _article(spec: Spec, group: str) -> Markup:
+def _article(spec: Spec, groups: dict[str, dict[str, Any]], group: str) -> Markup:
     """Render the content of a page; it is in English, in all languages of the console."""
-    groups = _list_groups(spec)
     text = render(
         "_operations.html" if group else "_overview.html",
         "en",
@@ -119,10 +118,8 @@ def _calls(spec: Spec, group: str) -> Iterator[dict[str, Any]]:
 def _can_try(operation: dict[str, Any]) -> bool:
     """Return True if the page can send the request with a key, and show the response."""
     bodies = operation.get("requestBody", {}).get("content", {JSON: {}})
-    found = [response for status, response in operation["responses"].items() if status == "200"]
-    return (
-        bool(operation.get("security")) and JSON in bodies and any(JSON in each["content"] for each in found)
-    )
+    answers = operation["responses"].get("200", {}).get("content", {})
+    return bool(operation.get("security")) and JSON in bodies and JSON in answers
 
 
 def _resolve(spec: Spec, node: Any) -> Any:

@@ -11,13 +11,25 @@ from stemsplitter.audio.decode import open_source
 from stemsplitter.audio.formats import OutputFormat
 from stemsplitter.errors import AudioError, RequestError, Stopped
 from stemsplitter.library.tasks import LibrarySettings, pause_before
+from stemsplitter.separation.layouts import LAYOUTS
 
 try:
     import stemsplitter_client as sdk
 except ImportError as error:
     raise RequestError("A server needs its client library: run `pip install stemsplitter-client`.") from error
 
-__all__ = ["TASK", "Json", "Server", "fields_of", "level_of", "message_of", "request_of", "sdk", "stems_of"]
+__all__ = [
+    "STOP_S",
+    "TASK",
+    "Json",
+    "Server",
+    "fields_of",
+    "level_of",
+    "message_of",
+    "request_of",
+    "sdk",
+    "stems_of",
+]
 
 Json = dict[str, Any]
 Result = TypeVar("Result")
@@ -25,9 +37,10 @@ Result = TypeVar("Result")
 GIVE_UP_S = 900.0
 """Time for a server that does not answer, or refuses every song for the moment, before the run ends."""
 
-LAYOUTS = ("2s", "4s", "6s")
 TASK = "task"  # in the metadata of a split: the digest of its task
-_STOP_S = 1.5
+STOP_S = 1.5
+"""Time for requests that cancel splits, when a run stops."""
+
 _IN_ORDER = ("queued", "processing", "succeeded")  # so that no split is missed that goes on meanwhile
 _UNAVAILABLE = (502, 503, 504)
 
@@ -101,7 +114,7 @@ class Server:
     def cancel(self, split_ids: Iterable[str]) -> None:
         """Cancel splits, as many as that is possible without a wait."""
         quick = sdk.StemSplitter(
-            self.client.api_key, base_url=self.client.base_url, timeout=_STOP_S, max_retries=0
+            self.client.api_key, base_url=self.client.base_url, timeout=STOP_S, max_retries=0
         )
         for split_id in split_ids:
             try:

@@ -22,7 +22,17 @@ from stemsplitter.files.names import plain_name
 from stemsplitter.files.temporary import remove_abandoned
 from stemsplitter.library.locations import LocalSong, open_location
 from stemsplitter.library.manifest import Manifest
-from stemsplitter.library.server import TASK, Json, Server, fields_of, level_of, message_of, request_of, sdk
+from stemsplitter.library.server import (
+    STOP_S,
+    TASK,
+    Json,
+    Server,
+    fields_of,
+    level_of,
+    message_of,
+    request_of,
+    sdk,
+)
 from stemsplitter.library.tasks import (
     MAX_RUNS,
     LibrarySettings,
@@ -45,7 +55,6 @@ MEASURED_S = 600.0
 
 _POLL_S = 2.0
 _WAIT_S = 300.0
-_STOP_S = 1.5
 _LONGEST_METADATA = 512
 _log = logging.getLogger(__name__)
 
@@ -155,7 +164,7 @@ class _Run:
         self._stopping.set()
         canceled = set(self._unfinished)
         self._server.cancel(canceled)
-        deadline = time.monotonic() + _STOP_S
+        deadline = time.monotonic() + STOP_S
         for thread in self._threads:
             thread.join(max(deadline - time.monotonic(), 0))
         self._server.cancel(self._unfinished - canceled)  # those that were being created
