@@ -1,6 +1,7 @@
 """Fixtures for services without processes. Import them to use them; override ``settings`` to change them."""
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from stemsplitter.accounts.service import AccountService, Caller
 from stemsplitter.credits.service import CreditService
 from stemsplitter.database import Database
+from stemsplitter.jobs.claims import Jobs
+from stemsplitter.jobs.models import Job
 from stemsplitter.quotas.disk import Disk
 from stemsplitter.quotas.service import Quotas
 from stemsplitter.service_errors import Unauthorized
@@ -73,3 +76,12 @@ def authenticate(accounts: AccountService, database: Database, key: str) -> Call
         raise Unauthorized
     accounts.record_use([caller])
     return caller
+
+
+def run_all(jobs: Jobs, claim: Callable[[str], Job | None]) -> int:
+    """Run the jobs that a worker can claim, one after the other, and return their number."""
+    count = 0
+    while (job := claim("wrk_1")) is not None:
+        jobs.run(job, threading.Event())
+        count += 1
+    return count

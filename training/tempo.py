@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from evaluation.tempi import accuracies
 from stemsplitter.analysis.onsets import Onsets
 from stemsplitter.analysis.periodicity import FEATURES_PER_TEMPO, correlations, features
 from stemsplitter.analysis.tempo import SLOWEST, STEPS, TEMPI, inputs
@@ -122,11 +123,9 @@ class Examples:
         return torch.tensor(np.stack(rows)), torch.tensor(np.stack(targets), dtype=torch.float32)
 
 
-def accuracies(scores: torch.Tensor, targets: torch.Tensor) -> tuple[float, float]:
-    """Share of songs whose tempo is right within 4 %, and right or a simple multiple or part of it."""
-    found, true = TEMPI[scores.argmax(1).numpy()], TEMPI[targets.argmax(1).numpy()]
-    right = [np.abs(found / true / factor - 1) < 0.04 for factor in (1, 2, 3, 1 / 2, 1 / 3)]
-    return float(right[0].mean()), float(np.any(right, axis=0).mean())
+def _accuracies(scores: torch.Tensor, targets: torch.Tensor) -> tuple[float, float]:
+    found, true = (TEMPI[each.argmax(1).numpy()].tolist() for each in (scores, targets))
+    return accuracies(list(zip(true, found, strict=True)))
 
 
 def fit(examples: Examples, held_out: Examples, steps: int, rate: float = 2e-3) -> torch.nn.Sequential:
@@ -145,7 +144,7 @@ def fit(examples: Examples, held_out: Examples, steps: int, rate: float = 2e-3) 
         if step % 500 == 499:
             model.eval()
             with torch.inference_mode():
-                figures = [accuracies(model(x)[..., 0], y) for x, y in (held_out.all(0), held_out.all(1))]
+                figures = [_accuracies(model(x)[..., 0], y) for x, y in (held_out.all(0), held_out.all(1))]
             model.train()
             print(f"{step + 1}: loss {loss:.3f}, held out {figures[0]}, with drums {figures[1]}", flush=True)
     return model

@@ -1,6 +1,5 @@
 """A server in this process for an account with a live key and a test key, and a worker of test jobs."""
 
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any
@@ -15,6 +14,7 @@ from stemsplitter.services import Services
 from stemsplitter.test_mode import files
 from stemsplitter.test_mode.processing import BuiltInSplitProcessor, BuiltInToolProcessor
 from stemsplitter.test_mode.song import Samples, render
+from tests.services import run_all
 from tests.splits.conftest import account, services, settings, song, tiny_store
 
 __all__ = ["account", "services", "settings", "song", "tiny_store"]
@@ -96,11 +96,4 @@ def worker(services: Services) -> Callable[[], int]:
     processors: Mapping[str, Any] = {SPLIT: splits, **dict.fromkeys((ANALYSIS, EFFECT, SPEECH), tools)}
     jobs = Jobs(services.database, {}, list, 100, 5, tests=processors)
 
-    def run() -> int:
-        count = 0
-        while (job := jobs.claim_test("wrk_1")) is not None:
-            jobs.run(job, threading.Event())
-            count += 1
-        return count
-
-    return run
+    return lambda: run_all(jobs, jobs.claim_test)

@@ -20,7 +20,7 @@ from stemsplitter.tool_jobs.processing import ToolProcessor
 from stemsplitter.worker.process import ToolRequest, ToolResult
 from stemsplitter.worker.tool_runs import run_tool
 from tests.acceptance.songs import encode
-from tests.services import upload_file
+from tests.services import run_all, upload_file
 from tests.splits.conftest import (
     Create,
     account,
@@ -74,14 +74,7 @@ def work(services: Services, pool: HerePool) -> Callable[[], int]:
     processors = dict.fromkeys((ANALYSIS, EFFECT, SPEECH), processor)
     jobs = Jobs(services.database, processors, list, 100, 5, tools=lambda: queues)
 
-    def run() -> int:
-        count = 0
-        while (job := jobs.claim_tool("wrk_1")) is not None:
-            jobs.run(job, threading.Event())
-            count += 1
-        return count
-
-    return run
+    return lambda: run_all(jobs, jobs.claim_tool)
 
 
 @pytest.fixture
