@@ -95,48 +95,56 @@ class Segmenter:
 
 
 class OverlapAdd:
-    """Weighted overlap-add of the stems of segments, in order."""
+    """Weighted overlap-add of the stems of segments, in order.
+
+    It holds what overlaps with the next segment only: a sample in one segment is that of the segment.
+    """
 
     def __init__(self, window: Waveform, hop: int, border: int = 0) -> None:
         """Start a song; ``window`` is the weight of each sample of a segment, ``[segment]``."""
         self._window, self._hop = window, hop
         self._before = border  # samples before the song that are still to be dropped
-        self._sum: NDArray[np.float32] | None = None
-        self._weight = np.zeros(len(window), np.float32)
-        self._filled = 0
+        self._held: NDArray[np.float32] | None = None  # weighted sums of the samples in the next segment
+        self._weight = np.zeros(0, np.float32)  # of each held sample
 
     def add(self, segment: Segment, stems: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Add the stems ``[S, C, segment]`` of a segment, in place; return the finished samples, ``[S, C, n]``."""
-        length = segment.length
-        window = self._window[:length]
-        if self._sum is None:
-            self._sum = np.zeros((*stems.shape[:2], len(self._window)), np.float32)
-        weighted = stems[..., segment.offset : segment.offset + length]
-        weighted *= window  # in place: a copy takes 25 MB
-        self._sum[..., :length] += weighted
-        self._weight[:length] += window
-        self._filled = max(self._filled, length)
-        return self._shift(min(self._hop, self._filled))
+        """Add the stems ``[S, C, segment]`` of a segment; return the finished samples, ``[S, C, n]``.
+
+        The stems are changed, and the result may be a part of them.
+        """
+        own = stems[..., segment.offset : segment.offset + segment.length]
+        window = self._window[: segment.length]
+        done, held = min(self._hop, segment.length), len(self._weight)
+        if self._held is not None and held:
+            own[..., :held] *= window[:held]
+            own[..., :held] += self._held
+            self._weight += window[:held]
+            finished = min(done, held)
+            own[..., :finished] /= _divisor(self._weight[:finished])
+        single = max(done, held)  # samples from here on are in no earlier segment, and in the next one
+        self._held = own[..., done:].copy()
+        self._held[..., single - done :] *= window[single:]
+        self._weight = np.concatenate((self._weight[done:], window[single:]))
+        return self._dropped(own[..., :done])
 
     def flush(self) -> NDArray[np.float32]:
         """Return the rest, ``[S, C, n]``, after the last segment."""
-        if self._sum is None:
+        if self._held is None:
             return np.zeros((0, 0, 0), np.float32)
-        return self._shift(self._filled)
+        rest = self._held / _divisor(self._weight)
+        self._held, self._weight = self._held[..., :0], self._weight[:0]
+        return self._dropped(rest)
 
-    def _shift(self, count: int) -> NDArray[np.float32]:
-        assert self._sum is not None
-        weight = self._weight[:count]
-        weight[weight == 0] = 1  # the sum is 0 there, too
-        done = self._sum[..., :count] / weight
-        self._sum[..., : -count or None] = self._sum[..., count:].copy()
-        self._weight[: len(self._weight) - count] = self._weight[count:].copy()
-        self._sum[..., len(self._weight) - count :] = 0
-        self._weight[len(self._weight) - count :] = 0
-        self._filled -= count
-        dropped = min(self._before, count)
+    def _dropped(self, stems: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return stems without those samples that are before the song."""
+        dropped = min(self._before, stems.shape[-1])
         self._before -= dropped
-        return done[..., dropped:]
+        return stems[..., dropped:]
+
+
+def _divisor(weight: Waveform) -> Waveform:
+    """Return the weight that a weighted sum is divided by: 1 where it is 0, as is the sum there."""
+    return np.where(weight == 0, np.float32(1), weight)
 
 
 def triangle(length: int) -> Waveform:

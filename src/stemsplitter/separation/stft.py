@@ -52,7 +52,7 @@ class Stft:
         angle = 2 * np.pi * np.arange(n_fft) / n_fft
         self._window = 0.5 - 0.5 * np.cos(angle) if hann else np.ones(n_fft)
         scale = np.sqrt(n_fft) if normalized else 1.0
-        self._analysis = (self._window / scale).astype(np.float32)
+        self._analysis = (self._window * n_fft / scale).astype(np.float32)  # see `_rfft`
         self._synthesis = (self._window * scale / self._overlap()).astype(np.float32)
         self._parts = -(-n_fft // self.hop)  # frames that overlap
 
@@ -117,7 +117,7 @@ class Stft:
         """
         out = np.empty((channels, frames + self._parts - 1, self.hop), np.float32)
         for channel in range(channels):
-            for block in _blocks(frames):
+            for block in blocks(frames):
                 self._overlap_add(rows(channel, block), out[channel], block.start)
         return out.reshape(channels, -1)[:, : self.samples(frames)]
 
@@ -125,7 +125,7 @@ class Stft:
         frames = sliding_window_view(x, self.n_fft, axis=-1)[:, :: self.hop]
         windowed = np.empty((FRAMES_PER_BLOCK, self.n_fft), np.float32)
         for channel in range(len(x)):
-            for block in _blocks(frames.shape[1]):
+            for block in blocks(frames.shape[1]):
                 rows = frames[channel, block]
                 yield channel, block, np.multiply(rows, self._analysis, out=windowed[: len(rows)])
 
@@ -174,10 +174,12 @@ class CenteredStft:
 
 
 def _rfft(x: Waveform, out: Spectrum) -> Spectrum:
-    np.fft.rfft(x, out=out)  # type: ignore[arg-type]  # numpy's annotations know complex128 only
+    """Transform frames, divided by their length: without the division NumPy computes in double precision."""
+    np.fft.rfft(x, norm="forward", out=out)  # type: ignore[arg-type]  # numpy's annotations know complex128 only
     return out
 
 
-def _blocks(frames: int) -> Iterator[slice]:
+def blocks(frames: int) -> Iterator[slice]:
+    """Yield the blocks of ``frames`` frames, in order."""
     for start in range(0, frames, FRAMES_PER_BLOCK):
         yield slice(start, min(start + FRAMES_PER_BLOCK, frames))

@@ -18,7 +18,7 @@ from stemsplitter.separation.architectures.bandnet.network import BANDS, FEATURE
 from stemsplitter.separation.architectures.spectral import FRAMES, N_FFT, SpectralModel, VocalsMask
 from stemsplitter.separation.layouts import SIX_STEMS, absent_stems
 from stemsplitter.separation.runtimes import Runtime
-from stemsplitter.separation.stft import Spectrum, Waveform
+from stemsplitter.separation.stft import Spectrum, Waveform, blocks
 
 ALONE = (
     "The vocals are found by the built-in network alone, which is worse at it than Spleeter: "
@@ -26,10 +26,9 @@ ALONE = (
 )
 GIVEN: Final = ("vocals", "drums", "bass")
 """Stems that other models may have found."""
-POWER_SCALE = np.float32(4 / N_FFT) ** 2  # a sine at full scale has a power of 1
-HALF = np.float32(np.sqrt(0.5))
-# real and imaginary parts of a spectrum in each band; bins above the last band, at 11 kHz, have its mask
-PARTS = 2 * np.diff(np.append(bands.EDGES, N_FFT // 2 + 1))
+# A sine at full scale has a power of 1. Middle and side are those of `_middle_and_side`, without its factor of √½.
+POWER_SCALE = np.float32(0.5) * np.float32(4 / N_FFT) ** 2
+BINS_OF_BANDS = bands.WIDTHS.astype(int)
 
 Masks = NDArray[np.float32]
 
@@ -69,10 +68,9 @@ class BandNetModel(SpectralModel):
         spectrum = self._spectrum(mixture)
         given: dict[str, Spectrum] = {}
         if self._vocals is not None:
-            vocals = spectrum.copy()
-            self._vocals.apply(vocals)
-            given["vocals"] = _middle_and_side(vocals)
-        signals, logits = self._estimate(_middle_and_side(spectrum), given)
+            given["vocals"] = spectrum.copy()
+            self._vocals.apply(given["vocals"])
+        signals, logits = self._estimate(spectrum, given)
         masks = {signal: self._masks(signal, logits[signal]) for signal in signals}
         stems = np.zeros((len(self.stems), *mixture.shape), np.float32)
         *masked, last = (number for number in range(len(stems)) if number not in self._absent)
@@ -95,8 +93,8 @@ class BandNetModel(SpectralModel):
         Returns:
             The other stems. They and the given ones sum to the mixture.
         """
-        spectra = {name: _middle_and_side(self._spectrum(stem)) for name, stem in given.items()}
-        signals, logits = self._estimate(_middle_and_side(self._spectrum(mixture)), spectra)
+        spectra = {name: self._spectrum(stem) for name, stem in given.items()}
+        signals, logits = self._estimate(self._spectrum(mixture), spectra)
         stems = {name: np.zeros_like(mixture) for name in self.stems if name not in given}
         numbers = [self.stems.index(name) for name in stems]
         *masked, last = [number for number in numbers if number not in self._absent] or [numbers[-1]]
@@ -110,23 +108,18 @@ class BandNetModel(SpectralModel):
     def _estimate(
         self, mixture: Spectrum, given: dict[str, Spectrum]
     ) -> tuple[dict[int, Spectrum], NDArray[np.float32]]:
-        """Run the network on middle and side of the mixture, which is changed, and of given stems.
+        """Run the network on the spectra of the mixture and of given stems, left and right, which are changed.
 
-        Returns the signals, of which there is the rest, 0, and each given stem, and logits
+        Returns middle and side of the signals, of which there is the rest, 0, and each given stem, and logits
         ``[SHARED, stems, 2, FRAMES, BANDS]``.
         """
-        low = mixture[..., : bands.BINS]
-        power, cross = _power(low), low[0].real * low[1].real + low[0].imag * low[1].imag
-        for stem in given.values():
-            mixture -= stem
-        signals = {0: mixture} | {1 + GIVEN.index(name): stem for name, stem in given.items()}
-        powers = [
-            _power(signals[number][..., : bands.BINS]) if number in signals else None
-            for number in range(SIGNALS)
-        ]
-        features = bands.features(power, cross * POWER_SCALE, powers)
-        logits, _ = self._network(features[None])
-        return signals, logits.reshape(SHARED, len(self.stems), 2, FRAMES, BANDS)
+        stems = {1 + GIVEN.index(name): stem for name, stem in given.items()}
+        features = np.empty((1, FEATURES, FRAMES, BANDS), np.float32)
+        for block in blocks(FRAMES):  # a block stays in the cache
+            parts = {number: stem[:, block] for number, stem in stems.items()}
+            features[0, :, block] = _features(mixture[:, block], parts)
+        logits, _ = self._network(features)
+        return {0: mixture} | stems, logits.reshape(SHARED, len(self.stems), 2, FRAMES, BANDS)
 
     def _masks(self, signal: int, logits: NDArray[np.float32]) -> Masks:
         """Turn logits of a signal into masks, both ``[stems, 2, FRAMES, BANDS]``; absent stems have none."""
@@ -134,39 +127,53 @@ class BandNetModel(SpectralModel):
 
     def _masked(self, parts: list[tuple[Spectrum, Masks]], out: Waveform) -> Waveform:
         """Sum signals times their masks ``[2, FRAMES, BANDS]``, into ``out`` ``[2, segment]``."""
+        halved = [(signal, mask * np.float32(0.5)) for signal, mask in parts]  # see `_middle_and_side`
 
         def rows(channel: int, block: slice) -> Spectrum:
-            # as real numbers: a complex product with a real mask takes twice the time
-            masked = (
-                np.repeat(mask[channel, block], PARTS, axis=-1) * signal[channel, block].view(np.float32)
-                for signal, mask in parts
-            )
-            return reduce(iadd, masked).view(np.complex64)
+            products = (_product(signal[channel, block], mask[channel, block]) for signal, mask in halved)
+            return reduce(iadd, products).view(np.complex64)
 
         middle, side = self._unpadded(self._stft.inverse_of(rows, 2, FRAMES))
         np.add(middle, side, out=out[0])
         np.subtract(middle, side, out=out[1])
-        out *= HALF
         return out
 
 
 def softmax(logits: NDArray[np.float32], stems: list[int]) -> Masks:
-    """Return the masks of logits ``[S, …]``: those of ``stems`` sum to 1, the others are 0."""
-    masks = np.zeros_like(logits)
-    chosen = logits[stems]
-    chosen -= chosen.max(axis=0)
-    np.exp(chosen, out=chosen)
-    masks[stems] = chosen / chosen.sum(axis=0)
-    return masks
+    """Turn logits ``[S, 2, FRAMES, BANDS]`` into masks, in place: those of ``stems`` sum to 1, the others are 0."""
+    logits[[number for number in range(len(logits)) if number not in stems]] = -np.inf
+    for block in blocks(FRAMES):  # a block stays in the cache
+        part = logits[:, :, block]
+        part -= part.max(axis=0)
+        np.exp(part, out=part)
+        part /= part.sum(axis=0)
+    return logits
+
+
+def _features(mixture: Spectrum, given: dict[int, Spectrum]) -> NDArray[np.float32]:
+    """Compute the network's input ``[FEATURES, n, BANDS]`` of n frames of the mixture and of given stems.
+
+    Left and right of all spectra become middle and side, in place, and the mixture the rest.
+    """
+    for spectrum in (mixture, *given.values()):
+        _middle_and_side(spectrum)
+    middle, side = low = mixture[..., : bands.BINS]
+    power, cross = _power(low), middle.real * side.real + middle.imag * side.imag
+    for stem in given.values():
+        mixture -= stem
+    signals = {0: mixture} | given
+    powers = [
+        _power(signals[number][..., : bands.BINS]) if number in signals else None for number in range(SIGNALS)
+    ]
+    return bands.features(power, cross * POWER_SCALE, powers)
 
 
 def _middle_and_side(spectrum: Spectrum) -> Spectrum:
-    """Replace left and right by middle and side, in place."""
+    """Replace left and right by their sum and difference, in place: √2 times middle and side."""
     left, right = spectrum
     difference = left - right
     left += right
     right[...] = difference
-    spectrum *= HALF
     return spectrum
 
 
@@ -174,6 +181,23 @@ def _power(spectrum: Spectrum) -> NDArray[np.float32]:
     power: NDArray[np.float32] = spectrum.real**2 + spectrum.imag**2
     power *= POWER_SCALE
     return power
+
+
+def _product(spectrum: Spectrum, mask: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Multiply a spectrum ``[n, N_FFT / 2 + 1]`` by a mask ``[n, BANDS]``; return real and imaginary parts in turn.
+
+    Bins above the last band, at 11 kHz, have its mask.
+    """
+    # As real numbers: a complex product with a real mask takes twice the time. Pairs of them are repeated as one
+    # complex number, which takes half the time.
+    pairs = np.repeat(mask, 2, axis=-1).view(np.complex64)
+    parts, low = spectrum.view(np.float32), 2 * bands.BINS
+    product = np.empty_like(parts)
+    np.multiply(
+        parts[:, :low], np.repeat(pairs, BINS_OF_BANDS, axis=-1).view(np.float32), out=product[:, :low]
+    )
+    np.multiply(parts[:, low:], mask[:, -1:], out=product[:, low:])
+    return product
 
 
 def _read(path: Path) -> dict[str, NDArray[np.float32]]:
