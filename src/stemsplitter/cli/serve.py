@@ -40,7 +40,7 @@ def serve(
     """
     from stemsplitter import logs, stopping
     from stemsplitter.migrations.upgrade import upgrade
-    from stemsplitter.processes.api import check_port
+    from stemsplitter.processes.port import check_port
     from stemsplitter.processes.supervisor import Supervisor
     from stemsplitter.services import Services
     from stemsplitter.settings import load_settings

@@ -74,14 +74,18 @@ ROUTERS = (*OPEN, *PAGES)
 
 
 def install(app: FastAPI) -> None:
-    """Add the console to ``app``."""
+    """Add to ``app`` what the routes of the console raise and read."""
     errors.install(app)
     access.install(app)
-    for router in OPEN:
-        app.include_router(router, include_in_schema=False)
-    for router in PAGES:
-        app.include_router(
-            router,
+
+
+def include(router: APIRouter) -> None:
+    """Add the routes of the console to ``router``."""
+    for each in OPEN:
+        router.include_router(each, include_in_schema=False)
+    for each in PAGES:
+        router.include_router(
+            each,
             dependencies=[Depends(access.guard)],
             include_in_schema=False,
             max_body_size=MAX_FORM_BYTES,

@@ -1,11 +1,9 @@
 """The API process: it serves HTTP requests."""
 
-import errno
 import itertools
 import signal
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -13,12 +11,12 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from stemsplitter import logs, stopping, tracing
-from stemsplitter.errors import SettingsError
 from stemsplitter.files.temporary import remove_abandoned
 from stemsplitter.migrations.upgrade import upgrade
 from stemsplitter.probing import pool as probing
 from stemsplitter.processes.app import create_app
 from stemsplitter.processes.connections import ConnectionLimits, raise_file_limit
+from stemsplitter.processes.port import cannot_listen
 from stemsplitter.processes.running import published_url
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
@@ -26,7 +24,6 @@ from stemsplitter.worker.membership import API
 
 # time for running requests to finish when the process is stopped: a create takes up to 45 s
 GRACE_S = 50
-PORT_S = 5.0
 # longer than the keep-alive of proxies (60 s): the side that sends requests must close first
 KEEP_ALIVE_S = 75
 
@@ -109,25 +106,4 @@ def _serve(services: Services) -> None:
     except SystemExit as error:
         if server.started:
             raise
-        raise _cannot_listen(settings) from error
-
-
-def check_port(settings: Settings) -> None:
-    """Raise SettingsError if the server cannot listen; wait for another one that is stopping."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    deadline = time.monotonic() + PORT_S
-    while True:
-        try:
-            socket.create_server((settings.host, settings.port), family=family).close()
-            return
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE or time.monotonic() > deadline:
-                raise _cannot_listen(settings) from error
-        time.sleep(0.2)
-
-
-def _cannot_listen(settings: Settings) -> SettingsError:
-    return SettingsError(
-        f"The server cannot listen on {settings.host}:{settings.port}: choose another --port or --host, or stop the "
-        "program that listens there."
-    )
+        raise cannot_listen(settings) from error
