@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -24,10 +25,18 @@ def folder_storage(tmp_path: Path) -> Storage:
     return Storage((tmp_path / "files").as_uri(), b"k" * 32, "http://127.0.0.1:8000/")
 
 
+@cache
+def _opened(s3: str) -> Storage:
+    """The storage in the bucket of a server, opened once: the clients of S3 take a third of a second."""
+    with pytest.MonkeyPatch.context() as patched:
+        use(s3, patched)
+        return Storage(f"s3://{BUCKET}", b"k" * 32, "http://127.0.0.1:8000")
+
+
 @pytest.fixture
 def s3_storage(s3: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage]:
     use(s3, monkeypatch)
-    storage = Storage(f"s3://{BUCKET}", b"k" * 32, "http://127.0.0.1:8000")
+    storage = _opened(s3)
     yield storage
     for stored in list(storage.list_prefix()):
         storage.delete(stored.key)

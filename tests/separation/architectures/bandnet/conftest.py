@@ -13,7 +13,7 @@ from stemsplitter.separation.architectures.spleeter.model import SpleeterMask
 from stemsplitter.separation.layouts import SIX_STEMS
 
 FRAMES = 512
-SILENT = -100.0  # a logit whose mask is 0 beside one of 0
+SILENT = -1000.0  # a logit whose mask is 0 beside one of 0; less would be a denormal number, which is slow
 Logits = Callable[[np.ndarray], np.ndarray]
 
 
