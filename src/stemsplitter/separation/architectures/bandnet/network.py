@@ -63,10 +63,22 @@ class BandNet:
     def _linear(self, ops: Ops, name: str, x: Tensor) -> Tensor:
         return ops.linear(x, self._state[f"{name}.weight"], self._state[f"{name}.bias"])
 
+    def _along_bands(self, ops: Ops, name: str, x: Tensor) -> Tensor:
+        """Apply a fully connected layer along the bands of ``[batch, T, BANDS, C]``.
+
+        OpenVINO has the channels last, so that their transposition costs nothing; layers along the last axis would
+        copy all channels twice.
+        """
+        weight, bias = self._state[f"{name}.weight"], self._state[f"{name}.bias"]
+        y = ops.matmul(ops.constant(weight[None, None]), x)
+        return ops.relu(ops.add(y, ops.constant(bias[None, None, :, None])))
+
     def _block(self, ops: Ops, name: str, x: Tensor) -> Tensor:
         y = self._conv(ops, f"{name}.first", x)
-        narrow = ops.relu(self._linear(ops, f"{name}.frequency.down", y))
-        y = ops.add(y, ops.relu(self._linear(ops, f"{name}.frequency.up", narrow)))
+        by_band = ops.transpose(y, (0, 2, 3, 1))
+        narrow = self._along_bands(ops, f"{name}.frequency.down", by_band)
+        wide = self._along_bands(ops, f"{name}.frequency.up", narrow)
+        y = ops.add(y, ops.transpose(wide, (0, 3, 1, 2)))
         y = self._conv(ops, f"{name}.second", y)
         return ops.add(y, self._conv(ops, f"{name}.shortcut", x, active=False))
 
