@@ -92,7 +92,7 @@ def template_catalog() -> Catalog:
 
 
 def errors(source: str, others: re.Pattern[str] | None = None) -> Iterator[str]:
-    """Yield the messages of the errors that a module raises, and its other texts that match a pattern.
+    """Yield the messages of the errors and warnings of a module, and its other texts that match a pattern.
 
     The values of an f-string become {0}, {1} and so on.
     """
@@ -140,9 +140,13 @@ def _add(catalog: Catalog, text: str | Sequence[str], path: Path, context: str |
 
 
 def _is_error(function: ast.expr) -> bool:
-    """Return true for the class of an error, and for ``super().__init__`` in one."""
+    """Return true for the class of an error, for ``super().__init__`` in one, and for ``warnings.append``."""
     if isinstance(function, ast.Attribute):
-        return function.attr == "__init__" and isinstance(function.value, ast.Call)
+        owner = function.value
+        is_warning = "warnings" in (getattr(owner, "attr", ""), getattr(owner, "id", ""))
+        return (function.attr == "append" and is_warning) or (
+            function.attr == "__init__" and isinstance(owner, ast.Call)
+        )
     return isinstance(function, ast.Name) and function.id in ERROR_NAMES
 
 

@@ -41,9 +41,9 @@ def test_folder_as_a_table(folder: Path) -> None:
 def test_json_has_all_fields(folder: Path) -> None:
     done = CliRunner().invoke(app, ["analyze", str(folder / "chord.wav"), "--json"])
     song = json.loads(done.stdout)
-    assert list(song) == ["durationSeconds", "tuningCents", "tempo", "key", "chords"]
+    assert list(song) == ["durationSeconds", "warnings", "tuningCents", "tempo", "key", "chords"]
     assert AnalysisView.model_validate(song).model_dump(by_alias=True) == {
-        name: value for name, value in song.items() if name != "durationSeconds"
+        name: value for name, value in song.items() if name not in ("durationSeconds", "warnings")
     }
     assert (song["durationSeconds"], song["key"]["name"]) == (12, "A major")
     assert song["key"]["compatible"] == ["10B", "12B", "11A"]
@@ -59,6 +59,7 @@ def test_json_of_several_songs_is_a_list_with_files(folder: Path) -> None:
     assert silence == {
         "file": str(folder / "silence.wav"),
         "durationSeconds": 1,
+        "warnings": [],
         "tuningCents": None,
         "tempo": None,
         "key": None,
@@ -66,6 +67,18 @@ def test_json_of_several_songs_is_a_list_with_files(folder: Path) -> None:
     }
     failed = CliRunner().invoke(app, ["analyze", str(folder / "none.wav"), "--json"])
     assert (failed.exit_code, json.loads(failed.stdout)) == (1, [])
+
+
+def test_file_that_is_cut_short_is_analyzed_with_a_warning(folder: Path) -> None:
+    whole = (folder / "chord.wav").read_bytes()
+    cut = folder / "cut.wav"
+    cut.write_bytes(whole[: len(whole) // 2])
+    warning = "The file ends after 6 s although its header states 6 s more; it may be cut short."
+    done = CliRunner().invoke(app, ["analyze", str(cut)])
+    assert done.exit_code == 0 and "A major" in done.stdout
+    assert f"warning: cut.wav: {warning}" in done.stderr
+    done = CliRunner().invoke(app, ["analyze", str(cut), "--json"])
+    assert json.loads(done.stdout)["warnings"] == [warning]
 
 
 def test_tags_are_written_to_copies(folder: Path) -> None:

@@ -161,6 +161,21 @@ def test_analysis_shows_its_figures(services: Services, browser: Browser, accoun
     assert "No clear key" in text and "Half or double" not in text
 
 
+def test_damage_of_the_source_is_shown(services: Services, browser: Browser, account_id: str) -> None:
+    processing = {
+        "seconds": 1,
+        "drumsApart": False,
+        "warnings": ["The file ends inside a packet; it may be cut short."],
+    }
+    for path, job in (
+        ("/tools/key-finder", add_analysis(services, account_id, processing=processing)),
+        (PITCH, add_effect(services, account_id, "audio", processing=processing)),
+    ):
+        assert "it may be cut short." in browser.get(f"{path}/{job}").text
+        german = browser.get(f"{path}/{job}", headers={"Accept-Language": "de"}).text
+        assert "vielleicht ist sie abgeschnitten." in german
+
+
 def test_results_are_played_and_downloaded(services: Services, browser: Browser, account_id: str) -> None:
     changed = f"{PITCH}/{add_effect(services, account_id, 'audio')}"
     isolated = (

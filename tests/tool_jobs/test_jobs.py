@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,10 +10,14 @@ import pytest
 from fastapi.testclient import TestClient
 from sqlalchemy import select
 
+from stemsplitter.links import FetchedLink
+from stemsplitter.links.sites import Link
 from stemsplitter.services import Services
 from stemsplitter.tool_jobs import service as tool_service
 from stemsplitter.tool_jobs.models import SpeechJob, ToolJob
 from stemsplitter.webhooks.models import WebhookEvent
+from tests.acceptance.songs import encode
+from tests.services import upload_file
 
 from .conftest import RATE, Create, HerePool, Send, data, fetched, loudest_hertz, refusal, sine
 
@@ -139,6 +144,53 @@ def test_silence_and_a_sample_are_audio(
     job = data(client.get(f"{ANALYSES}/{job_id}"))
     assert (job["status"], job["key"], job["tempo"], job["creditsUsed"]) == ("succeeded", None, None, 1)
     assert data(client.get(f"{EFFECTS}/{effect}"))["status"] == "succeeded"
+
+
+def test_file_that_is_cut_short_is_used_with_a_warning(
+    client: TestClient, services: Services, account: str, tmp_path: Path, work: Callable[[], int]
+) -> None:
+    whole = encode(tmp_path / "whole.flac", sine(440, 4), RATE, "flac").read_bytes()
+    jobs = []
+    for path, body in ((ANALYSES, {}), (EFFECTS, {"effect": "nightcore"})):
+        source = upload_file(services, account, "Lied.flac", whole[: len(whole) // 2])
+        jobs.append(f"{path}/{data(client.post(path, json=body | {'input': source}))['id']}")
+    assert data(client.get(jobs[0]))["warnings"] == []
+    assert work() == 2
+    for job in map(data, map(client.get, jobs)):
+        assert job["status"] == "succeeded" and job["durationSeconds"] < 4
+        assert "although its header states" in job["warnings"][-1]
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("https://soundcloud.com/band/sets/album", "This link leads to a playlist or a channel"),
+        ("https://soundcloud.com/band/private", "shows this track only to some of its users"),
+        ("https://soundcloud.com/band/live", "This is a live stream"),
+    ],
+)
+@pytest.mark.parametrize("body", [{}, {"effect": "nightcore"}])
+def test_link_that_cannot_be_fetched_costs_nothing(
+    client: TestClient,
+    services: Services,
+    balance: Callable[[], int],
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    message: str,
+    body: dict[str, str],
+) -> None:
+    links = services.links
+    settings = services.settings.model_copy(update={"links": ("soundcloud",)})
+    monkeypatch.setattr(links, "_settings", settings)
+
+    def fetch(link: Link, *_: object) -> FetchedLink:
+        raise links._refused(link, {"refused": link.url.rpartition("/")[2]}, [])
+
+    monkeypatch.setattr(links, "_fetch", fetch)
+    path = EFFECTS if body else ANALYSES
+    status, _, said = refusal(client.post(path, json=body | {"input": {"type": "link", "url": url}}))
+    assert status == 422 and message in said and said.endswith(".")
+    assert balance() == BALANCE
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ class Analysis:
         tempo: None if nothing repeats.
         beats: times in seconds, steady around the tempo; empty without a tempo.
         chords: in order; none where the harmony is unclear.
+        warnings: sentences about damage of the song.
     """
 
     seconds: float
@@ -37,6 +38,7 @@ class Analysis:
     tempo: TempoEstimate | None
     beats: tuple[float, ...]
     chords: tuple[Chord, ...]
+    warnings: tuple[str, ...] = ()
 
 
 class Analyzer:

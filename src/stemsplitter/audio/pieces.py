@@ -40,28 +40,31 @@ class Damage:
 
     def sentences(self, seconds: float) -> list[str]:
         """Format the warnings; ``seconds`` is the decoded length."""
-        said = []
-        if self.packets or self.silence_s:
-            silent = (
-                f"{self.silence_s:.2g} s of it are silent"
-                if self.silence_s
-                else "what could be decoded is used"
+        warnings: list[str] = []
+        if self.silence_s:
+            warnings.append(
+                f"The file is damaged (bad packets: {self.packets}); {self.silence_s:.2g} s of it are silent."
             )
-            said.append(f"The file is damaged (bad packets: {self.packets}); {silent}.")
+        elif self.packets:
+            warnings.append(
+                f"The file is damaged (bad packets: {self.packets}); what could be decoded is used."
+            )
         if self.skipped_bytes:
-            said.append(f"The file is damaged: {self.skipped_bytes} bytes that are not audio were skipped.")
+            warnings.append(
+                f"The file is damaged: {self.skipped_bytes} bytes that are not audio were skipped."
+            )
         if self.unused_bytes:
-            said.append(
+            warnings.append(
                 f"{self.unused_bytes} bytes follow the audio that the header states; they are not used."
             )
         if self.missing_s:
-            said.append(
+            warnings.append(
                 f"The file ends after {seconds:.3g} s although its header states {self.missing_s:.2g} s more; it may "
                 "be cut short."
             )
         elif self.is_cut:
-            said.append("The file ends inside a packet; it may be cut short.")
-        return said
+            warnings.append("The file ends inside a packet; it may be cut short.")
+        return warnings
 
 
 @dataclass(frozen=True)

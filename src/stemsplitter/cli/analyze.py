@@ -110,11 +110,17 @@ def _print(done: list[tuple[Path, "Analysis"]], as_json: bool, is_one: bool) -> 
     from stemsplitter.library.analyzing import to_data
 
     if as_json:
-        objects = [{"durationSeconds": ceil(each.seconds), **to_data(each)} for _, each in done]
+        objects = [
+            {"durationSeconds": ceil(each.seconds), "warnings": list(each.warnings), **to_data(each)}
+            for _, each in done
+        ]
         named = [{"file": str(song), **data} for (song, _), data in zip(done, objects, strict=True)]
         print_json(objects[0] if is_one and objects else named)
     elif done:
         print_rows(_COLUMNS, [_row(song, analysis) for song, analysis in done], as_json=False)
+        for song, analysis in done:
+            for warning in analysis.warnings:
+                print_message(f"warning: {printable(song.name)}: {warning}")
 
 
 def _row(song: Path, analysis: "Analysis") -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ def analyze_song(
             analyzer.process(block, next(beats, None) if beats is not None else None)
             if progress is not None:
                 progress(Progress.so_far(song.samples / song.info.sample_rate, song.info.seconds, started))
-        return analyzer.finish()
+        return replace(analyzer.finish(), warnings=tuple(song.warnings))
 
 
 def analyze_stems(stems: Mapping[str, Path]) -> Analysis:

@@ -22,6 +22,7 @@ SOCKET_SECONDS = 10
 _REPORT_BYTES = 1 << 20
 # of messages of yt-dlp's extractors, which have no codes; the first match counts
 _REASONS = (
+    ("refused", re.compile(r"not a bot", re.I)),
     ("large", re.compile(r"file too large", re.I)),
     ("live", re.compile(r"\blive\b|premiere|will begin", re.I)),
     ("private", re.compile(r"private|sign in|log ?in|members|registered users|confirm your age", re.I)),

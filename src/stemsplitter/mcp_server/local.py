@@ -50,7 +50,8 @@ class Local:
     def analyze(self, song: str, report: Report) -> Outcome:
         """Analyze key, tuning and tempo of a song."""
         analysis = analyze_song(song)
-        return Outcome(details={"seconds": round(analysis.seconds, 3), **to_data(analysis)})
+        details = {"seconds": round(analysis.seconds, 3), **to_data(analysis)}
+        return Outcome(details={**details, "warnings": list(analysis.warnings)})
 
     def transform(
         self, song: str, folder: Path, effect: str, parameters: dict[str, Any], format: str, report: Report

@@ -62,6 +62,7 @@ class ToolEndings(JobEndings):
             if is_failed
             else None,
             "metadata": job.user_metadata,
+            "warnings": (job.processing or {}).get("warnings", []),
         }
 
     def _outputs(self, job: ToolJob) -> dict[str, str] | None:

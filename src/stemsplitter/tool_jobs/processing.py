@@ -38,7 +38,11 @@ class ToolProcessor(JobProcessor):
         values: dict[str, Any] = {
             "outputs": outputs,
             "analysis": made.analysis,
-            "processing": {"seconds": made.seconds, "drumsApart": made.drums_apart},
+            "processing": {
+                "seconds": made.seconds,
+                "drumsApart": made.drums_apart,
+                "warnings": list(made.warnings),
+            },
         }
         if not job.source_key:
             values["duration_seconds"] = max(math.ceil(made.audio_seconds), 1)

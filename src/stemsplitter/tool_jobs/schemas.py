@@ -156,6 +156,9 @@ class ToolJobView(JobView):
     updated_at: Time
     progress: int = Field(ge=0, le=100, description="Percent; never decreases.")
     expires_at: Time = Field(description="Time at which its files are deleted.")
+    warnings: list[str] = Field(
+        default=[], description="Sentences about damage of the source, such as a file that is cut short."
+    )
     credits_refunded: Refunded = None
     test: IsTest = None
 

@@ -65,13 +65,15 @@ class ToolRequest:
 @dataclass(frozen=True)
 class ToolResult:
     """Result of a tool: the written files by name, the analysis, the processing time in ``seconds``, the length of the
-    audio in ``audio_seconds`` (0 where it is that of the source), and whether drums were transformed apart."""
+    audio in ``audio_seconds`` (0 where it is that of the source), whether drums were transformed apart, and sentences
+    about damage of the source."""
 
     outputs: dict[str, str]
     seconds: float
     analysis: dict[str, Any] | None = None
     audio_seconds: float = 0.0
     drums_apart: bool = False
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -38,14 +38,12 @@ def run_tool(request: Message, send_progress: Callable[[float], None], stop: Cal
     return {"seconds": round(time.perf_counter() - started, 3), **result}
 
 
-def analyze(source: str, drums: str | None, on_progress: OnProgress | None = None) -> dict[str, Any]:
-    """Return tempo, key and tuning of a song as data for JSON. Drums of another sample rate are not used."""
-    beats = Path(drums) if drums and _rate(source) == _rate(drums) else None
-    return to_data(analyze_song(source, beats, progress=on_progress))
-
-
 def _analyze(request: Message, on_progress: OnProgress) -> Message:
-    return {"outputs": {}, "analysis": analyze(request["source"], request["drums"], on_progress)}
+    source, drums = request["source"], request["drums"]
+    # drums of a song whose sample rate was limited are not used
+    beats = Path(drums) if drums and _rate(source) == _rate(drums) else None
+    found = analyze_song(source, beats, progress=on_progress)
+    return {"outputs": {}, "analysis": to_data(found), "warnings": found.warnings}
 
 
 def _effect(request: Message, on_progress: OnProgress) -> Message:
@@ -53,7 +51,7 @@ def _effect(request: Message, on_progress: OnProgress) -> Message:
     if effect == "voice_isolator":
         paths = {name: _path(request, name) for name in ("voice", "noise")}
         networks = load_networks(ModelStore(), threads=1)  # two are hardly faster and use a quarter more
-        isolate_voice(
+        isolated = isolate_voice(
             request["source"],
             paths["voice"],
             paths["noise"],
@@ -61,7 +59,10 @@ def _effect(request: Message, on_progress: OnProgress) -> Message:
             format=request["format"],
             progress=on_progress,
         )
-        return {"outputs": {name: str(path) for name, path in paths.items()}}
+        return {
+            "outputs": {name: str(path) for name, path in paths.items()},
+            "warnings": isolated.warnings,
+        }
     change = _transformation(effect, given)
     path = _path(request, "audio")
     drums = Path(request["drums"]) if request["drums"] and change.drums_apart else None
@@ -70,7 +71,12 @@ def _effect(request: Message, on_progress: OnProgress) -> Message:
     made = transform(
         request["source"], path, change, format=request["format"], drums=drums, progress=on_progress
     )
-    return {"outputs": {"audio": str(path)}, "audio_seconds": made.seconds, "drums_apart": made.drums_apart}
+    return {
+        "outputs": {"audio": str(path)},
+        "audio_seconds": made.seconds,
+        "drums_apart": made.drums_apart,
+        "warnings": made.warnings,
+    }
 
 
 def _transformation(effect: str, given: dict[str, Any]) -> Transformation:

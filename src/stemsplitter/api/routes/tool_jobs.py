@@ -25,6 +25,7 @@ COMMON: Mapping[str, Any] = {
     "updatedAt": "2026-05-03T10:20:36.512Z",
     "progress": 100,
     "expiresAt": "2026-05-10T10:20:30.000Z",
+    "warnings": [],
 }
 JobId = Annotated[str, Path(pattern=ID)]
 
