@@ -28,6 +28,7 @@ import numpy as np
 import soundfile
 import soxr
 
+from stemsplitter.analysis import Key
 from training.composer import compose
 from training.effects import master, mp3_round_trip, process
 from training.effects.dynamics import active_level, amplitude
@@ -87,6 +88,7 @@ def render(job: Job) -> Path:
         about = {
             "style": song.style,
             "tempo": song.tempo,
+            "key": Key(song.tonic, song.mode).name,
             "seconds": song.seconds,
             "seed": [job.seed, job.number],
             "split": job.split,

@@ -55,12 +55,16 @@ class Song:
     Attributes:
         style: rock, pop, metal, funk, electronic, ballad, jazz, reggae, country.
         tempo: quarter notes a minute.
+        tonic: pitch class of the key, 0 = C.
+        mode: major or minor; another scale counts as the one with its third.
         seconds: length, with the last notes' decay.
         parts: the players, at most one of each stem and role.
     """
 
     style: str
     tempo: float
+    tonic: int
+    mode: str
     seconds: float
     parts: tuple[Part, ...]
 

@@ -4,6 +4,7 @@ They sound like no band, but their notes begin when those of a song do, with all
 enough to learn tempi from, and hundreds of times as cheap as `training.render`.
 """
 
+from collections.abc import Collection
 from typing import Final
 
 import numpy as np
@@ -19,15 +20,24 @@ KICKS, TOMS = (35, 36), (41, 43, 45, 47, 48, 50)
 SNARES, SHORT = (37, 38, 39, 40), (42, 44, 54, 56)
 
 
-def sketch(song: Song, random: np.random.Generator) -> tuple[_Wave, _Wave]:
-    """Return the song and its drums, mono at 22.05 kHz."""
+def sketch(
+    song: Song, random: np.random.Generator, *, cents: float = 0, overdriven: Collection[Part] = ()
+) -> tuple[_Wave, _Wave]:
+    """Return the song and its drums, mono at 22.05 kHz.
+
+    ``cents`` is the deviation of its tuning; overdriven parts have the overtones and difference tones of a distorted
+    guitar.
+    """
     count = int(song.seconds * RATE) + int(LONGEST * RATE) + 1
     stems = {"drums": np.zeros(count, np.float32), "rest": np.zeros(count, np.float32)}
     for part in song.parts:
         level = 10 ** (random.uniform(-10, 4) / 20)
         wave = np.zeros(count, np.float32)
-        _drums(part, wave, random) if part.stem == "drums" else _tones(part, wave, random)
+        _drums(part, wave, random) if part.stem == "drums" else _tones(part, wave, random, cents)
         spread = float(wave.std()) + 1e-6
+        if part in overdriven:
+            wave = np.tanh(wave * np.float32(4 / spread))
+            spread = 1.0
         stems["drums" if part.stem == "drums" else "rest"] += np.float32(0.1 * level / spread) * wave
     noise = 10 ** (random.uniform(-75, -45) / 20) * random.standard_normal(count)
     mixture = stems["drums"] + stems["rest"] + noise.astype(np.float32)
@@ -90,7 +100,7 @@ def _bright(noise: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.convolve(noise, [-0.25, 0.5, -0.25], "same")
 
 
-def _tones(part: Part, wave: _Wave, random: np.random.Generator) -> None:
+def _tones(part: Part, wave: _Wave, random: np.random.Generator, cents: float = 0) -> None:
     """Add notes of one timbre: harmonics with a slope, an attack, and a decay or none."""
     at = np.arange(int(LONGEST * RATE)) / RATE
     slope, partials = random.uniform(0.8, 2.2), int(random.integers(2, 9))
@@ -101,7 +111,7 @@ def _tones(part: Part, wave: _Wave, random: np.random.Generator) -> None:
     waves: dict[int, _Wave] = {}
     for note in part.notes:
         if note.pitch not in waves:
-            hertz = 440 * 2 ** ((note.pitch - 69) / 12)
+            hertz = 440 * 2 ** ((note.pitch - 69 + cents / 100) / 12)
             numbers = [n for n in range(1, partials + 1) if n * hertz < RATE / 2.2]
             sound = sum(np.sin(2 * np.pi * n * hertz * at + n) / n**slope for n in numbers)
             waves[note.pitch] = np.asarray(sound * envelope, np.float32)

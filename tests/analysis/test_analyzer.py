@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from stemsplitter.analysis import Analysis, Analyzer, Key
+from stemsplitter.analysis.keys import estimate_key
 
 RATE = 44_100
 
@@ -139,6 +140,25 @@ def test_noise_has_no_clear_key_and_no_tempo() -> None:
     analysis = analyze(np.random.default_rng(0).standard_normal((1, 8000 * 6)).astype(np.float32), rate=8000)
     assert analysis.key is not None and not analysis.key.is_clear
     assert analysis.tempo is None
+
+
+def test_drums_have_no_clear_key() -> None:
+    key = analyze(band(110)).key
+    assert key is not None and not key.is_clear
+
+
+def test_transposed_song_has_the_transposed_key() -> None:
+    random = np.random.default_rng(2)
+    classes = random.random((80, 24))
+    first = estimate_key(classes)
+    for steps in range(1, 12):
+        turned = np.concatenate(
+            [np.roll(half, steps, axis=1) for half in np.split(classes, 2, axis=1)], axis=1
+        )
+        found = estimate_key(turned)
+        assert first is not None and found is not None
+        assert found.key == Key((first.key.tonic + steps) % 12, first.key.mode)
+        assert found.confidence == pytest.approx(first.confidence)
 
 
 def test_an_empty_stream_has_nothing() -> None:

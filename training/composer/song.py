@@ -69,7 +69,8 @@ def compose(random: np.random.Generator) -> Song:
     heard = arrangement(players, plan, random)
     parts = _parts(sheet, players, heard, time, manner, random)
     seconds = float(time.times[len(sheet.bars)]) + TAIL
-    return Song(style, tempo, seconds, parts)
+    mode = "major" if 4 in sheet.scale else "minor"
+    return Song(style, tempo, sheet.key, mode, seconds, parts)
 
 
 def _sheet(

@@ -11,6 +11,7 @@ from stemsplitter.analysis.keys import KeyEstimate, estimate_key
 from stemsplitter.analysis.onsets import Onsets
 from stemsplitter.analysis.pitches import Pitches
 from stemsplitter.analysis.tempo import TempoEstimate, estimate_tempo
+from stemsplitter.analysis.tonality import pooled
 from stemsplitter.audio.resample import Resampler
 
 Samples = npt.NDArray[np.float32]
@@ -80,13 +81,15 @@ class Analyzer:
         tempo = estimate_tempo(curves, self._onsets.frames_per_second)
         beats = find_beats(curves, self._onsets.frames_per_second, tempo.bpm) if tempo else np.zeros(0)
         frames, tuning = self._pitches.frames()
-        key = estimate_key(Pitches.mean(frames))
+        key = estimate_key(pooled(frames, self._pitches.bass(tuning)))
         seconds = self._samples / self._rate
         if self._harmony is not None:
             self._harmony_pitches.push(self._harmony.flush()[0])
             frames, _ = self._harmony_pitches.frames()
         times = beats.tolist()
-        chords = estimate_chords(frames, self._pitches.frames_per_second, times, seconds)
+        chords = estimate_chords(
+            frames, self._pitches.frames_per_second, times, seconds, key.key if key else None
+        )
         return Analysis(seconds, key, 100 * tuning, tempo, tuple(times), chords)
 
     def _measure(self, samples: Samples) -> None:

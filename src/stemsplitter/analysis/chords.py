@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from stemsplitter.analysis.keys import Key, estimate_key
-from stemsplitter.analysis.pitches import Classes, Pitches
+from stemsplitter.analysis.keys import Key
+from stemsplitter.analysis.pitches import Classes
 
 # weights of root, third and fifth; a chord's notes are not equally strong
 _TRIADS = {"major": ((0, 1.0), (4, 0.8), (7, 0.9)), "minor": ((0, 1.0), (3, 0.8), (7, 0.9))}
@@ -38,7 +38,7 @@ _STATES = tuple(Key(root, mode) for mode in _TRIADS for root in range(12))
 
 
 def estimate_chords(
-    frames: Classes, frames_per_second: float, beats: Sequence[float], seconds: float
+    frames: Classes, frames_per_second: float, beats: Sequence[float], seconds: float, key: Key | None = None
 ) -> tuple[Chord, ...]:
     """Estimate the chords of a song; where there is none, there is a gap.
 
@@ -53,12 +53,13 @@ def estimate_chords(
         frames: strengths of C to B of harmonic instruments, without drums and vocals, ``[T, 12]``.
         beats: their times in seconds; without any, chords change at multiples of half a second.
         seconds: length of the song.
+        key: of the song, if it is known.
     """
     edges = _edges(beats, seconds)
     if not len(frames) or len(edges) < 2 or not frames.any():
         return ()
     classes = _of_segments(frames**_POWER, np.rint(edges * frames_per_second).astype(np.intp))
-    states = _likeliest(_correlations(classes) + _OF_KEY * _of_key(frames))
+    states = _likeliest(_correlations(classes) + _OF_KEY * _of_key(key))
     chords: list[Chord] = []
     for number, state in enumerate(states):
         start, end = float(edges[number]), float(edges[number + 1])
@@ -106,13 +107,10 @@ def _correlations(classes: Classes) -> npt.NDArray[np.float64]:
     return np.concatenate([found, none], axis=1)
 
 
-def _of_key(frames: Classes) -> npt.NDArray[np.float64]:
-    """Return 1 for each state that is a triad of the song's key, or the major dominant of a minor key, else 0."""
-    classes = Pitches.mean(frames)
-    estimate = estimate_key(classes) if np.ptp(classes) > 1e-6 else None
-    if estimate is None:
+def _of_key(key: Key | None) -> npt.NDArray[np.float64]:
+    """Return 1 for each state that is a triad of the key, or the major dominant of a minor key, else 0."""
+    if key is None:
         return np.zeros(len(_STATES) + 1)
-    key = estimate.key
     major = key.tonic if key.mode == "major" else key.tonic + 3
     triads = {Key((major + step) % 12, "major") for step in (0, 5, 7)}
     triads |= {Key((major + step) % 12, "minor") for step in (2, 4, 9)}

@@ -1,10 +1,15 @@
-"""Key from the strengths of the pitch classes."""
+"""Key from the strengths of the pitch classes, the bass and the chords."""
 
+import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from stemsplitter.analysis.pitches import Classes
+from stemsplitter.analysis.tonality import features
+
+WEIGHTS = Path(__file__).parent / "weights" / "key.npz"
 
 _NAMES = {
     "major": ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B"),
@@ -29,17 +34,18 @@ _SOURCES = {
 
 
 def _mean(profiles: tuple[tuple[float, ...], ...]) -> Classes:
-    """Return the mean of profiles of equal spread."""
+    """Return the mean of profiles of equal spread, centered and of length 1."""
     each = np.array(profiles)
     scaled = (each - each.mean(axis=1, keepdims=True)) / each.std(axis=1, keepdims=True)
-    return np.asarray(scaled.mean(axis=0))
+    mean = scaled.mean(axis=0)
+    return np.asarray(mean / np.linalg.norm(mean))
 
 
 # together they are better than each
-_PROFILES = {mode: _mean(profiles) for mode, profiles in _SOURCES.items()}
-# Limits of a clear key: nine in ten songs are above both, noise and most drums alone below the second.
-_LEAST_CONTRAST = 0.08  # spread of the pitch classes by their mean; a minute of noise is below
-_LEAST_CORRELATION = 0.66
+_PROFILES = np.stack([_mean(_SOURCES[mode]) for mode in _NAMES])
+_CORRELATION = 6.0  # logarithm of the probability, per unit of correlation with a profile
+# of both likeliest keys together; 94 % of rendered songs are above, and 15 % of songs without a key
+_LEAST_CONFIDENCE = 0.6
 _TONICS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 _ACCIDENTALS = {"": 0, "#": 1, "b": -1}
 _BETWEEN = 0.25  # semitones from a key, beyond which the name of a key would mislead
@@ -78,10 +84,9 @@ class Key:
 
 @dataclass(frozen=True)
 class KeyEstimate:
-    """The likeliest key, the second, and the confidence, 0 to 1.
+    """The likeliest key, the second, and the confidence, 0 to 1: the probability that this is the key.
 
-    ``is_clear`` is False where no key stands out: drums, noise, atonal music. The confidence is the correlation with
-    the key's profile, weighted by its lead over the second key; it orders songs only roughly.
+    ``is_clear`` is False where no key stands out: drums, noise, atonal music.
     """
 
     key: Key
@@ -91,22 +96,50 @@ class KeyEstimate:
 
 
 def estimate_key(classes: Classes) -> KeyEstimate | None:
-    """Estimate the key from the strengths of C to B ``[12]``; None for silence.
+    """Estimate the key from strengths of :func:`~stemsplitter.analysis.tonality.pooled`; None for silence.
 
-    It is the key whose profile correlates most with them (Krumhansl, "Cognitive foundations of musical pitch", 1990).
+    A small network judges the song from each tonic, beside the correlation with the key's profile (Krumhansl,
+    "Cognitive foundations of musical pitch", 1990). `docs/model-card.md` describes it.
     """
-    if not classes.any():
+    if not classes[:, :12].any():
         return None
-    correlations = {
-        Key(tonic, mode): float(np.corrcoef(np.roll(profile, tonic), classes)[0, 1])
-        for mode, profile in _PROFILES.items()
-        for tonic in range(12)
-    }
-    first, second = sorted(correlations, key=lambda key: -correlations[key])[:2]
-    best, lead = correlations[first], correlations[first] - correlations[second]
-    contrast = float(classes.std() / classes.mean())
-    confidence = float(np.clip(best, 0, 1) * np.clip(0.5 + 5 * lead, 0, 1))
-    return KeyEstimate(first, second, confidence, contrast > _LEAST_CONTRAST and best > _LEAST_CORRELATION)
+    scores = score(features(classes))
+    probabilities = np.exp(scores - scores.max())
+    probabilities /= probabilities.sum()
+    first, second = (divmod(int(number), 12) for number in np.argsort(-probabilities, axis=None)[:2])
+    names = tuple(_NAMES)
+    sure = probabilities[first] + probabilities[second]
+    return KeyEstimate(
+        Key(first[1], names[first[0]]),
+        Key(second[1], names[second[0]]),
+        float(probabilities[first]),
+        bool(sure > _LEAST_CONFIDENCE),
+    )
+
+
+def score(seen: Classes) -> Classes:
+    """Return the score of the major and the minor key on each tonic ``[2, 12]`` from the features ``[12, 48]``."""
+    values = seen
+    for number, (weight, bias) in enumerate(_layers()):
+        values = (np.tanh(values) if number else values) @ weight + bias
+    return np.asarray(values.T + profile_scores(seen))
+
+
+def profile_scores(seen: Classes) -> Classes:
+    """Return the share of the profiles in the score ``[2, 12]``."""
+    means = seen[:, :12]
+    centered = means - means.mean(axis=1, keepdims=True)
+    scaled = centered / (np.linalg.norm(centered, axis=1, keepdims=True) + 1e-9)
+    return np.asarray(_CORRELATION * _PROFILES @ scaled.T)
+
+
+@functools.cache
+def _layers() -> tuple[tuple[Classes, Classes], ...]:
+    with np.load(WEIGHTS) as file:
+        return tuple(
+            (file[f"weight{n}"].astype(np.float64), file[f"bias{n}"].astype(np.float64))
+            for n in range(len(file.files) // 2)
+        )
 
 
 def transposed(name: str, semitones: float) -> str:
@@ -123,3 +156,11 @@ def transposed(name: str, semitones: float) -> str:
     if tonic is None or root[1:] not in _ACCIDENTALS or abs(semitones - steps) > _BETWEEN:
         return ""
     return Key((tonic + _ACCIDENTALS[root[1:]] + steps) % 12, mode).short
+
+
+def parse_key(name: str) -> Key:
+    """Return the key of a name such as ``F# minor``. Raises KeyError if it is none."""
+    root, _, mode = name.partition(" ")
+    if mode not in _NAMES:
+        raise KeyError(name)
+    return Key((_TONICS[root[:1]] + _ACCIDENTALS[root[1:]]) % 12, mode)

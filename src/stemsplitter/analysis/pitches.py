@@ -10,6 +10,7 @@ _LOW_HZ, _HIGH_HZ = 55.0, 3500.0
 _STEPS = 10  # per semitone
 _HARMONICS, _DECAY, _POWER = 4, 0.6, 0.5
 _LEAST = 1e-3  # of the largest peak of a frame
+_BASS_HZ = 250.0
 _REACH = 0.25  # semitones from a pitch class; what is between two says little about the key
 
 Classes = npt.NDArray[np.float64]
@@ -28,6 +29,7 @@ class Pitches:
         self._framer = Framer(SIZE, HOP)
         self._window = np.hanning(SIZE).astype(np.float32)
         self._frames: list[npt.NDArray[np.float32]] = []
+        self._bass: list[npt.NDArray[np.float16]] = []
         self._deviation = 0j
 
     def push(self, block: Samples) -> None:
@@ -43,21 +45,13 @@ class Pitches:
         if not self._frames or not self._deviation:
             return np.zeros((0, 12)), 0.0
         tuning = float(np.angle(self._deviation) / (2 * np.pi))
-        steps = np.arange(12 * _STEPS) / _STEPS - tuning
-        distance = (steps[:, None] - np.arange(12) + 6) % 12 - 6
-        weight = np.cos(np.pi / 2 * np.clip(distance / _REACH, -1, 1)) ** 2
-        return np.roll(np.concatenate(self._frames) @ weight, 9, axis=1), tuning  # from A to C
+        return _classes(np.concatenate(self._frames), tuning), tuning
 
-    @staticmethod
-    def mean(strength: Classes) -> Classes:
-        """Return the mean strengths of C to B, at most 1, from those of :meth:`frames`."""
-        if not len(strength):
-            return np.zeros(12)
-        total = strength.sum(axis=1, keepdims=True)
-        # quiet frames count less; loud ones do not count more
-        loudness = np.minimum(1, total / (np.median(total) + 1e-9))
-        mean = (strength / (total + 1e-9) * loudness).mean(axis=0)
-        return np.asarray(mean / (mean.max() + 1e-12))
+    def bass(self, tuning: float) -> Classes:
+        """Return the strengths of C to B below 250 Hz ``[T, 12]``, without harmonics; after :meth:`frames`."""
+        if not self._bass or not self._deviation:
+            return np.zeros((0, 12))
+        return _classes(np.concatenate(self._bass).astype(np.float32), tuning)
 
     def _measure(self, frames: Samples) -> None:
         first, last = int(_LOW_HZ * SIZE / self._rate), int(_HIGH_HZ * SIZE / self._rate)
@@ -73,9 +67,23 @@ class Pitches:
         weight = np.exp(_POWER * (center - 0.25 * (left - right) * shift))
         self._deviation += complex((weight * np.exp(2j * np.pi * semitone)).sum())
         folded = np.zeros(len(frames) * 12 * _STEPS)
+        place = np.rint(semitone * _STEPS).astype(np.intp) % (12 * _STEPS)
+        low = np.nonzero(semitone < 12 * np.log2(_BASS_HZ / 440))[0]
+        bass = np.bincount(
+            frame[low] * 12 * _STEPS + place[low], np.minimum(weight[low], 1e4), minlength=len(folded)
+        )
+        self._bass.append(bass.reshape(len(frames), -1).astype(np.float16))
         for harmonic in range(1, _HARMONICS + 1):
             place = np.rint((semitone - 12 * np.log2(harmonic)) * _STEPS).astype(np.intp) % (12 * _STEPS)
             folded += np.bincount(
                 frame * 12 * _STEPS + place, weight * _DECAY ** (harmonic - 1), minlength=len(folded)
             )
         self._frames.append(folded.reshape(len(frames), -1).astype(np.float32))
+
+
+def _classes(steps: npt.NDArray[np.float32], tuning: float) -> Classes:
+    """Return the strengths of C to B of those of the steps from A on."""
+    place = np.arange(12 * _STEPS) / _STEPS - tuning
+    distance = (place[:, None] - np.arange(12) + 6) % 12 - 6
+    weight = np.cos(np.pi / 2 * np.clip(distance / _REACH, -1, 1)) ** 2
+    return np.asarray(np.roll(steps @ weight, 9, axis=1))  # from A to C
