@@ -36,3 +36,12 @@ class Framer:
             padded = np.pad(self._samples, (0, self._size))
             count = -(-rest // self._hop)
             yield sliding_window_view(padded, self._size)[:: self._hop][:count]
+
+
+def spectra(frames: Samples, window: Samples) -> npt.NDArray[np.complex64]:
+    """Return the spectra ``[B, size / 2 + 1]`` of frames.
+
+    They are divided by the size and multiplied by it again: without the division NumPy computes in double precision.
+    """
+    scaled = window * np.float32(frames.shape[1])
+    return np.fft.rfft(frames * scaled, norm="forward").astype(np.complex64, copy=False)

@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
-from stemsplitter.analysis.frames import Framer, Samples
+from stemsplitter.analysis.frames import Framer, Samples, spectra
 
 Curves = npt.NDArray[np.float32]
 
@@ -31,7 +31,7 @@ class Onsets:
         self.frames_per_second = sample_rate / HOP
         self._framer = Framer(SIZE, HOP)
         self._window = np.hanning(SIZE).astype(np.float32)
-        self._mels = _mel_bands(sample_rate).T
+        self._mels = [_nonzero(band) for band in _mel_bands(sample_rate)]
         self._before: Curves = np.zeros((0, _MELS), np.float32)
         self._curves: list[Curves] = []
 
@@ -53,8 +53,10 @@ class Onsets:
         return rising
 
     def _measure(self, frames: Samples) -> None:
-        spectra = np.abs(np.fft.rfft(frames * self._window)).astype(np.float32)
-        levels = np.log1p(_COMPRESSION * (spectra @ self._mels))
+        magnitudes = np.abs(spectra(frames, self._window))
+        # one band after the other: in the product with all of them, nearly all factors would be zero
+        mels = np.stack([magnitudes[:, bins] @ weights for bins, weights in self._mels], axis=1)
+        levels = np.log1p(_COMPRESSION * mels)
         if not len(self._before):
             self._before = np.repeat(levels[:1], _LAG, axis=0)
         levels = np.concatenate([self._before, levels])
@@ -76,6 +78,12 @@ def _mel_bands(sample_rate: int) -> npt.NDArray[np.float32]:
     bands = np.maximum(0, np.minimum(rising, falling))
     scaled: npt.NDArray[np.float32] = (bands / (bands.sum(axis=1, keepdims=True) + 1e-9)).astype(np.float32)
     return scaled
+
+
+def _nonzero(band: Samples) -> tuple[slice, Samples]:
+    bins = np.flatnonzero(band)
+    part = slice(bins[0], bins[-1] + 1) if len(bins) else slice(0)
+    return part, band[part]
 
 
 def _mel(hertz: float) -> float:

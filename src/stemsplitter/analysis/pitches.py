@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from stemsplitter.analysis.frames import Framer, Samples
+from stemsplitter.analysis.frames import Framer, Samples, spectra
 
 SIZE, HOP = 8192, 2048
 _LOW_HZ, _HIGH_HZ = 55.0, 3500.0
@@ -56,7 +56,7 @@ class Pitches:
     def _measure(self, frames: Samples) -> None:
         first, last = int(_LOW_HZ * SIZE / self._rate), int(_HIGH_HZ * SIZE / self._rate)
         last = min(last, SIZE // 2 - 1)
-        magnitudes = np.abs(np.fft.rfft(frames * self._window)[:, first - 1 : last + 1])
+        magnitudes = np.abs(spectra(frames, self._window)[:, first - 1 : last + 1]).astype(np.float64)
         is_peak = (magnitudes[:, 1:-1] > magnitudes[:, :-2]) & (magnitudes[:, 1:-1] >= magnitudes[:, 2:])
         loudest = (magnitudes[:, 1:-1] * is_peak).max(axis=1, keepdims=True)
         frame, number = np.nonzero(is_peak & (magnitudes[:, 1:-1] > _LEAST * loudest))
