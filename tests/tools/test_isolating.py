@@ -50,6 +50,24 @@ def test_voice_and_noise_add_up_to_the_source(tmp_path: Path, samples: int, chan
         assert np.square(error).mean() < 0.02 * np.square(song).mean()
 
 
+def test_silence_stays_silent(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "silence.wav", np.zeros(9000), 8000)
+    voice, noise = tmp_path / "voice.wav", tmp_path / "noise.wav"
+    isolating.isolate_voice(tmp_path / "silence.wav", voice, noise, Halving())  # type: ignore[arg-type]
+    for path in (voice, noise):
+        samples, rate = soundfile.read(path)
+        assert (len(samples), rate) == (9000, 8000) and not samples.any()
+
+
+def test_recording_that_is_cut_short_is_isolated_with_a_warning(tmp_path: Path) -> None:
+    source = write(tmp_path / "talk.wav", 20_000)
+    source.write_bytes(source.read_bytes()[:80_000])
+    voice, noise = tmp_path / "voice.wav", tmp_path / "noise.wav"
+    done = isolating.isolate_voice(source, voice, noise, Halving())  # type: ignore[arg-type]
+    assert 9000 < done.samples < 10_000
+    assert len(done.warnings) == 1 and "cut short" in done.warnings[0]
+
+
 def test_same_file_for_both_is_refused(tmp_path: Path) -> None:
     source = write(tmp_path / "talk.wav", 100)
     with pytest.raises(RequestError, match="choose two names"):

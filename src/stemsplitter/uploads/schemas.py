@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic.json_schema import SkipJsonSchema
 
 from stemsplitter.schemas import CamelModel, Integer, RequestModel, Time
@@ -16,6 +16,13 @@ class UploadRequest(RequestModel):
         min_length=1, max_length=200, description="A media type of audio or video.", examples=["audio/mpeg"]
     )
     content_length: Integer = Field(ge=1, lt=2**53, description="Exact size in bytes.", examples=[5242880])
+
+    @field_validator("content_length", mode="before")
+    @classmethod
+    def _not_empty(cls, length: object) -> object:
+        if length == 0 and not isinstance(length, bool):
+            raise ValueError("The file is empty: choose another one, or export it again.")
+        return length
 
 
 class DirectUpload(CamelModel):

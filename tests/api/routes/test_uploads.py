@@ -33,6 +33,12 @@ def test_low_true_is_not_a_number(server: Any) -> None:
     assert answer["error"]["message"] == "contentLength: Input should be a valid integer."
 
 
+def test_empty_file_is_named_as_one(server: Any) -> None:
+    status, answer = server.reserve(contentLength=0)
+    message = "contentLength: The file is empty: choose another one, or export it again."
+    assert (status, answer["error"]["message"]) == (422, message)
+
+
 def test_n2_file_is_sent_by_curl_with_the_upload_headers_alone(server: Any, tmp_path: Path) -> None:
     song = tmp_path / "song.mp3"
     song.write_bytes(server.song)
