@@ -16,9 +16,10 @@ it asks for.
 """
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, delete, exists, func, select, union_all
+from sqlalchemy import ColumnElement, CompoundSelect, Row, delete, exists, func, select, union_all
 from sqlalchemy.orm import Session
 
 from stemsplitter.database import one_at_a_time
@@ -117,6 +118,12 @@ def _heads(
     session: Session, models: Sequence[str], cap: int, priorities: Sequence[int]
 ) -> Sequence[Row[Any]]:
     """Return the first job of each priority of the queues of the models, of accounts below the cap."""
+    return session.execute(_heads_query(tuple(models), cap, tuple(priorities))).all()
+
+
+# an idle worker asks it ten times a second, and making it takes longer than running it
+@lru_cache(maxsize=64)
+def _heads_query(models: tuple[str, ...], cap: int, priorities: tuple[int, ...]) -> CompoundSelect[Any]:
     running = select(Job.account_id).group_by(Job.account_id).having(func.count() >= cap)
     full = running.where(IS_PROCESSING, Job.priority != LOW).scalar_subquery()
     full_of_any = running.where(IS_PROCESSING).scalar_subquery()
@@ -125,7 +132,7 @@ def _heads(
         for model in models
         for priority in priorities
     )
-    return session.execute(union_all(*heads)).all()
+    return union_all(*heads)
 
 
 def _head(model: str, priority: int, full: Any) -> Any:

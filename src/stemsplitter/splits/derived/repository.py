@@ -2,9 +2,10 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, delete, func, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, select, update
 from sqlalchemy.orm import Session, aliased
 
 from stemsplitter import account_ids
@@ -80,6 +81,12 @@ def next_queued(session: Session, *, background: bool = False) -> str | None:
 
     In the ``background`` these are previews, and measurements when there are none.
     """
+    return session.scalar(_next_query(background))
+
+
+# an idle worker asks it six times a second, and making it takes longer than running it
+@cache
+def _next_query(background: bool) -> Select[str]:
     running, last = aliased(DerivedFile), aliased(DerivedFile)
     running_count = (
         select(func.count())
@@ -103,7 +110,7 @@ def next_queued(session: Session, *, background: bool = False) -> str | None:
         DerivedFile.created_at,
         DerivedFile.id,
     )
-    return session.scalar(query.order_by(*order).limit(1))
+    return query.order_by(*order).limit(1)
 
 
 def start(session: Session, file_id: str, lease: str, worker_id: str) -> DerivedFile | None:
