@@ -4,6 +4,9 @@ Half precision, batch normalisation folded into the weights. Prints what the cat
 ``--share`` the weights are a mean of the checkpoint's and those of a file that shipped, from which its run began
 (Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022): of what a run on synthetic songs unlearns of
 real ones, less is lost.
+
+With ``--temperature`` the logits of the masks are divided by it (Guo et al., "On calibration of modern neural
+networks", ICML 2017): a network that was trained on synthetic songs is too sure of itself on real ones.
 """
 
 import argparse
@@ -21,13 +24,26 @@ Weights = dict[str, NDArray[np.float32]]
 
 
 def weights(checkpoint: Path) -> Weights:
-    """The moving average of a checkpoint's weights."""
+    """The moving average of a checkpoint's weights, or those of a file of this script."""
+    if checkpoint.suffix == ".safetensors":
+        return read(checkpoint)
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)["average"]
     network = BandNet()
     network.load_state_dict(
         {name.removeprefix("module."): value for name, value in state.items() if name != "n_averaged"}
     )
     return network.folded()
+
+
+def read(file: Path) -> Weights:
+    """The weights in a file of this script."""
+    return {name: array.astype(np.float32) for name, array in load_file(file).items()}
+
+
+def tempered(state: Weights, temperature: float) -> Weights:
+    """The same network with the logits of its masks divided by ``temperature``: above 1 its masks are softer."""
+    last = {name: state[name] / np.float32(temperature) for name in ("leave.weight", "leave.bias")}
+    return state | last
 
 
 def mean(shipped: Weights, trained: Weights, share: float) -> Weights:
@@ -38,15 +54,16 @@ def mean(shipped: Weights, trained: Weights, share: float) -> Weights:
 def main() -> None:
     """Export."""
     parser = argparse.ArgumentParser(prog="python -m training.export", description=__doc__)
-    parser.add_argument("checkpoint", type=Path)
+    parser.add_argument("checkpoint", type=Path, help="of a run, or a file of this script")
     parser.add_argument("file", type=Path)
     parser.add_argument("--share", type=float, help="of the checkpoint in a mean with --shipped, 0 to 1")
     parser.add_argument("--shipped", type=Path, help="the file from which the checkpoint's run began")
+    parser.add_argument("--temperature", type=float, default=1.0, help="of the masks, by default 1")
     options = parser.parse_args()
     state = weights(options.checkpoint)
     if options.share is not None:
-        shipped = {name: array.astype(np.float32) for name, array in load_file(options.shipped).items()}
-        state = mean(shipped, state, options.share)
+        state = mean(read(options.shipped), state, options.share)
+    state = tempered(state, options.temperature)
     content = save({name: np.ascontiguousarray(array, np.float16) for name, array in state.items()})
     part = options.file.with_name(f"{options.file.name}.part")
     part.write_bytes(content)

@@ -81,3 +81,17 @@ def test_the_mean_with_the_shipped_file_has_all_its_weights():
     for name, value in mixed.items():
         assert value.shape == shipped[name].shape
         np.testing.assert_allclose(value, 0.75 * shipped[name] + 0.25 * trained[name], atol=1e-6)
+
+
+def test_a_temperature_divides_the_logits_of_the_masks_alone(tmp_path):
+    import torch
+
+    from training.export import read, tempered
+    from training.given import FEATURES
+
+    features = torch.randn(1, FEATURES, FRAMES, bandnet.BANDS, generator=torch.manual_seed(3)).numpy() - 4
+    state = read(SHIPPED)
+    logits, heard = described(state, features, tmp_path / "as-is")
+    softer, unchanged = described(tempered(state, 2.0), features, tmp_path / "tempered")
+    assert error(2 * softer, logits) < -80
+    assert error(unchanged, heard) < -80
