@@ -43,7 +43,7 @@ class Analysis:
 
 
 class Analyzer:
-    """Analyzes a stream of blocks ``[C, n]``, about 25 MB for an hour, 45 MB with harmony.
+    """Analyzes a stream of blocks ``[C, n]``, about 40 MB for an hour, 70 MB with harmony.
 
     Args:
         sample_rate: in hertz.
