@@ -9,11 +9,15 @@ from pathlib import Path
 
 SPRITE = Path("src/stemsplitter/console/static/icons.svg")
 NAMES = (
+    "arrow-up-down",
     "audio-lines",
     "download",
     "drum",
+    "fast-forward",
     "guitar",
+    "hash",
     "keyboard",
+    "message-square-text",
     "metronome",
     "mic-off",
     "mic-vocal",
@@ -26,10 +30,12 @@ NAMES = (
     "repeat",
     "skip-back",
     "speaker",
+    "speech",
     "sun",
     "timer",
     "upload",
     "volume-2",
+    "waves",
     "x",
     "zoom-in",
     "zoom-out",

@@ -1,10 +1,13 @@
 """The public pages: home, pricing, status."""
 
+import re
 from datetime import timedelta
 
 import pytest
 
 from stemsplitter.clock import now
+from stemsplitter.console.tasks import TASKS
+from stemsplitter.console.tools import TOOLS
 from stemsplitter.health.models import HealthCheck
 from stemsplitter.services import Services
 from stemsplitter.settings import Settings
@@ -18,6 +21,14 @@ def test_home_links_to_main_pages(visitor: Browser, services: Services) -> None:
     page = check(visitor, "/")
     assert {"/new", "/pricing", "/docs", "/docs/getting-started", "/status", "/sign-in"} <= page.links
     assert f"curl {services.settings.base_url}/v1/audio/splits" in visitor.get("/").text
+
+
+def test_each_tool_is_a_card_with_an_icon_of_its_own(visitor: Browser, browser: Browser) -> None:
+    paths = [tool.path for tool in (*TASKS, *TOOLS)]
+    for text, general in ((visitor.get("/").text, ["/new"]), (browser.get("/new").text, [])):
+        cards = re.findall(r'<li><a href="([^"]+)"><svg[^>]*><use href="[^"]+#([a-z0-9-]+)"', text)
+        assert [path for path, _ in cards] == general + paths
+        assert len({icon for _, icon in cards}) == len(cards)
 
 
 def test_links_of_public_pages_resolve(visitor: Browser) -> None:

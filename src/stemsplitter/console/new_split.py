@@ -13,6 +13,7 @@ from stemsplitter.console.access import SignedInDep, see_other
 from stemsplitter.console.errors import wants_page
 from stemsplitter.console.rendering import page
 from stemsplitter.console.tasks import METADATA, TASKS, Task, find_task
+from stemsplitter.console.tools import TOOLS
 from stemsplitter.links import is_link
 from stemsplitter.separation.layouts import LAYOUTS as STEMS
 from stemsplitter.separation.layouts import SIX_STEMS
@@ -181,6 +182,7 @@ def _form(
         status=error.status if error else 200,
         task=task,
         others=[other for other in TASKS if other is not task],
+        more=TOOLS,
         url=url,
         webhook_url=webhook_url,
         instruments=instruments,

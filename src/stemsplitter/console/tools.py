@@ -123,7 +123,7 @@ TOOLS = (
     Tool(
         slug="key-finder",
         name=marked("Key finder"),
-        icon="music-2",
+        icon="hash",
         summary=marked("Key, tempo and tuning of a song"),
         lead=marked("Find the key, the Camelot code, the tempo and the tuning of a song."),
         paragraphs=(
@@ -138,7 +138,7 @@ TOOLS = (
     Tool(
         slug="pitch-changer",
         name=marked("Pitch changer"),
-        icon="piano",
+        icon="arrow-up-down",
         summary=marked("Higher or lower, at the same tempo"),
         lead=marked("Transpose a song by up to an octave, and keep its tempo."),
         paragraphs=(marked("A hundredth of a semitone is a cent: -0.32 turns A4 = 440 Hz into 432 Hz."),),
@@ -162,7 +162,7 @@ TOOLS = (
     Tool(
         slug="nightcore",
         name=marked("Nightcore and speed"),
-        icon="moon",
+        icon="fast-forward",
         summary=marked("Nightcore, daycore, sped up"),
         lead=marked("Play a song faster or slower: nightcore, daycore, sped up, or any speed."),
         paragraphs=(marked("The pitch follows the speed, as on a record, unless you keep it."),),
@@ -191,7 +191,7 @@ TOOLS = (
     Tool(
         slug="slowed-reverb",
         name=marked("Slowed and reverb"),
-        icon="speaker",
+        icon="waves",
         summary=marked("Slow and deep, in a large room"),
         lead=marked("Slow a song down with its pitch, and add reverb."),
         paragraphs=(
@@ -218,7 +218,7 @@ TOOLS = (
     Tool(
         slug="voice-isolator",
         name=marked("Voice isolator"),
-        icon="mic-vocal",
+        icon="speech",
         summary=marked("Speech without noise"),
         lead=marked("Separate the speech of a recording from its noise."),
         paragraphs=(
@@ -232,7 +232,7 @@ TOOLS = (
     Tool(
         slug="voice-over",
         name=marked("Voice-over"),
-        icon="audio-lines",
+        icon="message-square-text",
         summary=marked("A text, spoken"),
         lead=marked("Let a synthetic voice speak your text."),
         paragraphs=(marked("Say that the voice is synthetic where listeners may not expect it."),),
