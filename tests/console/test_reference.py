@@ -1,5 +1,6 @@
 """The reference of the API: its pages, and the code that it shows."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from stemsplitter.api.description import openapi
 from stemsplitter.api.description.openapi import WEBHOOKS, operations
 from stemsplitter.api.documentation import ERRORS
 from stemsplitter.console import reference
+from stemsplitter.console.sdk_snippets import CALLS, method_name, sdk_snippets
 from stemsplitter.console.snippets import snippets
 
 from .conftest import Browser
@@ -128,3 +130,51 @@ def test_code_sends_the_same_request_in_each_language(
     bodies = {body.translate(None, b" \n") for *_, body in requests}
     assert len(bodies) == 1
     assert all(each[:3] == requests[0][:3] for each in requests) and len(requests) == 3
+
+
+# how the source of each client library declares a method
+DECLARED = {
+    "PHP": ("php/src", r"public function {}\("),
+    "Go": ("go", r"^func \([^)]+\) {}\("),
+    "Java": ("java/src/main", r"public [\w<>, ]+ {}\("),
+    "Swift": ("swift/Sources/StemSplitter", r"public func {}\("),
+    "Lua": ("lua/src", r"^function \w+:{}\("),
+}
+SDKS = Path(__file__).parents[2] / "sdks"
+
+
+def test_each_operation_has_code_for_the_client_libraries(visitor: Browser) -> None:
+    for path, _, operation in operations(spec(visitor)):
+        code = sdk_snippets(operation)
+        assert set(code) == (set(DECLARED) if path.startswith("/v1/") else set()), operation["operationId"]
+        assert all("None" not in each and "undefined" not in each for each in code.values())
+
+
+@pytest.mark.parametrize("language", DECLARED)
+def test_methods_of_client_libraries_exist(language: str) -> None:
+    folder, pattern = DECLARED[language]
+    files = [path for path in (SDKS / folder).rglob("*.*") if path.is_file()]
+    source = "\n".join(path.read_text("utf-8") for path in files)
+    names = {method_name(language, operation_id) for operation_id in CALLS}
+    assert {name for name in names if not re.search(pattern.format(name), source, re.MULTILINE)} == set()
+
+
+def test_code_for_client_libraries_has_the_literals_of_the_language(visitor: Browser) -> None:
+    found = {operation["operationId"]: sdk_snippets(operation) for *_, operation in operations(spec(visitor))}
+    mix = found["createMix"]
+    assert (
+        "$client->mixes('SPLIT_ID')->create([\n  'gains' => ['vocals' => -6, 'drums' => null]," in mix["PHP"]
+    )
+    assert "vocals := -6.0\n" in mix["Go"]
+    assert 'Gains: map[string]*float64{"vocals": &vocals, "drums": nil}' in mix["Go"]
+    assert 'client.mixes("SPLIT_ID").create(Map.of("gains", gains, ' in mix["Java"]
+    assert 'new HashMap<String, Object>(Map.of("vocals", -6));\ngains.put("drums", null);' in mix["Java"]
+    assert (
+        'client.mixes("SPLIT_ID").create(MixRequest(\n  gains: ["vocals": -6, "drums": nil],' in mix["Swift"]
+    )
+    assert "create({\n  gains = { vocals = -6, drums = stemsplitter.null }," in mix["Lua"]
+    assert 'WebhookURL: "https://' in found["createSplit"]["Go"]
+    assert (
+        'client.webhook_endpoints:update("ENDPOINT_ID", { status = "disabled" })'
+        in (found["updateWebhookEndpoint"]["Lua"])
+    )

@@ -13,6 +13,7 @@ from stemsplitter.api.description import files
 from stemsplitter.api.description.openapi import Spec, error_response, operations
 from stemsplitter.api.documentation import ERRORS, JSON
 from stemsplitter.console.rendering import page, render
+from stemsplitter.console.sdk_snippets import sdk_snippets
 from stemsplitter.console.snippets import snippets
 from stemsplitter.service_errors import NotFound
 
@@ -110,7 +111,7 @@ def _calls(spec: Spec, group: str) -> Iterator[dict[str, Any]]:
                 "method": method,
                 "path": path,
                 "operation": operation,
-                "code": snippets(base_url, path, method, operation),
+                "code": snippets(base_url, path, method, operation) | sdk_snippets(operation),
                 "can_try": _can_try(operation),
             }
 
