@@ -47,11 +47,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 # these run on SQLite only: their queries are those of the services, whose tests run on PostgreSQL, too
 FACES = tuple(Path(__file__).parent / name for name in ("api", "console"))
+# these run last: their servers live until the end, and idle processes delay other tests
+SERVED = tuple(Path(__file__).parent / name for name in ("acceptance", "examples"))
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """With --fleet, keep tests that use a database, directly or indirectly, unless they are marked ``sqlite``; without,
-    drop tests marked ``fleet``."""
+    drop tests marked ``fleet``. Tests of shared servers come last."""
     fleet = config.getoption("--fleet")
 
     def is_wanted(item: pytest.Item) -> bool:
@@ -62,7 +64,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return not fleet or "postgres_url" in getattr(item, "fixturenames", ())
 
     config.hook.pytest_deselected(items=[item for item in items if not is_wanted(item)])
-    items[:] = [item for item in items if is_wanted(item)]
+    wanted = [item for item in items if is_wanted(item)]
+    items[:] = sorted(wanted, key=lambda item: any(folder in item.path.parents for folder in SERVED))
 
 
 @pytest.fixture(autouse=True)
