@@ -33,27 +33,34 @@ class Segmenter:
     def __init__(self, channels: int, segment: int, hop: int, border: int = 0) -> None:
         self._segment, self._hop, self._border = segment, hop, border
         self._held = np.zeros((channels, 0), np.float32)
+        self._pushed: list[Waveform] = []  # blocks after it, joined with it once they complete a segment
         self._held_from = 0  # sample of the song at the start of self._held
         self._start = -border  # sample of the song at the start of the next segment
         self._end = 0  # samples of the song pushed
 
     def push(self, block: Waveform) -> Iterator[Segment]:
         """Add the next block and yield the segments that are complete."""
-        self._held = np.concatenate((self._held, block), axis=1)
+        self._pushed.append(block)
         self._end += block.shape[1]
-        if self._end <= self._border:
+        if self._end < max(self._start + self._segment, self._border + 1):
             return
+        self._join()
         self._reflect_start()
         while self._start + self._segment <= self._end:
             yield self._cut(self._segment)
 
     def flush(self) -> Iterator[Segment]:
         """End the song and yield the rest: up to ``segment / hop`` shorter segments."""
+        self._join()
         if self._border and self._end:
             self._reflect_start()
             self._held = np.pad(self._held, ((0, 0), (0, self._border)), mode="reflect")
         while self._start < self._end:
             yield self._cut(min(self._end - self._start, self._segment))
+
+    def _join(self) -> None:
+        self._held = np.concatenate((self._held, *self._pushed), axis=1)
+        self._pushed.clear()
 
     def _reflect_start(self) -> None:
         """Put the border before the song, once."""

@@ -45,7 +45,8 @@ from stemsplitter.separation.runtimes.openvino_stages import (
 
 _CompiledStage = tuple[ov.CompiledModel, tuple[Value, ...], tuple[Value, ...]]  # reads, computes
 
-M_ARENA_MAX = -8  # of malloc.h
+M_ARENA_MAX, M_MMAP_THRESHOLD = -8, -3  # of malloc.h
+LARGE = 4 << 20  # bytes, from which on an array has pages of its own
 MAX_STREAMS = 4  # each holds a network's activations, some 300 MB for HTDemucs
 
 
@@ -69,7 +70,7 @@ class OpenVinoRuntime:
         Raises:
             RequestError: the processor does not compute in this precision.
         """
-        _share_arena()
+        _limit_malloc()
         self._core = new_core()
         self._has_bf16 = computes_in_bf16(self._core)
         if precision == "auto":
@@ -182,11 +183,16 @@ def _convert(describe: Describe, ops: "GraphOps", inputs: Mapping[str, tuple[int
         ) from error
 
 
-def _share_arena() -> None:
-    """Let later threads allocate in one arena: glibc keeps what is freed in each, 50 MB with two streams."""
+def _limit_malloc() -> None:
+    """Let later threads allocate in one arena, and large arrays outside it: glibc keeps much of what is freed there.
+
+    One arena saves 50 MB with two streams. Without a fixed limit, glibc puts arrays of up to 32 MB into it once one of
+    them was freed.
+    """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:
         mallopt(M_ARENA_MAX, 1)
+        mallopt(M_MMAP_THRESHOLD, LARGE)
 
 
 def _release_mapping(file: Path) -> None:
