@@ -26,6 +26,7 @@ from tests.browser.conftest import shop
 from tests.browser.pages import PLACES, Place
 from tests.browser.sample import Sample, Song, fill
 from tests.payments.checkout import stand_in
+from tests.services import file_maker
 
 IMAGES = Path("docs") / "images"
 WIDTHS = {"wide": WIDE, "narrow": NARROW}
@@ -80,8 +81,14 @@ def server(song: Song) -> Iterator[tuple[Server, Sample]]:
         try:
             running.start()
             services = Services(Settings(data_dir=folder / "data"))
-            yield running, fill(services, song)
-            services.close()
+            maker = file_maker(services)  # of mixes, for which a server has its workers
+            maker.start("wrk_1")
+            try:
+                yield running, fill(services, song)
+            finally:
+                maker.stop()
+                maker.wait_idle(10)
+                services.close()
         finally:
             running.stop()
 
