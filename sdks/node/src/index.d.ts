@@ -99,6 +99,8 @@ export interface AudioJob extends CreatedSplit {
   test?: true;
   error: JobError | null;
   metadata?: Record<string, string>;
+  /** Sentences about damage of the source; not of splits. */
+  warnings?: string[];
 }
 
 export interface AudioSplit extends AudioJob {
