@@ -31,10 +31,8 @@ def test_package_computes_what_was_trained(tmp_path: Path, monkeypatch: pytest.M
     model = network()
     export(model, tmp_path / "tempo.npz")
     monkeypatch.setattr(package, "WEIGHTS", tmp_path / "tempo.npz")
-    package._layers.cache_clear()
     seen = measured[0, : len(package.TEMPI)]
     scores = package.score(seen, package.TEMPI)
-    package._layers.cache_clear()
     values = torch.tensor(package.inputs(seen, package.TEMPI), dtype=torch.float32)
     np.testing.assert_allclose(scores, model(values)[:, 0].detach().numpy(), atol=1e-5)
 

@@ -1,11 +1,11 @@
 """Key from the strengths of the pitch classes, the bass and the chords."""
 
-import functools
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from stemsplitter.analysis.perceptron import perceptron
 from stemsplitter.analysis.pitches import Classes
 from stemsplitter.analysis.tonality import features
 
@@ -119,10 +119,7 @@ def estimate_key(classes: Classes) -> KeyEstimate | None:
 
 def score(seen: Classes) -> Classes:
     """Return the score of the major and the minor key on each tonic ``[2, 12]`` from the features ``[12, 48]``."""
-    values = seen
-    for number, (weight, bias) in enumerate(_layers()):
-        values = (np.tanh(values) if number else values) @ weight + bias
-    return np.asarray(values.T + profile_scores(seen))
+    return np.asarray(perceptron(seen, WEIGHTS).T + profile_scores(seen))
 
 
 def profile_scores(seen: Classes) -> Classes:
@@ -131,15 +128,6 @@ def profile_scores(seen: Classes) -> Classes:
     centered = means - means.mean(axis=1, keepdims=True)
     scaled = centered / (np.linalg.norm(centered, axis=1, keepdims=True) + 1e-9)
     return np.asarray(_CORRELATION * _PROFILES @ scaled.T)
-
-
-@functools.cache
-def _layers() -> tuple[tuple[Classes, Classes], ...]:
-    with np.load(WEIGHTS) as file:
-        return tuple(
-            (file[f"weight{n}"].astype(np.float64), file[f"bias{n}"].astype(np.float64))
-            for n in range(len(file.files) // 2)
-        )
 
 
 def transposed(name: str, semitones: float) -> str:

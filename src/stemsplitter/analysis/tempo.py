@@ -1,6 +1,5 @@
 """Tempo from onset curves."""
 
-import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from stemsplitter.analysis.onsets import Curves
+from stemsplitter.analysis.perceptron import perceptron
 from stemsplitter.analysis.periodicity import correlations, features, refined, strength
 
 Values = npt.NDArray[np.float64]
@@ -61,22 +61,10 @@ def estimate_tempo(curves: Curves, frames_per_second: float) -> TempoEstimate | 
 
 def score(measured: Values, tempi: Values) -> Values:
     """Return the score of each tempo ``[n]``, the logarithm of its probability but for a constant."""
-    values = inputs(measured, tempi)
-    for number, (weight, bias) in enumerate(_layers()):
-        values = (np.tanh(values) if number else values) @ weight + bias
-    return np.asarray(values[:, 0])
+    return perceptron(inputs(measured, tempi), WEIGHTS)[:, 0]
 
 
 def inputs(measured: Values, tempi: Values) -> Values:
     """Return the inputs of the network: the features and the tempo."""
     octaves = np.log2(tempi / 120)
     return np.concatenate([measured, np.stack([octaves, octaves**2, octaves**3], axis=1)], axis=1)
-
-
-@functools.cache
-def _layers() -> tuple[tuple[Values, Values], ...]:
-    with np.load(WEIGHTS) as file:
-        return tuple(
-            (file[f"weight{n}"].astype(np.float64), file[f"bias{n}"].astype(np.float64))
-            for n in range(len(file.files) // 2)
-        )
