@@ -61,6 +61,8 @@ _SHORT = {
 }
 # file that a download writes
 _FILES = {"downloadStem": "vocals.mp3", "downloadArchive": "stems.zip", "downloadCover": "cover.jpg"}
+# form that Java and Go ask for
+_FORMS = {"getPeaks": "overview", "getPreviews": "opus"}
 # type of the request of each kind, in Swift
 _REQUESTS = {
     "splits": "SplitRequest",
@@ -139,6 +141,11 @@ def _arguments(name: str, ids: list[str], body: Any, literal: Callable[[Any], st
     return ids if body is None else [*ids, literal(body)]
 
 
+def _joined(joint: str, *names: str) -> str:
+    """Return the names that are not empty, joined."""
+    return joint.join(filter(None, names))
+
+
 def _call(receiver: str, arguments: list[str]) -> str:
     return f"{receiver}({', '.join(arguments)})"
 
@@ -164,8 +171,7 @@ def _php_value(value: Any) -> str:
 
 def _php(objects: str, name: str, method: str, ids: list[str], body: Any) -> str:
     owner, left = _split(ids, objects, _php_value)
-    receiver = "->".join(("$client", *([owner] if owner else []), method))
-    call = _call(receiver, _arguments(name, left, body, _php_value))
+    call = _call(_joined("->", "$client", owner, method), _arguments(name, left, body, _php_value))
     return f"$client = new StemSplitter\\Client();\nprint_r({call});"
 
 
@@ -181,7 +187,7 @@ def _lua_value(value: Any) -> str:
 
 def _lua(objects: str, name: str, method: str, ids: list[str], body: Any) -> str:
     owner, left = _split(ids, _snake(objects))
-    receiver = "client:" + owner if objects == "mixes" else ".".join(("client", *([owner] if owner else [])))
+    receiver = "client:" + owner if objects == "mixes" else _joined(".", "client", owner)
     call = _call(f"{receiver}:{method}", _arguments(name, left, body, _lua_value))
     return "\n".join(
         (
@@ -228,11 +234,11 @@ def _java(objects: str, name: str, method: str, ids: list[str], body: Any) -> st
         arguments[-1] = f"Path.of({arguments[-1]})"
     if name in ("downloadStem", "downloadArchive"):
         arguments += ["StemSplitter.Form.OF_SPLIT", "Duration.ofMinutes(5)"]
-    if name in ("getPeaks", "getPreviews"):
-        arguments.append('"overview"' if name == "getPeaks" else '"opus"')
+    if name in _FORMS:
+        arguments.append(json.dumps(_FORMS[name]))
     if name == "list" and objects != "webhookEndpoints":
         arguments = ["20", "null", "Map.of()"]
-    call = _call(".".join(("client", *([owner] if owner else []), method)), arguments)
+    call = _call(_joined(".", "client", owner, method), arguments)
     code = "\n".join(("var client = new StemSplitter();", *_java_maps(body), f"System.out.println({call});"))
     imports = ["io.github.stemsplitter.StemSplitter"]
     for text, module in (
@@ -278,7 +284,7 @@ def _swift(objects: str, name: str, method: str, ids: list[str], body: Any) -> s
         arguments = [*left, f'to: URL(fileURLWithPath: "{_FILES[name]}")']
     else:
         arguments = [*left, *([] if body is None else [_swift_body(objects, body)])]
-    call = f"try await {_call('.'.join(('client', *([owner] if owner else []), method)), arguments)}"
+    call = f"try await {_call(_joined('.', 'client', owner, method), arguments)}"
     is_silent = name in _FILES or name == "delete"
     imports = ["import Foundation"] if "URL(file" in call else []
     lines = (*imports, "import StemSplitter", "", "let client = try StemSplitter()")
@@ -308,9 +314,7 @@ def _go_fields(body: Mapping[str, Any]) -> str:
 
 
 def _go(objects: str, name: str, method: str, ids: list[str], body: Any) -> str:
-    owner, left = _split(ids, _capital(objects))
-    if objects == "mixes":
-        owner, left = f"Mixes({json.dumps(ids[0])})", [json.dumps(each) for each in ids[1:]]
+    owner, left = _split(ids, objects)
     arguments = ["ctx", *left]
     if name == "uploadFile":
         arguments += [json.dumps(_SONG), "stemsplitter.UploadOptions{}"]
@@ -319,8 +323,8 @@ def _go(objects: str, name: str, method: str, ids: list[str], body: Any) -> str:
     elif name in _FILES:
         arguments.append(json.dumps(_FILES[name]))
         arguments += [] if name == "downloadCover" else ["stemsplitter.FileOptions{}"]
-    elif name in ("getPeaks", "getPreviews"):
-        arguments.append('"overview"' if name == "getPeaks" else '"opus"')
+    elif name in _FORMS:
+        arguments.append(json.dumps(_FORMS[name]))
     elif name == "wait":
         arguments.append("stemsplitter.WaitOptions{}")
     elif method == "Page":
@@ -329,7 +333,7 @@ def _go(objects: str, name: str, method: str, ids: list[str], body: Any) -> str:
         kind = "WebhookSettings" if objects == "webhookEndpoints" else "Request"
         arguments.append(f"stemsplitter.{kind}{_go_fields(body)}")
     gains = (body or {}).get("gains", {})
-    call = _call(".".join(("client", *([owner] if owner else []), method)), arguments)
+    call = _call(_joined(".", "client", _capital(owner), method), arguments)
     lines = ["ctx := context.Background()", "client, err := stemsplitter.New(stemsplitter.Options{})"]
     lines += ["if err != nil {", "\tlog.Fatal(err)", "}"]
     lines += [f"{stem} := {float(gain)}" for stem, gain in gains.items() if gain is not None]
