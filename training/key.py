@@ -25,6 +25,7 @@ from stemsplitter.analysis.keys import Key, parse_key, profile_scores
 from stemsplitter.analysis.pitches import Pitches
 from stemsplitter.analysis.tonality import features, pooled
 from training.composer import compose
+from training.measured import Measured, kept
 from training.score import Part, Song
 from training.sketch import RATE, sketch
 
@@ -36,15 +37,14 @@ MIXES: Final = 5  # of each rendered song, beside its own
 KEYLESS: Final = 0.06  # share of songs without a key
 SMOOTHING: Final = 0.03
 OVERDRIVEN: Final = {"rock": 0.8, "metal": 0.8}  # share of guitars
-_Measured = tuple[NDArray[np.float32], int]
 _NONE: Final = -1  # no key
 
 
-def measure(seed: int, number: int) -> _Measured:
+def measure(seed: int, number: int) -> Measured[int]:
     """Return the pitch classes of a sketch as :func:`~stemsplitter.analysis.tonality.pooled` has them, and its key."""
     random = np.random.default_rng((seed, number))
     song = compose(random)
-    key = song.tonic + 12 * (song.mode == "minor")
+    key = _number(Key(song.tonic, song.mode))
     if random.random() < KEYLESS:
         song, key = without_key(song, random), _NONE
     cents = float(random.normal(0, 6) if random.random() < 0.6 else random.uniform(-50, 50))
@@ -76,21 +76,7 @@ def _astray(part: Part, random: np.random.Generator) -> Part:
     return Part(part.stem, part.role, tuple(notes))
 
 
-def measured_songs(songs: int, seed: int, cache: Path) -> Iterator[_Measured]:
-    """Yield what :func:`measure` returns for each song, from the cache where it is there."""
-    cache.mkdir(parents=True, exist_ok=True)
-    for number in range(songs):
-        path = cache / f"{seed}_{number:05}.npz"
-        if not path.exists():
-            found, key = measure(seed, number)
-            partial = path.with_suffix(".partial.npz")
-            np.savez(partial, classes=found.astype(np.float16), key=key)
-            partial.rename(path)
-        with np.load(path) as file:
-            yield file["classes"].astype(np.float32), int(file["key"])
-
-
-def rendered_songs(folder: Path, random: np.random.Generator) -> Iterator[_Measured]:
+def rendered_songs(folder: Path, random: np.random.Generator) -> Iterator[Measured[int]]:
     """Yield the songs that `training.render` has put into a folder, each in several mixes."""
     for about in sorted(folder.glob("*/song.json")):
         given = json.loads(about.read_text(encoding="utf-8"))
@@ -140,7 +126,7 @@ class Network(torch.nn.Module):
 _Examples = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def examples(songs: list[_Measured], random: np.random.Generator) -> _Examples:
+def examples(songs: list[Measured[int]], random: np.random.Generator) -> _Examples:
     """Return the features of songs and of excerpts of them ``[n, 12, 48]``, the share of the profiles in the
     scores, and the probability of each key, ``[n, 24]`` each."""
     rows, targets = [], []
@@ -205,7 +191,7 @@ def export(model: Network, path: Path) -> None:
     np.savez(path, **{name: array.detach().numpy() for name, array in arrays.items()})  # type: ignore[arg-type]
 
 
-def _accuracies(model: Network, songs: list[_Measured]) -> tuple[float, float]:
+def _accuracies(model: Network, songs: list[Measured[int]]) -> tuple[float, float]:
     """Return the share of keys that are right, and the weighted score."""
     songs = [(found, key) for found, key in songs if key != _NONE]
     seen = [features(found) for found, _ in songs]
@@ -232,7 +218,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.manual_seed(options.seed[0])
     random = np.random.default_rng(options.seed[0])
-    songs = [song for seed in options.seed for song in measured_songs(options.songs, seed, options.cache)]
+    songs = [
+        song for seed in options.seed for song in kept(options.cache, seed, range(options.songs), measure)
+    ]
     random.shuffle(songs)  # type: ignore[arg-type]
     tenth = max(len(songs) // 10, 1)
     rendered = [song for folder in options.rendered for song in rendered_songs(folder, random)]

@@ -23,6 +23,7 @@ from stemsplitter.analysis.onsets import Onsets
 from stemsplitter.analysis.periodicity import FEATURES_PER_TEMPO, correlations, features
 from stemsplitter.analysis.tempo import SLOWEST, STEPS, TEMPI, inputs
 from training.composer import compose
+from training.measured import Measured, kept
 from training.sketch import RATE, metronome, sketch
 
 # Songs are also shown faster and slower, by up to this many steps.
@@ -62,18 +63,9 @@ def _curves(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return onsets.curves()
 
 
-def measured_songs(songs: int, seed: int, cache: Path) -> Iterator[tuple[NDArray[np.float32], float]]:
-    """Yield what :func:`measure` returns for each song, from the cache where it is there."""
-    cache.mkdir(parents=True, exist_ok=True)
-    for number in (*range(songs), *range(METRONOMES, METRONOMES + songs // 8)):
-        path = cache / f"{seed}_{number:05}.npz"
-        if not path.exists():
-            found, tempo = measure(seed, number)
-            partial = path.with_suffix(".partial.npz")
-            np.savez(partial, features=found.astype(np.float16), tempo=tempo)
-            partial.rename(path)
-        with np.load(path) as file:
-            yield file["features"].astype(np.float32), float(file["tempo"])
+def measured_songs(songs: int, seed: int, cache: Path) -> Iterator[Measured[float]]:
+    """Yield what :func:`measure` returns for each song and each metronome."""
+    return kept(cache, seed, (*range(songs), *range(METRONOMES, METRONOMES + songs // 8)), measure)
 
 
 def network() -> torch.nn.Sequential:
