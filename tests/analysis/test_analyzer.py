@@ -163,3 +163,9 @@ def test_transposed_song_has_the_transposed_key() -> None:
 
 def test_an_empty_stream_has_nothing() -> None:
     assert Analyzer(RATE).finish() == Analysis(0.0, None, 0.0, None, (), ())
+
+
+def test_constant_has_no_key() -> None:
+    analyzer = Analyzer(44_100)
+    analyzer.process(np.full((2, 44_100), 0.25, np.float32))
+    assert analyzer.finish().key is None

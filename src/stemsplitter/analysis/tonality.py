@@ -5,6 +5,7 @@ import numpy as np
 from stemsplitter.analysis.pitches import Classes
 
 _POOL = 4  # frames, 0.4 s
+_INAUDIBLE = 1.0  # mean strength of a frame: a chord at -98 dBFS, or the two edges of a constant
 _SHARPNESS = 12.0  # of the choice between chords
 _QUIET_BASS = 0.02  # of a loud moment, below which the bass counts less
 
@@ -13,12 +14,15 @@ def pooled(frames: Classes, bass: Classes) -> Classes:
     """Return the strengths of the pitch classes, then those of the bass, in each 0.4 s ``[T, 24]``.
 
     ``frames`` and ``bass`` are those of :class:`~stemsplitter.analysis.pitches.Pitches`, ``[t, 12]`` each. The
-    median of the strength of a frame is 1.
+    median of the strength of a frame is 1. All are 0 if nothing can be heard.
     """
     both = np.concatenate([frames, bass], axis=1)
     if not len(both):
         return both
-    loud = np.median(frames.sum(axis=1)) + 1e-9
+    strengths = frames.sum(axis=1)
+    if strengths.mean() < _INAUDIBLE:
+        return np.zeros_like(both[::_POOL])
+    loud = np.median(strengths) + 1e-9
     return np.asarray(np.add.reduceat(both / loud, np.arange(0, len(both), _POOL), axis=0) / _POOL)
 
 
